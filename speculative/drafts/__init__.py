@@ -1,0 +1,1 @@
+"""Drafts: one proposer a file."""

@@ -1,0 +1,34 @@
+"""The class to subclass for a new way of answering queries."""
+
+from abc import ABC, abstractmethod
+
+from arms.observation import Observation
+from arms.query import Query
+
+
+class Arm(ABC):
+    """One way to answer a query: a draft at a draft length, an LLM endpoint, a prompt template.
+
+    A subclass writes `name` (a class attribute or a property) and `pull`, nothing else.
+    `arms.contract.check_arm` tests that it keeps the rules below.
+    """
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Names the arm in policies, logs and tables; not blank, and the same for the arm's whole life."""
+
+    @abstractmethod
+    def pull(self, query: Query, seed: int) -> Observation:
+        """Answer `query` and report the facts.
+
+        The same query and seed give the same text, whatever was pulled before; timings may differ. All
+        randomness comes from `seed`, never from a global generator.
+
+        Args:
+            query: Left unmodified.
+            seed: Source of all randomness of this pull; logged by the caller.
+
+        Returns:
+            An observation under this arm's `name` and the query's `id`.
+        """

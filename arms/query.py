@@ -1,0 +1,150 @@
+"""A query: what a user asks, checked once where it enters the program."""
+
+import json
+import reprlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must not be blank")
+    return value
+
+
+_NonBlank = Annotated[str, AfterValidator(_not_blank)]
+
+
+class Message(BaseModel):
+    """One turn of a conversation.
+
+    Attributes:
+        role: Who speaks, in the words of the model's chat template ("system", "user", "assistant").
+        content: What is said; never blank.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    role: _NonBlank
+    content: _NonBlank
+
+
+class Query(BaseModel):
+    """One request to a language model: a prompt or a conversation, never both.
+
+    Attributes:
+        id: Names the query in logs and errors; unique within a file.
+        prompt: The user's text, when there is one turn.
+        messages: The conversation, when there are several turns or a system message.
+        domain: What kind of query it is, where known; policies never see it.
+        max_new_tokens: Most tokens an arm may generate for it; None leaves that to the arm.
+
+    Raises:
+        ValueError: if a field breaks its rule (pydantic's `ValidationError` is a ValueError).
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: _NonBlank
+    prompt: str = ""
+    messages: tuple[Message, ...] = ()
+    domain: str | None = None
+    max_new_tokens: int | None = Field(default=None, ge=1, strict=True)
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        blank = not self.prompt.strip() and not self.messages
+        if blank or (self.prompt and self.messages):
+            raise ValueError(
+                "exactly one of prompt and messages must be given, and not blank; "
+                f"got prompt {reprlib.repr(self.prompt)} and {len(self.messages)} messages"
+            )
+        return self
+
+    @property
+    def text(self) -> str:
+        """What a context encoder reads: the prompt, or the messages' contents, one below the other."""
+        return self.prompt or "\n".join(message.content for message in self.messages)
+
+    def chat(self) -> list[dict[str, str]]:
+        """Give the query as chat-template messages; a prompt is one user message."""
+        messages = self.messages or (Message(role="user", content=self.prompt),)
+        return [{"role": message.role, "content": message.content} for message in messages]
+
+
+def read_queries(path: str | Path) -> list[Query]:
+    """Read queries from a JSONL file: one object a line, fields as in `Query`.
+
+    Further keys are ignored, since public prompt files carry them; blank lines are no rows. A row without
+    an `id` is named `line-<number>`; an integer `id` becomes its text.
+
+    Args:
+        path: UTF-8 file.
+
+    Returns:
+        The queries in file order; at least one.
+
+    Raises:
+        ValueError: naming file, line, rule and value, for whatever is wrong with the file.
+    """
+    try:
+        with Path(path).open("rb") as lines:
+            return _parse(path, lines)
+    except OSError as error:
+        raise ValueError(
+            f"{path}: the prompt file cannot be read ({error.strerror}); check the path"
+        ) from error
+
+
+def _parse(path: str | Path, lines: Iterable[bytes]) -> list[Query]:
+    queries: list[Query] = []
+    line_of: dict[str, int] = {}
+    for number, raw in enumerate(lines, start=1):
+        if not raw.strip():
+            continue
+        where = f"{path}, line {number}"
+        query = _parse_line(where, number, raw)
+        if query.id in line_of:
+            raise ValueError(
+                f"{where}: id must be unique in the file, got {query.id!r} as on line {line_of[query.id]}"
+            )
+        line_of[query.id] = number
+        queries.append(query)
+    if not queries:
+        raise ValueError(f"{path}: the prompt file must hold at least one query, got none")
+    return queries
+
+
+def _parse_line(where: str, number: int, raw: bytes) -> Query:
+    try:
+        # Only the file's first line can start with a byte-order mark.
+        row = json.loads(raw.decode("utf-8-sig" if number == 1 else "utf-8"))
+    except (ValueError, RecursionError) as error:
+        # UnicodeDecodeError and JSONDecodeError are both ValueErrors.
+        raise ValueError(
+            f"{where}: must be one JSON object in UTF-8, got {reprlib.repr(raw)} ({error})"
+        ) from error
+    if not isinstance(row, dict):
+        raise ValueError(f"{where}: must be one JSON object, got {reprlib.repr(row)}")
+    row.setdefault("id", f"line-{number}")
+    if type(row["id"]) is int:
+        row["id"] = str(row["id"])
+    try:
+        return Query.model_validate(row)
+    except ValidationError as error:
+        raise ValueError(f"{where}: {_explain(error)}") from error
+
+
+def _explain(error: ValidationError) -> str:
+    """Put pydantic's findings into one line: field, rule, value."""
+    findings = []
+    for finding in error.errors():
+        field = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in finding["loc"])
+        rule = finding["msg"].removeprefix("Value error, ")
+        if field:
+            rule = f"{field.lstrip('.')}: {rule}, got {reprlib.repr(finding['input'])}"
+        findings.append(rule)
+    return "; ".join(findings)

@@ -1,0 +1,154 @@
+"""Checks at the border: each turns an input into one plain array, or names the row, the rule and the value.
+
+After these, the code inside trusts shapes, types and ranges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+Int64 = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+PROBABILITY_TOLERANCE = 1e-6  # float32 probabilities sum to one only to about 1e-7 times their number
+
+
+def names(values: Sequence[str], what: str = "arm_names") -> tuple[str, ...]:
+    """Return arm names as a tuple: at least one, each a non-empty string, none twice."""
+    if isinstance(values, str):
+        raise TypeError(f"{what} must be a sequence of names, got the single string {values!r}")
+    result = tuple(values)
+    if not result:
+        raise ValueError(f"{what} must hold at least one name, got none")
+    for name in result:
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"{what} must be non-empty strings, got {name!r}")
+    doubles = sorted({name for name in result if result.count(name) > 1})
+    if doubles:
+        raise ValueError(f"{what} must differ from one another, got {doubles[0]!r} twice")
+    return result
+
+
+def matrix(
+    values: ArrayLike, what: str, dtype: type[np.generic], shape: tuple[int | None, int | None]
+) -> np.ndarray:
+    """Return a C-ordered two-dimensional array of `dtype`; None in `shape` leaves that side free."""
+    return _shaped(np.ascontiguousarray(values, dtype=dtype), what, shape)
+
+
+def vector(values: ArrayLike, what: str, dtype: type[np.generic], length: int | None) -> np.ndarray:
+    """Return a one-dimensional array of `dtype` with `length` entries (None leaves it free)."""
+    return _shaped(np.ascontiguousarray(values, dtype=dtype), what, (length,))
+
+
+def _shaped(array: np.ndarray, what: str, shape: tuple[int | None, ...]) -> np.ndarray:
+    fits = array.ndim == len(shape) and all(
+        want is None or want == have for want, have in zip(shape, array.shape, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join("any" if side is None else str(side) for side in shape)
+        raise ValueError(f"{what} must have shape ({wanted}), got {array.shape}")
+    return array
+
+
+def finite(array: np.ndarray, what: str, where: Bool | None = None) -> None:
+    """Refuse NaN and infinity (only where `where` is true when it is given)."""
+    if where is None and array.dtype == np.float64 and np.isfinite(array.sum()):
+        return  # one pass, no temporary: a NaN or an infinity always reaches a float64 sum
+    bad = ~np.isfinite(array)
+    if where is not None:
+        bad &= where
+    if bad.any():
+        refuse(array, bad, what, "must be finite")
+
+
+def refuse(array: np.ndarray, bad: Bool, what: str, rule: str) -> None:
+    """Raise ValueError naming the first row (and column) where `bad` is true, with its value."""
+    place = tuple(int(index) for index in np.argwhere(bad)[0])
+    where = f"row {place[0]}" + (f", column {place[1]}" if len(place) > 1 else "")
+    raise ValueError(f"{what} {rule}: {where} is {array[place]!s} ({int(bad.sum())} such value(s))")
+
+
+def contexts(values: ArrayLike, n_features: int | None = None, n_rows: int | None = None) -> Float32:
+    """Return contexts as (n, d) float32, finite, with d = `n_features` when that is known."""
+    array: Float32 = matrix(values, "contexts", np.float32, (n_rows, None))
+    if n_features is not None and array.shape[1] != n_features:
+        raise ValueError(
+            f"contexts must have {n_features} features (the size learned from), got {array.shape[1]}: "
+            "encode queries with the encoder used in training"
+        )
+    if array.shape[1] == 0:
+        raise ValueError("contexts must have at least one feature, got shape " + str(array.shape))
+    finite(array, "contexts")
+    return array
+
+
+def actions(values: ArrayLike, n_rows: int, arm_names: tuple[str, ...]) -> Int64:
+    """Return actions as (n,) int64, each an index into `arm_names`."""
+    raw = np.asarray(values)
+    if raw.dtype.kind not in "iu":
+        raise TypeError(f"actions must be integers (indices into arm_names), got dtype {raw.dtype}")
+    array: Int64 = vector(raw, "actions", np.int64, n_rows)
+    bad = (array < 0) | (array >= len(arm_names))
+    if bad.any():
+        refuse(array, bad, "actions", f"must be in [0, {len(arm_names) - 1}] (arms: {', '.join(arm_names)})")
+    return array
+
+
+def propensities(values: ArrayLike, n_rows: int) -> Float64:
+    """Return propensities as (n,) float64 in (0, 1]; nothing is clipped."""
+    array: Float64 = vector(values, "propensities", np.float64, n_rows)
+    bad = ~((array > 0) & (array <= 1))
+    if bad.any():
+        refuse(array, bad, "propensities", "must be in (0, 1]")
+    return array
+
+
+def availability(values: ArrayLike, n_rows: int, n_arms: int) -> Bool:
+    """Return available as (n, k) bool with at least one arm a row."""
+    raw = np.asarray(values)
+    if raw.dtype != np.bool_:
+        raise TypeError(f"available must be boolean, got dtype {raw.dtype}")
+    array: Bool = matrix(raw, "available", np.bool_, (n_rows, n_arms))
+    none = ~array.any(axis=1)
+    if none.any():
+        raise ValueError(f"available must leave at least one arm: row {int(np.argmax(none))} has none")
+    return array
+
+
+def distribution(values: ArrayLike, what: str, n_rows: int, n_arms: int) -> Float64:
+    """Return (n, k) float64 whose rows are probability distributions."""
+    array: Float64 = matrix(values, what, np.float64, (n_rows, n_arms))
+    bad = ~((array >= 0) & (array <= 1 + PROBABILITY_TOLERANCE))
+    if bad.any():
+        refuse(array, bad, what, "must be in [0, 1]")
+    sums = array.sum(axis=1)
+    off = np.abs(sums - 1) > PROBABILITY_TOLERANCE
+    if off.any():
+        refuse(sums, off, f"{what}' row sums", "must be 1")
+    return array
+
+
+def labels(values: Sequence[str | None] | None, what: str, n_rows: int) -> tuple[str | None, ...] | None:
+    """Return a label per row as a tuple, or None when there are none."""
+    if values is None:
+        return None
+    result = tuple(values)
+    if len(result) != n_rows:
+        raise ValueError(f"{what} must have {n_rows} entries (one a row), got {len(result)}")
+    for row, value in enumerate(result):
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"{what} must be strings or None: row {row} is {value!r}")
+    return result
+
+
+def frozen(array: np.ndarray) -> np.ndarray:
+    """Return a read-only view, so that no policy can change the data it learns from."""
+    view = array.view()
+    view.flags.writeable = False
+    return view

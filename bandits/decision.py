@@ -1,0 +1,43 @@
+"""One choice of an arm, with the probability it was made with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bandits.checks import Float64, Int64
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One choice of an arm.
+
+    Attributes:
+        arm: name of the chosen arm.
+        action: index of that arm in the policy's `arm_names`.
+        propensity: probability in (0, 1] that the policy gave this arm when it drew it.
+    """
+
+    arm: str
+    action: int
+    propensity: float
+
+
+def draw_actions(probabilities: Float64, rng: np.random.Generator) -> Int64:
+    """Draw one action a row; an action of probability zero is never drawn.
+
+    Args:
+        probabilities: (n, k) float64, rows sum to 1 (within rounding).
+        rng: takes exactly one uniform number a row, also where there is nothing to draw.
+
+    Returns:
+        (n,) int64.
+    """
+    cumulative = np.cumsum(probabilities, axis=1)
+    uniform = rng.random(len(cumulative)) * cumulative[:, -1]
+    drawn = (cumulative <= uniform[:, None]).sum(axis=1)
+    # Rounding may carry the product up to the total: the last arm that has any probability stands there.
+    last = np.argmax(cumulative == cumulative[:, -1:], axis=1)
+    actions: Int64 = np.minimum(drawn, last)
+    return actions

@@ -1,0 +1,172 @@
+"""The result of `evaluate`: one row a policy, a fixed arm or an oracle, with intervals; JSON and table."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from rich.console import Console
+from rich.table import Table
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure on the evaluated rows with its bootstrap interval over queries."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationRow:
+    """What one policy, one fixed arm or an oracle brings.
+
+    Attributes:
+        name: of the policy or arm; "oracle" (best reward per query) or "fastest" (least seconds per query).
+        kind: "policy", "arm" or "oracle".
+        value: mean expected reward.
+        regret: mean of the oracle's reward minus this one's.
+        speedup: seconds of the baseline arm over all rows divided by expected seconds here (a ratio of sums).
+        slower_share: share of queries on which the pick takes longer than the baseline arm.
+        difference: value minus that of the arm that was best in the training data, paired by query.
+        arm_shares: mean probability of each arm.
+    """
+
+    name: str
+    kind: Literal["policy", "arm", "oracle"]
+    value: Estimate
+    regret: Estimate
+    speedup: Estimate | None
+    slower_share: Estimate | None
+    difference: Estimate | None
+    arm_shares: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The rows of an evaluation and how they were made.
+
+    Attributes:
+        rows: policies first, then every fixed arm, then the oracle(s).
+        arm_names: arms of the data.
+        n_rows, n_queries: rows that were evaluated, and queries that the bootstrap drew from.
+        n_left_out: rows without every arm's reward, on which no exact value exists.
+        baseline_arm: the arm that `speedup` and `slower_share` refer to; None without costs.
+        best_fixed_arm: best arm of the training data; None if none were given.
+        confidence, n_bootstrap, seed: of the percentile bootstrap.
+    """
+
+    rows: tuple[EvaluationRow, ...]
+    arm_names: tuple[str, ...]
+    n_rows: int
+    n_queries: int
+    n_left_out: int
+    baseline_arm: str | None
+    best_fixed_arm: str | None
+    confidence: float
+    n_bootstrap: int
+    seed: int
+
+    def __getitem__(self, name: str) -> EvaluationRow:
+        """Return the row of a policy, an arm or an oracle."""
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise KeyError(f"no row {name!r}; there are {', '.join(row.name for row in self.rows)}")
+
+    def to_json(self) -> str:
+        """Return everything as JSON; `from_json` reads it back."""
+        return json.dumps({"format_version": FORMAT_VERSION, **asdict(self)}, indent=1, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Evaluation:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: if the text is damaged or from a newer version.
+        """
+        try:
+            content = json.loads(text)
+            version = content.pop("format_version")
+            if version > FORMAT_VERSION:
+                raise ValueError(
+                    f"format version {version} is newer than {FORMAT_VERSION}: upgrade draftpick"
+                )
+            rows = tuple(_row(row) for row in content.pop("rows"))
+            return cls(rows=rows, arm_names=tuple(content.pop("arm_names")), **content)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(f"not a saved evaluation: {error}") from error
+
+    def save(self, path: str | Path) -> None:
+        """Write the JSON to a file, whole or not at all."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.tmp")
+        temporary.write_text(self.to_json(), encoding="utf-8")
+        temporary.replace(path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Evaluation:
+        """Read what `save` wrote."""
+        try:
+            return cls.from_json(Path(path).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path} is {error}") from error
+
+    def table(self) -> Table:
+        """Return a rich table: one line a row, intervals in brackets."""
+        percent = f"{self.confidence:.0%}"
+        table = Table(title=f"{self.n_queries} queries, {percent} bootstrap intervals", title_justify="left")
+        for heading in self._columns():
+            table.add_column(heading, justify="left" if heading == "name" else "right", no_wrap=True)
+        kind = self.rows[0].kind
+        for row in self.rows:
+            if row.kind != kind:
+                table.add_section()
+                kind = row.kind
+            table.add_row(*(_cell(getattr(row, field)) for field in self._columns().values()))
+        return table
+
+    def to_text(self) -> str:
+        """Return the table as plain text, and what the reader must know about it."""
+        console = Console(file=StringIO(), width=200, color_system=None)
+        console.print(self.table())
+        lines = [cast("StringIO", console.file).getvalue().rstrip()]
+        if self.baseline_arm is not None:
+            lines.append(f"speedup and slower share are against {self.baseline_arm}")
+        if self.best_fixed_arm is not None:
+            lines.append(f"difference is against {self.best_fixed_arm}, the best arm of the training data")
+        if self.n_left_out:
+            lines.append(f"{self.n_left_out} rows without every arm's reward were left out")
+        return "\n".join(lines)
+
+    def _columns(self) -> dict[str, str]:
+        columns = {"name": "name", "value": "value", "regret": "regret"}
+        if self.baseline_arm is not None:
+            columns |= {"speedup": "speedup", "slower share": "slower_share"}
+        if self.best_fixed_arm is not None:
+            columns |= {"difference": "difference"}
+        return columns
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _row(row: dict[str, object]) -> EvaluationRow:
+    names = ("value", "regret", "speedup", "slower_share", "difference")
+    figures = {name: row[name] for name in names}
+    estimates: dict[str, Any] = {
+        name: None if figure is None else Estimate(**cast("dict[str, float]", figure))
+        for name, figure in figures.items()
+    }
+    return EvaluationRow(**{**row, **estimates})

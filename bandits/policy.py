@@ -1,0 +1,268 @@
+"""The interface that every policy has: learn from data, say probabilities, choose."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self, cast, final
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bandits import checks
+from bandits.checks import Bool, Float32, Float64
+from bandits.decision import Decision
+from bandits.full_information_data import FullInformationData
+from bandits.logged_data import LoggedData
+
+Data = FullInformationData | LoggedData
+
+
+@dataclass(eq=False)
+class PolicyState:
+    """All that a policy has learned, as named arrays; saving, adding and removing arms need nothing else.
+
+    Attributes:
+        arm_names: the k arms.
+        n_features: d, the size of a context.
+        per_arm: arrays whose first axis counts the arms.
+        shared: arrays that belong to no arm.
+        encoder: name of the context encoder of the data learned from, where they told it.
+    """
+
+    arm_names: tuple[str, ...]
+    n_features: int
+    per_arm: dict[str, np.ndarray] = field(default_factory=dict)
+    shared: dict[str, np.ndarray] = field(default_factory=dict)
+    encoder: str | None = None
+
+
+class Policy(ABC):
+    """Chooses an arm for a context and learns from what came of it.
+
+    A subclass writes three methods: `initial_state`, `update` and `probabilities`. It keeps what it learns in
+    `self.state`, calls `self.align(data)` first in `update` and `self.check(contexts, available)` first in
+    `probabilities`, and stores every constructor argument under its own name. Saving, loading, adding and
+    removing arms, `fit` and `choose` are derived. `bandits.contract.check_policy` tests the result.
+
+    Args:
+        arm_names: the arms to choose from; None takes them from the first data.
+
+    Attributes:
+        exact_updates: true if updates in any batches give what one fit to all rows gives.
+    """
+
+    exact_updates: bool = False
+
+    def __init__(self, arm_names: Sequence[str] | None = None) -> None:
+        self._own_names = None if arm_names is None else checks.names(arm_names)
+        self._state: PolicyState | None = None
+
+    @abstractmethod
+    def initial_state(self, arm_names: tuple[str, ...], n_features: int) -> PolicyState:
+        """Return what the policy knows before any data; for each arm the same."""
+
+    @abstractmethod
+    def update(self, data: Data) -> None:
+        """Learn from further rows; arms are matched by name.
+
+        Raises:
+            ValueError: if the data hold an arm that is unknown here, or contexts of another size or encoder.
+        """
+
+    @abstractmethod
+    def probabilities(self, contexts: ArrayLike, available: ArrayLike | None = None) -> Float64:
+        """Return the probability with which each arm would be chosen.
+
+        Args:
+            contexts: (n, d) float32.
+            available: (n, k) bool; None means all arms. Others get probability 0.
+
+        Returns:
+            (n, k) float64, columns in the order of `arm_names`, rows sum to 1.
+
+        Raises:
+            ValueError: if a context is not finite or has another size, or a row has no available arm.
+        """
+
+    @property
+    def arm_names(self) -> tuple[str, ...]:
+        """Return the arms in the order of `probabilities`' columns; empty while none are known."""
+        return self.state.arm_names if self.state is not None else self._own_names or ()
+
+    @property
+    def state(self) -> PolicyState | None:
+        """Return what has been learned; None before the first data or context."""
+        return self._state
+
+    @state.setter
+    def state(self, state: PolicyState | None) -> None:
+        self._state = state
+
+    def start(self, arm_names: Sequence[str], n_features: int, encoder: str | None = None) -> None:
+        """Forget everything and begin with these arms and this context size."""
+        self.state = self.initial_state(checks.names(arm_names), n_features)
+        self.state.encoder = encoder
+
+    def fit(self, data: Data) -> Self:
+        """Forget everything, then learn from `data`; takes the data's arms if none were given."""
+        self.start(self._own_names or data.arm_names, data.n_features, data.encoder)
+        self.update(data)
+        return self
+
+    @final
+    def choose(
+        self, context: ArrayLike, rng: np.random.Generator, available: ArrayLike | None = None
+    ) -> Decision:
+        """Draw an arm from `probabilities` and report the probability it was drawn with.
+
+        Args:
+            context: (d,) float32.
+            rng: gives one uniform number.
+            available: (k,) bool; None means all arms.
+        """
+        row = np.asarray(context, dtype=np.float32)
+        if row.ndim != 1:
+            raise ValueError(f"context must have shape (d,), got {row.shape}: choose takes one context")
+        mask = None if available is None else np.asarray(available)[None, :]
+        chances = self.probabilities(row[None, :], mask)[0]
+        cumulative = np.cumsum(chances)
+        total = float(cumulative[-1])
+        if not (abs(total - 1) <= checks.PROBABILITY_TOLERANCE and chances.min() >= 0):
+            raise RuntimeError(f"{type(self).__name__}.probabilities must give a distribution, got {chances}")
+        action = int(np.searchsorted(cumulative, rng.random() * total, side="right"))
+        action = min(action, int(np.searchsorted(cumulative, total)))  # rounding may reach the total itself
+        return Decision(self.arm_names[action], action, min(float(chances[action]), 1.0))
+
+    def add_arm(self, name: str, like: str | None = None) -> None:
+        """Add an arm, last in order, that starts with no data or with what is known of the arm `like`."""
+        grown = checks.names((*self.arm_names, name))
+        if like is not None:
+            self._index(like)
+        self._own_names = grown
+        state = self.state
+        if state is None:
+            return
+        fresh = self.initial_state((name,), state.n_features).per_arm
+        for key, array in state.per_arm.items():
+            row = fresh[key] if like is None else array[[self._index(like)]]
+            state.per_arm[key] = np.concatenate([array, row])
+        state.arm_names = grown
+
+    def remove_arm(self, name: str) -> None:
+        """Forget an arm; the others keep what was learned, and old logs keep their meaning by name."""
+        index = self._index(name)
+        if len(self.arm_names) == 1:
+            raise ValueError(f"{name!r} is the only arm: a policy must keep at least one")
+        shrunk = self.arm_names[:index] + self.arm_names[index + 1 :]
+        self._own_names = shrunk
+        if self.state is not None:
+            for key, array in self.state.per_arm.items():
+                self.state.per_arm[key] = np.delete(array, index, axis=0)
+            self.state.arm_names = shrunk
+
+    def align(self, data: Data) -> Data:
+        """Return `data` with columns (or actions) in this policy's order; start from the prior if need be.
+
+        Raises:
+            ValueError: if the data hold an unknown arm, or contexts of another size or encoder.
+        """
+        if self.state is None:
+            self.start(self._own_names or data.arm_names, data.n_features, data.encoder)
+        state = self.learned
+        if data.n_features != state.n_features:
+            raise ValueError(
+                f"contexts must have {state.n_features} features, the data have {data.n_features}"
+            )
+        if data.encoder is not None and state.encoder is not None and data.encoder != state.encoder:
+            raise ValueError(
+                f"the policy learned from encoder {state.encoder!r}, the data are from {data.encoder!r}"
+            )
+        state.encoder = state.encoder or data.encoder
+        return data.with_arms(state.arm_names)
+
+    def check(self, contexts: ArrayLike, available: ArrayLike | None) -> tuple[Float32, Bool | None]:
+        """Return checked contexts and availability; a policy without data acts on its prior.
+
+        Raises:
+            RuntimeError: if no arms are known.
+            ValueError: see `probabilities`.
+        """
+        if self.state is None:
+            if not self._own_names:
+                raise RuntimeError(
+                    f"{type(self).__name__} knows no arms yet: pass arm_names, or fit it on data"
+                )
+            self.start(self._own_names, checks.contexts(contexts).shape[1])
+        rows = checks.contexts(contexts, self.learned.n_features)
+        if available is None:
+            return rows, None
+        return rows, checks.availability(available, len(rows), len(self.arm_names))
+
+    @property
+    def learned(self) -> PolicyState:
+        """Return `state` where the policy must have one."""
+        if self.state is None:
+            raise RuntimeError(f"{type(self).__name__} has learned nothing yet: fit it on data")
+        return self.state
+
+    def get_params(self) -> dict[str, object]:
+        """Return the constructor's arguments, from which an unfitted copy can be made."""
+        parameters = [name for name in inspect.signature(type(self).__init__).parameters if name != "self"]
+        return {name: self._own_names if name == "arm_names" else getattr(self, name) for name in parameters}
+
+    def clone(self) -> Self:
+        """Return an unfitted policy with the same parameters."""
+        params = self.get_params()
+        copies: dict[str, Any] = {
+            name: v.clone() if isinstance(v, Policy) else v for name, v in params.items()
+        }
+        return type(self)(**copies)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the policy as safetensors with JSON metadata; see `bandits.load_policy`."""
+        from bandits.policy_file import save_policy
+
+        return save_policy(self, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what `save` wrote, also for classes of your own.
+
+        Raises:
+            ValueError: if the file is damaged, from a newer version, or holds a policy of another class.
+        """
+        from bandits.policy_file import load_policy
+
+        policy = load_policy(path, classes=(cls,))
+        if not isinstance(policy, cls):
+            raise ValueError(f"{path} holds a {type(policy).__name__}, not a {cls.__name__}")
+        return policy
+
+    def _index(self, name: str) -> int:
+        if name not in self.arm_names:
+            raise ValueError(
+                f"unknown arm {name!r}; the policy's arms are {', '.join(self.arm_names) or '(none)'}"
+            )
+        return self.arm_names.index(name)
+
+
+def uniform_over(mask: Bool) -> Float64:
+    """Return (n, k) float64: equal probability for the true entries of each row."""
+    return cast("Float64", mask / mask.sum(axis=1, keepdims=True))
+
+
+def greedy(scores: Float64, available: Bool | None) -> Float64:
+    """Return all probability on the best available score of each row; ties share it equally.
+
+    Args:
+        scores: (n, k) float64; -inf marks an arm that is chosen only when all available ones are -inf.
+        available: (n, k) bool or None for all.
+    """
+    if available is None:
+        return uniform_over(scores == scores.max(axis=1, keepdims=True))
+    best = np.where(available, scores, -np.inf).max(axis=1, keepdims=True)
+    return uniform_over((scores == best) & available)

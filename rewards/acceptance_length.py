@@ -1,0 +1,28 @@
+"""How far the target follows the draft in one round."""
+
+import math
+from dataclasses import dataclass
+
+from arms import Observation
+from rewards.reward import Reward
+
+
+@dataclass(frozen=True)
+class AcceptanceLength(Reward):
+    """(n_accepted + n_rounds) / n_rounds: new tokens a draft-verify round, `next_token` counted.
+
+    At least 1: a round without a draft, or with every draft token refused, still yields the target's token.
+    It ignores what drafting costs, so rank arms of different draft lengths by a speed instead.
+    """
+
+    bounds = (1.0, math.inf)
+
+    def __call__(self, observation: Observation) -> float:
+        """Give the observation's `acceptance_length`.
+
+        Raises:
+            ValueError: if there was no draft-verify round.
+        """
+        if observation.n_rounds == 0:
+            raise self.unfit(observation, "proposed and accepted are missing: there is no draft-verify round")
+        return observation.acceptance_length

@@ -1,0 +1,180 @@
+"""A small language model guesses ahead, greedily."""
+
+import json
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from speculative.engine.decoder import Decoder
+from speculative.engine.draft import Counts, Draft, DraftSession, Proposal
+from speculative.engine.loading import DEFAULT_CACHE, load_decoder, load_tokenizer, resolve_model, tokenizer_fingerprint
+from speculative.engine.token_batch import TokenBatch
+
+VOCABULARY_FILE = "draft_vocabulary.json"
+
+
+class VocabularyMismatchError(ValueError):
+    """The draft's token ids do not mean what the target's do."""
+
+
+class DraftModel(Draft):
+    """Proposes the greedy continuation of a small decoder.
+
+    Its cache is read lazily: a session that was idle reads what it missed when it is next asked.
+
+    Args:
+        name: unique in a pool.
+        decoder: the small model.
+        n_target_vocab: size of the target's vocabulary; proposals stay below it.
+        target_ids: for a trimmed vocabulary, the target's id of each of the draft's ids; id 0 stands for every
+            token the draft does not know and is never proposed. None where both share one vocabulary, which
+            either may have padded.
+
+    Raises:
+        VocabularyMismatchError: if `target_ids` does not name one target token, each another, per draft token.
+    """
+
+    def __init__(
+        self, name: str, decoder: Decoder, n_target_vocab: int, target_ids: Sequence[int] | None = None
+    ) -> None:
+        self.name, self.decoder, self.max_positions = name, decoder, decoder.max_positions
+        self._n_proposable = min(decoder.n_vocab, n_target_vocab)
+        self._target_ids: torch.Tensor | None = None
+        if target_ids is not None:
+            n_different = len({*target_ids[1:]} & {*range(n_target_vocab)})
+            if len(target_ids) != decoder.n_vocab or n_different != decoder.n_vocab - 1:
+                raise VocabularyMismatchError(
+                    f"draft {name!r}: its vocabulary must name {decoder.n_vocab} target ids, all but the first "
+                    f"different and below {n_target_vocab}, got {len(target_ids)}, of them {n_different} such"
+                )
+            self._target_ids = torch.tensor(target_ids, device=decoder.device)
+            self._draft_ids = torch.zeros(n_target_vocab, dtype=torch.int64, device=decoder.device)
+            self._draft_ids[self._target_ids[1:]] = torch.arange(1, decoder.n_vocab, device=decoder.device)
+
+    @classmethod
+    def load(
+        cls,
+        model: str,
+        target_tokenizer: Any,
+        n_target_vocab: int,
+        *,
+        name: str | None = None,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+        cache: Path = DEFAULT_CACHE,
+    ) -> "DraftModel":
+        """Load a draft by hub id, folder, GGUF file or `shipped:NAME`, and check that it speaks the target's tokens.
+
+        Its name is `draft_` and the last part of the model's, unless one is given.
+
+        Raises:
+            VocabularyMismatchError: if its tokenizer differs from the target's.
+            ValueError: if the model cannot be found or read.
+        """
+        folder = resolve_model(model, cache)
+        expected = tokenizer_fingerprint(target_tokenizer)
+        target_ids = None
+        if (folder / VOCABULARY_FILE).is_file():
+            found, target_ids = _read_vocabulary(folder / VOCABULARY_FILE)
+        else:
+            found = tokenizer_fingerprint(load_tokenizer(model, cache))
+        if found != expected:
+            raise VocabularyMismatchError(
+                f"draft {model!r} was made for tokenizer {found}, the target's is {expected}: their token ids "
+                "mean different text; name a draft of the target's family or distil one"
+            )
+        decoder = load_decoder(model, dtype=dtype, device=device, cache=cache)
+        return cls(name or f"draft_{re.split('[/:]', model)[-1]}", decoder, n_target_vocab, target_ids)
+
+    def open(self, prompt: Sequence[int]) -> DraftSession:
+        """A session with its own cache row; the prompt is read at the first proposal."""
+        return _ModelSession(self)
+
+    def write(self, prompt: Sequence[int], n_tokens: int) -> list[int]:
+        """The draft's own greedy continuation of a prompt, as far as its context reaches."""
+        n_tokens = min(n_tokens, self.decoder.max_positions - len(prompt))
+        return self.open(prompt).propose(prompt, n_tokens).token_ids if n_tokens >= 1 else []
+
+    def accepted_lengths(
+        self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int
+    ) -> tuple[Counts, Counts]:
+        """One pass over the text tells at which positions the draft's best token is the target's."""
+        proposed, accepted = np.zeros((2, len(new)), dtype=np.int32)
+        n = min(len(prompt) + len(new) - 1, self.decoder.max_positions)  # positions the draft can continue
+        tokens = torch.tensor([*prompt, *new], device=self.decoder.device)
+        cache = self.decoder.new_cache(1, n)
+        best = []
+        for chunk in self.to_draft(tokens[:n]).split(512):
+            best.append(self.best(self.decoder.forward(TokenBatch(chunk, [len(chunk)]), cache).logits))
+        matches = (self.to_target(torch.cat(best)) == tokens[1 : n + 1]).tolist()
+        run = 0
+        for j in range(len(new) - 1, 0, -1):
+            position = len(prompt) + j - 1  # of the last token the draft has read
+            run = run + 1 if position < n and matches[position] else 0
+            proposed[j] = max(0, min(max_draft_length, self.decoder.max_positions - position - 1))
+            accepted[j] = min(run, proposed[j])
+        return proposed, accepted
+
+    def to_draft(self, token_ids: torch.Tensor) -> torch.Tensor:
+        """Map (n,) target ids to the draft's."""
+        if self._target_ids is None:
+            # Beyond the draft's vocabulary stand only padding ids, which no text holds but a target might write.
+            return token_ids.clamp(max=self.decoder.n_vocab - 1)
+        return self._draft_ids[token_ids]
+
+    def to_target(self, token_ids: torch.Tensor) -> torch.Tensor:
+        """Map (n,) draft ids to the target's."""
+        return token_ids if self._target_ids is None else self._target_ids[token_ids]
+
+    def best(self, logits: torch.Tensor) -> torch.Tensor:
+        """The likeliest proposable draft id of each row: (n, v) to (n,)."""
+        if self._target_ids is None:
+            return logits[:, : self._n_proposable].argmax(-1)
+        return logits[:, 1:].argmax(-1) + 1
+
+
+def _read_vocabulary(file: Path) -> tuple[str, list[int]]:
+    """The tokenizer's fingerprint and the target's id of each draft id."""
+    try:
+        vocabulary = json.loads(file.read_text())
+        return str(vocabulary["tokenizer"]), [int(token) for token in vocabulary["target_ids"]]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{file} is not a draft's vocabulary file: {error!r}") from error
+
+
+class _ModelSession(DraftSession):
+    def __init__(self, draft: DraftModel) -> None:
+        self._draft = draft
+        self._cache = draft.decoder.new_cache(1)
+        self._read: list[int] = []  # target ids in the cache: the prefix last shown, then guesses made on it
+        self._n_shown = 0
+
+    def propose(self, prefix: Sequence[int], draft_length: int) -> Proposal:
+        begin = time.perf_counter()
+        draft, decoder = self._draft, self._draft.decoder
+        n_shared = self._n_shared(prefix)
+        self._cache.truncate(0, n_shared)
+        missing = torch.tensor(prefix[n_shared:], device=decoder.device)
+        batch = TokenBatch(draft.to_draft(missing), [len(missing)])
+        output = decoder.forward(batch, self._cache, [len(missing) - 1])
+        guesses = [draft.best(output.logits)]
+        read_s = time.perf_counter() - begin
+        while len(guesses) < draft_length:
+            output = decoder.forward(TokenBatch(guesses[-1], [1]), self._cache)
+            guesses.append(draft.best(output.logits))
+        token_ids: list[int] = draft.to_target(torch.cat(guesses)).tolist()
+        self._read, self._n_shown = [*prefix, *token_ids[:-1]], len(prefix)
+        return Proposal(token_ids, len(missing), read_s)
+
+    def _n_shared(self, prefix: Sequence[int]) -> int:
+        """Length of the cached part that still holds; at least the last token is always read again."""
+        limit = min(len(self._read), len(prefix) - 1)
+        n_shared = min(limit, self._n_shown)  # a token once shown is never taken back: only guesses can err
+        while n_shared < limit and self._read[n_shared] == prefix[n_shared]:
+            n_shared += 1
+        return n_shared

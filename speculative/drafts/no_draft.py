@@ -1,0 +1,20 @@
+"""No draft: the target alone."""
+
+from collections.abc import Sequence
+
+from speculative.engine.draft import Draft, DraftSession, Proposal
+
+
+class NoDraft(Draft):
+    """Proposes nothing, so that every round is one plain decoding step of the target."""
+
+    name = "no_draft"
+
+    def open(self, prompt: Sequence[int]) -> DraftSession:
+        """A session without state."""
+        return _Silent()
+
+
+class _Silent(DraftSession):
+    def propose(self, prefix: Sequence[int], draft_length: int) -> Proposal:
+        return Proposal([])

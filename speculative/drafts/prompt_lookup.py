@@ -1,0 +1,59 @@
+"""Copy what followed the same words last time."""
+
+from collections.abc import Sequence
+
+from speculative.engine.draft import Draft, DraftSession, Proposal
+
+
+class PromptLookup(Draft):
+    """Proposes the continuation of the longest earlier match of the prefix's last tokens.
+
+    The index grows with the text, so that a round costs time in its new tokens only. The latest match wins. A
+    match that reaches the end of the prefix goes on copying from its own copy, which draws out a repetition in
+    full.
+
+    Args:
+        max_ngram: longest match tried, tokens.
+        min_ngram: shortest match that is trusted.
+
+    Source: Saxena 2023, "Prompt Lookup Decoding"; Yang et al. 2023 (arXiv:2304.04487).
+    """
+
+    def __init__(self, max_ngram: int = 4, min_ngram: int = 1) -> None:
+        if not 1 <= min_ngram <= max_ngram:
+            raise ValueError(f"need 1 <= min_ngram <= max_ngram, got {min_ngram} and {max_ngram}")
+        self.max_ngram, self.min_ngram = max_ngram, min_ngram
+        self.name = "prompt_lookup"
+
+    def open(self, prompt: Sequence[int]) -> DraftSession:
+        """A session with an empty index; the prompt is read at the first proposal."""
+        return _LookupSession(self.max_ngram, self.min_ngram)
+
+
+class _LookupSession(DraftSession):
+    def __init__(self, max_ngram: int, min_ngram: int) -> None:
+        self._sizes = range(max_ngram, min_ngram - 1, -1)
+        self._continuations: dict[tuple[int, ...], int] = {}  # n-gram -> position after its latest occurrence
+        self._n_read = 0
+
+    def propose(self, prefix: Sequence[int], draft_length: int) -> Proposal:
+        self._read(prefix)
+        for size in self._sizes:
+            if size >= len(prefix):
+                continue
+            position = self._continuations.get(tuple(prefix[-size:]))
+            if position is not None:
+                copied = list(prefix[position : position + draft_length])
+                period = len(prefix) - position
+                while len(copied) < draft_length:
+                    copied.append(copied[len(copied) - period])
+                return Proposal(copied)
+        return Proposal([])
+
+    def _read(self, prefix: Sequence[int]) -> None:
+        """Index every n-gram that is followed by a token: the prefix's own last one is not."""
+        for position in range(max(1, self._n_read), len(prefix)):
+            for size in self._sizes:
+                if size <= position:
+                    self._continuations[tuple(prefix[position - size : position])] = position
+        self._n_read = len(prefix)

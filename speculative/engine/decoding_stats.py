@@ -1,0 +1,61 @@
+"""Everything the engine counts while it answers a request."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class DecodingStats:
+    """Counts and seconds of one request. Cuts (end of text, token limit) come before counting.
+
+    In a batch, the seconds of a shared pass are divided evenly among its requests.
+
+    Attributes:
+        n_prompt, n_new: prompt tokens; generated tokens, the prefill's one included.
+        actions: arm index of each round.
+        proposed, accepted: draft tokens of each round; the target's own `next_token` is not counted.
+        n_caught_up: tokens that a draft idle in the round before had to read first.
+        prefill_s, select_s, draft_s, verify_s: seconds by what was being done.
+        catch_up_s: the part of draft_s spent on the `n_caught_up` tokens.
+        host_s: seconds of the engine's own bookkeeping.
+    """
+
+    n_prompt: int = 0
+    n_new: int = 0
+    actions: list[int] = field(default_factory=list)
+    proposed: list[int] = field(default_factory=list)
+    accepted: list[int] = field(default_factory=list)
+    n_caught_up: int = 0
+    prefill_s: float = 0.0
+    select_s: float = 0.0
+    draft_s: float = 0.0
+    catch_up_s: float = 0.0
+    verify_s: float = 0.0
+    host_s: float = 0.0
+
+    @property
+    def n_rounds(self) -> int:
+        """Draft-verify cycles; the prefill is none."""
+        return len(self.proposed)
+
+    @property
+    def seconds(self) -> float:
+        """All seconds of the request."""
+        parts = (self.prefill_s, self.select_s, self.draft_s, self.verify_s, self.host_s)
+        return sum(parts)
+
+    @property
+    def acceptance_rate(self) -> float:
+        """Accepted over proposed draft tokens; 0 where nothing was proposed."""
+        return sum(self.accepted) / max(1, sum(self.proposed))
+
+    @property
+    def acceptance_length(self) -> float:
+        """New tokens per round, the target's own token included, the prefill's token not."""
+        return (self.n_new - 1) / max(1, self.n_rounds)
+
+    def accepted_by_position(self) -> list[tuple[int, int]]:
+        """For each draft position i: (rounds that proposed an i-th token, rounds that accepted it)."""
+        width = max(self.proposed, default=0)
+        return [
+            (sum(p > i for p in self.proposed), sum(a > i for a in self.accepted)) for i in range(width)
+        ]

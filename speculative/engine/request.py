@@ -1,0 +1,75 @@
+"""What is asked of the engine, and what it answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from speculative.engine.decoding_stats import DecodingStats
+
+FinishReason = Literal["eos", "length", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One generation.
+
+    Attributes:
+        id: unique among the requests an engine has running.
+        token_ids: the prompt, at least one token.
+        max_new_tokens: most tokens to generate, >= 1.
+        eos_ids: tokens that end the text; the first one is part of the output.
+        text: the prompt as text, for selectors that read it.
+    """
+
+    id: str
+    token_ids: tuple[int, ...]
+    max_new_tokens: int
+    eos_ids: tuple[int, ...] = ()
+    text: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.token_ids:
+            raise ValueError(f"request {self.id!r}: the prompt must hold at least one token")
+        if self.max_new_tokens < 1:
+            raise ValueError(f"request {self.id!r}: max_new_tokens must be >= 1, got {self.max_new_tokens}")
+
+
+@dataclass(frozen=True, slots=True)
+class RoundResult:
+    """What one step gave one request.
+
+    Attributes:
+        request_id: the request.
+        token_ids: new tokens, in order, cut at the end of the text.
+        action: index of the arm used; None for the token that the prefill yields.
+        n_proposed, n_accepted: draft tokens of this round, counted after the cut.
+        finished: why the text ended, or None while it goes on.
+    """
+
+    request_id: str
+    token_ids: tuple[int, ...]
+    action: int | None
+    n_proposed: int = 0
+    n_accepted: int = 0
+    finished: FinishReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """A finished text: its new tokens, why it ended and what it cost."""
+
+    request_id: str
+    token_ids: tuple[int, ...]
+    finished: FinishReason
+    stats: DecodingStats = field(compare=False)
+
+
+def cut(
+    token_ids: Sequence[int], eos_ids: Sequence[int], remaining: int
+) -> tuple[list[int], FinishReason | None]:
+    """Keep tokens up to the first end-of-text token and the limit, and say whether either ended the text."""
+    kept = list(token_ids[:remaining])
+    for i, token in enumerate(kept):
+        if token in eos_ids:
+            return kept[: i + 1], "eos"
+    return kept, "length" if len(kept) == remaining else None

@@ -1,0 +1,101 @@
+"""Who picks the arm of a round: the hook through which a policy steers the engine."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from speculative.engine.request import Request
+
+
+@dataclass(frozen=True, slots=True)
+class QueryState:
+    """A request whose prompt the target has just read.
+
+    Attributes:
+        request: what was asked.
+        hidden_mean: (d,) mean over the prompt of the target's last hidden states.
+    """
+
+    request: Request
+    hidden_mean: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class RoundContext:
+    """What is known before a round; never a token of the drafts to come.
+
+    Attributes:
+        request_id: the request.
+        n_prompt, n_new: tokens of the prompt; tokens generated so far.
+        available: per arm, whether its draft can work on this prefix.
+    """
+
+    request_id: str
+    n_prompt: int
+    n_new: int
+    available: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RoundObservation:
+    """What a round gave: the arm used, its tokens and the seconds it took this request."""
+
+    request_id: str
+    action: int
+    n_proposed: int
+    n_accepted: int
+    n_new: int
+    seconds: float
+
+
+class Choice(Protocol):
+    """Anything with an arm index; `bandits.Decision` is one."""
+
+    @property
+    def action(self) -> int:
+        """Index of the arm."""
+
+
+class Selector(Protocol):
+    """Chooses an arm for every running request before each round."""
+
+    def start(self, query: QueryState) -> None:
+        """A request begins."""
+
+    def select(self, rounds: Sequence[RoundContext]) -> Sequence[Choice]:
+        """One choice per running request, in their order."""
+
+    def observe(self, observations: Sequence[RoundObservation]) -> None:
+        """What came of the choices."""
+
+    def finish(self, request_id: str) -> None:
+        """A request has ended or was cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A bare choice of an arm."""
+
+    action: int
+
+
+class FixedSelector:
+    """Always the same arm."""
+
+    def __init__(self, action: int) -> None:
+        self._choice = Action(action)
+
+    def start(self, query: QueryState) -> None:
+        """Nothing to learn from a query."""
+
+    def select(self, rounds: Sequence[RoundContext]) -> Sequence[Choice]:
+        """The same arm for every request."""
+        return [self._choice] * len(rounds)
+
+    def observe(self, observations: Sequence[RoundObservation]) -> None:
+        """Nothing to learn."""
+
+    def finish(self, request_id: str) -> None:
+        """Nothing to forget."""

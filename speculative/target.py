@@ -1,0 +1,68 @@
+"""The large model whose text is kept, with its tokenizer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+
+from arms import Query
+from speculative.engine.decoder import Decoder
+from speculative.engine.loading import DEFAULT_CACHE, load_decoder, load_tokenizer
+from speculative.engine.request import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A loaded target.
+
+    Attributes:
+        name: what it was loaded by: a hub id, a folder, a GGUF file or `package:NAME`.
+        model: the decoder.
+        tokenizer: its transformers tokenizer.
+        max_new_tokens: length of an answer where a query sets none.
+    """
+
+    name: str
+    model: Decoder
+    tokenizer: Any
+    max_new_tokens: int = 128
+
+    @classmethod
+    def load(
+        cls,
+        name: str,
+        *,
+        max_new_tokens: int = 128,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+        cache: Path = DEFAULT_CACHE,
+    ) -> Self:
+        """Load model and tokenizer.
+
+        Raises:
+            ValueError: if the model cannot be found or read, or is of a family the decoder does not know.
+        """
+        model = load_decoder(name, dtype=dtype, device=device, cache=cache)
+        return cls(name, model, load_tokenizer(name, cache), max_new_tokens)
+
+    def request(self, query: Query) -> Request:
+        """Token ids under the chat template (plain text where the tokenizer has none), and when to stop."""
+        if self.tokenizer.chat_template is None:
+            token_ids = self.tokenizer(query.text)["input_ids"]
+        else:
+            chat = self.tokenizer.apply_chat_template(query.chat(), add_generation_prompt=True, return_dict=True)
+            token_ids = chat["input_ids"]
+        eos = self.tokenizer.eos_token_id
+        return Request(
+            id=query.id,
+            token_ids=tuple(token_ids),
+            max_new_tokens=query.max_new_tokens or self.max_new_tokens,
+            eos_ids=() if eos is None else (eos,),
+            text=query.text,
+        )
+
+    def text(self, token_ids: Sequence[int]) -> str:
+        """Decode new tokens, special ones left out."""
+        return str(self.tokenizer.decode(list(token_ids), skip_special_tokens=True))

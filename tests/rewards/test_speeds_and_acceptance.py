@@ -1,0 +1,101 @@
+import dataclasses
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from arms import Observation, Reference
+from rewards import AcceptanceLength, RelativeSpeed, Speedup
+
+BASE = Observation(
+    arm="a",
+    query_id="q",
+    text="t",
+    n_tokens=10,
+    seconds=2.0,
+    proposed=(4, 4, 4),
+    accepted=(4, 0, 2),
+    reference=Reference(text="t", seconds=5.0, n_tokens=10),
+)
+NAMED = "cannot value the observation of arm 'a' on query 'q': "
+
+
+def test_acceptance_length_counts_the_targets_token():
+    assert AcceptanceLength()(BASE) == 1 + 6 / 3
+    assert AcceptanceLength()(dataclasses.replace(BASE, proposed=(0,) * 9, accepted=(0,) * 9)) == 1.0
+
+
+def test_acceptance_length_needs_rounds():
+    with pytest.raises(ValueError, match=f"AcceptanceLength {NAMED}proposed and accepted are missing"):
+        AcceptanceLength()(dataclasses.replace(BASE, proposed=(), accepted=()))
+
+
+def test_relative_speed_is_a_share_of_the_fastest():
+    assert RelativeSpeed(20.0)(BASE) == 0.25
+    assert RelativeSpeed(5.0)(BASE) == 1.0
+    assert RelativeSpeed(4.0)(BASE) == 1.0
+    assert RelativeSpeed(20.0)(dataclasses.replace(BASE, n_tokens=0)) == 0.0
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 500), st.floats(0.001, 100.0)), min_size=1, max_size=8))
+def test_fitted_gives_the_fastest_training_observation_exactly_1(pulls):
+    observations = [dataclasses.replace(BASE, n_tokens=n, seconds=seconds) for n, seconds in pulls]
+    reward = RelativeSpeed.fitted(iter(observations))
+    values = [reward(observation) for observation in observations]
+    assert max(values) == 1.0
+    assert min(values) > 0.0
+    assert values == pytest.approx(
+        [observation.tokens_per_second / reward.fastest for observation in observations]
+    )
+
+
+def test_fitted_needs_observations_with_tokens_and_time():
+    with pytest.raises(ValueError, match=r"RelativeSpeed\.fitted needs at least one observation, got none"):
+        RelativeSpeed.fitted([])
+    with pytest.raises(ValueError, match=r"fastest must be a finite number of tokens a second > 0, got 0\.0"):
+        RelativeSpeed.fitted([dataclasses.replace(BASE, n_tokens=0)])
+    with pytest.raises(
+        ValueError, match="observation of arm 'a' on query 'q': tokens_per_second needs seconds > 0"
+    ):
+        RelativeSpeed.fitted([BASE, dataclasses.replace(BASE, seconds=0.0)])
+
+
+@pytest.mark.parametrize("fastest", [0.0, -1.0, float("inf"), float("nan")])
+def test_fastest_must_be_a_speed(fastest):
+    with pytest.raises(
+        ValueError, match=f"fastest must be a finite number of tokens a second > 0, got {fastest}"
+    ):
+        RelativeSpeed(fastest)
+
+
+def test_relative_speed_needs_time():
+    with pytest.raises(ValueError, match=f"RelativeSpeed {NAMED}seconds must be > 0 to give a speed, got 0"):
+        RelativeSpeed(1.0)(dataclasses.replace(BASE, seconds=0.0))
+
+
+def test_speedup_compares_seconds_a_token():
+    assert Speedup()(BASE) == 2.5
+    assert Speedup()(dataclasses.replace(BASE, n_tokens=5)) == pytest.approx((5.0 / 10) / (2.0 / 5))
+    assert Speedup()(dataclasses.replace(BASE, n_tokens=0)) == 0.0
+
+
+def test_speedup_of_two_empty_generations_compares_their_times():
+    empty = Reference(text="", seconds=5.0, n_tokens=0)
+    assert Speedup()(dataclasses.replace(BASE, n_tokens=0, reference=empty)) == 2.5
+
+
+@pytest.mark.parametrize(
+    ("fields", "rule"),
+    [
+        ({"reference": None}, "reference (the target's text and its no-draft seconds) is missing"),
+        ({"seconds": 0.0}, "seconds must be > 0, got 0.0 and 5.0 for its reference"),
+        ({"reference": Reference("t", 0.0, 10)}, "seconds must be > 0, got 2.0 and 0.0 for its reference"),
+        ({"reference": Reference("t", 5.0, 0)}, "reference.n_tokens must be >= 1, got 0 for 10"),
+        ({"seconds": 1e-320}, "seconds must be finite, got inf"),
+    ],
+)
+def test_speedup_refuses_undefined_ratios(fields, rule):
+    with pytest.raises(ValueError, match=f"Speedup {NAMED}.*{re.escape(rule)}"):
+        Speedup()(dataclasses.replace(BASE, **fields))
