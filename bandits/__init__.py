@@ -15,6 +15,7 @@ from bandits.policies import AdamWSettings, BestFixedArm, EpsilonGreedy, LinTS, 
 from bandits.policy import Policy, PolicyState
 from bandits.policy_data import PolicyData, write_part
 from bandits.policy_file import load_policy
+from bandits.prior_precision import choose_prior_precision
 from bandits.sentence_encoder import SentenceEncoder
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "SentenceEncoder",
     "Uniform",
     "best_fixed_arm",
+    "choose_prior_precision",
     "evaluate",
     "load_policy",
     "part_indices",

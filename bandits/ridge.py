@@ -122,7 +122,7 @@ class Ridge:
             factor, info = lapack.dpotrf(self.precision[arm].T, lower=0, clean=0)
             if info == 0:
                 inverse, info = lapack.dpotri(factor, lower=0)
-            if info != 0:
+            if info != 0 or not np.isfinite(np.diagonal(factor)).all():  # LAPACK lets an infinity through
                 raise RuntimeError(
                     f"the precision of arm {arm} is not positive definite any more (LAPACK info {info}): "
                     "contexts or weights are too large; scale them, or raise prior_precision"

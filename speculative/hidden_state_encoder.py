@@ -8,6 +8,7 @@ import torch
 
 from arms import Query
 from bandits import ContextEncoder
+from speculative.engine.selector import QueryState
 from speculative.engine.token_batch import TokenBatch
 from speculative.target import Target
 
@@ -35,7 +36,8 @@ class HiddenStateEncoder(ContextEncoder):
     def from_mean(self, hidden_mean: torch.Tensor) -> npt.NDArray[np.float32]:
         """Scale the mean that a prefill yields: (d,) to (d,) float32."""
         mean = hidden_mean.float()
-        return (mean / mean.norm().clamp_min(1e-12)).cpu().numpy()
+        scaled: npt.NDArray[np.float32] = (mean / mean.norm().clamp_min(1e-12)).cpu().numpy()
+        return scaled
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Read each text as a prompt: n texts to (n, d) float32."""
@@ -47,6 +49,13 @@ class HiddenStateEncoder(ContextEncoder):
         token_ids = self._target.request(Query(id="text", prompt=text)).token_ids
         cache = model.new_cache(1, len(token_ids))
         total = torch.zeros(self.n_features, device=model.device)
-        for chunk in torch.tensor(token_ids, device=model.device).split(512):
+        for chunk in torch.split(torch.tensor(token_ids, device=model.device), 512):
             total += model.forward(TokenBatch(chunk, [len(chunk)]), cache, [0]).hidden.float().sum(0)
         return self.from_mean(total / len(token_ids))
+
+
+def encode_query(encoder: ContextEncoder, query: QueryState) -> npt.NDArray[np.float32]:
+    """The context of a query whose prompt the target has just read: (d,) float32."""
+    if isinstance(encoder, HiddenStateEncoder):
+        return encoder.from_mean(query.hidden_mean)
+    return encoder.encode([query.request.text])[0]

@@ -4,10 +4,11 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from bandits import ContextEncoder, Decision, Policy
 from speculative.engine.selector import QueryState, RoundContext, RoundObservation
-from speculative.hidden_state_encoder import HiddenStateEncoder
+from speculative.hidden_state_encoder import encode_query
 
 
 class PolicySelector:
@@ -21,36 +22,49 @@ class PolicySelector:
 
     Attributes:
         decisions: request id to the choice made, with its propensity.
+        contexts: request id to the (d,) float32 features that it was made from.
         seconds: request id to the seconds that encoding and choosing took.
 
     Raises:
-        ValueError: if the policy knows an arm that the engine lacks, or was fitted on another encoder's contexts.
+        ValueError: if the policy knows no arm, or one that the engine lacks, or learned from another encoder's
+            contexts.
     """
 
     def __init__(
         self, policy: Policy, encoder: ContextEncoder, arm_names: Sequence[str], rng: np.random.Generator
     ) -> None:
+        if not policy.arm_names:
+            raise ValueError("the policy knows no arms yet: fit it, or give it arm_names")
         unknown = [name for name in policy.arm_names if name not in arm_names]
         if unknown:
-            raise ValueError(f"the policy chooses among {policy.arm_names}, but the pool has no arm {unknown[0]!r}")
-        trained_on = policy.state.encoder if policy.state is not None else None
-        if trained_on not in (None, encoder.name):
-            raise ValueError(f"the policy was fitted on contexts of {trained_on!r}, the pool encodes with {encoder.name!r}")
+            raise ValueError(
+                f"the policy chooses among {', '.join(policy.arm_names)}, but the pool has no arm {unknown[0]!r} "
+                f"(its arms: {', '.join(arm_names)})"
+            )
+        state = policy.state
+        if state is not None and state.encoder not in (None, encoder.name):
+            raise ValueError(
+                f"the policy learned from contexts of {state.encoder!r}, the pool encodes with {encoder.name!r}"
+            )
+        if state is not None and state.n_features != encoder.n_features:
+            raise ValueError(
+                f"the policy learned from contexts of {state.n_features} features, the pool's encoder "
+                f"{encoder.name!r} gives {encoder.n_features}"
+            )
         self._policy, self._encoder, self._rng = policy, encoder, rng
         self._index = {name: i for i, name in enumerate(arm_names)}
         self.decisions: dict[str, Decision] = {}
+        self.contexts: dict[str, npt.NDArray[np.float32]] = {}
         self.seconds: dict[str, float] = {}
 
     def start(self, query: QueryState) -> None:
         """Choose for the whole query."""
         begin = time.perf_counter()
-        if isinstance(self._encoder, HiddenStateEncoder):
-            context = self._encoder.from_mean(query.hidden_mean)
-        else:
-            context = self._encoder.encode([query.request.text])[0]
+        context = encode_query(self._encoder, query)
         chosen = self._policy.choose(context, self._rng)
         decision = Decision(chosen.arm, self._index[chosen.arm], chosen.propensity)
         self.decisions[query.request.id] = decision
+        self.contexts[query.request.id] = context
         self.seconds[query.request.id] = time.perf_counter() - begin
 
     def select(self, rounds: Sequence[RoundContext]) -> Sequence[Decision]:

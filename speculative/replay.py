@@ -22,9 +22,10 @@ class Replay:
 def replay(trace: Trace, draft: str, draft_length: int, costs: CostProfile) -> Replay:
     """Walk a traced text round by round.
 
-    The rounds are exact (greedy text, deterministic drafts). Seconds are the cost profile's: prefill, then for each
-    round the draft's share and a target pass over the pending token and the proposal. The bandit's own time is not
-    in them.
+    The rounds are exact (greedy text, deterministic drafts), counted as the engine counts them: where an accepted
+    token ends the text, what was drafted after it does not count, though its seconds do. Seconds are the cost
+    profile's: prefill, then for each round the draft's share and a target pass over the pending token and the
+    proposal. The bandit's own time is not in them.
 
     Args:
         trace: the text.
@@ -36,12 +37,17 @@ def replay(trace: Trace, draft: str, draft_length: int, costs: CostProfile) -> R
         ValueError: if the draft was not traced, or not that far.
     """
     if draft_length > trace.max_draft_length:
-        raise ValueError(f"draft_length must be <= {trace.max_draft_length}, the length traced, got {draft_length}")
+        raise ValueError(
+            f"draft_length must be <= {trace.max_draft_length}, the length traced, got {draft_length}"
+        )
     if draft_length and draft not in trace.drafts:
-        raise ValueError(f"query {trace.query_id!r} has no trace of draft {draft!r} (drafts: {sorted(trace.drafts)})")
+        raise ValueError(
+            f"query {trace.query_id!r} has no trace of draft {draft!r} (drafts: {sorted(trace.drafts)})"
+        )
     n_prompt, n_new = len(trace.prompt_ids), len(trace.new_ids)
     seconds = costs.prefill_s(n_prompt)
-    proposed, accepted = [], []
+    proposed: list[int] = []
+    accepted: list[int] = []
     n_done = 1  # the prefill yields the first token
     n_read = n_prompt
     while n_done < n_new:
@@ -53,16 +59,24 @@ def replay(trace: Trace, draft: str, draft_length: int, costs: CostProfile) -> R
             n_accepted = min(n_proposed, int(lengths.accepted[n_done]))
             seconds += costs.draft_s(draft, n_proposed, n_read)
             n_read = 0
-        seconds += costs.verify_s(1 + n_proposed, n_prompt + n_done)
-        proposed.append(n_proposed)
+        seconds += costs.verify_s(1 + n_proposed, n_prompt + n_done - 1)
+        ended = n_done + n_accepted == n_new  # by an accepted end-of-text token
+        proposed.append(n_accepted if ended else n_proposed)
         accepted.append(n_accepted)
         n_done += n_accepted + 1
     return Replay(tuple(proposed), tuple(accepted), seconds)
 
 
-def observe(trace: Trace, arm: SpeculativeArm, target: Target, costs: CostProfile, text: str | None = None) -> Observation:
-    """The observation a pull of `arm` would have given, with replayed rounds and modelled seconds."""
-    text = target.text(trace.new_ids) if text is None else text
+def observe(trace: Trace, arm: SpeculativeArm, target: Target, costs: CostProfile, text: str) -> Observation:
+    """The observation a pull of `arm` would have given, with replayed rounds and modelled seconds.
+
+    Args:
+        trace: of the query.
+        arm: one whose draft was traced.
+        target: decodes the draft's own text.
+        costs: seconds of this machine.
+        text: the target's text, `target.text(trace.new_ids)`.
+    """
     played = replay(trace, arm.draft.name, arm.draft_length, costs)
     plain = replay(trace, "", 0, costs)
     return Observation(

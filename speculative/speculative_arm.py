@@ -23,7 +23,9 @@ class SpeculativeArm(Arm):
 
     def __init__(self, target: Target, draft: Draft, draft_length: int = 0, name: str | None = None) -> None:
         if isinstance(draft, NoDraft) != (draft_length == 0):
-            raise ValueError(f"draft_length must be 0 for NoDraft and >= 1 for a draft, got {draft_length} for {draft.name!r}")
+            raise ValueError(
+                f"draft_length must be 0 for NoDraft and >= 1 for a draft, got {draft_length} for {draft.name!r}"
+            )
         if draft_length < 0:
             raise ValueError(f"draft_length must be >= 1, got {draft_length}")
         self._name = name or (f"{draft.name}_{draft_length}" if draft_length else draft.name)

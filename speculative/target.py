@@ -48,20 +48,34 @@ class Target:
         return cls(name, model, load_tokenizer(name, cache), max_new_tokens)
 
     def request(self, query: Query) -> Request:
-        """Token ids under the chat template (plain text where the tokenizer has none), and when to stop."""
-        if self.tokenizer.chat_template is None:
-            token_ids = self.tokenizer(query.text)["input_ids"]
-        else:
-            chat = self.tokenizer.apply_chat_template(query.chat(), add_generation_prompt=True, return_dict=True)
-            token_ids = chat["input_ids"]
+        """Token ids under the chat template (plain text where the tokenizer has none), and when to stop.
+
+        Raises:
+            ValueError: if the chat template refuses the messages, for example a role it does not know.
+        """
         eos = self.tokenizer.eos_token_id
         return Request(
             id=query.id,
-            token_ids=tuple(token_ids),
+            token_ids=self._token_ids(query),
             max_new_tokens=query.max_new_tokens or self.max_new_tokens,
             eos_ids=() if eos is None else (eos,),
             text=query.text,
         )
+
+    def _token_ids(self, query: Query) -> tuple[int, ...]:
+        from jinja2 import TemplateError
+
+        if self.tokenizer.chat_template is None:
+            return tuple(self.tokenizer(query.text)["input_ids"])
+        try:
+            chat = self.tokenizer.apply_chat_template(
+                query.chat(), add_generation_prompt=True, return_dict=True
+            )
+        except TemplateError as error:
+            raise ValueError(
+                f"query {query.id!r} does not suit the chat template of {self.name!r}: {error}"
+            ) from error
+        return tuple(chat["input_ids"])
 
     def text(self, token_ids: Sequence[int]) -> str:
         """Decode new tokens, special ones left out."""

@@ -16,8 +16,8 @@ class DraftTrace:
     """One draft against one text.
 
     Attributes:
-        proposed: (n_new,) int32; entry j: tokens proposed after j new tokens, when asked for the longest draft length.
-            Entry 0 is unused: the prefill yields the first token.
+        proposed: (n_new,) int32; entry j: tokens proposed after j new tokens, when asked for the longest draft
+            length. Entry 0 is unused: the prefill yields the first token.
         accepted: (n_new,) int32; of these, how many the target's text confirms.
         own_ids: what the draft writes alone, where it was asked and can.
     """
@@ -32,8 +32,10 @@ class Trace:
     """A query's greedy target text and every draft's trace on it.
 
     Attributes:
-        query_id, domain: of the query.
-        prompt_ids, new_ids: the text as token ids.
+        query_id: the query's id.
+        domain: its domain, where known.
+        prompt_ids: the prompt's token ids.
+        new_ids: token ids of the target's text, at least one.
         max_new_tokens: the limit it was written under; shortens the last proposals of a real run.
         max_draft_length: longest draft length that can be replayed.
         context: (d,) float32, the bandit's features of the query.
@@ -53,19 +55,27 @@ class Trace:
 
 
 def trace_draft(
-    draft: Draft, prompt_ids: Sequence[int], new_ids: Sequence[int], max_draft_length: int, own_text: bool = False
+    draft: Draft,
+    prompt_ids: Sequence[int],
+    new_ids: Sequence[int],
+    max_draft_length: int,
+    own_text: bool = False,
 ) -> DraftTrace:
     """Find what `draft` would get accepted from every position of a text.
 
-    While drafts are accepted, a draft's prefix is the target's own text; so one look at that text tells all. A draft
-    that can score a whole text at once does (`accepted_lengths`); any other is asked position by position, which shows
-    it just what a real run would.
+    While drafts are accepted, a draft's prefix is the target's own text; so one look at that text tells all. A
+    draft that can score a whole text at once does (`accepted_lengths`); any other is asked position by
+    position, which shows it just what a real run would.
 
     Args:
         draft: the proposer; nothing it has stored may hold this text.
-        prompt_ids, new_ids: the text.
+        prompt_ids: the prompt.
+        new_ids: the target's greedy text.
         max_draft_length: longest proposal asked for, >= 1.
         own_text: also let the draft write its own answer, if it can.
+
+    Raises:
+        ValueError: if `max_draft_length` is below 1.
     """
     if max_draft_length < 1:
         raise ValueError(f"max_draft_length must be >= 1, got {max_draft_length}")

@@ -14,7 +14,14 @@ KIND = "Trace"
 
 
 def write_traces(folder: Path, part_index: int, traces: Sequence[Trace], encoder: str) -> None:
-    """Write one part, whole or not at all."""
+    """Write one part, whole or not at all.
+
+    Args:
+        folder: of the parts.
+        part_index: place of this part; one of the same index is replaced.
+        traces: at least one, all of the same drafts and `max_draft_length`.
+        encoder: name of what made the contexts.
+    """
     drafts = list(traces[0].drafts)
     columns: dict[str, pa.Array] = {
         "query_id": pa.array([trace.query_id for trace in traces], pa.string()),
@@ -50,15 +57,20 @@ def read_trace_parts(folder: Path) -> Iterator[list[Trace]]:
         try:
             yield [_trace(row, header) for row in table.to_pylist()]
         except (KeyError, TypeError) as error:
-            raise ValueError(f"{path} is not a whole part of traces ({error}): delete it and run again") from error
+            raise ValueError(
+                f"{path} is not a whole part of traces ({error!r}): delete it and run again"
+            ) from error
 
 
 def _trace(row: dict[str, Any], header: dict[str, Any]) -> Trace:
     drafts = {}
     for i, draft in enumerate(header["drafts"]):
         own = row[f"own_{i}"]
-        counts = (np.array(row[f"{name}_{i}"], dtype=np.int32) for name in ("proposed", "accepted"))
-        drafts[draft] = DraftTrace(*counts, None if own is None else tuple(own))
+        drafts[draft] = DraftTrace(
+            proposed=np.array(row[f"proposed_{i}"], dtype=np.int32),
+            accepted=np.array(row[f"accepted_{i}"], dtype=np.int32),
+            own_ids=None if own is None else tuple(own),
+        )
     return Trace(
         query_id=row["query_id"],
         domain=row["domain"],

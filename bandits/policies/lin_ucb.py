@@ -40,12 +40,6 @@ class LinUCB(LinearPolicy):
             raise ValueError(f"ucb_width must be a finite number >= 0, got {ucb_width!r}")
         self.ucb_width = ucb_width
 
-    def scores(self, contexts: ArrayLike) -> Float64:
-        """Return the upper confidence bounds, (n, k) float64."""
-        rows, _ = self.check(contexts, None)
-        means, leverages = self.ridge.mean_and_leverage(self._rows(rows))
-        return means + self.ucb_width * np.sqrt(leverages)
-
     def probabilities(self, contexts: ArrayLike, available: ArrayLike | None = None) -> Float64:
         """Return probability 1 for the best upper bound of each row (shared equally by ties)."""
         rows, mask = self.check(contexts, available)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bandits.checks import Float32, Float64
 from bandits.full_information_data import FullInformationData
@@ -25,8 +26,8 @@ class LinearPolicy(Policy):
     Args:
         prior_precision: precision of each coefficient's prior (ridge's lambda), relative to the noise. The
             default of 1 suits contexts of about unit length, such as normalised sentence embeddings, also
-            when rows are fewer than features; for contexts whose features each have unit variance pass about
-            d.
+            when rows are fewer than features (a larger one is closer to the best fixed arm); for contexts
+            whose features each have unit variance pass about d. `choose_prior_precision` finds it from data.
         intercept_precision: the same for the intercept; small, so that an arm's mean is taken from data and
             not pulled to zero. None leaves the intercept out.
         arm_names: see `Policy`.
@@ -112,6 +113,14 @@ class LinearPolicy(Policy):
         arrays["row_weight"][arm] += len(rows) if weights is None else weights.sum()
         arrays["squared_rewards"][arm] += weighted @ rewards
         self.ridge.add(arm, rows, rewards, weights)
+
+    def predict(self, contexts: ArrayLike) -> tuple[Float64, Float64]:
+        """Return each arm's predicted mean reward and its leverage x' P^-1 x, both (n, k) float64.
+
+        The leverage is the variance of the predicted mean in units of the noise variance.
+        """
+        rows, _ = self.check(contexts, None)
+        return self.ridge.mean_and_leverage(self._rows(rows))
 
     def merge(self, other: Self) -> None:
         """Add what `other`, a policy of the same class and settings, learned from other rows.

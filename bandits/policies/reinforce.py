@@ -58,16 +58,16 @@ class Reinforce(Policy):
 
         gradient = E[ w (r - b) grad log pi(a given x) ] + entropy_weight * grad H(pi(. given x))
 
-    - On `FullInformationData` actions are drawn from the policy itself (w = 1), four a row; the baseline b of a
-      draw is the mean reward of the row's three other draws. `gradient="exact"` takes the gradient of
-      sum_a pi(a given x) r(a) instead.
+    - On `FullInformationData` actions are drawn from the policy itself (w = 1), four a row; the baseline b of
+      a draw is the mean reward of the row's three other draws. `gradient="exact"` takes the gradient of sum_a
+      pi(a given x) r(a) instead.
     - On `LoggedData` w = pi(a given x) / propensity, clipped at `weight_clip` and divided by its mean in the
       batch (self-normalised), and b is a ridge regression of the reward on the context.
 
-    Advantages are divided by their standard deviation over the data, so settings do not depend on the reward's
-    unit. A held-out share of the queries decides when to stop, and the best weights are kept. Training needs
-    torch (extra `llm`); choosing needs numpy only. `update` trains on from the current weights, so batches do
-    not equal one fit. One seed gives one result; no global generator is touched.
+    Advantages are divided by their standard deviation over the data, so settings do not depend on the
+    reward's unit. A held-out share of the queries decides when to stop, and the best weights are kept.
+    Training needs torch (extra `llm`); choosing needs numpy only. `update` trains on from the current
+    weights, so batches do not equal one fit. One seed gives one result; no global generator is touched.
 
     Args:
         gradient: "sampled" is REINFORCE; "exact" is for comparison and needs full information.
@@ -78,9 +78,9 @@ class Reinforce(Policy):
         training: learning rate, batch size and so on.
         arm_names: see `Policy`.
 
-    Source: Williams 1992, eq. 4 to 6 (score function with baseline); Kool et al. 2019, Buy 4 REINFORCE Samples,
-    Get a Baseline for Free! (the other draws as baseline); Swaminathan and Joachims 2015 (self-normalised
-    weights); Loshchilov and Hutter 2019 (AdamW, arXiv:1711.05101).
+    Source: Williams 1992, eq. 4 to 6 (score function with baseline); Kool et al. 2019, Buy 4 REINFORCE
+    Samples, Get a Baseline for Free! (the other draws as baseline); Swaminathan and Joachims 2015 (self-
+    normalised weights); Loshchilov and Hutter 2019 (AdamW, arXiv:1711.05101).
     """
 
     def __init__(

@@ -130,7 +130,7 @@ class LoggedObjective:
         return -gain - self._policy.entropy_weight * _entropy(log_chances)
 
     def value(self, logits: Tensor, rows: Tensor) -> float:
-        """Return sum(w (r - b)) / sum(w) with clipped weights: the self-normalised value, up to what all share."""
+        """Return sum(w (r - b)) / sum(w) with clipped weights: a self-normalised value up to b's mean."""
         weights = self._weights(self._log_chances(logits, rows)[1], rows)
         return float((weights * self._advantages[rows]).sum() / weights.sum().clamp_min(1e-12))
 
@@ -218,7 +218,8 @@ def _network(policy: Reinforce, order: np.ndarray) -> nn.Sequential:
     layers: list[nn.Module] = []
     for number in (1, 2, 3):
         weight = torch.from_numpy(arrays[f"weight_{number}"].copy())
-        layer = nn.Linear(*weight.T.shape, device="meta").to_empty(device="cpu")  # draws no random numbers
+        n_out, n_in = weight.shape
+        layer = nn.Linear(n_in, n_out, device="meta").to_empty(device="cpu")  # draws no random numbers
         layer.load_state_dict({"weight": weight, "bias": torch.from_numpy(arrays[f"bias_{number}"].copy())})
         layers += [layer, nn.ReLU()]
     return nn.Sequential(*layers[:-1]).to(policy.training.device)

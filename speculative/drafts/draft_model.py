@@ -12,7 +12,13 @@ import torch
 
 from speculative.engine.decoder import Decoder
 from speculative.engine.draft import Counts, Draft, DraftSession, Proposal
-from speculative.engine.loading import DEFAULT_CACHE, load_decoder, load_tokenizer, resolve_model, tokenizer_fingerprint
+from speculative.engine.loading import (
+    DEFAULT_CACHE,
+    load_decoder,
+    load_tokenizer,
+    resolve_model,
+    tokenizer_fingerprint,
+)
 from speculative.engine.token_batch import TokenBatch
 
 VOCABULARY_FILE = "draft_vocabulary.json"
@@ -31,12 +37,12 @@ class DraftModel(Draft):
         name: unique in a pool.
         decoder: the small model.
         n_target_vocab: size of the target's vocabulary; proposals stay below it.
-        target_ids: for a trimmed vocabulary, the target's id of each of the draft's ids; id 0 stands for every
-            token the draft does not know and is never proposed. None where both share one vocabulary, which
-            either may have padded.
+        target_ids: for a trimmed vocabulary, the target's id of each of the draft's ids; id 0 stands for
+            every token the draft does not know and is never proposed. None where both share one vocabulary,
+            which either may have padded.
 
     Raises:
-        VocabularyMismatchError: if `target_ids` does not name one target token, each another, per draft token.
+        VocabularyMismatchError: if `target_ids` does not name one target token, each another, per draft id.
     """
 
     def __init__(
@@ -49,8 +55,8 @@ class DraftModel(Draft):
             n_different = len({*target_ids[1:]} & {*range(n_target_vocab)})
             if len(target_ids) != decoder.n_vocab or n_different != decoder.n_vocab - 1:
                 raise VocabularyMismatchError(
-                    f"draft {name!r}: its vocabulary must name {decoder.n_vocab} target ids, all but the first "
-                    f"different and below {n_target_vocab}, got {len(target_ids)}, of them {n_different} such"
+                    f"draft {name!r}: its vocabulary must name {decoder.n_vocab} target ids, all but the "
+                    f"first different and below {n_target_vocab}, got {len(target_ids)}"
                 )
             self._target_ids = torch.tensor(target_ids, device=decoder.device)
             self._draft_ids = torch.zeros(n_target_vocab, dtype=torch.int64, device=decoder.device)
@@ -68,7 +74,7 @@ class DraftModel(Draft):
         device: torch.device | str = "cpu",
         cache: Path = DEFAULT_CACHE,
     ) -> "DraftModel":
-        """Load a draft by hub id, folder, GGUF file or `shipped:NAME`, and check that it speaks the target's tokens.
+        """Load a draft by hub id, folder, GGUF file or `shipped:NAME`, if its tokens are the target's.
 
         Its name is `draft_` and the last part of the model's, unless one is given.
 
@@ -85,8 +91,8 @@ class DraftModel(Draft):
             found = tokenizer_fingerprint(load_tokenizer(model, cache))
         if found != expected:
             raise VocabularyMismatchError(
-                f"draft {model!r} was made for tokenizer {found}, the target's is {expected}: their token ids "
-                "mean different text; name a draft of the target's family or distil one"
+                f"draft {model!r} was made for tokenizer {found}, the target's is {expected}: their token "
+                "ids mean different text; name a draft of the target's family or distil one"
             )
         decoder = load_decoder(model, dtype=dtype, device=device, cache=cache)
         return cls(name or f"draft_{re.split('[/:]', model)[-1]}", decoder, n_target_vocab, target_ids)
@@ -109,7 +115,7 @@ class DraftModel(Draft):
         tokens = torch.tensor([*prompt, *new], device=self.decoder.device)
         cache = self.decoder.new_cache(1, n)
         best = []
-        for chunk in self.to_draft(tokens[:n]).split(512):
+        for chunk in torch.split(self.to_draft(tokens[:n]), 512):
             best.append(self.best(self.decoder.forward(TokenBatch(chunk, [len(chunk)]), cache).logits))
         matches = (self.to_target(torch.cat(best)) == tokens[1 : n + 1]).tolist()
         run = 0
@@ -123,7 +129,7 @@ class DraftModel(Draft):
     def to_draft(self, token_ids: torch.Tensor) -> torch.Tensor:
         """Map (n,) target ids to the draft's."""
         if self._target_ids is None:
-            # Beyond the draft's vocabulary stand only padding ids, which no text holds but a target might write.
+            # Beyond the draft's vocabulary stand only padding ids, which a target might still write.
             return token_ids.clamp(max=self.decoder.n_vocab - 1)
         return self._draft_ids[token_ids]
 

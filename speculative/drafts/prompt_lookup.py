@@ -9,8 +9,7 @@ class PromptLookup(Draft):
     """Proposes the continuation of the longest earlier match of the prefix's last tokens.
 
     The index grows with the text, so that a round costs time in its new tokens only. The latest match wins. A
-    match that reaches the end of the prefix goes on copying from its own copy, which draws out a repetition in
-    full.
+    match that reaches the end of the prefix goes on copying from its own copy, which draws out a repetition.
 
     Args:
         max_ngram: longest match tried, tokens.

@@ -32,7 +32,7 @@ class Decoder:
     """Llama, Mistral (full attention), Qwen2 and Qwen3 in one forward pass.
 
     Gains of the RMS norms are folded into the projections that follow them, and the two halves of each rotary
-    pair are laid side by side, so that a rotation is one complex product. Both change results by rounding only.
+    pair are laid side by side, so that a rotation is one complex product. Both change results by rounding.
 
     Args:
         config: sizes and constants.

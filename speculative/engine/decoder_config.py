@@ -41,7 +41,7 @@ class DecoderConfig:
         """Read `config.json` of a checkpoint folder.
 
         Raises:
-            ValueError: if the file is missing or broken, or the model is not one this decoder computes exactly.
+            ValueError: if the file is missing or broken, or the model is not one this decoder computes.
         """
         path = folder / "config.json"
         if not path.is_file():

@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 class DecodingStats:
     """Counts and seconds of one request. Cuts (end of text, token limit) come before counting.
 
-    In a batch, the seconds of a shared pass are divided evenly among its requests.
+    In a batch, the seconds of shared work are divided evenly among its requests; drafting is each one's own.
 
     Attributes:
         n_prompt, n_new: prompt tokens; generated tokens, the prefill's one included.
         actions: arm index of each round.
         proposed, accepted: draft tokens of each round; the target's own `next_token` is not counted.
         n_caught_up: tokens that a draft idle in the round before had to read first.
-        prefill_s, select_s, draft_s, verify_s: seconds by what was being done.
+        prefill_s, select_s, draft_s, verify_s: seconds by what was being done; the selector's learning is in
+            select_s.
         catch_up_s: the part of draft_s spent on the `n_caught_up` tokens.
         host_s: seconds of the engine's own bookkeeping.
     """
@@ -56,6 +57,4 @@ class DecodingStats:
     def accepted_by_position(self) -> list[tuple[int, int]]:
         """For each draft position i: (rounds that proposed an i-th token, rounds that accepted it)."""
         width = max(self.proposed, default=0)
-        return [
-            (sum(p > i for p in self.proposed), sum(a > i for a in self.accepted)) for i in range(width)
-        ]
+        return [(sum(p > i for p in self.proposed), sum(a > i for a in self.accepted)) for i in range(width)]

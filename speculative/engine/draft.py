@@ -43,8 +43,8 @@ class DraftSession(ABC):
 class Draft(ABC):
     """A way to guess the target's next tokens.
 
-    Every draft built on this class states a point mass: its tokens are a deterministic function of the prefix. Greedy
-    verification and sample-then-match are exact for any such draft.
+    Every draft built on this class states a point mass: its tokens are a deterministic function of the
+    prefix. Greedy verification and sample-then-match are exact for any such draft.
 
     Attributes:
         name: unique among the drafts of a pool.
@@ -68,7 +68,7 @@ class Draft(ABC):
         """Tokens proposed and accepted when asked after j of the tokens `new` that the target wrote.
 
         Returns:
-            proposed, accepted: (n_new,) int32 each; entry 0 is unused, since the prefill yields the first token.
+            proposed, accepted: (n_new,) int32 each; entry 0 is unused: the prefill yields the first token.
         """
         text = [*prompt, *new]
         proposed, accepted = np.zeros((2, len(new)), dtype=np.int32)

@@ -4,47 +4,21 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import torch
 
-from speculative.engine.decoder import ForwardOutput
+from speculative.engine.causal_lm import CausalLM
 from speculative.engine.decoding_stats import DecodingStats
 from speculative.engine.draft import Draft, DraftingArm, DraftSession, Proposal
-from speculative.engine.kv_cache import KVCache
 from speculative.engine.request import FinishReason, Generation, Request, RoundResult, cut
 from speculative.engine.selector import FixedSelector, QueryState, RoundContext, RoundObservation, Selector
 from speculative.engine.token_batch import TokenBatch
 from speculative.engine.verify import verify_greedy
 
 
-class CausalLM(Protocol):
-    """A target model: token ids in, logits of chosen rows out, against a cache it extends."""
-
-    @property
-    def n_vocab(self) -> int:
-        """Size of the vocabulary."""
-
-    @property
-    def max_positions(self) -> int:
-        """Longest prefix, tokens."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where token ids must live."""
-
-    def new_cache(self, n_rows: int, capacity: int = 512) -> KVCache:
-        """An empty cache."""
-
-    def forward(
-        self, batch: TokenBatch, cache: KVCache, logit_rows: Sequence[int] | None = None
-    ) -> ForwardOutput:
-        """Run the batch's tokens and append them to the cache."""
-
-
 @dataclass(slots=True, eq=False)
 class _Running:
-    """A request being answered. Invariant between rounds: its cache row holds all of `tokens` but the last."""
+    """A request being answered. Between rounds its cache row holds all of `tokens` but the last."""
 
     request: Request
     tokens: list[int]
@@ -109,12 +83,15 @@ class Engine:
         n_needed = len(request.token_ids) + request.max_new_tokens
         if n_needed > self.target.max_positions:
             raise ValueError(
-                f"request {request.id!r}: {len(request.token_ids)} prompt tokens and {request.max_new_tokens} "
-                f"new ones exceed the target's context of {self.target.max_positions} tokens; shorten either"
+                f"request {request.id!r}: {len(request.token_ids)} prompt tokens and "
+                f"{request.max_new_tokens} new ones exceed the target's context of "
+                f"{self.target.max_positions} tokens; shorten either"
             )
         beyond = [token for token in request.token_ids if not 0 <= token < self.target.n_vocab]
         if beyond:
-            raise ValueError(f"request {request.id!r}: token id {beyond[0]} is not in [0, {self.target.n_vocab})")
+            raise ValueError(
+                f"request {request.id!r}: token id {beyond[0]} is not in [0, {self.target.n_vocab})"
+            )
         if request.id in self._finished or any(request.id == other for other in self._ids()):
             raise ValueError(f"request id {request.id!r} is in use")
         self._waiting.append(request)
@@ -155,6 +132,16 @@ class Engine:
             raise ValueError(f"request {request_id!r} has not finished")
         return self._finished.pop(request_id)
 
+    def discard(self, request_id: str) -> None:
+        """Forget a request, whether it waits, runs or has finished.
+
+        Raises:
+            ValueError: if there is none of that id.
+        """
+        if request_id not in self._finished:
+            self.cancel(request_id)
+        del self._finished[request_id]
+
     def _ids(self) -> list[str]:
         return [request.id for request in self._waiting] + [state.request.id for state in self._running]
 
@@ -193,32 +180,41 @@ class Engine:
         choices = self.selector.select([self._context(state) for state in states])
         actions = [choice.action for choice in choices]
         selected = time.perf_counter()
-        proposals = [self._propose(state, action) for state, action in zip(states, actions, strict=True)]
-        drafted = time.perf_counter()
+        proposals, draft_s, drafted = [], [], selected
+        for state, action in zip(states, actions, strict=True):
+            proposals.append(self._propose(state, action))
+            draft_s.append(time.perf_counter() - drafted)
+            drafted += draft_s[-1]
         tokens = [[state.tokens[-1], *p.token_ids] for state, p in zip(states, proposals, strict=True)]
         flat = torch.tensor([token for row in tokens for token in row], device=self.target.device)
         output = self.target.forward(TokenBatch(flat, [len(row) for row in tokens]), self._cache)
         best = output.logits.argmax(-1).tolist()  # the round's one device synchronisation
         verified = time.perf_counter()
-        results, observations, first = [], [], 0
+        results, first = [], 0
         for row, (state, action, proposal) in enumerate(zip(states, actions, proposals, strict=True)):
             n_rows = len(tokens[row])
             verification = verify_greedy(best[first : first + n_rows], proposal.token_ids)
             first += n_rows
             accepted = proposal.token_ids[: verification.n_accepted]
             self._cache.truncate(row, len(state.tokens) + len(accepted))
-            results.append(self._commit(state, [*accepted, verification.next_token], action, len(proposal.token_ids)))
+            new = [*accepted, verification.next_token]
+            results.append(self._commit(state, new, action, len(proposal.token_ids)))
         host = time.perf_counter() - verified
         share = 1.0 / len(states)
-        for state, proposal, result in zip(states, proposals, results, strict=True):
+        observations = []
+        for state, result, own_s in zip(states, results, draft_s, strict=True):
             stats = state.stats
             stats.select_s += (selected - begin) * share
-            stats.draft_s += (drafted - selected) * share
+            stats.draft_s += own_s
             stats.verify_s += (verified - drafted) * share
             stats.host_s += host * share
-            observations.append(self._observation(result, (verified - begin + host) * share))
+            shared_s = selected - begin + verified - drafted + host
+            observations.append(self._observation(result, own_s + shared_s * share))
+        told = time.perf_counter()
         self.selector.observe(observations)
+        observe_s = (time.perf_counter() - told) * share
         for state, result in zip(states, results, strict=True):
+            state.stats.select_s += observe_s
             if result.finished is not None:
                 self._finish(state, result.finished)
         return results
@@ -229,6 +225,8 @@ class Engine:
         return RoundContext(state.request.id, state.stats.n_prompt, state.stats.n_new, available)
 
     def _propose(self, state: _Running, action: int) -> Proposal:
+        if not 0 <= action < len(self.arms):
+            raise ValueError(f"the selector must choose an arm in [0, {len(self.arms)}), got {action}")
         arm = self.arms[action]
         last_draft, state.last_draft = state.last_draft, arm.draft
         draft_length = min(arm.draft_length, state.remaining - 1)  # the target adds one token itself
@@ -237,10 +235,22 @@ class Engine:
         if draft_length < 1:
             return Proposal([])
         proposal = self._session(state, arm.draft).propose(state.tokens, draft_length)
+        self._check(arm, proposal, draft_length)
         if last_draft not in (None, arm.draft):  # idle in the round before: what it read now was catching up
             state.stats.n_caught_up += proposal.n_read
             state.stats.catch_up_s += proposal.read_s
         return proposal
+
+    def _check(self, arm: DraftingArm, proposal: Proposal, draft_length: int) -> None:
+        token_ids = proposal.token_ids
+        if len(token_ids) > draft_length:
+            raise ValueError(
+                f"draft {arm.draft.name!r} must propose at most {draft_length} tokens, got {len(token_ids)}"
+            )
+        if token_ids and not 0 <= min(token_ids) <= max(token_ids) < self.target.n_vocab:
+            raise ValueError(
+                f"draft {arm.draft.name!r} must propose ids in [0, {self.target.n_vocab}), got {token_ids}"
+            )
 
     def _session(self, state: _Running, draft: Draft) -> DraftSession:
         """One session a draft: arms that differ in draft length share it."""
@@ -255,6 +265,10 @@ class Engine:
         state.tokens += kept
         state.stats.n_new += len(kept)
         n_accepted = min(len(tokens) - 1, len(kept))
+        if len(kept) < len(
+            tokens
+        ):  # an accepted token ended the text: what was drafted after it does not count
+            n_proposed = n_accepted
         if action is not None:
             state.stats.actions.append(action)
             state.stats.proposed.append(n_proposed)
@@ -267,7 +281,12 @@ class Engine:
     def _observation(result: RoundResult, seconds: float) -> RoundObservation:
         assert result.action is not None
         return RoundObservation(
-            result.request_id, result.action, result.n_proposed, result.n_accepted, len(result.token_ids), seconds
+            result.request_id,
+            result.action,
+            result.n_proposed,
+            result.n_accepted,
+            len(result.token_ids),
+            seconds,
         )
 
     def _finish(self, state: _Running, reason: FinishReason) -> None:

@@ -9,35 +9,48 @@ from speculative.engine.request import Generation, Request
 def generate(
     engine: Engine, requests: Sequence[Request], on_finish: Callable[[Generation], None] | None = None
 ) -> list[Generation]:
-    """Answer all requests and return them in the order asked.
+    """Answer all requests and return them in the order asked; an error leaves none of them in the engine.
 
     Args:
         engine: runs up to its `max_batch` requests at once.
         requests: what is asked.
         on_finish: called with each text as it ends, for progress.
+
+    Raises:
+        ValueError: if a request cannot be answered; see `Engine.submit`.
     """
-    for request in requests:
-        engine.submit(request)
+    pending: set[str] = set()
     done: dict[str, Generation] = {}
-    while engine.n_unfinished:
-        for result in engine.step():
-            if result.finished is not None:
-                done[result.request_id] = engine.take(result.request_id)
-                if on_finish is not None:
-                    on_finish(done[result.request_id])
+    try:
+        for request in requests:
+            pending.add(engine.submit(request))
+        while pending:
+            for result in engine.step():
+                if result.finished is not None and result.request_id in pending:
+                    pending.remove(result.request_id)
+                    done[result.request_id] = engine.take(result.request_id)
+                    if on_finish is not None:
+                        on_finish(done[result.request_id])
+    finally:
+        for request_id in pending:
+            engine.discard(request_id)
     return [done[request.id] for request in requests]
 
 
 def stream(engine: Engine, request: Request) -> Iterator[tuple[int, ...]]:
-    """Yield the new tokens of each round of one request; abandoning the iterator cancels the request."""
+    """Yield the new tokens of each round of one request.
+
+    After the last one, `engine.take` hands over the generation with its counts. Abandoning the iterator
+    frees all that the request holds, its generation included.
+    """
     engine.submit(request)
     finished = False
     try:
         while not finished:
             for result in engine.step():
                 if result.request_id == request.id:
-                    yield result.token_ids
                     finished = result.finished is not None
+                    yield result.token_ids
     finally:
         if not finished:
-            engine.cancel(request.id)
+            engine.discard(request.id)

@@ -25,9 +25,9 @@ def resolve_model(name: str, cache: Path = DEFAULT_CACHE) -> Path:
     """Give the checkpoint folder of a model, converting or downloading it when needed.
 
     Args:
-        name: a folder; a `.gguf` file (converted once to safetensors and cached); `package:NAME`, the one GGUF
-            file inside an installed Python package; `shipped:NAME`, a draft that draftpick ships; or a hub id
-            `owner/name`.
+        name: a folder; a `.gguf` file (converted once to safetensors and cached); `package:NAME`, the one
+            GGUF file inside an installed Python package; `shipped:NAME`, a draft that draftpick ships; or a
+            hub id `owner/name`.
         cache: where converted weights are kept.
 
     Raises:
@@ -145,7 +145,7 @@ def _download(hub_id: str) -> Path:
 
 
 def _convert_gguf(file: Path, cache: Path) -> Path:
-    """Dequantise a GGUF file once into float32 safetensors plus tokenizer; the name tells size and time of it."""
+    """Dequantise a GGUF file once into float32 safetensors plus tokenizer, named by its size and time."""
     stat = file.stat()
     key = hashlib.sha256(f"{file.resolve()}:{stat.st_size}:{stat.st_mtime_ns}".encode()).hexdigest()[:12]
     folder = cache / "models" / f"{file.stem}-{key}"

@@ -42,7 +42,7 @@ class RoundResult:
         request_id: the request.
         token_ids: new tokens, in order, cut at the end of the text.
         action: index of the arm used; None for the token that the prefill yields.
-        n_proposed, n_accepted: draft tokens of this round, counted after the cut.
+        n_proposed, n_accepted: draft tokens of this round; those after an accepted end of text do not count.
         finished: why the text ended, or None while it goes on.
     """
 

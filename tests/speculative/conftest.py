@@ -1,0 +1,29 @@
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+
+from tests.speculative.tiny_models import TinyModel, make_tiny
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tiny models gain nothing from threads."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(n_threads)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., TinyModel]:
+    """A tiny model by kind, seed and changed sizes; each is made once a session."""
+    made: dict[object, TinyModel] = {}
+
+    def get(kind: str = "llama", seed: int = 0, **changes: object) -> TinyModel:
+        key = (kind, seed, *sorted(changes.items()))
+        if key not in made:
+            made[key] = make_tiny(kind, tmp_path_factory.mktemp(kind), seed, **changes)
+        return made[key]
+
+    return get
