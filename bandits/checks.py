@@ -34,9 +34,7 @@ def names(values: Sequence[str], what: str = "arm_names") -> tuple[str, ...]:
     return result
 
 
-def matrix(
-    values: ArrayLike, what: str, dtype: type[np.generic], shape: tuple[int | None, int | None]
-) -> np.ndarray:
+def matrix(values: ArrayLike, what: str, dtype: type[np.generic], shape: tuple[int | None, int | None]) -> np.ndarray:
     """Return a C-ordered two-dimensional array of `dtype`; None in `shape` leaves that side free."""
     return _shaped(np.ascontiguousarray(values, dtype=dtype), what, shape)
 

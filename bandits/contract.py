@@ -55,20 +55,14 @@ def check_policy(make_policy: MakePolicy, *data: Data) -> None:
         check_choose(make_policy, one)
 
 
-def example_data(
-    n_rows: int = 60, n_features: int = 5, n_arms: int = 3, seed: int = 7
-) -> FullInformationData:
+def example_data(n_rows: int = 60, n_features: int = 5, n_arms: int = 3, seed: int = 7) -> FullInformationData:
     """Return synthetic full-information data with linear rewards and noise."""
     rng = np.random.default_rng(seed)
     contexts = rng.normal(size=(n_rows, n_features)).astype(np.float32)
     coefficients = rng.normal(size=(n_features, n_arms))
     rewards = contexts @ coefficients + 0.3 * rng.normal(size=(n_rows, n_arms))
-    names = [
-        f"arm_{chr(ord('a') + (5 * arm + 2) % n_arms)}" for arm in range(n_arms)
-    ]  # not in alphabetical order
-    return FullInformationData(
-        contexts, rewards, tuple(names), query_ids=tuple(f"q{i}" for i in range(n_rows))
-    )
+    names = [f"arm_{chr(ord('a') + (5 * arm + 2) % n_arms)}" for arm in range(n_arms)]  # not in alphabetical order
+    return FullInformationData(contexts, rewards, tuple(names), query_ids=tuple(f"q{i}" for i in range(n_rows)))
 
 
 def example_log(seed: int = 11) -> LoggedData:
@@ -88,9 +82,7 @@ def check_probabilities(make_policy: MakePolicy, data: Data) -> None:
     _hold(bool(np.isfinite(chances).all() and (chances >= 0).all()), "probabilities must be finite and >= 0")
     _hold(_near(chances.sum(axis=1), 1.0), "rows of probabilities must sum to 1")
     one_by_one = np.concatenate([policy.probabilities(row[None]) for row in data.contexts])
-    _hold(
-        _near(chances, one_by_one, _UPDATE_TOLERANCE), "a row's probabilities must not depend on other rows"
-    )
+    _hold(_near(chances, one_by_one, _UPDATE_TOLERANCE), "a row's probabilities must not depend on other rows")
 
 
 def check_availability(make_policy: MakePolicy, data: Data) -> None:
@@ -241,9 +233,7 @@ def check_bad_input_refused(make_policy: MakePolicy, data: Data) -> None:
     _refused(lambda: policy.probabilities(wide), "contexts of another size")
     _refused(lambda: policy.probabilities(broken), "contexts with NaN")
     _refused(lambda: policy.probabilities(data.contexts[:2], nothing), "a row without an available arm")
-    _refused(
-        lambda: policy.choose(data.contexts[:2], np.random.default_rng(0)), "more than one context in choose"
-    )
+    _refused(lambda: policy.choose(data.contexts[:2], np.random.default_rng(0)), "more than one context in choose")
     _refused(lambda: policy.update(_widened(data)), "data of another context size")
 
 

@@ -57,9 +57,7 @@ def evaluate(
         ValueError: if a name is taken, a policy has an arm that the data lack, or no row is fully observed.
     """
     if n_bootstrap < 1 or not 0 < confidence < 1:
-        raise ValueError(
-            f"n_bootstrap must be >= 1 and confidence in (0, 1), got {n_bootstrap} and {confidence}"
-        )
+        raise ValueError(f"n_bootstrap must be >= 1 and confidence in (0, 1), got {n_bootstrap} and {confidence}")
     rows = data.complete_rows()
     baseline = _baseline_index(data, baseline_arm)
     best = None if training_data is None else best_fixed_arm(training_data.select_arms(data.arm_names))
@@ -67,9 +65,7 @@ def evaluate(
     bootstrap = _Bootstrap(rows, n_bootstrap, confidence, seed)
     figures = _figures(candidates, rows, bootstrap, baseline, best)
     return Evaluation(
-        rows=tuple(
-            _row(candidate, index, figures, rows.arm_names) for index, candidate in enumerate(candidates)
-        ),
+        rows=tuple(_row(candidate, index, figures, rows.arm_names) for index, candidate in enumerate(candidates)),
         arm_names=rows.arm_names,
         n_rows=len(rows),
         n_queries=bootstrap.n_queries,
@@ -149,10 +145,8 @@ def _figures(
     if (seconds <= 0).any():
         raise ValueError("a speedup needs costs above 0, and a resampled total is 0: pass baseline_arm=None")
     slower = np.einsum("nck,nk->nc", chances, rows.costs > base)
-    figures["speedup"] = bootstrap.estimates(bootstrap.sums(base) / seconds)
-    figures["slower_share"] = bootstrap.estimates(
-        bootstrap.sums(slower) / bootstrap.sums(np.ones((len(rows), 1)))
-    )
+    figures["speedup"] = bootstrap.estimates(seconds[:, [names.index(rows.arm_names[baseline])]] / seconds)
+    figures["slower_share"] = bootstrap.estimates(bootstrap.sums(slower) / bootstrap.sums(np.ones((len(rows), 1))))
     return figures
 
 
@@ -190,6 +184,4 @@ class _Bootstrap:
     def estimates(self, figures: Float64) -> list[Estimate]:
         """Return a figure with its percentile interval for each column of (1 + B, c)."""
         low, high = np.quantile(figures[1:], [self._tail, 1 - self._tail], axis=0)
-        return [
-            Estimate(float(v), float(lo), float(hi)) for v, lo, hi in zip(figures[0], low, high, strict=True)
-        ]
+        return [Estimate(float(v), float(lo), float(hi)) for v, lo, hi in zip(figures[0], low, high, strict=True)]

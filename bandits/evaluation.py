@@ -98,9 +98,7 @@ class Evaluation:
             content = json.loads(text)
             version = content.pop("format_version")
             if version > FORMAT_VERSION:
-                raise ValueError(
-                    f"format version {version} is newer than {FORMAT_VERSION}: upgrade draftpick"
-                )
+                raise ValueError(f"format version {version} is newer than {FORMAT_VERSION}: upgrade draftpick")
             rows = tuple(_row(row) for row in content.pop("rows"))
             return cls(rows=rows, arm_names=tuple(content.pop("arm_names")), **content)
         except (KeyError, TypeError, AttributeError, ValueError) as error:

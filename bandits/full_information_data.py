@@ -158,8 +158,7 @@ class FullInformationData(PolicyData):
         missing = [name for name in policy.arm_names if name not in self.arm_names]
         if missing:
             raise ValueError(
-                f"the policy may choose {missing[0]!r}, which the data do not hold "
-                f"(arms: {', '.join(self.arm_names)})"
+                f"the policy may choose {missing[0]!r}, which the data do not hold (arms: {', '.join(self.arm_names)})"
             )
         result = np.zeros(self.rewards.shape)
         columns = [self.arm_names.index(name) for name in policy.arm_names]
@@ -190,15 +189,9 @@ class FullInformationData(PolicyData):
         """Return the rows that a boolean mask or indices name."""
         index = chosen_rows(rows, len(self))
         arrays = ("contexts", "rewards", "observed", "costs")
-        kept: dict[str, Any] = {
-            name: value[index] for name in arrays if (value := getattr(self, name)) is not None
-        }
-        observations = (
-            None if self.observations is None else tuple(self.observations[i] for i in index.tolist())
-        )
-        labels: dict[str, Any] = {
-            name: chosen_labels(getattr(self, name), index) for name in ("query_ids", "domains")
-        }
+        kept: dict[str, Any] = {name: value[index] for name in arrays if (value := getattr(self, name)) is not None}
+        observations = None if self.observations is None else tuple(self.observations[i] for i in index.tolist())
+        labels: dict[str, Any] = {name: chosen_labels(getattr(self, name), index) for name in ("query_ids", "domains")}
         return replace(self, observations=observations, **kept, **labels)
 
     def with_arms(self, arm_names: Sequence[str]) -> FullInformationData:
@@ -236,9 +229,7 @@ class FullInformationData(PolicyData):
         for name in ("costs", "observations"):
             n_present = sum(getattr(part, name) is not None for part in aligned)
             if 0 < n_present < len(aligned):
-                raise ValueError(
-                    f"parts must all have {name} or none of them, got {n_present} of {len(aligned)}"
-                )
+                raise ValueError(f"parts must all have {name} or none of them, got {n_present} of {len(aligned)}")
         with_costs = aligned[0].costs is not None
         with_observations = aligned[0].observations is not None
         return cls(
@@ -260,9 +251,7 @@ class FullInformationData(PolicyData):
         if self.costs is not None:
             columns["costs"] = fixed_lists(self.costs)
         if self.observations is not None:
-            texts = [
-                [None if o is None else json.dumps(o.to_dict()) for o in row] for row in self.observations
-            ]
+            texts = [[None if o is None else json.dumps(o.to_dict()) for o in row] for row in self.observations]
             columns["observations"] = pa.array(texts, pa.list_(pa.string()))
         return columns
 

@@ -53,7 +53,9 @@ class HashingEncoder(ContextEncoder):
             counts = Counter(_features(text))
             if not counts:
                 continue
-            hashes = np.fromiter((zlib.crc32(f.encode()) for f in counts), np.uint32, len(counts))
+            hashes = np.fromiter(
+                (zlib.crc32(f.encode("utf-8", "surrogatepass")) for f in counts), np.uint32, len(counts)
+            )
             signs = np.where(hashes >> np.uint32(31), -1.0, 1.0)
             amounts = signs * (1.0 + np.log(np.fromiter(counts.values(), np.float64, len(counts))))
             np.add.at(row, (hashes & np.uint32(0x7FFFFFFF)) % self._n_features, amounts.astype(np.float32))

@@ -118,20 +118,14 @@ class LoggedData(PolicyData):
         if self.available is not None:
             leaked = (self.action_probabilities > 0) & ~self.available
             if leaked.any():
-                checks.refuse(
-                    self.action_probabilities, leaked, "action_probabilities", "must be 0 where unavailable"
-                )
+                checks.refuse(self.action_probabilities, leaked, "action_probabilities", "must be 0 where unavailable")
 
     def subset(self, rows: ArrayLike) -> LoggedData:
         """Return the rows that a boolean mask or indices name."""
         index = chosen_rows(rows, len(self))
         arrays = ("contexts", "actions", "rewards", "propensities", *_OPTIONAL_MATRICES, *_OPTIONAL_VECTORS)
-        kept: dict[str, Any] = {
-            name: value[index] for name in arrays if (value := getattr(self, name)) is not None
-        }
-        labels: dict[str, Any] = {
-            name: chosen_labels(getattr(self, name), index) for name in ("query_ids", "domains")
-        }
+        kept: dict[str, Any] = {name: value[index] for name in arrays if (value := getattr(self, name)) is not None}
+        labels: dict[str, Any] = {name: chosen_labels(getattr(self, name), index) for name in ("query_ids", "domains")}
         return replace(self, **kept, **labels)
 
     def with_arms(self, arm_names: Sequence[str]) -> LoggedData:
@@ -144,20 +138,14 @@ class LoggedData(PolicyData):
             return self
         place = np.array([wanted.index(name) for name in self.arm_names], dtype=np.int64)
         known = np.array(index) >= 0
-        available = (
-            self.available if self.available is not None else np.ones((len(self), self.n_arms), np.bool_)
-        )
+        available = self.available if self.available is not None else np.ones((len(self), self.n_arms), np.bool_)
         probabilities = self.action_probabilities
         return replace(
             self,
             arm_names=wanted,
             actions=place[self.actions],
-            available=None
-            if self.available is None and known.all()
-            else np.where(known, available[:, index], False),
-            action_probabilities=None
-            if probabilities is None
-            else np.where(known, probabilities[:, index], 0.0),
+            available=None if self.available is None and known.all() else np.where(known, available[:, index], False),
+            action_probabilities=None if probabilities is None else np.where(known, probabilities[:, index], 0.0),
         )
 
     def select_arms(self, arm_names: Sequence[str]) -> LoggedData:
@@ -176,9 +164,7 @@ class LoggedData(PolicyData):
             if old >= 0:
                 place[old] = new
         known = np.array(index) >= 0
-        available = (
-            rows.available if rows.available is not None else np.ones((len(rows), self.n_arms), np.bool_)
-        )
+        available = rows.available if rows.available is not None else np.ones((len(rows), self.n_arms), np.bool_)
         return replace(
             rows,
             arm_names=wanted,
@@ -210,9 +196,7 @@ class LoggedData(PolicyData):
                 ]
             present = [array for array in arrays if array is not None]
             if present and len(present) < len(arrays):
-                raise ValueError(
-                    f"parts must all have {name} or none of them, got {len(present)} of {len(arrays)}"
-                )
+                raise ValueError(f"parts must all have {name} or none of them, got {len(present)} of {len(arrays)}")
             values[name] = np.concatenate(present) if present else None
         return cls(
             arm_names=wanted,

@@ -65,8 +65,7 @@ def read_tables(folder: str | Path, kind: str) -> Iterator[tuple[Path, pa.Table,
             table = pq.read_table(path, partitioning=None)
         except (pa.ArrowException, OSError) as error:
             raise ValueError(
-                f"{path} is unreadable or half-written ({error}): "
-                "delete it and run the command that wrote it again"
+                f"{path} is unreadable or half-written ({error}): delete it and run the command that wrote it again"
             ) from error
         yield path, table, _header(path, table, kind)
 

@@ -114,9 +114,7 @@ class Policy(ABC):
         return self
 
     @final
-    def choose(
-        self, context: ArrayLike, rng: np.random.Generator, available: ArrayLike | None = None
-    ) -> Decision:
+    def choose(self, context: ArrayLike, rng: np.random.Generator, available: ArrayLike | None = None) -> Decision:
         """Draw an arm from `probabilities` and report the probability it was drawn with.
 
         Args:
@@ -174,13 +172,9 @@ class Policy(ABC):
             self.start(self._own_names or data.arm_names, data.n_features, data.encoder)
         state = self.learned
         if data.n_features != state.n_features:
-            raise ValueError(
-                f"contexts must have {state.n_features} features, the data have {data.n_features}"
-            )
+            raise ValueError(f"contexts must have {state.n_features} features, the data have {data.n_features}")
         if data.encoder is not None and state.encoder is not None and data.encoder != state.encoder:
-            raise ValueError(
-                f"the policy learned from encoder {state.encoder!r}, the data are from {data.encoder!r}"
-            )
+            raise ValueError(f"the policy learned from encoder {state.encoder!r}, the data are from {data.encoder!r}")
         state.encoder = state.encoder or data.encoder
         return data.with_arms(state.arm_names)
 
@@ -193,9 +187,7 @@ class Policy(ABC):
         """
         if self.state is None:
             if not self._own_names:
-                raise RuntimeError(
-                    f"{type(self).__name__} knows no arms yet: pass arm_names, or fit it on data"
-                )
+                raise RuntimeError(f"{type(self).__name__} knows no arms yet: pass arm_names, or fit it on data")
             self.start(self._own_names, checks.contexts(contexts).shape[1])
         rows = checks.contexts(contexts, self.learned.n_features)
         if available is None:
@@ -217,9 +209,7 @@ class Policy(ABC):
     def clone(self) -> Self:
         """Return an unfitted policy with the same parameters."""
         params = self.get_params()
-        copies: dict[str, Any] = {
-            name: v.clone() if isinstance(v, Policy) else v for name, v in params.items()
-        }
+        copies: dict[str, Any] = {name: v.clone() if isinstance(v, Policy) else v for name, v in params.items()}
         return type(self)(**copies)
 
     def save(self, path: str | Path) -> Path:
@@ -244,9 +234,7 @@ class Policy(ABC):
 
     def _index(self, name: str) -> int:
         if name not in self.arm_names:
-            raise ValueError(
-                f"unknown arm {name!r}; the policy's arms are {', '.join(self.arm_names) or '(none)'}"
-            )
+            raise ValueError(f"unknown arm {name!r}; the policy's arms are {', '.join(self.arm_names) or '(none)'}")
         return self.arm_names.index(name)
 
 

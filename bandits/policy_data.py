@@ -91,9 +91,7 @@ class PolicyData(ABC):
             ValueError: if the folder holds part files already (add to it with `write_part`).
         """
         if parquet_parts.part_indices(folder):
-            raise ValueError(
-                f"{folder} holds part files already: choose another folder, or add with write_part"
-            )
+            raise ValueError(f"{folder} holds part files already: choose another folder, or add with write_part")
         self.write_part(folder, 0)
 
     @classmethod
@@ -134,9 +132,7 @@ def joined_names(parts: Sequence[PolicyData]) -> tuple[str, ...]:
         raise ValueError("concat needs at least one part, got none")
     for part in parts:
         if part.n_features != parts[0].n_features:
-            raise ValueError(
-                f"parts must share a context size, got {parts[0].n_features} and {part.n_features}"
-            )
+            raise ValueError(f"parts must share a context size, got {parts[0].n_features} and {part.n_features}")
         if part.encoder != parts[0].encoder:
             raise ValueError(f"parts must share a context encoder, got {parts[0].encoder} and {part.encoder}")
     return tuple(dict.fromkeys(name for part in parts for name in part.arm_names))

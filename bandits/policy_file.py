@@ -95,8 +95,7 @@ def load_policy(
         raise ValueError(f"{file} cannot be loaded: {error}") from error
     if arm_names is not None and set(arm_names) != set(saved_arms):
         raise ValueError(
-            f"{file} was saved for the arms {', '.join(saved_arms)}, not for {', '.join(arm_names)}: "
-            "train it again"
+            f"{file} was saved for the arms {', '.join(saved_arms)}, not for {', '.join(arm_names)}: train it again"
         )
     if n_features is not None and saved_features is not None and saved_features != n_features:
         raise ValueError(f"{file} was saved for contexts of size {saved_features}, not {n_features}")
@@ -126,9 +125,7 @@ def _read(file: Path) -> tuple[dict[str, object], dict[str, np.ndarray]]:
             text = (content.metadata() or {}).get(_KEY)
             tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118  no mapping
     except (SafetensorError, OSError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{file} is damaged or cut off ({error}): train the policy and save it again"
-        ) from error
+        raise ValueError(f"{file} is damaged or cut off ({error}): train the policy and save it again") from error
     if text is None:
         raise ValueError(f"{file} is not a saved policy (no '{_KEY}' entry in its metadata)")
     try:
@@ -149,9 +146,7 @@ def _described(policy: Policy) -> dict[str, object]:
     """Return class name and parameters as JSON values; a policy inside another is described the same way."""
     return {
         "class": type(policy).__name__,
-        "params": {
-            name: _to_json(type(policy).__name__, name, value) for name, value in policy.get_params().items()
-        },
+        "params": {name: _to_json(type(policy).__name__, name, value) for name, value in policy.get_params().items()},
     }
 
 
@@ -163,9 +158,7 @@ def _to_json(owner: str, name: str, value: object) -> object:
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"{owner} cannot be saved: argument {name} = {value!r} is not a JSON value"
-        ) from error
+        raise TypeError(f"{owner} cannot be saved: argument {name} = {value!r} is not a JSON value") from error
     return value
 
 
@@ -173,9 +166,7 @@ def _built(description: Mapping[str, object], classes: Sequence[type[Policy]]) -
     table = built_in_policies() | {policy.__name__: policy for policy in classes}
     name = description["class"]
     if not isinstance(name, str) or name not in table:
-        raise ValueError(
-            f"class {name!r} is not built in: load it with YourClass.load(path), or pass classes="
-        )
+        raise ValueError(f"class {name!r} is not built in: load it with YourClass.load(path), or pass classes=")
     params = description["params"]
     if not isinstance(params, dict):
         raise ValueError("params must be a JSON object")
@@ -186,9 +177,7 @@ def _built(description: Mapping[str, object], classes: Sequence[type[Policy]]) -
     return table[name](**values)  # type: ignore[arg-type]  # the class checks its own arguments
 
 
-def _state(
-    file: Path, policy: Policy, header: dict[str, object], tensors: dict[str, np.ndarray]
-) -> PolicyState:
+def _state(file: Path, policy: Policy, header: dict[str, object], tensors: dict[str, np.ndarray]) -> PolicyState:
     """Return the saved state, shaped as the class itself shapes it for these arms and this context size."""
     arm_names = tuple(cast("list[str]", header["arm_names"]))
     n_features, encoder = header["n_features"], header.get("encoder")

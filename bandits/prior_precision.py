@@ -43,7 +43,7 @@ def choose_prior_precision(
 
 
 def leave_one_out_errors(policy: LinearPolicy, data: Data) -> Float64:
-    """Return the errors (m,) float64 of predicting each known reward of `data`, to which `policy` was fitted."""
+    """Return the errors, (m,) float64, of predicting each reward that `policy` was fitted to."""
     aligned = data.with_arms(policy.arm_names)
     means, leverages = policy.predict(aligned.contexts)
     if isinstance(aligned, FullInformationData):

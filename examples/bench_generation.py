@@ -13,6 +13,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -25,7 +26,7 @@ from arms import Query, read_queries
 from bandits import BestFixedArm, FullInformationData, LinTS, LinUCB, Policy, Reinforce, evaluate
 from speculative.collect import collect
 from speculative.demo import demo_queries, pick_evenly
-from speculative.demo_report import by_mode
+from speculative.demo_report import REAL, group_modes
 from speculative.engine.cost_profile import cached_costs
 from speculative.engine.loading import DEFAULT_CACHE, resolve_model
 from speculative.machine import machine_facts
@@ -36,7 +37,6 @@ from speculative.wall_clock import (
     Mode,
     Run,
     arm_mode,
-    compose_policy_runs,
     measure,
     policy_mode,
     repeated_share,
@@ -75,7 +75,11 @@ def main(arguments: list[str] | None = None) -> dict[str, object]:
     modes = make_modes(pool, policies, options)
     total = len(modes) * len(test_queries)
     ticks = iter(track(range(total), description="measuring", console=Console(stderr=True)))
-    runs = measure(test_queries, modes, options.seed, on_progress=lambda: next(ticks, None))
+
+    def tick() -> None:
+        next(ticks, None)
+
+    runs = measure(test_queries, modes, options.seed, on_progress=tick)
     result = summarise(runs, pool, policies, train, test_queries, options)
     result |= {
         "prompts": source,
@@ -101,20 +105,14 @@ def main(arguments: list[str] | None = None) -> dict[str, object]:
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--prompts", type=Path, help="JSONL with id, domain, prompt; default: the project's own"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--prompts", type=Path, help="JSONL with id, domain, prompt; default: the project's own")
     parser.add_argument("--pool", type=Path, default=Path("speculative/demo_pool.toml"))
     parser.add_argument("--n-test", type=int, default=66, help="prompts measured by the clock")
     parser.add_argument("--max-new-tokens", type=int, default=64)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--smoke", action="store_true", help="a minute's run that checks the script; writes nothing"
-    )
+    parser.add_argument("--smoke", action="store_true", help="a minute's run that checks the script; writes nothing")
     options = parser.parse_args(arguments)
     if options.smoke:
         options.n_test, options.max_new_tokens = 2, 8
@@ -148,9 +146,7 @@ def make_modes(pool: Pool, policies: dict[str, Policy], options: argparse.Namesp
     peer = AutoModelForCausalLM.from_pretrained(resolve_model(pool.target.name), dtype=torch.float32)
     modes = {name: arm_mode(pool, name) for name in pool.arms.names}
     modes |= {name: policy_mode(pool, name, policy, options.seed) for name, policy in policies.items()}
-    return modes | {
-        name: transformers_mode(pool.target, peer, name, **kwargs) for name, kwargs in PEERS.items()
-    }
+    return modes | {name: transformers_mode(pool.target, peer, name, **kwargs) for name, kwargs in PEERS.items()}
 
 
 def summarise(
@@ -162,16 +158,13 @@ def summarise(
     options: argparse.Namespace,
 ) -> dict[str, object]:
     """Speeds, ratios with intervals, equality of texts and bars."""
-    grouped = by_mode(runs)
-    for name in policies:
-        picks = {run.query_id: (run.pick or "", run.select_s) for run in grouped[name]}
-        grouped[f"{name} (pick + own time)"] = compose_policy_runs(runs, name, picks)
+    grouped = group_modes(runs, policies, pool.arms.names)
     peer = max(PEERS, key=lambda name: tokens_per_second(grouped[name]))
     fixed = BestFixedArm().fit(train)
     best_fixed = max(pool.arms.names, key=lambda name: tokens_per_second(grouped[name]))
     learned = max(
-        (f"{n} (pick + own time)" for n in policies if n != "best fixed arm"),
-        key=lambda n: tokens_per_second(grouped[n]),
+        (name for name in policies if name != "best fixed arm"),
+        key=lambda name: tokens_per_second(grouped[name]),
     )
     loops = {run.query_id for run in grouped["no_draft"] if repeated_share(run.token_ids) > 0.5}
     oracle = oracle_lead(grouped, pool.arms.names, best_fixed)
@@ -182,9 +175,7 @@ def summarise(
             "times_best_transformers_mode": vars_of(speed_ratio(mode, grouped[peer])),
             "times_best_fixed_arm": vars_of(speed_ratio(mode, grouped[best_fixed])),
             "times_best_transformers_mode_without_loops": vars_of(
-                speed_ratio(
-                    *[[run for run in part if run.query_id not in loops] for part in (mode, grouped[peer])]
-                )
+                speed_ratio(without(mode, loops), without(grouped[peer], loops))
             ),
         }
         for name, mode in grouped.items()
@@ -213,6 +204,11 @@ def summarise(
     }
 
 
+def without(runs: list[Run], left_out: set[str]) -> list[Run]:
+    """The runs on other prompts than these."""
+    return [run for run in runs if run.query_id not in left_out]
+
+
 def vars_of(ratio: object) -> dict[str, float]:
     """A ratio as JSON."""
     return {name: getattr(ratio, name) for name in ("value", "low", "high")}
@@ -223,7 +219,7 @@ def bar(name: str, value: float, needed: float) -> dict[str, object]:
     return {"name": name, "value": value, "bar": needed, "holds": value >= needed}
 
 
-def oracle_lead(grouped: dict[str, list[Run]], arms: list[str], best_fixed: str) -> float:
+def oracle_lead(grouped: dict[str, list[Run]], arms: Sequence[str], best_fixed: str) -> float:
     """Seconds of the best fixed arm over those of each prompt's fastest arm (one timing each: a little high)."""
     seconds = {name: {run.query_id: run.seconds for run in grouped[name]} for name in arms}
     fastest = sum(min(seconds[name][query] for name in arms) for query in seconds[best_fixed])
@@ -236,13 +232,11 @@ def equality(pool: Pool, queries: list[Query], grouped: dict[str, list[Run]]) ->
     plain = {run.query_id: run.token_ids for run in grouped["no_draft"]}
     counts: dict[str, dict[str, int]] = {}
     for name, runs in grouped.items():
-        if name.endswith("(pick + own time)"):
+        if f"{name}{REAL}" in grouped:
             continue
         counts[name] = {"identical": 0, "tie": 0, "different": 0}
         for run in runs:
-            found = compare_texts(
-                pool.target.model, prompts[run.query_id], plain[run.query_id], run.token_ids
-            )
+            found = compare_texts(pool.target.model, prompts[run.query_id], plain[run.query_id], run.token_ids)
             counts[name][found.kind] += 1
     return counts
 

@@ -30,6 +30,7 @@ class FakeEndpoint:
         return " ".join(word for word in TARGET_ANSWERS[prompt].split() if draw.random() > 0.2)
 
 
+# --8<-- [start:arm]
 class EndpointArm(Arm):
     """This is all there is to an arm: a name, and a pull that reports the facts."""
 
@@ -55,17 +56,19 @@ class EndpointArm(Arm):
         )
 
 
+# --8<-- [end:arm]
+
+
 def logged_references(queries: Sequence[Query]) -> dict[str, Reference]:
     """Yesterday's log of the big model: right, at 20 words a second."""
     n_words = {query.id: len(TARGET_ANSWERS[query.text].split()) for query in queries}
     return {
-        query.id: Reference(
-            TARGET_ANSWERS[query.text], seconds=n_words[query.id] / 20, n_tokens=n_words[query.id]
-        )
+        query.id: Reference(TARGET_ANSWERS[query.text], seconds=n_words[query.id] / 20, n_tokens=n_words[query.id])
         for query in queries
     }
 
 
+# --8<-- [start:recorded]
 def replay_target(references: dict[str, Reference]) -> RecordedArm:
     """The log as an arm: it answers at once, with the seconds that were logged."""
     observations = {
@@ -83,6 +86,9 @@ def replay_target(references: dict[str, Reference]) -> RecordedArm:
     return RecordedArm("target", observations)
 
 
+# --8<-- [end:recorded]
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
@@ -93,9 +99,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     queries = [Query(id=f"q{number}", prompt=prompt) for number, prompt in enumerate(prompts, start=1)]
     references = logged_references(queries)
 
+    # --8<-- [start:check]
     arms = ArmSet([replay_target(references), EndpointArm(FakeEndpoint(), references)])
     for arm in arms:
         check_arm(arm, queries)  # the same check that the built-in arms pass
+    # --8<-- [end:check]
 
     alignment, speedup = RougeL(), Speedup()
     print(f"{'query':6} {'arm':9} {alignment.name:>7} {speedup.name:>8}  text")

@@ -16,6 +16,7 @@ from rewards.contract import check_reward
 ANSWER = "a contextual bandit learns which draft suits which query from what it has seen so far"
 
 
+# --8<-- [start:reward]
 @dataclass(frozen=True)
 class LatencyPenalty(Reward):
     """Minus the share of the time budget that was used: users leave when it is gone."""
@@ -27,6 +28,9 @@ class LatencyPenalty(Reward):
     def __call__(self, observation: Observation) -> float:
         """Longer is worse, and beyond the budget nothing gets worse."""
         return -min(1.0, observation.seconds / self.budget_s)
+
+
+# --8<-- [end:reward]
 
 
 def simulate(n_queries: int, seed: int) -> dict[str, list[Observation]]:
@@ -59,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     by_arm = simulate(5 if arguments.smoke else 200, arguments.seed)
     everything = [observation for observations in by_arm.values() for observation in observations]
 
+    # --8<-- [start:compose]
     alignment, speed, latency = RougeL(), RelativeSpeed.fitted(everything), LatencyPenalty(budget_s=2.0)
     rewards = [
         alignment,
@@ -69,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     ]
     for reward in rewards:
         check_reward(reward, everything)  # the same check that the built-in rewards pass
+    # --8<-- [end:compose]
 
     print(f"{'reward':61}" + "".join(f"{arm:>8}" for arm in by_arm) + "   best arm")
     for reward in rewards:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,8 +18,8 @@ from speculative.engine.cost_profile import CostProfile
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
 from speculative.engine.request import Generation
-from speculative.engine.selector import Action, Choice, QueryState, RoundContext, RoundObservation
-from speculative.hidden_state_encoder import HiddenStateEncoder
+from speculative.engine.selector import FixedSelector, QueryState
+from speculative.hidden_state_encoder import encode_query
 from speculative.pool import Pool
 from speculative.replay import observe
 from speculative.speculative_arm import SpeculativeArm
@@ -38,10 +39,10 @@ def collect(
     own_texts: bool = False,
     on_progress: Callable[[int], None] | None = None,
 ) -> FullInformationData:
-    """Generate the target's text once per query, trace every draft on it, and store rewards, seconds, observations.
+    """Generate the target's text once per query, trace every draft on it, store what each arm would bring.
 
-    Work is done and written in parts of 16 queries. A stopped run goes on where it was when it is called again with
-    the same queries and pool; nothing written is lost.
+    Work is done and written in parts of 16 queries. A stopped run goes on where it was when it is called
+    again with the same queries and pool; nothing written is lost.
 
     Args:
         queries: at least one; ids are unique.
@@ -55,20 +56,17 @@ def collect(
         The data: rewards are `Speedup` over no draft, costs are seconds.
 
     Raises:
-        ValueError: if a prompt does not fit the target, or the folder belongs to other queries or another pool.
+        ValueError: if a prompt does not fit the target, ids repeat, a part on disk is unreadable, or the
+            folder belongs to other queries or another pool.
     """
-    if not queries:
-        raise ValueError("collect needs at least one query")
-    requests = [pool.target.request(query) for query in queries]
-    engine = Engine(pool.target.model, [SpeculativeArm(pool.target, NoDraft())])
-    for request in requests:  # refuse a prompt that does not fit before any work is done
-        engine.submit(request)
+    _check_queries(queries, pool)
     _check_manifest(folder, queries, pool, own_texts)
-    done = set(part_indices(folder / TRACES))
+    done = _whole_parts(folder / TRACES)
     for begin in range(0, len(queries), PART_SIZE):
         part, index = queries[begin : begin + PART_SIZE], begin // PART_SIZE
         if index not in done:
-            write_traces(folder / TRACES, index, trace_queries(part, pool, own_texts=own_texts), pool.encoder.name)
+            traces = trace_queries(part, pool, own_texts=own_texts)
+            write_traces(folder / TRACES, index, traces, pool.encoder.name)
         if on_progress is not None:
             on_progress(len(part))
     for index, traces in enumerate(read_trace_parts(folder / TRACES)):
@@ -77,24 +75,20 @@ def collect(
 
 
 def trace_queries(queries: Sequence[Query], pool: Pool, *, own_texts: bool = False) -> list[Trace]:
-    """Generate the target's text of each query in batches, and trace every draft on it."""
+    """Generate the target's text of each query in batches, and trace every draft on it.
+
+    Raises:
+        ValueError: if a prompt does not fit the target.
+    """
     recorder = _Recorder()
     arm = SpeculativeArm(pool.target, NoDraft())
     engine = Engine(pool.target.model, [arm], recorder, max_batch=min(pool.spec.max_batch, len(queries)))
     requests = [pool.target.request(query) for query in queries]
     generations = generate(engine, requests)
-    traces = []
-    for query, request, generation in zip(queries, requests, generations, strict=True):
-        begin = time.perf_counter()
-        context = _context(pool, query, recorder.states[query.id])
-        encode_s = time.perf_counter() - begin
-        drafts = {
-            draft.name: trace_draft(draft, request.token_ids, generation.token_ids, pool.max_draft_length, own_texts)
-            for draft in pool.drafts
-            if not isinstance(draft, NoDraft)
-        }
-        traces.append(_trace(query, generation, request.token_ids, request.max_new_tokens, pool, context, encode_s, drafts))
-    return traces
+    return [
+        _trace(query, recorder.states[query.id], generation, pool, own_texts)
+        for query, generation in zip(queries, generations, strict=True)
+    ]
 
 
 def data_from_traces(
@@ -107,6 +101,9 @@ def data_from_traces(
         pool: its arms, in order.
         costs: seconds of a pass and of each draft.
         reward: value put on an observation; `Speedup` over no draft by default.
+
+    Raises:
+        ValueError: if an arm's draft was not traced, or not that far.
     """
     reward = reward or Speedup()
     texts = [pool.target.text(trace.new_ids) for trace in traces]
@@ -126,69 +123,88 @@ def data_from_traces(
     )
 
 
-def _trace(
-    query: Query,
-    generation: Generation,
-    prompt_ids: tuple[int, ...],
-    max_new_tokens: int,
-    pool: Pool,
-    context: np.ndarray,
-    encode_s: float,
-    drafts: dict,
-) -> Trace:
-    return Trace(
-        query_id=query.id,
-        domain=query.domain,
-        prompt_ids=prompt_ids,
-        new_ids=generation.token_ids,
-        max_new_tokens=max_new_tokens,
-        max_draft_length=pool.max_draft_length,
-        context=context,
-        encode_s=encode_s,
-        drafts=drafts,
-    )
-
-
-def _context(pool: Pool, query: Query, state: QueryState) -> np.ndarray:
-    if isinstance(pool.encoder, HiddenStateEncoder):
-        return pool.encoder.from_mean(state.hidden_mean)
-    return pool.encoder.encode([query.text])[0]
-
-
-def _check_manifest(folder: Path, queries: Sequence[Query], pool: Pool, own_texts: bool) -> None:
-    """Refuse to go on in a folder that was begun with other queries or another pool."""
-    asked = {
-        "queries": hashlib.sha256(json.dumps([query.model_dump() for query in queries]).encode()).hexdigest(),
-        "pool": pool.spec.model_dump(mode="json"),
-        "own_texts": own_texts,
-    }
-    path = folder / "collect.json"
-    if path.is_file():
-        begun = json.loads(path.read_text())
-        for key, value in asked.items():
-            if begun.get(key) != value:
-                raise ValueError(f"{folder} was begun with other {key}; name another folder, or delete this one to start anew")
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(asked, indent=1))
-    os.replace(partial, path)
-
-
-class _Recorder:
-    """A selector that decodes plainly and keeps what the prefill knows of each query."""
+class _Recorder(FixedSelector):
+    """Decodes plainly and keeps what the prefill knows of each query."""
 
     def __init__(self) -> None:
+        super().__init__(0)
         self.states: dict[str, QueryState] = {}
 
     def start(self, query: QueryState) -> None:
         self.states[query.request.id] = query
 
-    def select(self, rounds: Sequence[RoundContext]) -> Sequence[Choice]:
-        return [Action(0)] * len(rounds)
 
-    def observe(self, observations: Sequence[RoundObservation]) -> None:
-        pass
+def _trace(query: Query, state: QueryState, generation: Generation, pool: Pool, own_texts: bool) -> Trace:
+    request = state.request
+    begin = time.perf_counter()
+    context = encode_query(pool.encoder, state)
+    encode_s = time.perf_counter() - begin
+    new_ids, length = generation.token_ids, pool.max_draft_length
+    return Trace(
+        query_id=query.id,
+        domain=query.domain,
+        prompt_ids=request.token_ids,
+        new_ids=new_ids,
+        max_new_tokens=request.max_new_tokens,
+        max_draft_length=length,
+        context=context,
+        encode_s=encode_s,
+        drafts={
+            draft.name: trace_draft(draft, request.token_ids, new_ids, length, own_texts)
+            for draft in pool.drafts
+            if not isinstance(draft, NoDraft)
+        },
+    )
 
-    def finish(self, request_id: str) -> None:
-        pass
+
+def _whole_parts(folder: Path) -> list[int]:
+    """Indices of the parts on disk; a broken one is refused before more work is done."""
+    done = part_indices(folder)
+    if done:
+        for _ in read_trace_parts(folder):
+            pass
+    return done
+
+
+def _check_queries(queries: Sequence[Query], pool: Pool) -> None:
+    """Refuse repeated ids, and prompts that do not fit the target, before any work is done."""
+    if not queries:
+        raise ValueError("collect needs at least one query, got none")
+    query_id, n = Counter(query.id for query in queries).most_common(1)[0]
+    if n > 1:
+        raise ValueError(f"query ids must be unique, got {query_id!r} {n} times")
+    engine = Engine(pool.target.model, [SpeculativeArm(pool.target, NoDraft())])
+    for query in queries:
+        engine.discard(engine.submit(pool.target.request(query)))
+
+
+def _check_manifest(folder: Path, queries: Sequence[Query], pool: Pool, own_texts: bool) -> None:
+    """Refuse to go on in a folder that was begun with other queries or another pool."""
+    texts = json.dumps([query.model_dump() for query in queries])
+    asked = {
+        "queries": hashlib.sha256(texts.encode()).hexdigest(),
+        "pool": pool.spec.model_dump(mode="json"),
+        "own_texts": own_texts,
+    }
+    path = folder / "collect.json"
+    if path.is_file():
+        _compare_manifest(path, asked)
+        return
+    if part_indices(folder):
+        raise ValueError(f"{folder} holds data that collect did not write; name another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(asked, indent=1), encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _compare_manifest(path: Path, asked: dict[str, object]) -> None:
+    try:
+        begun = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is damaged ({error}); name another folder, or delete this one") from error
+    for key, value in asked.items():
+        if not isinstance(begun, dict) or begun.get(key) != value:
+            raise ValueError(
+                f"{path.parent} was begun with other {key}; name another folder, or delete this one to start anew"
+            )

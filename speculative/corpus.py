@@ -76,7 +76,9 @@ def read_corpus_part(path: Path) -> list[TargetText]:
             raw = json.loads(line)
             texts.append(TargetText(raw["id"], tuple(raw["prompt_ids"]), tuple(raw["new_ids"])))
         except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise ValueError(f"{path}, line {number} is not a target text ({error}); delete the file and run again") from error
+            raise ValueError(
+                f"{path}, line {number} is not a target text ({error}); delete the file and run again"
+            ) from error
     return texts
 
 

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from arms import Query
 from bandits import BestFixedArm, FullInformationData, LinTS, LinUCB, Policy, Reinforce, evaluate
 from speculative.collect import collect
-from speculative.demo_report import LOOKUP, PLAIN, DemoReport, make_report, save_report
+from speculative.demo_report import LOOKUP, PLAIN, DemoReport, make_report, save_report, show_report
 from speculative.engine.cost_profile import CostProfile, cached_costs
 from speculative.engine.loading import DEFAULT_CACHE, resolve_model
 from speculative.pool import Pool, load_pool, read_pool_spec
@@ -62,19 +62,16 @@ def run_demo(out: Path, *, full: bool = False, seed: int = 0, pool_file: Path | 
     train_queries, test_queries = demo_queries()
     with _progress(console) as progress:
         costs = _profile(pool, progress)
-        train = _collect(
-            train_queries, pool, out / f"train-{size.max_new_tokens}", costs, progress, "training prompts"
-        )
-        test = _collect(
-            test_queries, pool, out / f"test-{size.max_new_tokens}", costs, progress, "held-out prompts"
-        )
+        train = _collect(train_queries, pool, out / f"train-{size.max_new_tokens}", costs, progress, "training prompts")
+        test = _collect(test_queries, pool, out / f"test-{size.max_new_tokens}", costs, progress, "held-out prompts")
         policies = _fit(train, seed, progress)
         evaluation = evaluate(policies, test, training_data=train, seed=seed)
         timed = pick_evenly(test_queries, size.n_timed)
         runs = _clock(timed, pool, policies, size, seed, progress)
     report = make_report(pool, policies, evaluation, test, timed, runs, seed)
     save_report(report, runs, pool.arms.names, out)
-    Console().print((out / "report.md").read_text(), markup=False, highlight=False)
+    show_report(report, Console())
+    console.print(f"report: {out / 'report.md'}, figures: {out / 'report.json'}, plots beside them")
     return report
 
 
@@ -83,9 +80,7 @@ def pick_evenly(queries: Sequence[Query], n: int) -> list[Query]:
     by_domain: dict[str | None, list[Query]] = defaultdict(list)
     for query in queries:
         by_domain[query.domain].append(query)
-    turns = [
-        query for group in zip(*_padded(list(by_domain.values())), strict=True) for query in group if query
-    ]
+    turns = [query for group in zip(*_padded(list(by_domain.values())), strict=True) for query in group if query]
     return turns[:n]
 
 
@@ -144,9 +139,7 @@ def _clock(
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
-    peer = AutoModelForCausalLM.from_pretrained(
-        resolve_model(pool.target.name), dtype=pool.target.model.dtype
-    )
+    peer = AutoModelForCausalLM.from_pretrained(resolve_model(pool.target.name), dtype=pool.target.model.dtype)
     modes = {name: arm_mode(pool, name) for name in pool.arms.names}
     modes |= {name: policy_mode(pool, name, policy, seed) for name, policy in policies.items()}
     modes[PLAIN] = transformers_mode(pool.target, peer, PLAIN)

@@ -3,12 +3,14 @@
 import json
 import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
+from rich.table import Table
 
 from arms import Query
 from bandits import Evaluation, FullInformationData, Policy
@@ -26,7 +28,7 @@ from speculative.wall_clock import (
 )
 
 PLAIN, LOOKUP = "transformers", "transformers prompt lookup"
-COMPOSED = " (its pick's time + its own)"
+REAL = " (real run)"
 
 
 @dataclass(slots=True)
@@ -75,10 +77,7 @@ def make_report(
     A policy's time on a prompt is its measured selector time plus the measured time of its pick; the policy's
     own real run stands beside it as a check.
     """
-    grouped = by_mode(runs)
-    for name in policies:
-        picks = {run.query_id: (run.pick or "", run.select_s) for run in grouped[name]}
-        grouped[name + COMPOSED] = compose_policy_runs(runs, name + COMPOSED, picks)
+    grouped = group_modes(runs, policies, pool.arms.names)
     references = [name for name in ("no_draft", PLAIN, LOOKUP) if name in grouped]
     ratios = {
         name: {reference: speed_ratio(mode_runs, grouped[reference], seed) for reference in references}
@@ -101,12 +100,21 @@ def make_report(
     )
 
 
-def by_mode(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Group runs by mode, in order of first appearance."""
-    grouped: dict[str, list[Run]] = defaultdict(list)
+def group_modes(runs: Sequence[Run], policy_names: Iterable[str], arm_names: Sequence[str]) -> dict[str, list[Run]]:
+    """Group runs by mode: arms, then policies, then the policies' real runs, then the rest.
+
+    Under a policy's name stand its picks' measured times plus its own measured selector time; what it took when it
+    really ran stands under its name and "(real run)".
+    """
+    found: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
-        grouped[run.mode].append(run)
-    return dict(grouped)
+        found[run.mode].append(run)
+    grouped = {name: found.pop(name) for name in arm_names}
+    real = {name: found.pop(name) for name in policy_names}
+    for name, own_runs in real.items():
+        picks = {run.query_id: (run.pick or "", run.select_s) for run in own_runs}
+        grouped[name] = compose_policy_runs(runs, name, picks)
+    return grouped | {name + REAL: own_runs for name, own_runs in real.items()} | found
 
 
 def save_report(report: DemoReport, runs: Sequence[Run], arm_names: Sequence[str], out: Path) -> None:
@@ -124,6 +132,29 @@ def save_report(report: DemoReport, runs: Sequence[Run], arm_names: Sequence[str
         line=1.0,
     )
     picks_by_domain(out / "picks_by_domain.png", report.picks, arm_names)
+
+
+def show_report(report: DemoReport, console: Console) -> None:
+    """Print the tables and the verdict."""
+    table = Table(title=f"by the clock, {report.n_timed} held-out prompts", title_justify="left")
+    references = list(next(iter(report.ratios.values())))
+    for heading in ("mode", "tokens/s", *(f"times {name}" for name in references)):
+        table.add_column(heading, justify="left" if heading == "mode" else "right")
+    for name, ratios in report.ratios.items():
+        table.add_row(name, f"{report.speeds[name]:.1f}", *(str(ratios[reference]) for reference in references))
+    console.print(report.evaluation.table())
+    console.print(table)
+    console.print(_equality_sentence(report))
+    console.print(f"[bold]{report.verdict}[/bold]")
+
+
+def _equality_sentence(report: DemoReport) -> str:
+    equality = report.equality
+    return (
+        f"Texts of every arm, policy and transformers mode against no draft's: {equality['identical']} identical, "
+        f"{equality['tie']} parted at a tie of the two best logits, {equality['different']} different. "
+        f"{report.looping_share:.0%} of the texts loop (over half of their 4-grams are repeats)."
+    )
 
 
 def to_markdown(report: DemoReport) -> str:
@@ -150,12 +181,9 @@ def to_markdown(report: DemoReport) -> str:
     for name, ratios in report.ratios.items():
         cells = " | ".join(str(ratios[reference]) for reference in references)
         lines.append(f"| {name} | {report.speeds[name]:.1f} | {cells} |")
-    equality = report.equality
     lines += [
         "",
-        f"Texts compared with no draft's and with transformers': {equality['identical']} identical, "
-        f"{equality['tie']} parted at a tie of the two best logits, {equality['different']} different. "
-        f"{report.looping_share:.0%} of the texts loop (over half of their 4-grams are repeats).",
+        _equality_sentence(report),
         "",
         "## Held-out prompts by replay",
         "",
@@ -197,12 +225,10 @@ def _equality(pool: Pool, queries: Sequence[Query], grouped: Mapping[str, Sequen
     plain = {run.query_id: run.token_ids for run in grouped["no_draft"]}
     counts = {"identical": 0, "tie": 0, "different": 0}
     for name, runs in grouped.items():
-        if name == "no_draft" or name.endswith(COMPOSED):
+        if name == "no_draft" or f"{name}{REAL}" in grouped:  # composed of arms' runs, which are compared
             continue
         for run in runs:
-            found = compare_texts(
-                pool.target.model, prompts[run.query_id], plain[run.query_id], run.token_ids
-            )
+            found = compare_texts(pool.target.model, prompts[run.query_id], plain[run.query_id], run.token_ids)
             counts[found.kind] += 1
     return counts
 
@@ -213,18 +239,16 @@ def _verdict(
     """Name the best learned policy by held-out replay and say what the clock's interval allows."""
     learned = [name for name in policies if name != "best fixed arm"]
     best = max(learned, key=lambda name: evaluation[name].value.value)
-    plain = speed_ratio(grouped[best + COMPOSED], grouped["no_draft"], seed)
+    plain = speed_ratio(grouped[best], grouped["no_draft"], seed)
     fixed_arm = evaluation.best_fixed_arm or "no_draft"
-    against_fixed = speed_ratio(grouped[best + COMPOSED], grouped[fixed_arm], seed)
-    sentence = (
-        f"{best}, the best learned policy on held-out prompts, answers {plain} times as fast as no draft"
-    )
+    against_fixed = speed_ratio(grouped[best], grouped[fixed_arm], seed)
+    sentence = f"{best}, the best learned policy on held-out prompts, answers {plain} times as fast as no draft"
     if plain.low <= 1 <= plain.high:
         sentence += " (the interval allows no verdict)"
     if PLAIN in grouped:
         peers = [name for name in (PLAIN, LOOKUP) if name in grouped]
         peer = max(peers, key=lambda name: tokens_per_second(grouped[name]))
-        sentence += f", {speed_ratio(grouped[best + COMPOSED], grouped[peer], seed)} times as fast as {peer}"
+        sentence += f", {speed_ratio(grouped[best], grouped[peer], seed)} times as fast as {peer}"
     sentence += f", and {against_fixed} times as fast as always {fixed_arm}"
     if against_fixed.low <= 1 <= against_fixed.high:
         sentence += " (no verdict between the two)"

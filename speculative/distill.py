@@ -77,7 +77,9 @@ def distill(
     settings = settings or DistillSettings()
     overlap = {query.text for query in train_queries} & {query.text for query in held_out_queries}
     if overlap or not train_queries or not held_out_queries:
-        raise ValueError(f"training and held-out prompts must be disjoint and not empty, got {len(train_queries)}, {len(held_out_queries)} and {len(overlap)} in both")
+        raise ValueError(
+            f"training and held-out prompts must be disjoint and not empty, got {len(train_queries)}, {len(held_out_queries)} and {len(overlap)} in both"
+        )
     work = work_folder or folder.with_suffix(".work")
     tell = on_progress or (lambda stage, done, total: None)
     sides = {"train": list(train_queries), "held_out": list(held_out_queries)}
@@ -100,7 +102,13 @@ def distill(
     save_draft(folder, target, config, weights, target_ids)
     rate = match_rate(DraftModel.load(str(folder), target.tokenizer, target.model.n_vocab), texts["held_out"])
     n_tokens = sum(len(text.new_ids) for text in texts["train"])
-    metrics = {"match_rate": asdict(rate), "settings": asdict(settings), "target": target.name, "n_train_texts": len(texts["train"]), "n_train_tokens": n_tokens}
+    metrics = {
+        "match_rate": asdict(rate),
+        "settings": asdict(settings),
+        "target": target.name,
+        "n_train_texts": len(texts["train"]),
+        "n_train_tokens": n_tokens,
+    }
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1))
     return rate
 
@@ -148,25 +156,37 @@ def _n_rounds(accepted: np.ndarray) -> int:
     return n_rounds
 
 
-def _lessons(
-    target: Target, texts: Sequence[TargetText], folder: Path, n_teacher: int, tell: Progress
-) -> list[Lesson]:
+def _lessons(target: Target, texts: Sequence[TargetText], folder: Path, n_teacher: int, tell: Progress) -> list[Lesson]:
     """The target's probabilities along every text; parts already on disk are read."""
     folder.mkdir(parents=True, exist_ok=True)
     lessons: list[Lesson] = []
     for begin in range(0, len(texts), LESSONS_PER_PART):
-        part, path = texts[begin : begin + LESSONS_PER_PART], folder / f"part-{begin // LESSONS_PER_PART:05d}.safetensors"
+        part, path = (
+            texts[begin : begin + LESSONS_PER_PART],
+            folder / f"part-{begin // LESSONS_PER_PART:05d}.safetensors",
+        )
         if path.is_file():
             stored = load_file(path)
         else:
             stored = {}
             for i, text in enumerate(part):
                 lesson = make_lesson(target.model, text, n_teacher)
-                stored |= {f"{i}.ids": lesson.token_ids, f"{i}.top_ids": lesson.top_ids.int(), f"{i}.top_probs": lesson.top_probs.half()}
+                stored |= {
+                    f"{i}.ids": lesson.token_ids,
+                    f"{i}.top_ids": lesson.top_ids.int(),
+                    f"{i}.top_probs": lesson.top_probs.half(),
+                }
             save_file(stored, path.with_suffix(".partial"))
             os.replace(path.with_suffix(".partial"), path)
         for i, text in enumerate(part):
-            lessons.append(Lesson(stored[f"{i}.ids"], stored[f"{i}.top_ids"].long(), stored[f"{i}.top_probs"].float(), len(text.prompt_ids)))
+            lessons.append(
+                Lesson(
+                    stored[f"{i}.ids"],
+                    stored[f"{i}.top_ids"].long(),
+                    stored[f"{i}.top_probs"].float(),
+                    len(text.prompt_ids),
+                )
+            )
         tell("reading the target's probabilities", len(lessons), len(texts))
     return lessons
 

@@ -16,8 +16,8 @@ from speculative.target import Target
 class HiddenStateEncoder(ContextEncoder):
     """Mean over the prompt of the target's last hidden states, scaled to length 1.
 
-    During generation the prefill yields it for nothing (`QueryState.hidden_mean`, through `from_mean`); `encode`
-    reads a text anew and is for texts that are not being generated.
+    During generation the prefill yields it for nothing (`QueryState.hidden_mean`, through `from_mean`);
+    `encode` reads a text anew and is for texts that are not being generated.
     """
 
     def __init__(self, target: Target) -> None:
@@ -58,4 +58,5 @@ def encode_query(encoder: ContextEncoder, query: QueryState) -> npt.NDArray[np.f
     """The context of a query whose prompt the target has just read: (d,) float32."""
     if isinstance(encoder, HiddenStateEncoder):
         return encoder.from_mean(query.hidden_mean)
-    return encoder.encode([query.request.text])[0]
+    context: npt.NDArray[np.float32] = encoder.encode([query.request.text])[0]
+    return context

@@ -26,8 +26,8 @@ class PolicySelector:
         seconds: request id to the seconds that encoding and choosing took.
 
     Raises:
-        ValueError: if the policy knows no arm, or one that the engine lacks, or learned from another encoder's
-            contexts.
+        ValueError: if the policy knows no arm, or one that the engine lacks, or learned from another
+            encoder's contexts.
     """
 
     def __init__(
@@ -38,8 +38,8 @@ class PolicySelector:
         unknown = [name for name in policy.arm_names if name not in arm_names]
         if unknown:
             raise ValueError(
-                f"the policy chooses among {', '.join(policy.arm_names)}, but the pool has no arm {unknown[0]!r} "
-                f"(its arms: {', '.join(arm_names)})"
+                f"the policy chooses among {', '.join(policy.arm_names)}, but the pool has no arm "
+                f"{unknown[0]!r} (its arms: {', '.join(arm_names)})"
             )
         state = policy.state
         if state is not None and state.encoder not in (None, encoder.name):
@@ -66,6 +66,11 @@ class PolicySelector:
         self.decisions[query.request.id] = decision
         self.contexts[query.request.id] = context
         self.seconds[query.request.id] = time.perf_counter() - begin
+
+    def probabilities(self, request_id: str) -> dict[str, float]:
+        """With what chance each arm was to be chosen for a request, for whoever explains the choice."""
+        row = self._policy.probabilities(self.contexts[request_id][None])[0].tolist()
+        return dict(zip(self._policy.arm_names, row, strict=True))
 
     def select(self, rounds: Sequence[RoundContext]) -> Sequence[Decision]:
         """The choice already made for each request."""

@@ -39,7 +39,9 @@ class ArmSpec(BaseModel):
         if (self.kind == "no_draft") != (self.draft_length == 0):
             raise ValueError(f"draft_length must be 0 for no_draft and >= 1 for {self.kind}, got {self.draft_length}")
         if (self.kind == "draft_model") != (self.model is not None):
-            raise ValueError(f"model must be given for draft_model and for no other kind, got {self.model!r} for {self.kind}")
+            raise ValueError(
+                f"model must be given for draft_model and for no other kind, got {self.model!r} for {self.kind}"
+            )
         if self.min_ngram > self.max_ngram:
             raise ValueError(f"min_ngram must be <= max_ngram, got {self.min_ngram} > {self.max_ngram}")
         return self
@@ -104,50 +106,82 @@ def read_pool_spec(path: Path) -> PoolSpec:
     """Read and check a pool.toml; relative model folders and files are taken from where it lies.
 
     Raises:
-        ValueError: if the file is missing, is no TOML or breaks a rule; the message names file, field and value.
+        ValueError: if the file is missing, is no TOML or breaks a rule; it names file, field and value.
     """
     try:
-        raw = tomllib.loads(path.read_text())
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ValueError(f"pool file {path} cannot be read: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"pool file {path} cannot be read ({error.strerror}); check the path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"pool file {path} is not TOML: {error}") from error
     try:
         spec = PoolSpec.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "arms"
-        raise ValueError(f"pool file {path}, {place}: {first['msg']} (got {first['input']!r})") from error
+        where = ", ".join([f"pool file {path}", *filter(None, [".".join(map(str, first["loc"]))])])
+        rule = first["msg"].removeprefix("Value error, ")
+        got = "" if isinstance(first["input"], dict) else f", got {first['input']!r}"
+        raise ValueError(f"{where}: {rule}{got}") from error
     arms = tuple(arm.model_copy(update={"model": _beside(path, arm.model)}) for arm in spec.arms)
-    return spec.model_copy(update={"target": _beside(path, spec.target), "arms": arms})
+    encoder = spec.encoder.model_copy(update={"model": _beside(path, spec.encoder.model)})
+    return spec.model_copy(update={"target": _beside(path, spec.target), "encoder": encoder, "arms": arms})
+
+
+def load_target(spec: PoolSpec, cache: Path = DEFAULT_CACHE) -> Target:
+    """Load a pool's target alone.
+
+    Raises:
+        ValueError: if it cannot be found or read.
+    """
+    return Target.load(
+        spec.target,
+        max_new_tokens=spec.max_new_tokens,
+        dtype=_DTYPES[spec.dtype],
+        device=spec.device,
+        cache=cache,
+    )
 
 
 def load_pool(spec: PoolSpec, cache: Path = DEFAULT_CACHE) -> Pool:
     """Load the target and every draft.
 
     Raises:
-        ValueError: if a model is missing, a draft speaks other tokens, or two arms share a name.
+        ValueError: if a model is missing, a draft speaks other tokens, or two arms or drafts share a name.
     """
-    dtype = _DTYPES[spec.dtype]
-    target = Target.load(spec.target, max_new_tokens=spec.max_new_tokens, dtype=dtype, device=spec.device, cache=cache)
+    target = load_target(spec, cache)
     drafts: dict[tuple[object, ...], Draft] = {}
     arms = ArmSet()
     for arm in spec.arms:
-        key = (arm.kind, arm.model, arm.max_ngram, arm.min_ngram)
+        key = _settings(arm)
         if key not in drafts:
-            drafts[key] = _load_draft(arm, target, dtype, spec.device, cache)
+            drafts[key] = _load_draft(arm, target, cache)
         arms.add(SpeculativeArm(target, drafts[key], arm.draft_length, arm.name))
+    names = [draft.name for draft in drafts.values()]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:  # traces and costs are filed under a draft's name
+        raise ValueError(f"two models of the pool give a draft the name {twice[0]!r}; rename one's folder or file")
     return Pool(spec, target, arms, _make_encoder(spec.encoder, target))
 
 
-def _load_draft(arm: ArmSpec, target: Target, dtype: torch.dtype, device: str, cache: Path) -> Draft:
+def _settings(arm: ArmSpec) -> tuple[object, ...]:
+    """What makes two arms share a draft."""
+    if arm.kind == "prompt_lookup":
+        return (arm.kind, arm.max_ngram, arm.min_ngram)
+    return (arm.kind, arm.model)
+
+
+def _load_draft(arm: ArmSpec, target: Target, cache: Path) -> Draft:
     if arm.kind == "no_draft":
         return NoDraft()
     if arm.kind == "prompt_lookup":
-        return PromptLookup(arm.max_ngram, arm.min_ngram)
+        lookup = PromptLookup(arm.max_ngram, arm.min_ngram)
+        if _settings(arm) != _settings(ArmSpec(kind="prompt_lookup", draft_length=1)):
+            lookup.name += f"_{arm.min_ngram}to{arm.max_ngram}"
+        return lookup
     assert arm.model is not None
+    model = target.model
     return DraftModel.load(
-        arm.model, target.tokenizer, target.model.n_vocab, dtype=dtype, device=device, cache=cache
+        arm.model, target.tokenizer, model.n_vocab, dtype=model.dtype, device=model.device, cache=cache
     )
 
 
@@ -161,6 +195,6 @@ def _make_encoder(spec: EncoderSpec, target: Target) -> ContextEncoder:
 
 def _beside(path: Path, model: str | None) -> str | None:
     """A model named by a path that exists beside the pool file is taken from there."""
-    if model is not None and (path.parent / model).exists():
+    if model and (path.parent / model).exists():
         return str((path.parent / model).resolve())
     return model

@@ -22,10 +22,10 @@ class Replay:
 def replay(trace: Trace, draft: str, draft_length: int, costs: CostProfile) -> Replay:
     """Walk a traced text round by round.
 
-    The rounds are exact (greedy text, deterministic drafts), counted as the engine counts them: where an accepted
-    token ends the text, what was drafted after it does not count, though its seconds do. Seconds are the cost
-    profile's: prefill, then for each round the draft's share and a target pass over the pending token and the
-    proposal. The bandit's own time is not in them.
+    The rounds are exact (greedy text, deterministic drafts), counted as the engine counts them: where an
+    accepted token ends the text, what was drafted after it does not count, though its seconds do. Seconds are
+    the cost profile's: prefill, then for each round the draft's share and a target pass over the pending
+    token and the proposal. The bandit's own time is not in them.
 
     Args:
         trace: the text.
@@ -36,14 +36,7 @@ def replay(trace: Trace, draft: str, draft_length: int, costs: CostProfile) -> R
     Raises:
         ValueError: if the draft was not traced, or not that far.
     """
-    if draft_length > trace.max_draft_length:
-        raise ValueError(
-            f"draft_length must be <= {trace.max_draft_length}, the length traced, got {draft_length}"
-        )
-    if draft_length and draft not in trace.drafts:
-        raise ValueError(
-            f"query {trace.query_id!r} has no trace of draft {draft!r} (drafts: {sorted(trace.drafts)})"
-        )
+    _check(trace, draft, draft_length)
     n_prompt, n_new = len(trace.prompt_ids), len(trace.new_ids)
     seconds = costs.prefill_s(n_prompt)
     proposed: list[int] = []
@@ -90,6 +83,13 @@ def observe(trace: Trace, arm: SpeculativeArm, target: Target, costs: CostProfil
         own_text=_own_text(trace, arm, target, text),
         reference=Reference(text, plain.seconds, len(trace.new_ids)),
     )
+
+
+def _check(trace: Trace, draft: str, draft_length: int) -> None:
+    if draft_length > trace.max_draft_length:
+        raise ValueError(f"draft_length must be <= {trace.max_draft_length}, the length traced, got {draft_length}")
+    if draft_length and draft not in trace.drafts:
+        raise ValueError(f"query {trace.query_id!r} has no trace of draft {draft!r} (drafts: {sorted(trace.drafts)})")
 
 
 def _own_text(trace: Trace, arm: SpeculativeArm, target: Target, text: str) -> str | None:

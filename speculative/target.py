@@ -68,13 +68,9 @@ class Target:
         if self.tokenizer.chat_template is None:
             return tuple(self.tokenizer(query.text)["input_ids"])
         try:
-            chat = self.tokenizer.apply_chat_template(
-                query.chat(), add_generation_prompt=True, return_dict=True
-            )
+            chat = self.tokenizer.apply_chat_template(query.chat(), add_generation_prompt=True, return_dict=True)
         except TemplateError as error:
-            raise ValueError(
-                f"query {query.id!r} does not suit the chat template of {self.name!r}: {error}"
-            ) from error
+            raise ValueError(f"query {query.id!r} does not suit the chat template of {self.name!r}: {error}") from error
         return tuple(chat["input_ids"])
 
     def text(self, token_ids: Sequence[int]) -> str:

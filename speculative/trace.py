@@ -16,8 +16,8 @@ class DraftTrace:
     """One draft against one text.
 
     Attributes:
-        proposed: (n_new,) int32; entry j: tokens proposed after j new tokens, when asked for the longest draft
-            length. Entry 0 is unused: the prefill yields the first token.
+        proposed: (n_new,) int32; entry j: tokens proposed after j new tokens, when asked for the longest
+            draft length. Entry 0 is unused: the prefill yields the first token.
         accepted: (n_new,) int32; of these, how many the target's text confirms.
         own_ids: what the draft writes alone, where it was asked and can.
     """
@@ -63,8 +63,8 @@ def trace_draft(
 ) -> DraftTrace:
     """Find what `draft` would get accepted from every position of a text.
 
-    While drafts are accepted, a draft's prefix is the target's own text; so one look at that text tells all. A
-    draft that can score a whole text at once does (`accepted_lengths`); any other is asked position by
+    While drafts are accepted, a draft's prefix is the target's own text; so one look at that text tells all.
+    A draft that can score a whole text at once does (`accepted_lengths`); any other is asked position by
     position, which shows it just what a real run would.
 
     Args:

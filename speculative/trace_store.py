@@ -57,9 +57,7 @@ def read_trace_parts(folder: Path) -> Iterator[list[Trace]]:
         try:
             yield [_trace(row, header) for row in table.to_pylist()]
         except (KeyError, TypeError) as error:
-            raise ValueError(
-                f"{path} is not a whole part of traces ({error!r}): delete it and run again"
-            ) from error
+            raise ValueError(f"{path} is not a whole part of traces ({error!r}): delete it and run again") from error
 
 
 def _trace(row: dict[str, Any], header: dict[str, Any]) -> Trace:

@@ -45,9 +45,7 @@ class BestFixedArm(Policy):
         """Return each arm's mean reward, (k,) float64; -inf for an arm without data."""
         sums = self.learned.per_arm
         seen = sums["weights"] > 0
-        means: Float64 = np.divide(
-            sums["rewards"], sums["weights"], out=np.full(len(seen), -np.inf), where=seen
-        )
+        means: Float64 = np.divide(sums["rewards"], sums["weights"], out=np.full(len(seen), -np.inf), where=seen)
         return means
 
     def probabilities(self, contexts: ArrayLike, available: ArrayLike | None = None) -> Float64:

@@ -73,9 +73,5 @@ class EpsilonGreedy(Policy):
     def probabilities(self, contexts: ArrayLike, available: ArrayLike | None = None) -> Float64:
         """Return the mixture of the inner policy and uniform exploration."""
         inner = self.policy.probabilities(contexts, available)
-        mask = (
-            np.ones(inner.shape, np.bool_)
-            if available is None
-            else checks.availability(available, *inner.shape)
-        )
+        mask = np.ones(inner.shape, np.bool_) if available is None else checks.availability(available, *inner.shape)
         return (1 - self.epsilon) * inner + self.epsilon * uniform_over(mask)

@@ -65,8 +65,6 @@ class LinTS(LinearPolicy):
         if self.noise_scale is not None:
             return np.full(n_arms, self.noise_scale**2), np.full(n_arms, np.inf)
         explained = np.einsum("kd,kd->k", self.ridge.coefficients, arrays["moment"])
-        residual = np.maximum(
-            arrays["squared_rewards"] - explained, 0.0
-        )  # rounding may take it just below zero
+        residual = np.maximum(arrays["squared_rewards"] - explained, 0.0)  # rounding may take it just below zero
         shapes = self.prior_shape + arrays["row_weight"] / 2
         return (self.prior_rate + residual / 2) / shapes, 2 * shapes

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from bandits.checks import Float32, Float64
 from bandits.full_information_data import FullInformationData
+from bandits.logged_data import LoggedData
 from bandits.policy import Data, Policy, PolicyState
 from bandits.ridge import Ridge, gram
 
@@ -77,13 +78,11 @@ class LinearPolicy(Policy):
         aligned = self.align(data)
         for start in range(0, len(aligned), _CHUNK):
             part = slice(start, start + _CHUNK)
-            rows = self._rows(aligned.contexts[part])
             if isinstance(aligned, FullInformationData):
                 observed = None if aligned.observed is None else aligned.observed[part]
-                self._learn_full(rows, aligned.rewards[part], observed)
+                self._learn_full(self._rows(aligned.contexts[part]), aligned.rewards[part], observed)
             else:
-                weights = None if aligned.weights is None else aligned.weights[part]
-                self._learn_logged(rows, aligned.actions[part], aligned.rewards[part], weights)
+                self._learn_logged(aligned, part)
 
     def _learn_full(self, rows: Float64, rewards: Float64, observed: np.ndarray | None) -> None:
         if observed is not None or len(rows) == 1:
@@ -99,13 +98,13 @@ class LinearPolicy(Policy):
         for arm in range(rewards.shape[1]):
             self.ridge.add_gram(arm, shared)
 
-    def _learn_logged(
-        self, rows: Float64, actions: np.ndarray, rewards: Float64, weights: np.ndarray | None
-    ) -> None:
+    def _learn_logged(self, log: LoggedData, part: slice) -> None:
+        contexts, actions, rewards = log.contexts[part], log.actions[part], log.rewards[part]
+        weights = None if log.weights is None else log.weights[part]
         for arm in np.unique(actions).tolist():
             index = np.flatnonzero(actions == arm)
-            chosen = rows if len(index) == len(rows) else rows[index]
-            self._learn_arm(arm, chosen, rewards[index], None if weights is None else weights[index])
+            own = None if weights is None else weights[index]
+            self._learn_arm(arm, self._rows(contexts[index]), rewards[index], own)
 
     def _learn_arm(self, arm: int, rows: Float64, rewards: Float64, weights: Float64 | None) -> None:
         arrays = self.learned.per_arm
@@ -131,14 +130,8 @@ class LinearPolicy(Policy):
         mine, theirs = self.learned, other.learned
         same = (set(mine.arm_names), mine.n_features) == (set(theirs.arm_names), theirs.n_features)
         own, others = self.get_params(), other.get_params()
-        if (
-            type(self) is not type(other)
-            or not same
-            or any(own[n] != others[n] for n in own if n != "arm_names")
-        ):
-            raise ValueError(
-                "merge needs two policies of one class with the same parameters, arms and context size"
-            )
+        if type(self) is not type(other) or not same or any(own[n] != others[n] for n in own if n != "arm_names"):
+            raise ValueError("merge needs two policies of one class with the same parameters, arms and context size")
         order = [theirs.arm_names.index(name) for name in mine.arm_names]
         prior = self.initial_state(mine.arm_names, mine.n_features)
         for name, array in mine.per_arm.items():

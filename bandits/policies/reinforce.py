@@ -162,6 +162,6 @@ def softmax(logits: Float64, available: Bool | None) -> Float64:
 
 
 def _he_uniform(rng: np.random.Generator, n_out: int, n_in: int) -> np.ndarray:
-    """Return (n_out, n_in) float32 of variance 2 / n_in. Source: He et al. 2015 (arXiv:1502.01852), eq. 10."""
+    """Return (n_out, n_in) float32, variance 2 / n_in. Source: He et al. 2015 (arXiv:1502.01852)."""
     bound = np.sqrt(6.0 / n_in)
     return rng.uniform(-bound, bound, (n_out, n_in)).astype(np.float32)

@@ -177,12 +177,13 @@ def _run(
     )
     best_value, best_epoch, best_weights = -np.inf, 0, _copy(network)
     for epoch in range(settings.max_epochs + 1):
-        if (
-            epoch > 0
-        ):  # before the first pass the start itself is scored, so that training never makes it worse
+        if epoch > 0:  # before the first pass the start itself is scored, so that training never makes it worse
             for batch in _batches(training, settings.batch_size, generator):
+                logits = network(contexts[batch])
+                if not torch.isfinite(logits).all():
+                    raise RuntimeError("training diverged (outputs are not finite): lower learning_rate")
                 optimizer.zero_grad(set_to_none=True)
-                objective.loss(network(contexts[batch]), batch).backward()  # type: ignore[no-untyped-call]
+                objective.loss(logits, batch).backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
         if len(held_out) == 0:
             continue
@@ -234,8 +235,6 @@ def _store(policy: Reinforce, network: nn.Sequential, order: np.ndarray) -> None
         state.shared[f"weight_{number}"] = weights[f"{layer}.weight"]
         state.shared[f"bias_{number}"] = weights[f"{layer}.bias"]
     state.per_arm["weight_3"], state.per_arm["bias_3"] = weights["4.weight"][place], weights["4.bias"][place]
-    if not all(np.isfinite(weight).all() for weight in weights.values()):
-        raise RuntimeError("training diverged (weights are not finite): lower learning_rate")
 
 
 def _log_softmax(logits: Tensor, hidden: Tensor | None) -> Tensor:

@@ -22,6 +22,7 @@ from speculative.engine.loading import (
 from speculative.engine.token_batch import TokenBatch
 
 VOCABULARY_FILE = "draft_vocabulary.json"
+_READ_CHUNK = 512  # tokens a pass reads; bounds the memory of attention masks
 
 
 class VocabularyMismatchError(ValueError):
@@ -115,7 +116,7 @@ class DraftModel(Draft):
         tokens = torch.tensor([*prompt, *new], device=self.decoder.device)
         cache = self.decoder.new_cache(1, n)
         best = []
-        for chunk in torch.split(self.to_draft(tokens[:n]), 512):
+        for chunk in torch.split(self.to_draft(tokens[:n]), _READ_CHUNK):
             best.append(self.best(self.decoder.forward(TokenBatch(chunk, [len(chunk)]), cache).logits))
         matches = (self.to_target(torch.cat(best)) == tokens[1 : n + 1]).tolist()
         run = 0
@@ -166,8 +167,8 @@ class _ModelSession(DraftSession):
         n_shared = self._n_shared(prefix)
         self._cache.truncate(0, n_shared)
         missing = torch.tensor(prefix[n_shared:], device=decoder.device)
-        batch = TokenBatch(draft.to_draft(missing), [len(missing)])
-        output = decoder.forward(batch, self._cache, [len(missing) - 1])
+        for chunk in torch.split(draft.to_draft(missing), _READ_CHUNK):
+            output = decoder.forward(TokenBatch(chunk, [len(chunk)]), self._cache, [len(chunk) - 1])
         guesses = [draft.best(output.logits)]
         read_s = time.perf_counter() - begin
         while len(guesses) < draft_length:

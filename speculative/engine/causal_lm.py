@@ -28,7 +28,5 @@ class CausalLM(Protocol):
     def new_cache(self, n_rows: int, capacity: int = 512) -> KVCache:
         """An empty cache."""
 
-    def forward(
-        self, batch: TokenBatch, cache: KVCache, logit_rows: Sequence[int] | None = None
-    ) -> ForwardOutput:
+    def forward(self, batch: TokenBatch, cache: KVCache, logit_rows: Sequence[int] | None = None) -> ForwardOutput:
         """Run the batch's tokens and append them to the cache."""

@@ -38,9 +38,7 @@ def check_draft(draft: Draft, n_vocab: int) -> None:
         f"{type(draft).__name__}.name must be a string and not blank, got {name!r}",
     )
     limit = draft.max_positions
-    _require(
-        limit is None or limit >= 1, f"draft {name!r}: max_positions must be None or >= 1, got {limit!r}"
-    )
+    _require(limit is None or limit >= 1, f"draft {name!r}: max_positions must be None or >= 1, got {limit!r}")
     generators_before = _global_generators()
     texts = _texts(n_vocab, 48 if limit is None else min(48, limit))
     sessions = [_opened(draft, text[:1]) for text in texts]
@@ -123,9 +121,7 @@ def _opened(draft: Draft, prompt: list[int]) -> DraftSession:
     return session
 
 
-def _proposed(
-    name: str, session: DraftSession, prefix: list[int], draft_length: int, n_vocab: int
-) -> Proposal:
+def _proposed(name: str, session: DraftSession, prefix: list[int], draft_length: int, n_vocab: int) -> Proposal:
     """Ask once and check everything that one answer can show."""
     before = list(prefix)
     try:
@@ -135,9 +131,7 @@ def _proposed(
             f"draft {name!r}: propose must answer for {len(prefix)} tokens and draft_length {draft_length}, "
             f"but raised {error!r}"
         ) from error
-    _require(
-        isinstance(proposal, Proposal), f"draft {name!r}: propose must return a Proposal, got {proposal!r}"
-    )
+    _require(isinstance(proposal, Proposal), f"draft {name!r}: propose must return a Proposal, got {proposal!r}")
     _require(prefix == before, f"draft {name!r}: propose must leave the prefix unmodified")
     token_ids = proposal.token_ids
     _require(

@@ -7,15 +7,15 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from speculative.engine.decoder import Decoder
 from speculative.engine.draft import Draft
+from speculative.engine.kv_cache import KVCache
 from speculative.engine.token_batch import TokenBatch
 
 WIDTHS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 15, 17)
@@ -27,7 +27,10 @@ MAX_SPREAD = 0.35
 
 @dataclass(frozen=True, slots=True)
 class DraftCost:
-    """Seconds of one draft: a round of g tokens costs `round_s + g * token_s`; reading a prefix `read_s` a token."""
+    """Seconds of one draft: a round of g tokens costs `round_s + g * token_s`.
+
+    Reading a prefix costs `read_s` a token more.
+    """
 
     round_s: float
     token_s: float
@@ -40,10 +43,12 @@ class CostProfile:
 
     Attributes:
         key: digest of machine, model, dtype, threads and library version.
-        widths, cache_lengths: the grid of `verify_grid`.
+        widths: token counts m of the grid, rising.
+        cache_lengths: cached tokens L of the grid, rising.
         verify_grid: (lengths, widths) median seconds of a pass over m tokens against L cached ones.
         spread: median over the grid of (interquartile range / median): noise of the measurement.
-        prefill_widths, prefill_grid: seconds of a pass over many tokens from an empty cache.
+        prefill_widths: token counts of `prefill_grid`, rising.
+        prefill_grid: seconds of a pass over so many tokens from an empty cache.
         drafts: per draft name.
         measured_at: seconds since 1970.
     """
@@ -59,9 +64,13 @@ class CostProfile:
     measured_at: float
 
     def verify_s(self, n_tokens: int, cache_length: int) -> float:
-        """v(m, L): seconds of a target pass over `n_tokens`, interpolated between the measured points."""
+        """v(m, L): seconds of a target pass over `n_tokens`, interpolated between the measured points.
+
+        Beyond the longest measured cache the last value holds; beyond the widest pass the last rate goes on.
+        """
         by_length = [float(np.interp(n_tokens, self.widths, row)) for row in self.verify_grid]
-        return float(np.interp(cache_length, self.cache_lengths, by_length))
+        seconds = float(np.interp(cache_length, self.cache_lengths, by_length))
+        return seconds * max(1.0, n_tokens / self.widths[-1])
 
     def prefill_s(self, n_tokens: int) -> float:
         """Seconds to read a prompt; beyond the measured widths the last rate goes on."""
@@ -78,19 +87,26 @@ class CostProfile:
             ValueError: if the draft was not profiled.
         """
         if draft not in self.drafts:
-            raise ValueError(f"draft {draft!r} is not in the cost profile (drafts: {sorted(self.drafts)}); profile again")
+            raise ValueError(
+                f"draft {draft!r} is not in the cost profile (drafts: {sorted(self.drafts)}); profile again"
+            )
         cost = self.drafts[draft]
         return cost.read_s * n_read + (cost.round_s + cost.token_s * n_proposed)
 
     def break_even(self, draft: str, draft_length: int, cache_length: int = 256) -> float:
         """Chance per token at which drafting just pays, or infinity if not even certain acceptance does.
 
-        A round of acceptance chance a yields (1 - a^(g+1)) / (1 - a) tokens (Leviathan et al. 2023, equation 1).
+        A round of acceptance chance a yields (1 - a^(g+1)) / (1 - a) tokens. 0 where a round costs no more
+        than a plain step.
+
+        Source: Leviathan et al. 2023, equation 1 (arXiv:2211.17192).
         """
         plain = self.verify_s(1, cache_length)
         needed = (self.verify_s(draft_length + 1, cache_length) + self.draft_s(draft, draft_length)) / plain
         if needed > draft_length + 1:
             return float("inf")
+        if needed <= 1:
+            return 0.0
         low, high = 0.0, 1.0
         for _ in range(40):
             middle = (low + high) / 2
@@ -101,9 +117,12 @@ class CostProfile:
     def verdict(self, draft: str, draft_length: int) -> str:
         """One plain sentence on whether drafting can pay here."""
         share = self.break_even(draft, draft_length)
+        subject = f"on this machine {draft} at draft length {draft_length}"
         if share == float("inf"):
-            return f"on this machine {draft} at draft length {draft_length} cannot pay: its rounds cost more than they can save"
-        return f"on this machine {draft} at draft length {draft_length} pays once {share:.0%} of its tokens are accepted"
+            return f"{subject} cannot pay: its rounds cost more than they can save"
+        if share == 0:
+            return f"{subject} costs nothing: its rounds take no longer than a plain step"
+        return f"{subject} pays once each token is accepted with chance {share:.0%}"
 
     def to_json(self) -> str:
         """The profile as JSON text."""
@@ -111,12 +130,19 @@ class CostProfile:
 
     @classmethod
     def from_json(cls, text: str) -> "CostProfile":
-        """Rebuild what `to_json` gave."""
-        raw = json.loads(text)
-        drafts = {name: DraftCost(**cost) for name, cost in raw.pop("drafts").items()}
-        grid = tuple(tuple(row) for row in raw.pop("verify_grid"))
-        names = ("widths", "cache_lengths", "prefill_widths", "prefill_grid")
-        return cls(**{**raw, **{name: tuple(raw[name]) for name in names}}, drafts=drafts, verify_grid=grid)
+        """Rebuild what `to_json` gave.
+
+        Raises:
+            ValueError: if the text is no cost profile.
+        """
+        try:
+            raw = json.loads(text)
+            drafts = {name: DraftCost(**cost) for name, cost in raw.pop("drafts").items()}
+            grid = tuple(tuple(row) for row in raw.pop("verify_grid"))
+            names = ("widths", "cache_lengths", "prefill_widths", "prefill_grid")
+            return cls(**{**raw, **{name: tuple(raw[name]) for name in names}}, drafts=drafts, verify_grid=grid)
+        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not a cost profile: {error!r}") from error
 
 
 def measure_costs(
@@ -134,42 +160,47 @@ def measure_costs(
         drafts: the pool's drafts; `NoDraft` costs nothing and may be among them.
         key: what the profile is filed under.
         n_repeats: rounds over the whole grid; points alternate, so that a busy moment hits all alike.
-        on_progress: called after each round over the grid.
+        on_progress: called after each round over the grid, `n_repeats + 1` times.
+
+    Raises:
+        ValueError: if the target's context is too short to measure in.
     """
-    grid = np.zeros((n_repeats + 1, len(CACHE_LENGTHS), len(WIDTHS)))
-    prefill = np.zeros((n_repeats + 1, len(PREFILL_WIDTHS)))
     lengths = [length for length in CACHE_LENGTHS if length + max(WIDTHS) <= model.max_positions]
     widths = [width for width in PREFILL_WIDTHS if width <= model.max_positions]
-    if not lengths or not widths:
-        raise ValueError(f"a context of {model.max_positions} tokens is too short to profile; needs at least {CACHE_LENGTHS[0] + max(WIDTHS)}")
+    if not lengths:
+        raise ValueError(
+            f"a context of {model.max_positions} tokens is too short to profile; it needs at least "
+            f"{CACHE_LENGTHS[0] + max(WIDTHS)}"
+        )
     cache = model.new_cache(1, max(max(lengths) + max(WIDTHS), *widths))
-    for repeat in range(n_repeats + 1):  # the first round warms up
-        for i, length in enumerate(lengths):
-            for j, width in enumerate(WIDTHS):
-                grid[repeat, i, j] = _pass_s(model, cache, width, length)
-        for j, width in enumerate(widths):
-            prefill[repeat, j] = _pass_s(model, cache, width, 0)
+    points = [(width, length) for length in lengths for width in WIDTHS] + [(width, 0) for width in widths]
+    timed = []
+    for _ in range(n_repeats + 1):
+        timed.append([_pass_s(model, cache, width, length) for width, length in points])
         if on_progress is not None:
             on_progress()
-    timed = grid[1:, : len(lengths)]
-    low, median, high = np.quantile(timed, (0.25, 0.5, 0.75), axis=0)
+    low, median, high = np.quantile(timed[1:], (0.25, 0.5, 0.75), axis=0)  # the first round warms up
+    n_grid = len(lengths) * len(WIDTHS)
+    grid, spreads = median[:n_grid].reshape(len(lengths), -1), ((high - low) / median)[:n_grid]
     return CostProfile(
         key=key,
         widths=WIDTHS,
         cache_lengths=tuple(lengths),
-        verify_grid=tuple(tuple(row) for row in median.tolist()),
-        spread=float(np.median((high - low) / median)),
+        verify_grid=tuple(tuple(row) for row in grid.tolist()),
+        spread=float(np.median(spreads)),
         prefill_widths=tuple(widths),
-        prefill_grid=tuple(np.median(prefill[1:, : len(widths)], axis=0).tolist()),
+        prefill_grid=tuple(median[n_grid:].tolist()),
         drafts={draft.name: _draft_cost(draft, model.n_vocab, n_repeats) for draft in drafts},
         measured_at=time.time(),
     )
 
 
-def profile_key(target_name: str, dtype: torch.dtype) -> str:
+def profile_key(target_name: str, model: Decoder) -> str:
     """Digest of all that a measured cost depends on, except the drafts."""
-    facts = [target_name, str(dtype), torch.__version__, str(torch.get_num_threads()), platform.processor(), platform.node()]
-    facts.append(torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu")
+    facts = [target_name, str(model.dtype), torch.__version__, str(torch.get_num_threads())]
+    facts += [platform.processor(), platform.node(), str(model.device)]
+    if model.device.type == "cuda":
+        facts.append(torch.cuda.get_device_name(model.device))
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
@@ -180,20 +211,31 @@ def cached_costs(
     folder: Path,
     *,
     refresh: bool = False,
-    **options: Any,
+    on_progress: Callable[[], None] | None = None,
 ) -> CostProfile:
-    """The stored profile of this machine and target, or a new one where it is missing, old, noisy or lacks a draft."""
-    key = profile_key(target_name, model.dtype)
+    """The stored profile of this machine and target, or a new one where it is missing, old, noisy or short.
+
+    Short is one that lacks a draft; what it knows of other drafts is kept.
+
+    Args:
+        model: the target.
+        target_name: what it was loaded by.
+        drafts: the pool's drafts.
+        folder: holds `costs-KEY.json`, one a machine and target.
+        refresh: measure in any case.
+        on_progress: see `measure_costs`.
+
+    Raises:
+        ValueError: if the stored profile is unreadable; the message names the file.
+    """
+    key = profile_key(target_name, model)
     path = folder / f"costs-{key}.json"
-    if path.is_file() and not refresh:
-        try:
-            stored = CostProfile.from_json(path.read_text())
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} is not a readable cost profile ({error}); delete it and run again") from error
-        fresh = time.time() - stored.measured_at < MAX_AGE_DAYS * 86_400 and stored.spread <= MAX_SPREAD
-        if fresh and {draft.name for draft in drafts} <= set(stored.drafts):
-            return stored
-    profile = measure_costs(model, drafts, key=key, **options)
+    stored = None if refresh else _stored(path)
+    if stored is not None and {draft.name for draft in drafts} <= set(stored.drafts):
+        return stored
+    profile = measure_costs(model, drafts, key=key, on_progress=on_progress)
+    if stored is not None:
+        profile = replace(profile, drafts={**stored.drafts, **profile.drafts})
     folder.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.partial")
     partial.write_text(profile.to_json())
@@ -201,7 +243,20 @@ def cached_costs(
     return profile
 
 
-def _pass_s(model: Decoder, cache: Any, width: int, length: int) -> float:
+def _stored(path: Path) -> CostProfile | None:
+    """The profile on disk, unless there is none, or an old or noisy one."""
+    if not path.is_file():
+        return None
+    try:
+        profile = CostProfile.from_json(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; delete it and run again") from error
+    fresh = time.time() - profile.measured_at < MAX_AGE_DAYS * 86_400
+    return profile if fresh and profile.spread <= MAX_SPREAD else None
+
+
+def _pass_s(model: Decoder, cache: KVCache, width: int, length: int) -> float:
+    """Seconds of one pass over `width` tokens against the first `length` slots, whatever they hold."""
     cache.lengths[0] = length
     tokens = torch.ones(width, dtype=torch.int64, device=model.device)
     rows = None if width <= max(WIDTHS) else [width - 1]
@@ -212,8 +267,13 @@ def _pass_s(model: Decoder, cache: Any, width: int, length: int) -> float:
 
 def _draft_cost(draft: Draft, n_vocab: int, n_repeats: int) -> DraftCost:
     """Fit the three constants of a draft from rounds of 1 and 8 tokens on a random text."""
-    n_prompt = min(128, (draft.max_positions or 256) // 2)
-    text = np.random.default_rng(0).integers(0, n_vocab, n_prompt + 2 * (n_repeats + 2) * 2).tolist()
+    n_grown = 2 * 2 * (n_repeats + 1)
+    n_prompt = 128
+    if draft.max_positions is not None:
+        n_prompt = min(n_prompt, draft.max_positions - n_grown - 8)
+    if n_prompt < 1:
+        raise ValueError(f"draft {draft.name!r}: a context of {draft.max_positions} tokens is too short to profile")
+    text = np.random.default_rng(0).integers(0, n_vocab, n_prompt + n_grown).tolist()
     session = draft.open(text[:n_prompt])
     begin = time.perf_counter()
     session.propose(text[:n_prompt], 1)

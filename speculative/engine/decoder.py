@@ -21,7 +21,7 @@ class ForwardOutput:
 
     Attributes:
         logits: (m, v) float, one row for each chosen token.
-        hidden: (n, d) last-layer states of all the pass's tokens, RMS-normalised, without gain.
+        hidden: (n, d) last-layer states of all the pass's tokens, after the final norm.
     """
 
     logits: torch.Tensor
@@ -31,8 +31,7 @@ class ForwardOutput:
 class Decoder:
     """Llama, Mistral (full attention), Qwen2 and Qwen3 in one forward pass.
 
-    Gains of the RMS norms are folded into the projections that follow them, and the two halves of each rotary
-    pair are laid side by side, so that a rotation is one complex product. Both change results by rounding.
+    The two halves of each rotary pair are laid side by side, so that a rotation is one complex product.
 
     Args:
         config: sizes and constants.
@@ -57,7 +56,8 @@ class Decoder:
             self._embedding = self._place(cast["embed_tokens.weight"])
             self._layers = [_Layer(config, cast, f"layers.{i}.", self._place) for i in range(config.n_layers)]
             head = cast["embed_tokens.weight" if config.tied_head else "lm_head.weight"]
-            self._head = Linear(self._place(head * cast["norm.weight"]))
+            self._head = Linear(self._place(head))
+            self._norm = self._place(cast["norm.weight"])
         except KeyError as error:
             raise ValueError(f"the checkpoint lacks the tensor {error}; it is incomplete") from error
         angles = torch.outer(torch.arange(config.max_positions).float(), inverse_frequencies(config))
@@ -90,9 +90,7 @@ class Decoder:
         )
 
     @torch.inference_mode()
-    def forward(
-        self, batch: TokenBatch, cache: KVCache, logit_rows: Sequence[int] | None = None
-    ) -> ForwardOutput:
+    def forward(self, batch: TokenBatch, cache: KVCache, logit_rows: Sequence[int] | None = None) -> ForwardOutput:
         """Run new tokens against the cache and append them to it.
 
         Args:
@@ -107,9 +105,7 @@ class Decoder:
         starts = [cache.lengths[row] for row in rows]
         longest = max(start + count for start, count in zip(starts, batch.counts, strict=True))
         if longest > self.max_positions:
-            raise ValueError(
-                f"a prefix of {longest} tokens exceeds the model's context of {self.max_positions} tokens"
-            )
+            raise ValueError(f"a prefix of {longest} tokens exceeds the model's context of {self.max_positions} tokens")
         cache.reserve(longest)
         n_groups = self.config.n_heads // self.config.n_kv_heads
         plan = AttentionPlan(batch, starts, cache.capacity, n_groups, self.dtype)
@@ -119,7 +115,7 @@ class Decoder:
             x = layer.forward(x, rotations, keys, values, plan)
         for row, start, count in zip(rows, starts, batch.counts, strict=True):
             cache.lengths[row] = start + count
-        hidden = functional.rms_norm(x, (self.config.n_features,), eps=self.config.rms_norm_eps)
+        hidden = functional.rms_norm(x, (self.config.n_features,), self._norm, self.config.rms_norm_eps)
         chosen = hidden if logit_rows is None else hidden[list(logit_rows)]
         return ForwardOutput(self._head(chosen), hidden)
 
@@ -130,7 +126,6 @@ class _Layer:
     def __init__(self, config: DecoderConfig, weights: Weights, prefix: str, place: _Place) -> None:
         self._config = config
         names = ("q_proj", "k_proj", "v_proj")
-        norm = weights[f"{prefix}input_layernorm.weight"]
         heads = (config.n_heads, config.n_kv_heads, 0)  # heads whose rotary pairs are laid side by side
         qkv = [_pair(weights[f"{prefix}self_attn.{n}.weight"], h) for n, h in zip(names, heads, strict=True)]
         biases = [weights.get(f"{prefix}self_attn.{n}.bias") for n in names]
@@ -138,11 +133,12 @@ class _Layer:
         if biases[0] is not None:
             paired = [_pair(b, h) for b, h in zip(biases, heads, strict=True) if b is not None]
             bias = place(torch.cat(paired))
-        self._qkv = Linear(place(torch.cat(qkv) * norm), bias)
-        mlp_norm = weights[f"{prefix}post_attention_layernorm.weight"]
+        self._qkv = Linear(place(torch.cat(qkv)), bias)
+        self._norm = place(weights[f"{prefix}input_layernorm.weight"])
+        self._mlp_norm = place(weights[f"{prefix}post_attention_layernorm.weight"])
         self._out = _linear(weights, f"{prefix}self_attn.o_proj", place)
-        self._gate = _linear(weights, f"{prefix}mlp.gate_proj", place, mlp_norm)
-        self._up = _linear(weights, f"{prefix}mlp.up_proj", place, mlp_norm)
+        self._gate = _linear(weights, f"{prefix}mlp.gate_proj", place)
+        self._up = _linear(weights, f"{prefix}mlp.up_proj", place)
         self._down = _linear(weights, f"{prefix}mlp.down_proj", place)
         self._head_gains: torch.Tensor | None = None
         if f"{prefix}self_attn.q_norm.weight" in weights:  # Qwen3: each query and key head is normalised
@@ -161,7 +157,7 @@ class _Layer:
         """Map (n, d) to (n, d), writing this layer's keys and values of the n tokens."""
         config = self._config
         n, shape, eps = x.shape[0], (config.n_features,), config.rms_norm_eps
-        heads = self._qkv(functional.rms_norm(x, shape, eps=eps)).view(n, -1, config.head_dim)
+        heads = self._qkv(functional.rms_norm(x, shape, self._norm, eps)).view(n, -1, config.head_dim)
         n_rotated = config.n_heads + config.n_kv_heads
         rotated = heads[:, :n_rotated]
         if self._head_gains is not None:
@@ -175,13 +171,11 @@ class _Layer:
             values.flatten(0, 1).index_copy_(0, plan.slots, heads[:, n_rotated:])
         mixed = _attend(rotated[:, : config.n_heads], keys[plan.rows], values[plan.rows], plan)
         x = self._out.add(mixed, x)
-        h = functional.rms_norm(x, shape, eps=eps)
-        return self._down.add(self._up.multiply(h, self._gate.silu(h)), x)
+        h = functional.rms_norm(x, shape, self._mlp_norm, eps)
+        return self._down.add(self._up.multiply(h, functional.silu(self._gate(h))), x)
 
 
-def _attend(
-    queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, plan: AttentionPlan
-) -> torch.Tensor:
+def _attend(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, plan: AttentionPlan) -> torch.Tensor:
     """Attention of (n, h, hd) queries over (b, capacity, h_kv, hd) keys: (n, h * hd)."""
     _, n_heads, head_dim = queries.shape
     b, t, g = plan.n_rows, plan.width, plan.n_groups
@@ -215,7 +209,7 @@ def _pair(weight: torch.Tensor, n_heads: int) -> torch.Tensor:
     return weight.view(n_heads, 2, head_dim // 2, -1).transpose(1, 2).reshape(weight.shape)
 
 
-def _linear(weights: Weights, name: str, place: _Place, gain: torch.Tensor | None = None) -> Linear:
-    """A projection by name, its bias where it has one, after a norm of that gain."""
-    weight, bias = weights[f"{name}.weight"], weights.get(f"{name}.bias")
-    return Linear(place(weight if gain is None else weight * gain), None if bias is None else place(bias))
+def _linear(weights: Weights, name: str, place: _Place) -> Linear:
+    """A projection by name, its bias where it has one."""
+    bias = weights.get(f"{name}.bias")
+    return Linear(place(weights[f"{name}.weight"]), None if bias is None else place(bias))

@@ -45,9 +45,7 @@ class DecoderConfig:
         """
         path = folder / "config.json"
         if not path.is_file():
-            raise ValueError(
-                f"{folder} holds no config.json; name a checkpoint folder, a hub id or a .gguf file"
-            )
+            raise ValueError(f"{folder} holds no config.json; name a checkpoint folder, a hub id or a .gguf file")
         try:
             raw = json.loads(path.read_text())
         except json.JSONDecodeError as error:

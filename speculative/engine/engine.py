@@ -89,9 +89,7 @@ class Engine:
             )
         beyond = [token for token in request.token_ids if not 0 <= token < self.target.n_vocab]
         if beyond:
-            raise ValueError(
-                f"request {request.id!r}: token id {beyond[0]} is not in [0, {self.target.n_vocab})"
-            )
+            raise ValueError(f"request {request.id!r}: token id {beyond[0]} is not in [0, {self.target.n_vocab})")
         if request.id in self._finished or any(request.id == other for other in self._ids()):
             raise ValueError(f"request id {request.id!r} is in use")
         self._waiting.append(request)
@@ -258,16 +256,12 @@ class Engine:
             state.sessions[id(draft)] = draft.open(state.request.token_ids)
         return state.sessions[id(draft)]
 
-    def _commit(
-        self, state: _Running, tokens: list[int], action: int | None, n_proposed: int = 0
-    ) -> RoundResult:
+    def _commit(self, state: _Running, tokens: list[int], action: int | None, n_proposed: int = 0) -> RoundResult:
         kept, finished = cut(tokens, state.request.eos_ids, state.remaining)
         state.tokens += kept
         state.stats.n_new += len(kept)
         n_accepted = min(len(tokens) - 1, len(kept))
-        if len(kept) < len(
-            tokens
-        ):  # an accepted token ended the text: what was drafted after it does not count
+        if len(kept) < len(tokens):  # an accepted token ended the text: what was drafted after it does not count
             n_proposed = n_accepted
         if action is not None:
             state.stats.actions.append(action)

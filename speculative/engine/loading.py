@@ -45,9 +45,7 @@ def resolve_model(name: str, cache: Path = DEFAULT_CACHE) -> Path:
             raise ValueError(f"model file {path} does not exist")
         return _convert_gguf(path, cache)
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") != 1:
-        raise ValueError(
-            f"model {name!r} is neither a folder, a .gguf file nor a hub id of the form owner/name"
-        )
+        raise ValueError(f"model {name!r} is neither a folder, a .gguf file nor a hub id of the form owner/name")
     return _download(name)
 
 

@@ -64,9 +64,7 @@ class Generation:
     stats: DecodingStats = field(compare=False)
 
 
-def cut(
-    token_ids: Sequence[int], eos_ids: Sequence[int], remaining: int
-) -> tuple[list[int], FinishReason | None]:
+def cut(token_ids: Sequence[int], eos_ids: Sequence[int], remaining: int) -> tuple[list[int], FinishReason | None]:
     """Keep tokens up to the first end-of-text token and the limit, and say whether either ended the text."""
     kept = list(token_ids[:remaining])
     for i, token in enumerate(kept):

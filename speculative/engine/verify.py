@@ -28,9 +28,7 @@ def verify_greedy(target_tokens: Sequence[int], draft_tokens: Sequence[int]) -> 
     Source: Stern et al. 2018, section 3 (arXiv:1811.03115).
     """
     if len(target_tokens) != len(draft_tokens) + 1:
-        raise ValueError(
-            f"{len(draft_tokens)} draft tokens need one more target token, got {len(target_tokens)}"
-        )
+        raise ValueError(f"{len(draft_tokens)} draft tokens need one more target token, got {len(target_tokens)}")
     n_accepted = 0
     while n_accepted < len(draft_tokens) and draft_tokens[n_accepted] == target_tokens[n_accepted]:
         n_accepted += 1

@@ -28,7 +28,10 @@ def exact(locations, scales, df):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    difference=st.floats(-10, 10), scale_1=st.floats(1e-3, 1e3), scale_2=st.floats(1e-3, 1e3), offset=st.floats(-5, 5)
+    difference=st.floats(-10, 10),
+    scale_1=st.floats(1e-3, 1e3),
+    scale_2=st.floats(1e-3, 1e3),
+    offset=st.floats(-5, 5),
 )
 def test_two_normal_arms_equal_the_closed_form(difference, scale_1, scale_2, offset):
     locations, scales = np.array([[offset + difference, offset]]), np.array([[scale_1, scale_2]])
@@ -67,7 +70,11 @@ def test_probabilities_are_those_of_drawing_scores_and_taking_the_best():
 
 def test_an_arm_that_is_not_available_is_as_if_it_were_not_there():
     rng = np.random.default_rng(1)
-    locations, scales, df = rng.normal(size=(6, 4)), rng.uniform(0.1, 3, size=(6, 4)), np.array([4.0, 9.0, 30.0, 100.0])
+    locations, scales, df = (
+        rng.normal(size=(6, 4)),
+        rng.uniform(0.1, 3, size=(6, 4)),
+        np.array([4.0, 9.0, 30.0, 100.0]),
+    )
     available = np.ones((6, 4), bool)
     available[:, 2] = False
     found = best_arm_probabilities(locations, scales, df, available)
@@ -78,11 +85,18 @@ def test_an_arm_that_is_not_available_is_as_if_it_were_not_there():
 
 def test_rows_in_blocks_equal_rows_at_once(monkeypatch):
     rng = np.random.default_rng(2)
-    locations, scales, df = rng.normal(size=(50, 3)), rng.uniform(0.1, 3, size=(50, 3)), np.array([4.0, 9.0, 30.0])
+    locations, scales, df = (
+        rng.normal(size=(50, 3)),
+        rng.uniform(0.1, 3, size=(50, 3)),
+        np.array([4.0, 9.0, 30.0]),
+    )
     whole = best_arm_probabilities(locations, scales, df)
     monkeypatch.setattr("bandits.best_arm_probability._MAX_CELLS", 1)
     np.testing.assert_allclose(best_arm_probabilities(locations, scales, df), whole, rtol=1e-12)
 
 
 def test_one_arm_is_certain():
-    assert best_arm_probabilities(np.zeros((2, 1)), np.ones((2, 1)), np.array([3.0])).tolist() == [[1.0], [1.0]]
+    assert best_arm_probabilities(np.zeros((2, 1)), np.ones((2, 1)), np.array([3.0])).tolist() == [
+        [1.0],
+        [1.0],
+    ]

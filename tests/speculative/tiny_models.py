@@ -1,17 +1,21 @@
 """Tiny random models of every family the decoder knows, made on the spot, with slow references to compare with."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from hypothesis import HealthCheck, settings
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen2ForCausalLM,
     Qwen3Config,
@@ -84,13 +88,19 @@ def save_tiny(kind: str, folder: Path, seed: int = 0, **changes: Any) -> Any:
     return model
 
 
+def tokenizer_of(words: Sequence[str]) -> PreTrainedTokenizerFast:
+    """A tokenizer of whole words, the first of which stands for all others."""
+    backend = Tokenizer(WordLevel({word: i for i, word in enumerate(words)}, unk_token=words[0]))
+    return PreTrainedTokenizerFast(tokenizer_object=backend, unk_token=words[0])
+
+
 def make_tiny(kind: str, folder: Path, seed: int = 0, **changes: Any) -> TinyModel:
     """Write a tiny checkpoint and load it both ways."""
     reference = save_tiny(kind, folder, seed, **changes)
     return TinyModel(reference, load_decoder(str(folder)), folder)
 
 
-@lru_cache(maxsize=None)
+@cache
 def greedy_text(model: Any, prompt: tuple[int, ...], n_tokens: int) -> tuple[int, ...]:
     """The plainest greedy loop: transformers' model reads the whole prefix again for every token."""
     tokens = list(prompt)

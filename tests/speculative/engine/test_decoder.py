@@ -128,9 +128,7 @@ def test_a_tied_head_is_the_embedding_even_where_the_file_holds_another(tmp_path
     model = save_tiny("llama_tied", tmp_path)
     weights = load_file(tmp_path / "model.safetensors")
     assert "lm_head.weight" not in weights
-    decoder = Decoder(
-        DecoderConfig.from_folder(tmp_path), weights | {"lm_head.weight": torch.zeros(N_VOCAB, 16)}
-    )
+    decoder = Decoder(DecoderConfig.from_folder(tmp_path), weights | {"lm_head.weight": torch.zeros(N_VOCAB, 16)})
     output = decoder.forward(TokenBatch(tokens_of(5), [5]), decoder.new_cache(1))
     torch.testing.assert_close(output.logits, logits_of(model, tokens_of(5)), **TOLERANCE)
 

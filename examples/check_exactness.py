@@ -1,0 +1,129 @@
+"""Is the text really the target's? Logits, texts and replayed rounds of the real models, checked one by one.
+
+1. Float32 logits of the engine's decoder against transformers' on the same weights.
+2. Greedy text of every arm against no draft's, and no draft's against transformers' `generate`.
+3. Rounds that replay predicts against the rounds of the real runs: proposed and accepted, draft by draft.
+
+    python examples/check_exactness.py
+    python examples/check_exactness.py --prompts FILE.jsonl --n 60
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from transformers import AutoModelForCausalLM
+from transformers.utils.logging import disable_progress_bar
+
+from arms import Query, read_queries
+from speculative.collect import trace_queries
+from speculative.demo import demo_queries, pick_evenly
+from speculative.engine.cost_profile import cached_costs
+from speculative.engine.engine import Engine
+from speculative.engine.generate import generate
+from speculative.engine.loading import DEFAULT_CACHE, resolve_model
+from speculative.engine.request import Generation
+from speculative.engine.selector import FixedSelector
+from speculative.engine.token_batch import TokenBatch
+from speculative.machine import machine_facts
+from speculative.pool import Pool, load_pool, read_pool_spec
+from speculative.replay import replay
+from speculative.text_equality import compare_texts
+from speculative.wall_clock import transformers_mode
+
+RESULTS = Path(__file__).parent.parent / "docs" / "results"
+
+
+def main(arguments: list[str] | None = None) -> dict[str, object]:
+    """Check everything and write `docs/results/check_exactness.json`; exit status 1 if anything differs."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--prompts", type=Path, help="JSONL with id, domain, prompt; default: the project's own")
+    parser.add_argument("--pool", type=Path, default=Path("speculative/demo_pool.toml"))
+    parser.add_argument("--n", type=int, default=56, help="prompts, taken in turn from each domain")
+    parser.add_argument("--max-new-tokens", type=int, default=48)
+    parser.add_argument("--smoke", action="store_true", help="two prompts; writes nothing")
+    options = parser.parse_args(arguments)
+    if options.smoke:
+        options.n, options.max_new_tokens = 2, 8
+    disable_progress_bar()
+    queries = pick_evenly(demo_queries()[1] if options.prompts is None else read_queries(options.prompts), options.n)
+    pool = load_pool(read_pool_spec(options.pool).model_copy(update={"max_new_tokens": options.max_new_tokens}))
+    peer = AutoModelForCausalLM.from_pretrained(resolve_model(pool.target.name), dtype=torch.float32)
+    result: dict[str, object] = {
+        "logits": check_logits(pool, peer, queries[: min(10, options.n)]),
+        **check_texts(pool, peer, queries),
+        "n_prompts": len(queries),
+        "prompts": "the project's own" if options.prompts is None else options.prompts.name,
+        "command": f"python examples/check_exactness.py {' '.join(arguments or sys.argv[1:])}".strip(),
+        "machine": machine_facts(),
+        "date": time.strftime("%Y-%m-%d"),
+    }
+    print(json.dumps(result, indent=1))
+    if not options.smoke:
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        (RESULTS / "check_exactness.json").write_text(json.dumps(result, indent=1) + "\n")
+    return result
+
+
+def check_logits(pool: Pool, peer: torch.nn.Module, queries: Sequence[Query]) -> dict[str, float]:
+    """Largest difference between the two float32 computations, and of each from float64."""
+    largest = Counter[str]()
+    exact = AutoModelForCausalLM.from_pretrained(resolve_model(pool.target.name), dtype=torch.float64)
+    for query in queries:
+        ids = torch.tensor(pool.target.request(query).token_ids)
+        model = pool.target.model
+        own = model.forward(TokenBatch(ids, [len(ids)]), model.new_cache(1, len(ids))).logits
+        with torch.inference_mode():
+            theirs, truth = peer(ids[None]).logits[0], exact(ids[None]).logits[0]
+        pairs = {
+            "own - transformers": (own, theirs),
+            "own - float64": (own, truth),
+            "transformers - float64": (theirs, truth),
+        }
+        for name, (a, b) in pairs.items():
+            largest[name] = max(largest[name], float((a.double() - b.double()).abs().max()))  # type: ignore[assignment]
+        largest["largest logit"] = max(largest["largest logit"], float(truth.abs().max()))  # type: ignore[assignment]
+    return dict(largest)
+
+
+def check_texts(pool: Pool, peer: torch.nn.Module, queries: Sequence[Query]) -> dict[str, object]:
+    """Texts of every arm and of transformers, and rounds of every arm against replay."""
+    texts: dict[str, Counter[str]] = {}
+    rounds: dict[str, Counter[str]] = {}
+    reference = transformers_mode(pool.target, peer, "transformers")
+    costs = cached_costs(pool.target.model, pool.target.name, pool.drafts, DEFAULT_CACHE / "profiles")
+    for query in track(queries, description="checking", console=Console(stderr=True)):
+        prompt = pool.target.request(query).token_ids
+        runs = {arm.name: run_arm(pool, index, query) for index, arm in enumerate(pool.drafting_arms)}
+        plain = runs["no_draft"].token_ids
+        others = {name: run.token_ids for name, run in runs.items() if name != "no_draft"}
+        others["transformers"] = reference(query).token_ids
+        for name, token_ids in others.items():
+            found = compare_texts(pool.target.model, prompt, plain, token_ids)
+            texts.setdefault(name, Counter(identical=0, tie=0, different=0))[found.kind] += 1
+        trace = trace_queries([query], pool)[0]
+        for arm in pool.drafting_arms:
+            predicted = replay(trace, arm.draft.name, arm.draft_length, costs)
+            stats = runs[arm.name].stats
+            same = (list(predicted.proposed), list(predicted.accepted)) == (stats.proposed, stats.accepted)
+            rounds.setdefault(arm.name, Counter(equal=0, different=0))["equal" if same else "different"] += 1
+    return {"texts": {k: dict(v) for k, v in texts.items()}, "replayed_rounds": {k: dict(v) for k, v in rounds.items()}}
+
+
+def run_arm(pool: Pool, action: int, query: Query) -> Generation:
+    """A real run of one arm."""
+    engine = Engine(pool.target.model, pool.drafting_arms, FixedSelector(action))
+    return generate(engine, [pool.target.request(query)])[0]
+
+
+if __name__ == "__main__":
+    found = main()
+    wrong = [row["different"] for table in ("texts", "replayed_rounds") for row in found[table].values()]  # type: ignore[attr-defined]
+    sys.exit(1 if any(wrong) else 0)

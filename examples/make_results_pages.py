@@ -1,0 +1,313 @@
+"""Write the result pages of the documentation from the JSON files that the measuring scripts leave.
+
+    python examples/make_results_pages.py            # write docs/results/*.md
+    python examples/make_results_pages.py --check    # exit with 1 if a page differs from its JSON
+    python examples/make_results_pages.py --smoke    # make the pages, write nothing
+
+A page whose JSON is missing says so; no figure is ever typed by hand.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bandits import Evaluation
+
+RESULTS = Path(__file__).parent.parent / "docs" / "results"
+Record = Mapping[str, Any]
+_NOTICE = "<!-- Written by examples/make_results_pages.py; change that script, or the JSON, not this page. -->"
+_HOW_TO_READ = (
+    "Brackets: 95 % bootstrap intervals over prompts. A policy's row is the measured time of the arms it picked plus "
+    'its own measured time; "real run" is what it took when it ran itself.'
+)
+
+
+def generation_page(folder: Path) -> str:
+    """Wall clock of every mode against transformers, from bench_generation.json."""
+    lines = _head(
+        "Generation",
+        "How fast the engine generates, with each arm and each policy, against transformers' own modes on the "
+        "same weights, prompts, threads and token limit. Total tokens over total seconds, prefill included. "
+        "[What speed means](../design.md#what-speed-means) states the rules.",
+    )
+    record = _read(folder / "bench_generation.json")
+    if record is None:
+        return _page(lines, _missing("make bench"))
+    peer = record["best_transformers_mode"]
+    references = {
+        "times_transformers_greedy": "times transformers' greedy",
+        "times_best_transformers_mode": f"times {peer}",
+        "times_best_fixed_arm": f"times {record['best_fixed_arm']}",
+        "times_best_transformers_mode_without_loops": f"times {peer}, without looping texts",
+    }
+    rows = [
+        [name, f"{mode['tokens_per_second']:.1f}", *(_interval(mode[key]) for key in references)]
+        for name, mode in record["modes"].items()
+    ]
+    lines += ["## By the clock", "", *_table(["mode", "tokens/s", *references.values()], rows)]
+    lines += [
+        "",
+        _HOW_TO_READ,
+        "",
+        f"- {peer} is transformers' best single mode, chosen after summing over all prompts.",
+        f"- The per-prompt oracle over the best fixed arm ({record['best_fixed_arm']}): "
+        f"{record['oracle_over_best_fixed_arm']:.2f} times. One timing each, so a little high.",
+        f"- Texts that loop (over half of their 4-grams are repeats): {record['looping_share']:.0%}.",
+        "",
+        *_picture(folder, "bench_generation.png", "Speed by domain over transformers' greedy decoding"),
+        *_domains("## By domain, times transformers' greedy", record["by_domain"]),
+        *_equality(record["equality"]),
+        *_bars(record["bars"]),
+        *_origin(record),
+    ]
+    return _page(lines)
+
+
+def policies_page(folder: Path) -> str:
+    """The demo's policies by replay and by the clock, and every reward's table."""
+    lines = _head(
+        "Policies and rewards",
+        "What learned policies bring on held-out prompts, against each fixed arm, no draft and the per-query oracle.",
+    )
+    demo = _read(folder / "demo.json")
+    lines += ["## The demo", ""]
+    lines += _missing("make demo") if demo is None else _demo(folder, demo)
+    rewards = _read(folder / "bench_rewards.json")
+    lines += ["", "## Other rewards, the same observations", ""]
+    if rewards is None:
+        return _page(lines, _missing("python examples/bench_rewards.py"))
+    for name, evaluation in rewards["rewards"].items():
+        lines += [f"### {name}", "", *_evaluation(evaluation), ""]
+    return _page(lines + _origin(rewards))
+
+
+def drafts_page(folder: Path) -> str:
+    """Match rates of the shipped drafts on every domain, from drafts.json."""
+    lines = _head(
+        "Shipped drafts",
+        "How often each shipped draft guesses the target's next token, on held-out prompts of each domain. "
+        "[Distil a draft](../howto/distil.md) says how they were made.",
+    )
+    record = _read(folder / "drafts.json")
+    if record is None:
+        return _page(lines, _missing("draftpick distill"))
+    matrix = record["matrix"]
+    domains = list(dict.fromkeys(domain for row in matrix.values() for domain in row))
+
+    def cells(show: Callable[[Record], str]) -> list[list[str]]:
+        return [
+            [draft, *(show(row[domain]) if domain in row else "" for domain in domains)]
+            for draft, row in matrix.items()
+        ]
+
+    lines += ["## Match rate", "", *_table(["draft", *domains], cells(_interval))]
+    lines += ["", "Brackets: 95 % bootstrap intervals over texts.", ""]
+    lines += ["## New tokens a round at draft length 4, replayed", ""]
+    lines += [*_table(["draft", *domains], cells(lambda cell: f"{cell['tokens_per_round']:.2f}")), ""]
+    lines += ["## Held-out texts", ""]
+    lines += [*_table(["draft", *domains], cells(lambda cell: f"{cell['n_texts']}")), ""]
+    return _page(lines + _origin(record))
+
+
+def headline(folder: Path) -> str:
+    """The demo's verdict and picture for the start page."""
+    demo = _read(folder / "demo.json")
+    lines = [_NOTICE, ""]
+    if demo is None:
+        return _page(lines, _missing("make demo"))
+    lines += [f"> {demo['verdict']}", "", f"{_machine(demo)} [All figures](results/policies.md).", ""]
+    name = "demo_speed_by_domain.png"
+    if (folder / name).is_file():
+        lines += [f"![Speed by domain and arm on held-out prompts](results/{name})", ""]
+    return _page(lines)
+
+
+PAGES: dict[str, Callable[[Path], str]] = {
+    "generation.md": generation_page,
+    "policies.md": policies_page,
+    "drafts.md": drafts_page,
+    "headline.md": headline,
+}
+
+
+def make_pages(folder: Path) -> dict[str, str]:
+    """Every page's text by file name.
+
+    Raises:
+        ValueError: naming the JSON file, if it is damaged or lacks what its page shows.
+    """
+    pages = {}
+    for name, make in PAGES.items():
+        try:
+            pages[name] = make(folder)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{folder}: a JSON file lacks what {name} shows ({error!r}); measure again") from error
+    return pages
+
+
+def _demo(folder: Path, demo: Record) -> list[str]:
+    references = list(next(iter(demo["ratios"].values())))
+    clock = [
+        [name, f"{demo['speeds'][name]:.1f}", *(_interval(ratios[reference]) for reference in references)]
+        for name, ratios in demo["ratios"].items()
+    ]
+    equality = demo["equality"]
+    return [
+        f"> {demo['verdict']}",
+        "",
+        f"{demo['n_timed']} held-out prompts of at most {demo['max_new_tokens']} new tokens, every mode on every "
+        f"prompt, interleaved; transformers on {demo['n_transformers']} of them. {_machine(demo)}",
+        "",
+        *_picture(folder, "demo_speed_by_domain.png", "Speed by domain and arm on held-out prompts, replayed"),
+        "### By the clock",
+        "",
+        *_table(["mode", "tokens/s", *(f"times {reference}" for reference in references)], clock),
+        "",
+        _HOW_TO_READ,
+        "",
+        f"Texts compared with no draft's: {equality['identical']} identical, {equality['tie']} parted at a tie of "
+        f"the target's two best logits, {equality['different']} different. Texts that loop: "
+        f"{demo['looping_share']:.0%}.",
+        "",
+        "### Held-out prompts by replay",
+        "",
+        *_evaluation(demo["evaluation"]),
+        "",
+        *_picture(folder, "demo_picks_by_domain.png", "Each policy's picks by domain"),
+    ]
+
+
+def _evaluation(record: Record) -> list[str]:
+    evaluation = Evaluation.from_json(json.dumps(record))
+    columns = ["value", "regret"]
+    columns += ["speedup", "slower_share"] if evaluation.baseline_arm else []
+    columns += ["difference"] if evaluation.best_fixed_arm else []
+    rows = [[row.name, *(str(getattr(row, column)) for column in columns)] for row in evaluation.rows]
+    notes = [f"{evaluation.n_queries} queries, {evaluation.confidence:.0%} bootstrap intervals."]
+    if evaluation.baseline_arm:
+        notes.append(f"Speedup and slower share are against {evaluation.baseline_arm}.")
+    if evaluation.best_fixed_arm:
+        notes.append(f"Difference is against {evaluation.best_fixed_arm}, the best arm of the training data.")
+    if evaluation.n_left_out:
+        notes.append(f"{evaluation.n_left_out} rows without every arm's reward were left out.")
+    return [*_table(["", *(column.replace("_", " ") for column in columns)], rows), "", " ".join(notes)]
+
+
+def _domains(heading: str, by_domain: Mapping[str, Mapping[str, float]]) -> list[str]:
+    names = list(dict.fromkeys(name for row in by_domain.values() for name in row))
+    rows = [
+        [domain, *(f"{row[name]:.2f}" if name in row else "" for name in names)] for domain, row in by_domain.items()
+    ]
+    return [heading, "", *_table(["domain", *names], rows), ""]
+
+
+def _equality(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
+    kinds = ("identical", "tie", "different")
+    rows = [[name, *(str(row[kind]) for kind in kinds)] for name, row in counts.items()]
+    return [
+        "## Texts against no draft's",
+        "",
+        *_table(["mode", *kinds], rows),
+        "",
+        "A tie: at the first difference the target's two best logits lie within 1e-4 of each other.",
+        "",
+    ]
+
+
+def _bars(bars: Sequence[Record]) -> list[str]:
+    rows = [[bar["name"], f"{bar['value']:.2f}", f"{bar['bar']:.2f}", "yes" if bar["holds"] else "no"] for bar in bars]
+    return ["## What it is meant to reach", "", *_table(["", "measured", "needed", "reached"], rows), ""]
+
+
+def _origin(record: Record) -> list[str]:
+    lines = ["## Where the figures come from", ""]
+    if "machine" in record:
+        lines.append(f"- {_machine(record)}")
+    for key in ("command", "date", "seed", "max_new_tokens", "prompts", "settings"):
+        if key in record:
+            value = record[key]
+            text = value if isinstance(value, str) else json.dumps(value)
+            lines.append(f"- {key.replace('_', ' ')}: `{text}`")
+    return lines if len(lines) > 2 else []
+
+
+def _machine(record: Record) -> str:
+    machine = record["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    return (
+        f"{machine['accelerator'] or machine['processor']}, {machine['threads']} threads, "
+        f"Python {machine['python']}, {versions}."
+    )
+
+
+def _interval(cell: Record) -> str:
+    return f"{cell['value']:.2f} [{cell['low']:.2f}, {cell['high']:.2f}]"
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    aligned = "|---|" + "---:|" * (len(heads) - 1)
+    return [_line(heads), aligned, *map(_line, rows)]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _picture(folder: Path, name: str, caption: str) -> list[str]:
+    return [f"![{caption}]({name})", ""] if (folder / name).is_file() else []
+
+
+def _head(title: str, summary: str) -> list[str]:
+    return [_NOTICE, "", f"# {title}", "", summary, ""]
+
+
+def _missing(command: str) -> list[str]:
+    return [f"Not measured yet. `{command}` measures it.", ""]
+
+
+def _page(lines: Sequence[str], more: Sequence[str] = ()) -> str:
+    text = "\n".join([*lines, *more])
+    return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
+
+
+def _read(path: Path) -> Record | None:
+    if not path.is_file():
+        return None
+    try:
+        record: Record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON ({error}); measure again") from error
+    return record
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON files and pages")
+    parser.add_argument("--check", action="store_true", help="compare only; exit with 1 if a page is out of date")
+    parser.add_argument("--smoke", action="store_true", help="make the pages, write nothing")
+    options = parser.parse_args(arguments)
+    pages = make_pages(options.results)
+    old = {
+        name: (options.results / name).read_text(encoding="utf-8")
+        for name in pages
+        if (options.results / name).is_file()
+    }
+    stale = [name for name, text in pages.items() if old.get(name) != text]
+    if options.check:
+        for name in stale:
+            print(f"{options.results / name} is out of date: run python examples/make_results_pages.py")
+        return 1 if stale else 0
+    if not options.smoke:
+        options.results.mkdir(parents=True, exist_ok=True)
+        for name in stale:
+            (options.results / name).write_text(pages[name], encoding="utf-8")
+    print(f"{len(pages)} pages, {len(stale)} changed{' (not written)' if options.smoke else ''}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The commands of `draftpick`, one a file: each a thin shell over one public function."""

@@ -1,0 +1,289 @@
+import random
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from speculative.drafts.draft_model import DraftModel
+from speculative.drafts.no_draft import NoDraft
+from speculative.drafts.prompt_lookup import PromptLookup
+from speculative.engine.contract import check_draft, check_selector
+from speculative.engine.draft import Draft, DraftSession, Proposal
+from speculative.engine.loading import load_decoder
+from speculative.engine.selector import Action, FixedSelector
+from tests.speculative.tiny_models import save_tiny
+
+N_VOCAB = 24
+
+
+def built_in_drafts(folder):
+    save_tiny("llama", folder / "full")
+    save_tiny("qwen3", folder / "trimmed", vocab_size=9)
+    save_tiny("llama", folder / "short", max_position_embeddings=12)
+    trimmed = load_decoder(str(folder / "trimmed"))
+    return {
+        "no_draft": NoDraft(),
+        "prompt_lookup": PromptLookup(),
+        "prompt_lookup_2": PromptLookup(2, 2),
+        "draft_model": DraftModel("full", load_decoder(str(folder / "full")), N_VOCAB),
+        "draft_model_trimmed": DraftModel("trimmed", trimmed, N_VOCAB, [0, 3, 5, 8, 23, 1, 10, 11, 2]),
+        "draft_model_short": DraftModel("short", load_decoder(str(folder / "short")), N_VOCAB),
+    }
+
+
+@pytest.fixture(scope="module")
+def drafts(tmp_path_factory):
+    return built_in_drafts(tmp_path_factory.mktemp("drafts"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "no_draft",
+        "prompt_lookup",
+        "prompt_lookup_2",
+        "draft_model",
+        "draft_model_trimmed",
+        "draft_model_short",
+    ],
+)
+def test_every_draft_keeps_the_contract(drafts, name):
+    check_draft(drafts[name], N_VOCAB)
+
+
+class GoodDraft(Draft):
+    """Repeats the last token; each broken draft below breaks one rule."""
+
+    name = "good"
+
+    def open(self, prompt):
+        return GoodSession(self)
+
+    def guess(self, prefix, draft_length):
+        return [prefix[-1]] * draft_length
+
+
+class GoodSession(DraftSession):
+    def __init__(self, draft):
+        self.draft = draft
+
+    def propose(self, prefix, draft_length):
+        return Proposal(self.draft.guess(prefix, draft_length))
+
+
+class Nameless(GoodDraft):
+    name = " "
+
+
+class NoContext(GoodDraft):
+    max_positions = 0
+
+
+class WrongSession(GoodDraft):
+    def open(self, prompt):
+        return prompt
+
+
+class ChangingThePrompt(GoodDraft):
+    def open(self, prompt):
+        prompt.append(1)
+        return super().open(prompt)
+
+
+class Raising(GoodDraft):
+    def guess(self, prefix, draft_length):
+        raise RuntimeError("out of ideas")
+
+
+class TooLong(GoodDraft):
+    def guess(self, prefix, draft_length):
+        return [1] * (draft_length + 1)
+
+
+class BeyondTheVocabulary(GoodDraft):
+    def guess(self, prefix, draft_length):
+        return [N_VOCAB]
+
+
+class Tensors(GoodDraft):
+    def guess(self, prefix, draft_length):
+        return [torch.tensor(1)]
+
+
+class ChangingThePrefix(GoodDraft):
+    def guess(self, prefix, draft_length):
+        prefix.append(1)
+        return [1]
+
+
+class Remembering(GoodDraft):
+    n_asked = 0
+
+    def guess(self, prefix, draft_length):
+        self.n_asked += 1
+        return [self.n_asked % N_VOCAB]
+
+
+class SharingAState(GoodDraft):
+    """One list for all its sessions."""
+
+    def __init__(self):
+        self.seen = []
+
+    def guess(self, prefix, draft_length):
+        self.seen = self.seen[: len(prefix) - 1] + list(prefix[len(self.seen) :])
+        return self.seen[:draft_length]
+
+
+class RenamingItself(GoodDraft):
+    def guess(self, prefix, draft_length):
+        self.name = "better"
+        return [1]
+
+
+class Drawing(GoodDraft):
+    def guess(self, prefix, draft_length):
+        self.draw()
+        return [1]
+
+
+class DrawingFromRandom(Drawing):
+    draw = staticmethod(random.random)
+
+
+class DrawingFromNumpy(Drawing):
+    draw = staticmethod(np.random.rand)
+
+
+class DrawingFromTorch(Drawing):
+    draw = staticmethod(lambda: torch.rand(1))
+
+
+class WrongType(GoodDraft):
+    def open(self, prompt):
+        session = super().open(prompt)
+        session.propose = lambda prefix, draft_length: [1]
+        return session
+
+
+class ReadingTooMuch(GoodDraft):
+    def open(self, prompt):
+        session = super().open(prompt)
+        session.propose = lambda prefix, draft_length: Proposal([1], n_read=len(prefix) + 1)
+        return session
+
+
+class ReadingForNaN(GoodDraft):
+    def open(self, prompt):
+        session = super().open(prompt)
+        session.propose = lambda prefix, draft_length: Proposal([1], read_s=float("nan"))
+        return session
+
+
+GLOBAL = "propose must never draw from a global generator of random, numpy or torch"
+BROKEN_DRAFTS = {
+    Nameless: "Nameless.name must be a string and not blank, got ' '",
+    NoContext: "draft 'good': max_positions must be None or >= 1, got 0",
+    WrongSession: "draft 'good': open must return a DraftSession",
+    ChangingThePrompt: "draft 'good': open must leave the prompt unmodified",
+    Raising: "draft_length 3, but raised RuntimeError('out of ideas')",
+    TooLong: "draft 'good': token_ids must be a list of at most 3 ids, got [1, 1, 1, 1]",
+    BeyondTheVocabulary: "draft 'good': token_ids must be ints in [0, 24), got [24]",
+    Tensors: "draft 'good': token_ids must be ints in [0, 24), got [tensor(1)]",
+    ChangingThePrefix: "draft 'good': propose must leave the prefix unmodified",
+    Remembering: "must give the same proposal, whatever was asked before, got [1], from a new session [2]",
+    SharingAState: "must give the same proposal, whatever was asked before",
+    RenamingItself: "draft 'good': the name must not change, got 'better'",
+    DrawingFromRandom: GLOBAL,
+    DrawingFromNumpy: GLOBAL,
+    DrawingFromTorch: GLOBAL,
+    WrongType: "draft 'good': propose must return a Proposal, got [1]",
+    ReadingTooMuch: "draft 'good': n_read must lie in [0, 1], got 2",
+    ReadingForNaN: "draft 'good': read_s must be finite and >= 0, got nan",
+}
+
+
+def test_a_good_draft_of_ones_own_passes():
+    check_draft(GoodDraft(), N_VOCAB)
+
+
+@pytest.mark.parametrize("broken", BROKEN_DRAFTS, ids=lambda broken: broken.__name__)
+def test_every_broken_draft_is_caught(broken):
+    with pytest.raises(AssertionError, match=re.escape(BROKEN_DRAFTS[broken])):
+        check_draft(broken(), N_VOCAB)
+
+
+def test_the_check_says_what_it_needs():
+    with pytest.raises(AssertionError, match="a draft must be an instance of Draft, got 'draft'"):
+        check_draft("draft", N_VOCAB)
+
+
+class GoodSelector:
+    """Plays the arms in turn, per request; each broken selector below breaks one rule."""
+
+    n_arms = 3
+
+    def __init__(self):
+        self.n_played = {}
+
+    def start(self, query):
+        if query.request.id in self.n_played:
+            raise RuntimeError("started twice")
+        self.n_played[query.request.id] = 0
+
+    def select(self, rounds):
+        return [Action(self.n_played[r.request_id] % self.n_arms) for r in rounds]
+
+    def observe(self, observations):
+        for observation in observations:
+            self.n_played[observation.request_id] += 1
+
+    def finish(self, request_id):
+        del self.n_played[request_id]
+
+
+class OneForAll(GoodSelector):
+    def select(self, rounds):
+        return [Action(0)]
+
+
+class Astray(GoodSelector):
+    n_arms = 4
+
+
+class Fractional(GoodSelector):
+    def select(self, rounds):
+        return [Action(0.5) for _ in rounds]
+
+
+class ChangingTheRounds(GoodSelector):
+    def select(self, rounds):
+        choices = super().select(rounds)
+        rounds.clear()
+        return choices
+
+
+class DrawingSelector(GoodSelector):
+    def select(self, rounds):
+        return [Action(random.randrange(3)) for _ in rounds]
+
+
+BROKEN_SELECTORS = {
+    OneForAll: "OneForAll: select must give one choice per request, got 1 for 2",
+    Astray: "Astray: an action must be an arm index in [0, 3), got [3",
+    Fractional: "Fractional: an action must be an arm index in [0, 3), got [0.5]",
+    ChangingTheRounds: "ChangingTheRounds: select must leave the list of rounds unmodified",
+    DrawingSelector: "DrawingSelector: a selector must draw from its own generator, never from a global one",
+}
+
+
+@pytest.mark.parametrize("selector", [FixedSelector(0), FixedSelector(2), GoodSelector()])
+def test_every_selector_keeps_the_contract(selector):
+    check_selector(selector, 3)
+
+
+@pytest.mark.parametrize("broken", BROKEN_SELECTORS, ids=lambda broken: broken.__name__)
+def test_every_broken_selector_is_caught(broken):
+    with pytest.raises(AssertionError, match=re.escape(BROKEN_SELECTORS[broken])):
+        check_selector(broken(), 3)

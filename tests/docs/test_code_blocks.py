@@ -1,0 +1,92 @@
+"""Code in the README and in docs/ runs: no dead copy."""
+
+import re
+import shlex
+import textwrap
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import typer
+
+from speculative.cli import app
+from speculative.pool import PoolSpec
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w+)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
+SNIPPET = re.compile(r'--8<-- "(?P<file>[^":]+)(:(?P<section>\w+))?"')
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block: its text, and the line of the page that it begins on."""
+
+    text: str
+    line: int
+
+
+def blocks(page: Path, language: str) -> list[Block]:
+    content = page.read_text(encoding="utf-8")
+    found = (match for match in FENCE.finditer(content) if match["language"] == language)
+    return [Block(textwrap.dedent(match["text"]), content.count("\n", 0, match.start("text"))) for match in found]
+
+
+def with_blocks(language: str) -> list[object]:
+    pages = (page for page in PAGES if blocks(page, language))
+    return [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages]
+
+
+@pytest.mark.parametrize("page", with_blocks("python"))
+def test_python_blocks_run_in_the_order_of_their_page(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": page.stem}
+    for block in blocks(page, "python"):
+        if SNIPPET.search(block.text):
+            continue  # comes from an example, which its own test runs
+        code = compile("\n" * block.line + block.text, str(page), "exec")
+        exec(code, names)
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES])
+def test_snippets_name_sections_that_exist(page):
+    for match in SNIPPET.finditer(page.read_text(encoding="utf-8")):
+        text = (ROOT / match["file"]).read_text(encoding="utf-8")
+        for edge in ("start", "end") if match["section"] else ():
+            assert f"# --8<-- [{edge}:{match['section']}]" in text, match[0]
+
+
+@pytest.mark.parametrize("page", with_blocks("toml"))
+def test_toml_blocks_are_pools(page):
+    for block in blocks(page, "toml"):
+        PoolSpec.model_validate(tomllib.loads(block.text))
+
+
+@pytest.mark.parametrize("page", with_blocks("console"))
+def test_commands_exist_with_these_options(page):
+    for block in blocks(page, "console"):
+        for line in block.text.splitlines():
+            assert line.startswith("$ "), f"{page}: {line!r} should begin with '$ '"
+            check_command(shlex.split(line[2:]))
+
+
+def check_command(words: list[str]) -> None:
+    """Refuse a command that is not there, or an option that it does not take."""
+    program, first, *rest = words
+    if program == "make":
+        assert re.search(rf"^{first}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE), words
+    elif program == "python":
+        script = (ROOT / first).read_text(encoding="utf-8")
+        assert all(f'"{word}"' in script for word in rest if word.startswith("--")), words
+    else:
+        assert program == "draftpick", words
+        command = typer.main.get_command(app).commands[first]
+        command.make_context(first, rest)  # parses the arguments, runs nothing
+
+
+@pytest.mark.parametrize("line", ["draftpick collect prompts.jsonl --no-such-option", "draftpick train"])
+def test_a_command_that_would_fail_is_found(line):
+    usage_error = typer.BadParameter.__base__  # typer brings a click of its own, or uses click's
+    with pytest.raises(usage_error):
+        check_command(shlex.split(line))

@@ -1,0 +1,135 @@
+import json
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bandits import BestFixedArm, LinUCB, evaluate
+from bandits.contract import example_data
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = runpy.run_path(str(ROOT / "examples" / "make_results_pages.py"))
+PAGES = ("generation.md", "policies.md", "drafts.md", "headline.md")
+MACHINE = {
+    "processor": "some processor",
+    "cores": 2,
+    "threads": 2,
+    "accelerator": None,
+    "python": "3.11",
+    "system": "Linux",
+    "versions": {"torch": "2"},
+}
+RATIO = {"value": 1.25, "low": 1.125, "high": 1.5}
+
+
+def main(*arguments: str) -> int:
+    return SCRIPT["main"](list(arguments))
+
+
+def evaluation_record() -> dict[str, object]:
+    data = example_data()
+    train, test = data.subset(np.arange(0, 40)), data.subset(np.arange(40, 60))
+    policies = {"LinUCB": LinUCB().fit(train), "fixed": BestFixedArm().fit(train)}
+    return json.loads(evaluate(policies, test, training_data=train, n_bootstrap=20).to_json())
+
+
+def records() -> dict[str, dict[str, object]]:
+    ratios = dict.fromkeys(
+        (
+            "times_transformers_greedy",
+            "times_best_transformers_mode",
+            "times_best_fixed_arm",
+            "times_best_transformers_mode_without_loops",
+        ),
+        RATIO,
+    )
+    counts = {"identical": 7, "tie": 2, "different": 0}
+    cell = {**RATIO, "tokens_per_round": 1.6, "n_texts": 30}
+    return {
+        "bench_generation": {
+            "modes": {"no_draft": {"tokens_per_second": 41.5, **ratios}},
+            "best_transformers_mode": "transformers greedy",
+            "best_fixed_arm": "prompt_lookup_7",
+            "oracle_over_best_fixed_arm": 1.0625,
+            "looping_share": 0.125,
+            "equality": {"no_draft": counts},
+            "bars": [{"name": "no draft | greedy", "value": 1.25, "bar": 1.4, "holds": False}],
+            "by_domain": {"maths": {"no_draft": 1.1}, "code": {"no_draft": 1.2, "other": 1.3}},
+            "machine": MACHINE,
+            "command": "python examples/bench_generation.py",
+            "seed": 0,
+            "max_new_tokens": 64,
+        },
+        "demo": {
+            "verdict": "The interval allows no verdict.",
+            "n_timed": 24,
+            "n_transformers": 8,
+            "max_new_tokens": 48,
+            "speeds": {"no_draft": 40.0},
+            "ratios": {"no_draft": {"transformers": RATIO}},
+            "equality": counts,
+            "looping_share": 0.0,
+            "evaluation": evaluation_record(),
+            "machine": MACHINE,
+        },
+        "bench_rewards": {"rewards": {"Speedup": evaluation_record()}},
+        "drafts": {"matrix": {"draft_maths": {"maths": cell, "code": cell}}, "settings": {"n_epochs": 5}},
+    }
+
+
+def write(folder: Path, record_by_name: dict[str, dict[str, object]]) -> None:
+    for name, record in record_by_name.items():
+        (folder / f"{name}.json").write_text(json.dumps(record), encoding="utf-8")
+
+
+def test_committed_pages_say_what_their_json_says(capsys):
+    assert main("--check") == 0, capsys.readouterr().out
+
+
+def test_pages_of_missing_files_say_that_nothing_was_measured(tmp_path):
+    assert main("--results", str(tmp_path)) == 0
+    for name in PAGES:
+        text = (tmp_path / name).read_text(encoding="utf-8")
+        assert "Not measured yet" in text
+        assert not any(figure in text for figure in "0123456789"), name
+
+
+def test_every_figure_reaches_its_page(tmp_path):
+    write(tmp_path, records())
+    (tmp_path / "demo_speed_by_domain.png").touch()
+    main("--results", str(tmp_path))
+    text = {name: (tmp_path / name).read_text(encoding="utf-8") for name in PAGES}
+    assert "| no_draft | 41.5 | 1.25 [1.12, 1.50] |" in text["generation.md"]
+    assert "| no draft \\| greedy | 1.25 | 1.40 | no |" in text["generation.md"]
+    assert "| maths | 1.10 |  |" in text["generation.md"]
+    assert "12%" in text["generation.md"]
+    for name in ("policies.md", "headline.md"):
+        assert "> The interval allows no verdict." in text[name]
+        assert "demo_speed_by_domain.png" in text[name]
+    assert "### Speedup" in text["policies.md"]
+    row = next(line for line in text["policies.md"].splitlines() if line.startswith("| LinUCB |"))
+    expected = records()["demo"]["evaluation"]["rows"][0]["value"]["value"]
+    assert f"{expected:.3f}" in row
+    assert "picks_by_domain" not in text["policies.md"]  # its picture is not there
+    assert "| draft_maths | 1.25 [1.12, 1.50] | 1.25 [1.12, 1.50] |" in text["drafts.md"]
+    assert "| draft_maths | 1.60 | 1.60 |" in text["drafts.md"]
+
+
+def test_check_finds_a_stale_page_and_smoke_writes_nothing(tmp_path, capsys):
+    assert main("--results", str(tmp_path), "--check") == 1
+    assert main("--results", str(tmp_path), "--smoke") == 0
+    assert not list(tmp_path.iterdir())
+    main("--results", str(tmp_path))
+    assert main("--results", str(tmp_path), "--check") == 0
+    write(tmp_path, records())
+    capsys.readouterr()
+    assert main("--results", str(tmp_path), "--check") == 1
+    assert "generation.md is out of date" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("damage", ["{", "{}", '{"matrix": 3}'])
+def test_damaged_json_is_named(tmp_path, damage):
+    (tmp_path / "drafts.json").write_text(damage, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"drafts"):
+        main("--results", str(tmp_path))

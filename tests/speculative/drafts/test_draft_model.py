@@ -1,0 +1,153 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from speculative.drafts import draft_model
+from speculative.drafts.draft_model import VOCABULARY_FILE, DraftModel, VocabularyMismatchError
+from speculative.engine.draft import Draft
+from speculative.engine.loading import tokenizer_fingerprint
+from tests.speculative.tiny_models import N_VOCAB, bounded, greedy_text, save_tiny, tokenizer_of
+
+TARGET_IDS = [0, 3, 5, 8, 23, 1, 10, 11, 2]
+WORDS = [f"word{i}" for i in range(N_VOCAB)]
+texts = st.lists(st.integers(0, N_VOCAB - 1), min_size=2, max_size=40)
+
+
+@pytest.fixture(scope="module")
+def models(tiny):
+    return {
+        "full": DraftModel("full", tiny("qwen2", seed=5).decoder, N_VOCAB),
+        "trimmed": DraftModel("trimmed", tiny("llama", 11, vocab_size=9).decoder, N_VOCAB, TARGET_IDS),
+        "short": DraftModel("short", tiny("llama", 8, max_position_embeddings=14).decoder, N_VOCAB),
+    }
+
+
+def test_a_proposal_is_the_small_models_greedy_text(tiny, models):
+    prefix = (3, 1, 4, 1, 5)
+    proposal = models["full"].open(prefix).propose(prefix, 9)
+    assert tuple(proposal.token_ids) == greedy_text(tiny("qwen2", seed=5).reference, prefix, 9)
+    assert proposal.n_read == 5
+
+
+def test_a_trimmed_draft_reads_and_writes_through_its_map(tiny, models):
+    prefix = [3, 23, 7, 2]  # 7 is unknown to it
+    proposal = models["trimmed"].open(prefix).propose(prefix, 12).token_ids
+    own = [1, 4, 0, 8]
+    model = tiny("llama", 11, vocab_size=9).reference
+    for token in proposal:
+        [best] = greedy_text(_without_unknown(model), tuple(own), 1)
+        assert token == TARGET_IDS[best]
+        own.append(best)
+
+
+def _without_unknown(model):
+    """Transformers' model, its id 0 never the likeliest."""
+
+    class Masked:
+        def __call__(self, token_ids, use_cache):
+            output = model(token_ids, use_cache=use_cache)
+            output.logits[..., 0] = float("-inf")
+            return output
+
+    return Masked()
+
+
+@pytest.mark.parametrize("name", ["full", "trimmed"])
+@bounded(max_examples=25)
+@given(
+    text=texts,
+    growth=st.lists(st.tuples(st.integers(1, 6), st.integers(1, 6)), min_size=1, max_size=8),
+    follow=st.lists(st.integers(0, 6), min_size=8, max_size=8),
+)
+def test_a_session_that_reads_on_says_what_a_new_one_would(models, name, text, growth, follow):
+    """The prefix grows by accepted guesses and by other tokens; idle rounds are longer growths."""
+    session, prefix = models[name].open(text), text[:1]
+    for (n_new, draft_length), n_followed in zip(growth, follow, strict=False):
+        proposal = session.propose(prefix, draft_length)
+        assert proposal.token_ids == models[name].open(prefix).propose(prefix, draft_length).token_ids
+        assert len(proposal.token_ids) == draft_length
+        assert 1 <= proposal.n_read <= len(prefix)
+        prefix = prefix + proposal.token_ids[:n_followed] + text[1 : 1 + n_new]
+
+
+def test_a_long_prefix_is_read_in_pieces_to_the_same_end(models, monkeypatch):
+    prefix = [3, 1, 4, 1, 5, 9, 2, 6]
+    whole = models["full"].open(prefix).propose(prefix, 5)
+    monkeypatch.setattr(draft_model, "_READ_CHUNK", 3)
+    in_pieces = models["full"].open(prefix).propose(prefix, 5)
+    assert (in_pieces.token_ids, in_pieces.n_read) == (whole.token_ids, 8)
+
+
+def test_accepted_guesses_are_not_read_again(models):
+    prefix = [3, 1, 4]
+    session = models["full"].open(prefix)
+    guess = session.propose(prefix, 4).token_ids
+    assert session.propose([*prefix, *guess], 4).n_read == 1  # the last guess was written but not read
+    other = (guess[2] + 1) % N_VOCAB
+    session = models["full"].open(prefix)
+    session.propose(prefix, 4)
+    assert session.propose([*prefix, *guess[:2], other], 4).n_read == 1
+    session = models["full"].open(prefix)
+    session.propose(prefix, 4)
+    assert session.propose([*prefix, (guess[0] + 1) % N_VOCAB, 1, 1], 4).n_read == 3
+
+
+@pytest.mark.parametrize("name", ["full", "trimmed", "short"])
+@bounded(max_examples=15)
+@given(text=texts, n_prompt=st.integers(1, 39), length=st.integers(1, 6))
+def test_one_pass_finds_the_accepted_lengths_of_asking_position_by_position(models, name, text, n_prompt, length):
+    draft, prompt, new = models[name], text[:n_prompt], text[n_prompt:]
+    if len(new) > 2:  # a text partly its own, or nothing would be accepted
+        new = (new[:1] + draft.write([*prompt, *new[:1]], 3) + new[1:])[: len(new)]
+    fast, slow = draft.accepted_lengths(prompt, new, length), Draft.accepted_lengths(draft, prompt, new, length)
+    np.testing.assert_array_equal(fast, slow)
+
+
+def test_a_draft_writes_as_far_as_its_context_reaches(models):
+    assert len(models["full"].write([1, 2], 20)) == 20
+    assert len(models["short"].write([1, 2], 20)) == 12
+    assert models["short"].write([1] * 14, 20) == []
+
+
+@pytest.mark.parametrize(
+    "target_ids",
+    [
+        [],
+        TARGET_IDS[:-1],
+        [*TARGET_IDS[:-1], N_VOCAB],
+        [*TARGET_IDS[:-1], -1],
+        [*TARGET_IDS[:-1], TARGET_IDS[1]],
+    ],
+)
+def test_a_vocabulary_that_does_not_fit_is_refused(tiny, target_ids):
+    decoder = tiny("llama", 11, vocab_size=9).decoder
+    with pytest.raises(VocabularyMismatchError, match="draft 'x': its vocabulary must name 9 target ids"):
+        DraftModel("x", decoder, N_VOCAB, target_ids)
+
+
+def test_loading_checks_the_tokenizer(tmp_path):
+    save_tiny("llama", tmp_path)
+    tokenizer_of(WORDS).save_pretrained(tmp_path)
+    draft = DraftModel.load(str(tmp_path), tokenizer_of(WORDS), N_VOCAB)
+    assert draft.decoder.n_vocab == N_VOCAB
+    other = tokenizer_of([*WORDS[:-2], *reversed(WORDS[-2:])])
+    with pytest.raises(VocabularyMismatchError, match="their token ids mean different text"):
+        DraftModel.load(str(tmp_path), other, N_VOCAB)
+
+
+def test_loading_a_trimmed_draft_needs_no_tokenizer_but_checks_whose_it_was(tmp_path):
+    save_tiny("llama", tmp_path, vocab_size=9)
+    target_tokenizer = tokenizer_of(WORDS)
+    vocabulary = {"tokenizer": tokenizer_fingerprint(target_tokenizer), "target_ids": TARGET_IDS}
+    (tmp_path / VOCABULARY_FILE).write_text(json.dumps(vocabulary))
+    draft = DraftModel.load(str(tmp_path), target_tokenizer, N_VOCAB)
+    assert set(draft.open([3]).propose([3], 20).token_ids) <= set(TARGET_IDS[1:])
+    with pytest.raises(VocabularyMismatchError, match="was made for tokenizer"):
+        DraftModel.load(str(tmp_path), tokenizer_of(WORDS[:-1]), N_VOCAB)
+    for broken in ('{"tokenizer": "a"', '{"tokenizer": "a"}', "[]"):
+        (tmp_path / VOCABULARY_FILE).write_text(broken)
+        with pytest.raises(ValueError, match=f"{VOCABULARY_FILE} is not a draft's vocabulary file"):
+            DraftModel.load(str(tmp_path), target_tokenizer, N_VOCAB)

@@ -1,0 +1,166 @@
+import random
+
+import pytest
+import torch
+
+from speculative.drafts.no_draft import NoDraft
+from speculative.drafts.prompt_lookup import PromptLookup
+from speculative.engine.engine import Engine
+from speculative.engine.generate import generate
+from speculative.engine.request import Request
+from speculative.engine.selector import Action
+from speculative.engine.token_batch import TokenBatch
+from tests.speculative.engine.hard_cases import PROMPTS, RandomSelector, audit
+from tests.speculative.tiny_models import N_VOCAB, Arm, ScriptedDraft, expected_text, greedy_text
+
+
+def test_the_selector_is_given_the_mean_of_the_prompts_hidden_states(target):
+    prompt = PROMPTS[-1]
+    for prefill_chunk in (2, 512):
+        selector = RandomSelector(1, 0)
+        engine = Engine(target.decoder, [Arm(NoDraft(), 0)], selector, prefill_chunk=prefill_chunk)
+        generate(engine, [Request("q", prompt, 1)])
+        batch = TokenBatch(torch.tensor(prompt), [len(prompt)])
+        hidden = target.decoder.forward(batch, target.decoder.new_cache(1)).hidden
+        torch.testing.assert_close(selector.started[0].hidden_mean, hidden.mean(0), atol=1e-5, rtol=0.0)
+
+
+def test_arms_that_differ_in_length_share_their_drafts_session(target, drafts):
+    opened = []
+
+    class Counting(PromptLookup):
+        def open(self, prompt):
+            opened.append(prompt)
+            return super().open(prompt)
+
+    draft = Counting()
+    arms = [Arm(draft, 2), Arm(draft, 5)]
+    generate(Engine(target.decoder, arms, RandomSelector(2, 0)), [Request("q", PROMPTS[0], 20)])
+    assert len(opened) == 1
+
+
+def test_only_an_idle_draft_catches_up(target, drafts):
+    class InTurn(RandomSelector):
+        def select(self, rounds):
+            return [Action(len(self.observations) // 2 % 2) for _ in rounds]
+
+    always = Engine(target.decoder, [Arm(drafts["model_random"], 2)])
+    [generation] = generate(always, [Request("q", PROMPTS[0], 20)])
+    assert (generation.stats.n_caught_up, generation.stats.catch_up_s) == (0, 0.0)
+    arms = [Arm(drafts["model_random"], 2), Arm(drafts["no_draft"], 0)]
+    [generation] = generate(Engine(target.decoder, arms, InTurn(2, 0)), [Request("q", PROMPTS[0], 20)])
+    assert generation.stats.n_caught_up >= 3
+    assert 0.0 < generation.stats.catch_up_s < generation.stats.draft_s
+
+
+def test_a_draft_past_its_context_is_unavailable_and_the_text_goes_on(target, drafts):
+    seen = []
+
+    class Watching(RandomSelector):
+        def select(self, rounds):
+            seen.extend((r.n_prompt + r.n_new, r.available) for r in rounds)
+            return [Action(0) for _ in rounds]
+
+    arms = [Arm(drafts["model_short"], 3), Arm(drafts["no_draft"], 0)]
+    [generation] = generate(Engine(target.decoder, arms, Watching(2, 0)), [Request("q", PROMPTS[4], 24)])
+    assert generation.token_ids == expected_text(target.reference, PROMPTS[4], 24, ())
+    assert seen
+    assert all(available == (length < 14, True) for length, available in seen)
+    assert generation.stats.proposed[-1] == 0
+
+
+def test_the_whole_context_can_be_filled(target, drafts):
+    prompt = tuple(random.Random(1).choices(range(N_VOCAB), k=76))
+    expected = greedy_text(target.reference, prompt, 20)
+    for name in ("no_draft", "lookup_1_3", "model_itself"):
+        engine = Engine(target.decoder, [Arm(drafts[name], 7)])
+        [generation] = generate(engine, [Request("q", prompt, 20)])
+        assert generation.token_ids == expected
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        (Request("q", (1,) * 90, 7), "request 'q': 90 prompt tokens and 7 new ones exceed the target's context of 96"),
+        (Request("q", (1, N_VOCAB), 7), rf"request 'q': token id {N_VOCAB} is not in \[0, {N_VOCAB}\)"),
+        (Request("q", (1, -1), 7), r"token id -1 is not in"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused_when_submitted(target, request_, message):
+    engine = Engine(target.decoder, [Arm(NoDraft(), 0)])
+    with pytest.raises(ValueError, match=message):
+        engine.submit(request_)
+    assert engine.n_unfinished == 0
+
+
+def test_an_id_is_in_use_until_its_generation_is_taken(target):
+    engine = Engine(target.decoder, [Arm(NoDraft(), 0)])
+    engine.submit(Request("q", (1,), 2))
+    for _ in range(3):
+        with pytest.raises(ValueError, match="request id 'q' is in use"):
+            engine.submit(Request("q", (1,), 2))
+        engine.step()
+    with pytest.raises(ValueError, match="no request 'q' is waiting or running"):
+        engine.cancel("q")
+    engine.take("q")
+    with pytest.raises(ValueError, match="request 'q' has not finished"):
+        engine.take("q")
+    assert engine.submit(Request("q", (1,), 2)) == "q"
+
+
+def test_cancelling_frees_row_sessions_and_id_of_running_and_of_waiting_requests(target, drafts):
+    engine = Engine(target.decoder, [Arm(drafts["right"], 2)])
+    for name in ("running", "waiting"):
+        engine.submit(Request(name, PROMPTS[0], 20))
+    engine.step()
+    engine.step()
+    assert drafts["right"].n_open == 1
+    engine.cancel("waiting")
+    engine.cancel("running")
+    assert (engine.n_unfinished, drafts["right"].n_open) == (0, 0)
+    waiting, running = engine.take("waiting"), engine.take("running")
+    assert (waiting.token_ids, waiting.finished) == ((), "cancelled")
+    assert (running.token_ids, running.finished) == (greedy_text(target.reference, PROMPTS[0], 24)[:7], "cancelled")
+    with pytest.raises(ValueError, match="no request 'running' is waiting or running"):
+        engine.cancel("running")
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        (lambda prefix, n: [1] * (n + 1), "draft 'bad' must propose at most 2 tokens, got 3"),
+        (lambda prefix, n: [N_VOCAB], rf"draft 'bad' must propose ids in \[0, {N_VOCAB}\), got \[{N_VOCAB}\]"),
+        (lambda prefix, n: [-1, 2], r"draft 'bad' must propose ids in .*, got \[-1, 2\]"),
+    ],
+)
+def test_a_proposal_against_the_rules_is_named_and_commits_nothing(target, script, message):
+    engine = Engine(target.decoder, [Arm(ScriptedDraft("bad", script), 2)])
+    engine.submit(Request("q", PROMPTS[0], 20))
+    with pytest.raises(ValueError, match=message):
+        engine.step()
+    audit(engine, target.decoder)
+    engine.cancel("q")
+    assert engine.take("q").token_ids == greedy_text(target.reference, PROMPTS[0], 24)[:1]
+
+
+@pytest.mark.parametrize("action", [-1, 1])
+def test_an_arm_that_does_not_exist_is_refused(target, action):
+    class Astray(RandomSelector):
+        def select(self, rounds):
+            return [Action(action)]
+
+    engine = Engine(target.decoder, [Arm(NoDraft(), 0)], Astray(1, 0))
+    with pytest.raises(ValueError, match=rf"must choose an arm in \[0, 1\), got {action}"):
+        generate(engine, [Request("q", (1,), 5)])
+
+
+def test_engine_options_are_checked(target):
+    arm = Arm(NoDraft(), 0)
+    with pytest.raises(ValueError, match="at least one arm"):
+        Engine(target.decoder, [])
+    with pytest.raises(ValueError, match="draft_length must be >= 0, got -1"):
+        Engine(target.decoder, [Arm(NoDraft(), -1)])
+    with pytest.raises(ValueError, match="max_batch must be >= 1, got 0"):
+        Engine(target.decoder, [arm], max_batch=0)
+    with pytest.raises(ValueError, match="prefill_chunk must be >= 1, got 0"):
+        Engine(target.decoder, [arm], prefill_chunk=0)

@@ -1,0 +1,138 @@
+"""Reading a pool file, loading it, and what is refused."""
+
+import pytest
+
+from arms import Query
+from bandits import HashingEncoder, SentenceEncoder
+from speculative.drafts.draft_model import VocabularyMismatchError
+from speculative.hidden_state_encoder import HiddenStateEncoder
+from speculative.pool import ArmSpec, EncoderSpec, PoolSpec, load_pool, load_target, read_pool_spec
+from tests.speculative.tiny_pool import ARMS, POOL, TEMPLATE, byte_tokenizer, save_pool
+
+
+@pytest.fixture(scope="module")
+def pool_file(tmp_path_factory):
+    return save_pool(tmp_path_factory.mktemp("pool"))
+
+
+def test_models_are_found_beside_the_pool_file(pool_file):
+    spec = read_pool_spec(pool_file)
+    assert spec.target == str(pool_file.parent / "target")
+    assert spec.arms[3].model == str(pool_file.parent / "small")
+
+
+def test_a_pool_has_its_arms_in_order_and_each_draft_once(pool_file):
+    pool = load_pool(read_pool_spec(pool_file))
+    assert pool.arms.names == ARMS
+    assert [draft.name for draft in pool.drafts] == ["no_draft", "prompt_lookup", "draft_small"]
+    assert pool.max_draft_length == 7
+    assert pool.drafting_arms[1].draft is pool.drafting_arms[2].draft
+    assert pool.target.max_new_tokens == 20
+    assert isinstance(pool.encoder, HashingEncoder)
+    assert pool.encoder.n_features == 8
+
+
+def test_look_ups_of_other_settings_are_other_drafts(pool_file):
+    text = POOL + '\n[[arms]]\nkind = "prompt_lookup"\ndraft_length = 3\nmin_ngram = 2\n'
+    pool = load_pool(read_pool_spec(_written(pool_file, text)))
+    assert pool.arms.names[-1] == "prompt_lookup_2to4_3"
+    assert [draft.name for draft in pool.drafts][-1] == "prompt_lookup_2to4"
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("hidden_state", HiddenStateEncoder), ("sentence", SentenceEncoder)])
+def test_encoders_by_kind(pool_file, kind, expected):
+    spec = read_pool_spec(pool_file).model_copy(update={"encoder": EncoderSpec(kind=kind)})
+    encoder = load_pool(spec).encoder
+    assert isinstance(encoder, expected)
+    assert encoder.name in (f"hidden_state:{spec.target}", "sentence-transformers/all-MiniLM-L6-v2")
+
+
+def test_an_encoders_folder_is_found_beside_the_pool_file(pool_file):
+    (pool_file.parent / "minilm").mkdir(exist_ok=True)
+    text = POOL.replace('kind = "hashing"\nn_features = 8', 'kind = "sentence"\nmodel = "minilm"')
+    pool = load_pool(read_pool_spec(_written(pool_file, text)))
+    assert pool.encoder.model == str(pool_file.parent / "minilm")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("draft_length = 3", "draft_length = 0"), r"arms\.1: draft_length must be 0 for no_draft and >= 1"),
+        (('model = "small"', ""), r"arms\.3: model must be given for draft_model"),
+        (("draft_length = 3", 'draft_length = 3\nmodel = "small"'), r"arms\.1: model must be given"),
+        (("draft_length = 3", "draft_length = 3\nmin_ngram = 9"), "min_ngram must be <= max_ngram, got 9 > 4"),
+        (('kind = "no_draft"', 'kind = "prompt_lookup"\ndraft_length = 1'), "must hold one of kind no_draft"),
+        (('kind = "hashing"', 'kind = "astrology"'), r"encoder\.kind: .*got 'astrology'"),
+        (("max_new_tokens = 20", "max_new_tokens = 0"), "max_new_tokens: .*greater than or equal to 1, got 0"),
+        (("max_batch = 4", "max_bach = 4"), "max_bach: Extra inputs are not permitted, got 4"),
+        (('target = "target"', ""), "target: Field required"),
+        (('target = "target"', "target = "), "is not TOML"),
+    ],
+)
+def test_a_broken_rule_names_file_field_and_value(pool_file, change, message):
+    file = _written(pool_file, POOL.replace(*change, 1))
+    with pytest.raises(ValueError, match=message) as refusal:
+        read_pool_spec(file)
+    assert str(file) in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_missing_or_binary_file_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"nothing.toml cannot be read"):
+        read_pool_spec(tmp_path / "nothing.toml")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match="is not TOML"):
+        read_pool_spec(tmp_path / "binary.toml")
+
+
+def test_a_missing_model_is_refused(pool_file):
+    file = _written(pool_file, POOL.replace('"small"', '"./nowhere"'))
+    with pytest.raises(ValueError, match=r"model './nowhere' is neither a folder"):
+        load_pool(read_pool_spec(file))
+
+
+def test_arms_of_one_name_are_refused(pool_file):
+    file = _written(pool_file, POOL.replace("draft_length = 7", "draft_length = 3"))
+    with pytest.raises(ValueError, match="a second 'prompt_lookup_3'"):
+        load_pool(read_pool_spec(file))
+
+
+def test_drafts_of_one_name_are_refused(pool_file):
+    spec = read_pool_spec(pool_file)
+    other = pool_file.parent / "copy" / "small"
+    if not other.exists():
+        other.parent.mkdir()
+        other.symlink_to(pool_file.parent / "small")
+    arm = ArmSpec(kind="draft_model", model=str(other), draft_length=4)
+    with pytest.raises(ValueError, match="two models of the pool give a draft the name 'draft_small'"):
+        load_pool(spec.model_copy(update={"arms": (*spec.arms, arm)}))
+
+
+def test_a_draft_of_other_tokens_is_refused(tmp_path):
+    file = save_pool(tmp_path)
+    tokenizer = byte_tokenizer()
+    tokenizer.add_tokens(["new"])
+    tokenizer.save_pretrained(tmp_path / "small")
+    with pytest.raises(VocabularyMismatchError, match="their token ids mean different text"):
+        load_pool(read_pool_spec(file))
+
+
+def test_a_chat_template_is_used_and_may_refuse(tmp_path):
+    target = load_target(read_pool_spec(save_pool(tmp_path, TEMPLATE)))
+    query = Query(id="q", messages=({"role": "user", "content": "hi"},), max_new_tokens=5)
+    request = target.request(query)
+    assert target.text(request.token_ids) == "user: hi\nassistant: "
+    assert (request.max_new_tokens, request.eos_ids) == (5, (target.tokenizer.eos_token_id,))
+    with pytest.raises(ValueError, match=r"query 'q' does not suit the chat template .*unknown role"):
+        target.request(Query(id="q", messages=({"role": "robot", "content": "hi"},)))
+
+
+def test_a_pool_without_drafts_is_a_pool():
+    spec = PoolSpec(target="x", arms=(ArmSpec(kind="no_draft"),))
+    assert spec.encoder.kind == "sentence"
+
+
+def _written(pool_file, text):
+    file = pool_file.with_name("other.toml")
+    file.write_text(text)
+    return file

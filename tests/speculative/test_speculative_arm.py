@@ -1,0 +1,42 @@
+"""The arm keeps the contract of `Arm` and returns the target's text."""
+
+import pytest
+
+from arms import Query
+from arms.contract import check_arm
+from speculative.drafts.no_draft import NoDraft
+from speculative.drafts.prompt_lookup import PromptLookup
+from speculative.pool import load_pool, read_pool_spec
+from speculative.speculative_arm import SpeculativeArm
+from tests.speculative.tiny_pool import queries, save_pool
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory):
+    return load_pool(read_pool_spec(save_pool(tmp_path_factory.mktemp("pool"))))
+
+
+def test_every_arm_keeps_the_contract(pool):
+    asked = [*queries(3), Query(id="short", prompt="abc", max_new_tokens=1)]
+    for arm in pool.drafting_arms:
+        check_arm(arm, asked)
+
+
+def test_every_arm_gives_no_drafts_text(pool):
+    for query in queries(4):
+        texts = {arm.pull(query, 0).text for arm in pool.drafting_arms}
+        assert len(texts) == 1
+
+
+def test_only_no_draft_has_the_targets_text_as_its_own(pool):
+    plain, *others = (arm.pull(queries(1)[0], 0) for arm in pool.drafting_arms)
+    assert plain.own_text == plain.text
+    assert [other.own_text for other in others] == [None] * len(others)
+
+
+def test_names_and_draft_lengths(pool):
+    assert SpeculativeArm(pool.target, PromptLookup(), 5).name == "prompt_lookup_5"
+    assert SpeculativeArm(pool.target, PromptLookup(), 5, "mine").name == "mine"
+    for draft, length in ((NoDraft(), 1), (PromptLookup(), 0), (PromptLookup(), -1)):
+        with pytest.raises(ValueError, match=f"draft_length must be .*got {length}"):
+            SpeculativeArm(pool.target, draft, length)
