@@ -6,6 +6,7 @@ After these, the code inside trusts shapes, types and ranges.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -45,19 +46,19 @@ def vector(values: ArrayLike, what: str, dtype: type[np.generic], length: int | 
 
 
 def _shaped(array: np.ndarray, what: str, shape: tuple[int | None, ...]) -> np.ndarray:
-    fits = array.ndim == len(shape) and all(
-        want is None or want == have for want, have in zip(shape, array.shape, strict=True)
-    )
-    if not fits:
+    have = array.shape
+    if len(have) != len(shape) or any(want not in (None, side) for want, side in zip(shape, have, strict=True)):
         wanted = ", ".join("any" if side is None else str(side) for side in shape)
-        raise ValueError(f"{what} must have shape ({wanted}), got {array.shape}")
+        raise ValueError(f"{what} must have shape ({wanted}), got {have}")
     return array
 
 
 def finite(array: np.ndarray, what: str, where: Bool | None = None) -> None:
     """Refuse NaN and infinity (only where `where` is true when it is given)."""
-    if where is None and array.dtype == np.float64 and np.isfinite(array.sum()):
-        return  # one pass, no temporary: a NaN or an infinity always reaches a float64 sum
+    if where is None and array.dtype.kind == "f":
+        flat = array.ravel()  # a view: arrays come here in C order
+        if isfinite(flat.dot(flat)):  # one pass, no temporary; it may overflow, but it never hides a bad value
+            return
     bad = ~np.isfinite(array)
     if where is not None:
         bad &= where

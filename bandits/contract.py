@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
+from bandits.estimator_contract import check_estimator as check_estimator
 from bandits.full_information_data import FullInformationData
 from bandits.logged_data import LoggedData
 from bandits.policies.uniform import Uniform

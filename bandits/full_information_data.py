@@ -256,7 +256,8 @@ class FullInformationData(PolicyData):
         return columns
 
     @classmethod
-    def _from_table(cls, table: pa.Table, header: dict[str, object]) -> Self:
+    def from_table(cls, table: pa.Table, header: dict[str, object]) -> Self:
+        """Return the rows of a table that a part file holds."""
         observations = None
         if "observations" in table.column_names:
             observations = tuple(

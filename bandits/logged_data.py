@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
@@ -27,6 +29,10 @@ _OPTIONAL_VECTORS = ("costs", "weights", "times")
 _OPTIONAL_MATRICES = ("available", "action_probabilities")
 
 
+class DeterministicLogWarning(UserWarning):
+    """A logging policy left nothing to chance, so its log supports no off-policy estimate."""
+
+
 @dataclass(frozen=True, eq=False)
 class LoggedData(PolicyData):
     """Decisions of a logging policy, one a row.
@@ -45,6 +51,12 @@ class LoggedData(PolicyData):
         query_ids: a query's id a row; rows that share one are never separated by a split.
         domains: a label a row.
         encoder: name of the context encoder.
+        propensities_estimated: true where the propensities were not recorded but estimated (see
+            `estimate_propensities`), so that estimates built on them can say so.
+
+    Warns:
+        DeterministicLogWarning: if `action_probabilities` say that the logging policy had no choice but one in
+            every row: such a log says nothing about the arms that were not taken.
 
     Raises:
         ValueError: naming the row, the rule and the value, if any of this does not hold. Nothing is clipped
@@ -66,6 +78,7 @@ class LoggedData(PolicyData):
     query_ids: tuple[str | None, ...] | None = None
     domains: tuple[str | None, ...] | None = None
     encoder: str | None = None
+    propensities_estimated: bool = False
 
     def __post_init__(self) -> None:
         arm_names = checks.names(self.arm_names)
@@ -95,6 +108,7 @@ class LoggedData(PolicyData):
             object.__setattr__(self, name, value)
         if self.available is not None or self.action_probabilities is not None:
             self._check_consistency()
+        self._warn_if_deterministic()
 
     def _check_consistency(self) -> None:
         """Refuse an action that was not available and a propensity that its distribution contradicts."""
@@ -120,13 +134,36 @@ class LoggedData(PolicyData):
             if leaked.any():
                 checks.refuse(self.action_probabilities, leaked, "action_probabilities", "must be 0 where unavailable")
 
+    def _warn_if_deterministic(self) -> None:
+        """Say so when every row's arm was certain although several could be chosen (one row says nothing)."""
+        chances = self.action_probabilities
+        if chances is None or len(self) < 2 or chances.shape[1] < 2 or (chances[0] == 1).sum() != 1:
+            return  # most logs leave at the first row
+        if not ((chances == 0) | (chances == 1)).all():
+            return
+        if self.available is not None and (self.available.sum(axis=1) == 1).all():
+            return  # no row left a choice
+        warnings.warn(
+            "the logging policy is deterministic: it gave every chosen arm probability 1, so this log cannot say "
+            "what another arm would have brought; wrap the policy in EpsilonGreedy before it logs",
+            DeterministicLogWarning,
+            stacklevel=4,
+        )
+
+    def _derived(self, **changes: object) -> LoggedData:
+        """Return a copy with some fields replaced by what is known to be valid: nothing is checked again."""
+        result = copy.copy(self)
+        for name, value in changes.items():
+            object.__setattr__(result, name, checks.frozen(value) if isinstance(value, np.ndarray) else value)
+        return result
+
     def subset(self, rows: ArrayLike) -> LoggedData:
         """Return the rows that a boolean mask or indices name."""
         index = chosen_rows(rows, len(self))
         arrays = ("contexts", "actions", "rewards", "propensities", *_OPTIONAL_MATRICES, *_OPTIONAL_VECTORS)
         kept: dict[str, Any] = {name: value[index] for name in arrays if (value := getattr(self, name)) is not None}
         labels: dict[str, Any] = {name: chosen_labels(getattr(self, name), index) for name in ("query_ids", "domains")}
-        return replace(self, **kept, **labels)
+        return self._derived(**kept, **labels)
 
     def with_arms(self, arm_names: Sequence[str]) -> LoggedData:
         """Return the same decisions counted through `arm_names`, which must hold every arm of the log.
@@ -140,8 +177,7 @@ class LoggedData(PolicyData):
         known = np.array(index) >= 0
         available = self.available if self.available is not None else np.ones((len(self), self.n_arms), np.bool_)
         probabilities = self.action_probabilities
-        return replace(
-            self,
+        return self._derived(
             arm_names=wanted,
             actions=place[self.actions],
             available=None if self.available is None and known.all() else np.where(known, available[:, index], False),
@@ -165,8 +201,7 @@ class LoggedData(PolicyData):
                 place[old] = new
         known = np.array(index) >= 0
         available = rows.available if rows.available is not None else np.ones((len(rows), self.n_arms), np.bool_)
-        return replace(
-            rows,
+        return rows._derived(
             arm_names=wanted,
             actions=place[rows.actions],
             available=np.where(known, available[:, index], False),
@@ -203,8 +238,12 @@ class LoggedData(PolicyData):
             encoder=all_parts[0].encoder,
             query_ids=joined_labels(all_parts, [part.query_ids for part in all_parts]),
             domains=joined_labels(all_parts, [part.domains for part in all_parts]),
+            propensities_estimated=any(part.propensities_estimated for part in all_parts),
             **values,  # type: ignore[arg-type]  # the dictionary holds one array a field, by name
         )
+
+    def _header(self) -> dict[str, object]:
+        return {"propensities_estimated": self.propensities_estimated}
 
     def _columns(self) -> dict[str, pa.Array]:
         columns = {name: pa.array(getattr(self, name)) for name in ("actions", "rewards", "propensities")}
@@ -218,7 +257,8 @@ class LoggedData(PolicyData):
         return columns
 
     @classmethod
-    def _from_table(cls, table: pa.Table, header: dict[str, object]) -> Self:
+    def from_table(cls, table: pa.Table, header: dict[str, object]) -> Self:
+        """Return the rows of a table that a part file holds."""
         names = ("actions", "rewards", "propensities", *_OPTIONAL_VECTORS, *_OPTIONAL_MATRICES)
         values = {name: rows_of(table, name) for name in names}
         return cls(
@@ -227,6 +267,7 @@ class LoggedData(PolicyData):
             encoder=cast("str | None", header["encoder"]),
             query_ids=labels_of(table, "query_id"),
             domains=labels_of(table, "domain"),
+            propensities_estimated=bool(header.get("propensities_estimated", False)),
             **values,  # type: ignore[arg-type]  # one array a field, by name; __post_init__ checks each
         )
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 FORMAT_VERSION = 1
+ROW_GROUP_ROWS = 16_384  # rows that are in memory while a batch is read: 25 MB at 384 features
 _KEY = b"draftpick"
 
 
@@ -40,7 +41,7 @@ def write_table(folder: str | Path, part_index: int, table: pa.Table, header: di
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            pq.write_table(table, file)
+            pq.write_table(table, file, row_group_size=ROW_GROUP_ROWS)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -49,29 +50,78 @@ def write_table(folder: str | Path, part_index: int, table: pa.Table, header: di
     return path
 
 
-def read_tables(folder: str | Path, kind: str) -> Iterator[tuple[Path, pa.Table, dict[str, object]]]:
-    """Yield path, table and header of every part of `folder`, in order.
+def read_tables(
+    folder: str | Path, kind: str, batch_rows: int | None = None
+) -> Iterator[tuple[Path, pa.Table, dict[str, object]]]:
+    """Yield path, rows and header of every part of `folder`, in order.
+
+    Args:
+        folder: of the part files.
+        kind: what the parts must hold.
+        batch_rows: most rows of a table; None yields a part at once.
 
     Raises:
         FileNotFoundError: if the folder is missing or holds no part.
         ValueError: if a part is unreadable, half-written, from a newer version or of another kind.
     """
+    for path in _parts(folder):
+        with _opened(path) as file:
+            header = _header(path, file.schema_arrow, kind)
+            tables = _tables(file, batch_rows)
+            while True:
+                try:
+                    table = next(tables, None)
+                except (pa.ArrowException, OSError) as error:
+                    raise _unreadable(path, error) from error
+                if table is None:
+                    break
+                yield path, table, header
+
+
+def read_headers(folder: str | Path, kind: str) -> Iterator[tuple[Path, pa.Schema, int, dict[str, object]]]:
+    """Yield path, schema, number of rows and header of every part, without reading a row; see `read_tables`."""
+    for path in _parts(folder):
+        with _opened(path) as file:
+            yield path, file.schema_arrow, file.metadata.num_rows, _header(path, file.schema_arrow, kind)
+
+
+def kind_of(folder: str | Path) -> str:
+    """Return what the first part of `folder` holds, such as "LoggedData"; for raises see `read_tables`."""
+    path = _parts(folder)[0]
+    with _opened(path) as file:
+        return str(_header(path, file.schema_arrow, None).get("kind"))
+
+
+def _parts(folder: str | Path) -> list[Path]:
     indices = part_indices(folder)
     if not indices:
         raise FileNotFoundError(f"{folder} holds no part files (part-00000.parquet, ...): nothing to load")
-    for index in indices:
-        path = part_path(folder, index)
-        try:
-            table = pq.read_table(path, partitioning=None)
-        except (pa.ArrowException, OSError) as error:
-            raise ValueError(
-                f"{path} is unreadable or half-written ({error}): delete it and run the command that wrote it again"
-            ) from error
-        yield path, table, _header(path, table, kind)
+    return [part_path(folder, index) for index in indices]
 
 
-def _header(path: Path, table: pa.Table, kind: str) -> dict[str, object]:
-    text = (table.schema.metadata or {}).get(_KEY)
+def _opened(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _tables(file: pq.ParquetFile, batch_rows: int | None) -> Iterator[pa.Table]:
+    if batch_rows is None:
+        yield file.read()
+        return
+    for batch in file.iter_batches(batch_rows):
+        yield pa.Table.from_batches([batch])
+
+
+def _unreadable(path: Path, error: Exception) -> ValueError:
+    return ValueError(
+        f"{path} is unreadable or half-written ({error}): delete it and run the command that wrote it again"
+    )
+
+
+def _header(path: Path, schema: pa.Schema, kind: str | None) -> dict[str, object]:
+    text = (schema.metadata or {}).get(_KEY)
     if text is None:
         raise ValueError(f"{path} was not written by draftpick (no 'draftpick' entry in its schema)")
     try:
@@ -85,6 +135,6 @@ def _header(path: Path, table: pa.Table, kind: str) -> dict[str, object]:
             f"{path} has format version {header['format_version']}, this draftpick reads up to "
             f"{FORMAT_VERSION}: upgrade draftpick"
         )
-    if header.get("kind") != kind:
+    if kind is not None and header.get("kind") != kind:
         raise ValueError(f"{path} holds {header.get('kind')}, expected {kind}")
     return cast("dict[str, object]", header)

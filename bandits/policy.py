@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Self, cast, final
 
@@ -14,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from bandits import checks
 from bandits.checks import Bool, Float32, Float64
+from bandits.data_stream import DataStream
 from bandits.decision import Decision
 from bandits.full_information_data import FullInformationData
 from bandits.logged_data import LoggedData
@@ -29,7 +32,8 @@ class PolicyState:
         arm_names: the k arms.
         n_features: d, the size of a context.
         per_arm: arrays whose first axis counts the arms.
-        shared: arrays that belong to no arm.
+        shared: arrays that belong to no arm. In both, an axis that begins at length 0 may grow with the rows
+            learned from; an arm added later has zeros there.
         encoder: name of the context encoder of the data learned from, where they told it.
     """
 
@@ -79,7 +83,8 @@ class Policy(ABC):
 
         Args:
             contexts: (n, d) float32.
-            available: (n, k) bool; None means all arms. Others get probability 0.
+            available: (n, k) bool, or the names of the arms that may be chosen on every row; None means all
+                arms. Others get probability 0.
 
         Returns:
             (n, k) float64, columns in the order of `arm_names`, rows sum to 1.
@@ -113,6 +118,23 @@ class Policy(ABC):
         self.update(data)
         return self
 
+    def fit_stream(self, stream: DataStream[Any]) -> Self:
+        """Forget everything, then learn from data on disk, a batch at a time.
+
+            policy.fit_stream(LoggedData.stream(folder, batch_rows=10_000))
+
+        Memory holds one batch and what the policy has learned. Where `exact_updates` is true the result is
+        that of `fit` on all rows; else it is that of `fit` on the first batch and `update` on the others.
+        """
+        fitted = False
+        for data in stream:
+            if fitted:
+                self.update(data)
+            else:
+                self.fit(data)
+                fitted = True
+        return self
+
     @final
     def choose(self, context: ArrayLike, rng: np.random.Generator, available: ArrayLike | None = None) -> Decision:
         """Draw an arm from `probabilities` and report the probability it was drawn with.
@@ -120,20 +142,21 @@ class Policy(ABC):
         Args:
             context: (d,) float32.
             rng: gives one uniform number.
-            available: (k,) bool; None means all arms.
+            available: (k,) bool, or the names of the arms that may be chosen; None means all arms.
         """
         row = np.asarray(context, dtype=np.float32)
         if row.ndim != 1:
             raise ValueError(f"context must have shape (d,), got {row.shape}: choose takes one context")
-        mask = None if available is None else np.asarray(available)[None, :]
-        chances = self.probabilities(row[None, :], mask)[0]
-        cumulative = np.cumsum(chances)
-        total = float(cumulative[-1])
-        if not (abs(total - 1) <= checks.PROBABILITY_TOLERANCE and chances.min() >= 0):
+        if available is not None and not _are_names(available):
+            available = np.asarray(available)[None, :]
+        chances = self.probabilities(row[None, :], available)[0].tolist()
+        cumulative = list(accumulate(chances))
+        total = cumulative[-1]
+        if not (abs(total - 1) <= checks.PROBABILITY_TOLERANCE and min(chances) >= 0):
             raise RuntimeError(f"{type(self).__name__}.probabilities must give a distribution, got {chances}")
-        action = int(np.searchsorted(cumulative, rng.random() * total, side="right"))
-        action = min(action, int(np.searchsorted(cumulative, total)))  # rounding may reach the total itself
-        return Decision(self.arm_names[action], action, min(float(chances[action]), 1.0))
+        action = bisect_right(cumulative, rng.random() * total)
+        action = min(action, bisect_left(cumulative, total))  # rounding may reach the total itself
+        return Decision(self.arm_names[action], action, min(chances[action], 1.0))
 
     def add_arm(self, name: str, like: str | None = None) -> None:
         """Add an arm, last in order, that starts with no data or with what is known of the arm `like`."""
@@ -146,7 +169,9 @@ class Policy(ABC):
             return
         fresh = self.initial_state((name,), state.n_features).per_arm
         for key, array in state.per_arm.items():
-            row = fresh[key] if like is None else array[[self._index(like)]]
+            row = array[[self._index(like)]] if like is not None else fresh[key]
+            if row.shape[1:] != array.shape[1:]:  # an array that grows with the rows
+                row = np.zeros((1, *array.shape[1:]), array.dtype)
             state.per_arm[key] = np.concatenate([array, row])
         state.arm_names = grown
 
@@ -190,9 +215,20 @@ class Policy(ABC):
                 raise RuntimeError(f"{type(self).__name__} knows no arms yet: pass arm_names, or fit it on data")
             self.start(self._own_names, checks.contexts(contexts).shape[1])
         rows = checks.contexts(contexts, self.learned.n_features)
-        if available is None:
-            return rows, None
-        return rows, checks.availability(available, len(rows), len(self.arm_names))
+        return rows, None if available is None else self.mask(available, len(rows))
+
+    def mask(self, available: ArrayLike, n_rows: int) -> Bool:
+        """Return `available`, a mask or names of arms, as (n_rows, k) bool.
+
+        Raises:
+            ValueError: if the mask has another shape, a name is unknown, or a row has no available arm.
+        """
+        if not _are_names(available):
+            return checks.availability(available, n_rows, len(self.arm_names))
+        row = np.zeros(len(self.arm_names), np.bool_)
+        for name in cast("Sequence[str]", available):
+            row[self._index(name)] = True
+        return np.broadcast_to(row, (n_rows, len(row)))
 
     @property
     def learned(self) -> PolicyState:
@@ -201,10 +237,40 @@ class Policy(ABC):
             raise RuntimeError(f"{type(self).__name__} has learned nothing yet: fit it on data")
         return self.state
 
-    def get_params(self) -> dict[str, object]:
-        """Return the constructor's arguments, from which an unfitted copy can be made."""
-        parameters = [name for name in inspect.signature(type(self).__init__).parameters if name != "self"]
-        return {name: self._own_names if name == "arm_names" else getattr(self, name) for name in parameters}
+    def get_params(self, deep: bool = False) -> dict[str, object]:
+        """Return the constructor's arguments, from which an unfitted copy can be made.
+
+        Args:
+            deep: also return the arguments of a policy inside, as `policy__epsilon`.
+        """
+        names = [name for name in inspect.signature(type(self).__init__).parameters if name != "self"]
+        params = {name: self._own_names if name == "arm_names" else getattr(self, name) for name in names}
+        inner = {name: value for name, value in params.items() if deep and isinstance(value, Policy)}
+        return params | {f"{name}__{key}": v for name, p in inner.items() for key, v in p.get_params(deep).items()}
+
+    def set_params(self, **params: object) -> Self:
+        """Change constructor arguments and forget what was learned; `policy__epsilon=0.1` reaches inside.
+
+        Raises:
+            ValueError: if an argument is unknown or its value is refused; then nothing is changed.
+        """
+        values: dict[str, Any] = self.get_params()
+        inside: dict[str, dict[str, object]] = {}
+        for key, value in params.items():
+            name, nested, rest = key.partition("__")
+            if name not in values or (nested and not isinstance(values[name], Policy)):
+                raise ValueError(f"{type(self).__name__} has no argument {key!r}; it has {', '.join(values)}")
+            if nested:
+                inside.setdefault(name, {})[rest] = value
+            else:
+                values[name] = value
+        copies = {name: value.clone() if isinstance(value, Policy) else value for name, value in values.items()}
+        for name, changes in inside.items():
+            copies[name].set_params(**changes)
+        changed = type(self)(**copies)
+        vars(self).clear()
+        vars(self).update(vars(changed))
+        return self
 
     def clone(self) -> Self:
         """Return an unfitted policy with the same parameters."""
@@ -240,7 +306,8 @@ class Policy(ABC):
 
 def uniform_over(mask: Bool) -> Float64:
     """Return (n, k) float64: equal probability for the true entries of each row."""
-    return cast("Float64", mask / mask.sum(axis=1, keepdims=True))
+    counts = np.add.reduce(mask, axis=1, dtype=np.float64)
+    return cast("Float64", mask / counts[:, None])
 
 
 def greedy(scores: Float64, available: Bool | None) -> Float64:
@@ -251,6 +318,10 @@ def greedy(scores: Float64, available: Bool | None) -> Float64:
         available: (n, k) bool or None for all.
     """
     if available is None:
-        return uniform_over(scores == scores.max(axis=1, keepdims=True))
-    best = np.where(available, scores, -np.inf).max(axis=1, keepdims=True)
+        return uniform_over(scores == np.maximum.reduce(scores, axis=1)[:, None])
+    best = np.maximum.reduce(np.where(available, scores, -np.inf), axis=1)[:, None]
     return uniform_over((scores == best) & available)
+
+
+def _are_names(available: ArrayLike) -> bool:
+    return isinstance(available, list | tuple) and len(available) > 0 and isinstance(available[0], str)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar, Self, cast
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import ArrayLike
 
 from bandits import checks, parquet_parts
+from bandits.data_stream import DataStream, open_stream
 
 
 class PolicyData(ABC):
@@ -66,9 +67,13 @@ class PolicyData(ABC):
     def _columns(self) -> dict[str, pa.Array]:
         """Return the columns beyond contexts and labels that a part file stores."""
 
+    def _header(self) -> dict[str, object]:
+        """Return what a part file's header holds beyond kind, arms and encoder."""
+        return {}
+
     @classmethod
     @abstractmethod
-    def _from_table(cls, table: pa.Table, header: dict[str, object]) -> Self:
+    def from_table(cls, table: pa.Table, header: dict[str, object]) -> Self:
         """Return the rows of one part file."""
 
     def write_part(self, folder: str | Path, part_index: int) -> Path:
@@ -81,6 +86,7 @@ class PolicyData(ABC):
             "kind": self.kind,
             "arm_names": list(self.arm_names),
             "encoder": self.encoder,
+            **self._header(),
         }
         return parquet_parts.write_table(folder, part_index, pa.table({**columns, **self._columns()}), header)
 
@@ -95,14 +101,12 @@ class PolicyData(ABC):
         self.write_part(folder, 0)
 
     @classmethod
-    def stream(cls, folder: str | Path) -> Iterator[Self]:
-        """Yield the parts of `folder` one at a time, so that a log may be larger than memory."""
-        for path, table, header in parquet_parts.read_tables(folder, cls.kind):
-            try:
-                data = cls._from_table(table, header)
-            except (KeyError, TypeError, ValueError, pa.ArrowException) as error:
-                raise ValueError(f"{path}: {error}") from error
-            yield data
+    def stream(cls, folder: str | Path, batch_rows: int | None = None) -> DataStream[Self]:
+        """Return the rows of `folder` to iterate a part, or at most `batch_rows` rows, at a time.
+
+        A log may so be larger than memory: `policy.fit_stream(LoggedData.stream(folder, 10_000))`.
+        """
+        return open_stream(cls, folder, batch_rows)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:

@@ -112,8 +112,13 @@ def built_in_policies() -> dict[str, type[Policy]]:
         policies.Uniform,
         policies.BestFixedArm,
         policies.EpsilonGreedy,
+        policies.Softmax,
+        policies.UCB1,
         policies.LinUCB,
+        policies.HybridLinUCB,
         policies.LinTS,
+        policies.SquareCB,
+        policies.KNN,
         policies.Reinforce,
     )
     return {policy.__name__: policy for policy in table}
@@ -192,9 +197,13 @@ def _state(file: Path, policy: Policy, header: dict[str, object], tensors: dict[
     expected |= {f"shared.{name}": array for name, array in state.shared.items()}
     if set(expected) != set(tensors):
         raise ValueError(f"{file} must hold the arrays {sorted(expected)}, got {sorted(tensors)}")
+    grown: set[int] = set()  # lengths of axes that grow with the rows learned from; all must be one
     for name, array in expected.items():
         saved = tensors[name]
-        if saved.shape != array.shape or saved.dtype != array.dtype:
+        sides = list(zip(saved.shape, array.shape, strict=False))
+        grown |= {have for have, want in sides if want == 0}
+        fits = saved.ndim == array.ndim and all(want in (have, 0) for have, want in sides) and len(grown) <= 1
+        if not fits or saved.dtype != array.dtype:
             raise ValueError(
                 f"{file}: {name} must be {array.dtype} of shape {array.shape} for {len(arm_names)} arms and "
                 f"{n_features} features, got {saved.dtype} of shape {saved.shape}"

@@ -23,9 +23,9 @@ from transformers import AutoModelForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
 from arms import Query, read_queries
-from bandits import BestFixedArm, FullInformationData, LinTS, LinUCB, Policy, Reinforce, evaluate
+from bandits import BestFixedArm, FullInformationData, Policy, evaluate
 from speculative.collect import collect
-from speculative.demo import demo_queries, pick_evenly
+from speculative.demo import demo_queries, learn, pick_evenly
 from speculative.demo_report import REAL, group_modes
 from speculative.engine.cost_profile import cached_costs
 from speculative.engine.loading import DEFAULT_CACHE, resolve_model
@@ -64,12 +64,7 @@ def main(arguments: list[str] | None = None) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as scratch:
         train = collect(train_queries, pool, Path(scratch) / "train", costs)
         test = collect(test_queries, pool, Path(scratch) / "test", costs)
-    policies: dict[str, Policy] = {
-        "best fixed arm": BestFixedArm().fit(train),
-        "LinUCB": LinUCB().fit(train),
-        "LinTS": LinTS().fit(train),
-        "REINFORCE": Reinforce(seed=options.seed).fit(train),
-    }
+    policies = learn(train, options.seed)
     evaluation = evaluate(policies, test, training_data=train, seed=options.seed)
     Console().print(evaluation.table())
     modes = make_modes(pool, policies, options)

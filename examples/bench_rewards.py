@@ -19,18 +19,13 @@ from rich.console import Console
 
 from arms import Observation, Query, read_queries
 from bandits import (
-    BestFixedArm,
     FullInformationData,
-    LinTS,
-    LinUCB,
-    Policy,
     Reinforce,
-    choose_prior_precision,
     evaluate,
 )
 from rewards import AcceptanceLength, RelativeSpeed, Reward, RougeL, Speedup
 from speculative.collect import collect
-from speculative.demo import demo_queries
+from speculative.demo import demo_queries, learn
 from speculative.engine.cost_profile import cached_costs
 from speculative.engine.loading import DEFAULT_CACHE
 from speculative.machine import machine_facts
@@ -54,7 +49,8 @@ def main(arguments: list[str] | None = None) -> dict[str, object]:
     tables = {}
     for name, reward in make_rewards(train).items():
         rewarded = train.with_reward(reward)
-        policies = fit_policies(rewarded, options.seed)
+        policies = learn(rewarded, options.seed)
+        policies["REINFORCE, exact gradient"] = Reinforce(gradient="exact", seed=options.seed).fit(rewarded)
         evaluation = evaluate(policies, test.with_reward(reward), training_data=rewarded, seed=options.seed)
         Console().print(f"\n[bold]{name}[/bold]", evaluation.table())
         tables[name] = json.loads(evaluation.to_json())
@@ -111,21 +107,6 @@ def make_rewards(train: FullInformationData) -> dict[str, Reward]:
         "RougeL": alignment,
         "0.5 RougeL + 0.5 RelativeSpeed": 0.5 * alignment + 0.5 * speed,
     }
-
-
-def fit_policies(train: FullInformationData, seed: int) -> dict[str, Policy]:
-    """The policies that are compared."""
-    precision = choose_prior_precision(train)
-    policies: dict[str, Policy] = {
-        "best fixed arm": BestFixedArm(),
-        "LinUCB": LinUCB(prior_precision=precision),
-        "LinTS": LinTS(prior_precision=precision),
-        "REINFORCE": Reinforce(seed=seed),
-        "REINFORCE, exact gradient": Reinforce(gradient="exact", seed=seed),
-    }
-    for policy in policies.values():
-        policy.fit(train)
-    return policies
 
 
 if __name__ == "__main__":

@@ -161,6 +161,4 @@ call action again after an exception, at most attempts times | (3, lambda: 7) ==
 def code_tasks() -> list[CodeTask]:
     """Return every task, in a fixed order."""
     rows = [line.split(" | ") for line in _TABLE.splitlines()]
-    return [
-        CodeTask(signature, goal, signature.partition("(")[0] + example) for signature, goal, example in rows
-    ]
+    return [CodeTask(signature, goal, signature.partition("(")[0] + example) for signature, goal, example in rows]

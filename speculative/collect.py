@@ -1,10 +1,6 @@
 """Prompts in, full-information data out: what every arm of a pool would have brought on every query."""
 
-import hashlib
-import json
-import os
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -20,6 +16,7 @@ from speculative.engine.generate import generate
 from speculative.engine.request import Generation
 from speculative.engine.selector import FixedSelector, QueryState
 from speculative.hidden_state_encoder import encode_query
+from speculative.manifest import check_manifest, digest_queries
 from speculative.pool import Pool
 from speculative.replay import observe
 from speculative.speculative_arm import SpeculativeArm
@@ -59,8 +56,8 @@ def collect(
         ValueError: if a prompt does not fit the target, ids repeat, a part on disk is unreadable, or the
             folder belongs to other queries or another pool.
     """
-    _check_queries(queries, pool)
-    _check_manifest(folder, queries, pool, own_texts)
+    pool.target.check(queries)
+    _check_folder(folder, queries, pool, own_texts)
     done = _whole_parts(folder / TRACES)
     for begin in range(0, len(queries), PART_SIZE):
         part, index = queries[begin : begin + PART_SIZE], begin // PART_SIZE
@@ -166,45 +163,10 @@ def _whole_parts(folder: Path) -> list[int]:
     return done
 
 
-def _check_queries(queries: Sequence[Query], pool: Pool) -> None:
-    """Refuse repeated ids, and prompts that do not fit the target, before any work is done."""
-    if not queries:
-        raise ValueError("collect needs at least one query, got none")
-    query_id, n = Counter(query.id for query in queries).most_common(1)[0]
-    if n > 1:
-        raise ValueError(f"query ids must be unique, got {query_id!r} {n} times")
-    engine = Engine(pool.target.model, [SpeculativeArm(pool.target, NoDraft())])
-    for query in queries:
-        engine.discard(engine.submit(pool.target.request(query)))
-
-
-def _check_manifest(folder: Path, queries: Sequence[Query], pool: Pool, own_texts: bool) -> None:
-    """Refuse to go on in a folder that was begun with other queries or another pool."""
-    texts = json.dumps([query.model_dump() for query in queries])
-    asked = {
-        "queries": hashlib.sha256(texts.encode()).hexdigest(),
-        "pool": pool.spec.model_dump(mode="json"),
-        "own_texts": own_texts,
-    }
+def _check_folder(folder: Path, queries: Sequence[Query], pool: Pool, own_texts: bool) -> None:
+    """Refuse to go on in a folder that was begun with other queries or another pool, or by something else."""
     path = folder / "collect.json"
-    if path.is_file():
-        _compare_manifest(path, asked)
-        return
-    if part_indices(folder):
+    if not path.is_file() and part_indices(folder):
         raise ValueError(f"{folder} holds data that collect did not write; name another folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(asked, indent=1), encoding="utf-8")
-    os.replace(partial, path)
-
-
-def _compare_manifest(path: Path, asked: dict[str, object]) -> None:
-    try:
-        begun = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is damaged ({error}); name another folder, or delete this one") from error
-    for key, value in asked.items():
-        if not isinstance(begun, dict) or begun.get(key) != value:
-            raise ValueError(
-                f"{path.parent} was begun with other {key}; name another folder, or delete this one to start anew"
-            )
+    pool_spec = pool.spec.model_dump(mode="json")
+    check_manifest(path, {"queries": digest_queries(queries), "pool": pool_spec, "own_texts": own_texts})

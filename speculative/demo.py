@@ -11,7 +11,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from arms import Query
-from bandits import BestFixedArm, FullInformationData, LinTS, LinUCB, Policy, Reinforce, evaluate
+from bandits import (
+    BestFixedArm,
+    FullInformationData,
+    LinTS,
+    LinUCB,
+    Policy,
+    Reinforce,
+    choose_prior_precision,
+    evaluate,
+)
 from speculative.collect import collect
 from speculative.demo_report import LOOKUP, PLAIN, DemoReport, make_report, save_report, show_report
 from speculative.engine.cost_profile import CostProfile, cached_costs
@@ -64,7 +73,7 @@ def run_demo(out: Path, *, full: bool = False, seed: int = 0, pool_file: Path | 
         costs = _profile(pool, progress)
         train = _collect(train_queries, pool, out / f"train-{size.max_new_tokens}", costs, progress, "training prompts")
         test = _collect(test_queries, pool, out / f"test-{size.max_new_tokens}", costs, progress, "held-out prompts")
-        policies = _fit(train, seed, progress)
+        policies = learn(train, seed)
         evaluation = evaluate(policies, test, training_data=train, seed=seed)
         timed = pick_evenly(test_queries, size.n_timed)
         runs = _clock(timed, pool, policies, size, seed, progress)
@@ -114,14 +123,16 @@ def _collect(
     return collect(queries, pool, folder, costs, on_progress=lambda n: progress.advance(task, n))
 
 
-def _fit(train: FullInformationData, seed: int, progress: Progress) -> dict[str, Policy]:
+def learn(train: FullInformationData, seed: int) -> dict[str, Policy]:
+    """Fit the policies that the demo and the benchmarks compare."""
+    precision = choose_prior_precision(train)
     policies: dict[str, Policy] = {
         "best fixed arm": BestFixedArm(),
-        "LinUCB": LinUCB(),
-        "LinTS": LinTS(),
+        "LinUCB": LinUCB(prior_precision=precision),
+        "LinTS": LinTS(prior_precision=precision),
         "REINFORCE": Reinforce(seed=seed),
     }
-    for policy in progress.track(policies.values(), description="learning policies"):
+    for policy in policies.values():
         policy.fit(train)
     return policies
 

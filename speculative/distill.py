@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from arms import Query
@@ -16,6 +18,7 @@ from speculative.corpus import TargetText, write_corpus
 from speculative.distill_training import (
     DistillSettings,
     Lesson,
+    Recipe,
     choose_vocabulary,
     make_lesson,
     train_draft,
@@ -24,10 +27,13 @@ from speculative.distill_training import (
 from speculative.drafts.draft_model import VOCABULARY_FILE, DraftModel
 from speculative.engine.decoder import Decoder
 from speculative.engine.decoder_config import DecoderConfig
-from speculative.engine.loading import DEFAULT_CACHE, read_weights, resolve_model, tokenizer_fingerprint
+from speculative.engine.draft import Counts
+from speculative.engine.loading import read_weights, tokenizer_fingerprint
+from speculative.manifest import check_manifest, digest_queries
 from speculative.target import Target
 
 LESSONS_PER_PART = 64
+Array = npt.NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
 
 
@@ -55,62 +61,78 @@ def distill(
     held_out_queries: Sequence[Query],
     folder: Path,
     settings: DistillSettings | None = None,
-    *,
-    work_folder: Path | None = None,
     on_progress: Progress | None = None,
 ) -> MatchRate:
-    """Write the target's text, read its probabilities, train a draft on them, and save it with its measured match rate.
+    """Write the target's text, read its probabilities, train a draft on them, measure it and save it.
 
-    Each of the three stages keeps its work in `work_folder`; a stopped run goes on from there.
+    The stages keep their work beside the draft, in `FOLDER.work`; a stopped run goes on from there.
 
     Args:
         target: the model to imitate; its `max_new_tokens` bounds a text.
-        train_queries, held_out_queries: prompts of the domain, disjoint.
+        train_queries: prompts of the domain to learn from.
+        held_out_queries: others to measure on.
         folder: becomes the draft: config.json, model.safetensors (float16), draft_vocabulary.json, metrics.json.
         settings: of the training.
-        work_folder: for corpus, lessons and checkpoint; `folder` with suffix `.work` by default.
         on_progress: told (stage, done, of how many).
 
     Raises:
-        ValueError: if a prompt stands on both sides, or a side is empty.
+        ValueError: if a prompt stands on both sides or does not fit the target, a side is empty, or the work
+            folder was begun with something else or holds a damaged file.
     """
     settings = settings or DistillSettings()
-    overlap = {query.text for query in train_queries} & {query.text for query in held_out_queries}
-    if overlap or not train_queries or not held_out_queries:
-        raise ValueError(
-            f"training and held-out prompts must be disjoint and not empty, got {len(train_queries)}, {len(held_out_queries)} and {len(overlap)} in both"
-        )
-    work = work_folder or folder.with_suffix(".work")
     tell = on_progress or (lambda stage, done, total: None)
-    sides = {"train": list(train_queries), "held_out": list(held_out_queries)}
+    work = folder.with_name(f"{folder.name}.work")
+    _check(target, train_queries, held_out_queries, work, settings)
     texts: dict[str, list[TargetText]] = {}
-    for side, queries in sides.items():
+    for side, queries in (("train", train_queries), ("held_out", held_out_queries)):
         counter = _Counter(tell, f"writing {side} text", len(queries))
         texts[side] = write_corpus(target, queries, work / side, on_progress=counter.add)
     lessons = _lessons(target, texts["train"], work / "lessons", settings.n_teacher, tell)
     target_ids = choose_vocabulary(texts["train"], settings.n_vocab)
     config = draft_config(target.model.config, settings, len(target_ids))
     weights = train_draft(
-        config,
-        read_weights(resolve_model(target.name)),
+        Recipe(config, target_ids, settings),
+        read_weights(target.folder),
         lessons,
-        target_ids,
-        settings,
         checkpoint=work / "checkpoint.pt",
         on_step=lambda step, total, loss: tell(f"training (loss {loss:.3f})", step, total),
     )
-    save_draft(folder, target, config, weights, target_ids)
-    rate = match_rate(DraftModel.load(str(folder), target.tokenizer, target.model.n_vocab), texts["held_out"])
-    n_tokens = sum(len(text.new_ids) for text in texts["train"])
+    rate = match_rate(
+        DraftModel(folder.name, Decoder(config, weights), target.model.n_vocab, target_ids), texts["held_out"]
+    )
     metrics = {
         "match_rate": asdict(rate),
         "settings": asdict(settings),
         "target": target.name,
         "n_train_texts": len(texts["train"]),
-        "n_train_tokens": n_tokens,
+        "n_train_tokens": sum(len(text.new_ids) for text in texts["train"]),
     }
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1))
+    save_draft(folder, target, Recipe(config, target_ids, settings), weights, metrics)
     return rate
+
+
+def _check(
+    target: Target,
+    train_queries: Sequence[Query],
+    held_out_queries: Sequence[Query],
+    work: Path,
+    settings: DistillSettings,
+) -> None:
+    overlap = {query.text for query in train_queries} & {query.text for query in held_out_queries}
+    if overlap:
+        raise ValueError(
+            f"training and held-out prompts must be disjoint, {len(overlap)} stand in both: {min(overlap)!r}"
+        )
+    target.check(train_queries)
+    target.check(held_out_queries)
+    asked = {
+        "target": target.name,
+        "max_new_tokens": target.max_new_tokens,
+        "training prompts": digest_queries(train_queries),
+        "held-out prompts": digest_queries(held_out_queries),
+        "settings": asdict(settings),
+    }
+    check_manifest(work / "distill.json", asked)
 
 
 def draft_config(target: DecoderConfig, settings: DistillSettings, n_vocab: int) -> DecoderConfig:
@@ -119,36 +141,66 @@ def draft_config(target: DecoderConfig, settings: DistillSettings, n_vocab: int)
 
 
 def save_draft(
-    folder: Path, target: Target, config: DecoderConfig, weights: Mapping[str, torch.Tensor], target_ids: Sequence[int]
+    folder: Path,
+    target: Target,
+    recipe: Recipe,
+    weights: Mapping[str, torch.Tensor],
+    metrics: Mapping[str, object],
 ) -> None:
     """Write a draft's folder, whole or not at all; an older draft of that name is replaced."""
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    (partial / "config.json").write_text(json.dumps(transformers_config(config), indent=1))
+    (partial / "config.json").write_text(json.dumps(transformers_config(recipe.config), indent=1))
     save_file({name: tensor.half().contiguous() for name, tensor in weights.items()}, partial / "model.safetensors")
-    vocabulary = {"tokenizer": tokenizer_fingerprint(target.tokenizer), "target_ids": list(target_ids)}
+    vocabulary = {"tokenizer": tokenizer_fingerprint(target.tokenizer), "target_ids": list(recipe.target_ids)}
     (partial / VOCABULARY_FILE).write_text(json.dumps(vocabulary))
+    (partial / "metrics.json").write_text(json.dumps(metrics, indent=1))
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(partial, folder)
 
 
 def match_rate(draft: DraftModel, texts: Sequence[TargetText], seed: int = 0) -> MatchRate:
     """Measure how often a draft guesses the target's next token along its texts."""
-    hits, sizes, rounds = [], [], []
-    for text in texts:
-        _, accepted = draft.accepted_lengths(text.prompt_ids, text.new_ids, 4)
-        hits.append(int((accepted[1:] > 0).sum()))
-        sizes.append(len(accepted) - 1)
-        rounds.append(_n_rounds(accepted))
-    counts = np.array([hits, sizes], dtype=np.float64)
-    draws = np.random.default_rng(seed).integers(0, len(texts), (2000, len(texts)))
-    low, high = np.quantile(counts[0][draws].sum(1) / np.maximum(1, counts[1][draws].sum(1)), (0.025, 0.975))
-    value = counts[0].sum() / max(1.0, counts[1].sum())
-    return MatchRate(float(value), float(low), float(high), sum(sizes) / max(1, sum(rounds)), len(texts))
+    hits, sizes, n_rounds = _hits(draft, texts)
+    value, low, high = _bootstrap(hits, sizes, seed)
+    return MatchRate(value, low, high, float(sizes.sum() / max(1, n_rounds)), len(texts))
 
 
-def _n_rounds(accepted: np.ndarray) -> int:
+@dataclass(frozen=True, slots=True)
+class MatchRateDifference:
+    """A draft's match rate minus another's on the same texts, with a paired 95 % bootstrap interval over texts."""
+
+    value: float
+    low: float
+    high: float
+
+
+def compare_match_rates(
+    draft: DraftModel, other: DraftModel, texts: Sequence[TargetText], seed: int = 0
+) -> MatchRateDifference:
+    """Measure by how much one draft guesses better than another."""
+    hits, sizes, _ = _hits(draft, texts)
+    other_hits, _, _ = _hits(other, texts)
+    return MatchRateDifference(*_bootstrap(hits - other_hits, sizes, seed))
+
+
+def _hits(draft: DraftModel, texts: Sequence[TargetText]) -> tuple[Array, Array, int]:
+    """Per text: positions guessed right and positions; and the rounds at draft length 4 of all texts."""
+    accepted = [draft.accepted_lengths(text.prompt_ids, text.new_ids, 4)[1] for text in texts]
+    hits = np.array([(row[1:] > 0).sum() for row in accepted], dtype=np.float64)
+    sizes = np.array([len(row) - 1 for row in accepted], dtype=np.float64)
+    return hits, sizes, sum(map(_n_rounds, accepted))
+
+
+def _bootstrap(totals: Array, sizes: Array, seed: int) -> tuple[float, float, float]:
+    """Ratio of sums with its percentile interval, texts resampled."""
+    draws = np.random.default_rng(seed).integers(0, len(totals), (2000, len(totals)))
+    low, high = np.quantile(totals[draws].sum(1) / np.maximum(1, sizes[draws].sum(1)), (0.025, 0.975))
+    return float(totals.sum() / max(1.0, sizes.sum())), float(low), float(high)
+
+
+def _n_rounds(accepted: Counts) -> int:
     n_done, n_rounds = 1, 0
     while n_done < len(accepted):
         n_done += int(accepted[n_done]) + 1
@@ -166,7 +218,7 @@ def _lessons(target: Target, texts: Sequence[TargetText], folder: Path, n_teache
             folder / f"part-{begin // LESSONS_PER_PART:05d}.safetensors",
         )
         if path.is_file():
-            stored = load_file(path)
+            stored = _load_part(path)
         else:
             stored = {}
             for i, text in enumerate(part):
@@ -189,6 +241,13 @@ def _lessons(target: Target, texts: Sequence[TargetText], folder: Path, n_teache
             )
         tell("reading the target's probabilities", len(lessons), len(texts))
     return lessons
+
+
+def _load_part(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is damaged ({error}): delete it and run again") from error
 
 
 class _Counter:

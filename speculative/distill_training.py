@@ -2,9 +2,11 @@
 
 import math
 import os
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -69,7 +71,7 @@ def make_lesson(target: Decoder, text: TargetText, n_teacher: int) -> Lesson:
 
 
 def choose_vocabulary(texts: Sequence[TargetText], n_vocab: int) -> list[int]:
-    """Target ids a draft should know: those of the answers by count, then those of the prompts; id 0 is kept unknown."""
+    """Target ids a draft should know: the answers' by count, then the prompts'; entry 0 stands for the unknown."""
     counts: dict[int, float] = {}
     for text in texts:
         for ids, weight in ((text.new_ids, 1.0), (text.prompt_ids, 1e-6)):
@@ -79,12 +81,19 @@ def choose_vocabulary(texts: Sequence[TargetText], n_vocab: int) -> list[int]:
     return [0, *[token for token in ranked if token != 0][: n_vocab - 1]]
 
 
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What is trained: the draft's sizes, the target ids it knows (entry 0 unknown), and how."""
+
+    config: DecoderConfig
+    target_ids: Sequence[int]
+    settings: DistillSettings
+
+
 def train_draft(
-    config: DecoderConfig,
+    recipe: Recipe,
     target_weights: Weights,
     lessons: Sequence[Lesson],
-    target_ids: Sequence[int],
-    settings: DistillSettings,
     *,
     checkpoint: Path | None = None,
     on_step: Callable[[int, int, float], None] | None = None,
@@ -94,70 +103,83 @@ def train_draft(
     Loss: mean over positions of -sum_k p_k log q(token_k), p being the target's kept probabilities, renormalised.
 
     Args:
-        config: the draft's sizes (`draft_config`).
+        recipe: what to train.
         target_weights: the target's checkpoint, where the draft starts.
         lessons: the texts.
-        target_ids: the draft's vocabulary.
-        settings: how to train.
         checkpoint: written after each epoch; where it exists, training goes on from it.
         on_step: told (step, of how many, loss).
 
     Returns:
         The draft's weights by checkpoint name, float32.
 
+    Raises:
+        ValueError: if the checkpoint is damaged.
+
     Source: Hinton et al. 2015 (arXiv:1503.02531); drafts from own text, Zhou et al. 2024 (arXiv:2310.08461).
     """
-    model = _student(config, target_weights, target_ids, settings.layers)
-    rng = np.random.default_rng(settings.seed)
+    settings = recipe.settings
+    model = _student(recipe, target_weights)
     draft_ids = torch.full((target_weights["model.embed_tokens.weight"].shape[0],), UNKNOWN)
-    draft_ids[torch.tensor(target_ids[1:])] = torch.arange(1, len(target_ids))
+    draft_ids[torch.tensor(recipe.target_ids[1:])] = torch.arange(1, len(recipe.target_ids))
+    rng = np.random.default_rng(settings.seed)
     epochs = [list(_batches(lessons, settings.batch_tokens, rng)) for _ in range(settings.n_epochs)]
     n_steps = sum(map(len, epochs))
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.01, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _cosine(step, n_steps))
-    step, first_epoch = 0, 0
-    if checkpoint is not None and checkpoint.is_file():
-        state = torch.load(checkpoint, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
-        step, first_epoch = state["step"], state["epoch"]
-    for epoch in range(first_epoch, settings.n_epochs):
+    parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
+    first = _restore(checkpoint, parts)
+    step = sum(map(len, epochs[:first]))
+    for epoch in range(first, settings.n_epochs):
         for batch in epochs[epoch]:
             loss = _loss(model, [lessons[i] for i in batch], draft_ids, settings.prompt_weight)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(loss)
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             schedule.step()
             step += 1
             if on_step is not None:
                 on_step(step, n_steps, float(loss.detach()))
-        if checkpoint is not None:
-            parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
-            state = {name: part.state_dict() for name, part in parts.items()}
-            torch.save({**state, "step": step, "epoch": epoch + 1}, checkpoint.with_suffix(".partial"))
-            os.replace(checkpoint.with_suffix(".partial"), checkpoint)
+        _keep(checkpoint, parts, epoch + 1)
     return {k: v.detach().clone() for k, v in model.state_dict().items() if k != "lm_head.weight"}
 
 
-def _student(
-    config: DecoderConfig, target_weights: Weights, target_ids: Sequence[int], layers: Sequence[int]
-) -> torch.nn.Module:
+def _restore(checkpoint: Path | None, parts: dict[str, Any]) -> int:
+    """Load the state after the last whole epoch, and say how many are done."""
+    if checkpoint is None or not checkpoint.is_file():
+        return 0
+    try:
+        state = torch.load(checkpoint, weights_only=True)
+    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{checkpoint} is damaged ({error}): delete it and run again") from error
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
+    return int(state["epoch"])
+
+
+def _keep(checkpoint: Path | None, parts: dict[str, Any], epoch: int) -> None:
+    if checkpoint is not None:
+        partial = checkpoint.with_suffix(".partial")
+        torch.save({**{name: part.state_dict() for name, part in parts.items()}, "epoch": epoch}, partial)
+        os.replace(partial, checkpoint)
+
+
+def _student(recipe: Recipe, target_weights: Weights) -> torch.nn.Module:
     """A trainable transformers Llama that starts from the target's embedding rows and chosen layers."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     n_target_layers = 1 + max(int(name.split(".")[2]) for name in target_weights if name.startswith("model.layers."))
-    model = LlamaForCausalLM(LlamaConfig(**transformers_config(config)))
+    model = LlamaForCausalLM(LlamaConfig(**transformers_config(recipe.config)))
     state = {"model.norm.weight": target_weights["model.norm.weight"]}
-    state["model.embed_tokens.weight"] = target_weights["model.embed_tokens.weight"][torch.tensor(target_ids)]
-    for place, layer in enumerate(layers):
+    state["model.embed_tokens.weight"] = target_weights["model.embed_tokens.weight"][torch.tensor(recipe.target_ids)]
+    for place, layer in enumerate(recipe.settings.layers):
         source = f"model.layers.{layer % n_target_layers}."
         for name, tensor in target_weights.items():
             if name.startswith(source):
                 state[name.replace(source, f"model.layers.{place}.")] = tensor
     model.load_state_dict(state, strict=False)
-    return model.float()
+    trainable: torch.nn.Module = model.float()
+    return trainable
 
 
 def transformers_config(config: DecoderConfig) -> dict[str, object]:

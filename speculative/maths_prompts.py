@@ -39,18 +39,13 @@ _PROBLEMS: tuple[str, ...] = (
     "A {vehicle} travels at {many} kilometres per hour for {few_1} hours. How far does it travel?",
     "A {vehicle} covers {few_many} kilometres in {few_1} hours at a steady speed. What is its speed in "
     "kilometres per hour?",
-    "{name} is {few_1} years old. {friend} is {few_2} times as old. How old will {friend} be in {few_3} "
-    "years?",
+    "{name} is {few_1} years old. {friend} is {few_2} times as old. How old will {friend} be in {few_3} years?",
     "{name} is {some_1} years old and {friend} is {few_1} years older. What is the sum of their ages?",
-    "{name} wants to share {few_1_2} {items} equally among {few_1} friends. How many {items} does each "
-    "friend get?",
+    "{name} wants to share {few_1_2} {items} equally among {few_1} friends. How many {items} does each friend get?",
     "{name} puts {few_some} {items} into bags of {few_1}. How many bags does {name} need?",
-    "A jacket costs {hundreds} dollars. In the sale its price falls by {percent} percent. What is the sale "
-    "price?",
-    "Of the {hundreds} visitors to the {place}, {percent} percent are children. How many visitors are "
-    "adults?",
-    "A machine at the {place} makes {some_1} {items} per minute. How many {items} does it make in {few_1} "
-    "hours?",
+    "A jacket costs {hundreds} dollars. In the sale its price falls by {percent} percent. What is the sale price?",
+    "Of the {hundreds} visitors to the {place}, {percent} percent are children. How many visitors are adults?",
+    "A machine at the {place} makes {some_1} {items} per minute. How many {items} does it make in {few_1} hours?",
     "{name} reads {some_1} pages a day. How many pages does {name} read in {few_1} weeks?",
     "A rectangular garden is {some_1} metres long and {few_1} metres wide. How long is the fence around it?",
     "A room is {some_1} feet long and {few_1} feet wide. A tile covers one square foot. How many tiles "
@@ -63,14 +58,10 @@ _PROBLEMS: tuple[str, ...] = (
     "{name} earn in {few_2} weeks?",
     "{name} saves {some_1} dollars a week. A bicycle costs {few_some_1} dollars. After how many weeks can "
     "{name} buy it?",
-    "{name} pays for {few_1} {items} at {few_2} dollars each with a 100 dollar note. How much change does "
-    "{name} get?",
-    "There are {some_1} rows of {few_1} seats in the {place}. {few_2} seats are empty. How many seats are "
-    "taken?",
-    "A box holds {few_1} packets, and every packet holds {some_1} {items}. How many {items} are in {few_2} "
-    "boxes?",
-    "{name} has twice as many {items} as {friend}. Together they have {three_some} {items}. How many does "
-    "{name} have?",
+    "{name} pays for {few_1} {items} at {few_2} dollars each with a 100 dollar note. How much change does {name} get?",
+    "There are {some_1} rows of {few_1} seats in the {place}. {few_2} seats are empty. How many seats are taken?",
+    "A box holds {few_1} packets, and every packet holds {some_1} {items}. How many {items} are in {few_2} boxes?",
+    "{name} has twice as many {items} as {friend}. Together they have {three_some} {items}. How many does {name} have?",
     "On {day} the {place} sold {many} tickets. The next day it sold {few_1} times as many. How many tickets "
     "did it sell over the two days?",
     "A recipe for {few_1} people needs {few_1_2} eggs. How many eggs are needed for {few_3} people?",
@@ -79,10 +70,8 @@ _PROBLEMS: tuple[str, ...] = (
     "A tap fills {few_1} litres a minute. How many minutes does it take to fill a tub of {few_some} litres?",
     "{name} ran {few_1} kilometres on {day}, {few_2} kilometres the next day and {few_3} kilometres on the "
     "third day. How many metres did {name} run altogether?",
-    "The average of three numbers is {some_1}. Two of them are {some_1} and {few_1}. What is the third "
-    "number?",
-    "{name} scored {many}, {some_1} and {some_2} points in three games. How many points did {name} score in "
-    "all?",
+    "The average of three numbers is {some_1}. Two of them are {some_1} and {few_1}. What is the third number?",
+    "{name} scored {many}, {some_1} and {some_2} points in three games. How many points did {name} score in all?",
     "{few_1} {items} cost {few_1_2} dollars. How much do {some_1} {items} cost at the same price?",
     "A farmer has {some_1} hens. Every hen lays {few_1} eggs a week. The eggs are sold for {few_2} dollars "
     "each. How much money do the eggs bring in one week?",
@@ -98,8 +87,7 @@ _PROBLEMS: tuple[str, ...] = (
     "{few_2} adults and {few_3} children pay?",
     "{name} bakes {some_1} {treats} in the morning and {some_2} in the afternoon. {name} gives away {few_1} "
     "of them. How many {treats} are left?",
-    "A shelf is {hundreds} centimetres long. How many metres long are {few_1} such shelves placed end to "
-    "end?",
+    "A shelf is {hundreds} centimetres long. How many metres long are {few_1} such shelves placed end to end?",
     "A shop buys a lamp for {hundreds} dollars and sells it with a profit of {percent} percent. What is the "
     "selling price?",
     "Every day {name} drinks {few_1} glasses of water of {hundreds} millilitres each. How much does {name} "

@@ -41,9 +41,7 @@ def bars_by_group(
     _save(figure, path)
 
 
-def picks_by_domain(
-    path: Path, picks: Mapping[str, Mapping[str, Mapping[str, float]]], arms: Sequence[str]
-) -> None:
+def picks_by_domain(path: Path, picks: Mapping[str, Mapping[str, Mapping[str, float]]], arms: Sequence[str]) -> None:
     """Draw, for each policy, a bar per domain divided by the share of queries given to each arm.
 
     Args:
@@ -53,9 +51,7 @@ def picks_by_domain(
     """
     from matplotlib import pyplot
 
-    figure, panels = pyplot.subplots(
-        1, len(picks), figsize=(2.6 + 3.2 * len(picks), 4.2), sharey=True, squeeze=False
-    )
+    figure, panels = pyplot.subplots(1, len(picks), figsize=(2.6 + 3.2 * len(picks), 4.2), sharey=True, squeeze=False)
     for axes, (policy, by_domain) in zip(panels[0], picks.items(), strict=True):
         domains = list(by_domain)
         left = np.zeros(len(domains))

@@ -141,8 +141,6 @@ def prose_prompts(n: int, seed: int) -> list[TrainingPrompt]:
             passage = rng.choice(library[group])
         asks = _QUESTION_ASKS if question and rng.random() < _QUESTION_SHARE else _ASKS
         style, language = rng.choice(_STYLES), rng.choice(_LANGUAGES)
-        return group, rng.choice(asks).format(
-            passage=passage, question=question, style=style, language=language
-        )
+        return group, rng.choice(asks).format(passage=passage, question=question, style=style, language=language)
 
     return draw_distinct("prose", n, draw)

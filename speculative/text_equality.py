@@ -37,9 +37,7 @@ def compare_texts(
     pairs = zip(first, second, strict=False)
     position = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))
     prefix = torch.tensor([*prompt_ids, *first[:position]], device=model.device)
-    output = model.forward(
-        TokenBatch(prefix, [len(prefix)]), model.new_cache(1, len(prefix)), [len(prefix) - 1]
-    )
+    output = model.forward(TokenBatch(prefix, [len(prefix)]), model.new_cache(1, len(prefix)), [len(prefix) - 1])
     best = output.logits[0].float().topk(2).values.tolist()
     gap = best[0] - best[1]
     both_there = position < min(len(first), len(second))

@@ -69,9 +69,7 @@ def policy_mode(pool: Pool, name: str, policy: Policy, seed: int = 0) -> Mode:
         generation = generate(engine, [request])[0]
         seconds = time.perf_counter() - begin
         pick = selector.decisions[query.id].arm
-        return Run(
-            query.id, query.domain, name, seconds, generation.token_ids, selector.seconds[query.id], pick
-        )
+        return Run(query.id, query.domain, name, seconds, generation.token_ids, selector.seconds[query.id], pick)
 
     return run
 
@@ -129,9 +127,7 @@ def measure(
     return runs
 
 
-def compose_policy_runs(
-    runs: Iterable[Run], policy_name: str, picks: Mapping[str, tuple[str, float]]
-) -> list[Run]:
+def compose_policy_runs(runs: Iterable[Run], policy_name: str, picks: Mapping[str, tuple[str, float]]) -> list[Run]:
     """A policy's time on each query: the measured time of its pick and its own measured selector time.
 
     Args:
@@ -143,9 +139,7 @@ def compose_policy_runs(
     for run in runs:
         if run.query_id in picks and run.mode == picks[run.query_id][0]:
             arm, select_s = picks[run.query_id]
-            composed.append(
-                replace(run, mode=policy_name, seconds=run.seconds + select_s, select_s=select_s, pick=arm)
-            )
+            composed.append(replace(run, mode=policy_name, seconds=run.seconds + select_s, select_s=select_s, pick=arm))
     return composed
 
 

@@ -7,10 +7,11 @@ from numpy.typing import ArrayLike
 
 from bandits.checks import Float64
 from bandits.full_information_data import FullInformationData
-from bandits.policy import Data, Policy, PolicyState, greedy
+from bandits.policies.additive_policy import AdditivePolicy
+from bandits.policy import Data, PolicyState, greedy
 
 
-class BestFixedArm(Policy):
+class BestFixedArm(AdditivePolicy):
     """Chooses the available arm whose mean reward in the data was highest; ties share equally.
 
     On full information the mean is over the rows where the arm was observed. On bandit feedback it is the
@@ -20,8 +21,6 @@ class BestFixedArm(Policy):
 
     Source: Swaminathan and Joachims 2015, The Self-Normalized Estimator for Counterfactual Learning, eq. 8.
     """
-
-    exact_updates = True
 
     def initial_state(self, arm_names: tuple[str, ...], n_features: int) -> PolicyState:
         """Return zero sums."""
@@ -47,6 +46,11 @@ class BestFixedArm(Policy):
         seen = sums["weights"] > 0
         means: Float64 = np.divide(sums["rewards"], sums["weights"], out=np.full(len(seen), -np.inf), where=seen)
         return means
+
+    def predict_rewards(self, contexts: ArrayLike) -> Float64:
+        """Return `mean_rewards` for each row, (n, k) float64."""
+        rows, _ = self.check(contexts, None)
+        return np.tile(self.mean_rewards(), (len(rows), 1))
 
     def probabilities(self, contexts: ArrayLike, available: ArrayLike | None = None) -> Float64:
         """Return probability 1 for the best available arm (shared equally by ties)."""

@@ -52,7 +52,7 @@ class LinTS(LinearPolicy):
     def probabilities(self, contexts: ArrayLike, available: ArrayLike | None = None) -> Float64:
         """Return each arm's probability of having the highest mean reward."""
         rows, mask = self.check(contexts, available)
-        means, leverages = self.ridge.mean_and_leverage(self._rows(rows))
+        means, leverages = self.scores(rows)
         variances, degrees_of_freedom = self.noise_posterior()
         # A zero context without an intercept has no variance at all: a tiny one keeps the integral finite.
         scales = np.sqrt(np.maximum(variances * leverages, np.finfo(np.float64).tiny))

@@ -43,5 +43,5 @@ class LinUCB(LinearPolicy):
     def probabilities(self, contexts: ArrayLike, available: ArrayLike | None = None) -> Float64:
         """Return probability 1 for the best upper bound of each row (shared equally by ties)."""
         rows, mask = self.check(contexts, available)
-        means, leverages = self.ridge.mean_and_leverage(self._rows(rows))
+        means, leverages = self.scores(rows)
         return greedy(means + self.ucb_width * np.sqrt(leverages), mask)

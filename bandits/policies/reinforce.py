@@ -9,8 +9,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bandits.checks import Bool, Float64
+from bandits.checks import Float64
 from bandits.optional_import import optional_import
+from bandits.policies.softmax import softmax
 from bandits.policy import Data, Policy, PolicyState
 
 Gradient = Literal["sampled", "exact"]
@@ -150,15 +151,6 @@ class Reinforce(Policy):
         hidden = np.maximum(hidden @ shared["weight_1"].T + shared["bias_1"], 0.0)
         hidden = np.maximum(hidden @ shared["weight_2"].T + shared["bias_2"], 0.0)
         return softmax((hidden @ per_arm["weight_3"].T + per_arm["bias_3"]).astype(np.float64), mask)
-
-
-def softmax(logits: Float64, available: Bool | None) -> Float64:
-    """Return exp(logits) scaled to sum to 1 over the available arms of each row, (n, k) float64."""
-    if available is not None:
-        logits = np.where(available, logits, -np.inf)
-    chances: Float64 = np.exp(logits - logits.max(axis=1, keepdims=True))
-    chances /= chances.sum(axis=1, keepdims=True)
-    return chances
 
 
 def _he_uniform(rng: np.random.Generator, n_out: int, n_in: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import torch
 from speculative.engine.causal_lm import CausalLM
 from speculative.engine.decoding_stats import DecodingStats
 from speculative.engine.draft import Draft, DraftingArm, DraftSession, Proposal
-from speculative.engine.request import FinishReason, Generation, Request, RoundResult, cut
+from speculative.engine.request import FinishReason, Generation, Request, RoundResult, check_length, cut
 from speculative.engine.selector import FixedSelector, QueryState, RoundContext, RoundObservation, Selector
 from speculative.engine.token_batch import TokenBatch
 from speculative.engine.verify import verify_greedy
@@ -80,13 +80,7 @@ class Engine:
             ValueError: if the prompt and its answer cannot fit the target's context, a token id is beyond the
                 vocabulary, or the id is in use.
         """
-        n_needed = len(request.token_ids) + request.max_new_tokens
-        if n_needed > self.target.max_positions:
-            raise ValueError(
-                f"request {request.id!r}: {len(request.token_ids)} prompt tokens and "
-                f"{request.max_new_tokens} new ones exceed the target's context of "
-                f"{self.target.max_positions} tokens; shorten either"
-            )
+        check_length(request, self.target.max_positions)
         beyond = [token for token in request.token_ids if not 0 <= token < self.target.n_vocab]
         if beyond:
             raise ValueError(f"request {request.id!r}: token id {beyond[0]} is not in [0, {self.target.n_vocab})")

@@ -71,3 +71,16 @@ def cut(token_ids: Sequence[int], eos_ids: Sequence[int], remaining: int) -> tup
         if token in eos_ids:
             return kept[: i + 1], "eos"
     return kept, "length" if len(kept) == remaining else None
+
+
+def check_length(request: Request, max_positions: int) -> None:
+    """Refuse a prompt that does not fit the model's context together with its answer.
+
+    Raises:
+        ValueError: naming both lengths and the context.
+    """
+    if len(request.token_ids) + request.max_new_tokens > max_positions:
+        raise ValueError(
+            f"request {request.id!r}: {len(request.token_ids)} prompt tokens and {request.max_new_tokens} new ones "
+            f"exceed the target's context of {max_positions} tokens; shorten either"
+        )

@@ -23,7 +23,7 @@ def test_a_collection_goes_on_where_it_stopped(tmp_path):
 
 
 def test_a_crash_while_writing_leaves_no_part(tmp_path, monkeypatch):
-    def fail(table, file):
+    def fail(table, file, row_group_size):
         file.write(b"PAR1 half")
         raise OSError("disk full")
 

@@ -50,7 +50,7 @@ def test_rank_one_updates_equal_a_solve(seed, size):
     ridge.mean_and_leverage(np.ones((1, size)))
     rows, rewards = rng.normal(size=(20, size)), rng.normal(size=20)
     for row, reward in zip(rows, rewards, strict=True):
-        ridge._add_row(0, row, reward, 1.0)
+        ridge.add_row(0, row, reward, 1.0)
     assert ridge._age[0] == 20, "the inverse was kept by updates, not computed anew"
     coefficients, covariance = plain(rows, rewards, np.ones(20), 1.0)
     np.testing.assert_allclose(ridge.coefficients[0], coefficients, rtol=1e-8, atol=1e-10)

@@ -4,20 +4,26 @@ import numpy as np
 import pytest
 
 from bandits import (
+    KNN,
+    UCB1,
     AdamWSettings,
     BestFixedArm,
     EpsilonGreedy,
     FullInformationData,
+    HybridLinUCB,
     LinTS,
     LinUCB,
     Policy,
     PolicyState,
     Reinforce,
+    Softmax,
+    SquareCB,
     Uniform,
 )
 from bandits.contract import check_policy, example_data, example_log
 from bandits.policy import greedy, uniform_over
 
+FEATURES = {"arm_a": (1.0, 0.0), "arm_b": (0.0, 1.0), "arm_c": (0.0, -1.0), "a new arm": (1.0, 0.0)}
 SHORT = AdamWSettings(max_epochs=3, batch_size=16)
 
 POLICIES = {
@@ -28,6 +34,17 @@ POLICIES = {
     "LinTS": LinTS,
     "LinTS with known noise": lambda: LinTS(noise_scale=0.3),
     "EpsilonGreedy": lambda: EpsilonGreedy(LinUCB(ucb_width=0.0), epsilon=0.2),
+    "UCB1": UCB1,
+    "SquareCB": SquareCB,
+    "SquareCB of fixed sharpness": lambda: SquareCB(sharpness=3.0, growth=0.0),
+    "HybridLinUCB": HybridLinUCB,
+    "HybridLinUCB with arm features": lambda: HybridLinUCB(FEATURES, ucb_width=0.3, shared_precision=0.2),
+    "KNN": lambda: KNN(n_neighbors=3),
+    "Softmax of ridge": lambda: Softmax(LinUCB(), temperature=0.3),
+    "Softmax of means": lambda: Softmax(BestFixedArm()),
+    "Softmax of neighbours": lambda: Softmax(KNN(n_neighbors=5)),
+    "Softmax of UCB1": lambda: Softmax(UCB1()),
+    "Softmax of a shared model": lambda: EpsilonGreedy(Softmax(HybridLinUCB()), epsilon=0.05),
     "EpsilonGreedy twice": lambda: EpsilonGreedy(EpsilonGreedy(BestFixedArm(), epsilon=0.1), epsilon=0.2),
     "Reinforce": lambda: Reinforce(training=SHORT),
     "Reinforce without early stopping": lambda: Reinforce(
@@ -45,7 +62,7 @@ def test_exact_reinforce_keeps_the_contract_on_full_information():
     check_policy(lambda: Reinforce("exact", training=SHORT), example_data())
 
 
-@pytest.mark.parametrize("make_policy", [LinUCB, LinTS, BestFixedArm])
+@pytest.mark.parametrize("make_policy", [LinUCB, LinTS, BestFixedArm, UCB1, SquareCB, KNN, HybridLinUCB])
 def test_policy_keeps_the_contract_on_ragged_data(make_policy):
     full = example_data(n_arms=4)
     observed = np.random.default_rng(0).random(full.rewards.shape) < 0.6

@@ -1,6 +1,7 @@
 """Distillation on a tiny target: it runs, goes on where it was stopped, and what it saves is a draft."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from safetensors.torch import load_file
 
 from speculative.corpus import TargetText, write_corpus
 from speculative.distill import distill, draft_config, match_rate
-from speculative.distill_training import UNKNOWN, DistillSettings, Lesson, choose_vocabulary, train_draft
+from speculative.distill_training import UNKNOWN, DistillSettings, Lesson, Recipe, choose_vocabulary, train_draft
 from speculative.drafts.draft_model import DraftModel
 from speculative.engine.loading import read_weights
 from speculative.pool import load_pool, load_target, read_pool_spec
@@ -109,11 +110,9 @@ def test_loss_falls_to_nothing_on_a_cycle(target):
     target_ids = [UNKNOWN, 1, 2, 3, 4, 5]
     losses = []
     train_draft(
-        draft_config(target.model.config, settings, len(target_ids)),
+        Recipe(draft_config(target.model.config, settings, len(target_ids)), target_ids, settings),
         read_weights(Path(target.name)),
         [lesson] * 4,
-        target_ids,
-        settings,
         on_step=lambda step, total, loss: losses.append(loss),
     )
     assert losses[0] > 1
@@ -121,15 +120,33 @@ def test_loss_falls_to_nothing_on_a_cycle(target):
 
 
 def test_sides_must_be_disjoint_and_not_empty(target, tmp_path):
-    for train, held_out in ((TRAIN, TRAIN[:1]), ([], HELD_OUT), (TRAIN, [])):
-        with pytest.raises(ValueError, match="must be disjoint and not empty"):
+    with pytest.raises(ValueError, match="must be disjoint, 1 stand in both"):
+        distill(target, TRAIN, TRAIN[:1], tmp_path / "mine", SETTINGS)
+    for train, held_out in (([], HELD_OUT), (TRAIN, [])):
+        with pytest.raises(ValueError, match="at least one query"):
             distill(target, train, held_out, tmp_path / "mine", SETTINGS)
 
 
 def test_texts_of_other_prompts_are_not_mixed_in(target, tmp_path):
     distill(target, TRAIN[:2], HELD_OUT[:1], tmp_path / "mine", SETTINGS)
-    with pytest.raises(ValueError, match=r"part-00000.jsonl was written for other prompts"):
+    with pytest.raises(ValueError, match=r"mine.work was begun with other training prompts"):
         distill(target, TRAIN[2:4], HELD_OUT[:1], tmp_path / "mine", SETTINGS)
+
+
+def test_other_settings_do_not_go_on_from_older_work(target, tmp_path):
+    distill(target, TRAIN[:2], HELD_OUT[:1], tmp_path / "mine", SETTINGS)
+    with pytest.raises(ValueError, match=r"mine.work was begun with other settings"):
+        distill(target, TRAIN[:2], HELD_OUT[:1], tmp_path / "mine", replace(SETTINGS, n_epochs=1))
+
+
+def test_a_damaged_part_of_the_work_is_named(target, tmp_path):
+    distill(target, TRAIN[:2], HELD_OUT[:1], tmp_path / "mine", SETTINGS)
+    for name in ("lessons/part-00000.safetensors", "checkpoint.pt"):
+        path = tmp_path / "mine.work" / name
+        path.write_bytes(path.read_bytes()[:100])
+        with pytest.raises(ValueError, match=f"{path.name} is damaged"):
+            distill(target, TRAIN[:2], HELD_OUT[:1], tmp_path / "mine", SETTINGS)
+        path.unlink()
 
 
 def test_the_vocabulary_is_the_answers_tokens_by_count_then_the_prompts():

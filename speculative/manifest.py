@@ -1,0 +1,43 @@
+"""What a resumable job was begun with, so that it never goes on with something else."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from arms import Query
+
+
+def check_manifest(path: Path, asked: Mapping[str, object]) -> None:
+    """Write what a job was asked at its first start; at a later one, refuse anything else.
+
+    Args:
+        path: JSON file in the job's folder, which is made if missing.
+        asked: what the job depends on, as JSON values.
+
+    Raises:
+        ValueError: if the folder was begun with something else, naming what; or the file is damaged.
+    """
+    asked = json.loads(json.dumps(asked))
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(asked, indent=1), encoding="utf-8")
+        os.replace(partial, path)
+        return
+    try:
+        begun = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is damaged ({error}); name another folder, or delete this one") from error
+    for key, value in asked.items():
+        if not isinstance(begun, dict) or begun.get(key) != value:
+            raise ValueError(
+                f"{path.parent} was begun with other {key}; name another folder, or delete this one to start anew"
+            )
+
+
+def digest_queries(queries: Sequence[Query]) -> str:
+    """A digest of everything the queries say."""
+    texts = json.dumps([query.model_dump() for query in queries])
+    return hashlib.sha256(texts.encode()).hexdigest()
