@@ -28,7 +28,7 @@ from speculative.collect import collect
 from speculative.demo import demo_queries, learn, pick_evenly
 from speculative.demo_report import REAL, group_modes
 from speculative.engine.cost_profile import cached_costs
-from speculative.engine.loading import DEFAULT_CACHE, resolve_model
+from speculative.engine.loading import DEFAULT_CACHE
 from speculative.machine import machine_facts
 from speculative.plots import bars_by_group
 from speculative.pool import Pool, load_pool, read_pool_spec
@@ -138,7 +138,7 @@ def digest(content: bytes) -> str:
 def make_modes(pool: Pool, policies: dict[str, Policy], options: argparse.Namespace) -> dict[str, Mode]:
     """Everything that answers a prompt."""
     disable_progress_bar()
-    peer = AutoModelForCausalLM.from_pretrained(resolve_model(pool.target.name), dtype=torch.float32)
+    peer = AutoModelForCausalLM.from_pretrained(pool.target.folder, dtype=torch.float32)
     modes = {name: arm_mode(pool, name) for name in pool.arms.names}
     modes |= {name: policy_mode(pool, name, policy, options.seed) for name, policy in policies.items()}
     return modes | {name: transformers_mode(pool.target, peer, name, **kwargs) for name, kwargs in PEERS.items()}

@@ -28,7 +28,7 @@ from speculative.demo import demo_queries, pick_evenly
 from speculative.engine.cost_profile import cached_costs
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
-from speculative.engine.loading import DEFAULT_CACHE, resolve_model
+from speculative.engine.loading import DEFAULT_CACHE
 from speculative.engine.request import Generation
 from speculative.engine.selector import FixedSelector
 from speculative.engine.token_batch import TokenBatch
@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> dict[str, object]:
     disable_progress_bar()
     queries = pick_evenly(demo_queries()[1] if options.prompts is None else read_queries(options.prompts), options.n)
     pool = load_pool(read_pool_spec(options.pool).model_copy(update={"max_new_tokens": options.max_new_tokens}))
-    peer = AutoModelForCausalLM.from_pretrained(resolve_model(pool.target.name), dtype=torch.float32)
+    peer = AutoModelForCausalLM.from_pretrained(pool.target.folder, dtype=torch.float32)
     result: dict[str, object] = {
         "logits": check_logits(pool, peer, queries[: min(10, options.n)]),
         **check_texts(pool, peer, queries),
@@ -75,7 +75,7 @@ def main(arguments: list[str] | None = None) -> dict[str, object]:
 def check_logits(pool: Pool, peer: torch.nn.Module, queries: Sequence[Query]) -> dict[str, float]:
     """Largest difference between the two float32 computations, and of each from float64."""
     largest = Counter[str]()
-    exact = AutoModelForCausalLM.from_pretrained(resolve_model(pool.target.name), dtype=torch.float64)
+    exact = AutoModelForCausalLM.from_pretrained(pool.target.folder, dtype=torch.float64)
     for query in queries:
         ids = torch.tensor(pool.target.request(query).token_ids)
         model = pool.target.model

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import argparse
 import csv
+import importlib
 import importlib.util
 import json
-import platform
 import sys
 import time
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ TOLERANCE = 1e-6
 CLIP = 5.0
 
 
-def main(arguments: list[str] | None = None) -> dict[str, object]:
+def main(arguments: list[str] | None = None) -> dict[str, Any]:
     """Compare, print, and write `docs/results/check_obp.json`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--smoke", action="store_true", help="synthetic rows; writes nothing")
@@ -62,20 +63,21 @@ def main(arguments: list[str] | None = None) -> dict[str, object]:
     for row in rows:
         print("{log:12} {policy:13} {estimator:18} ours {ours:+.9f}  apart {apart:.1e}".format(**row))
     worst = max(row["apart"] for row in rows)
-    bar = {"name": "largest difference to obp", "value": worst, "bar": TOLERANCE, "holds": worst <= TOLERANCE}
+    bar = {"name": "largest difference to obp", "value": worst, "bar": TOLERANCE, "holds": bool(worst <= TOLERANCE)}
     print(f"largest difference {worst:.1e} over {len(rows)} values, against {'obp' if with_obp else 'formulas'}")
-    result: dict[str, object] = {
+    result: dict[str, Any] = {
         "rows": rows,
         "bars": [bar],
         "against": f"obp {metadata.version('obp')}" if with_obp else "formulas",
         "n_rows": {name: len(log) for name, log in logs.items()},
-        "versions": {"python": platform.python_version(), "numpy": np.__version__},
-        "machine": platform.platform(),
         "command": f"python examples/check_obp.py {' '.join(arguments or sys.argv[1:])}".strip(),
         "seed": options.seed,
         "date": time.strftime("%Y-%m-%d"),
     }
     if not options.smoke:
+        from speculative.machine import machine_facts
+
+        result["machine"] = machine_facts()
         RESULTS.mkdir(parents=True, exist_ok=True)
         (RESULTS / "check_obp.json").write_text(json.dumps(result, indent=1) + "\n")
     if not bar["holds"]:
@@ -83,9 +85,7 @@ def main(arguments: list[str] | None = None) -> dict[str, object]:
     return result
 
 
-def compare(
-    name: str, log: LoggedData, logs: dict[str, LoggedData], with_obp: bool, seed: int
-) -> list[dict[str, object]]:
+def compare(name: str, log: LoggedData, logs: dict[str, LoggedData], with_obp: bool, seed: int) -> list[dict[str, Any]]:
     """Return each estimator's value here and there, for a policy fitted to another log and its greedy twin."""
     other = next(one for key, one in logs.items() if key != name and one.arm_names == log.arm_names)
     greedy = LinUCB(ucb_width=0.0, prior_precision=10.0).fit(other)
@@ -104,12 +104,12 @@ def compare(
             ours = estimator.value(problem)
             row = {"log": name, "policy": policy_name, "estimator": estimator.name, "ours": ours}
             their = theirs[estimator.name]
-            rows.append({**row, "theirs": their, "apart": abs(ours - their)})
+            rows.append({**row, "theirs": float(their), "apart": abs(ours - float(their))})
         if policy_name == "greedy" and np.ptp(log.propensities) == 0:  # obp's replay means a uniform log
             ours = RejectionReplay().value(problem)
             their = theirs["RejectionReplay"]
             row = {"log": name, "policy": policy_name, "estimator": "RejectionReplay", "ours": ours}
-            rows.append({**row, "theirs": their, "apart": abs(ours - their)})
+            rows.append({**row, "theirs": float(their), "apart": abs(ours - float(their))})
     return rows
 
 
@@ -121,8 +121,7 @@ def estimators(predictions: np.ndarray) -> list[OffPolicyEstimator]:
 
 def obp_values(problem: OffPolicyProblem, predictions: np.ndarray) -> dict[str, float]:
     """Return obp's estimates under our names."""
-    from obp import ope
-
+    ope = importlib.import_module("obp.ope")
     log = problem.log
     base = {"reward": log.rewards, "action": log.actions, "action_dist": problem.probabilities[:, :, None]}
     weighted = {**base, "pscore": log.propensities}

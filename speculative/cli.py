@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from speculative.commands.collect import collect
+from speculative.commands.compare import compare
 from speculative.commands.demo import demo
 from speculative.commands.distill import distill
 from speculative.commands.evaluate import evaluate
@@ -41,7 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Learn which draft should speed up which query, and prove it on logged data.",
 )
-for _command in (collect, train, evaluate, generate, distill, profile, demo):
+for _command in (collect, train, evaluate, compare, generate, distill, profile, demo):
     app.command()(_command)
 
 

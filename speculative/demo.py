@@ -24,7 +24,7 @@ from bandits import (
 from speculative.collect import collect
 from speculative.demo_report import LOOKUP, PLAIN, DemoReport, make_report, save_report, show_report
 from speculative.engine.cost_profile import CostProfile, cached_costs
-from speculative.engine.loading import DEFAULT_CACHE, resolve_model
+from speculative.engine.loading import DEFAULT_CACHE
 from speculative.pool import Pool, load_pool, read_pool_spec
 from speculative.wall_clock import Run, arm_mode, measure, policy_mode, transformers_mode
 
@@ -51,7 +51,9 @@ def demo_queries() -> tuple[list[Query], list[Query]]:
     return sides["train"], sides["test"]
 
 
-def run_demo(out: Path, *, full: bool = False, seed: int = 0, pool_file: Path | None = None) -> DemoReport:
+def run_demo(
+    out: Path, *, full: bool = False, seed: int = 0, pool_file: Path | None = None, device: str | None = None
+) -> DemoReport:
     """Run the demo and write its report folder.
 
     Args:
@@ -60,12 +62,15 @@ def run_demo(out: Path, *, full: bool = False, seed: int = 0, pool_file: Path | 
         full: more prompts and tokens by the clock.
         seed: of policies, orders and bootstraps.
         pool_file: another pool.toml; the demo's own by default.
+        device: of all models; the pool's by default.
     """
     size = FULL_SIZE if full else DemoSize()
     console = Console(stderr=True)
     out.mkdir(parents=True, exist_ok=True)
     path = pool_file or Path(str(files("speculative").joinpath("demo_pool.toml")))
     spec = read_pool_spec(path).model_copy(update={"max_new_tokens": size.max_new_tokens})
+    if device is not None:
+        spec = spec.model_copy(update={"device": device})
     with console.status("loading the target and its drafts (the first time weights are converted)"):
         pool = load_pool(spec)
     train_queries, test_queries = demo_queries()
@@ -150,11 +155,12 @@ def _clock(
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
-    peer = AutoModelForCausalLM.from_pretrained(resolve_model(pool.target.name), dtype=pool.target.model.dtype)
+    target = pool.target
+    peer = AutoModelForCausalLM.from_pretrained(target.folder, dtype=target.model.dtype).to(target.model.device)
     modes = {name: arm_mode(pool, name) for name in pool.arms.names}
     modes |= {name: policy_mode(pool, name, policy, seed) for name, policy in policies.items()}
-    modes[PLAIN] = transformers_mode(pool.target, peer, PLAIN)
-    modes[LOOKUP] = transformers_mode(pool.target, peer, LOOKUP, prompt_lookup_num_tokens=7)
+    modes[PLAIN] = transformers_mode(target, peer, PLAIN)
+    modes[LOOKUP] = transformers_mode(target, peer, LOOKUP, prompt_lookup_num_tokens=7)
     few = {query.id for query in timed[: size.n_transformers]}
     only = {PLAIN: few, LOOKUP: few}
     total = len(timed) * (len(modes) - 2) + 2 * len(few)

@@ -38,7 +38,8 @@ def compare_texts(
     position = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))
     prefix = torch.tensor([*prompt_ids, *first[:position]], device=model.device)
     output = model.forward(TokenBatch(prefix, [len(prefix)]), model.new_cache(1, len(prefix)), [len(prefix) - 1])
-    best = output.logits[0].float().topk(2).values.tolist()
-    gap = best[0] - best[1]
-    both_there = position < min(len(first), len(second))
-    return TextEquality("tie" if gap <= TIE and both_there else "different", position, gap)
+    best = output.logits[0].float().topk(2)
+    gap = float(best.values[0] - best.values[1])
+    parted = {*first[position : position + 1], *second[position : position + 1]}
+    is_tie = gap <= TIE and parted == set(best.indices.tolist())
+    return TextEquality("tie" if is_tie else "different", position, gap)

@@ -79,7 +79,7 @@ def transformers_mode(target: Target, model: Any, name: str, **options: Any) -> 
 
     def run(query: Query) -> Run:
         request = target.request(query)
-        ids = torch.tensor([request.token_ids])
+        ids = torch.tensor([request.token_ids], device=target.model.device)
         begin = time.perf_counter()
         output = model.generate(
             ids,

@@ -17,6 +17,7 @@ def collect(
     ] = False,
     cache: options.CacheOption = None,
     threads: options.ThreadsOption = None,
+    device: options.DeviceOption = None,
     as_json: options.JsonOption = False,
 ) -> None:
     """Run the target once on each prompt and store what every arm of the pool would have brought.
@@ -30,7 +31,7 @@ def collect(
     options.start_torch(threads)
     from speculative.collect import collect as run
 
-    loaded = options.open_pool(pool, cache)
+    loaded = options.open_pool(pool, cache, device)
     costs = options.pool_costs(loaded, cache)
     with options.progress("collecting", len(queries)) as advance:
         data = run(queries, loaded, out, costs, own_texts=own_texts, on_progress=advance)

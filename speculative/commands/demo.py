@@ -18,6 +18,7 @@ def demo(
     ] = None,
     seed: options.SeedOption = 0,
     threads: options.ThreadsOption = None,
+    device: options.DeviceOption = None,
     as_json: options.JsonOption = False,
 ) -> None:
     """Show on real models whether a learned policy is faster: collect, learn, evaluate, check by the clock.
@@ -28,6 +29,6 @@ def demo(
     from speculative.demo import run_demo
 
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
-        run_demo(out, full=full, seed=seed, pool_file=pool)
+        run_demo(out, full=full, seed=seed, pool_file=pool, device=device)
     if as_json:
         typer.echo((out / "report.json").read_text(encoding="utf-8"))

@@ -30,6 +30,7 @@ def generate(
     seed: options.SeedOption = 0,
     cache: options.CacheOption = None,
     threads: options.ThreadsOption = None,
+    device: options.DeviceOption = None,
     as_json: options.JsonOption = False,
 ) -> None:
     """Answer one prompt: the text on standard output as it grows; then, on standard error, what helped and why.
@@ -44,7 +45,7 @@ def generate(
     if (policy is None) == (arm is None):
         raise ValueError("give exactly one of --policy and --arm")
     options.start_torch(threads)
-    loaded = options.open_pool(pool, cache)
+    loaded = options.open_pool(pool, cache, device)
     result = _answer(
         loaded,
         Query(id="prompt", prompt=text, max_new_tokens=max_new_tokens),

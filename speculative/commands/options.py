@@ -23,6 +23,10 @@ JsonOption = Annotated[
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, help="Threads of torch; by default torch's own choice.")
 ]
+DeviceOption = Annotated[
+    str | None,
+    typer.Option("--device", help="Device of all models, such as cuda; the pool file's by default.", metavar="DEVICE"),
+]
 CacheOption = Annotated[
     Path | None,
     typer.Option(
@@ -48,8 +52,8 @@ def start_torch(threads: int | None) -> None:
         torch.set_num_threads(threads)
 
 
-def open_pool(path: Path, cache: Path | None) -> "Pool":
-    """Read a pool file and load its models.
+def open_pool(path: Path, cache: Path | None, device: str | None = None) -> "Pool":
+    """Read a pool file and load its models, on another device than it names where one is given.
 
     Raises:
         ValueError: see `read_pool_spec` and `load_pool`.
@@ -57,6 +61,8 @@ def open_pool(path: Path, cache: Path | None) -> "Pool":
     from speculative.pool import load_pool, read_pool_spec
 
     spec = read_pool_spec(path)
+    if device is not None:
+        spec = spec.model_copy(update={"device": device})
     with busy("loading models"):
         return load_pool(spec, cache_folder(cache))
 

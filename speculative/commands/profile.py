@@ -17,6 +17,7 @@ def profile(
     refresh: Annotated[bool, typer.Option("--refresh", help="Measure anew, whatever is stored.")] = False,
     cache: options.CacheOption = None,
     threads: options.ThreadsOption = None,
+    device: options.DeviceOption = None,
     as_json: options.JsonOption = False,
 ) -> None:
     """Measure what a pass of the target and a round of each draft cost on this machine, and judge each arm.
@@ -24,7 +25,7 @@ def profile(
     Stored for this machine, target and number of threads, and measured anew when a month old or noisy.
     """
     options.start_torch(threads)
-    loaded = options.open_pool(pool, cache)
+    loaded = options.open_pool(pool, cache, device)
     costs = options.pool_costs(loaded, cache, refresh)
     verdicts = {
         arm.name: costs.verdict(arm.draft.name, arm.draft_length) for arm in loaded.drafting_arms if arm.draft_length

@@ -22,7 +22,11 @@ class PolicyName(StrEnum):
     linucb = "linucb"
     lints = "lints"
     reinforce = "reinforce"
+    squarecb = "squarecb"
+    knn = "knn"
+    ucb1 = "ucb1"
     epsilon_greedy = "epsilon_greedy"
+    softmax = "softmax"
     best_fixed = "best_fixed"
     uniform = "uniform"
 
@@ -57,8 +61,8 @@ def train(
 ) -> None:
     """Learn from collected data which arm suits which query, and save the policy.
 
-    epsilon_greedy follows LinUCB without its optimism (ucb_width 0) and explores with chance `epsilon`. Only
-    reinforce needs torch.
+    epsilon_greedy and softmax follow LinUCB without its optimism (ucb_width 0); the one explores with chance
+    `epsilon`, the other prefers arms by predicted reward over `temperature`. Only reinforce needs torch.
     """
     from bandits import FullInformationData
 
@@ -100,12 +104,16 @@ def make_policy(name: PolicyName, settings: Sequence[str], seed: int) -> "Policy
         PolicyName.linucb: bandits.LinUCB,
         PolicyName.lints: bandits.LinTS,
         PolicyName.reinforce: bandits.Reinforce,
+        PolicyName.squarecb: bandits.SquareCB,
+        PolicyName.knn: bandits.KNN,
+        PolicyName.ucb1: bandits.UCB1,
         PolicyName.epsilon_greedy: bandits.EpsilonGreedy,
+        PolicyName.softmax: bandits.Softmax,
         PolicyName.best_fixed: bandits.BestFixedArm,
         PolicyName.uniform: bandits.Uniform,
     }
     arguments: dict[str, Any] = {}
-    if name is PolicyName.epsilon_greedy:
+    if name in (PolicyName.epsilon_greedy, PolicyName.softmax):
         arguments["policy"] = bandits.LinUCB(ucb_width=0.0)
     if name is PolicyName.reinforce:
         arguments["seed"] = seed

@@ -59,14 +59,28 @@ def load_decoder(
     """Load a Llama-family checkpoint into the engine's own decoder.
 
     Raises:
-        ValueError: if the model cannot be found, is incomplete, or is of another family.
+        ValueError: if the model cannot be found, is incomplete or of another family, or the device is not there.
     """
+    check_device(device)
     folder = resolve_model(name, cache)
     config, weights = DecoderConfig.from_folder(folder), read_weights(folder)
     try:
         return Decoder(config, weights, dtype=dtype, device=device)
     except ValueError as error:
         raise ValueError(f"{folder}: {error}") from error
+
+
+def check_device(device: torch.device | str) -> None:
+    """Refuse a device that this machine or this build of torch does not have.
+
+    Raises:
+        ValueError: naming the device and what there is.
+    """
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device {str(device)!r} cannot be used here ({reason}); name another, such as cpu") from error
 
 
 def load_tokenizer(name: str, cache: Path = DEFAULT_CACHE) -> Any:

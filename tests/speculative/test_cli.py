@@ -284,7 +284,7 @@ def test_demo_calls_the_function_of_that_name(monkeypatch, tmp_path):
     shown = _run("demo", "--out", out, "--full", "--seed", 4, "--json")
     assert json.loads(shown.stdout) == {"holds": True}
     assert shown.stderr == "a report for people\n"
-    assert called == [(out, {"full": True, "seed": 4, "pool_file": None})]
+    assert called == [(out, {"full": True, "seed": 4, "pool_file": None, "device": None})]
 
 
 @pytest.mark.parametrize("command", ["collect", "train", "evaluate", "generate", "distill", "profile", "demo"])
@@ -335,8 +335,14 @@ def test_starting_imports_neither_torch_nor_numpy(tmp_path):
 
 def test_learning_and_evaluating_need_no_torch(place, tmp_path):
     code = (
-        "import sys; sys.modules['torch'] = None; from speculative.cli import app; "
-        f"app(['train', {str(place / 'train')!r}, '--out', 'p'], standalone_mode=False); "
+        "import sys\n"
+        "class Refuse:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] == 'torch':\n"
+        "            raise ImportError('torch is blocked')\n"
+        "sys.meta_path.insert(0, Refuse())\n"
+        "from speculative.cli import app\n"
+        f"app(['train', {str(place / 'train')!r}, '--out', 'p'], standalone_mode=False)\n"
         f"app(['evaluate', {str(place / 'test')!r}, '--policy', 'p', '--out', 'r'], standalone_mode=False)"
     )
     result = _python(["-c", code], tmp_path)

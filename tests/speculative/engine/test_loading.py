@@ -149,3 +149,9 @@ def test_a_gguf_file_is_converted_once_and_computes_what_transformers_does(half_
         expected = AutoModelForCausalLM.from_pretrained(folder)(tokens[None]).logits[0]
     torch.testing.assert_close(logits, expected, atol=1e-4, rtol=0.0)
     assert tokenizer.decode(logits[-1].argmax()) == " blue"
+
+
+@pytest.mark.parametrize("device", ["nonsense", "xpu:7"])
+def test_a_device_that_is_not_there_is_refused(tmp_path, device):
+    with pytest.raises(ValueError, match=f"device '{device}' cannot be used here"):
+        load_decoder(str(tmp_path), device=device)
