@@ -29,9 +29,9 @@ def names(values: Sequence[str], what: str = "arm_names") -> tuple[str, ...]:
     for name in result:
         if not isinstance(name, str) or not name:
             raise ValueError(f"{what} must be non-empty strings, got {name!r}")
-    doubles = sorted({name for name in result if result.count(name) > 1})
-    if doubles:
-        raise ValueError(f"{what} must differ from one another, got {doubles[0]!r} twice")
+    if len(set(result)) < len(result):
+        double = min(name for name in result if result.count(name) > 1)
+        raise ValueError(f"{what} must differ from one another, got {double!r} twice")
     return result
 
 
@@ -47,7 +47,9 @@ def vector(values: ArrayLike, what: str, dtype: type[np.generic], length: int | 
 
 def _shaped(array: np.ndarray, what: str, shape: tuple[int | None, ...]) -> np.ndarray:
     have = array.shape
-    if len(have) != len(shape) or any(want not in (None, side) for want, side in zip(shape, have, strict=True)):
+    if have != shape and (
+        len(have) != len(shape) or any(want not in (None, side) for want, side in zip(shape, have, strict=True))
+    ):
         wanted = ", ".join("any" if side is None else str(side) for side in shape)
         raise ValueError(f"{what} must have shape ({wanted}), got {have}")
     return array
@@ -93,8 +95,8 @@ def actions(values: ArrayLike, n_rows: int, arm_names: tuple[str, ...]) -> Int64
     if raw.dtype.kind not in "iu":
         raise TypeError(f"actions must be integers (indices into arm_names), got dtype {raw.dtype}")
     array: Int64 = vector(raw, "actions", np.int64, n_rows)
-    bad = (array < 0) | (array >= len(arm_names))
-    if bad.any():
+    if array.size > 0 and (array.min() < 0 or array.max() >= len(arm_names)):
+        bad = (array < 0) | (array >= len(arm_names))
         refuse(array, bad, "actions", f"must be in [0, {len(arm_names) - 1}] (arms: {', '.join(arm_names)})")
     return array
 
@@ -102,9 +104,8 @@ def actions(values: ArrayLike, n_rows: int, arm_names: tuple[str, ...]) -> Int64
 def propensities(values: ArrayLike, n_rows: int) -> Float64:
     """Return propensities as (n,) float64 in (0, 1]; nothing is clipped."""
     array: Float64 = vector(values, "propensities", np.float64, n_rows)
-    bad = ~((array > 0) & (array <= 1))
-    if bad.any():
-        refuse(array, bad, "propensities", "must be in (0, 1]")
+    if array.size > 0 and not (array.min() > 0 and array.max() <= 1):  # a NaN fails both
+        refuse(array, ~((array > 0) & (array <= 1)), "propensities", "must be in (0, 1]")
     return array
 
 

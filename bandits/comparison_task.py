@@ -15,7 +15,7 @@ from bandits.estimators import OffPolicyEstimator
 from bandits.full_information_data import FullInformationData
 from bandits.off_policy_problem import OffPolicyProblem
 from bandits.policy import Data, Policy, greedy
-from bandits.seeds import SeedTree
+from bandits.seeds import SeedTree, seeded
 from bandits.splits import query_numbers
 
 EXACT = "exact"
@@ -181,19 +181,6 @@ class _Division:
         each = np.ones(len(values)) if weights is None else weights
         counts = np.bincount(self.place, each)
         return np.stack([np.bincount(self.place, each * values), counts, counts, np.zeros(len(counts))], axis=1)
-
-
-def seeded(policy: Policy, tree: SeedTree) -> Policy:
-    """Return an unfitted copy in which every parameter named `seed`, also of inner policies, is the tree's own."""
-    params: dict[str, object] = {}
-    for key, value in policy.get_params().items():
-        if isinstance(value, Policy):
-            params[key] = seeded(value, tree.child(key))
-        elif key == "seed":
-            params[key] = tree.integer("seed")
-        else:
-            params[key] = value
-    return type(policy)(**params)  # type: ignore[arg-type]  # the policy's own arguments, by name
 
 
 def _reference_scores(division: _Division) -> Sequence[Scores]:

@@ -98,6 +98,9 @@ def check_availability(make_policy: MakePolicy, data: Data) -> None:
     every = np.ones_like(available)
     same = _near(policy.probabilities(data.contexts, every), policy.probabilities(data.contexts))
     _hold(same, "available=None must mean that every arm is available")
+    every[:, 1:] = False
+    named = policy.probabilities(data.contexts, policy.arm_names[:1])
+    _hold(_near(named, policy.probabilities(data.contexts, every)), "arms named in available must be those of its mask")
     for row in range(min(20, len(data))):
         decision = policy.choose(data.contexts[row], rng, available[row])
         _hold(bool(available[row, decision.action]), "choose must not take an arm that is not available")
@@ -196,6 +199,9 @@ def check_parameters(make_policy: MakePolicy, data: Data) -> None:
     _hold(clone.state is None, "a clone must be unfitted")
     same = np.array_equal(policy.probabilities(data.contexts), clone.fit(data).probabilities(data.contexts))
     _hold(same, "a clone must learn what the original learned: store each argument under its own name")
+    set_again = policy.clone().set_params(**policy.get_params()).fit(data)
+    same = np.array_equal(policy.probabilities(data.contexts), set_again.probabilities(data.contexts))
+    _hold(same, "set_params with get_params' values must change nothing")
 
 
 def check_arms_change(make_policy: MakePolicy, data: Data) -> None:

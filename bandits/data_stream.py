@@ -67,6 +67,9 @@ def open_stream(data_class: type[AnyData], folder: str | Path, batch_rows: int |
     n_rows = 0
     first: tuple[int, object] | None = None
     for path, schema, part_rows, header in parquet_parts.read_headers(folder, data_class.kind):
+        names = header.get("arm_names")
+        if not isinstance(names, list):
+            raise ValueError(f"{path} has a damaged header (arm_names: {names!r}): delete it and run again")
         shape = _n_features(path, schema), header.get("encoder")
         first = first or shape
         if shape != first:
@@ -74,9 +77,6 @@ def open_stream(data_class: type[AnyData], folder: str | Path, batch_rows: int |
                 f"parts must share context size and encoder: {path} has {shape[0]} features from {shape[1]}, "
                 f"the parts before it {first[0]} from {first[1]}"
             )
-        names = header.get("arm_names")
-        if not isinstance(names, list):
-            raise ValueError(f"{path} has a damaged header (arm_names: {names!r}): delete it and run again")
         arm_names |= dict.fromkeys(names)
         n_rows += part_rows
     if first is None:

@@ -114,23 +114,27 @@ def estimate_problem(
         raise ValueError(f"estimators must differ in name, got {doubles[0]!r} twice")
     diagnostics = diagnose(problem)
     estimated = problem.log.propensities_estimated
+    all_terms = [_terms(estimator, problem) for estimator in estimators]
+    found = [method.intervals(all_terms, confidence) for method in intervals]  # (methods, estimators)
     result = {}
-    for estimator in estimators:
-        try:
-            terms = estimator.terms(problem)
-        except ValueError as error:
-            raise ValueError(f"{estimator.name}: {error}") from error
-        found = tuple(method.interval(terms, confidence) for method in intervals)
-        veto = _zero_width(terms, found)
-        result[estimator.name] = OffPolicyEstimate(
-            estimator=estimator.name,
+    for index, (name, terms) in enumerate(zip(names, all_terms, strict=True)):
+        own = tuple(of_method[index] for of_method in found)
+        result[name] = OffPolicyEstimate(
+            estimator=name,
             value=terms.value,
-            intervals=found,
-            diagnostics=replace(diagnostics, problems=diagnostics.problems + veto),
+            intervals=own,
+            diagnostics=replace(diagnostics, problems=diagnostics.problems + _zero_width(terms, own)),
             estimated_propensities=estimated,
             notes=terms.notes + ((_ESTIMATED,) if estimated else ()),
         )
     return result
+
+
+def _terms(estimator: OffPolicyEstimator, problem: OffPolicyProblem) -> Terms:
+    try:
+        return estimator.terms(problem)
+    except ValueError as error:
+        raise ValueError(f"{estimator.name}: {error}") from error
 
 
 def _zero_width(terms: Terms, intervals: tuple[Interval, ...]) -> tuple[str, ...]:

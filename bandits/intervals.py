@@ -6,7 +6,8 @@ Each takes an estimate's `Terms` and refuses, with the reason, where it is not d
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import stats
@@ -72,6 +73,10 @@ class IntervalMethod(ABC):
             return Interval(self.kind, confidence, None, None, str(refusal))
         return Interval(self.kind, confidence, low, high)
 
+    def intervals(self, many: Sequence[Terms], confidence: float = 0.95) -> tuple[Interval, ...]:
+        """Return the interval of each estimate; a method may share work between them."""
+        return tuple(self.interval(terms, confidence) for terms in many)
+
 
 @dataclass(frozen=True)
 class Bootstrap(IntervalMethod):
@@ -101,6 +106,17 @@ class Bootstrap(IntervalMethod):
         low, high = np.quantile(self.resampled_values(terms), [tail, 1 - tail])
         return float(low), float(high)
 
+    def intervals(self, many: Sequence[Terms], confidence: float = 0.95) -> tuple[Interval, ...]:
+        """Return each estimate's interval; those on equally many queries share their draws, and the time for them."""
+        result: dict[int, Interval] = {}
+        for n_queries in {terms.n_queries for terms in many}:
+            group = [index for index, terms in enumerate(many) if terms.n_queries == n_queries]
+            drawn = self._resampled_sums(np.hstack([many[index].query_sums() for index in group]))
+            for place, index in enumerate(group):
+                own = _Drawn(self.n_resamples, self.seed, drawn[:, 4 * place : 4 * place + 4])
+                result[index] = own.interval(many[index], confidence)
+        return tuple(result[index] for index in range(len(many)))
+
     def resampled_values(self, terms: Terms) -> Float64:
         """Return (n_resamples,) float64, the estimate on each bootstrap sample.
 
@@ -108,7 +124,17 @@ class Bootstrap(IntervalMethod):
             UndefinedIntervalError: if there is one query only, or a sample holds no row of positive weight.
         """
         _several_queries(terms)
-        per_query, q = terms.query_sums(), terms.n_queries
+        sums = self._resampled_sums(terms.query_sums())
+        empty = int(((sums[:, 1] <= 0) | (sums[:, 2] <= 0)).sum())
+        if empty:
+            raise UndefinedIntervalError(
+                f"{empty} of {self.n_resamples} bootstrap samples hold no row of positive weight: too few rows count"
+            )
+        return values_of(sums)
+
+    def _resampled_sums(self, per_query: Float64) -> Float64:
+        """Return (n_resamples, c) float64: sums of per_query (q, c) over queries drawn with replacement."""
+        q = len(per_query)
         rng = np.random.default_rng(self.seed)
         sums = np.empty((self.n_resamples, per_query.shape[1]))
         step = max(1, _DRAWS_AT_ONCE // q)
@@ -117,12 +143,17 @@ class Bootstrap(IntervalMethod):
             drawn = rng.integers(q, size=(len(block), q)) + np.arange(len(block))[:, None] * q
             counts = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
             block[:] = counts.astype(np.float64) @ per_query
-        empty = int(((sums[:, 1] <= 0) | (sums[:, 2] <= 0)).sum())
-        if empty:
-            raise UndefinedIntervalError(
-                f"{empty} of {self.n_resamples} bootstrap samples hold no row of positive weight: too few rows count"
-            )
-        return values_of(sums)
+        return sums
+
+
+@dataclass(frozen=True)
+class _Drawn(Bootstrap):
+    """A bootstrap whose sums are drawn already."""
+
+    sums: Float64 = field(default_factory=lambda: np.empty((0, 4)))
+
+    def _resampled_sums(self, per_query: Float64) -> Float64:
+        return self.sums
 
 
 @dataclass(frozen=True)

@@ -201,7 +201,7 @@ class Policy(ABC):
         if data.encoder is not None and state.encoder is not None and data.encoder != state.encoder:
             raise ValueError(f"the policy learned from encoder {state.encoder!r}, the data are from {data.encoder!r}")
         state.encoder = state.encoder or data.encoder
-        return data.with_arms(state.arm_names)
+        return data if data.arm_names == state.arm_names else data.with_arms(state.arm_names)
 
     def check(self, contexts: ArrayLike, available: ArrayLike | None) -> tuple[Float32, Bool | None]:
         """Return checked contexts and availability; a policy without data acts on its prior.
@@ -264,7 +264,7 @@ class Policy(ABC):
                 inside.setdefault(name, {})[rest] = value
             else:
                 values[name] = value
-        copies = {name: value.clone() if isinstance(value, Policy) else value for name, value in values.items()}
+        copies: dict[str, Any] = {name: v.clone() if isinstance(v, Policy) else v for name, v in values.items()}
         for name, changes in inside.items():
             copies[name].set_params(**changes)
         changed = type(self)(**copies)

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import cast
 
 import numpy as np
-from scipy.optimize import minimize
 
 from bandits.checks import Bool, Float64, Int64
 from bandits.logged_data import LoggedData
@@ -74,6 +73,8 @@ def estimate_propensities(
 
 def _fitted(rows: Float64, actions: Int64, mask: Bool, weights: Float64 | None, prior_precision: float) -> Float64:
     """Return (d + 1, k) float64: the maximum a posteriori coefficients of each arm's logit."""
+    from scipy.optimize import minimize  # slow to import, and rarely needed
+
     shape = rows.shape[1], mask.shape[1]
     index = np.arange(len(rows))
     each = np.ones(len(rows)) if weights is None else weights

@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> dict[str, object]:
         RESULTS.mkdir(parents=True, exist_ok=True)
         (RESULTS / "drafts.json").write_text(json.dumps(result, indent=1) + "\n")
         for name in names:
-            (options.out / name / "README.md").write_text(model_card(name, result))
+            (options.out / name / "README.md").write_text(model_card(name, result, options.out))
     print(json.dumps(result["matrix"], indent=1))
     return result
 
@@ -131,7 +131,7 @@ def held_out_texts(name: str, target: Target, options: argparse.Namespace) -> li
     return write_corpus(target, prompts(name, "held_out", options.n_held_out, target, options.seed), folder)
 
 
-def model_card(name: str, result: dict[str, object]) -> str:
+def model_card(name: str, result: dict[str, object], folder: Path) -> str:
     """The draft's README."""
     metrics = result["metrics"][name]  # type: ignore[index]
     rows = [
@@ -140,12 +140,13 @@ def model_card(name: str, result: dict[str, object]) -> str:
     ]
     domains = list(result["matrix"][name])  # type: ignore[index]
     settings = metrics["settings"]
+    n_vocab = json.loads((folder / name / "config.json").read_text())["vocab_size"]
     return "\n".join(
         [
             f"# draftpick draft: {name}",
             "",
             f"A draft for speculative decoding with SmolLM2-135M-Instruct ({TARGET}) on {name}: layers "
-            f"{settings['layers']} of the target, {settings['n_vocab']} of its tokens, float16, "
+            f"{settings['layers']} of the target, {n_vocab:,} of its tokens, float16, "
             f"{result['megabytes'][name]:.1f} MB. "  # type: ignore[index]
             "It only guesses; what the target does not confirm is thrown away.",
             "",

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bandits.estimators.estimator import OffPolicyEstimator
+from bandits.intervals import standard_error
 from bandits.off_policy_problem import OffPolicyProblem
 from bandits.reward_model import CrossFittedRidge, RewardModel
 from bandits.terms import Terms
+
+_SURE = 3.0  # standard errors; by chance 1 in 370
+_NOTE = "the interval shows the noise of the contexts only: it leaves out how wrong the reward model may be"
 
 
 @dataclass(frozen=True)
@@ -28,5 +32,19 @@ class DirectMethod(OffPolicyEstimator):
     def terms(self, problem: OffPolicyProblem) -> Terms:
         """Return the policy's expected predictions."""
         expected = problem.expected(problem.predictions(self.reward_model))
-        note = "the interval shows the noise of the contexts only: it leaves out how wrong the reward model may be"
-        return problem.terms(expected, range=self.reward_model.range, notes=(note,))
+        return problem.terms(expected, range=self.reward_model.range, notes=(_NOTE, *self._visible_bias(problem)))
+
+    def _visible_bias(self, problem: OffPolicyProblem) -> tuple[str, ...]:
+        """Return a sentence where weighted residuals, whose mean is minus the model's bias, say that it is off."""
+        predictions = problem.predictions(self.reward_model)
+        residuals = problem.terms(problem.weights * (problem.log.rewards - predictions[problem.taken]))
+        if residuals.n_queries < 2:
+            return ()
+        error = standard_error(residuals)
+        if abs(residuals.value) <= _SURE * error or error == 0:
+            return ()
+        return (
+            f"the reward model is off by about {-residuals.value:+.3g} for this policy "
+            f"({abs(residuals.value) / error:.1f} standard errors of its weighted residuals): prefer a doubly robust "
+            "estimate",
+        )

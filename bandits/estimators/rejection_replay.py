@@ -24,7 +24,8 @@ class RejectionReplay(OffPolicyEstimator):
     actions drawn and is noted.
 
     Args:
-        seed: of the draws that keep rows.
+        seed: of the draws that keep rows; over many logs use another one for each, or the draws' luck never averages
+            out.
 
     Source: Li, Chu, Langford and Wang 2011, Unbiased Offline Evaluation, algorithm 2 (arXiv:1003.5956), for uniform
         logging; Dudik et al. 2012, Sample-efficient Nonstationary Policy Evaluation (arXiv:1210.4862).

@@ -30,7 +30,9 @@ class EpsilonGreedy(WrappedPolicy):
 
     def probabilities(self, contexts: ArrayLike, available: ArrayLike | None = None) -> Float64:
         """Return the mixture of the inner policy and uniform exploration."""
-        inner = self.policy.probabilities(contexts, available)
+        chances = self.policy.probabilities(contexts, available) * (1 - self.epsilon)
         if available is None:
-            return (1 - self.epsilon) * inner + self.epsilon / inner.shape[1]
-        return (1 - self.epsilon) * inner + self.epsilon * uniform_over(self.mask(available, len(inner)))
+            chances += self.epsilon / chances.shape[1]
+        else:
+            chances += self.epsilon * uniform_over(self.mask(available, len(chances)))
+        return chances

@@ -68,7 +68,7 @@ class HybridLinUCB(LinUCB):
     def add_arm(self, name: str, like: str | None = None) -> None:
         """Add an arm; without features of its own in `arm_features` it takes those of the arm `like`."""
         if self.arm_features is not None and name not in self.arm_features and like is not None:
-            self.arm_features = {**self.arm_features, name: self._features_of(like)}
+            self.arm_features = {**self.arm_features, name: list(self._features_of(like))}
         self._features_of(name)
         super().add_arm(name, like)
 

@@ -23,7 +23,7 @@ class AdamWSettings:
 
     Attributes:
         learning_rate, weight_decay: of AdamW.
-        batch_size: rows a step.
+        batch_size: rows a step; None takes a 64th of the training rows, at least 64 and at most 512.
         max_epochs: passes over the data at most.
         patience: passes without a better held-out value after which training stops.
         held_out_share: share of the queries kept aside to decide that; 0 trains for `max_epochs`.
@@ -32,7 +32,7 @@ class AdamWSettings:
 
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
-    batch_size: int = 64
+    batch_size: int | None = None
     max_epochs: int = 200
     patience: int = 20
     held_out_share: float = 0.2
@@ -41,6 +41,8 @@ class AdamWSettings:
     def __post_init__(self) -> None:
         for name in ("batch_size", "max_epochs", "patience"):
             value = getattr(self, name)
+            if name == "batch_size" and value is None:
+                continue
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
         for name in ("learning_rate", "weight_decay"):
@@ -62,8 +64,8 @@ class Reinforce(Policy):
     - On `FullInformationData` actions are drawn from the policy itself (w = 1), four a row; the baseline b of
       a draw is the mean reward of the row's three other draws. `gradient="exact"` takes the gradient of sum_a
       pi(a given x) r(a) instead.
-    - On `LoggedData` w = pi(a given x) / propensity, clipped at `weight_clip` and divided by its mean in the
-      batch (self-normalised), and b is a ridge regression of the reward on the context.
+    - On `LoggedData` w = pi(a given x) / propensity, clipped at `weight_clip` and, with `self_normalise`,
+      divided by its mean in the batch; b is a ridge regression of the reward on the context.
 
     Advantages are divided by their standard deviation over the data, so settings do not depend on the
     reward's unit. A held-out share of the queries decides when to stop, and the best weights are kept.
@@ -75,6 +77,7 @@ class Reinforce(Policy):
         hidden_size: units of each hidden layer.
         entropy_weight: >= 0, in units of the advantages' standard deviation.
         weight_clip: largest importance weight; None does not clip.
+        self_normalise: divide importance weights by their mean: less variance, a little bias.
         seed: of initial weights, order of rows, draws and the held-out split.
         training: learning rate, batch size and so on.
         arm_names: see `Policy`.
@@ -90,6 +93,7 @@ class Reinforce(Policy):
         hidden_size: int = 64,
         entropy_weight: float = 0.01,
         weight_clip: float | None = 20.0,
+        self_normalise: bool = True,
         seed: int = 0,
         training: AdamWSettings | Mapping[str, Any] | None = None,
         arm_names: Sequence[str] | None = None,
@@ -103,12 +107,15 @@ class Reinforce(Policy):
             raise ValueError(f"entropy_weight must be a finite number >= 0, got {entropy_weight!r}")
         if weight_clip is not None and not weight_clip > 0:
             raise ValueError(f"weight_clip must be > 0 or None, got {weight_clip!r}")
+        if not isinstance(self_normalise, bool):
+            raise TypeError(f"self_normalise must be True or False, got {self_normalise!r}")
         if not isinstance(seed, int) or seed < 0:
             raise ValueError(f"seed must be an integer >= 0, got {seed!r}")
         self.gradient: Gradient = gradient
         self.hidden_size = hidden_size
         self.entropy_weight = entropy_weight
         self.weight_clip = weight_clip
+        self.self_normalise = self_normalise
         self.seed = seed
         if isinstance(training, Mapping):  # as a saved policy's JSON has it
             training = AdamWSettings(**training)

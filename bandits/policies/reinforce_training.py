@@ -125,14 +125,16 @@ class LoggedObjective:
         """Return minus (weighted advantage-weighted log probabilities + entropy); see `Reinforce`."""
         log_chances, log_taken = self._log_chances(logits, rows)
         weights = self._weights(log_taken.detach(), rows)
-        weights = weights / weights.mean().clamp_min(1e-12)  # all-zero row weights must not divide by zero
+        if self._policy.self_normalise:
+            weights = weights / weights.mean().clamp_min(1e-12)  # all-zero row weights must not divide by zero
         gain = (weights * self._advantages[rows] * log_taken).mean()
         return -gain - self._policy.entropy_weight * _entropy(log_chances)
 
     def value(self, logits: Tensor, rows: Tensor) -> float:
-        """Return sum(w (r - b)) / sum(w) with clipped weights: a self-normalised value up to b's mean."""
+        """Return sum(w (r - b)) over sum(w), or over the sum of row weights: the value up to b's mean."""
         weights = self._weights(self._log_chances(logits, rows)[1], rows)
-        return float((weights * self._advantages[rows]).sum() / weights.sum().clamp_min(1e-12))
+        total = weights.sum() if self._policy.self_normalise else self._row_weights[rows].sum()
+        return float((weights * self._advantages[rows]).sum() / total.clamp_min(1e-12))
 
     def _log_chances(self, logits: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return log probabilities (b, k) and those of the actions taken (b,)."""
@@ -176,9 +178,10 @@ def _run(
         network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
     best_value, best_epoch, best_weights = -np.inf, 0, _copy(network)
+    batch_size = settings.batch_size or min(max(len(training) // 64, 64), 512)
     for epoch in range(settings.max_epochs + 1):
         if epoch > 0:  # before the first pass the start itself is scored, so that training never makes it worse
-            for batch in _batches(training, settings.batch_size, generator):
+            for batch in _batches(training, batch_size, generator):
                 logits = network(contexts[batch])
                 if not torch.isfinite(logits).all():
                     raise RuntimeError("training diverged (outputs are not finite): lower learning_rate")

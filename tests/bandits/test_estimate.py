@@ -12,7 +12,9 @@ from bandits import (
     BestFixedArm,
     Bootstrap,
     ClippedIPS,
+    ConstantReward,
     DeltaMethod,
+    DirectMethod,
     EmpiricalBernstein,
     EpsilonGreedy,
     FullInformationData,
@@ -70,6 +72,17 @@ def test_clipping_is_counted_and_its_share_stated():
     n_clipped = int((problem.weights > 1.5).sum())
     assert result.notes[0].startswith(f"{n_clipped} weights above 1.5 were clipped")
     assert estimate_problem(problem, (ClippedIPS(50),), ())["ClippedIPS(50)"].notes == ()
+
+
+def test_a_reward_model_that_its_own_residuals_contradict_is_said():
+    data, log = large_log()
+    wrong = estimate(Uniform(), log, estimators=(DirectMethod(ConstantReward(log.rewards.mean() + 2)),), intervals=())
+    assert "the reward model is off by about +2 for this policy" in wrong["DirectMethod"].notes[1]
+    right = estimate(Uniform(), log, estimators=(DirectMethod(),), intervals=())["DirectMethod"]
+    assert len(right.notes) == 1
+    assert right.value == pytest.approx(data.rewards.mean(), abs=0.2)
+    one = OffPolicyProblem(log.subset([0]), np.full((1, 3), 1 / 3))
+    assert len(DirectMethod(ConstantReward(9.0)).terms(one).notes) == 1
 
 
 def test_an_interval_without_width_is_vetoed():

@@ -93,6 +93,24 @@ def test_bootstrap_blocks_do_not_change_the_draws(monkeypatch):
     np.testing.assert_allclose(Bootstrap(50, seed=1).resampled_values(terms), whole)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_many_intervals_are_those_of_each_estimate_alone(method):
+    problem = random_problem(np.random.default_rng(4))
+    lone = plain([1.0, 2.0], [0, 0], range=(0.0, 2.0))
+    many = [
+        SNIPS().terms(problem),
+        IPS().terms(problem),
+        RejectionReplay().terms(problem),
+        lone,
+        SNIPS().terms(problem),
+    ]
+    for together, terms in zip(method.intervals(many, 0.8), many, strict=True):
+        alone = method.interval(terms, 0.8)
+        assert together.refused == alone.refused
+        if alone.refused is None:
+            assert (together.low, together.high) == pytest.approx((alone.low, alone.high))
+
+
 @pytest.mark.parametrize("method", METHODS[:2])
 def test_rows_of_one_query_are_one_unit(method):
     values = np.random.default_rng(0).normal(size=20)

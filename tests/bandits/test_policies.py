@@ -249,3 +249,29 @@ def test_draws_follow_probabilities_and_use_one_number_each():
     other = np.random.default_rng(0)
     other.random(3000)
     assert rng.random() == other.random()
+
+
+def test_float32_leverages_of_a_batch_change_no_decision_beyond_rounding():
+    rng = np.random.default_rng(6)
+    contexts = rng.normal(size=(400, 20)) / np.sqrt(20)
+    log = FullInformationData(contexts, rng.normal(size=(400, 3)), ("a", "b", "c")).log_with(Uniform(), rng)
+    for policy in (LinUCB(), LinTS()):
+        policy.fit(log)
+        exact_means, exact_leverages = policy.predict(log.contexts)
+        means, leverages = policy.scores(log.contexts)
+        np.testing.assert_allclose(means, exact_means, rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(leverages, exact_leverages, rtol=2e-6)
+        one_by_one = np.concatenate([policy.probabilities(row[None]) for row in log.contexts])
+        np.testing.assert_allclose(policy.probabilities(log.contexts), one_by_one, atol=1e-6)
+
+
+def test_shards_of_other_encoders_do_not_merge():
+    data = example_data()
+    first, second = LinUCB(), LinUCB()
+    first.start(data.arm_names, 5, encoder="hashing-5")
+    second.start(data.arm_names, 5, encoder="minilm")
+    with pytest.raises(ValueError, match="one encoder, got 'hashing-5' and 'minilm'"):
+        first.merge(second)
+    third = LinUCB().fit(data)
+    third.merge(first)
+    assert third.state.encoder == "hashing-5"

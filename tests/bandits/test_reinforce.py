@@ -148,3 +148,43 @@ def test_divergence_is_an_error():
 def test_bad_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         Reinforce(**settings)
+
+
+def test_weights_are_self_normalised_only_when_asked():
+    log = example_log()
+    logits, rows = torch.randn(60, 3, generator=torch.Generator().manual_seed(0)), torch.arange(60)
+    losses, values = {}, {}
+    for option in (True, False):
+        policy = Reinforce(entropy_weight=0.0, weight_clip=1.2, self_normalise=option)
+        objective = LoggedObjective(policy, log, np.arange(3), np.zeros(60))
+        losses[option], values[option] = objective.loss(logits, rows).item(), objective.value(logits, rows)
+    weights = objective._weights(torch.log_softmax(logits, 1).gather(1, objective._actions)[:, 0], rows)
+    assert weights.max() == pytest.approx(1.2)
+    assert losses[True] == pytest.approx(losses[False] / weights.mean().item(), rel=1e-5)
+    assert values[True] == pytest.approx(values[False] / weights.mean().item(), rel=1e-5)
+    with pytest.raises(TypeError, match="self_normalise must be True or False, got 1"):
+        Reinforce(self_normalise=1)
+
+
+def test_plain_clipped_weights_learn_too():
+    train, test = clusters(), clusters(seed=1)
+    log = train.log_with(Uniform(), np.random.default_rng(0))
+    policy = Reinforce(hidden_size=16, self_normalise=False, seed=1).fit(log)
+    best, oracle = test.value(BestFixedArm().fit(train)), test.rewards.max(axis=1).mean()
+    assert test.value(policy) > best + 0.6 * (oracle - best)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_training_on_cuda_learns_as_on_the_cpu():
+    train, test = clusters(), clusters(seed=1)
+    values = [
+        test.value(Reinforce(hidden_size=16, seed=1, training=AdamWSettings(device=device)).fit(train))
+        for device in ("cpu", "cuda")
+    ]
+    assert values[0] == pytest.approx(values[1], abs=0.05)
+
+
+def test_a_device_that_is_not_there_is_an_error():
+    with pytest.raises((RuntimeError, AssertionError)):
+        Reinforce(training=AdamWSettings(device="nowhere", max_epochs=1)).fit(example_data())

@@ -108,3 +108,70 @@ def test_a_precision_that_overflows_is_refused():
 def test_gram_is_the_lower_triangle():
     rows = np.random.default_rng(0).normal(size=(9, 4))
     np.testing.assert_allclose(gram(rows), np.tril(rows.T @ rows), rtol=1e-12)
+
+
+def test_drift_is_seen_and_mended_long_before_the_scheduled_factorisation():
+    rng = np.random.default_rng(0)
+    ridge = ridge_of(5, refactor_every=10**9)
+    ridge.mean_and_leverage(np.ones((1, 5)))
+    rows, rewards = rng.normal(size=(64, 5)), rng.normal(size=64)
+    for index, (row, reward) in enumerate(zip(rows, rewards, strict=True)):
+        if index == 10:
+            ridge._covariance[0] *= 1 + 1e-5  # what rounding might have left after very many updates
+        ridge.add_row(0, row, reward)
+    assert ridge._age[0] == -1, "the check after 64 updates asks for a factorisation"
+    coefficients, covariance = plain(rows, rewards, np.ones(64), 1.0)
+    np.testing.assert_allclose(ridge.coefficients[0], coefficients, rtol=1e-10)
+    leverage = ridge.mean_and_leverage(rows[:1])[1][0, 0]
+    assert leverage == pytest.approx(rows[0] @ covariance @ rows[0], rel=1e-10)
+
+
+def test_a_million_updates_worth_of_evidence_do_not_drift():
+    # 20,000 updates of weight 50, one direction 1e3 times stronger, and no scheduled factorisation at all.
+    rng = np.random.default_rng(2)
+    size, n_rows = 4, 20_000
+    rows, rewards = rng.normal(size=(n_rows, size)) * np.array([1.0, 1.0, 1e-1, 1e3]), rng.normal(size=n_rows)
+    ridge = ridge_of(size, refactor_every=10**9)
+    ridge.mean_and_leverage(rows[:1])
+    for row, reward in zip(rows, rewards, strict=True):
+        ridge.add_row(0, row, reward, 50.0)
+    coefficients, covariance = plain(rows, rewards, np.full(n_rows, 50.0), 1.0)
+    np.testing.assert_allclose(ridge.coefficients[0], coefficients, rtol=1e-6)
+    leverage = ridge.mean_and_leverage(rows[:1])[1][0, 0]
+    assert leverage == pytest.approx(rows[0] @ covariance @ rows[0], rel=1e-6)
+
+
+@pytest.mark.parametrize(("spread", "tolerance"), [(1.0, 1e-6), (1e2, 1e-5), (1e4, 1e-3)])
+def test_fast_leverages_lose_only_the_root_of_the_condition_number(spread, tolerance):
+    rng = np.random.default_rng(3)
+    ridge = ridge_of(30, n_arms=2)
+    for arm in range(2):
+        ridge.add(arm, rng.normal(size=(200, 30)) * np.geomspace(1, spread, 30), rng.normal(size=200))
+    queries = (rng.normal(size=(50, 30)) * np.geomspace(1, spread, 30)).astype(np.float32)
+    exact = ridge.mean_and_leverage(queries.astype(float))[1]
+    np.testing.assert_allclose(ridge.fast_leverages(queries), exact, rtol=tolerance)
+
+
+def test_fast_leverages_see_every_update_and_survive_huge_rows():
+    rng = np.random.default_rng(4)
+    ridge = ridge_of(6)
+    queries = rng.normal(size=(40, 6)).astype(np.float32)
+    ridge.fast_leverages(queries)
+    ridge.add(0, rng.normal(size=(1, 6)), np.ones(1))  # a rank-one update leaves the kept root behind
+    exact = ridge.mean_and_leverage(queries.astype(float))[1]
+    np.testing.assert_allclose(ridge.fast_leverages(queries), exact, rtol=1e-5)
+    huge = np.full((40, 6), 1e30, np.float32)
+    np.testing.assert_allclose(ridge.fast_leverages(huge), ridge.mean_and_leverage(huge.astype(float))[1])
+
+
+def test_a_direction_kept_from_scoring_is_used_only_while_it_holds():
+    rng = np.random.default_rng(5)
+    kept, fresh = ridge_of(5, n_arms=2), ridge_of(5, n_arms=2)
+    rows, rewards = rng.normal(size=(30, 5)), rng.normal(size=30)
+    fresh.coefficients  # noqa: B018  factorises, so that rows go by rank-one updates
+    for index, row in enumerate(rows):
+        kept.score(row)
+        for ridge in (kept, fresh):
+            ridge.add_row(index % 2, row, float(rewards[index]))
+            ridge.add_row(index % 2, row, float(rewards[index]))  # the arm has changed since it was scored
+    np.testing.assert_allclose(kept.coefficients, fresh.coefficients, rtol=1e-12)

@@ -1,0 +1,85 @@
+"""The interface of a simulated world: contexts come, every arm has a reward, one of which is seen."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+
+from bandits import checks
+from bandits.checks import Float32, Float64
+
+
+@dataclass(frozen=True, eq=False)
+class Situations:
+    """What the world brings, one situation a row, whatever a policy does.
+
+    Args:
+        contexts: (n, d) float32, finite.
+        rewards: (n, k) float64, finite. What each arm would bring, noise included.
+        mean_rewards: (n, k) float64, finite. Their expectations, from which regret is counted; None where
+            rewards carry no noise.
+    """
+
+    contexts: Float32
+    rewards: Float64
+    mean_rewards: Float64 | None = None
+
+    def __post_init__(self) -> None:
+        contexts = checks.contexts(self.contexts)
+        rewards = checks.matrix(self.rewards, "rewards", np.float64, (len(contexts), None))
+        checks.finite(rewards, "rewards")
+        means = rewards
+        if self.mean_rewards is not None:
+            means = checks.matrix(self.mean_rewards, "mean_rewards", np.float64, (len(contexts), rewards.shape[1]))
+            checks.finite(means, "mean_rewards")
+        for name, value in (("contexts", contexts), ("rewards", rewards), ("mean_rewards", means)):
+            object.__setattr__(self, name, checks.frozen(value))
+
+    @property
+    def means(self) -> Float64:
+        """Return (n, k) float64, the expected rewards."""
+        return self.rewards if self.mean_rewards is None else self.mean_rewards
+
+
+class Environment(ABC):
+    """A world to simulate decisions in. A subclass gives its arms and draws situations."""
+
+    @property
+    @abstractmethod
+    def arm_names(self) -> tuple[str, ...]:
+        """Return the k arms."""
+
+    @abstractmethod
+    def situations(self, n_decisions: int, rng: np.random.Generator) -> Situations:
+        """Return the situations of one run, in order.
+
+        Whatever is random in the world, its own coefficients included, is drawn from `rng`, so that a seed is a
+        world and two policies with one seed meet the same situations.
+
+        Args:
+            n_decisions: n, at least 1.
+            rng: of this run.
+        """
+
+
+def arm_count(n_arms: int) -> tuple[str, ...]:
+    """Return the names arm_0, arm_1, ... of at least two arms."""
+    if not isinstance(n_arms, int) or n_arms < 2:
+        raise ValueError(f"n_arms must be an integer >= 2, got {n_arms!r}")
+    return tuple(f"arm_{index}" for index in range(n_arms))
+
+
+def at_least(value: int, least: int, what: str) -> int:
+    """Return `value`, an integer not below `least`."""
+    if not isinstance(value, int) or value < least:
+        raise ValueError(f"{what} must be an integer >= {least}, got {value!r}")
+    return value
+
+
+def not_negative(value: float, what: str) -> float:
+    """Return `value`, a finite number not below zero."""
+    if not (isinstance(value, int | float) and np.isfinite(value) and value >= 0):
+        raise ValueError(f"{what} must be a finite number >= 0, got {value!r}")
+    return float(value)
