@@ -4,7 +4,7 @@ Handwritten digits are the queries and the ten digits the arms, so every reward 
 exact. Again and again a log is drawn (rows with replacement, actions from a known logging policy), every estimator
 is run on it, and each interval either holds the true value or does not.
 
-    python examples/bench_intervals.py            # about two minutes on one thread; writes docs/results/
+    python examples/bench_intervals.py            # some minutes on one thread; writes docs/results/
     python examples/bench_intervals.py --smoke    # a few repeats; writes nothing
 """
 
@@ -181,7 +181,7 @@ def measure(world: World, n_rows: int, options: argparse.Namespace) -> list[dict
         problem = world.draw(n_rows, np.random.default_rng(sequence))
         bootstrap = Bootstrap(options.resamples, seed=repeat)
         found: dict[str, Terms] = {}
-        # one seed of replay for all logs would keep rows of the same numbers, and their mean error would not average out
+        # one seed for all logs would keep the same row numbers, and the luck of those draws would not average out
         drawing = {**ESTIMATORS, "RejectionReplay": RejectionReplay(seed=repeat)}
         for name, estimator in drawing.items():
             try:

@@ -187,7 +187,8 @@ class HidesItsParameter(Sums):
         chances = super().probabilities(contexts, available)
         if self._width == 1.0:
             return chances
-        return 0.5 * chances + 0.5 * uniform_over(np.ones_like(chances, bool) if available is None else available)
+        mask = np.ones(chances.shape, bool) if available is None else self.mask(available, len(chances))
+        return 0.5 * chances + 0.5 * uniform_over(mask)
 
 
 class AcceptsNaN(Sums):
