@@ -24,6 +24,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from arms import Query, read_queries
 from bandits import BestFixedArm, FullInformationData, Policy, evaluate
+from rewards import TimeSaved
 from speculative.collect import collect
 from speculative.demo import demo_queries, learn, pick_evenly
 from speculative.demo_report import REAL, group_modes
@@ -64,6 +65,7 @@ def main(arguments: list[str] | None = None) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as scratch:
         train = collect(train_queries, pool, Path(scratch) / "train", costs)
         test = collect(test_queries, pool, Path(scratch) / "test", costs)
+    train, test = train.with_reward(TimeSaved()), test.with_reward(TimeSaved())
     policies = learn(train, options.seed)
     evaluation = evaluate(policies, test, training_data=train, seed=options.seed)
     Console().print(evaluation.table())

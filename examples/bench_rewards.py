@@ -23,7 +23,7 @@ from bandits import (
     Reinforce,
     evaluate,
 )
-from rewards import AcceptanceLength, RelativeSpeed, Reward, RougeL, Speedup
+from rewards import AcceptanceLength, RelativeSpeed, Reward, RougeL, Speedup, TimeSaved
 from speculative.collect import collect
 from speculative.demo import demo_queries, learn
 from speculative.engine.cost_profile import cached_costs
@@ -101,6 +101,7 @@ def make_rewards(train: FullInformationData) -> dict[str, Reward]:
     speed = RelativeSpeed.fitted(observations)
     alignment = RougeL(missing=0.0)
     return {
+        "TimeSaved": TimeSaved(),
         "Speedup": Speedup(),
         "RelativeSpeed": speed,
         "AcceptanceLength": AcceptanceLength(),

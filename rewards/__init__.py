@@ -5,5 +5,6 @@ from rewards.relative_speed import RelativeSpeed
 from rewards.reward import Reward, WeightedSum
 from rewards.rouge_l import RougeL
 from rewards.speedup import Speedup
+from rewards.time_saved import TimeSaved
 
-__all__ = ["AcceptanceLength", "RelativeSpeed", "Reward", "RougeL", "Speedup", "WeightedSum"]
+__all__ = ["AcceptanceLength", "RelativeSpeed", "Reward", "RougeL", "Speedup", "TimeSaved", "WeightedSum"]

@@ -76,9 +76,7 @@ def _checked_value(reward: Reward, observation: Observation) -> float:
 
 
 def _check_in_bounds(where: str, reward: Reward, value: float) -> None:
-    _require(
-        isinstance(value, float) and math.isfinite(value), f"{where}: must give a finite float, got {value!r}"
-    )
+    _require(isinstance(value, float) and math.isfinite(value), f"{where}: must give a finite float, got {value!r}")
     low, high = reward.bounds
     _require(low <= value <= high, f"{where}: must stay within its bounds [{low}, {high}], got {value}")
 

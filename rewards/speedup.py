@@ -31,9 +31,7 @@ class Speedup(Reward):
         token_ratio = 1.0
         if observation.n_tokens != reference.n_tokens:
             if reference.n_tokens == 0:
-                raise self.unfit(
-                    observation, f"reference.n_tokens must be >= 1, got 0 for {observation.n_tokens}"
-                )
+                raise self.unfit(observation, f"reference.n_tokens must be >= 1, got 0 for {observation.n_tokens}")
             token_ratio = observation.n_tokens / reference.n_tokens
         speedup = float(token_ratio * (reference.seconds / observation.seconds))
         if not math.isfinite(speedup):

@@ -21,6 +21,7 @@ from bandits import (
     choose_prior_precision,
     evaluate,
 )
+from rewards import TimeSaved
 from speculative.collect import collect
 from speculative.demo_report import LOOKUP, PLAIN, DemoReport, make_report, save_report, show_report
 from speculative.engine.cost_profile import CostProfile, cached_costs
@@ -78,6 +79,7 @@ def run_demo(
         costs = _profile(pool, progress)
         train = _collect(train_queries, pool, out / f"train-{size.max_new_tokens}", costs, progress, "training prompts")
         test = _collect(test_queries, pool, out / f"test-{size.max_new_tokens}", costs, progress, "held-out prompts")
+        train, test = train.with_reward(TimeSaved()), test.with_reward(TimeSaved())
         policies = learn(train, seed)
         evaluation = evaluate(policies, test, training_data=train, seed=seed)
         timed = pick_evenly(test_queries, size.n_timed)

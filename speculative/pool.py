@@ -14,6 +14,7 @@ from speculative.drafts.draft_model import DraftModel
 from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.engine.draft import Draft
+from speculative.engine.linear import Int4Linear, Linear
 from speculative.engine.loading import DEFAULT_CACHE
 from speculative.hidden_state_encoder import HiddenStateEncoder
 from speculative.speculative_arm import SpeculativeArm
@@ -31,6 +32,7 @@ class ArmSpec(BaseModel):
     draft_length: int = Field(default=0, ge=0, le=64)
     name: str | None = None
     model: str | None = None
+    weights: Literal["dense", "int4"] = "dense"
     max_ngram: int = Field(default=4, ge=1)
     min_ngram: int = Field(default=1, ge=1)
 
@@ -42,6 +44,8 @@ class ArmSpec(BaseModel):
             raise ValueError(
                 f"model must be given for draft_model and for no other kind, got {self.model!r} for {self.kind}"
             )
+        if self.weights != "dense" and self.kind != "draft_model":
+            raise ValueError(f"weights must be dense unless kind is draft_model, got {self.weights!r} for {self.kind}")
         if self.min_ngram > self.max_ngram:
             raise ValueError(f"min_ngram must be <= max_ngram, got {self.min_ngram} > {self.max_ngram}")
         return self
@@ -167,7 +171,7 @@ def _settings(arm: ArmSpec) -> tuple[object, ...]:
     """What makes two arms share a draft."""
     if arm.kind == "prompt_lookup":
         return (arm.kind, arm.max_ngram, arm.min_ngram)
-    return (arm.kind, arm.model)
+    return (arm.kind, arm.model, arm.weights)
 
 
 def _load_draft(arm: ArmSpec, target: Target, cache: Path) -> Draft:
@@ -180,9 +184,18 @@ def _load_draft(arm: ArmSpec, target: Target, cache: Path) -> Draft:
         return lookup
     assert arm.model is not None
     model = target.model
-    return DraftModel.load(
-        arm.model, target.tokenizer, model.n_vocab, dtype=model.dtype, device=model.device, cache=cache
+    draft = DraftModel.load(
+        arm.model,
+        target.tokenizer,
+        model.n_vocab,
+        dtype=model.dtype,
+        device=model.device,
+        linear=Int4Linear if arm.weights == "int4" else Linear,
+        cache=cache,
     )
+    if arm.weights == "int4":
+        draft.name += "_int4"
+    return draft
 
 
 def _make_encoder(spec: EncoderSpec, target: Target) -> ContextEncoder:

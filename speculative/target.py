@@ -47,7 +47,8 @@ class Target:
         Raises:
             ValueError: if the model cannot be found or read, or is of a family the decoder does not know.
         """
-        model = load_decoder(name, dtype=dtype, device=device, cache=cache)
+        min_rows = 4 if dtype == torch.float32 and torch.device(device).type == "cpu" else 1
+        model = load_decoder(name, dtype=dtype, device=device, cache=cache, min_rows=min_rows)
         return cls(name, resolve_model(name, cache), model, load_tokenizer(name, cache), max_new_tokens)
 
     def request(self, query: Query) -> Request:

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from rewards import RelativeSpeed, Reward
 
 REWARD_HELP = (
-    "speedup (over no draft), acceptance_length, relative_speed (to the fastest answer in the training data), "
+    "speedup (over no draft), time_saved (share of no draft's time), "
+    "acceptance_length, relative_speed (to the fastest answer in the training data), "
     "rouge_l (the draft's own text against the target's), or paper(ALPHA) = ALPHA * rouge_l + (1 - ALPHA) * "
     "relative_speed."
 )
@@ -28,10 +29,11 @@ def make_reward(
     Raises:
         ValueError: if the name is unknown, alpha is outside [0, 1], or training data are needed and missing.
     """
-    from rewards import AcceptanceLength, RougeL, Speedup
+    from rewards import AcceptanceLength, RougeL, Speedup, TimeSaved
 
     table: dict[str, Callable[[], Reward]] = {
         "speedup": Speedup,
+        "time_saved": TimeSaved,
         "acceptance_length": AcceptanceLength,
         "relative_speed": lambda: _relative_speed(formula, training),
         "rouge_l": lambda: RougeL(missing_alignment),

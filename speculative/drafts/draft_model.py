@@ -12,6 +12,7 @@ import torch
 
 from speculative.engine.decoder import Decoder
 from speculative.engine.draft import Counts, Draft, DraftSession, Proposal
+from speculative.engine.linear import Int4Linear, Linear
 from speculative.engine.loading import (
     DEFAULT_CACHE,
     load_decoder,
@@ -73,6 +74,7 @@ class DraftModel(Draft):
         name: str | None = None,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
+        linear: type[Linear] | type[Int4Linear] = Linear,
         cache: Path = DEFAULT_CACHE,
     ) -> "DraftModel":
         """Load a draft by hub id, folder, GGUF file or `shipped:NAME`, if its tokens are the target's.
@@ -95,7 +97,7 @@ class DraftModel(Draft):
                 f"draft {model!r} was made for tokenizer {found}, the target's is {expected}: their token "
                 "ids mean different text; name a draft of the target's family or distil one"
             )
-        decoder = load_decoder(model, dtype=dtype, device=device, cache=cache)
+        decoder = load_decoder(model, dtype=dtype, device=device, cache=cache, linear=linear)
         return cls(name or f"draft_{re.split('[/:]', model)[-1]}", decoder, n_target_vocab, target_ids)
 
     def open(self, prompt: Sequence[int]) -> DraftSession:

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 
 from speculative.engine.decoder import Decoder
 from speculative.engine.decoder_config import DecoderConfig
+from speculative.engine.linear import Int4Linear, Linear
 
 DEFAULT_CACHE = Path.home() / ".cache" / "draftpick"
 SHIPPED_DRAFTS = Path(__file__).parent.parent / "shipped_drafts"
@@ -55,8 +56,10 @@ def load_decoder(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
     cache: Path = DEFAULT_CACHE,
+    linear: type[Linear] | type[Int4Linear] = Linear,
+    min_rows: int = 1,
 ) -> Decoder:
-    """Load a Llama-family checkpoint into the engine's own decoder.
+    """Load a Llama-family checkpoint into the engine's own decoder (`linear` and `min_rows` as there).
 
     Raises:
         ValueError: if the model cannot be found, is incomplete or of another family, or the device is not there.
@@ -65,7 +68,7 @@ def load_decoder(
     folder = resolve_model(name, cache)
     config, weights = DecoderConfig.from_folder(folder), read_weights(folder)
     try:
-        return Decoder(config, weights, dtype=dtype, device=device)
+        return Decoder(config, weights, dtype=dtype, device=device, linear=linear, min_rows=min_rows)
     except ValueError as error:
         raise ValueError(f"{folder}: {error}") from error
 

@@ -4,7 +4,7 @@ import re
 import pytest
 
 from arms import Observation, Reference
-from rewards import AcceptanceLength, RelativeSpeed, Reward, RougeL, Speedup
+from rewards import AcceptanceLength, RelativeSpeed, Reward, RougeL, Speedup, TimeSaved
 from rewards.contract import check_reward
 
 
@@ -148,6 +148,7 @@ GOOD = [
     RelativeSpeed(20.0),
     RelativeSpeed.fitted(OBSERVATIONS),
     Speedup(),
+    TimeSaved(),
     0.5 * RougeL() + 0.5 * RelativeSpeed(20.0),
     -0.1 * Speedup() + 2.0 * AcceptanceLength(),
 ]

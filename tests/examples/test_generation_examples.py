@@ -28,7 +28,7 @@ def test_check_exactness_finds_equal_logits_texts_and_rounds():
 
 def test_bench_rewards_values_every_policy_on_every_reward():
     result = run("bench_rewards")
-    assert len(result["rewards"]) == 5
+    assert len(result["rewards"]) == 6
 
 
 def test_distill_drafts_measures_what_is_shipped():

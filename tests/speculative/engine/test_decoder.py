@@ -145,3 +145,32 @@ def test_on_cuda_logits_equal_transformers_on_the_cpu(tiny, kind):
     found = [torch.cat([first[:9], rest[:11]]).cpu(), torch.cat([first[9:], rest[11:]]).cpu()]
     for logits, text in zip(found, texts, strict=True):
         torch.testing.assert_close(logits, logits_of(model.reference, text), atol=1e-3, rtol=0.0)
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen3"])
+@pytest.mark.parametrize("counts", [[1], [2], [1, 1], [2, 1], [3, 4]])
+def test_filling_a_pass_up_changes_no_result_and_no_length(tiny, kind, counts):
+    model = tiny(kind)
+    filling = load_decoder(str(model.folder), min_rows=4)
+    caches = [decoder.new_cache(2, 16) for decoder in (model.decoder, filling)]
+    for decoder, cache in zip((model.decoder, filling), caches, strict=True):
+        decoder.forward(TokenBatch(tokens_of(9), [5, 4]), cache)
+    for step in range(3):
+        batch = TokenBatch(tokens_of(sum(counts), step), counts)
+        plain, filled = (
+            decoder.forward(batch, cache) for decoder, cache in zip((model.decoder, filling), caches, strict=True)
+        )
+        assert filled.logits.shape == plain.logits.shape
+        assert filled.hidden.shape == plain.hidden.shape
+        torch.testing.assert_close(filled.logits, plain.logits, **TOLERANCE)
+        assert caches[0].lengths == caches[1].lengths
+
+
+def test_a_pass_is_not_filled_beyond_the_context(tiny):
+    model = tiny("llama")
+    filling = load_decoder(str(model.folder), min_rows=4)
+    n = filling.max_positions
+    tokens, cache = tokens_of(n), filling.new_cache(1)
+    filling.forward(TokenBatch(tokens[:-1], [n - 1]), cache)
+    last = filling.forward(TokenBatch(tokens[-1:], [1]), cache).logits
+    torch.testing.assert_close(last, logits_of(model.reference, tokens)[-1:], **TOLERANCE)
