@@ -2,10 +2,11 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := .venv-peers
 PIP_FLAGS ?=
 OUT ?= report
 
-.PHONY: help setup demo demo-full test bench docs clean
+.PHONY: help setup demo demo-full test bench bench-peers docs clean
 .DEFAULT_GOAL := help
 
 help: ## Say what each target does
@@ -39,8 +40,20 @@ test: setup ## Format, lint, types, import contracts, tests, docs build, example
 bench: setup ## Measure generation against transformers; PROMPTS=file.jsonl for other prompts
 	$(BIN)/python examples/bench_generation.py $(if $(PROMPTS),--prompts $(PROMPTS))
 
+bench-peers: setup $(PEERS)/.installed ## Measure bandits beside other libraries, 20 minutes; LOGS=folder for logs of LLM calls
+	$(BIN)/python examples/bench_bandits.py --only reinforce $(if $(LOGS),--logs $(LOGS))
+	$(PEERS)/bin/python examples/bench_bandits.py $(if $(LOGS),--logs $(LOGS))
+	$(BIN)/python examples/make_results_pages.py
+
+$(PEERS)/.installed: peers.lock pyproject.toml
+	@echo "== setting up $(PEERS) (contextualbandits is compiled, for any processor)"
+	$(PYTHON) -m venv $(PEERS)
+	DONT_SET_MARCH=1 $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -r peers.lock
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --no-deps --no-build-isolation -e .
+	@touch $@
+
 docs: setup ## Build the documentation into site/
 	$(BIN)/mkdocs build --strict --site-dir site
 
-clean: ## Remove .venv and everything built
-	rm -rf $(VENV) site report report-full .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage
+clean: ## Remove the environments and everything built
+	rm -rf $(VENV) $(PEERS) site report report-full .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage

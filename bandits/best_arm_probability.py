@@ -14,6 +14,9 @@ Source: Trefethen and Weideman 2014, The Exponentially Convergent Trapezoidal Ru
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Self
+
 import numpy as np
 from scipy.special import gammaln, ndtr, stdtr
 
@@ -30,15 +33,62 @@ _SERIES_DF = 6.0  # from here on the series below is within 4e-8 of the exact di
 _MAX_CELLS = 131_072  # nodes x arms held at once: 1 MB a temporary, which stays in the cache
 
 
+@dataclass(frozen=True, slots=True)
+class StudentLaws:
+    """The arms' standardised Student-t laws, and what of them no row changes.
+
+    Attributes:
+        df: (k, 1) float64, degrees of freedom; 1 where a law is normal.
+        normal: (k, 1) bool.
+        all_normal: whether every arm's is.
+        constants: (k, 1) float64, Gamma((df + 1) / 2) / (Gamma(df / 2) sqrt(df pi)).
+        a, b: (k, 1) float64, of the series in `_t_distribution`.
+        exceptions: the arms for which the series is not used.
+        reach: (k,) float64, the outermost of the quantiles that panels end at.
+        quantiles: (k, q) float64, those quantiles.
+    """
+
+    df: Float64
+    normal: Bool
+    all_normal: bool
+    constants: Float64
+    a: Float64
+    b: Float64
+    exceptions: tuple[int, ...]
+    reach: Float64
+    quantiles: Float64
+
+    @classmethod
+    def of(cls, degrees_of_freedom: Float64) -> Self:
+        """Return the laws of (k,) degrees of freedom, > 0; infinity makes a law normal."""
+        df = degrees_of_freedom[:, None]
+        normal = np.isinf(df)
+        safe = np.where(normal, 1.0, df)
+        a = np.maximum(safe, _SERIES_DF) - 0.5
+        quantiles = _t_quantiles(safe, normal)
+        return cls(
+            df=safe,
+            normal=normal,
+            all_normal=bool(normal.all()),
+            constants=np.exp(gammaln((safe + 1) / 2) - gammaln(safe / 2)) / np.sqrt(safe * np.pi),
+            a=a,
+            b=48.0 * a * a,
+            exceptions=tuple((normal[:, 0] | (safe[:, 0] < _SERIES_DF)).nonzero()[0].tolist()),
+            reach=quantiles[:, -1],
+            quantiles=quantiles,
+        )
+
+
 def best_arm_probabilities(
-    locations: Float64, scales: Float64, degrees_of_freedom: Float64, available: Bool | None = None
+    locations: Float64, scales: Float64, degrees_of_freedom: Float64 | StudentLaws, available: Bool | None = None
 ) -> Float64:
     """Return the probability that each arm's score is the highest.
 
     Args:
         locations: (n, k) float64.
         scales: (n, k) float64, > 0.
-        degrees_of_freedom: (k,) float64, > 0; infinity makes a score normal.
+        degrees_of_freedom: (k,) float64, > 0; infinity makes a score normal. Or the laws made from them, which
+            saves a third of the time where rows come one by one.
         available: (n, k) bool; an arm that is not available has probability 0. None means all are.
 
     Returns:
@@ -53,8 +103,8 @@ def best_arm_probabilities(
         # An absent arm's nodes fall on those of a present one; its own factor is left out below.
         locations = np.where(available, locations, np.take_along_axis(locations, anchor, axis=1))
         scales = np.where(available, scales, np.take_along_axis(scales, anchor, axis=1))
-    df = degrees_of_freedom
-    reach = _t_quantiles(df, _QUANTILES[-1:])[:, 0] * scales
+    laws = degrees_of_freedom if isinstance(degrees_of_freedom, StudentLaws) else StudentLaws.of(degrees_of_freedom)
+    reach = laws.reach * scales
     low = np.maximum.reduce(locations - reach, axis=1)  # below low, every product is tiny
     high = np.maximum.reduce(locations + reach, axis=1)
     kinds = _COUNTS.searchsorted((high - low) / (_SPACING * np.minimum.reduce(scales, axis=1)))
@@ -67,19 +117,19 @@ def best_arm_probabilities(
             if equidistant:
                 nodes, weights = _equidistant(low[rows], high[rows], n_nodes)
             else:
-                nodes, weights = _panels(place, scale, df, low[rows], high[rows])
+                nodes, weights = _panels(place, scale, laws, low[rows], high[rows])
             mask = None if available is None else available[rows]
-            result[rows] = _integrals(nodes, weights, place, scale, df, mask)
+            result[rows] = _integrals(nodes, weights, place, scale, laws, mask)
     result /= np.add.reduce(result, axis=1)[:, None]
     return result
 
 
 def _integrals(
-    nodes: Float64, weights: Float64, locations: Float64, scales: Float64, df: Float64, available: Bool | None
+    nodes: Float64, weights: Float64, locations: Float64, scales: Float64, laws: StudentLaws, available: Bool | None
 ) -> Float64:
     """Return sum over nodes of weight * f_a / F_a * prod_b F_b, (n, k), for nodes (n, m) and weights (n, m or 1)."""
     inverse = 1.0 / scales[:, :, None]
-    below, density = _t_distribution((nodes[:, None, :] - locations[:, :, None]) * inverse, df[:, None])
+    below, density = _t_distribution((nodes[:, None, :] - locations[:, :, None]) * inverse, laws)
     if available is not None:
         below = np.where(available[:, :, None], below, 1.0)
         density = np.where(available[:, :, None], density, 0.0)
@@ -97,9 +147,11 @@ def _equidistant(low: Float64, high: Float64, n_nodes: int) -> tuple[Float64, Fl
     return low[:, None] + step * np.arange(0.5, n_nodes), step
 
 
-def _panels(locations: Float64, scales: Float64, df: Float64, low: Float64, high: Float64) -> tuple[Float64, Float64]:
+def _panels(
+    locations: Float64, scales: Float64, laws: StudentLaws, low: Float64, high: Float64
+) -> tuple[Float64, Float64]:
     """Return nodes and weights, both (n, m), of three-point Gauss rules between all arms' quantiles."""
-    ends = locations[:, :, None] + scales[:, :, None] * _t_quantiles(df, _QUANTILES)  # (n, k, q)
+    ends = locations[:, :, None] + scales[:, :, None] * laws.quantiles  # (n, k, q)
     panels = np.clip(ends.reshape(len(ends), -1), low[:, None], high[:, None])
     panels.sort(axis=1)
     widths = np.diff(panels, axis=1)[:, :, None]  # (n, p, 1)
@@ -115,20 +167,14 @@ def _pieces(kinds: Int64, kind: int, size: int) -> list[Int64] | list[slice]:
     return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
-def _t_quantiles(df: Float64, normal: Float64) -> Float64:
-    """Return (k, q): points near the t quantiles of normal ones (q,); any would do, these are well placed."""
-    finite = np.isfinite(df)[:, None]
-    safe = np.where(finite, df[:, None], 1.0)
-    heavy = np.sign(normal) * np.sqrt(safe * np.expm1(normal**2 / (safe + 1.0)))
-    return np.where(finite, heavy, normal)
+def _t_quantiles(df: Float64, normal: Bool) -> Float64:
+    """Return (k, q): points near the t quantiles of the normal ones; any would do, these are well placed."""
+    heavy = np.sign(_QUANTILES) * np.sqrt(df * np.expm1(_QUANTILES**2 / (df + 1.0)))
+    return np.where(normal, _QUANTILES, heavy)
 
 
-def _t_distribution(t: Float64, df: Float64) -> tuple[Float64, Float64]:
-    """Return distribution function and density of Student's t.
-
-    Args:
-        t: (n, k, m) float64.
-        df: (k, 1) float64, > 0, may be infinite.
+def _t_distribution(t: Float64, laws: StudentLaws) -> tuple[Float64, Float64]:
+    """Return distribution function and density of Student's t at (n, k, m) float64.
 
     The distribution function is the normal one at z(t), with a = df - 1/2, b = 48 a^2, y = a log(1 + t^2/df):
 
@@ -137,31 +183,20 @@ def _t_distribution(t: Float64, df: Float64) -> tuple[Float64, Float64]:
     Source: Hill 1970, Algorithm 395 (Student's t-distribution), Communications of the ACM 13(10); exact
     values are computed below 6 degrees of freedom.
     """
-    normal = np.isinf(df)
     squares = t * t
-    if normal.all():
+    if laws.all_normal:
         return ndtr(t), np.exp(-0.5 * squares) * _NORMAL_CONSTANT
-    safe = np.where(normal, 1.0, df)
-    logs = np.log1p(squares / safe)
-    density = np.exp(-0.5 * (safe + 1.0) * logs) * _t_constant(safe)
-    a = np.maximum(safe, _SERIES_DF) - 0.5
-    b = 48.0 * a * a
-    y = logs * a
+    logs = np.log1p(squares / laws.df)
+    density = np.exp(-0.5 * (laws.df + 1.0) * logs) * laws.constants
+    y = logs * laws.a
     series = ((-0.4 * y - 3.3) * y - 24.0) * y - 85.5
-    series /= 0.8 * y * y + (100.0 + b)
+    series /= 0.8 * y * y + (100.0 + laws.b)
     series += y + 3.0
-    series /= b
+    series /= laws.b
     series += 1.0
     below = ndtr(np.copysign(series * np.sqrt(y), t))
-    exceptions = normal[:, 0] | (df[:, 0] < _SERIES_DF)
-    for arm in exceptions.nonzero()[0].tolist():
-        below[:, arm] = ndtr(t[:, arm]) if normal[arm, 0] else stdtr(df[arm, 0], t[:, arm])
-        if normal[arm, 0]:
+    for arm in laws.exceptions:
+        below[:, arm] = ndtr(t[:, arm]) if laws.normal[arm, 0] else stdtr(laws.df[arm, 0], t[:, arm])
+        if laws.normal[arm, 0]:
             density[:, arm] = np.exp(-0.5 * squares[:, arm]) * _NORMAL_CONSTANT
     return below, density
-
-
-def _t_constant(df: Float64) -> Float64:
-    """Return Gamma((df + 1) / 2) / (Gamma(df / 2) sqrt(df pi))."""
-    result: Float64 = np.exp(gammaln((df + 1) / 2) - gammaln(df / 2)) / np.sqrt(df * np.pi)
-    return result

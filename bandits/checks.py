@@ -95,7 +95,8 @@ def actions(values: ArrayLike, n_rows: int, arm_names: tuple[str, ...]) -> Int64
     if raw.dtype.kind not in "iu":
         raise TypeError(f"actions must be integers (indices into arm_names), got dtype {raw.dtype}")
     array: Int64 = vector(raw, "actions", np.int64, n_rows)
-    if array.size > 0 and (array.min() < 0 or array.max() >= len(arm_names)):
+    low, high = _range(array)
+    if low < 0 or high >= len(arm_names):
         bad = (array < 0) | (array >= len(arm_names))
         refuse(array, bad, "actions", f"must be in [0, {len(arm_names) - 1}] (arms: {', '.join(arm_names)})")
     return array
@@ -104,9 +105,18 @@ def actions(values: ArrayLike, n_rows: int, arm_names: tuple[str, ...]) -> Int64
 def propensities(values: ArrayLike, n_rows: int) -> Float64:
     """Return propensities as (n,) float64 in (0, 1]; nothing is clipped."""
     array: Float64 = vector(values, "propensities", np.float64, n_rows)
-    if array.size > 0 and not (array.min() > 0 and array.max() <= 1):  # a NaN fails both
+    low, high = _range(array, empty=1.0)
+    if not (low > 0 and high <= 1):  # a NaN fails both
         refuse(array, ~((array > 0) & (array <= 1)), "propensities", "must be in (0, 1]")
     return array
+
+
+def _range(array: np.ndarray, empty: float = 0) -> tuple[float, float]:
+    """Return the least and the greatest value; of one value, as a single decision has it, without a reduction."""
+    if array.size <= 1:
+        value = array.item() if array.size else empty
+        return value, value
+    return array.min(), array.max()
 
 
 def availability(values: ArrayLike, n_rows: int, n_arms: int) -> Bool:

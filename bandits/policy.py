@@ -318,6 +318,11 @@ def greedy(scores: Float64, available: Bool | None) -> Float64:
         available: (n, k) bool or None for all.
     """
     if available is None:
+        if len(scores) == 1:  # a single decision: plain floats are faster than arrays
+            row = scores[0].tolist()
+            best = max(row)
+            share = 1.0 / row.count(best)
+            return np.array([[share if score == best else 0.0 for score in row]])
         return uniform_over(scores == np.maximum.reduce(scores, axis=1)[:, None])
     best = np.maximum.reduce(np.where(available, scores, -np.inf), axis=1)[:, None]
     return uniform_over((scores == best) & available)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bandits.best_arm_probability import best_arm_probabilities
+from bandits.best_arm_probability import StudentLaws, best_arm_probabilities
 from bandits.checks import Float64
 from bandits.policies.linear_policy import LinearPolicy, positive
+from bandits.ridge import Ridge
 
 
 class LinTS(LinearPolicy):
@@ -48,15 +49,16 @@ class LinTS(LinearPolicy):
         self.noise_scale = None if noise_scale is None else positive(noise_scale, "noise_scale")
         self.prior_shape = positive(prior_shape, "prior_shape")
         self.prior_rate = positive(prior_rate, "prior_rate")
+        self._known: tuple[Ridge, int, Float64, StudentLaws] | None = None  # what `_noise` found for that version
 
     def probabilities(self, contexts: ArrayLike, available: ArrayLike | None = None) -> Float64:
         """Return each arm's probability of having the highest mean reward."""
         rows, mask = self.check(contexts, available)
         means, leverages = self.scores(rows)
-        variances, degrees_of_freedom = self.noise_posterior()
+        variances, laws = self._noise()
         # A zero context without an intercept has no variance at all: a tiny one keeps the integral finite.
         scales = np.sqrt(np.maximum(variances * leverages, np.finfo(np.float64).tiny))
-        return best_arm_probabilities(means, scales, degrees_of_freedom, mask)
+        return best_arm_probabilities(means, scales, laws, mask)
 
     def noise_posterior(self) -> tuple[Float64, Float64]:
         """Return each arm's noise variance (rate_n / shape_n) and degrees of freedom, both (k,) float64."""
@@ -68,3 +70,11 @@ class LinTS(LinearPolicy):
         residual = np.maximum(arrays["squared_rewards"] - explained, 0.0)  # rounding may take it just below zero
         shapes = self.prior_shape + arrays["row_weight"] / 2
         return (self.prior_rate + residual / 2) / shapes, 2 * shapes
+
+    def _noise(self) -> tuple[Float64, StudentLaws]:
+        """Return each arm's noise variance and law, kept until the posteriors change."""
+        ridge, known = self.ridge, self._known
+        if known is None or known[0] is not ridge or known[1] != ridge.version:
+            variances, degrees_of_freedom = self.noise_posterior()
+            known = self._known = (ridge, ridge.version, variances, StudentLaws.of(degrees_of_freedom))
+        return known[2], known[3]

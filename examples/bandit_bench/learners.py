@@ -17,11 +17,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bandits import LoggedData, Policy
-from bandits.checks import Float32, Float64, Int64
+from bandits.checks import Float64, Int64
 from bandits.decision import draw_actions
 from bandits.policies.linear_policy import LinearPolicy
 
-Contexts = Float32 | Float64
+Contexts = Any  # (n, d) in the learner's own float type
 ONE_SIGMA = 0.8413447460685429  # the standard normal's probability below 1: a quantile that is mean + deviation
 
 
@@ -38,8 +38,8 @@ class Learner(ABC):
     def __init__(self, n_features: int, n_arms: int, seed: int) -> None:
         self.n_features, self.n_arms, self.seed = n_features, n_arms, seed
 
-    def fit(self, contexts: Contexts, actions: Int64, rewards: Float64) -> None:
-        """Learn a log at once, up to where a decision can be made; one row after another where it must be so."""
+    def learn_many(self, contexts: Contexts, actions: Int64, rewards: Float64) -> None:
+        """Add rows to what is known, up to where a decision can be made; one after another where it must be so."""
         for row, action, reward in zip(self.single(contexts), actions.tolist(), rewards.tolist(), strict=True):
             self.update(row, action, reward)
 
@@ -71,10 +71,10 @@ class Ours(Learner):
         self.arm_names = tuple(f"arm_{arm}" for arm in range(n_arms))
         self.policy.start(self.arm_names, n_features)
 
-    def fit(self, contexts: Contexts, actions: Int64, rewards: Float64) -> None:
-        """Check the log, fit, and factorise (which would else wait for the first decision)."""
+    def learn_many(self, contexts: Contexts, actions: Int64, rewards: Float64) -> None:
+        """Check the rows, learn them, and factorise (which would else wait for the first decision)."""
         propensities = np.full(len(actions), 1.0 / self.n_arms)
-        self.policy.fit(LoggedData(contexts, actions, rewards, propensities, self.arm_names))
+        self.policy.update(LoggedData(contexts, actions, rewards, propensities, self.arm_names))
         if isinstance(self.policy, LinearPolicy):
             _ = self.policy.ridge.coefficients
 
@@ -105,7 +105,7 @@ class MABWiser(Learner):
         policy = getattr(library.LearningPolicy, rule)(alpha=1.0, l2_lambda=1.0)
         self.bandit = library.MAB(list(range(n_arms)), policy, seed=seed)
 
-    def fit(self, contexts: Contexts, actions: Int64, rewards: Float64) -> None:
+    def learn_many(self, contexts: Contexts, actions: Int64, rewards: Float64) -> None:
         """Fit arrays; later calls add to them."""
         learn = self.bandit.partial_fit if self.bandit._is_initial_fit else self.bandit.fit
         learn(actions, rewards, contexts)
@@ -140,7 +140,7 @@ class ContextualBandits(Learner):
         self.bandit = getattr(library, rule)(n_arms, random_state=seed + 1, njobs=1, **settings)
         self.fitted = False
 
-    def fit(self, contexts: Contexts, actions: Int64, rewards: Float64) -> None:
+    def learn_many(self, contexts: Contexts, actions: Int64, rewards: Float64) -> None:
         """Fit arrays; later calls add to them."""
         learn = self.bandit.partial_fit if self.fitted else self.bandit.fit
         learn(contexts, actions, rewards)
@@ -177,7 +177,7 @@ class BayesianBandits(Learner):
         arms = [library.Arm(arm, learner=getattr(library, learner)(**settings)) for arm in range(n_arms)]
         self.agent = library.ContextualAgent(arms, policies[rule](), random_seed=seed)
 
-    def fit(self, contexts: Contexts, actions: Int64, rewards: Float64) -> None:
+    def learn_many(self, contexts: Contexts, actions: Int64, rewards: Float64) -> None:
         """Update each arm with its rows."""
         for arm in np.unique(actions).tolist():
             rows = actions == arm
@@ -309,11 +309,14 @@ class Peer:
     same_choice: bool = True
 
 
+_contextual = partial(Peer, "contextualbandits")
+_bayesian = partial(Peer, "bayesianbandits")
+
 UCB_PEERS: dict[str, Peer] = {
     "MABWiser LinUCB": Peer("mabwiser", partial(MABWiser, "LinUCB")),
-    "contextualbandits LinUCB": Peer("contextualbandits", partial(ContextualBandits, "LinUCB", {})),
-    "contextualbandits LinUCB, chol": Peer("contextualbandits", partial(ContextualBandits, "LinUCB", {"method": "chol"})),
-    "bayesianbandits UCB": Peer("bayesianbandits", partial(BayesianBandits, "UCB", "NormalRegressor"), same_choice=False),
+    "contextualbandits LinUCB": _contextual(partial(ContextualBandits, "LinUCB", {})),
+    "contextualbandits LinUCB, chol": _contextual(partial(ContextualBandits, "LinUCB", {"method": "chol"})),
+    "bayesianbandits UCB": _bayesian(partial(BayesianBandits, "UCB", "NormalRegressor"), same_choice=False),
     "ParetoBandit LinUCB": Peer("paretobandit", ParetoBandit, in_batches=False),
     "river LinUCBDisjoint": Peer("river", River, in_batches=False, same_choice=False),
     "coba LinUCB": Peer("coba", Coba, in_batches=False),
@@ -322,14 +325,12 @@ UCB_PEERS: dict[str, Peer] = {
 
 TS_PEERS: dict[str, Peer] = {
     "MABWiser LinTS": Peer("mabwiser", partial(MABWiser, "LinTS")),
-    "contextualbandits LinTS": Peer("contextualbandits", partial(ContextualBandits, "LinTS", {"method": "chol"})),
-    "contextualbandits LinTS, ci": Peer(
-        "contextualbandits", partial(ContextualBandits, "LinTS", {"method": "chol", "sample_from": "ci"})
+    "contextualbandits LinTS": _contextual(partial(ContextualBandits, "LinTS", {"method": "chol"})),
+    "contextualbandits LinTS, ci": _contextual(
+        partial(ContextualBandits, "LinTS", {"method": "chol", "sample_from": "ci"})
     ),
-    "bayesianbandits TS": Peer("bayesianbandits", partial(BayesianBandits, "TS", "NormalRegressor")),
-    "bayesianbandits TS, learned noise": Peer(
-        "bayesianbandits", partial(BayesianBandits, "TS", "NormalInverseGammaRegressor")
-    ),
+    "bayesianbandits TS": _bayesian(partial(BayesianBandits, "TS", "NormalRegressor")),
+    "bayesianbandits TS, learned noise": _bayesian(partial(BayesianBandits, "TS", "NormalInverseGammaRegressor")),
 }
 
 

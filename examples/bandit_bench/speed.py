@@ -15,8 +15,8 @@ from itertools import cycle
 from typing import Any, Literal, get_args
 
 import numpy as np
-from bandit_bench.learners import UCB_PEERS, Contexts, Learner, Make, Ours, Peer, installed
 
+from bandit_bench.learners import UCB_PEERS, Contexts, Learner, Make, Ours, Peer, installed
 from bandits import LinTS, LinUCB, Policy
 from bandits.checks import Float64, Int64
 
@@ -100,7 +100,7 @@ class Runner:
         self._make = partial(make, log.contexts.shape[1], self._n_arms, seed)
         self.learner = self._make()
         self.contexts = log.contexts.astype(self.learner.dtype)
-        self.learner.fit(self.contexts[:n_fit], log.actions[:n_fit], log.rewards[:n_fit])
+        self.learner.learn_many(self.contexts[:n_fit], log.actions[:n_fit], log.rewards[:n_fit])
         n_single = min(500, len(log.actions))
         single = self.learner.single(self.contexts[:n_single])
         self._rounds: Iterator[tuple[Any, list[float]]] = cycle(zip(single, log.means[:n_single].tolist(), strict=True))
@@ -116,7 +116,7 @@ class Runner:
 
     def _fit(self, n_rows: int, _: list[tuple[Any, list[float]]]) -> None:
         log = self._log
-        self._make().fit(self.contexts[:n_rows], log.actions[:n_rows], log.rewards[:n_rows])
+        self._make().learn_many(self.contexts[:n_rows], log.actions[:n_rows], log.rewards[:n_rows])
 
     def _batch(self, n_rows: int, _: list[tuple[Any, list[float]]]) -> None:
         self.learner.choose_many(self.contexts[:n_rows])
@@ -249,7 +249,7 @@ def _summary(name: str, rows: list[dict[str, Any]], n_features: int) -> str:
 def speed_bars(rows: list[dict[str, Any]], lin_ts: list[dict[str, Any]], sizes: Sizes) -> list[dict[str, Any]]:
     """Return what speed is meant to reach, against the peer that comes nearest in paired timing."""
     wide, narrow = max(sizes.n_features), min(sizes.n_features)
-    needed = {
+    needed: dict[int, dict[Operation, float]] = {
         wide: {"fit": 1.0, "batch": 1.0, "decision": 1.0, "online": 1 / 3},
         narrow: dict.fromkeys(OPERATIONS, 1.5),
     }

@@ -7,6 +7,7 @@ from bandits import HashingEncoder, SentenceEncoder
 from speculative.drafts.draft_model import VocabularyMismatchError
 from speculative.hidden_state_encoder import HiddenStateEncoder
 from speculative.pool import ArmSpec, EncoderSpec, PoolSpec, load_pool, load_target, read_pool_spec
+from tests.speculative.tiny_models import save_tiny
 from tests.speculative.tiny_pool import ARMS, POOL, TEMPLATE, byte_tokenizer, save_pool
 
 
@@ -136,3 +137,29 @@ def _written(pool_file, text):
     file = pool_file.with_name("other.toml")
     file.write_text(text)
     return file
+
+
+def test_a_draft_at_four_bits_is_a_draft_of_its_own(tmp_path):
+    pool_file = save_pool(tmp_path)
+    sizes = {"vocab_size": 257, "max_position_embeddings": 160, "hidden_size": 32, "intermediate_size": 64}
+    save_tiny("llama_tied", tmp_path / "wide", **sizes)
+    byte_tokenizer().save_pretrained(tmp_path / "wide")
+    arm = '\n[[arms]]\nkind = "draft_model"\nmodel = "wide"\ndraft_length = 2\n'
+    pool_file.write_text(POOL + arm + arm + 'weights = "int4"\n')
+    pool = load_pool(read_pool_spec(pool_file))
+    assert pool.arms.names[-2:] == ("draft_wide_2", "draft_wide_int4_2")
+    dense, rounded = pool.drafting_arms[-2:]
+    prompt = list(range(40, 60))
+    assert dense.draft.write(prompt, 8) is not None
+    assert rounded.draft.write(prompt, 8) is not None
+    observation = rounded.pull(Query(id="q", prompt="abcabc"), 0)
+    assert observation.text == pool.drafting_arms[0].pull(Query(id="q", prompt="abcabc"), 0).text
+
+
+def test_four_bits_are_refused_where_they_cannot_be(tmp_path):
+    pool_file = save_pool(tmp_path)
+    pool_file.write_text(POOL + 'weights = "int4"\n')  # the last arm's model is 16 wide
+    with pytest.raises(ValueError, match="in_features a multiple of 32"):
+        load_pool(read_pool_spec(pool_file))
+    with pytest.raises(ValueError, match="weights must be dense unless kind is draft_model"):
+        ArmSpec(kind="prompt_lookup", draft_length=2, weights="int4")

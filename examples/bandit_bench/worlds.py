@@ -1,0 +1,75 @@
+"""Full-information data to draw bandit feedback from: two supervised sets, and logs of LLM calls."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from bandits import (
+    FullInformationData,
+    LoggedData,
+    SeedTree,
+    SentenceEncoder,
+    SupervisedEnvironment,
+    Uniform,
+    from_long_table,
+)
+
+LOGS = ("paretobandit_k4", "llmrouter", "routellm_gsm8k", "openai_gsm8k_solutions")
+SYNTHETIC = "covertype-like"
+DEFAULT_CACHE = Path.home() / ".cache" / "draftpick" / "bench_bandits"
+
+
+def digits() -> FullInformationData:
+    """Return scikit-learn's handwritten digits, 64 pixels, 10 classes."""
+    from sklearn.datasets import load_digits
+
+    return _supervised(*load_digits(return_X_y=True))
+
+
+def covertype_like(n_rows: int) -> FullInformationData:
+    """Return a made-up set of covertype's shape: 54 features, 7 classes, a tenth of the labels wrong."""
+    from sklearn.datasets import make_classification
+
+    features, labels = make_classification(
+        n_rows, n_features=54, n_informative=20, n_redundant=10, n_classes=7, flip_y=0.1, random_state=7
+    )
+    return _supervised((features - features.mean(axis=0)) / features.std(axis=0), labels)
+
+
+def read_log(path: Path, cache: Path) -> FullInformationData:
+    """Return a log's queries as sentence embeddings with every arm's reward; embeddings are computed once.
+
+    Raises:
+        ImportError: if they are not in `cache` yet and sentence-transformers is missing.
+    """
+    folder = cache / f"{path.stem}-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+    if not folder.is_dir():
+        data = from_long_table(path, encoder=SentenceEncoder())
+        if not isinstance(data, FullInformationData):
+            raise ValueError(f"{path} must hold every arm's reward, got decisions of a logging policy")
+        data.complete_rows().save(folder)
+    return FullInformationData.load(folder)
+
+
+def worlds(logs: Path | None, cache: Path, n_rows: int | None = None) -> dict[str, FullInformationData]:
+    """Return all data by name, at most `n_rows` rows of each; without a folder of logs, the supervised sets."""
+    found = {"digits": digits(), SYNTHETIC: covertype_like(n_rows or 6_000)}
+    found |= {} if logs is None else {name: read_log(logs / f"{name}.parquet", cache) for name in LOGS}
+    if n_rows is not None:
+        found = {name: data.subset(np.arange(min(n_rows, len(data)))) for name, data in found.items()}
+    return found
+
+
+def split(data: FullInformationData, seed: int) -> tuple[FullInformationData, LoggedData, FullInformationData]:
+    """Return a random half, what a uniform policy logs on it, and the other half."""
+    tree = SeedTree(seed)
+    order = tree.rng("split").permutation(len(data))
+    train, test = data.subset(order[: len(order) // 2]), data.subset(order[len(order) // 2 :])
+    return train, train.log_with(Uniform(train.arm_names), tree.rng("log")), test
+
+
+def _supervised(features: np.ndarray, labels: np.ndarray) -> FullInformationData:
+    return SupervisedEnvironment(features / np.linalg.norm(features, axis=1, keepdims=True), labels).data
