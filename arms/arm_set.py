@@ -42,13 +42,9 @@ class ArmSet:
             raise TypeError(f"an ArmSet holds instances of Arm, got {arm!r}")
         name = arm.name
         if not isinstance(name, str) or not name.strip():
-            raise ValueError(
-                f"an arm's name must be a string and not blank, got {name!r} from {type(arm).__name__}"
-            )
+            raise ValueError(f"an arm's name must be a string and not blank, got {name!r} from {type(arm).__name__}")
         if name in self._arms:
-            raise ValueError(
-                f"arm names must be unique, got a second {name!r}; remove the first or rename one"
-            )
+            raise ValueError(f"arm names must be unique, got a second {name!r}; remove the first or rename one")
         self._arms[name] = arm
 
     def remove(self, name: str) -> None:

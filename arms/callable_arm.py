@@ -50,9 +50,7 @@ class CallableArm(Arm):
         text = self._function(query, seed)
         seconds = time.perf_counter() - start
         if not isinstance(text, str):
-            raise TypeError(
-                f"arm {self.name!r}: the function must return a string, got {text!r} for {query.id!r}"
-            )
+            raise TypeError(f"arm {self.name!r}: the function must return a string, got {text!r} for {query.id!r}")
         return Observation(
             arm=self.name,
             query_id=query.id,

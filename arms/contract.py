@@ -54,9 +54,7 @@ def _checked_pull(arm: Arm, name: str, query: Query) -> Observation:
         observation = arm.pull(query, _SEED)
     except Exception as error:
         raise AssertionError(f"{where}: pull must answer the query, but raised {error!r}") from error
-    _require(
-        isinstance(observation, Observation), f"{where}: pull must return an Observation, got {observation!r}"
-    )
+    _require(isinstance(observation, Observation), f"{where}: pull must return an Observation, got {observation!r}")
     _require(query.model_dump_json() == query_before, f"{where}: pull must leave the query unmodified")
     _require(
         _global_generators() == generators_before,

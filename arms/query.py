@@ -94,9 +94,7 @@ def read_queries(path: str | Path) -> list[Query]:
         with Path(path).open("rb") as lines:
             return _parse(path, lines)
     except OSError as error:
-        raise ValueError(
-            f"{path}: the prompt file cannot be read ({error.strerror}); check the path"
-        ) from error
+        raise ValueError(f"{path}: the prompt file cannot be read ({error.strerror}); check the path") from error
 
 
 def _parse(path: str | Path, lines: Iterable[bytes]) -> list[Query]:
@@ -108,9 +106,7 @@ def _parse(path: str | Path, lines: Iterable[bytes]) -> list[Query]:
         where = f"{path}, line {number}"
         query = _parse_line(where, number, raw)
         if query.id in line_of:
-            raise ValueError(
-                f"{where}: id must be unique in the file, got {query.id!r} as on line {line_of[query.id]}"
-            )
+            raise ValueError(f"{where}: id must be unique in the file, got {query.id!r} as on line {line_of[query.id]}")
         line_of[query.id] = number
         queries.append(query)
     if not queries:
@@ -124,9 +120,7 @@ def _parse_line(where: str, number: int, raw: bytes) -> Query:
         row = json.loads(raw.decode("utf-8-sig" if number == 1 else "utf-8"))
     except (ValueError, RecursionError) as error:
         # UnicodeDecodeError and JSONDecodeError are both ValueErrors.
-        raise ValueError(
-            f"{where}: must be one JSON object in UTF-8, got {reprlib.repr(raw)} ({error})"
-        ) from error
+        raise ValueError(f"{where}: must be one JSON object in UTF-8, got {reprlib.repr(raw)} ({error})") from error
     if not isinstance(row, dict):
         raise ValueError(f"{where}: must be one JSON object, got {reprlib.repr(row)}")
     row.setdefault("id", f"line-{number}")

@@ -23,9 +23,7 @@ class RecordedArm(Arm):
         self._observations = dict(observations)
         for query_id, observation in self._observations.items():
             if (observation.arm, observation.query_id) != (name, query_id):
-                raise ValueError(
-                    f"recorded arm {name!r}: got an {observation} filed under query {query_id!r}"
-                )
+                raise ValueError(f"recorded arm {name!r}: got an {observation} filed under query {query_id!r}")
 
     @property
     def name(self) -> str:

@@ -244,7 +244,7 @@ def _bandit_speed(part: Record) -> list[str]:
         "## Speed",
         "",
         f"Microseconds a row, ours / the peer's, and how many times the peer's ours is, on one thread; n = "
-        f"{part['n']:,}, k = {part['rows'][0]['k']}, unit-length contexts, rewards 0 or 1. Each peer is paired with "
+        f"{part['n']:,}, k = {part['lin_ts'][0]['k']}, unit-length contexts, rewards 0 or 1. Each peer is paired with "
         f"our LinUCB in alternation; medians of {part['pairs']} pairs with the 95 % bootstrap interval of their ratio. "
         "Our times include the checks of what comes in, the record of each decision and its propensity. All are "
         "ridge regressions of prior precision 1 without intercept, width one standard deviation; *other law* marks "

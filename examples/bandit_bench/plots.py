@@ -18,7 +18,7 @@ def draw(parts: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    panels = [name for name in ("speed", "quality") if name in parts]
+    panels = [name for name in ("speed", "quality") if name in parts and parts[name]["rows"]]
     if not panels:
         return
     picture, axes = plt.subplots(1, len(panels), figsize=(6.4 * len(panels), 5.2), layout="constrained", squeeze=False)

@@ -71,7 +71,7 @@ class Int4Linear:
             )
         self._bias = bias
         filled = functional.pad(weight.float(), (0, 0, 0, -self.out_features % self.ROWS))
-        blocks = filled.unflatten(1, (-1, self.BLOCK))  # (out, in / 32, 32)
+        blocks = filled.view(len(filled), -1, self.BLOCK)  # (out, in / 32, 32)
         low, high = blocks.amin(-1, keepdim=True), blocks.amax(-1, keepdim=True)
         scale = ((high - low) / 15).clamp_min(1e-10)
         levels = ((blocks - low) / scale).round().clamp(0, 15).to(torch.int32).flatten(1)

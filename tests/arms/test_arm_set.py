@@ -38,9 +38,7 @@ def test_adding_appends_and_removing_closes_the_gap():
 def test_duplicates_are_refused_and_change_nothing():
     kept = arm("a")
     arms = ArmSet([kept])
-    with pytest.raises(
-        ValueError, match="arm names must be unique, got a second 'a'; remove the first or rename one"
-    ):
+    with pytest.raises(ValueError, match="arm names must be unique, got a second 'a'; remove the first or rename one"):
         arms.add(arm("a"))
     assert list(arms) == [kept]
 
@@ -60,9 +58,7 @@ def test_index_out_of_range_is_refused(index):
 def test_only_named_arms_are_taken():
     with pytest.raises(TypeError, match="an ArmSet holds instances of Arm, got 'a'"):
         ArmSet(["a"])
-    with pytest.raises(
-        ValueError, match="an arm's name must be a string and not blank, got '' from CallableArm"
-    ):
+    with pytest.raises(ValueError, match="an arm's name must be a string and not blank, got '' from CallableArm"):
         ArmSet([arm("")])
 
 

@@ -45,9 +45,7 @@ def test_derived_facts_by_hand():
 def test_undefined_facts_are_refused_by_name():
     empty = Observation(arm="a", query_id="q", text="", n_tokens=0, seconds=0.0)
     named = "observation of arm 'a' on query 'q': "
-    with pytest.raises(
-        ValueError, match=f"{named}acceptance_rate needs at least one proposed token, got none"
-    ):
+    with pytest.raises(ValueError, match=f"{named}acceptance_rate needs at least one proposed token, got none"):
         _ = empty.acceptance_rate
     with pytest.raises(ValueError, match=f"{named}acceptance_length needs at least one draft-verify round"):
         _ = empty.acceptance_length

@@ -25,7 +25,5 @@ def test_unknown_query_is_refused():
 
 @pytest.mark.parametrize("stored", [{"a": observation("b")}, {"b": observation("b", arm="new")}])
 def test_misfiled_observations_are_refused(stored):
-    with pytest.raises(
-        ValueError, match=r"recorded arm 'old': got an observation of arm '\w+' on query 'b' filed"
-    ):
+    with pytest.raises(ValueError, match=r"recorded arm 'old': got an observation of arm '\w+' on query 'b' filed"):
         RecordedArm("old", stored)

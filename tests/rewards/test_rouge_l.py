@@ -7,16 +7,14 @@ from hypothesis import strategies as st
 from arms import Observation, Reference
 from rewards import RougeL
 
-TEXTS = st.lists(
-    st.sampled_from(["the", "The", "cat", "sat", "on", "a", "mat", "où", "7", "!"]), max_size=12
-).map(" ".join)
+TEXTS = st.lists(st.sampled_from(["the", "The", "cat", "sat", "on", "a", "mat", "où", "7", "!"]), max_size=12).map(
+    " ".join
+)
 
 
 def observe(own_text: str | None, target_text: str | None) -> Observation:
     reference = None if target_text is None else Reference(text=target_text, seconds=1.0, n_tokens=1)
-    return Observation(
-        arm="a", query_id="q", text="", n_tokens=0, seconds=0.0, own_text=own_text, reference=reference
-    )
+    return Observation(arm="a", query_id="q", text="", n_tokens=0, seconds=0.0, own_text=own_text, reference=reference)
 
 
 def naive_lcs(left: list[str], right: list[str]) -> int:
@@ -70,9 +68,7 @@ def test_missing_own_text_is_refused_unless_a_stand_in_is_given():
 
 
 def test_missing_reference_is_refused():
-    with pytest.raises(
-        ValueError, match="RougeL cannot value the observation of arm 'a' on query 'q': reference"
-    ):
+    with pytest.raises(ValueError, match="RougeL cannot value the observation of arm 'a' on query 'q': reference"):
         RougeL(missing=0.0)(observe("text", None))
 
 

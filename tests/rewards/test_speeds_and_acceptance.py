@@ -46,9 +46,7 @@ def test_fitted_gives_the_fastest_training_observation_exactly_1(pulls):
     values = [reward(observation) for observation in observations]
     assert max(values) == 1.0
     assert min(values) > 0.0
-    assert values == pytest.approx(
-        [observation.tokens_per_second / reward.fastest for observation in observations]
-    )
+    assert values == pytest.approx([observation.tokens_per_second / reward.fastest for observation in observations])
 
 
 def test_fitted_needs_observations_with_tokens_and_time():
@@ -56,17 +54,13 @@ def test_fitted_needs_observations_with_tokens_and_time():
         RelativeSpeed.fitted([])
     with pytest.raises(ValueError, match=r"fastest must be a finite number of tokens a second > 0, got 0\.0"):
         RelativeSpeed.fitted([dataclasses.replace(BASE, n_tokens=0)])
-    with pytest.raises(
-        ValueError, match="observation of arm 'a' on query 'q': tokens_per_second needs seconds > 0"
-    ):
+    with pytest.raises(ValueError, match="observation of arm 'a' on query 'q': tokens_per_second needs seconds > 0"):
         RelativeSpeed.fitted([BASE, dataclasses.replace(BASE, seconds=0.0)])
 
 
 @pytest.mark.parametrize("fastest", [0.0, -1.0, float("inf"), float("nan")])
 def test_fastest_must_be_a_speed(fastest):
-    with pytest.raises(
-        ValueError, match=f"fastest must be a finite number of tokens a second > 0, got {fastest}"
-    ):
+    with pytest.raises(ValueError, match=f"fastest must be a finite number of tokens a second > 0, got {fastest}"):
         RelativeSpeed(fastest)
 
 

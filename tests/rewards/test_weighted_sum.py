@@ -96,9 +96,7 @@ def test_infinite_bounds_combine():
 
 def test_a_term_names_what_it_misses():
     bare = Observation(arm="a", query_id="q", text="", n_tokens=1, seconds=1.0)
-    with pytest.raises(
-        ValueError, match="RougeL cannot value the observation of arm 'a' on query 'q': own_text"
-    ):
+    with pytest.raises(ValueError, match="RougeL cannot value the observation of arm 'a' on query 'q': own_text"):
         (RelativeSpeed(1.0) + RougeL())(bare)
 
 
