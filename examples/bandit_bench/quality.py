@@ -7,7 +7,7 @@ are paired by seed; intervals are 95 % Student-t intervals over seeds.
 
 from __future__ import annotations
 
-import importlib
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -145,5 +145,5 @@ def at_least_zero(name: str, difference: dict[str, Any]) -> dict[str, Any]:
 def limit_threads() -> None:
     """Leave this process one thread in every numerical library that is loaded."""
     threadpool_limits(1)
-    if importlib.util.find_spec("torch") is not None:
-        importlib.import_module("torch").set_num_threads(1)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bandit_bench.quality import at_least_zero, interval, limit_threads
+from bandit_bench.quality import at_least_zero, interval
 from bandit_bench.speed import Log
 from bandit_bench.worlds import LOGS, split
 from bandits import (
@@ -21,6 +21,7 @@ from bandits import (
     SeedTree,
     choose_prior_precision,
 )
+from bandits.optional_import import optional_import
 
 NEEDED_ROWS_A_SECOND = 100_000
 EPOCHS = 5
@@ -28,7 +29,7 @@ EPOCHS = 5
 
 def training_speed(n_rows: int, repeats: int, seed: int) -> list[dict[str, Any]]:
     """Return training rows a second at 384 features and 4 arms, by size of the hidden layers."""
-    limit_threads()
+    optional_import("torch", "llm").set_num_threads(1)
     log = Log.draw(n_rows, 384, 4, seed)
     names = tuple(f"arm_{arm}" for arm in range(4))
     data = LoggedData(log.contexts, log.actions, log.rewards, np.full(n_rows, 0.25), names)

@@ -109,10 +109,12 @@ class Runner:
         """Return seconds a row of fitting, choosing for a batch, choosing once, or choosing and learning once."""
         run = {"fit": self._fit, "batch": self._batch, "decision": self._decide, "online": self._learn}[operation]
         rounds = [next(self._rounds) for _ in range(n_rows)] if operation in ("decision", "online") else []
-        gc.collect()
+        gc.disable()
         started = time.perf_counter()
         run(n_rows, rounds)
-        return (time.perf_counter() - started) / n_rows
+        seconds = time.perf_counter() - started
+        gc.enable()
+        return seconds / n_rows
 
     def _fit(self, n_rows: int, _: list[tuple[Any, list[float]]]) -> None:
         log = self._log
@@ -215,8 +217,8 @@ def _compare(
 
 def _single_rows(runner: Runner, operation: Operation, sizes: Sizes) -> int:
     """Return how many single decisions fill one timing: 3 to 500."""
-    runner.seconds_a_row(operation, 2)
-    return int(np.clip(sizes.run_seconds / runner.seconds_a_row(operation, 3), 3, 500))
+    fastest = min(runner.seconds_a_row(operation, 3) for _ in range(4))
+    return int(np.clip(sizes.run_seconds / fastest, 3, 500))
 
 
 def _ratio(pairs: Float64, seed: int) -> dict[str, float]:
