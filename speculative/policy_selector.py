@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import ThreadpoolController
 
 from bandits import ContextEncoder, Decision, Policy
 from speculative.engine.selector import QueryState, RoundContext, RoundObservation
@@ -52,6 +53,7 @@ class PolicySelector:
                 f"{encoder.name!r} gives {encoder.n_features}"
             )
         self._policy, self._encoder, self._rng = policy, encoder, rng
+        self._blas = ThreadpoolController()
         self._index = {name: i for i, name in enumerate(arm_names)}
         self.decisions: dict[str, Decision] = {}
         self.contexts: dict[str, npt.NDArray[np.float32]] = {}
@@ -61,7 +63,9 @@ class PolicySelector:
         """Choose for the whole query."""
         begin = time.perf_counter()
         context = encode_query(self._encoder, query)
-        chosen = self._policy.choose(context, self._rng)
+        # A BLAS that has used several threads keeps them spinning for a while, on the cores that decoding needs next.
+        with self._blas.limit(limits=1, user_api="blas"):
+            chosen = self._policy.choose(context, self._rng)
         decision = Decision(chosen.arm, self._index[chosen.arm], chosen.propensity)
         self.decisions[query.request.id] = decision
         self.contexts[query.request.id] = context
