@@ -34,10 +34,11 @@ def draw_actions(probabilities: Float64, rng: np.random.Generator) -> Int64:
     Returns:
         (n,) int64.
     """
-    cumulative = np.cumsum(probabilities, axis=1)
-    uniform = rng.random(len(cumulative)) * cumulative[:, -1]
-    drawn = (cumulative <= uniform[:, None]).sum(axis=1)
+    cumulative = np.cumsum(np.ascontiguousarray(probabilities.T), axis=0)  # (k, n): long loops inside are fast
+    total = cumulative[-1]
+    uniform = rng.random(len(probabilities)) * total
+    drawn = (cumulative <= uniform).sum(axis=0)
     # Rounding may carry the product up to the total: the last arm that has any probability stands there.
-    last = np.argmax(cumulative == cumulative[:, -1:], axis=1)
+    last = len(cumulative) - (cumulative == total).sum(axis=0)
     actions: Int64 = np.minimum(drawn, last)
     return actions

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +33,7 @@ class Learner(ABC):
         seed: of whatever is random in it.
     """
 
-    dtype: ClassVar[type] = np.float64  # of the contexts it computes with; others would be converted while timed
+    dtype: type = np.float64  # of the contexts it computes with; others would be converted while timed
 
     def __init__(self, n_features: int, n_arms: int, seed: int) -> None:
         self.n_features, self.n_arms, self.seed = n_features, n_arms, seed
@@ -128,16 +128,15 @@ class MABWiser(Learner):
 
 
 class ContextualBandits(Learner):
-    """contextualbandits: `online.LinUCB` and `online.LinTS`, in float32, its default."""
-
-    dtype = np.float32
+    """contextualbandits: `online.LinUCB` and `online.LinTS`; it computes in float32 by default."""
 
     def __init__(self, rule: str, settings: dict[str, Any], n_features: int, n_arms: int, seed: int) -> None:
         super().__init__(n_features, n_arms, seed)
         library = importlib.import_module("contextualbandits.online")
-        # seed 0 is refused
         settings = {"fit_intercept": False} | settings
-        self.bandit = getattr(library, rule)(n_arms, random_state=seed + 1, njobs=1, **settings)
+        seed += 1  # 0 is refused
+        self.bandit = getattr(library, rule)(n_arms, random_state=seed, njobs=1, **settings)
+        self.dtype = np.float32 if settings.get("use_float", True) else np.float64
         self.fitted = False
 
     def learn_many(self, contexts: Contexts, actions: Int64, rewards: Float64) -> None:
@@ -316,6 +315,7 @@ UCB_PEERS: dict[str, Peer] = {
     "MABWiser LinUCB": Peer("mabwiser", partial(MABWiser, "LinUCB")),
     "contextualbandits LinUCB": _contextual(partial(ContextualBandits, "LinUCB", {})),
     "contextualbandits LinUCB, chol": _contextual(partial(ContextualBandits, "LinUCB", {"method": "chol"})),
+    "contextualbandits LinUCB, float64": _contextual(partial(ContextualBandits, "LinUCB", {"use_float": False})),
     "bayesianbandits UCB": _bayesian(partial(BayesianBandits, "UCB", "NormalRegressor"), same_choice=False),
     "ParetoBandit LinUCB": Peer("paretobandit", ParetoBandit, in_batches=False),
     "river LinUCBDisjoint": Peer("river", River, in_batches=False, same_choice=False),

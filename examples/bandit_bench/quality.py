@@ -50,7 +50,7 @@ def peers_of(way: str, n_features: int) -> dict[str, Make]:
     """Return the peers measured in one way; VW, coba, river and ParetoBandit learn row by row and are left out."""
     if way == "online" and n_features > ONLINE_PEERS_UP_TO:
         return {}
-    ucb = {name: peer for name, peer in UCB_PEERS.items() if peer.in_batches and not name.endswith("chol")}
+    ucb = {name: peer for name, peer in UCB_PEERS.items() if peer.in_batches and not name.endswith(("chol", "float64"))}
     return {name: peer.make for name, peer in installed(ucb | TS_PEERS).items()}
 
 
