@@ -69,8 +69,35 @@ def generation_page(folder: Path) -> str:
         *_equality(record["equality"]),
         *_bars(record["bars"]),
         *_origin(record),
+        *_exactness(folder),
     ]
     return _page(lines)
+
+
+def _exactness(folder: Path) -> list[str]:
+    """Logits against transformers', and real rounds against replay's, from check_exactness.json."""
+    record = _read(folder / "check_exactness.json")
+    if record is None:
+        return []
+    logits = record["logits"]
+    rows = [
+        [name, str(counts["equal"]), str(counts["different"])] for name, counts in record["replayed_rounds"].items()
+    ]
+    return [
+        "",
+        "## Logits and replay, checked",
+        "",
+        f"Largest differences of float32 logits, all positions of up to 10 prompts (largest logit "
+        f"{logits['largest logit']:.0f}): engine and transformers {logits['own - transformers']:.1e}, "
+        f"engine and float64 {logits['own - float64']:.1e}, transformers and float64 {logits['transformers - float64']:.1e}.",
+        "",
+        f"Rounds (tokens proposed and accepted in each) of real runs against those that replay predicts, "
+        f"{record['n_prompts']} prompts:",
+        "",
+        *_table(["arm", "equal", "different"], rows),
+        "",
+        *_origin(record, "### How they were checked"),
+    ]
 
 
 def policies_page(folder: Path) -> str:
