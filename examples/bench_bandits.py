@@ -6,8 +6,7 @@
     python examples/bench_bandits.py --smoke                              # small; writes nothing
 
 A folder of logs holds Parquet files of (query_id, query, arm, reward) rows; without one only the supervised sets are
-used. Their queries' embeddings are computed once, which needs torch, and kept in the cache. Each part replaces its
-own figures in docs/results/bench_bandits.json and leaves the others.
+used. Each part replaces its own figures in docs/results/bench_bandits.json and leaves the others.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from typing import Any
 from bandit_bench import quality, reinforce, speed
 from bandit_bench.learners import TS_PEERS, UCB_PEERS, missing_packages
 from bandit_bench.plots import draw
-from bandit_bench.worlds import DEFAULT_CACHE, worlds
+from bandit_bench.worlds import worlds
 
 from bandits import FullInformationData
 from speculative.machine import machine_facts
@@ -68,7 +67,6 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=["speed", "quality"])
     parser.add_argument("--logs", type=Path, help="folder of the four logs' Parquet files")
-    parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="where the logs' embeddings are kept")
     parser.add_argument("--seeds", type=int, default=20, help="for quality and reinforce")
     parser.add_argument("--processes", type=int, default=2, help="for quality and reinforce; speed takes one thread")
     parser.add_argument("--seed", type=int, default=0)
@@ -94,7 +92,7 @@ def measure_speed(options: argparse.Namespace) -> dict[str, Any]:
 def measure_quality(options: argparse.Namespace) -> dict[str, Any]:
     """Return mean rewards on every world, logged and online."""
     n_seeds, n_online = (2, 120) if options.smoke else (options.seeds, 1_000)
-    data = worlds(options.logs, options.cache, 300 if options.smoke else None)
+    data = worlds(options.logs, 300 if options.smoke else None)
     seeds = range(options.seed, options.seed + n_seeds)
     tasks = [quality.Task(name, way, seed) for way in ("logged", "online") for name in data for seed in seeds]
     work = partial(_run_quality, n_online=n_online)
@@ -114,7 +112,7 @@ def measure_quality(options: argparse.Namespace) -> dict[str, Any]:
 def measure_reinforce(options: argparse.Namespace) -> dict[str, Any]:
     """Return REINFORCE's training speed, and its value beside ridge's on every world."""
     rates = reinforce.training_speed(*((600, 1) if options.smoke else (20_000, 5)), options.seed)
-    data = worlds(options.logs, options.cache, 80 if options.smoke else None)
+    data = worlds(options.logs, 80 if options.smoke else None)
     seeds = range(options.seed, options.seed + (2 if options.smoke else options.seeds))
     results: dict[str, list[dict[str, float]]] = {}
     if options.smoke:
@@ -129,14 +127,12 @@ def measure_reinforce(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _pool(options: argparse.Namespace) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(
-        options.processes, multiprocessing.get_context("spawn"), _start_worker, (options.logs, options.cache)
-    )
+    return ProcessPoolExecutor(options.processes, multiprocessing.get_context("spawn"), _start_worker, (options.logs,))
 
 
-def _start_worker(logs: Path | None, cache: Path) -> None:
+def _start_worker(logs: Path | None) -> None:
     quality.limit_threads()
-    _worlds.update(worlds(logs, cache))
+    _worlds.update(worlds(logs))
 
 
 def _run_quality(task: quality.Task, n_online: int) -> dict[str, float]:

@@ -89,7 +89,8 @@ def _exactness(folder: Path) -> list[str]:
         "",
         f"Largest differences of float32 logits, all positions of up to 10 prompts (largest logit "
         f"{logits['largest logit']:.0f}): engine and transformers {logits['own - transformers']:.1e}, "
-        f"engine and float64 {logits['own - float64']:.1e}, transformers and float64 {logits['transformers - float64']:.1e}.",
+        f"engine and float64 {logits['own - float64']:.1e}, "
+        f"transformers and float64 {logits['transformers - float64']:.1e}.",
         "",
         f"Rounds (tokens proposed and accepted in each) of real runs against those that replay predicts, "
         f"{record['n_prompts']} prompts:",
@@ -332,8 +333,8 @@ def _bandit_quality(part: Record) -> list[str]:
         "with their defaults: an intercept, and for LinTS a learned noise scale.",
         "",
         "digits is scikit-learn's; covertype-like is made by its make_classification (54 features, 7 classes, a tenth "
-        "of the labels wrong), not the real covertype. The others are logs of LLM calls, with MiniLM embeddings of the "
-        "queries as contexts.",
+        "of the labels wrong), not the real covertype. The others are logs of LLM calls, with 384 hashed words and "
+        "pairs of words of the query as contexts.",
         "",
         *_table(["", "rows", "d", "k"], sizes),
         "",

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
 
 from bandits import (
     FullInformationData,
+    HashingEncoder,
     LoggedData,
     SeedTree,
-    SentenceEncoder,
     SupervisedEnvironment,
     Uniform,
     from_long_table,
@@ -19,7 +18,6 @@ from bandits import (
 
 LOGS = ("paretobandit_k4", "llmrouter", "routellm_gsm8k", "openai_gsm8k_solutions")
 SYNTHETIC = "covertype-like"
-DEFAULT_CACHE = Path.home() / ".cache" / "draftpick" / "bench_bandits"
 
 
 def digits() -> FullInformationData:
@@ -39,25 +37,18 @@ def covertype_like(n_rows: int) -> FullInformationData:
     return _supervised((features - features.mean(axis=0)) / features.std(axis=0), labels)
 
 
-def read_log(path: Path, cache: Path) -> FullInformationData:
-    """Return a log's queries as sentence embeddings with every arm's reward; embeddings are computed once.
-
-    Raises:
-        ImportError: if they are not in `cache` yet and sentence-transformers is missing.
-    """
-    folder = cache / f"{path.stem}-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
-    if not folder.is_dir():
-        data = from_long_table(path, encoder=SentenceEncoder())
-        if not isinstance(data, FullInformationData):
-            raise ValueError(f"{path} must hold every arm's reward, got decisions of a logging policy")
-        data.complete_rows().save(folder)
-    return FullInformationData.load(folder)
+def read_log(path: Path) -> FullInformationData:
+    """Return a log's queries as 384 hashed words and pairs of words, with every arm's reward."""
+    data = from_long_table(path, encoder=HashingEncoder(384))
+    if not isinstance(data, FullInformationData):
+        raise ValueError(f"{path} must hold every arm's reward, got decisions of a logging policy")
+    return data.complete_rows()
 
 
-def worlds(logs: Path | None, cache: Path, n_rows: int | None = None) -> dict[str, FullInformationData]:
+def worlds(logs: Path | None, n_rows: int | None = None) -> dict[str, FullInformationData]:
     """Return all data by name, at most `n_rows` rows of each; without a folder of logs, the supervised sets."""
     found = {"digits": digits(), SYNTHETIC: covertype_like(n_rows or 6_000)}
-    found |= {} if logs is None else {name: read_log(logs / f"{name}.parquet", cache) for name in LOGS}
+    found |= {} if logs is None else {name: read_log(logs / f"{name}.parquet") for name in LOGS}
     if n_rows is not None:
         found = {name: data.subset(np.arange(min(n_rows, len(data)))) for name, data in found.items()}
     return found
