@@ -148,7 +148,9 @@ def origin(part: str, options: argparse.Namespace) -> dict[str, Any]:
     own = ["numpy", "scipy"]
     own += ["torch"] if part == "reinforce" else sorted({peer.package for peer in (UCB_PEERS | TS_PEERS).values()})
     command = ["python examples/bench_bandits.py", "--only", part]
-    command += ["--logs", "LOGS"] if options.logs is not None and part != "speed" else []
+    if part != "speed":
+        command += ["--logs", "LOGS"] if options.logs is not None else []
+        command += ["--seeds", str(options.seeds)]
     return {
         "machine": machine_facts(own, threads=1),
         "command": " ".join([*command, "--seed", str(options.seed)]),
