@@ -36,7 +36,7 @@ _SPEED_NOTES = [
     "",
 ]
 _QUALITY_NOTES = [
-    "### Why they differ",
+    "### Likely reasons, not tested apart",
     "",
     "- LinUCB without an intercept makes the same choices as the peers' (see agreement under Speed); what is left "
     "between them is the intercept.",
