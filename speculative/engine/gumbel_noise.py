@@ -1,0 +1,177 @@
+"""Noise that belongs to a seed, a position and a token, so that whoever asks for it gets the same.
+
+The best of logits + Gumbel noise is a draw from their softmax. Target and drafts that add the same noise at the same
+place of the text mostly agree, and the target's choice never depends on what was drafted.
+
+Source: Gumbel-max, Maddison et al. 2014, section 2 (arXiv:1411.0030); noise shared by draft and target, Daliri et al.
+2024 (arXiv:2408.07978). Hash: SplitMix64, Steele et al. 2014, figure 17 (doi:10.1145/2660193.2660195), with the
+constants of its usual 64-bit variant.
+"""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+UnsignedWords = npt.NDArray[np.uint64]
+
+_N_BITS = 52  # k + 1/2 with k of that many bits is exact in float64, next to 1 too
+_WORD = 2**64 - 1
+_GOLDEN = 0x9E3779B97F4A7C15
+_ROUNDS = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
+_LAST_SHIFT = 31
+_HEAD = 4.0  # of the gap to the best logit: mostly a few hundred tokens, and e**-4 of the others have such noise
+
+GUMBEL_MAX: float = -math.log(-math.log(1 - 2.0 ** -(_N_BITS + 1)))
+"""No noise is larger: 36.7."""
+
+GUMBEL_MIN: float = -math.log(-math.log(2.0 ** -(_N_BITS + 1)))
+"""No noise is smaller: -3.6."""
+
+
+def random_words(seed: int | UnsignedWords, position: int | UnsignedWords, token_ids: UnsignedWords) -> UnsignedWords:
+    """Hash (seed, position, token) to 64 bits: word number `token` of a SplitMix64 stream for seed and position.
+
+    Args:
+        seed: in [0, 2**64); or (n,) uint64, one for each token.
+        position: of the token in the text, >= 0; or (n,) uint64.
+        token_ids: (n,) uint64, or (1,) if another argument is (n,).
+
+    Returns:
+        (n,) uint64.
+    """
+    if isinstance(seed, int) and isinstance(position, int):
+        return _mix(token_ids * np.uint64(_GOLDEN) + np.uint64(_key(seed, position)))
+    seeds, positions = (np.atleast_1d(np.asarray(values, dtype=np.uint64)) for values in (seed, position))
+    keys = _mix(_mix(seeds + np.uint64(_GOLDEN)) + positions * np.uint64(_GOLDEN))
+    return _mix(token_ids * np.uint64(_GOLDEN) + keys)
+
+
+def _mix(words: UnsignedWords) -> UnsignedWords:
+    """Scramble words one to one, in place."""
+    for shift, factor in _ROUNDS:
+        words ^= words >> np.uint64(shift)
+        words *= np.uint64(factor)
+    words ^= words >> np.uint64(_LAST_SHIFT)
+    return words
+
+
+def _key(seed: int, position: int) -> int:
+    return _mix_int(_mix_int(seed + _GOLDEN & _WORD) + position * _GOLDEN & _WORD)
+
+
+def _mix_int(word: int) -> int:
+    for shift, factor in _ROUNDS:
+        word = (word ^ word >> shift) * factor & _WORD
+    return word ^ word >> _LAST_SHIFT
+
+
+def _words_device(seed: int, position: int, token_ids: Tensor) -> Tensor:
+    """The same words by torch: its int64 arithmetic wraps, and masks make its shifts logical."""
+    words = (token_ids * _signed(_GOLDEN)).add_(_signed(_key(seed, position)))
+    for shift, factor in _ROUNDS:
+        words.bitwise_xor_((words >> shift).bitwise_and_(_WORD >> shift)).mul_(_signed(factor))
+    return words.bitwise_xor_((words >> _LAST_SHIFT).bitwise_and_(_WORD >> _LAST_SHIFT))
+
+
+def _signed(word: int) -> int:
+    return word - 2**64 if word >= 2**63 else word
+
+
+def uniforms(words: Tensor) -> Tensor:
+    """Map (n,) int64 random words to (n,) float64: odd multiples of 2**-53, strictly between 0 and 1."""
+    bits = (words >> (64 - _N_BITS)).bitwise_and_(2**_N_BITS - 1)
+    return bits.double().add_(0.5).mul_(2.0**-_N_BITS)
+
+
+def gumbel_noise(seed: int, position: int, token_ids: Tensor) -> Tensor:
+    """Give the standard Gumbel noise -log(-log u) of some tokens at one place of the text.
+
+    Args:
+        seed: of the request, in [0, 2**63).
+        position: of the token in the text, counted from the prompt's start, >= 0.
+        token_ids: (n,) int64, ids of the target's vocabulary, on any device.
+
+    Returns:
+        (n,) float64 in [GUMBEL_MIN, GUMBEL_MAX], a pure function of the three (to the last bit on one device; devices
+        may round logarithms differently).
+    """
+    if token_ids.device.type == "cpu":
+        return _noise_cpu(random_words(seed, position, token_ids.numpy().view(np.uint64)))
+    return _noise(_words_device(seed, position, token_ids))
+
+
+def _noise(words: Tensor) -> Tensor:
+    return uniforms(words).log_().neg_().log_().neg_()
+
+
+def _noise_cpu(words: UnsignedWords) -> Tensor:
+    return _noise(torch.from_numpy(words.view(np.int64)))
+
+
+def argmax_with_noise(processed: Tensor, seed: int, position: int, token_ids: Tensor | None = None) -> Tensor:
+    """Draw a token: the best of logits + noise, the first of several.
+
+    Exact, but on the CPU noise is computed only where it can matter, see `_argmax_cpu`.
+
+    Args:
+        processed: (v,) float32, neither NaN nor +inf; -inf is never drawn (all -inf: index 0).
+        seed: of the request, in [0, 2**63).
+        position: of the token in the text, counted from the prompt's start, >= 0.
+        token_ids: (v,) int64, the target's id of each entry; None if they are numbered as the target's.
+
+    Returns:
+        () int64, an index into `processed`.
+    """
+    if processed.device.type == "cpu":
+        ids = None if token_ids is None else token_ids.numpy()
+        return torch.tensor(_argmax_cpu(processed.detach().numpy(), seed, position, ids))
+    # picking entries would wait for the device, where logarithms cost less
+    ids_there = torch.arange(processed.numel(), device=processed.device) if token_ids is None else token_ids
+    sums = processed.double() - processed.max() + gumbel_noise(seed, position, ids_there)
+    return torch.where(processed == -math.inf, -math.inf, sums).argmax()
+
+
+def _argmax_cpu(
+    logits: npt.NDArray[np.float32], seed: int, position: int, token_ids: npt.NDArray[np.int64] | None
+) -> int:
+    """Find the best of logits + noise.
+
+    With gap = logit - best logit, no token wins unless its gap is >= GUMBEL_MIN - GUMBEL_MAX. The head is the tokens of
+    gap >= -HEAD: no other wins unless its noise is at least the head's best sum + HEAD, and whether it is, the random
+    word tells without a logarithm.
+    """
+    top = float(logits.max())
+    if top == -math.inf:
+        return 0
+    floor = top + GUMBEL_MIN - GUMBEL_MAX - 1e-7 * abs(top)  # the last term covers the rounding to float32
+    rows = np.flatnonzero(logits >= np.float32(floor - 1e-3))
+    if rows.size < logits.size // 4:
+        logits = logits[rows]
+        token_ids = rows if token_ids is None else token_ids[rows]
+    else:  # most can win: picking them costs more than their words
+        rows = np.arange(logits.size)
+        token_ids = rows if token_ids is None else token_ids
+    words = random_words(seed, position, token_ids.view(np.uint64))
+    lowest = np.float32(top - _HEAD)
+    in_head = logits >= lowest
+    head = np.flatnonzero(in_head)
+    sums = _sums(logits[head], top, words[head])
+    outside = np.flatnonzero((words >= _least_word(float(sums.max()) + top - float(lowest))) & ~in_head)
+    if outside.size == 0:
+        return int(rows[head[sums.argmax()]])
+    near = np.sort(np.concatenate([head, outside]))
+    return int(rows[near[_sums(logits[near], top, words[near]).argmax()]])
+
+
+def _sums(logits: npt.NDArray[np.float32], top: float, words: UnsignedWords) -> npt.NDArray[np.float64]:
+    sums: npt.NDArray[np.float64] = logits.astype(np.float64) - top + _noise_cpu(words).numpy()
+    return sums
+
+
+def _least_word(noise: float) -> np.uint64:
+    """Give a word below all that make noise of at least `noise`: u >= exp(-exp(-noise)), less what rounding may add."""
+    spread = -math.expm1(-math.exp(-noise)) * (1 + 1e-9)
+    return np.uint64(max(0, 2**64 - int(spread * 2.0**64) - 2**14))
