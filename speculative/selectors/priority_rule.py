@@ -1,0 +1,70 @@
+"""The hand-written rule of serving engines: a look-up where its match is long enough, else the next in line."""
+
+from collections.abc import Mapping, Sequence
+
+from speculative.engine.selector import Action, RoundContext, Selector
+
+
+class PriorityRule(Selector):
+    """The first arm of a list whose stored match is long enough; the fallback where none is.
+
+    action = first a of the list with available(a) and match_length(a) >= min_match_lengths[a], else the fallback.
+
+    A function of the round alone: nothing is learned and nothing kept. `PriorityRule({2: 1, 1: 0}, fallback=0)`
+    takes the look-up 2 whenever it has anything to say, else the draft 1; `PriorityRule({2: 4}, fallback=1)`
+    wants at least four matching tokens of the look-up.
+
+    Args:
+        min_match_lengths: action to the tokens of context that its best match must cover, >= 0, in the order in
+            which the arms are asked. 0 takes the arm whenever its draft can work: the value for a draft that
+            looks nothing up, such as a model, whose match length is None and reaches no other.
+        fallback: action where no arm of the list is ready; if its draft cannot work either, the first arm that
+            can takes the round.
+
+    Raises:
+        ValueError: if an action or a length is negative, or the fallback is in the list.
+
+    Source: llama.cpp's common/speculative.cpp (several drafts in a fixed order, the first that proposes anything
+    wins) and TensorRT-LLM's suffix-automaton enhancement (`sa_spec_threshold`, 4 by default: the look-up from
+    that match length on, else the neural draft). ArcticInference compares a score of the suffix with the length
+    of the neural draft instead of a match length with a constant, and drafts both; here only the arm chosen drafts.
+    """
+
+    def __init__(self, min_match_lengths: Mapping[int, int], fallback: int) -> None:
+        for action, length in min_match_lengths.items():
+            if action < 0:
+                raise ValueError(f"min_match_lengths: an action must be >= 0, got {action}")
+            if length < 0:
+                raise ValueError(f"min_match_lengths: the length of arm {action} must be >= 0, got {length}")
+        if fallback < 0:
+            raise ValueError(f"fallback must be >= 0, got {fallback}")
+        if fallback in min_match_lengths:
+            raise ValueError(f"fallback must not be in min_match_lengths as well, got {fallback}")
+        self._min_match_lengths, self._fallback = dict(min_match_lengths), fallback
+
+    def select(self, rounds: Sequence[RoundContext]) -> Sequence[Action]:
+        """Go down the list for each request.
+
+        Raises:
+            ValueError: if the engine has no such arm.
+        """
+        return [Action(self._first_ready(round_)) for round_ in rounds]
+
+    def _first_ready(self, round_: RoundContext) -> int:
+        available = round_.available
+        for action in (*self._min_match_lengths, self._fallback):
+            if action >= len(available):
+                raise ValueError(f"the rule names arm {action}, but the engine has {len(available)} arms")
+        for action, min_match_length in self._min_match_lengths.items():
+            if available[action] and _is_ready(round_, action, min_match_length):
+                return action
+        if available[self._fallback] or not any(available):
+            return self._fallback
+        return available.index(True)
+
+
+def _is_ready(round_: RoundContext, action: int, min_match_length: int) -> bool:
+    if min_match_length == 0:
+        return True
+    match_length = round_.match_length(action)
+    return match_length is not None and match_length >= min_match_length
