@@ -18,12 +18,28 @@ class CausalLM(Protocol):
         """Size of the vocabulary."""
 
     @property
+    def n_features(self) -> int:
+        """Width of the hidden states."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the KV cache and of what is not kept at fewer bits."""
+
+    @property
+    def arithmetic(self) -> str:
+        """How the model computes, in words: what a measured cost depends on."""
+
+    @property
     def max_positions(self) -> int:
         """Longest prefix, tokens."""
 
     @property
     def device(self) -> torch.device:
         """Where token ids must live."""
+
+    @property
+    def can_roll_back(self) -> bool:
+        """Whether the cache can forget a row's last tokens; only then can drafts be verified."""
 
     def new_cache(self, n_rows: int, capacity: int = 512) -> KVCache:
         """An empty cache."""
