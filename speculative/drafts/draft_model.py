@@ -1,26 +1,28 @@
-"""A small language model guesses ahead, greedily."""
+"""A small language model guesses ahead."""
 
 import json
+import math
 import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 
-from speculative.engine.decoder import Decoder
-from speculative.engine.draft import Counts, Draft, DraftSession, Proposal
-from speculative.engine.linear import Int4Linear, Linear
+from speculative.engine.causal_lm import CausalLM
+from speculative.engine.draft import Counts, Draft, DraftSession, Proposal, SharedCache
 from speculative.engine.loading import (
     DEFAULT_CACHE,
-    load_decoder,
+    WeightPrecision,
     load_tokenizer,
     resolve_model,
     tokenizer_fingerprint,
 )
+from speculative.engine.model import load_model
 from speculative.engine.token_batch import TokenBatch
+from speculative.engine.token_sampler import GREEDY, TokenSampler
 
 VOCABULARY_FILE = "draft_vocabulary.json"
 _READ_CHUNK = 512  # tokens a pass reads; bounds the memory of attention masks
@@ -31,38 +33,45 @@ class VocabularyMismatchError(ValueError):
 
 
 class DraftModel(Draft):
-    """Proposes the greedy continuation of a small decoder.
+    """Proposes the continuation of a small model: greedy, or picked by a sampled request's own noise.
 
-    Its cache is read lazily: a session that was idle reads what it missed when it is next asked.
+    Its cache is read lazily: a session that was idle reads what it missed when it is next asked. A round costs one
+    pass of the small model a token.
 
     Args:
         name: unique in a pool.
-        decoder: the small model.
+        model: the small model.
         n_target_vocab: size of the target's vocabulary; proposals stay below it.
         target_ids: for a trimmed vocabulary, the target's id of each of the draft's ids; id 0 stands for
             every token the draft does not know and is never proposed. None where both share one vocabulary,
             which either may have padded.
 
     Raises:
+        ValueError: if the model's cache cannot take tokens back.
         VocabularyMismatchError: if `target_ids` does not name one target token, each another, per draft id.
     """
 
+    law: ClassVar[Literal["point", "sampled"]] = "sampled"
+
     def __init__(
-        self, name: str, decoder: Decoder, n_target_vocab: int, target_ids: Sequence[int] | None = None
+        self, name: str, model: CausalLM, n_target_vocab: int, target_ids: Sequence[int] | None = None
     ) -> None:
-        self.name, self.decoder, self.max_positions = name, decoder, decoder.max_positions
-        self._n_proposable = min(decoder.n_vocab, n_target_vocab)
+        if not model.can_roll_back:
+            raise ValueError(f"draft {name!r}: its model's cache cannot take back a guess that was wrong")
+        self.name, self.model, self.max_positions = name, model, model.max_positions
+        self.proposable = slice(0, min(model.n_vocab, n_target_vocab))
         self._target_ids: torch.Tensor | None = None
         if target_ids is not None:
             n_different = len({*target_ids[1:]} & {*range(n_target_vocab)})
-            if len(target_ids) != decoder.n_vocab or n_different != decoder.n_vocab - 1:
+            if len(target_ids) != model.n_vocab or n_different != model.n_vocab - 1:
                 raise VocabularyMismatchError(
-                    f"draft {name!r}: its vocabulary must name {decoder.n_vocab} target ids, all but the "
+                    f"draft {name!r}: its vocabulary must name {model.n_vocab} target ids, all but the "
                     f"first different and below {n_target_vocab}, got {len(target_ids)}"
                 )
-            self._target_ids = torch.tensor(target_ids, device=decoder.device)
-            self._draft_ids = torch.zeros(n_target_vocab, dtype=torch.int64, device=decoder.device)
-            self._draft_ids[self._target_ids[1:]] = torch.arange(1, decoder.n_vocab, device=decoder.device)
+            self.proposable = slice(1, model.n_vocab)
+            self._target_ids = torch.tensor(target_ids, device=model.device)
+            self._draft_ids = torch.zeros(n_target_vocab, dtype=torch.int64, device=model.device)
+            self._draft_ids[self._target_ids[1:]] = torch.arange(1, model.n_vocab, device=model.device)
 
     @classmethod
     def load(
@@ -74,7 +83,7 @@ class DraftModel(Draft):
         name: str | None = None,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
-        linear: type[Linear] | type[Int4Linear] = Linear,
+        weights: WeightPrecision = "dense",
         cache: Path = DEFAULT_CACHE,
     ) -> "DraftModel":
         """Load a draft by hub id, folder, GGUF file or `shipped:NAME`, if its tokens are the target's.
@@ -97,16 +106,16 @@ class DraftModel(Draft):
                 f"draft {model!r} was made for tokenizer {found}, the target's is {expected}: their token "
                 "ids mean different text; name a draft of the target's family or distil one"
             )
-        decoder = load_decoder(model, dtype=dtype, device=device, cache=cache, linear=linear)
-        return cls(name or f"draft_{re.split('[/:]', model)[-1]}", decoder, n_target_vocab, target_ids)
+        loaded = load_model(model, dtype=dtype, device=device, cache=cache, weights=weights)
+        return cls(name or f"draft_{re.split('[/:]', model)[-1]}", loaded, n_target_vocab, target_ids)
 
-    def open(self, prompt: Sequence[int]) -> DraftSession:
+    def open(self, prompt: Sequence[int], shared: SharedCache | None = None) -> DraftSession:
         """A session with its own cache row; the prompt is read at the first proposal."""
         return _ModelSession(self)
 
     def write(self, prompt: Sequence[int], n_tokens: int) -> list[int]:
         """The draft's own greedy continuation of a prompt, as far as its context reaches."""
-        n_tokens = min(n_tokens, self.decoder.max_positions - len(prompt))
+        n_tokens = min(n_tokens, self.model.max_positions - len(prompt))
         return self.open(prompt).propose(prompt, n_tokens).token_ids if n_tokens >= 1 else []
 
     def accepted_lengths(
@@ -114,18 +123,19 @@ class DraftModel(Draft):
     ) -> tuple[Counts, Counts]:
         """One pass over the text tells at which positions the draft's best token is the target's."""
         proposed, accepted = np.zeros((2, len(new)), dtype=np.int32)
-        n = min(len(prompt) + len(new) - 1, self.decoder.max_positions)  # positions the draft can continue
-        tokens = torch.tensor([*prompt, *new], device=self.decoder.device)
-        cache = self.decoder.new_cache(1, n)
+        n = min(len(prompt) + len(new) - 1, self.model.max_positions)  # positions the draft can continue
+        tokens = torch.tensor([*prompt, *new], device=self.model.device)
+        cache = self.model.new_cache(1, n)
         best = []
         for chunk in torch.split(self.to_draft(tokens[:n]), _READ_CHUNK):
-            best.append(self.best(self.decoder.forward(TokenBatch(chunk, [len(chunk)]), cache).logits))
+            logits = self.model.forward(TokenBatch(chunk, [len(chunk)]), cache).logits
+            best.append(logits[:, self.proposable].argmax(-1) + self.proposable.start)
         matches = (self.to_target(torch.cat(best)) == tokens[1 : n + 1]).tolist()
         run = 0
         for j in range(len(new) - 1, 0, -1):
             position = len(prompt) + j - 1  # of the last token the draft has read
             run = run + 1 if position < n and matches[position] else 0
-            proposed[j] = max(0, min(max_draft_length, self.decoder.max_positions - position - 1))
+            proposed[j] = max(0, min(max_draft_length, self.model.max_positions - position - 1))
             accepted[j] = min(run, proposed[j])
         return proposed, accepted
 
@@ -133,18 +143,19 @@ class DraftModel(Draft):
         """Map (n,) target ids to the draft's."""
         if self._target_ids is None:
             # Beyond the draft's vocabulary stand only padding ids, which a target might still write.
-            return token_ids.clamp(max=self.decoder.n_vocab - 1)
+            return token_ids.clamp(max=self.model.n_vocab - 1)
         return self._draft_ids[token_ids]
 
     def to_target(self, token_ids: torch.Tensor) -> torch.Tensor:
         """Map (n,) draft ids to the target's."""
         return token_ids if self._target_ids is None else self._target_ids[token_ids]
 
-    def best(self, logits: torch.Tensor) -> torch.Tensor:
-        """The likeliest proposable draft id of each row: (n, v) to (n,)."""
-        if self._target_ids is None:
-            return logits[:, : self._n_proposable].argmax(-1)
-        return logits[:, 1:].argmax(-1) + 1
+    def pick(self, logits: torch.Tensor, position: int, sampler: TokenSampler) -> torch.Tensor:
+        """Let a sampler choose among the proposable tokens of one row: (1, v) to a draft id (1,)."""
+        row, ids = logits[0, self.proposable], None
+        if self._target_ids is not None:
+            ids = self._target_ids[self.proposable]
+        return sampler.pick(row, position, target_ids=ids)[None] + self.proposable.start
 
 
 def _read_vocabulary(file: Path) -> tuple[str, list[int]]:
@@ -159,26 +170,30 @@ def _read_vocabulary(file: Path) -> tuple[str, list[int]]:
 class _ModelSession(DraftSession):
     def __init__(self, draft: DraftModel) -> None:
         self._draft = draft
-        self._cache = draft.decoder.new_cache(1)
+        self._cache = draft.model.new_cache(1)
         self._read: list[int] = []  # target ids in the cache: the prefix last shown, then guesses made on it
         self._n_shown = 0
 
-    def propose(self, prefix: Sequence[int], draft_length: int) -> Proposal:
+    def propose(self, prefix: Sequence[int], draft_length: int, sampler: TokenSampler = GREEDY) -> Proposal:
         begin = time.perf_counter()
-        draft, decoder = self._draft, self._draft.decoder
+        draft, model = self._draft, self._draft.model
         n_shared = self._n_shared(prefix)
         self._cache.truncate(0, n_shared)
-        missing = torch.tensor(prefix[n_shared:], device=decoder.device)
+        missing = torch.tensor(prefix[n_shared:], device=model.device)
         for chunk in torch.split(draft.to_draft(missing), _READ_CHUNK):
-            output = decoder.forward(TokenBatch(chunk, [len(chunk)]), self._cache, [len(chunk) - 1])
-        guesses = [draft.best(output.logits)]
+            output = model.forward(TokenBatch(chunk, [len(chunk)]), self._cache, [len(chunk) - 1])
+        guesses = [draft.pick(output.logits, len(prefix), sampler)]
+        sound = output.logits.max()  # NaN where any logit is
         read_s = time.perf_counter() - begin
         while len(guesses) < draft_length:
-            output = decoder.forward(TokenBatch(guesses[-1], [1]), self._cache)
-            guesses.append(draft.best(output.logits))
+            output = model.forward(TokenBatch(guesses[-1], [1]), self._cache)
+            guesses.append(draft.pick(output.logits, len(prefix) + len(guesses), sampler))
+            sound = sound + output.logits.max()
+        if not math.isfinite(sound):
+            raise FloatingPointError(f"draft {draft.name!r}: its logits hold NaN or infinity")
         token_ids: list[int] = draft.to_target(torch.cat(guesses)).tolist()
         self._read, self._n_shown = [*prefix, *token_ids[:-1]], len(prefix)
-        return Proposal(token_ids, len(missing), read_s)
+        return Proposal(token_ids, len(missing), read_s, sampler.laws())
 
     def _n_shared(self, prefix: Sequence[int]) -> int:
         """Length of the cached part that still holds; at least the last token is always read again."""

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from speculative.engine.draft import Draft, DraftSession, Proposal
+from speculative.engine.draft import Draft, DraftSession, Proposal, SharedCache
+from speculative.engine.token_sampler import GREEDY, TokenSampler
 
 
 class NoDraft(Draft):
@@ -10,11 +11,11 @@ class NoDraft(Draft):
 
     name = "no_draft"
 
-    def open(self, prompt: Sequence[int]) -> DraftSession:
+    def open(self, prompt: Sequence[int], shared: SharedCache | None = None) -> DraftSession:
         """A session without state."""
         return _Silent()
 
 
 class _Silent(DraftSession):
-    def propose(self, prefix: Sequence[int], draft_length: int) -> Proposal:
+    def propose(self, prefix: Sequence[int], draft_length: int, sampler: TokenSampler = GREEDY) -> Proposal:
         return Proposal([])

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from speculative.engine.draft import Draft, DraftSession, Proposal
+from speculative.engine.draft import Draft, DraftSession, Proposal, SharedCache
+from speculative.engine.token_sampler import GREEDY, TokenSampler
 
 
 class PromptLookup(Draft):
@@ -24,7 +25,7 @@ class PromptLookup(Draft):
         self.max_ngram, self.min_ngram = max_ngram, min_ngram
         self.name = "prompt_lookup"
 
-    def open(self, prompt: Sequence[int]) -> DraftSession:
+    def open(self, prompt: Sequence[int], shared: SharedCache | None = None) -> DraftSession:
         """A session with an empty index; the prompt is read at the first proposal."""
         return _LookupSession(self.max_ngram, self.min_ngram)
 
@@ -35,19 +36,28 @@ class _LookupSession(DraftSession):
         self._continuations: dict[tuple[int, ...], int] = {}  # n-gram -> position after its latest occurrence
         self._n_read = 0
 
-    def propose(self, prefix: Sequence[int], draft_length: int) -> Proposal:
+    def propose(self, prefix: Sequence[int], draft_length: int, sampler: TokenSampler = GREEDY) -> Proposal:
+        size, position = self._longest_match(prefix)
+        if size == 0:
+            return Proposal([])
+        copied = list(prefix[position : position + draft_length])
+        period = len(prefix) - position
+        while len(copied) < draft_length:
+            copied.append(copied[len(copied) - period])
+        return Proposal(copied)
+
+    def match_length(self, prefix: Sequence[int]) -> int:
+        return self._longest_match(prefix)[0]
+
+    def _longest_match(self, prefix: Sequence[int]) -> tuple[int, int]:
+        """Length of the longest n-gram that ends the prefix and stands in it earlier, and where that goes on."""
         self._read(prefix)
         for size in self._sizes:
-            if size >= len(prefix):
-                continue
-            position = self._continuations.get(tuple(prefix[-size:]))
-            if position is not None:
-                copied = list(prefix[position : position + draft_length])
-                period = len(prefix) - position
-                while len(copied) < draft_length:
-                    copied.append(copied[len(copied) - period])
-                return Proposal(copied)
-        return Proposal([])
+            if size < len(prefix):
+                position = self._continuations.get(tuple(prefix[-size:]))
+                if position is not None:
+                    return size, position
+        return 0, -1
 
     def _read(self, prefix: Sequence[int]) -> None:
         """Index every n-gram that is followed by a token: the prefix's own last one is not."""

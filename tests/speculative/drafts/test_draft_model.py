@@ -132,7 +132,7 @@ def test_loading_checks_the_tokenizer(tmp_path):
     save_tiny("llama", tmp_path)
     tokenizer_of(WORDS).save_pretrained(tmp_path)
     draft = DraftModel.load(str(tmp_path), tokenizer_of(WORDS), N_VOCAB)
-    assert draft.decoder.n_vocab == N_VOCAB
+    assert draft.model.n_vocab == N_VOCAB
     other = tokenizer_of([*WORDS[:-2], *reversed(WORDS[-2:])])
     with pytest.raises(VocabularyMismatchError, match="their token ids mean different text"):
         DraftModel.load(str(tmp_path), other, N_VOCAB)

@@ -19,6 +19,18 @@ def slow_lookup(prefix, max_ngram, min_ngram, draft_length):
     return []
 
 
+def slow_match_length(prefix, max_ngram, min_ngram):
+    """Tokens of the longest suffix that stands earlier in the prefix."""
+    return max(
+        (
+            size
+            for size in range(min_ngram, max_ngram + 1)
+            if any(prefix[begin : begin + size] == prefix[-size:] for begin in range(len(prefix) - size))
+        ),
+        default=0,
+    )
+
+
 texts = st.integers(1, 6).flatmap(lambda v: st.lists(st.integers(0, v), min_size=1, max_size=60))
 
 
@@ -36,6 +48,9 @@ def test_every_proposal_of_a_growing_prefix_equals_the_slow_search(text, sizes, 
     for n_new, draft_length in growth:
         end = min(len(text), end + n_new)
         expected = slow_lookup(text[:end], max_ngram, min_ngram, draft_length)
+        assert session.match_length(text[:end]) == slow_match_length(text[:end], max_ngram, min_ngram)
+        assert draft.open(text[:1]).match_length(text[:end]) == session.match_length(text[:end])
+        assert bool(expected) == (session.match_length(text[:end]) > 0)
         assert session.propose(text[:end], draft_length).token_ids == expected
         assert draft.open(text[:1]).propose(text[:end], draft_length).token_ids == expected
 

@@ -1,0 +1,97 @@
+"""The target's own first layers guess ahead."""
+
+import time
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+
+from speculative.engine.decoder import Decoder
+from speculative.engine.draft import Counts, Draft, DraftSession, Proposal, SharedCache
+from speculative.engine.token_batch import TokenBatch
+from speculative.engine.token_sampler import GREEDY, TokenSampler
+
+_READ_CHUNK = 512  # tokens a pass reads; bounds the memory of attention masks
+
+
+class EarlyExit(Draft):
+    """Proposes what the target would say if it stopped after its first layers.
+
+    In an engine it works on the target's own KV cache: the committed tokens' keys and values of those layers are there
+    already, so it never has to catch up and takes no memory. What it writes for its guesses is taken back before the
+    target verifies them. A guess costs the share of the layers and a whole head. Models that were not trained for it
+    guess badly at early layers.
+
+    Args:
+        target: the model that will verify.
+        n_layers: layers to run, fewer than the target has.
+        n_target_vocab: proposals stay below it; by default the target's vocabulary.
+
+    Raises:
+        ValueError: if there are not that many layers.
+        TypeError: if the target is not one of draftpick's decoders.
+
+    Source: Elhoushi et al. 2024, "LayerSkip", section 4.3 (arXiv:2404.16710), self-speculation with a shared cache.
+    """
+
+    law: ClassVar[Literal["point", "sampled"]] = "sampled"
+
+    def __init__(self, target: Decoder, n_layers: int, n_target_vocab: int | None = None) -> None:
+        if not isinstance(target, Decoder):
+            raise TypeError(f"early exit needs draftpick's own decoder as the target, got {type(target).__name__}")
+        if not 1 <= n_layers < target.config.n_layers:
+            raise ValueError(f"n_layers must be in [1, {target.config.n_layers}), got {n_layers}")
+        self.target, self.n_layers = target, n_layers
+        self.n_proposable = n_target_vocab or target.n_vocab
+        self.name, self.max_positions = f"early_exit_{n_layers}", target.max_positions
+
+    def open(self, prompt: Sequence[int], shared: SharedCache | None = None) -> DraftSession:
+        """A session on the request's row of the target's cache; with a cache of its own where it stands alone."""
+        return _ExitSession(self, SharedCache(self.target, self.target.new_cache(1), 0) if shared is None else shared)
+
+    def accepted_lengths(
+        self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int
+    ) -> tuple[Counts, Counts]:
+        """One pass over the text tells at which positions the early layers' best token is the target's."""
+        tokens = torch.tensor([*prompt, *new], device=self.target.device)
+        cache = self.target.new_cache(1)
+        best = []
+        for chunk in torch.split(tokens[:-1], _READ_CHUNK):
+            logits = self.target.forward(TokenBatch(chunk, [len(chunk)]), cache, n_layers=self.n_layers).logits
+            best.append(logits[:, : self.n_proposable].argmax(-1))
+        matches = (torch.cat(best) == tokens[1:]).tolist() if best else []
+        proposed, accepted = np.zeros((2, len(new)), dtype=np.int32)
+        run = 0
+        for j in range(len(new) - 1, 0, -1):
+            last_read = len(prompt) + j - 1
+            run = run + 1 if matches[last_read] else 0
+            proposed[j] = max(0, min(max_draft_length, self.target.max_positions - last_read - 1))
+            accepted[j] = min(run, proposed[j])
+        return proposed, accepted
+
+
+class _ExitSession(DraftSession):
+    def __init__(self, draft: EarlyExit, shared: SharedCache) -> None:
+        self._draft, self._shared = draft, shared
+
+    def propose(self, prefix: Sequence[int], draft_length: int, sampler: TokenSampler = GREEDY) -> Proposal:
+        begin = time.perf_counter()
+        cache, row, n_layers = self._shared.cache, self._shared.row, self._draft.n_layers
+        # The target may be a strict copy of the draft's: its own passes decide what the cache holds.
+        model = self._shared.model if isinstance(self._shared.model, Decoder) else self._draft.target
+        n_held = min(cache.lengths[row], len(prefix) - 1)
+        cache.truncate(row, n_held)
+        missing = torch.tensor(prefix[n_held:], device=model.device)
+        for chunk in torch.split(missing, _READ_CHUNK):
+            output = model.forward(TokenBatch(chunk, [len(chunk)], row), cache, [len(chunk) - 1], n_layers)
+        guesses: list[torch.Tensor] = []
+        read_s = time.perf_counter() - begin
+        while True:
+            logits = output.logits[0, : self._draft.n_proposable]
+            guesses.append(sampler.pick(logits, len(prefix) + len(guesses))[None])
+            if len(guesses) == draft_length:
+                break
+            output = model.forward(TokenBatch(guesses[-1], [1], row), cache, n_layers=n_layers)
+        cache.truncate(row, len(prefix) - 1)
+        return Proposal(torch.cat(guesses).tolist(), len(missing), read_s, sampler.laws())

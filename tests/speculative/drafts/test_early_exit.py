@@ -1,0 +1,95 @@
+import pytest
+import torch
+
+from speculative.drafts.early_exit import EarlyExit
+from speculative.engine.contract import check_draft
+from speculative.engine.engine import Engine
+from speculative.engine.generate import generate
+from speculative.engine.request import Request
+from speculative.engine.token_batch import TokenBatch
+from tests.speculative.tiny_models import N_VOCAB, Arm, greedy_text
+
+PROMPT = (3, 1, 4, 1, 5)
+
+
+@pytest.fixture(scope="module")
+def target(tiny):
+    return tiny("llama", seed=3, num_hidden_layers=3)
+
+
+def early_greedy(target, n_layers, prefix, n):
+    """The plainest version: transformers' first layers, its norm and its head, over the whole prefix every time."""
+    tokens = list(prefix)
+    for _ in range(n):
+        states = target.reference(torch.tensor([tokens]), output_hidden_states=True, use_cache=False).hidden_states
+        normed = target.reference.model.norm(states[n_layers][0, -1])
+        tokens.append(int(target.reference.lm_head(normed).argmax()))
+    return tokens[len(prefix) :]
+
+
+def test_the_contract_holds(target):
+    for n_layers in (1, 2):
+        check_draft(EarlyExit(target.decoder, n_layers), N_VOCAB)
+
+
+@pytest.mark.parametrize("n_layers", [1, 2])
+def test_it_says_what_the_first_layers_would(target, n_layers):
+    draft = EarlyExit(target.decoder, n_layers)
+    session, text = draft.open(PROMPT), [*PROMPT, 9, 9, 2, 7]
+    for end in (5, 6, 8, 9):
+        assert session.propose(text[:end], 4).token_ids == early_greedy(target, n_layers, text[:end], 4)
+
+
+@pytest.mark.parametrize("n_layers", [1, 2])
+def test_in_an_engine_it_shares_the_targets_cache_and_reads_one_token_a_round(target, n_layers):
+    n_read = []
+
+    class Watched(EarlyExit):
+        def open(self, prompt, shared=None):
+            session = super().open(prompt, shared)
+            propose = session.propose
+
+            def watched(*arguments):
+                proposal = propose(*arguments)
+                n_read.append(proposal.n_read)
+                assert shared.cache.lengths[shared.row] == len(arguments[0]) - 1
+                return proposal
+
+            session.propose = watched
+            return session
+
+    draft = Watched(target.decoder, n_layers)
+    requests = [Request(str(i), PROMPT[: 1 + i], 16 + i) for i in range(4)]
+    for generation in generate(Engine(target.decoder, [Arm(draft, 3)], max_batch=3), requests):
+        assert generation.stats.faults == []
+        prompt = requests[int(generation.request_id)].token_ids
+        assert generation.token_ids == greedy_text(target.reference, prompt, 24)[: 16 + int(generation.request_id)]
+    assert set(n_read) == {1}
+
+
+def test_accepted_lengths_are_those_of_asking_position_by_position(target):
+    draft = EarlyExit(target.decoder, 2)
+    new = greedy_text(target.reference, PROMPT, 24)
+    found = draft.accepted_lengths(PROMPT, new, 4)
+    expected = super(EarlyExit, draft).accepted_lengths(PROMPT, new, 4)
+    assert [x.tolist() for x in found] == [x.tolist() for x in expected]
+    assert found[1].sum() > 0
+
+
+def test_stopping_early_leaves_the_later_layers_slots_alone(target):
+    cache = target.decoder.new_cache(1)
+    batch = TokenBatch(torch.tensor(PROMPT), [len(PROMPT)])
+    target.decoder.forward(batch, cache, n_layers=2)
+    assert bool(cache.keys[:2, 0].any())
+    assert not bool(cache.keys[2:].any())
+
+
+@pytest.mark.parametrize("n_layers", [0, 3])
+def test_layers_the_target_lacks_are_refused(target, n_layers):
+    with pytest.raises(ValueError, match=rf"n_layers must be in \[1, 3\), got {n_layers}"):
+        EarlyExit(target.decoder, n_layers)
+
+
+def test_another_kind_of_target_is_refused():
+    with pytest.raises(TypeError, match="early exit needs draftpick's own decoder as the target, got str"):
+        EarlyExit("a model", 1)
