@@ -26,7 +26,6 @@ from arms import Query, read_queries
 from speculative.collect import trace_queries
 from speculative.demo import demo_queries, pick_evenly
 from speculative.engine.cost_profile import cached_costs
-from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
 from speculative.engine.loading import DEFAULT_CACHE
 from speculative.engine.request import Generation
@@ -119,7 +118,7 @@ def check_texts(pool: Pool, peer: torch.nn.Module, queries: Sequence[Query]) -> 
 
 def run_arm(pool: Pool, action: int, query: Query) -> Generation:
     """A real run of one arm."""
-    engine = Engine(pool.target.model, pool.drafting_arms, FixedSelector(action))
+    engine = pool.target.engine(pool.drafting_arms, FixedSelector(action))
     return generate(engine, [pool.target.request(query)])[0]
 
 

@@ -22,7 +22,6 @@ from arms import Query, read_queries
 from bandits import FullInformationData, LinUCB, Policy, evaluate
 from speculative.collect import collect
 from speculative.engine.cost_profile import CostProfile, cached_costs
-from speculative.engine.engine import Engine
 from speculative.engine.generate import stream
 from speculative.engine.loading import DEFAULT_CACHE
 from speculative.policy_selector import PolicySelector
@@ -80,8 +79,8 @@ def learn(queries: Sequence[Query], pool: Pool, costs: CostProfile, folder: Path
 def answer(query: Query, pool: Pool, policy: Policy, seed: int) -> str:
     """Let the policy pick the arm, then generate; the text is the target's own, whatever was picked."""
     selector = PolicySelector(policy, pool.encoder, pool.arms.names, np.random.default_rng(seed))
-    engine = Engine(pool.target.model, pool.drafting_arms, selector)
-    token_ids = [token for tokens in stream(engine, pool.target.request(query)) for token in tokens]
+    engine = pool.target.engine(pool.drafting_arms, selector)
+    token_ids = [token for result in stream(engine, pool.target.request(query)) for token in result.token_ids]
 
     decision, stats = selector.decisions[query.id], engine.take(query.id).stats
     print(f"picked {decision.arm} (probability {decision.propensity:.2f})")

@@ -11,7 +11,6 @@ from bandits import FullInformationData, part_indices
 from rewards import Reward, Speedup
 from speculative.drafts.no_draft import NoDraft
 from speculative.engine.cost_profile import CostProfile
-from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
 from speculative.engine.request import Generation
 from speculative.engine.selector import FixedSelector, QueryState
@@ -79,7 +78,7 @@ def trace_queries(queries: Sequence[Query], pool: Pool, *, own_texts: bool = Fal
     """
     recorder = _Recorder()
     arm = SpeculativeArm(pool.target, NoDraft())
-    engine = Engine(pool.target.model, [arm], recorder, max_batch=min(pool.spec.max_batch, len(queries)))
+    engine = pool.target.engine([arm], recorder, max_batch=min(pool.spec.max_batch, len(queries)))
     requests = [pool.target.request(query) for query in queries]
     generations = generate(engine, requests)
     return [

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from arms import Query
 from speculative.drafts.no_draft import NoDraft
-from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
 from speculative.speculative_arm import SpeculativeArm
 from speculative.target import Target
@@ -83,7 +82,7 @@ def read_corpus_part(path: Path) -> list[TargetText]:
 
 
 def _generate_part(target: Target, queries: Sequence[Query], max_batch: int) -> list[TargetText]:
-    engine = Engine(target.model, [SpeculativeArm(target, NoDraft())], max_batch=max_batch)
+    engine = target.engine([SpeculativeArm(target, NoDraft())], max_batch=max_batch)
     requests = [target.request(query) for query in queries]
     return [
         TargetText(request.id, request.token_ids, generation.token_ids)

@@ -13,7 +13,8 @@ import torch
 from torch.nn import functional
 
 from speculative.corpus import TargetText
-from speculative.engine.decoder import Decoder, Weights
+from speculative.engine.causal_lm import CausalLM
+from speculative.engine.decoder import Weights
 from speculative.engine.decoder_config import DecoderConfig
 from speculative.engine.token_batch import TokenBatch
 
@@ -61,7 +62,7 @@ class Lesson:
     n_prompt: int
 
 
-def make_lesson(target: Decoder, text: TargetText, n_teacher: int) -> Lesson:
+def make_lesson(target: CausalLM, text: TargetText, n_teacher: int) -> Lesson:
     """Read the target's probabilities along its own text in one pass."""
     ids = torch.tensor([*text.prompt_ids, *text.new_ids])
     inputs = ids[:-1].to(target.device)

@@ -11,30 +11,71 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from arms import ArmSet
 from bandits import ContextEncoder, HashingEncoder, SentenceEncoder
 from speculative.drafts.draft_model import DraftModel
+from speculative.drafts.early_exit import EarlyExit
 from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
+from speculative.drafts.suffix_draft import SuffixDraft
+from speculative.drafts.suffix_store import SuffixStore
+from speculative.engine.decoder import Decoder
 from speculative.engine.draft import Draft
-from speculative.engine.linear import Int4Linear, Linear
-from speculative.engine.loading import DEFAULT_CACHE
+from speculative.engine.loading import DEFAULT_CACHE, WeightPrecision
 from speculative.hidden_state_encoder import HiddenStateEncoder
 from speculative.speculative_arm import SpeculativeArm
 from speculative.target import Target
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_SETTINGS = {
+    "no_draft": (),
+    "prompt_lookup": ("max_ngram", "min_ngram"),
+    "suffix": ("max_match", "store_tokens", "max_tokens_per_match_token", "offset", "learn"),
+    "draft_model": ("model", "weights"),
+    "early_exit": ("n_layers",),
+}
 
 
 class ArmSpec(BaseModel):
-    """One arm: which draft, how far it guesses, and the draft's settings."""
+    """One arm: which draft, how far it guesses, and the draft's settings.
+
+    Attributes:
+        kind: what drafts.
+        draft_length: tokens guessed a round; 0 for no draft.
+        name: of the arm; by default made of the draft's name and the draft length.
+        model: of a draft model, whatever `resolve_model` finds.
+        weights: of a draft model: "int4" keeps all of them at 4 bits, the head's too.
+        max_ngram, min_ngram: longest and shortest match of a prompt lookup, tokens.
+        max_match: longest match that a suffix draft tells apart, tokens.
+        store_tokens: earlier outputs that a suffix draft keeps, tokens.
+        max_tokens_per_match_token, offset: a suffix draft's limit on what it proposes.
+        learn: whether a suffix draft stores what is generated. A draft that learns guesses differently each time:
+            what is replayed or measured then holds no more.
+        n_layers: layers of the target that an early exit runs.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["no_draft", "prompt_lookup", "draft_model"]
+    kind: Literal["no_draft", "prompt_lookup", "suffix", "draft_model", "early_exit"]
     draft_length: int = Field(default=0, ge=0, le=64)
     name: str | None = None
     model: str | None = None
     weights: Literal["dense", "int4"] = "dense"
     max_ngram: int = Field(default=4, ge=1)
     min_ngram: int = Field(default=1, ge=1)
+    max_match: int = Field(default=16, ge=1)
+    store_tokens: int = Field(default=65_536, ge=0)
+    max_tokens_per_match_token: float | None = Field(default=None, ge=0)
+    offset: float = 0.0
+    learn: bool = False
+    n_layers: int | None = Field(default=None, ge=1)
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """The draft's settings, by name: arms of equal kind and settings share a draft."""
+        return {name: getattr(self, name) for name in _SETTINGS[self.kind]}
+
+    @property
+    def changed_settings(self) -> dict[str, object]:
+        """Those that are not the defaults."""
+        return {name: value for name, value in self.settings.items() if value != type(self).model_fields[name].default}
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -48,6 +89,14 @@ class ArmSpec(BaseModel):
             raise ValueError(f"weights must be dense unless kind is draft_model, got {self.weights!r} for {self.kind}")
         if self.min_ngram > self.max_ngram:
             raise ValueError(f"min_ngram must be <= max_ngram, got {self.min_ngram} > {self.max_ngram}")
+        if (self.kind == "early_exit") != (self.n_layers is not None):
+            raise ValueError(
+                f"n_layers must be given for early_exit and for no other kind, got {self.n_layers} for {self.kind}"
+            )
+        for kind, names in _SETTINGS.items():
+            for name in names:
+                if kind != self.kind and getattr(self, name) != type(self).model_fields[name].default:
+                    raise ValueError(f"{name} is a setting of {kind} and of no other kind, got it for {self.kind}")
         return self
 
 
@@ -62,11 +111,24 @@ class EncoderSpec(BaseModel):
 
 
 class PoolSpec(BaseModel):
-    """The content of a pool.toml."""
+    """The content of a pool.toml.
+
+    Attributes:
+        target: whatever `resolve_model` finds.
+        weights: of the target: "int4" and "int4_all" keep them at 4 bits, as `load_decoder` says; faster, and the
+            text is another.
+        dtype: of the target's other numbers, and of every draft.
+        device: of all models.
+        max_new_tokens: length of an answer where a query sets none.
+        max_batch: most queries answered at once.
+        encoder: how queries become contexts.
+        arms: one of kind no_draft at least.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     target: str
+    weights: WeightPrecision = "dense"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     device: str = "cpu"
     max_new_tokens: int = Field(default=128, ge=1)
@@ -143,6 +205,7 @@ def load_target(spec: PoolSpec, cache: Path = DEFAULT_CACHE) -> Target:
         dtype=_DTYPES[spec.dtype],
         device=spec.device,
         cache=cache,
+        weights=spec.weights,
     )
 
 
@@ -156,7 +219,7 @@ def load_pool(spec: PoolSpec, cache: Path = DEFAULT_CACHE) -> Pool:
     drafts: dict[tuple[object, ...], Draft] = {}
     arms = ArmSet()
     for arm in spec.arms:
-        key = _settings(arm)
+        key = (arm.kind, *arm.settings.values())
         if key not in drafts:
             drafts[key] = _load_draft(arm, target, cache)
         arms.add(SpeculativeArm(target, drafts[key], arm.draft_length, arm.name))
@@ -167,30 +230,36 @@ def load_pool(spec: PoolSpec, cache: Path = DEFAULT_CACHE) -> Pool:
     return Pool(spec, target, arms, _make_encoder(spec.encoder, target))
 
 
-def _settings(arm: ArmSpec) -> tuple[object, ...]:
-    """What makes two arms share a draft."""
-    if arm.kind == "prompt_lookup":
-        return (arm.kind, arm.max_ngram, arm.min_ngram)
-    return (arm.kind, arm.model, arm.weights)
-
-
 def _load_draft(arm: ArmSpec, target: Target, cache: Path) -> Draft:
     if arm.kind == "no_draft":
         return NoDraft()
     if arm.kind == "prompt_lookup":
         lookup = PromptLookup(arm.max_ngram, arm.min_ngram)
-        if _settings(arm) != _settings(ArmSpec(kind="prompt_lookup", draft_length=1)):
+        if arm.changed_settings:
             lookup.name += f"_{arm.min_ngram}to{arm.max_ngram}"
         return lookup
+    if arm.kind == "suffix":
+        return SuffixDraft(
+            SuffixStore(arm.store_tokens, arm.max_match),
+            learn=arm.learn,
+            max_tokens_per_match_token=arm.max_tokens_per_match_token,
+            offset=arm.offset,
+            name="_".join(["suffix", *(f"{name}_{value}" for name, value in arm.changed_settings.items())]),
+        )
+    if arm.kind == "early_exit":
+        assert arm.n_layers is not None
+        if not isinstance(target.model, Decoder):
+            raise ValueError(f"early_exit needs a target that draftpick's own decoder computes, not {target.name!r}")
+        return EarlyExit(target.model, arm.n_layers, target.n_tokens)
     assert arm.model is not None
     model = target.model
     draft = DraftModel.load(
         arm.model,
         target.tokenizer,
-        model.n_vocab,
+        target.n_tokens or model.n_vocab,
         dtype=model.dtype,
         device=model.device,
-        linear=Int4Linear if arm.weights == "int4" else Linear,
+        weights="int4_all" if arm.weights == "int4" else "dense",  # a guess may be less exact than a text
         cache=cache,
     )
     if arm.weights == "int4":

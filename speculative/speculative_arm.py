@@ -3,7 +3,6 @@
 from arms import Arm, Observation, Query
 from speculative.drafts.no_draft import NoDraft
 from speculative.engine.draft import Draft
-from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
 from speculative.target import Target
 
@@ -38,7 +37,7 @@ class SpeculativeArm(Arm):
 
     def pull(self, query: Query, seed: int) -> Observation:
         """Generate the answer; greedy, so the seed changes nothing."""
-        engine = Engine(self.target.model, [self])
+        engine = self.target.engine([self])
         generation = generate(engine, [self.target.request(query)])[0]
         text = self.target.text(generation.token_ids)
         return Observation(

@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 
-from speculative.engine.decoder import Decoder
+from speculative.engine.causal_lm import CausalLM
 from speculative.engine.token_batch import TokenBatch
 
 TIE = 1e-4  # logits closer than this, float32, may swap with the shape of a pass
@@ -29,7 +29,7 @@ class TextEquality:
 
 
 def compare_texts(
-    model: Decoder, prompt_ids: Sequence[int], first: Sequence[int], second: Sequence[int]
+    model: CausalLM, prompt_ids: Sequence[int], first: Sequence[int], second: Sequence[int]
 ) -> TextEquality:
     """Compare two greedy texts of `model` on one prompt; logits are computed anew only where they part."""
     if list(first) == list(second):

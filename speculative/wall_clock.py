@@ -10,9 +10,8 @@ import torch
 
 from arms import Query
 from bandits import Policy
-from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
-from speculative.engine.selector import FixedSelector
+from speculative.engine.selector import FixedSelector, Selector
 from speculative.policy_selector import PolicySelector
 from speculative.pool import Pool
 from speculative.target import Target
@@ -46,10 +45,32 @@ Mode = Callable[[Query], Run]
 def arm_mode(pool: Pool, name: str) -> Mode:
     """Answer with one arm of the pool."""
     action = pool.arms.index(name)
+    return selector_mode(pool, name, lambda: FixedSelector(action))
+
+
+def selector_mode(
+    pool: Pool,
+    name: str,
+    make_selector: Callable[[], Selector],
+    *,
+    arm_names: Sequence[str] | None = None,
+    strict: bool = False,
+) -> Mode:
+    """Answer with the arms that a selector chooses, a new selector for each answer.
+
+    Args:
+        pool: its arms are chosen from.
+        name: of the mode.
+        make_selector: gives the selector.
+        arm_names: the engine's arms, in the selector's order; all of the pool if not given.
+        strict: as in `Engine`.
+    """
+    by_name = {arm.name: arm for arm in pool.drafting_arms}
+    arms = [by_name[arm_name] for arm_name in (pool.arms.names if arm_names is None else arm_names)]
 
     def run(query: Query) -> Run:
         request = pool.target.request(query)
-        engine = Engine(pool.target.model, pool.drafting_arms, FixedSelector(action))
+        engine = pool.target.engine(arms, make_selector(), strict=strict)
         begin = time.perf_counter()
         generation = generate(engine, [request])[0]
         return Run(query.id, query.domain, name, time.perf_counter() - begin, generation.token_ids)
@@ -64,7 +85,7 @@ def policy_mode(pool: Pool, name: str, policy: Policy, seed: int = 0) -> Mode:
     def run(query: Query) -> Run:
         selector = PolicySelector(policy, pool.encoder, pool.arms.names, rng)
         request = pool.target.request(query)
-        engine = Engine(pool.target.model, pool.drafting_arms, selector)
+        engine = pool.target.engine(pool.drafting_arms, selector)
         begin = time.perf_counter()
         generation = generate(engine, [request])[0]
         seconds = time.perf_counter() - begin

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from speculative.engine.decoder import Decoder
-from speculative.engine.draft import Draft
+from speculative.engine.causal_lm import CausalLM
+from speculative.engine.draft import Draft, DraftSession, SharedCache
 from speculative.engine.kv_cache import KVCache
 from speculative.engine.token_batch import TokenBatch
 
@@ -146,7 +146,7 @@ class CostProfile:
 
 
 def measure_costs(
-    model: Decoder,
+    model: CausalLM,
     drafts: Sequence[Draft],
     *,
     key: str = "",
@@ -195,9 +195,9 @@ def measure_costs(
     )
 
 
-def profile_key(target_name: str, model: Decoder) -> str:
+def profile_key(target_name: str, model: CausalLM) -> str:
     """Digest of all that a measured cost depends on, except the drafts."""
-    facts = [target_name, str(model.dtype), torch.__version__, str(torch.get_num_threads())]
+    facts = [target_name, model.arithmetic, str(model.dtype), torch.__version__, str(torch.get_num_threads())]
     facts += [platform.processor(), platform.node(), str(model.device)]
     if model.device.type == "cuda":
         facts.append(torch.cuda.get_device_name(model.device))
@@ -205,7 +205,7 @@ def profile_key(target_name: str, model: Decoder) -> str:
 
 
 def cached_costs(
-    model: Decoder,
+    model: CausalLM,
     target_name: str,
     drafts: Sequence[Draft],
     folder: Path,
@@ -255,7 +255,7 @@ def _stored(path: Path) -> CostProfile | None:
     return profile if fresh and profile.spread <= MAX_SPREAD else None
 
 
-def _pass_s(model: Decoder, cache: KVCache, width: int, length: int) -> float:
+def _pass_s(model: CausalLM, cache: KVCache, width: int, length: int) -> float:
     """Seconds of one pass over `width` tokens against the first `length` slots, whatever they hold."""
     cache.lengths[0] = length
     tokens = torch.ones(width, dtype=torch.int64, device=model.device)
@@ -265,7 +265,7 @@ def _pass_s(model: Decoder, cache: KVCache, width: int, length: int) -> float:
     return time.perf_counter() - begin
 
 
-def _draft_cost(draft: Draft, model: Decoder, cache: KVCache, n_repeats: int) -> DraftCost:
+def _draft_cost(draft: Draft, model: CausalLM, cache: KVCache, n_repeats: int) -> DraftCost:
     """Fit the three constants of a draft from rounds of 1 and 8 tokens on a random text.
 
     A pass of the target comes before each, as in a real run: it drives the draft's weights out of the processor's
@@ -278,10 +278,8 @@ def _draft_cost(draft: Draft, model: Decoder, cache: KVCache, n_repeats: int) ->
     if n_prompt < 1:
         raise ValueError(f"draft {draft.name!r}: a context of {draft.max_positions} tokens is too short to profile")
     text = np.random.default_rng(0).integers(0, model.n_vocab, n_prompt + n_grown).tolist()
-    session = draft.open(text[:n_prompt])
-    begin = time.perf_counter()
-    session.propose(text[:n_prompt], 1)
-    first_s = time.perf_counter() - begin
+    session = draft.open(text[:n_prompt], SharedCache(model, cache, 0))
+    first_s = _round_s(session, cache, text[:n_prompt], 1)
     short: list[float] = []
     long: list[float] = []
     length = n_prompt
@@ -289,10 +287,16 @@ def _draft_cost(draft: Draft, model: Decoder, cache: KVCache, n_repeats: int) ->
         for seconds, draft_length in ((short, 1), (long, 8)):
             length += 2  # a round commits about two tokens
             _pass_s(model, cache, 1, 0)
-            begin = time.perf_counter()
-            session.propose(text[:length], draft_length)
-            seconds.append(time.perf_counter() - begin)
+            seconds.append(_round_s(session, cache, text[:length], draft_length))
     session.close()
     one, eight = statistics.median(short[1:]), statistics.median(long[1:])
     token_s = max(0.0, (eight - one) / 7)
     return DraftCost(round_s=max(0.0, one - token_s), token_s=token_s, read_s=max(0.0, first_s - one) / n_prompt)
+
+
+def _round_s(session: DraftSession, cache: KVCache, prefix: list[int], draft_length: int) -> float:
+    """Seconds of one proposal, with the target's cache row as it stands between two rounds."""
+    cache.lengths[0] = len(prefix) - 1
+    begin = time.perf_counter()
+    session.propose(prefix, draft_length)
+    return time.perf_counter() - begin

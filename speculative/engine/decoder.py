@@ -1,19 +1,20 @@
 """A plain PyTorch Llama-family decoder: fused, prepacked projections and explicit positions."""
 
-from collections.abc import Callable, Mapping, Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
 
+from speculative.engine.checkpoint import Checkpoint
 from speculative.engine.decoder_config import DecoderConfig, inverse_frequencies
 from speculative.engine.kv_cache import KVCache
-from speculative.engine.linear import Int4Linear, Linear
+from speculative.engine.linear import Int4Linear, Int8Linear, Linear
 from speculative.engine.token_batch import AttentionPlan, TokenBatch
+from speculative.engine.weight_blocks import WeightBlocks, stack_rows
 
 Weights = Mapping[str, torch.Tensor]
-_Place = Callable[[torch.Tensor], torch.Tensor]
-_Make = Callable[[torch.Tensor, torch.Tensor | None], Linear | Int4Linear]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +39,21 @@ class Decoder:
         config: sizes and constants.
         weights: a transformers checkpoint's tensors by name.
         dtype, device: of every weight and of the cache.
-        linear: the class of every matrix product: `Linear`, or `Int4Linear` for weights at 4 bits.
+        linear: the class of the layers' matrix products: `Linear`, or `Int4Linear` for weights at 4 bits.
+        head: the class of the product that gives the logits; None for `linear`. At 4 bits it is where most of the loss
+            comes from (`loading.load_decoder` has the figures).
+        blocks: projections at 4 bits by name, in place of dense ones.
         min_rows: a pass of fewer tokens is filled up to this many. Where weights come from memory, oneDNN's kernels for
             one to three rows are slower than that for four (36, 40, 35 and 33 ms on SmolLM2-135M, AVX2, two threads).
+
+    Attributes:
+        arithmetic: names of the classes that multiply, layers' and head's: what a measured cost depends on.
 
     Raises:
         ValueError: if a tensor is missing.
     """
+
+    can_roll_back = True
 
     def __init__(
         self,
@@ -54,30 +63,25 @@ class Decoder:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
         linear: type[Linear] | type[Int4Linear] = Linear,
+        head: type[Linear] | type[Int4Linear] | type[Int8Linear] | None = None,
+        blocks: Mapping[str, WeightBlocks] | None = None,
         min_rows: int = 1,
     ) -> None:
         self.config, self.dtype, self.device = config, dtype, torch.device(device)
-        self._linear, self._min_rows = linear, min_rows
-        cast = {name.removeprefix("model."): tensor.float() for name, tensor in weights.items()}
+        self._min_rows, self._strict = min_rows, False
+        self.arithmetic = f"{linear.__name__}, {(head or linear).__name__}"
+        checkpoint = Checkpoint(weights, blocks or {}, self.device, dtype)
         try:
-            self._embedding = self._place(cast["embed_tokens.weight"])
-            self._layers = [
-                _Layer(config, cast, f"layers.{i}.", self._place, self._make) for i in range(config.n_layers)
-            ]
-            head = cast["embed_tokens.weight" if config.tied_head else "lm_head.weight"]
-            self._head = self._make(head, None)
-            self._norm = self._place(cast["norm.weight"])
+            self._embedding = checkpoint.tensor("embed_tokens.weight")
+            self._layers = [_Layer(config, checkpoint, f"layers.{i}.", linear) for i in range(config.n_layers)]
+            last = self._embedding if config.tied_head else checkpoint.tensor("lm_head.weight")
+            self._head = (head or linear)(last)
+            self._norm = checkpoint.tensor("norm.weight")
         except KeyError as error:
             raise ValueError(f"the checkpoint lacks the tensor {error}; it is incomplete") from error
         angles = torch.outer(torch.arange(config.max_positions).float(), inverse_frequencies(config))
         rotations = torch.polar(torch.ones_like(angles), angles)[:, None]  # (positions, 1, head_dim / 2)
         self._rotations = rotations.to(self.device)
-
-    def _place(self, tensor: torch.Tensor) -> torch.Tensor:
-        return tensor.to(self.device, self.dtype)
-
-    def _make(self, weight: torch.Tensor, bias: torch.Tensor | None) -> "Linear | Int4Linear":
-        return self._linear(self._place(weight), None if bias is None else self._place(bias))
 
     @property
     def n_vocab(self) -> int:
@@ -85,9 +89,24 @@ class Decoder:
         return self.config.n_vocab
 
     @property
+    def n_features(self) -> int:
+        """Width of the hidden states, d."""
+        return self.config.n_features
+
+    @property
     def max_positions(self) -> int:
         """Longest prefix the model was made for, tokens."""
         return self.config.max_positions
+
+    def strict(self, min_rows: int | None = None) -> "Decoder":
+        """The same weights with attention that treats each token alone, in passes that ask for all logits.
+
+        A prefill asks for its last token's only and is computed as ever: it is the same pass whichever arms follow.
+        `min_rows` as in the constructor.
+        """
+        model = copy.copy(self)
+        model._strict, model._min_rows = True, min_rows or self._min_rows
+        return model
 
     def new_cache(self, n_rows: int, capacity: int = 512) -> KVCache:
         """An empty cache of this model's shape."""
@@ -102,13 +121,21 @@ class Decoder:
         )
 
     @torch.inference_mode()
-    def forward(self, batch: TokenBatch, cache: KVCache, logit_rows: Sequence[int] | None = None) -> ForwardOutput:
+    def forward(
+        self,
+        batch: TokenBatch,
+        cache: KVCache,
+        logit_rows: Sequence[int] | None = None,
+        n_layers: int | None = None,
+    ) -> ForwardOutput:
         """Run new tokens against the cache and append them to it.
 
         Args:
             batch: the new tokens; row r's first token stands at position `cache.lengths[r]`.
             cache: read, extended in place.
             logit_rows: which of the batch's n tokens need logits; None for all.
+            n_layers: stop after so many layers and read logits from there; None for all. Later layers' slots stay as
+                they are.
 
         Raises:
             ValueError: if a row would grow beyond `max_positions`.
@@ -118,13 +145,13 @@ class Decoder:
         longest = max(start + count for start, count in zip(starts, batch.counts, strict=True))
         if longest > self.max_positions:
             raise ValueError(f"a prefix of {longest} tokens exceeds the model's context of {self.max_positions} tokens")
-        n, filled = len(batch.token_ids), self._filled(batch, starts[-1])
-        cache.reserve(max(longest, starts[-1] + filled.counts[-1]))
+        n = len(batch.token_ids)
+        cache.reserve(longest)
         n_groups = self.config.n_heads // self.config.n_kv_heads
-        plan = AttentionPlan(filled, starts, cache.capacity, n_groups, self.dtype)
+        plan = AttentionPlan(batch, starts, n_groups, self.dtype, self._strict and logit_rows is None)
         rotations = self._rotations[plan.positions]
-        x = self._embedding[filled.token_ids]
-        for layer, keys, values in zip(self._layers, cache.keys, cache.values, strict=True):
+        x = _filled(self._embedding[batch.token_ids], self._min_rows)
+        for layer, keys, values in zip(self._layers[:n_layers], cache.keys, cache.values, strict=n_layers is None):
             x = layer.forward(x, rotations, keys, values, plan)
         for row, start, count in zip(rows, starts, batch.counts, strict=True):
             cache.lengths[row] = start + count
@@ -133,41 +160,39 @@ class Decoder:
             return ForwardOutput(self._head(hidden[list(logit_rows)]), hidden[:n])
         return ForwardOutput(self._head(hidden)[:n], hidden[:n])
 
-    def _filled(self, batch: TokenBatch, last_start: int) -> TokenBatch:
-        """The batch with its last token repeated up to `min_rows` tokens; the copies' slots lie beyond the lengths."""
-        n = len(batch.token_ids)
-        n_more = min(self._min_rows - n, self.max_positions - last_start - batch.counts[-1])
-        if n_more <= 0:
-            return batch
-        token_ids = torch.cat([batch.token_ids, batch.token_ids[-1:].expand(n_more)])
-        return TokenBatch(token_ids, [*batch.counts[:-1], batch.counts[-1] + n_more], batch.first_row)
-
 
 class _Layer:
     """One block: attention and gated feed-forward, each on a normalised input and added to the residual."""
 
-    def __init__(self, config: DecoderConfig, weights: Weights, prefix: str, place: _Place, make: _Make) -> None:
+    def __init__(
+        self, config: DecoderConfig, checkpoint: Checkpoint, prefix: str, linear: type[Linear] | type[Int4Linear]
+    ) -> None:
         self._config = config
-        names = ("q_proj", "k_proj", "v_proj")
+        names = [f"{prefix}self_attn.{name}" for name in ("q_proj", "k_proj", "v_proj")]
+        matrices, biases = [checkpoint.matrix(name) for name in names], [checkpoint.bias(name) for name in names]
         heads = (config.n_heads, config.n_kv_heads, 0)  # heads whose rotary pairs are laid side by side
-        qkv = [_pair(weights[f"{prefix}self_attn.{n}.weight"], h) for n, h in zip(names, heads, strict=True)]
-        biases = [weights.get(f"{prefix}self_attn.{n}.bias") for n in names]
-        bias = None
-        if biases[0] is not None:
-            paired = [_pair(b, h) for b, h in zip(biases, heads, strict=True) if b is not None]
-            bias = torch.cat(paired)
-        self._qkv = make(torch.cat(qkv), bias)
-        self._norm = place(weights[f"{prefix}input_layernorm.weight"])
-        self._mlp_norm = place(weights[f"{prefix}post_attention_layernorm.weight"])
-        self._out = make(*_projection(weights, f"{prefix}self_attn.o_proj"))
-        self._gate = make(*_projection(weights, f"{prefix}mlp.gate_proj"))
-        self._up = make(*_projection(weights, f"{prefix}mlp.up_proj"))
-        self._down = make(*_projection(weights, f"{prefix}mlp.down_proj"))
+        rows = [_paired_rows(len(matrix), h) for matrix, h in zip(matrices, heads, strict=True)]
+        bias = [b[at] for b, at in zip(biases, rows, strict=True) if b is not None]
+        qkv = stack_rows([matrix[at] for matrix, at in zip(matrices, rows, strict=True)])
+        self._qkv = linear(qkv, torch.cat(bias) if bias else None)
+        self._norm = checkpoint.tensor(f"{prefix}input_layernorm.weight")
+        self._mlp_norm = checkpoint.tensor(f"{prefix}post_attention_layernorm.weight")
+        out, down, gate, up = (
+            f"{prefix}{name}" for name in ("self_attn.o_proj", "mlp.down_proj", "mlp.gate_proj", "mlp.up_proj")
+        )
+        self._out = linear(checkpoint.matrix(out), checkpoint.bias(out))
+        self._gated = linear.gated(
+            checkpoint.matrix(gate), checkpoint.matrix(up), checkpoint.bias(gate), checkpoint.bias(up)
+        )
+        self._down = linear(checkpoint.matrix(down), checkpoint.bias(down))
         self._head_gains: torch.Tensor | None = None
-        if f"{prefix}self_attn.q_norm.weight" in weights:  # Qwen3: each query and key head is normalised
-            gains = [_pair(weights[f"{prefix}self_attn.{n}.weight"], 1) for n in ("q_norm", "k_norm")]
+        if f"{prefix}self_attn.q_norm.weight" in checkpoint:  # Qwen3: each query and key head is normalised
+            gains = [checkpoint.tensor(f"{prefix}self_attn.{n}.weight") for n in ("q_norm", "k_norm")]
             counts = torch.tensor([config.n_heads, config.n_kv_heads])
-            self._head_gains = place(torch.stack(gains).repeat_interleave(counts, dim=0))
+            rows_of_head = _paired_rows(config.head_dim, 1)
+            self._head_gains = torch.stack([gain[rows_of_head] for gain in gains]).repeat_interleave(
+                counts.to(gains[0].device), dim=0
+            )
 
     def forward(
         self,
@@ -177,42 +202,62 @@ class _Layer:
         values: torch.Tensor,
         plan: AttentionPlan,
     ) -> torch.Tensor:
-        """Map (n, d) to (n, d), writing this layer's keys and values of the n tokens."""
+        """Map (m, d) to (m, d), writing this layer's keys and values of the n tokens; rows beyond n are filling."""
         config = self._config
-        n, shape, eps = x.shape[0], (config.n_features,), config.rms_norm_eps
-        heads = self._qkv(functional.rms_norm(x, shape, self._norm, eps)).view(n, -1, config.head_dim)
+        n, shape, eps = len(rotations), (config.n_features,), config.rms_norm_eps
+        heads = self._qkv(functional.rms_norm(x, shape, self._norm, eps))[:n].view(n, -1, config.head_dim)
         n_rotated = config.n_heads + config.n_kv_heads
         rotated = heads[:, :n_rotated]
         if self._head_gains is not None:
             rotated = functional.rms_norm(rotated, (config.head_dim,), eps=eps) * self._head_gains
         rotated = _rotate(rotated, rotations)
-        if isinstance(plan.slots, slice):
-            keys[plan.rows.start, plan.slots] = rotated[:, config.n_heads :]
-            values[plan.rows.start, plan.slots] = heads[:, n_rotated:]
-        else:
-            keys.flatten(0, 1).index_copy_(0, plan.slots, rotated[:, config.n_heads :])
-            values.flatten(0, 1).index_copy_(0, plan.slots, heads[:, n_rotated:])
+        plan.slots.write(keys, rotated[:, config.n_heads :])
+        plan.slots.write(values, heads[:, n_rotated:])
         mixed = _attend(rotated[:, : config.n_heads], keys[plan.rows], values[plan.rows], plan)
-        x = self._out.add(mixed, x)
+        x = self._out.add(_filled(mixed, len(x)), x)
         h = functional.rms_norm(x, shape, self._mlp_norm, eps)
-        return self._down.add(self._up.multiply(h, functional.silu(self._gate(h))), x)
+        return self._down.add(self._gated(h), x)
 
 
 def _attend(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, plan: AttentionPlan) -> torch.Tensor:
-    """Attention of (n, h, hd) queries over (b, capacity, h_kv, hd) keys: (n, h * hd)."""
+    """Attention of (n, h, hd) queries over (b, h_kv, capacity, hd) keys: (n, h * hd)."""
+    if plan.alone is not None:
+        return _attend_alone(queries, keys, values, plan.alone)
     _, n_heads, head_dim = queries.shape
     b, t, g = plan.n_rows, plan.width, plan.n_groups
     if plan.padded is not None:
         queries = queries.new_zeros(b * t, n_heads, head_dim).index_copy_(0, plan.padded, queries)
-    folded = queries.view(b, t, -1, g, head_dim).permute(0, 2, 3, 1, 4).reshape(b, -1, g * t, head_dim)
+    folded = queries.view(b, t, -1, g, head_dim)
+    folded = folded[:, 0] if t == 1 else folded.permute(0, 2, 3, 1, 4).reshape(b, -1, g * t, head_dim)
     mixed = functional.scaled_dot_product_attention(
         folded,
-        keys[:, : plan.kv_length].transpose(1, 2),  # (b, h_kv, kv_length, hd)
-        values[:, : plan.kv_length].transpose(1, 2),
+        keys[:, :, : plan.kv_length],
+        values[:, :, : plan.kv_length],
         attn_mask=plan.mask,
     )
+    if t == 1:
+        return mixed.reshape(b, n_heads * head_dim)
     flat = mixed.view(b, -1, g, t, head_dim).permute(0, 3, 1, 2, 4).reshape(b * t, n_heads * head_dim)
     return flat if plan.padded is None else flat[plan.padded]
+
+
+def _attend_alone(
+    queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, alone: Sequence[tuple[int, int]]
+) -> torch.Tensor:
+    """`_attend` token by token: each call's shape depends on the token's position alone."""
+    n, n_heads, head_dim = queries.shape
+    folded = queries.view(n, 1, keys.shape[1], -1, head_dim)
+    mixed = [
+        functional.scaled_dot_product_attention(folded[i], keys[row, :, :n_keys][None], values[row, :, :n_keys][None])
+        for i, (row, n_keys) in enumerate(alone)
+    ]
+    return torch.cat(mixed).view(n, n_heads * head_dim)
+
+
+def _filled(x: torch.Tensor, n_rows: int) -> torch.Tensor:
+    """The rows of (n, d), with the last one repeated until there are `n_rows`."""
+    n_more = n_rows - len(x)
+    return x if n_more <= 0 else torch.cat([x, x[-1:].expand(n_more, -1)])
 
 
 def _rotate(heads: torch.Tensor, rotations: torch.Tensor) -> torch.Tensor:
@@ -224,14 +269,8 @@ def _rotate(heads: torch.Tensor, rotations: torch.Tensor) -> torch.Tensor:
     return torch.view_as_real(pairs * rotations).flatten(-2).to(heads.dtype)
 
 
-def _pair(weight: torch.Tensor, n_heads: int) -> torch.Tensor:
-    """Reorder a projection's rows, head by head, from (first halves, second halves) to side-by-side pairs."""
+def _paired_rows(n_rows: int, n_heads: int) -> torch.Tensor:
+    """Order of a projection's rows that lays each head's rotary pairs, kept as two halves, side by side."""
     if n_heads == 0:
-        return weight
-    head_dim = weight.shape[0] // n_heads
-    return weight.view(n_heads, 2, head_dim // 2, -1).transpose(1, 2).reshape(weight.shape)
-
-
-def _projection(weights: Weights, name: str) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """A projection's weight by name, and its bias where it has one."""
-    return weights[f"{name}.weight"], weights.get(f"{name}.bias")
+        return torch.arange(n_rows)
+    return torch.arange(n_rows).view(n_heads, 2, -1).transpose(1, 2).flatten()

@@ -70,8 +70,8 @@ class DecoderConfig:
             window = None
         if window is not None and window < max_positions:
             raise ValueError(
-                f"{source}: sliding_window {window} is shorter than the context of {max_positions}: such a "
-                "cache cannot be rolled back, so the model cannot verify drafts"
+                f"{source}: sliding_window {window} is shorter than the context of {max_positions}, and this decoder "
+                "computes full attention only; load the model with backend='transformers'"
             )
         missing = [key for key in _SIZES if key not in raw]
         if missing:

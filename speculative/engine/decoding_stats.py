@@ -3,6 +3,21 @@
 from dataclasses import dataclass, field
 
 
+@dataclass(frozen=True, slots=True)
+class DraftFault:
+    """A draft that broke its contract and was put aside for the rest of the request.
+
+    Attributes:
+        draft: its name.
+        round: the round, counted from 0.
+        reason: what it did.
+    """
+
+    draft: str
+    round: int
+    reason: str
+
+
 @dataclass(slots=True)
 class DecodingStats:
     """Counts and seconds of one request. Cuts (end of text, token limit) come before counting.
@@ -14,6 +29,7 @@ class DecodingStats:
         actions: arm index of each round.
         proposed, accepted: draft tokens of each round; the target's own `next_token` is not counted.
         n_caught_up: tokens that a draft idle in the round before had to read first.
+        faults: drafts put aside, in order.
         prefill_s, select_s, draft_s, verify_s: seconds by what was being done; the selector's learning is in
             select_s.
         catch_up_s: the part of draft_s spent on the `n_caught_up` tokens.
@@ -26,6 +42,7 @@ class DecodingStats:
     proposed: list[int] = field(default_factory=list)
     accepted: list[int] = field(default_factory=list)
     n_caught_up: int = 0
+    faults: list[DraftFault] = field(default_factory=list)
     prefill_s: float = 0.0
     select_s: float = 0.0
     draft_s: float = 0.0

@@ -3,10 +3,15 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import torch
+
+from speculative.engine.causal_lm import CausalLM
+from speculative.engine.kv_cache import KVCache
+from speculative.engine.token_sampler import GREEDY, TokenSampler
 
 Counts = npt.NDArray[np.int32]
 
@@ -19,22 +24,50 @@ class Proposal:
         token_ids: target-vocabulary ids, at most the length asked for; empty when there is nothing to say.
         n_read: tokens of the prefix the draft had to read before its first guess.
         read_s: seconds spent reading them.
+        probs: (gamma, v) float64, the law that each token was drawn from; None where they are a function of the
+            prefix and the noise alone.
     """
 
     token_ids: list[int]
     n_read: int = 0
     read_s: float = 0.0
+    probs: torch.Tensor | None = None
+
+
+@dataclass(slots=True)
+class SharedCache:
+    """Where a request stands in the target: what a draft made of the target's own layers works on.
+
+    Attributes:
+        model: the target.
+        cache: its keys and values; between rounds the row holds all committed tokens but the last.
+        row: the request's row now; it changes when other requests leave.
+    """
+
+    model: CausalLM
+    cache: KVCache
+    row: int
 
 
 class DraftSession(ABC):
     """A draft's state for one request. The engine only ever extends the prefix it shows to a session."""
 
     @abstractmethod
-    def propose(self, prefix: Sequence[int], draft_length: int) -> Proposal:
+    def propose(self, prefix: Sequence[int], draft_length: int, sampler: TokenSampler = GREEDY) -> Proposal:
         """Continue `prefix` (prompt and committed tokens, never rejected ones) by up to `draft_length` >= 1.
 
-        `prefix` is the engine's own list, or a copy: read it, never change it.
+        Args:
+            prefix: the engine's own list, or a copy: read it, never change it.
+            draft_length: most tokens to propose.
+            sampler: picks tokens from logits under the request's noise; a draft without logits ignores it.
         """
+
+    def match_length(self, prefix: Sequence[int]) -> int | None:
+        """How many last tokens of `prefix` the draft has found elsewhere; None where it does not look things up.
+
+        Costs little and drafts nothing, so that a selector may ask before it chooses.
+        """
+        return None
 
     def close(self) -> None:  # noqa: B027 (most sessions hold nothing)
         """Give back what the session holds; called once, when its request ends."""
@@ -43,20 +76,25 @@ class DraftSession(ABC):
 class Draft(ABC):
     """A way to guess the target's next tokens.
 
-    Every draft built on this class states a point mass: its tokens are a deterministic function of the
-    prefix. Greedy verification and sample-then-match are exact for any such draft.
-
     Attributes:
         name: unique among the drafts of a pool.
         max_positions: longest prefix it can continue, tokens; None for no limit.
+        law: "point" where the tokens are a function of the prefix; "sampled" where a sampled request's guesses come
+            from the sampler, which then knows the law of each. Verification is exact for both.
     """
 
     name: str
     max_positions: int | None = None
+    law: ClassVar[Literal["point", "sampled"]] = "point"
 
     @abstractmethod
-    def open(self, prompt: Sequence[int]) -> DraftSession:
-        """Start a request. Expensive reading waits until the first `propose`."""
+    def open(self, prompt: Sequence[int], shared: SharedCache | None = None) -> DraftSession:
+        """Start a request. Expensive reading waits until the first `propose`.
+
+        Args:
+            prompt: the request's token ids.
+            shared: the request in the target, for a draft that works on it.
+        """
 
     def write(self, prompt: Sequence[int], n_tokens: int) -> list[int] | None:
         """The draft's own continuation of a prompt; None for a draft that only guesses along."""

@@ -1,38 +1,29 @@
 """The generation loop: submit requests, step rounds, cancel."""
 
+import secrets
 import time
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 
 import torch
 
 from speculative.engine.causal_lm import CausalLM
 from speculative.engine.decoding_stats import DecodingStats
-from speculative.engine.draft import Draft, DraftingArm, DraftSession, Proposal
+from speculative.engine.draft import DraftingArm, Proposal, SharedCache
 from speculative.engine.request import FinishReason, Generation, Request, RoundResult, check_length, cut
+from speculative.engine.running import Running
 from speculative.engine.selector import FixedSelector, QueryState, RoundContext, RoundObservation, Selector
+from speculative.engine.stop_strings import TextStream
+from speculative.engine.strict import strict_model
 from speculative.engine.token_batch import TokenBatch
-from speculative.engine.verify import verify_greedy
-
-
-@dataclass(slots=True, eq=False)
-class _Running:
-    """A request being answered. Between rounds its cache row holds all of `tokens` but the last."""
-
-    request: Request
-    tokens: list[int]
-    stats: DecodingStats = field(default_factory=DecodingStats)
-    sessions: dict[int, DraftSession] = field(default_factory=dict)
-    last_draft: Draft | None = None
-
-    @property
-    def remaining(self) -> int:
-        return self.request.max_new_tokens - self.stats.n_new
+from speculative.engine.verify import InvalidLogitsError, TargetRows, Verification, make_verifier
 
 
 class Engine:
-    """Answers requests with the target's greedy text, whichever draft helps in whichever round.
+    """Answers requests with text that is the target's own, whichever draft helps in whichever round.
+
+    Greedy text is the target's greedy text. Sampled text follows the target's law: under coupling it is, for one
+    seed, the same whichever drafts helped; under rejection sampling more is accepted, and the text depends on them.
 
     Args:
         target: the model whose text is kept.
@@ -40,6 +31,14 @@ class Engine:
         selector: asked once a step for all running requests; by default always the first arm.
         max_batch: most requests running at once; more wait.
         prefill_chunk: prompt tokens per pass of a prefill; bounds the memory of attention masks.
+        n_tokens: ids at or beyond this are padding of the target's vocabulary and are never chosen; None for none.
+        decode: turns token ids into text; needed for stop strings and for `RoundResult.text`.
+        strict: make logits, and so the text, independent of the arms bit by bit (float32 or 4 bits on a CPU; tested at
+            start), at the price of slower attention. By default rounding may tip a tie between two tokens.
+
+    Raises:
+        ValueError: if there is no arm, a number is out of range, or the target cannot take tokens back and an arm
+            drafts.
     """
 
     def __init__(
@@ -50,22 +49,24 @@ class Engine:
         *,
         max_batch: int = 1,
         prefill_chunk: int = 512,
+        n_tokens: int | None = None,
+        decode: Callable[[Sequence[int]], str] | None = None,
+        strict: bool = False,
     ) -> None:
-        if not arms:
-            raise ValueError("an engine needs at least one arm; use NoDraft() for plain decoding")
-        for arm in arms:
-            if arm.draft_length < 0:
-                raise ValueError(f"arm {arm.name!r}: draft_length must be >= 0, got {arm.draft_length}")
-        if max_batch < 1:
-            raise ValueError(f"max_batch must be >= 1, got {max_batch}")
-        if prefill_chunk < 1:
-            raise ValueError(f"prefill_chunk must be >= 1, got {prefill_chunk}")
-        self.target, self.arms = target, list(arms)
+        _check_arms(target, arms)
+        for name, value in (("max_batch", max_batch), ("prefill_chunk", prefill_chunk)):
+            if value < 1:
+                raise ValueError(f"{name} must be >= 1, got {value}")
+        if n_tokens is not None and not 1 <= n_tokens <= target.n_vocab:
+            raise ValueError(f"n_tokens must be in [1, {target.n_vocab}], the target's vocabulary, got {n_tokens}")
+        widest = max_batch * (1 + max(arm.draft_length for arm in arms))
+        self.target, self.arms = strict_model(target, widest) if strict else target, list(arms)
         self.selector: Selector = selector or FixedSelector(0)
+        self.n_tokens = target.n_vocab if n_tokens is None else n_tokens
         self._cache = target.new_cache(max_batch)
-        self._prefill_chunk = prefill_chunk
+        self._prefill_chunk, self._decode = prefill_chunk, decode
         self._waiting: deque[Request] = deque()
-        self._running: list[_Running] = []  # in the order of their cache rows
+        self._running: list[Running] = []  # in the order of their cache rows
         self._finished: dict[str, Generation] = {}
 
     @property
@@ -77,10 +78,13 @@ class Engine:
         """Queue a request and return its id.
 
         Raises:
-            ValueError: if the prompt and its answer cannot fit the target's context, a token id is beyond the
-                vocabulary, or the id is in use.
+            ValueError: if the prompt and its answer cannot fit the target's context or the memory, a token id is
+                beyond the vocabulary, the id is in use, or it has stop strings and the engine does not decode.
         """
         check_length(request, self.target.max_positions)
+        self._cache.check_room(len(request.token_ids) + request.max_new_tokens)
+        if request.stop and self._decode is None:
+            raise ValueError(f"request {request.id!r}: stop strings need an engine made with decode=")
         beyond = [token for token in request.token_ids if not 0 <= token < self.target.n_vocab]
         if beyond:
             raise ValueError(f"request {request.id!r}: token id {beyond[0]} is not in [0, {self.target.n_vocab})")
@@ -141,16 +145,24 @@ class Engine:
         results = []
         while self._waiting and len(self._running) < self._cache.n_rows:
             request = self._waiting.popleft()
-            state = _Running(request, list(request.token_ids))
-            row = len(self._running)
+            params = request.sampling
+            seed = None if params.greedy else secrets.randbits(62) if params.seed is None else params.seed
+            state = Running(
+                request,
+                make_verifier(params, seed or 0, self.n_tokens),
+                SharedCache(self.target, self._cache, len(self._running)),
+                seed,
+                None if self._decode is None else TextStream(self._decode, request.stop),
+            )
             self._running.append(state)
-            results.append(self._prefill(state, row))
+            results.append(self._prefill(state))
         return results
 
-    def _prefill(self, state: _Running, row: int) -> RoundResult:
+    def _prefill(self, state: Running) -> RoundResult:
         """Read the prompt; its last token's logits already give the first new token."""
         begin = time.perf_counter()
         prompt = torch.tensor(state.tokens, device=self.target.device)
+        row = state.shared.row
         self._cache.lengths[row] = 0
         hidden_sum = None
         for chunk in torch.split(prompt, self._prefill_chunk):
@@ -158,13 +170,17 @@ class Engine:
             part = output.hidden.sum(0)
             hidden_sum = part if hidden_sum is None else hidden_sum + part
         assert hidden_sum is not None
-        token = int(output.logits.argmax(-1))
+        [rows] = self._target_rows(output.logits, [1])
+        verification = self._verify(state, rows, Proposal([]))
         prefilled = time.perf_counter()
         state.stats.n_prompt = len(prompt)
         state.stats.prefill_s = prefilled - begin
         self.selector.start(QueryState(state.request, hidden_sum / len(prompt)))
         state.stats.select_s += time.perf_counter() - prefilled
-        return self._commit(state, [token], None)
+        result = self._commit(state, Proposal([]), verification, None)
+        if result.finished is not None:
+            self._finish(state, result.finished)
+        return result
 
     def _round(self) -> list[RoundResult]:
         begin = time.perf_counter()
@@ -178,30 +194,39 @@ class Engine:
             draft_s.append(time.perf_counter() - drafted)
             drafted += draft_s[-1]
         tokens = [[state.tokens[-1], *p.token_ids] for state, p in zip(states, proposals, strict=True)]
+        counts = [len(row) for row in tokens]
         flat = torch.tensor([token for row in tokens for token in row], device=self.target.device)
-        output = self.target.forward(TokenBatch(flat, [len(row) for row in tokens]), self._cache)
-        best = output.logits.argmax(-1).tolist()  # the round's one device synchronisation
+        output = self.target.forward(TokenBatch(flat, counts), self._cache)
+        rows = self._target_rows(output.logits, counts)  # the round's one device synchronisation, unless it samples
+        verifications = [self._verify(*judged) for judged in zip(states, rows, proposals, strict=True)]
         verified = time.perf_counter()
-        results, first = [], 0
-        for row, (state, action, proposal) in enumerate(zip(states, actions, proposals, strict=True)):
-            n_rows = len(tokens[row])
-            verification = verify_greedy(best[first : first + n_rows], proposal.token_ids)
-            first += n_rows
-            accepted = proposal.token_ids[: verification.n_accepted]
-            self._cache.truncate(row, len(state.tokens) + len(accepted))
-            new = [*accepted, verification.next_token]
-            results.append(self._commit(state, new, action, len(proposal.token_ids)))
-        host = time.perf_counter() - verified
-        share = 1.0 / len(states)
+        results = []
+        for row, judged in enumerate(zip(states, proposals, verifications, actions, strict=True)):
+            results.append(self._commit(*judged))
+            if results[-1].finished is None:
+                self._cache.truncate(row, len(states[row].tokens) - 1)
+        self._account(states, results, draft_s, (begin, selected, drafted, verified))
+        return results
+
+    def _account(
+        self,
+        states: Sequence[Running],
+        results: Sequence[RoundResult],
+        draft_s: Sequence[float],
+        times: tuple[float, float, float, float],
+    ) -> None:
+        """File the round's seconds, tell the selector, and take out what has ended."""
+        begin, selected, drafted, verified = times
+        share = 1 / len(states)
+        host_s = time.perf_counter() - verified
         observations = []
-        for state, result, own_s in zip(states, results, draft_s, strict=True):
-            stats = state.stats
-            stats.select_s += (selected - begin) * share
-            stats.draft_s += own_s
-            stats.verify_s += (verified - drafted) * share
-            stats.host_s += host * share
-            shared_s = selected - begin + verified - drafted + host
-            observations.append(self._observation(result, own_s + shared_s * share))
+        for state, own_s, result in zip(states, draft_s, results, strict=True):
+            state.stats.select_s += (selected - begin) * share
+            state.stats.draft_s += own_s
+            state.stats.verify_s += (verified - drafted) * share
+            state.stats.host_s += host_s * share
+            shared_s = (selected - begin) + (verified - drafted) + host_s
+            observations.append(_observation(result, own_s + shared_s * share))
         told = time.perf_counter()
         self.selector.observe(observations)
         observe_s = (time.perf_counter() - told) * share
@@ -209,84 +234,110 @@ class Engine:
             state.stats.select_s += observe_s
             if result.finished is not None:
                 self._finish(state, result.finished)
-        return results
 
-    def _context(self, state: _Running) -> RoundContext:
-        limits = (arm.draft.max_positions for arm in self.arms)
-        available = tuple(limit is None or len(state.tokens) < limit for limit in limits)
-        return RoundContext(state.request.id, state.stats.n_prompt, state.stats.n_new, available)
+    def _context(self, state: Running) -> RoundContext:
+        arms = self.arms
+        return RoundContext(
+            state.request.id,
+            state.stats.n_prompt,
+            state.stats.n_new,
+            tuple(state.can_use(arm.draft) for arm in arms),
+            state.request.sampling.temperature,
+            len(self._running),
+            lambda action: state.match_length(arms[action].draft),
+        )
 
-    def _propose(self, state: _Running, action: int) -> Proposal:
+    def _propose(self, state: Running, action: int) -> Proposal:
         if not 0 <= action < len(self.arms):
             raise ValueError(f"the selector must choose an arm in [0, {len(self.arms)}), got {action}")
         arm = self.arms[action]
-        last_draft, state.last_draft = state.last_draft, arm.draft
         draft_length = min(arm.draft_length, state.remaining - 1)  # the target adds one token itself
-        if arm.draft.max_positions is not None:
-            draft_length = min(draft_length, arm.draft.max_positions - len(state.tokens))
-        if draft_length < 1:
-            return Proposal([])
-        proposal = self._session(state, arm.draft).propose(state.tokens, draft_length)
-        self._check(arm, proposal, draft_length)
-        if last_draft not in (None, arm.draft):  # idle in the round before: what it read now was catching up
-            state.stats.n_caught_up += proposal.n_read
-            state.stats.catch_up_s += proposal.read_s
-        return proposal
+        return state.propose(arm.draft, draft_length, self.n_tokens)
 
-    def _check(self, arm: DraftingArm, proposal: Proposal, draft_length: int) -> None:
-        token_ids = proposal.token_ids
-        if len(token_ids) > draft_length:
-            raise ValueError(
-                f"draft {arm.draft.name!r} must propose at most {draft_length} tokens, got {len(token_ids)}"
-            )
-        if token_ids and not 0 <= min(token_ids) <= max(token_ids) < self.target.n_vocab:
-            raise ValueError(
-                f"draft {arm.draft.name!r} must propose ids in [0, {self.target.n_vocab}), got {token_ids}"
-            )
+    def _target_rows(self, logits: torch.Tensor, counts: Sequence[int]) -> list[TargetRows]:
+        """Each request's rows; padding of the vocabulary is cut off."""
+        logits = logits[:, : self.n_tokens]
+        largest, best = (column.tolist() for column in logits.max(-1))
+        rows, first = [], 0
+        for count in counts:
+            part = slice(first, first + count)
+            rows.append(TargetRows(logits[part], largest[part], best[part]))
+            first += count
+        return rows
 
-    def _session(self, state: _Running, draft: Draft) -> DraftSession:
-        """One session a draft: arms that differ in draft length share it."""
-        if id(draft) not in state.sessions:
-            state.sessions[id(draft)] = draft.open(state.request.token_ids)
-        return state.sessions[id(draft)]
+    @staticmethod
+    def _verify(state: Running, rows: TargetRows, proposal: Proposal) -> Verification | None:
+        """The target's judgement; None where its logits are no numbers to choose by."""
+        try:
+            return state.verifier.verify(rows, proposal, state.tokens)
+        except InvalidLogitsError:
+            return None
 
-    def _commit(self, state: _Running, tokens: list[int], action: int | None, n_proposed: int = 0) -> RoundResult:
-        kept, finished = cut(tokens, state.request.eos_ids, state.remaining)
+    def _commit(
+        self, state: Running, proposal: Proposal, verification: Verification | None, action: int | None
+    ) -> RoundResult:
+        """Add a round's tokens to the text, cut where it ends, and count what is left of them."""
+        kept: list[int] = []
+        n_proposed, finished, text = len(proposal.token_ids), None, None
+        n_accepted = 0
+        reason: FinishReason | None = "failed"
+        if verification is not None:
+            tokens = [*proposal.token_ids[: verification.n_accepted], verification.next_token]
+            kept, reason = cut(tokens, state.request.eos_ids, state.remaining)
+            if state.text is not None:
+                n_before_stop = state.text.feed(kept)
+                if state.text.stopped is not None:
+                    kept, reason = kept[:n_before_stop], "stop"
+            n_accepted = min(verification.n_accepted, len(kept))
+            if len(kept) < len(tokens):  # what was drafted after an accepted end of text does not count
+                n_proposed = n_accepted
+        finished = reason
+        if state.text is not None:
+            text = state.text.release() if finished is None else state.text.release() + state.text.finish()
         state.tokens += kept
         state.stats.n_new += len(kept)
-        n_accepted = min(len(tokens) - 1, len(kept))
-        if len(kept) < len(tokens):  # an accepted token ended the text: what was drafted after it does not count
-            n_proposed = n_accepted
         if action is not None:
             state.stats.actions.append(action)
             state.stats.proposed.append(n_proposed)
             state.stats.accepted.append(n_accepted)
-        elif finished is not None:
-            self._finish(state, finished)
-        return RoundResult(state.request.id, tuple(kept), action, n_proposed, n_accepted, finished)
+        return RoundResult(state.request.id, tuple(kept), action, n_proposed, n_accepted, finished, text)
 
-    @staticmethod
-    def _observation(result: RoundResult, seconds: float) -> RoundObservation:
-        assert result.action is not None
-        return RoundObservation(
-            result.request_id,
-            result.action,
-            result.n_proposed,
-            result.n_accepted,
-            len(result.token_ids),
-            seconds,
-        )
-
-    def _finish(self, state: _Running, reason: FinishReason) -> None:
+    def _finish(self, state: Running, reason: FinishReason) -> None:
         """Take a request out; the last row moves into its place, so that running rows stay contiguous."""
-        row, last = self._running.index(state), len(self._running) - 1
+        row, last = state.shared.row, len(self._running) - 1
+        if reason == "failed":
+            self._cache.wipe(row)
         if row != last:
             self._cache.move(last, row)
             self._running[row] = self._running[last]
+            self._running[row].shared.row = row
         self._running.pop()
         self._cache.lengths[last] = 0
-        for session in state.sessions.values():
-            session.close()
+        state.close()
         self.selector.finish(state.request.id)
-        new = tuple(state.tokens[state.stats.n_prompt :])
-        self._finished[state.request.id] = Generation(state.request.id, new, reason, state.stats)
+        self._finished[state.request.id] = state.generation(reason)
+
+
+def _check_arms(target: CausalLM, arms: Sequence[DraftingArm]) -> None:
+    if not arms:
+        raise ValueError("an engine needs at least one arm; use NoDraft() for plain decoding")
+    for arm in arms:
+        if arm.draft_length < 0:
+            raise ValueError(f"arm {arm.name!r}: draft_length must be >= 0, got {arm.draft_length}")
+        if arm.draft_length and not target.can_roll_back:
+            reason = getattr(target, "rollback_refusal", None) or "its cache only grows"
+            raise ValueError(
+                f"arm {arm.name!r} drafts, but this target cannot take tokens back: {reason}; use no draft with it"
+            )
+
+
+def _observation(result: RoundResult, seconds: float) -> RoundObservation:
+    assert result.action is not None
+    return RoundObservation(
+        result.request_id,
+        result.action,
+        result.n_proposed,
+        result.n_accepted,
+        len(result.token_ids),
+        seconds,
+    )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from speculative.engine.engine import Engine
-from speculative.engine.request import Generation, Request
+from speculative.engine.request import Generation, Request, RoundResult
 
 
 def generate(
@@ -37,8 +37,8 @@ def generate(
     return [done[request.id] for request in requests]
 
 
-def stream(engine: Engine, request: Request) -> Iterator[tuple[int, ...]]:
-    """Yield the new tokens of each round of one request.
+def stream(engine: Engine, request: Request) -> Iterator[RoundResult]:
+    """Yield what each round of one request gave: its new tokens, and their text where the engine decodes.
 
     After the last one, `engine.take` hands over the generation with its counts. Abandoning the iterator
     frees all that the request holds, its generation included.
@@ -50,7 +50,7 @@ def stream(engine: Engine, request: Request) -> Iterator[tuple[int, ...]]:
             for result in engine.step():
                 if result.request_id == request.id:
                     finished = result.finished is not None
-                    yield result.token_ids
+                    yield result
     finally:
         if not finished:
             engine.discard(request.id)

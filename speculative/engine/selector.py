@@ -1,7 +1,7 @@
 """Who picks the arm of a round: the hook through which a policy steers the engine."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -22,20 +22,33 @@ class QueryState:
     hidden_mean: torch.Tensor
 
 
+def _no_match(action: int) -> int | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class RoundContext:
     """What is known before a round; never a token of the drafts to come.
+
+    Under rejection sampling the text keeps the target's law only if no choice depends on a sampled guess.
 
     Attributes:
         request_id: the request.
         n_prompt, n_new: tokens of the prompt; tokens generated so far.
         available: per arm, whether its draft can work on this prefix.
+        temperature: of the request; 0 for greedy.
+        n_running: requests that share the coming step.
+        match_length: asked with an arm's index, how many last tokens of the prefix its look-up has found elsewhere;
+            None for an arm that looks nothing up. Works only until the round begins.
     """
 
     request_id: str
     n_prompt: int
     n_new: int
     available: tuple[bool, ...]
+    temperature: float = 0.0
+    n_running: int = 1
+    match_length: Callable[[int], int | None] = field(default=_no_match, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +72,25 @@ class Choice(Protocol):
 
 
 class Selector(Protocol):
-    """Chooses an arm for every running request before each round."""
+    """Chooses an arm for every running request before each round.
+
+    A subclass need only write `select`; one that learns overrides the rest.
+    """
 
     def start(self, query: QueryState) -> None:
         """A request begins."""
+        return
 
     def select(self, rounds: Sequence[RoundContext]) -> Sequence[Choice]:
         """One choice per running request, in their order."""
 
     def observe(self, observations: Sequence[RoundObservation]) -> None:
         """What came of the choices."""
+        return
 
     def finish(self, request_id: str) -> None:
         """A request has ended or was cancelled."""
+        return
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +100,12 @@ class Action:
     action: int
 
 
-class FixedSelector:
+class FixedSelector(Selector):
     """Always the same arm."""
 
     def __init__(self, action: int) -> None:
         self._choice = Action(action)
 
-    def start(self, query: QueryState) -> None:
-        """Nothing to learn from a query."""
-
     def select(self, rounds: Sequence[RoundContext]) -> Sequence[Choice]:
         """The same arm for every request."""
         return [self._choice] * len(rounds)
-
-    def observe(self, observations: Sequence[RoundObservation]) -> None:
-        """Nothing to learn."""
-
-    def finish(self, request_id: str) -> None:
-        """Nothing to forget."""

@@ -1,9 +1,11 @@
 """The tokens of one forward pass: consecutive rows of the cache, each with its own count."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+
+from speculative.engine.kv_cache import Slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +27,18 @@ class AttentionPlan:
     """Where a pass's tokens stand: positions, cache slots and the mask, built once for all layers.
 
     Query heads that share a key head are folded into the query length, so keys are never repeated.
+
+    A strict plan names each token's own row and number of keys, so that every token is attended for alone and its
+    result cannot depend on what else is in the pass.
     """
 
     def __init__(
-        self, batch: TokenBatch, starts: Sequence[int], capacity: int, n_groups: int, dtype: torch.dtype
+        self,
+        batch: TokenBatch,
+        starts: Sequence[int],
+        n_groups: int,
+        dtype: torch.dtype,
+        strict: bool = False,
     ) -> None:
         device = batch.token_ids.device
         counts = list(batch.counts)
@@ -39,7 +49,7 @@ class AttentionPlan:
         if self.n_rows == 1:
             start = starts[0]
             self.positions = torch.arange(start, start + self.width, device=device)  # (n,)
-            self.slots: torch.Tensor | slice = slice(start, start + self.width)
+            self.slots = Slots(batch.first_row, slice(start, start + self.width))
             self.padded: torch.Tensor | None = None
             query_positions = self.positions[None]
         else:
@@ -48,11 +58,12 @@ class AttentionPlan:
             offsets = torch.arange(len(rows)) - begins[rows]
             positions = torch.tensor(list(starts))[rows] + offsets
             self.positions = positions.to(device)
-            self.slots = ((rows + batch.first_row) * capacity + positions).to(device)
+            self.slots = Slots((rows + batch.first_row).to(device), self.positions)
             ragged = min(counts) < self.width
             self.padded = (rows * self.width + offsets).to(device) if ragged else None
             query_positions = (torch.tensor(list(starts))[:, None] + torch.arange(self.width)).to(device)
-        self.mask = self._mask(query_positions, dtype)
+        self.alone = list(_alone(counts, starts)) if strict else None
+        self.mask = None if strict else self._mask(query_positions, dtype)
 
     def _mask(self, query_positions: torch.Tensor, dtype: torch.dtype) -> torch.Tensor | None:
         """Additive mask (b, 1, groups * width, kv_length), or None where every query sees every key."""
@@ -63,3 +74,9 @@ class AttentionPlan:
         mask = torch.zeros(hidden.shape, dtype=dtype, device=hidden.device)
         mask.masked_fill_(hidden, float("-inf"))
         return mask.repeat(1, self.n_groups, 1)[:, None]
+
+
+def _alone(counts: Sequence[int], starts: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Row and number of keys of every token of a pass."""
+    for row, (count, start) in enumerate(zip(counts, starts, strict=True)):
+        yield from ((row, start + i + 1) for i in range(count))

@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from speculative.drafts.draft_model import DraftModel
+from speculative.drafts.early_exit import EarlyExit
 from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
-from speculative.engine.contract import check_draft, check_selector
+from speculative.drafts.suffix_draft import SuffixDraft
+from speculative.engine.contract import check_draft
 from speculative.engine.draft import Draft, DraftSession, Proposal
 from speculative.engine.loading import load_decoder
-from speculative.engine.selector import Action, FixedSelector
 from tests.speculative.tiny_models import save_tiny
 
 N_VOCAB = 24
@@ -21,11 +22,15 @@ def built_in_drafts(folder):
     save_tiny("llama", folder / "full")
     save_tiny("qwen3", folder / "trimmed", vocab_size=9)
     save_tiny("llama", folder / "short", max_position_embeddings=12)
+    suffix = SuffixDraft(learn=False)
+    suffix.store.add(random.Random(1).choices(range(N_VOCAB), k=200))
     trimmed = load_decoder(str(folder / "trimmed"))
     return {
         "no_draft": NoDraft(),
         "prompt_lookup": PromptLookup(),
         "prompt_lookup_2": PromptLookup(2, 2),
+        "suffix": suffix,
+        "early_exit": EarlyExit(load_decoder(str(folder / "full")), 1),
         "draft_model": DraftModel("full", load_decoder(str(folder / "full")), N_VOCAB),
         "draft_model_trimmed": DraftModel("trimmed", trimmed, N_VOCAB, [0, 3, 5, 8, 23, 1, 10, 11, 2]),
         "draft_model_short": DraftModel("short", load_decoder(str(folder / "short")), N_VOCAB),
@@ -43,6 +48,8 @@ def drafts(tmp_path_factory):
         "no_draft",
         "prompt_lookup",
         "prompt_lookup_2",
+        "suffix",
+        "early_exit",
         "draft_model",
         "draft_model_trimmed",
         "draft_model_short",
@@ -57,7 +64,7 @@ class GoodDraft(Draft):
 
     name = "good"
 
-    def open(self, prompt):
+    def open(self, prompt, shared=None):
         return GoodSession(self)
 
     def guess(self, prefix, draft_length):
@@ -68,7 +75,7 @@ class GoodSession(DraftSession):
     def __init__(self, draft):
         self.draft = draft
 
-    def propose(self, prefix, draft_length):
+    def propose(self, prefix, draft_length, sampler=None):
         return Proposal(self.draft.guess(prefix, draft_length))
 
 
@@ -81,12 +88,12 @@ class NoContext(GoodDraft):
 
 
 class WrongSession(GoodDraft):
-    def open(self, prompt):
+    def open(self, prompt, shared=None):
         return prompt
 
 
 class ChangingThePrompt(GoodDraft):
-    def open(self, prompt):
+    def open(self, prompt, shared=None):
         prompt.append(1)
         return super().open(prompt)
 
@@ -161,27 +168,75 @@ class DrawingFromTorch(Drawing):
 
 
 class WrongType(GoodDraft):
-    def open(self, prompt):
+    def open(self, prompt, shared=None):
         session = super().open(prompt)
-        session.propose = lambda prefix, draft_length: [1]
+        session.propose = lambda prefix, draft_length, sampler: [1]
         return session
 
 
 class ReadingTooMuch(GoodDraft):
-    def open(self, prompt):
+    def open(self, prompt, shared=None):
         session = super().open(prompt)
-        session.propose = lambda prefix, draft_length: Proposal([1], n_read=len(prefix) + 1)
+        session.propose = lambda prefix, draft_length, sampler: Proposal([1], n_read=len(prefix) + 1)
         return session
 
 
 class ReadingForNaN(GoodDraft):
-    def open(self, prompt):
+    def open(self, prompt, shared=None):
         session = super().open(prompt)
-        session.propose = lambda prefix, draft_length: Proposal([1], read_s=float("nan"))
+        session.propose = lambda prefix, draft_length, sampler: Proposal([1], read_s=float("nan"))
+        return session
+
+
+class Sampling(GoodDraft):
+    """Picks by the sampler, as a draft with logits does; each draft below gets one thing of it wrong."""
+
+    law = "sampled"
+    generator = torch.Generator().manual_seed(3)
+    logits = torch.randn(N_VOCAB, generator=generator)
+
+    def open(self, prompt, shared=None):
+        session = super().open(prompt)
+        session.propose = lambda prefix, n, sampler: self.sample(prefix, n, sampler)
+        return session
+
+    def sample(self, prefix, n, sampler):
+        token_ids = [int(sampler.pick(self.logits, len(prefix) + i)) for i in range(n)]
+        return Proposal(token_ids, probs=sampler.laws())
+
+
+class CallingItselfCertain(Sampling):
+    law = "point"
+
+
+class Lawless(Sampling):
+    law = "any"
+
+
+class LawsOfAnotherShape(Sampling):
+    def sample(self, prefix, n, sampler):
+        return Proposal([1], probs=torch.ones(2, N_VOCAB) / N_VOCAB)
+
+
+class LawsThatSumToTwo(Sampling):
+    def sample(self, prefix, n, sampler):
+        return Proposal([1], probs=2 * torch.ones(1, N_VOCAB) / N_VOCAB)
+
+
+class ImpossibleTokens(Sampling):
+    def sample(self, prefix, n, sampler):
+        return Proposal([1], probs=torch.eye(N_VOCAB)[:1])
+
+
+class MatchingTooMuch(GoodDraft):
+    def open(self, prompt, shared=None):
+        session = super().open(prompt)
+        session.match_length = lambda prefix: len(prefix) + 1
         return session
 
 
 GLOBAL = "propose must never draw from a global generator of random, numpy or torch"
+LAWS = "draft 'good': probs must be laws that give the tokens proposed"
 BROKEN_DRAFTS = {
     Nameless: "Nameless.name must be a string and not blank, got ' '",
     NoContext: "draft 'good': max_positions must be None or >= 1, got 0",
@@ -201,11 +256,18 @@ BROKEN_DRAFTS = {
     WrongType: "draft 'good': propose must return a Proposal, got [1]",
     ReadingTooMuch: "draft 'good': n_read must lie in [0, 1], got 2",
     ReadingForNaN: "draft 'good': read_s must be finite and >= 0, got nan",
+    CallingItselfCertain: "draft 'good': a law of 'point' must propose the same under every sampler",
+    Lawless: "draft 'good': law must be 'point' or 'sampled', got 'any'",
+    LawsOfAnotherShape: "draft 'good': probs must have shape (1, 24), got torch.Size([2, 24])",
+    LawsThatSumToTwo: LAWS,
+    ImpossibleTokens: LAWS,
+    MatchingTooMuch: "draft 'good': match_length must be None or lie in [0, 1], got 2",
 }
 
 
-def test_a_good_draft_of_ones_own_passes():
-    check_draft(GoodDraft(), N_VOCAB)
+@pytest.mark.parametrize("draft", [GoodDraft(), Sampling()])
+def test_a_good_draft_of_ones_own_passes(draft):
+    check_draft(draft, N_VOCAB)
 
 
 @pytest.mark.parametrize("broken", BROKEN_DRAFTS, ids=lambda broken: broken.__name__)
@@ -217,73 +279,3 @@ def test_every_broken_draft_is_caught(broken):
 def test_the_check_says_what_it_needs():
     with pytest.raises(AssertionError, match="a draft must be an instance of Draft, got 'draft'"):
         check_draft("draft", N_VOCAB)
-
-
-class GoodSelector:
-    """Plays the arms in turn, per request; each broken selector below breaks one rule."""
-
-    n_arms = 3
-
-    def __init__(self):
-        self.n_played = {}
-
-    def start(self, query):
-        if query.request.id in self.n_played:
-            raise RuntimeError("started twice")
-        self.n_played[query.request.id] = 0
-
-    def select(self, rounds):
-        return [Action(self.n_played[r.request_id] % self.n_arms) for r in rounds]
-
-    def observe(self, observations):
-        for observation in observations:
-            self.n_played[observation.request_id] += 1
-
-    def finish(self, request_id):
-        del self.n_played[request_id]
-
-
-class OneForAll(GoodSelector):
-    def select(self, rounds):
-        return [Action(0)]
-
-
-class Astray(GoodSelector):
-    n_arms = 4
-
-
-class Fractional(GoodSelector):
-    def select(self, rounds):
-        return [Action(0.5) for _ in rounds]
-
-
-class ChangingTheRounds(GoodSelector):
-    def select(self, rounds):
-        choices = super().select(rounds)
-        rounds.clear()
-        return choices
-
-
-class DrawingSelector(GoodSelector):
-    def select(self, rounds):
-        return [Action(random.randrange(3)) for _ in rounds]
-
-
-BROKEN_SELECTORS = {
-    OneForAll: "OneForAll: select must give one choice per request, got 1 for 2",
-    Astray: "Astray: an action must be an arm index in [0, 3), got [3",
-    Fractional: "Fractional: an action must be an arm index in [0, 3), got [0.5]",
-    ChangingTheRounds: "ChangingTheRounds: select must leave the list of rounds unmodified",
-    DrawingSelector: "DrawingSelector: a selector must draw from its own generator, never from a global one",
-}
-
-
-@pytest.mark.parametrize("selector", [FixedSelector(0), FixedSelector(2), GoodSelector()])
-def test_every_selector_keeps_the_contract(selector):
-    check_selector(selector, 3)
-
-
-@pytest.mark.parametrize("broken", BROKEN_SELECTORS, ids=lambda broken: broken.__name__)
-def test_every_broken_selector_is_caught(broken):
-    with pytest.raises(AssertionError, match=re.escape(BROKEN_SELECTORS[broken])):
-        check_selector(broken(), 3)

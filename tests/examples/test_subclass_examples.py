@@ -32,8 +32,15 @@ def test_subclass_reward_shows_that_the_reward_decides_the_best_arm(capsys):
     assert rows != run("subclass_reward.py", capsys, "--smoke", "--seed", "2")[1:]
 
 
-@pytest.mark.parametrize("script", ["subclass_arm.py", "subclass_reward.py"])
+@pytest.mark.parametrize("script", ["subclass_arm.py", "subclass_reward.py", "subclass_draft.py"])
 def test_run_as_a_command(script, capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", [script, "--smoke"])
     runpy.run_path(str(EXAMPLES / script), run_name="__main__")
-    assert len(capsys.readouterr().out.splitlines()) > 3
+    assert len(capsys.readouterr().out.splitlines()) >= 3
+
+
+def test_subclass_draft_keeps_the_targets_text(capsys):
+    header, *rows = run("subclass_draft.py", capsys, "--seed", "1")
+    assert header == ["text", "as", "without", "drafts", "tokens", "rounds"]
+    assert [row[:3] for row in rows] == [["greedy", "yes", "60"], ["sampled", "yes", "60"]]
+    assert int(rows[0][3]) < 59  # the phrase that the target likes to say saves rounds

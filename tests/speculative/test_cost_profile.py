@@ -63,7 +63,7 @@ class TimedLookup(PromptLookup):
         super().__init__()
         self.clock = clock
 
-    def open(self, prompt):
+    def open(self, prompt, shared=None):
         return _TimedSession(self.clock)
 
 
@@ -71,7 +71,7 @@ class _TimedSession(DraftSession):
     def __init__(self, clock):
         self.clock, self.fresh = clock, True
 
-    def propose(self, prefix, draft_length):
+    def propose(self, prefix, draft_length, sampler=None):
         self.clock.now += 0.5 + 0.25 * draft_length + 0.01 * len(prefix) * self.fresh
         self.fresh = False
 

@@ -3,6 +3,7 @@ import pytest
 
 from bandits import BestFixedArm
 from speculative.demo_report import REAL, group_modes
+from speculative.engine.selector import FixedSelector
 from speculative.pool import load_pool, read_pool_spec
 from speculative.wall_clock import (
     Run,
@@ -11,6 +12,7 @@ from speculative.wall_clock import (
     measure,
     policy_mode,
     repeated_share,
+    selector_mode,
     speed_ratio,
     tokens_per_second,
 )
@@ -84,3 +86,20 @@ def test_every_mode_answers_every_prompt_with_one_text(tmp_path):
     assert all(r.pick in ARMS and 0 < r.select_s < r.seconds for r in picks)
     orders = [[r.mode for r in runs if r.query_id == query.id] for query in asked[1:]]
     assert len({tuple(order) for order in orders}) > 1
+
+
+def test_a_selector_mode_uses_the_arms_it_is_given(tmp_path):
+    save_pool(tmp_path)
+    pool = load_pool(read_pool_spec(tmp_path / "pool.toml"), tmp_path / "cache")
+    seen = []
+
+    class Watching(FixedSelector):
+        def observe(self, observations):
+            seen.extend(observation.action for observation in observations)
+
+    query = queries(1)[0]
+    mode = selector_mode(pool, "rule", lambda: Watching(1), arm_names=["no_draft", "draft_small_2"])
+    found, plain = mode(query), selector_mode(pool, "strict", lambda: FixedSelector(0), strict=True)(query)
+    assert (found.mode, found.token_ids) == ("rule", plain.token_ids)
+    assert set(seen) == {1}
+    assert len(seen) < len(plain.token_ids)  # the draft had tokens accepted

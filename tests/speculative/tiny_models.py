@@ -139,7 +139,7 @@ class ScriptedDraft(Draft):
         self.name, self.script = name, script
         self.n_open = 0
 
-    def open(self, prompt: Any) -> DraftSession:
+    def open(self, prompt: Any, shared: Any = None) -> DraftSession:
         self.n_open += 1
         return _ScriptedSession(self)
 
@@ -148,7 +148,7 @@ class _ScriptedSession(DraftSession):
     def __init__(self, draft: ScriptedDraft) -> None:
         self._draft = draft
 
-    def propose(self, prefix: Any, draft_length: int) -> Proposal:
+    def propose(self, prefix: Any, draft_length: int, sampler: Any = None) -> Proposal:
         return Proposal(self._draft.script(list(prefix), draft_length))
 
     def close(self) -> None:

@@ -60,7 +60,7 @@ def byte_tokenizer(template: str | None = None) -> Any:
 
 def save_pool(folder: Path, template: str | None = None, pool: str = POOL) -> Path:
     """Write target, draft and pool.toml, and return the pool file."""
-    sizes = {"vocab_size": N_VOCAB, "max_position_embeddings": MAX_POSITIONS}
+    sizes = {"vocab_size": N_VOCAB, "max_position_embeddings": MAX_POSITIONS, "eos_token_id": N_VOCAB - 1}
     model = save_tiny("llama_tied", folder / "target", **sizes)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import torch
 
 from speculative.drafts.draft_model import DraftModel
+from speculative.drafts.early_exit import EarlyExit
 from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.engine.loading import load_decoder
@@ -57,6 +58,7 @@ class RandomSelector:
 
 DRAFT_NAMES = [
     "no_draft",
+    "early_exit",
     "lookup_1_3",
     "lookup_2_2",
     "lookup_1_1",
@@ -109,6 +111,7 @@ def every_draft(tiny, target):
         "model_trimmed": DraftModel("trimmed", trimmed.decoder, N_VOCAB, [0, 3, 5, 8, 23, 1, 10, 11, 2]),
         "model_padded": DraftModel("padded", tiny("llama", seed=6, vocab_size=32).decoder, N_VOCAB),
         "model_fewer_ids": DraftModel("fewer", tiny("llama", seed=7, vocab_size=20).decoder, N_VOCAB),
+        "early_exit": EarlyExit(target.decoder, 1),
         "model_short": DraftModel("short", tiny("llama", 8, max_position_embeddings=14).decoder, N_VOCAB),
         "model_nan": DraftModel("nan", broken, N_VOCAB),
         "right": ScriptedDraft("right", right),
@@ -128,8 +131,5 @@ def audit(engine, decoder):
             continue
         fresh = decoder.new_cache(1)
         decoder.forward(TokenBatch(committed, [len(committed)]), fresh, [0])
-        for name in ("keys", "values"):
-            found = getattr(engine._cache, name)[:, row, : len(committed)]
-            expected = getattr(fresh, name)[:, 0, : len(committed)]
-            torch.testing.assert_close(found, expected, atol=1e-5, rtol=0.0)
+        torch.testing.assert_close(engine._cache.held(row), fresh.held(0), atol=1e-5, rtol=0.0)
     assert engine._cache.lengths[len(engine._running) :] == [0] * (engine._cache.n_rows - len(engine._running))

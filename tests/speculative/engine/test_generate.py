@@ -4,6 +4,7 @@ from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate, stream
 from speculative.engine.request import Request
+from speculative.engine.selector import FixedSelector
 from tests.speculative.tiny_models import Arm, ScriptedDraft, expected_text, greedy_text
 
 PROMPT = (3, 5, 8, 3, 5)
@@ -38,14 +39,15 @@ def test_one_bad_request_leaves_nothing_in_the_engine(engine):
     assert generate(engine, requests[:1])[0].finished == "length"
 
 
-def test_a_draft_that_raises_leaves_nothing_in_the_engine(target):
-    def script(prefix, draft_length):
-        if len(prefix) > 8:
-            raise RuntimeError("out of ideas")
-        return []
+def test_a_selector_that_raises_leaves_nothing_in_the_engine(target):
+    class Lost(FixedSelector):
+        def select(self, rounds):
+            if any(round_.n_new > 3 for round_ in rounds):
+                raise RuntimeError("out of ideas")
+            return super().select(rounds)
 
-    draft = ScriptedDraft("raising", script)
-    engine = Engine(target.decoder, [Arm(draft, 3)], max_batch=2)
+    draft = ScriptedDraft("silent", lambda prefix, draft_length: [])
+    engine = Engine(target.decoder, [Arm(draft, 3)], Lost(0), max_batch=2)
     requests = [Request("short", PROMPT, 2), Request("long", PROMPT, 20), Request("later", PROMPT, 20)]
     with pytest.raises(RuntimeError, match="out of ideas"):
         generate(engine, requests)
@@ -64,7 +66,7 @@ def test_requests_of_others_keep_running_and_stay_theirs(target, engine):
 def test_a_stream_joins_up_to_the_text(target, engine):
     pieces = list(stream(engine, Request("q", PROMPT, 20)))
     assert len(pieces) > 1
-    assert sum(pieces, ()) == greedy_text(target.reference, PROMPT, 24)[:20]
+    assert sum((piece.token_ids for piece in pieces), ()) == greedy_text(target.reference, PROMPT, 24)[:20]
     assert engine.take("q").stats.n_new == 20
 
 
@@ -84,6 +86,6 @@ def test_an_abandoned_stream_frees_all_it_held(engine, n_pieces):
 
 def test_a_stream_left_at_its_last_piece_raises_nothing(engine):
     pieces = stream(engine, Request("q", PROMPT, 1))
-    assert len(next(pieces)) == 1
+    assert len(next(pieces).token_ids) == 1
     pieces.close()
     assert engine.take("q").finished == "length"

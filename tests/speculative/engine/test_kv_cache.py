@@ -3,6 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from speculative.engine import kv_cache
 from speculative.engine.kv_cache import KVCache
 from speculative.engine.token_batch import TokenBatch
 from tests.speculative.tiny_models import N_VOCAB, bounded
@@ -23,20 +24,19 @@ def test_growing_keeps_what_is_held_and_comes_in_whole_steps():
     assert cache.capacity == 4
     cache.reserve(9)
     assert cache.capacity == 12
-    assert torch.equal(cache.keys[:, :, :4], keys)
-    assert torch.equal(cache.values[:, :, :4], values)
+    assert torch.equal(cache.keys[..., :4, :], keys)
+    assert torch.equal(cache.values[..., :4, :], values)
     assert cache.n_bytes == 2 * 2 * 3 * 12 * 1 * 2 * 4
 
 
 def test_a_moved_row_replaces_the_other_and_leaves_its_own_free():
     cache = filled()
     cache.lengths = [1, 2, 3]
-    keys, values = cache.keys.clone(), cache.values.clone()
+    last, between = cache.held(2), cache.held(1)
     cache.move(2, 0)
     assert cache.lengths == [3, 2, 0]
-    assert torch.equal(cache.keys[:, 0, :3], keys[:, 2, :3])
-    assert torch.equal(cache.values[:, 0, :3], values[:, 2, :3])
-    assert torch.equal(cache.keys[:, 1], keys[:, 1])
+    assert torch.equal(cache.held(0), last)
+    assert torch.equal(cache.held(1), between)
 
 
 @pytest.mark.parametrize("length", [-1, 3])
@@ -77,5 +77,33 @@ def test_append_then_roll_back_is_never_appended(tiny, schedules, capacity):
             continue
         fresh = decoder.new_cache(1)
         decoder.forward(TokenBatch(torch.tensor(text), [len(text)]), fresh)
-        for found, expected in ((cache.keys, fresh.keys), (cache.values, fresh.values)):
-            torch.testing.assert_close(found[:, row, : len(text)], expected[:, 0, : len(text)], atol=1e-5, rtol=0.0)
+        torch.testing.assert_close(cache.held(row), fresh.held(0), atol=1e-5, rtol=0.0)
+
+
+def test_a_cache_that_memory_cannot_hold_is_refused_before_it_is_allocated(monkeypatch):
+    monkeypatch.setattr(kv_cache, "free_bytes", lambda device: 10_000)
+    with pytest.raises(ValueError, match=r"a KV cache of 100 tokens a row would take 0\.0 GB, but 0\.0 GB are free"):
+        KVCache(2, 3, 2, 4, capacity=100)  # 2 x 2 x 3 x 100 x 2 x 4 floats: 38,400 bytes
+    cache = KVCache(2, 1, 2, 4, capacity=20, growth=20)
+    assert cache.n_bytes == 2560
+    cache.check_room(80)  # 10,240 bytes: 10,000 are free and 1,280 come free while it grows
+    with pytest.raises(ValueError, match="a KV cache of 100 tokens a row"):
+        cache.reserve(81)
+    assert cache.capacity == 20
+
+
+def test_the_memory_needed_is_said_in_numbers():
+    with pytest.raises(ValueError, match=r"would take 4000000\.0 GB, but [0-9.]+ GB are free; shorten"):
+        KVCache(1, 1, 1, 500, capacity=10**12)
+
+
+def test_wiping_a_row_leaves_no_leftover_behind():
+    cache = KVCache(1, 2, 1, 2, capacity=3)
+    cache.keys.fill_(float("nan"))
+    cache.values.fill_(float("nan"))
+    cache.lengths = [2, 3]
+    cache.wipe(1)
+    assert cache.lengths == [2, 0]
+    assert not cache.keys[:, 1].any()
+    assert not cache.values[:, 1].any()
+    assert bool(cache.keys[:, 0].isnan().all())

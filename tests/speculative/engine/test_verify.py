@@ -1,8 +1,18 @@
 from itertools import product
 
 import pytest
+import torch
 
-from speculative.engine.verify import verify_greedy
+from speculative.engine.draft import Proposal
+from speculative.engine.sampling_params import SamplingParams
+from speculative.engine.verify import (
+    InvalidLogitsError,
+    TargetRows,
+    make_verifier,
+    verify_match,
+    verify_rejection,
+)
+from tests.speculative.engine.enumeration import every_outcome, laws_over
 
 
 @pytest.mark.parametrize("draft_length", [0, 1, 2, 3])
@@ -10,14 +20,72 @@ def test_committed_tokens_are_the_targets_for_every_draft_and_every_target(draft
     """All targets over three tokens, as functions of the drafted prefix, along the draft's own path."""
     for draft in product(range(3), repeat=draft_length):
         for target in product(range(3), repeat=draft_length + 1):
-            verification = verify_greedy(target, draft)
+            asked = []
+
+            def target_token(i, asked=asked, target=target):
+                asked.append(i)
+                return target[i]
+
+            verification = verify_match(target_token, draft)
             n = verification.n_accepted
             assert draft[:n] == target[:n]  # accepted tokens are the target's choices
             assert verification.next_token == target[n]
             assert n == draft_length or draft[n] != target[n]  # and no right one is thrown away
+            assert asked == list(range(n + 1))  # rows beyond the first mismatch are not looked at
 
 
-@pytest.mark.parametrize("n_target", [0, 1, 3])
-def test_lengths_that_disagree_are_refused(n_target):
-    with pytest.raises(ValueError, match=f"1 draft tokens need one more target token, got {n_target}"):
-        verify_greedy([1] * n_target, [1])
+@pytest.mark.parametrize(("p", "q"), laws_over(3))
+def test_rejection_gives_the_targets_law_and_accepts_what_the_laws_share(p, q):
+    p, q = torch.tensor(p, dtype=torch.float64), torch.tensor(q, dtype=torch.float64)
+
+    def one_round(dice):
+        drawn = dice.draw(q)
+        verification = verify_rejection(lambda i: p, [drawn], q[None], dice)
+        first = drawn if verification.n_accepted else verification.next_token
+        return first, verification.n_accepted
+
+    outcomes = every_outcome(one_round)
+    law = [sum(chance for (token, _), chance in outcomes if token == t) for t in range(3)]
+    torch.testing.assert_close(torch.tensor(law, dtype=torch.float64), p, atol=1e-12, rtol=0.0)
+    accepted = sum(chance for (_, n), chance in outcomes if n)
+    assert accepted == pytest.approx(float(torch.minimum(p, q).sum()), abs=1e-12)
+
+
+@pytest.mark.parametrize("token", range(3))
+def test_a_certain_guess_is_accepted_with_the_targets_chance_of_it(token):
+    p = torch.tensor([0.5, 0.5, 0.0], dtype=torch.float64)
+    outcomes = every_outcome(lambda dice: verify_rejection(lambda i: p, [token], None, dice))
+    accepted = sum(chance for found, chance in outcomes if found.n_accepted)
+    assert accepted == pytest.approx(float(p[token]))
+    refused = [found.next_token for found, chance in outcomes if not found.n_accepted and chance > 0]
+    assert token not in refused
+
+
+def test_a_residual_without_mass_falls_back_on_the_targets_law():
+    p = torch.tensor([0.25, 0.75], dtype=torch.float64)
+
+    class Unlucky:
+        def accept(self, probability):
+            return False  # what rounding may do where the laws are the same
+
+        def draw(self, weights):
+            torch.testing.assert_close(weights, p)
+            return 1
+
+    assert verify_rejection(lambda i: p, [1], p[None], Unlucky()).next_token == 1
+
+
+@pytest.mark.parametrize(
+    "params", [SamplingParams(), SamplingParams(1.0), SamplingParams(1.0, verification="rejection")]
+)
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_only_a_row_whose_turn_comes_must_be_finite(params, bad):
+    logits = torch.full((3, 4), -40.0)
+    logits[0, 2] = logits[1, 1] = 40.0
+    logits[2, 0] = bad
+    rows = TargetRows(logits, *(column.tolist() for column in logits.max(-1)))
+    verifier = make_verifier(params, 3, 4)
+    assert verifier.verify(rows, Proposal([3, 1]), [0]).next_token == 2  # refused at row 0
+    assert verifier.verify(rows, Proposal([2, 3]), [0]).n_accepted == 1
+    with pytest.raises(InvalidLogitsError, match="largest logit must be finite, got"):
+        verifier.verify(rows, Proposal([2, 1]), [0])

@@ -1,0 +1,165 @@
+import copy
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+
+from speculative.drafts.no_draft import NoDraft
+from speculative.drafts.prompt_lookup import PromptLookup
+from speculative.engine.draft import DraftSession, Proposal
+from speculative.engine.engine import Engine
+from speculative.engine.generate import generate
+from speculative.engine.request import Request
+from speculative.engine.sampling_params import SamplingParams
+from tests.speculative.engine.hard_cases import PROMPTS, RandomSelector
+from tests.speculative.tiny_models import N_VOCAB, Arm, ScriptedDraft
+
+WAYS = {
+    "greedy": SamplingParams(),
+    "penalised": SamplingParams(repetition_penalty=1.3),
+    "coupling": SamplingParams(0.8, seed=5),
+    "rejection": SamplingParams(0.8, verification="rejection", seed=5),
+}
+
+
+def uniform(n):
+    return torch.full((n, N_VOCAB), 1.0 / N_VOCAB, dtype=torch.float64)
+
+
+def raising(prefix, draft_length):
+    raise RuntimeError("out of ideas")
+
+
+FAULTS = {
+    "raises": (raising, "RuntimeError: out of ideas"),
+    "answers nothing": (lambda prefix, n: None, "TypeError: propose must return a Proposal, got None"),
+    "too many": (lambda prefix, n: Proposal([1] * (n + 1)), r"ValueError: at most \d tokens may be proposed, got \d"),
+    "beyond the vocabulary": (lambda prefix, n: Proposal([N_VOCAB]), rf"ValueError: .* \[0, {N_VOCAB}\), got"),
+    "below it": (lambda prefix, n: Proposal([-1, 2][:n]), r"ValueError: .* got \[-1"),
+    "no ids": (lambda prefix, n: Proposal(["a"]), "TypeError"),
+    "laws of another shape": (lambda prefix, n: Proposal([1], probs=uniform(2)), r"ValueError: probs .* shape \(1,"),
+    "no laws": (lambda prefix, n: Proposal([1], probs=2 * uniform(1)), "ValueError: each row of probs must be a law"),
+    "NaN": (lambda prefix, n: Proposal([1], probs=float("nan") * uniform(1)), "ValueError: each row of probs"),
+    "impossible": (lambda prefix, n: Proposal([1], probs=torch.eye(N_VOCAB).double()[:1]), "ValueError: each row"),
+}
+
+
+class Faulty(ScriptedDraft):
+    """Right for a while, then at fault."""
+
+    def open(self, prompt, shared=None):
+        super().open(prompt)
+        return FaultySession(self)
+
+
+class FaultySession(DraftSession):
+    def __init__(self, draft):
+        self._draft = draft
+
+    def propose(self, prefix, draft_length, sampler=None):
+        if len(prefix) < 9:
+            return Proposal([prefix[-1]])
+        return self._draft.script(prefix, draft_length)
+
+    def close(self):
+        self._draft.n_open -= 1
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("way", ["greedy", "penalised", "coupling"])
+def test_a_fault_is_recorded_and_changes_no_text(target, way, fault):
+    script, reason = FAULTS[fault]
+    bad = Faulty("bad", script)
+    requests = [Request(str(i), prompt, 18, sampling=WAYS[way]) for i, prompt in enumerate(PROMPTS[:4])]
+    plain = generate(Engine(target.decoder, [Arm(NoDraft(), 0)]), requests)
+    arms = [Arm(bad, 2), Arm(PromptLookup(3), 3), Arm(bad, 1)]
+    engine = Engine(target.decoder, arms, RandomSelector(3, 2), max_batch=3)
+    for generation, expected in zip(generate(engine, requests), plain, strict=True):
+        assert generation.token_ids == expected.token_ids
+        [found] = generation.stats.faults  # once: then it is put aside, whichever arm names it
+        assert found.draft == "bad"
+        assert re.match(reason, found.reason)
+        rounds_of_bad = [i for i, action in enumerate(generation.stats.actions) if action != 1]
+        assert found.round in rounds_of_bad
+        assert all(generation.stats.proposed[i] == 0 for i in rounds_of_bad if i >= found.round)
+    assert bad.n_open == 0
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("way", WAYS)
+def test_a_draft_at_fault_from_the_start_leaves_the_text_of_no_draft(target, way, fault):
+    requests = [Request(str(i), prompt, 18, sampling=WAYS[way]) for i, prompt in enumerate(PROMPTS[:4])]
+    plain = generate(Engine(target.decoder, [Arm(NoDraft(), 0)]), requests)
+    engine = Engine(target.decoder, [Arm(ScriptedDraft("bad", None), 2)])
+    engine.arms[0].draft.open = lambda prompt, shared=None: Scripted(FAULTS[fault][0])
+    found = generate(engine, requests)
+    assert [g.token_ids for g in found] == [g.token_ids for g in plain]
+    assert all(len(g.stats.faults) == 1 and sum(g.stats.proposed) == 0 for g in found)
+
+
+class Scripted(DraftSession):
+    def __init__(self, script):
+        self._script = script
+
+    def propose(self, prefix, draft_length, sampler=None):
+        return self._script(prefix, draft_length)
+
+
+def test_what_a_selector_sees_of_a_draft_put_aside(target):
+    seen = []
+
+    class Watching(RandomSelector):
+        def select(self, rounds):
+            seen.extend((r.available, r.match_length(0)) for r in rounds)
+            return super().select(rounds)
+
+    draft = ScriptedDraft("bad", raising)
+    engine = Engine(target.decoder, [Arm(draft, 2)], Watching(1, 0))
+    generate(engine, [Request("q", PROMPTS[0], 6)])
+    assert seen[0] == ((True,), None)
+    assert set(seen[1:]) == {((False,), None)}
+
+
+@pytest.mark.parametrize("where", ["open", "match_length", "close"])
+def test_raising_anywhere_else_is_a_fault_too(target, where):
+    class Session(DraftSession):
+        def propose(self, prefix, draft_length, sampler=None):
+            return Proposal([1])
+
+        def match_length(self, prefix):
+            return raising(prefix, 1) if where == "match_length" else 2
+
+        def close(self):
+            if where == "close":
+                raising([], 1)
+
+    class Asking(RandomSelector):
+        def select(self, rounds):
+            assert [r.match_length(0) for r in rounds] == [2 if where == "close" else None]
+            return super().select(rounds)
+
+    draft = ScriptedDraft("bad", None)
+    draft.open = lambda prompt, shared=None: raising(prompt, 1) if where == "open" else Session()
+    engine = Engine(target.decoder, [Arm(draft, 2)], Asking(1, 0))
+    [generation] = generate(engine, [Request("q", PROMPTS[0], 6)])
+    [plain] = generate(Engine(target.decoder, [Arm(NoDraft(), 0)]), [Request("q", PROMPTS[0], 6)])
+    assert generation.token_ids == plain.token_ids
+    assert [fault.reason for fault in generation.stats.faults] == ["RuntimeError: out of ideas"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_target_without_numbers_fails_one_request_and_spares_the_others(tiny, way):
+    decoder = copy.copy(tiny("llama", seed=3).decoder)
+    request = Request("good", (1, 2, 3), 4, sampling=WAYS[way])
+    [expected] = generate(Engine(decoder, [Arm(NoDraft(), 0)]), [request])
+    poison = next(token for token in range(4, N_VOCAB) if token not in expected.token_ids)
+    decoder._embedding = decoder._embedding.clone()
+    decoder._embedding[poison] = float("nan")  # whoever reads this token gets NaN
+    engine = Engine(decoder, [Arm(NoDraft(), 0)], max_batch=2)
+    for _ in range(2):  # the second time in the rows that the first left
+        good, bad = generate(engine, [request, Request("bad", (1, poison), 4, sampling=WAYS[way])])
+        assert (bad.finished, bad.token_ids) == ("failed", ())
+        assert good.token_ids == expected.token_ids
+    both = generate(engine, [request, replace(request, id="beside")])
+    assert [text.token_ids for text in both] == [expected.token_ids] * 2
