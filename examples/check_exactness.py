@@ -3,13 +3,17 @@
 1. Float32 logits of the engine's decoder against transformers' on the same weights.
 2. Greedy text of every arm against no draft's, and no draft's against transformers' `generate`.
 3. Rounds that replay predicts against the rounds of the real runs: proposed and accepted, draft by draft.
+4. Text while every round of every request goes to a random arm, at batch 1 and 8: greedy against no draft's, sampled
+   under coupling against no draft's with the same seed.
 
     python examples/check_exactness.py
     python examples/check_exactness.py --prompts FILE.jsonl --n 60
+    python examples/check_exactness.py --prompts FILE.jsonl --n 200 --only switching
 """
 
 import argparse
 import json
+import random
 import sys
 import time
 from collections import Counter
@@ -29,7 +33,8 @@ from speculative.engine.cost_profile import cached_costs
 from speculative.engine.generate import generate
 from speculative.engine.loading import DEFAULT_CACHE
 from speculative.engine.request import Generation
-from speculative.engine.selector import FixedSelector
+from speculative.engine.sampling_params import SamplingParams
+from speculative.engine.selector import Action, Choice, FixedSelector, RoundContext, Selector
 from speculative.engine.token_batch import TokenBatch
 from speculative.machine import machine_facts
 from speculative.pool import Pool, load_pool, read_pool_spec
@@ -37,6 +42,7 @@ from speculative.replay import replay
 from speculative.text_equality import compare_texts
 from speculative.wall_clock import transformers_mode
 
+PARTS = ("texts", "switching")
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
 
 
@@ -47,6 +53,9 @@ def main(arguments: list[str] | None = None) -> dict[str, object]:
     parser.add_argument("--pool", type=Path, default=Path("speculative/demo_pool.toml"))
     parser.add_argument("--n", type=int, default=56, help="prompts, taken in turn from each domain")
     parser.add_argument("--max-new-tokens", type=int, default=48)
+    parser.add_argument(
+        "--only", choices=PARTS, nargs="+", default=PARTS, help="parts to run; others keep their figures"
+    )
     parser.add_argument("--smoke", action="store_true", help="two prompts; writes nothing")
     options = parser.parse_args(arguments)
     if options.smoke:
@@ -54,20 +63,25 @@ def main(arguments: list[str] | None = None) -> dict[str, object]:
     disable_progress_bar()
     queries = pick_evenly(demo_queries()[1] if options.prompts is None else read_queries(options.prompts), options.n)
     pool = load_pool(read_pool_spec(options.pool).model_copy(update={"max_new_tokens": options.max_new_tokens}))
-    peer = AutoModelForCausalLM.from_pretrained(pool.target.folder, dtype=torch.float32)
-    result: dict[str, object] = {
-        "logits": check_logits(pool, peer, queries[: min(10, options.n)]),
-        **check_texts(pool, peer, queries),
+    origin = {
         "n_prompts": len(queries),
         "prompts": "the project's own" if options.prompts is None else options.prompts.name,
         "command": f"python examples/check_exactness.py {' '.join(arguments or sys.argv[1:])}".strip(),
         "machine": machine_facts(),
         "date": time.strftime("%Y-%m-%d"),
     }
+    file = RESULTS / "check_exactness.json"
+    result: dict[str, object] = json.loads(file.read_text()) if len(options.only) < len(PARTS) else {}
+    if "texts" in options.only:
+        peer = AutoModelForCausalLM.from_pretrained(pool.target.folder, dtype=torch.float32)
+        result |= {"logits": check_logits(pool, peer, queries[: min(10, options.n)])}
+        result |= check_texts(pool, peer, queries) | origin
+    if "switching" in options.only:
+        result["switching"] = check_switching(pool, queries) | origin
     print(json.dumps(result, indent=1))
     if not options.smoke:
         RESULTS.mkdir(parents=True, exist_ok=True)
-        (RESULTS / "check_exactness.json").write_text(json.dumps(result, indent=1) + "\n")
+        file.write_text(json.dumps(result, indent=1) + "\n")
     return result
 
 
@@ -116,6 +130,41 @@ def check_texts(pool: Pool, peer: torch.nn.Module, queries: Sequence[Query]) -> 
     return {"texts": {k: dict(v) for k, v in texts.items()}, "replayed_rounds": {k: dict(v) for k, v in rounds.items()}}
 
 
+class RandomSelector(Selector):
+    """Any arm in any round."""
+
+    def __init__(self, n_arms: int, seed: int) -> None:
+        self._n_arms, self._rng = n_arms, random.Random(seed)
+
+    def select(self, rounds: Sequence[RoundContext]) -> Sequence[Choice]:
+        """One arm for each request."""
+        return [Action(self._rng.randrange(self._n_arms)) for _ in rounds]
+
+
+def check_switching(pool: Pool, queries: Sequence[Query]) -> dict[str, object]:
+    """Texts written while arms switch at random every round, against no draft's alone."""
+    arms = pool.drafting_arms
+    ways = {"greedy": SamplingParams(), "coupled": SamplingParams(0.8, top_p=0.95, seed=1)}
+    counts: dict[str, Counter[str]] = {}
+    for way, sampling in ways.items():
+        requests = [pool.target.request(query, sampling) for query in queries]
+        plain_arm = [arm for arm in arms if arm.draft_length == 0][:1]
+        plain = generate(pool.target.engine(plain_arm), requests)
+        for size in (1, 8):
+            engine = pool.target.engine(arms, RandomSelector(len(arms), size), max_batch=size)
+            found = generate(engine, requests)
+            count = counts.setdefault(f"{way}, batch {size}", Counter(identical=0, tie=0, different=0))
+            for request, alone, mixed in zip(requests, plain, found, strict=True):
+                if way == "greedy":
+                    model = pool.target.model
+                    kind = compare_texts(model, request.token_ids, alone.token_ids, mixed.token_ids).kind
+                else:
+                    kind = "identical" if alone.token_ids == mixed.token_ids else "different"
+                count[kind] += 1
+            Console(stderr=True).print(f"{way}, batch {size}: {dict(count)}")
+    return {"texts": {name: dict(count) for name, count in counts.items()}}
+
+
 def run_arm(pool: Pool, action: int, query: Query) -> Generation:
     """A real run of one arm."""
     engine = pool.target.engine(pool.drafting_arms, FixedSelector(action))
@@ -124,5 +173,6 @@ def run_arm(pool: Pool, action: int, query: Query) -> Generation:
 
 if __name__ == "__main__":
     found = main()
-    wrong = [row["different"] for table in ("texts", "replayed_rounds") for row in found[table].values()]  # type: ignore[attr-defined]
+    tables = [found.get("texts", {}), found.get("replayed_rounds", {}), found.get("switching", {}).get("texts", {})]  # type: ignore[attr-defined]
+    wrong = [row["different"] for table in tables for row in table.values()]
     sys.exit(1 if any(wrong) else 0)

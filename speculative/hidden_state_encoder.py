@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 
 from arms import Query
-from bandits import ContextEncoder
+from bandits import ContextEncoder, checks
 from speculative.engine.selector import QueryState
 from speculative.engine.token_batch import TokenBatch
 from speculative.target import Target
@@ -31,7 +31,7 @@ class HiddenStateEncoder(ContextEncoder):
     @property
     def n_features(self) -> int:
         """Width of the target's hidden states."""
-        return self._target.model.config.n_features
+        return self._target.model.n_features
 
     def from_mean(self, hidden_mean: torch.Tensor) -> npt.NDArray[np.float32]:
         """Scale the mean that a prefill yields: (d,) to (d,) float32."""
@@ -41,7 +41,7 @@ class HiddenStateEncoder(ContextEncoder):
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Read each text as a prompt: n texts to (n, d) float32."""
-        rows = [self._encode_one(text) for text in texts]
+        rows = [self._encode_one(text) for text in checks.texts(texts)]
         return np.stack(rows) if rows else np.zeros((0, self.n_features), dtype=np.float32)
 
     def _encode_one(self, text: str) -> npt.NDArray[np.float32]:

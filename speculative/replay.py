@@ -98,5 +98,5 @@ def _own_text(trace: Trace, arm: SpeculativeArm, target: Target, text: str) -> s
     own_ids = trace.drafts[arm.draft.name].own_ids
     if own_ids is None:
         return None
-    eos = target.tokenizer.eos_token_id
-    return target.text(own_ids[: own_ids.index(eos)] if eos in own_ids else own_ids)
+    ends = [i for i, token in enumerate(own_ids) if token in target.eos_ids]
+    return target.text(own_ids[: ends[0]] if ends else own_ids)

@@ -15,8 +15,13 @@ def run(name: str) -> dict[str, object]:
 
 def test_bench_generation_measures_every_mode():
     result = run("bench_generation")
-    assert {"no_draft", "LinUCB", "transformers greedy"} <= set(result["modes"])
-    assert all(counts["different"] == 0 for counts in result["equality"].values())
+    parts = result["parts"]
+    assert {"no_draft", "suffix_5", "LinUCB", "transformers assistant maths 4"} <= set(parts["single"]["modes"])
+    assert all(counts["different"] == 0 for counts in parts["single"]["equality"].values())
+    strict = [counts for name, counts in parts["int4"]["equality"].items() if name.endswith("(strict)")]
+    assert len(strict) == 2
+    assert all(counts["identical"] == 2 for counts in strict)
+    assert parts["costs"]["floor"]["int4"]["weights_mb"] < parts["costs"]["floor"]["float32"]["weights_mb"] / 3
 
 
 def test_check_exactness_finds_equal_logits_texts_and_rounds():
@@ -24,6 +29,9 @@ def test_check_exactness_finds_equal_logits_texts_and_rounds():
     assert result["logits"]["own - transformers"] < 2e-4
     assert all(counts["different"] == 0 for counts in result["texts"].values())
     assert all(counts["different"] == 0 for counts in result["replayed_rounds"].values())
+    assert {name: counts["identical"] for name, counts in result["switching"]["texts"].items()} == {
+        f"{way}, batch {size}": 2 for way in ("greedy", "coupled") for size in (1, 8)
+    }
 
 
 def test_bench_rewards_values_every_policy_on_every_reward():

@@ -6,6 +6,7 @@ from arms import Query
 from arms.contract import check_arm
 from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
+from speculative.engine.sampling_params import SamplingParams
 from speculative.pool import load_pool, read_pool_spec
 from speculative.speculative_arm import SpeculativeArm
 from tests.speculative.tiny_pool import queries, save_pool
@@ -40,3 +41,16 @@ def test_names_and_draft_lengths(pool):
     for draft, length in ((NoDraft(), 1), (PromptLookup(), 0), (PromptLookup(), -1)):
         with pytest.raises(ValueError, match=f"draft_length must be .*got {length}"):
             SpeculativeArm(pool.target, draft, length)
+
+
+def test_a_sampling_arm_draws_from_the_pulls_seed_and_keeps_the_contract(pool):
+    arms = [
+        SpeculativeArm(pool.target, arm.draft, arm.draft_length, sampling=SamplingParams(1.2))
+        for arm in pool.drafting_arms
+    ]
+    for arm in arms:
+        check_arm(arm, queries(2))
+    [query] = queries(1)
+    texts = [{arm.pull(query, seed).text for arm in arms} for seed in range(4)]
+    assert [len(of_one_seed) for of_one_seed in texts] == [1] * 4  # whichever draft helps
+    assert len(set.union(*texts)) > 1
