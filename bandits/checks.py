@@ -5,7 +5,7 @@ After these, the code inside trusts shapes, types and ranges.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import isfinite
 
 import numpy as np
@@ -37,12 +37,42 @@ def names(values: Sequence[str], what: str = "arm_names") -> tuple[str, ...]:
 
 def matrix(values: ArrayLike, what: str, dtype: type[np.generic], shape: tuple[int | None, int | None]) -> np.ndarray:
     """Return a C-ordered two-dimensional array of `dtype`; None in `shape` leaves that side free."""
-    return _shaped(np.ascontiguousarray(values, dtype=dtype), what, shape)
+    return _shaped(_converted(values, what, dtype), what, shape)
 
 
 def vector(values: ArrayLike, what: str, dtype: type[np.generic], length: int | None) -> np.ndarray:
     """Return a one-dimensional array of `dtype` with `length` entries (None leaves it free)."""
-    return _shaped(np.ascontiguousarray(values, dtype=dtype), what, (length,))
+    return _shaped(_converted(values, what, dtype), what, (length,))
+
+
+def _converted(values: ArrayLike, what: str, dtype: type[np.generic]) -> np.ndarray:
+    if values is None:
+        raise ValueError(f"{what} must be given, got None")
+    try:
+        raw = np.asarray(values)
+        if raw.dtype.kind == "c":  # a cast would drop the imaginary parts
+            raise ValueError("complex")
+        return np.ascontiguousarray(raw, dtype=dtype)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{what} must be real numbers, as many in each row: {_first_fault(values, dtype)}") from error
+
+
+def _first_fault(values: object, dtype: type[np.generic]) -> str:
+    """Return where values cannot be read as numbers, or where their rows first differ in length."""
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        return f"got {values!r:.80}"
+    shape = None
+    for row, value in enumerate(values):
+        try:
+            if np.iscomplexobj(value):
+                return f"row {row} is {value!r:.80}"
+            have = np.asarray(value, dtype=dtype).shape
+        except (TypeError, ValueError):
+            return f"row {row} is {value!r:.80}"
+        if shape not in (None, have):
+            return f"row {row} has shape {have}, those before it {shape}"
+        shape = have
+    return f"got {type(values).__name__}"
 
 
 def _shaped(array: np.ndarray, what: str, shape: tuple[int | None, ...]) -> np.ndarray:
@@ -142,6 +172,17 @@ def distribution(values: ArrayLike, what: str, n_rows: int, n_arms: int) -> Floa
     if off.any():
         refuse(sums, off, f"{what}' row sums", "must be 1")
     return array
+
+
+def texts(values: Sequence[str]) -> list[str]:
+    """Return texts as a list; refuse a single string, whose letters would be taken for texts."""
+    if isinstance(values, str):
+        raise TypeError("encode takes a sequence of texts, got one string: pass [text]")
+    result = list(values)
+    for row, value in enumerate(result):
+        if not isinstance(value, str):
+            raise TypeError(f"texts must be strings: row {row} is {value!r}")
+    return result
 
 
 def labels(values: Sequence[str | None] | None, what: str, n_rows: int) -> tuple[str | None, ...] | None:

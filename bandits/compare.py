@@ -17,8 +17,8 @@ from bandits.estimators import IPS, SNIPS, DoublyRobust, OffPolicyEstimator
 from bandits.full_information_data import FullInformationData
 from bandits.logged_data import LoggedData
 from bandits.policy import Data, Policy
+from bandits.policy_data import query_numbers
 from bandits.seeds import SeedTree
-from bandits.splits import query_numbers
 from bandits.terms import values_of
 from bandits.two_way_bootstrap import TwoWayBootstrap
 
@@ -118,7 +118,7 @@ def _check(
     if not names or len(set(names)) < len(names):
         raise ValueError(f"estimators must be one or more with different names, got {names}")
     taken_arms = np.unique(data.actions)
-    if len(taken_arms) == 1 and data.n_arms > 1:
+    if len(taken_arms) == 1:
         raise ValueError(f"the log took arm {data.arm_names[int(taken_arms[0])]!r} only: it cannot compare policies")
 
 

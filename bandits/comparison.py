@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from io import StringIO
-from pathlib import Path
-from typing import Any, cast
+from typing import ClassVar, cast
 
 from rich.console import Console
 from rich.table import Table
 
 from bandits.evaluation import Estimate
+from bandits.saved_result import SavedResult
 
-FORMAT_VERSION = 1
 _FIGURES = ("value", "difference", "regret", "cost")
 _RIGHT = (*_FIGURES, "effective_sample_size")
 
@@ -61,7 +59,7 @@ class CurvePoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(SavedResult):
     """Policies fitted and scored on disjoint rows, for several seeds.
 
     Attributes:
@@ -76,6 +74,8 @@ class Comparison:
         test_share, confidence, n_bootstrap: see `ComparisonSettings`.
         notes: what the reader must know.
     """
+
+    kind: ClassVar[str] = "comparison"
 
     rows: tuple[ComparisonRow, ...]
     curves: tuple[CurvePoint, ...]
@@ -119,47 +119,6 @@ class Comparison:
             if not front or -negative > front[-1].value.value:
                 front.append(candidates[index])
         return tuple(front)
-
-    def to_json(self) -> str:
-        """Return everything as JSON; `from_json` reads it back."""
-        return json.dumps({"format_version": FORMAT_VERSION, **asdict(self)}, indent=1, allow_nan=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> Comparison:
-        """Read what `to_json` wrote.
-
-        Raises:
-            ValueError: if the text is damaged or from a newer version.
-        """
-        try:
-            content = json.loads(text)
-            version = content.pop("format_version")
-            if version > FORMAT_VERSION:
-                raise ValueError(f"format version {version} is newer than {FORMAT_VERSION}: upgrade draftpick")
-            rows = tuple(_row(row) for row in content.pop("rows"))
-            curves = tuple(
-                CurvePoint(**{**point, "value": Estimate(**point["value"])}) for point in content.pop("curves")
-            )
-            tuples: dict[str, Any] = {name: tuple(content.pop(name)) for name in ("arm_names", "seeds", "notes")}
-            return cls(rows=rows, curves=curves, **tuples, **content)
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise ValueError(f"not a saved comparison: {error}") from error
-
-    def save(self, path: str | Path) -> None:
-        """Write the JSON to a file, whole or not at all."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_text(self.to_json(), encoding="utf-8")
-        temporary.replace(path)
-
-    @classmethod
-    def load(cls, path: str | Path) -> Comparison:
-        """Read what `save` wrote."""
-        try:
-            return cls.from_json(Path(path).read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{path} is {error}") from error
 
     def table(self) -> Table:
         """Return a rich table: one line a row, intervals in brackets."""
@@ -220,10 +179,3 @@ def _cell(value: object, field: str) -> str:
     if isinstance(value, float):
         return f"{value:.0f}"
     return "" if value is None else str(value)
-
-
-def _row(row: dict[str, object]) -> ComparisonRow:
-    figures: dict[str, Any] = {
-        name: None if row[name] is None else Estimate(**cast("dict[str, float]", row[name])) for name in _FIGURES
-    }
-    return ComparisonRow(**{**row, **figures, "by_seed": tuple(cast("list[float]", row["by_seed"]))})

@@ -15,8 +15,8 @@ from bandits.estimators import OffPolicyEstimator
 from bandits.full_information_data import FullInformationData
 from bandits.off_policy_problem import OffPolicyProblem
 from bandits.policy import Data, Policy, greedy
+from bandits.policy_data import query_numbers
 from bandits.seeds import SeedTree, seeded
-from bandits.splits import query_numbers
 
 EXACT = "exact"
 ON_POLICY = "on policy"

@@ -15,17 +15,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike
 
+from bandits.encoder_contract import check_encoder as check_encoder
 from bandits.estimator_contract import check_estimator as check_estimator
 from bandits.full_information_data import FullInformationData
+from bandits.laws import global_generators_untouched, hold, near, refused
 from bandits.logged_data import LoggedData
 from bandits.policies.uniform import Uniform
 from bandits.policy import Data, Policy
 
 MakePolicy = Callable[[], Policy]
 
-TOLERANCE = 1e-9  # for what differs by rounding only
 _UPDATE_TOLERANCE = 1e-6  # batches and one fit: sums in another order, then an inverse
 
 
@@ -51,7 +51,7 @@ def check_policy(make_policy: MakePolicy, *data: Data) -> None:
         check_save_and_load(make_policy, one)
         check_parameters(make_policy, one)
         check_arms_change(make_policy, one)
-        check_bad_input_refused(make_policy, one)
+        check_bad_inputrefused(make_policy, one)
         check_cold_start(make_policy, one)
         check_choose(make_policy, one)
 
@@ -75,15 +75,15 @@ def check_probabilities(make_policy: MakePolicy, data: Data) -> None:
     """Probabilities are distributions, and a row's do not depend on the rows beside it."""
     policy = make_policy().fit(data)
     chances = policy.probabilities(data.contexts)
-    _hold(
+    hold(
         chances.shape == (len(data), data.n_arms),
         f"probabilities must have shape (n, k), got {chances.shape}",
     )
-    _hold(chances.dtype == np.float64, f"probabilities must be float64, got {chances.dtype}")
-    _hold(bool(np.isfinite(chances).all() and (chances >= 0).all()), "probabilities must be finite and >= 0")
-    _hold(_near(chances.sum(axis=1), 1.0), "rows of probabilities must sum to 1")
+    hold(chances.dtype == np.float64, f"probabilities must be float64, got {chances.dtype}")
+    hold(bool(np.isfinite(chances).all() and (chances >= 0).all()), "probabilities must be finite and >= 0")
+    hold(near(chances.sum(axis=1), 1.0), "rows of probabilities must sum to 1")
     one_by_one = np.concatenate([policy.probabilities(row[None]) for row in data.contexts])
-    _hold(_near(chances, one_by_one, _UPDATE_TOLERANCE), "a row's probabilities must not depend on other rows")
+    hold(near(chances, one_by_one, _UPDATE_TOLERANCE), "a row's probabilities must not depend on other rows")
 
 
 def check_availability(make_policy: MakePolicy, data: Data) -> None:
@@ -93,35 +93,31 @@ def check_availability(make_policy: MakePolicy, data: Data) -> None:
     available = rng.random((len(data), data.n_arms)) < 0.5
     available[np.arange(len(data)), rng.integers(data.n_arms, size=len(data))] = True
     chances = policy.probabilities(data.contexts, available)
-    _hold(bool((chances[~available] == 0).all()), "an arm that is not available must have probability 0")
-    _hold(_near(chances.sum(axis=1), 1.0), "probabilities must sum to 1 over the available arms")
+    hold(bool((chances[~available] == 0).all()), "an arm that is not available must have probability 0")
+    hold(near(chances.sum(axis=1), 1.0), "probabilities must sum to 1 over the available arms")
     every = np.ones_like(available)
-    same = _near(policy.probabilities(data.contexts, every), policy.probabilities(data.contexts))
-    _hold(same, "available=None must mean that every arm is available")
+    same = near(policy.probabilities(data.contexts, every), policy.probabilities(data.contexts))
+    hold(same, "available=None must mean that every arm is available")
     every[:, 1:] = False
     named = policy.probabilities(data.contexts, policy.arm_names[:1])
-    _hold(_near(named, policy.probabilities(data.contexts, every)), "arms named in available must be those of its mask")
+    hold(near(named, policy.probabilities(data.contexts, every)), "arms named in available must be those of its mask")
     for row in range(min(20, len(data))):
         decision = policy.choose(data.contexts[row], rng, available[row])
-        _hold(bool(available[row, decision.action]), "choose must not take an arm that is not available")
+        hold(bool(available[row, decision.action]), "choose must not take an arm that is not available")
 
 
 def check_determinism(make_policy: MakePolicy, data: Data) -> None:
     """The same data and seed give the same policy and decisions, and no global generator is touched."""
-    before = np.random.get_state(legacy=False)  # noqa: NPY002  the global generator is what is watched
-    first, second = make_policy().fit(data), make_policy().fit(data)
-    chances = first.probabilities(data.contexts)
-    same = np.array_equal(chances, second.probabilities(data.contexts))
-    _hold(same, "two fits to the same data must give the same probabilities")
-    _hold(
-        np.array_equal(chances, first.probabilities(data.contexts)),
-        "asking for probabilities must not change them",
-    )
-    rngs = np.random.default_rng(5), np.random.default_rng(5)
-    for row in data.contexts[:20]:
-        _hold(first.choose(row, rngs[0]) == second.choose(row, rngs[1]), "one seed must give one decision")
-    after = np.random.get_state(legacy=False)  # noqa: NPY002
-    _hold(str(before) == str(after), "NumPy's global generator must not be used")
+    with global_generators_untouched():
+        first, second = make_policy().fit(data), make_policy().fit(data)
+        chances = first.probabilities(data.contexts)
+        same = np.array_equal(chances, second.probabilities(data.contexts))
+        hold(same, "two fits to the same data must give the same probabilities")
+        again = np.array_equal(chances, first.probabilities(data.contexts))
+        hold(again, "asking for probabilities must not change them")
+        rngs = np.random.default_rng(5), np.random.default_rng(5)
+        for row in data.contexts[:20]:
+            hold(first.choose(row, rngs[0]) == second.choose(row, rngs[1]), "one seed must give one decision")
 
 
 def check_inputs_unmodified(make_policy: MakePolicy, data: Data) -> None:
@@ -134,7 +130,7 @@ def check_inputs_unmodified(make_policy: MakePolicy, data: Data) -> None:
     policy.probabilities(contexts, available)
     policy.choose(contexts[0], np.random.default_rng(0), available[0])
     unchanged = np.array_equal(contexts, kept[0]) and np.array_equal(available, kept[1])
-    _hold(unchanged, "contexts and available must not be changed")
+    hold(unchanged, "contexts and available must not be changed")
 
 
 def check_fit_forgets(make_policy: MakePolicy, data: Data) -> None:
@@ -145,7 +141,7 @@ def check_fit_forgets(make_policy: MakePolicy, data: Data) -> None:
     policy.fit(half)
     fresh = make_policy().fit(half)
     same = np.array_equal(policy.probabilities(data.contexts), fresh.probabilities(data.contexts))
-    _hold(same, "fit must forget what was learned before")
+    hold(same, "fit must forget what was learned before")
 
 
 def check_batches_equal_one_fit(make_policy: MakePolicy, data: Data) -> None:
@@ -159,8 +155,8 @@ def check_batches_equal_one_fit(make_policy: MakePolicy, data: Data) -> None:
     for part in np.split(rows, [1, 2, 5, len(data) // 2]):
         batched.update(data.subset(part))
         batched.probabilities(data.contexts[:2])  # looking in between must not matter
-    same = _near(whole.probabilities(data.contexts), batched.probabilities(data.contexts), _UPDATE_TOLERANCE)
-    _hold(same, "updates in batches must give what one fit gives (or set exact_updates = False)")
+    same = near(whole.probabilities(data.contexts), batched.probabilities(data.contexts), _UPDATE_TOLERANCE)
+    hold(same, "updates in batches must give what one fit gives (or set exact_updates = False)")
 
 
 def check_arm_permutation(make_policy: MakePolicy, data: Data) -> None:
@@ -169,12 +165,12 @@ def check_arm_permutation(make_policy: MakePolicy, data: Data) -> None:
     policy, other = make_policy().fit(data), make_policy().fit(data.with_arms(shuffled))
     columns = [other.arm_names.index(name) for name in policy.arm_names]
     chances, permuted = policy.probabilities(data.contexts), other.probabilities(data.contexts)[:, columns]
-    _hold(_near(chances, permuted, _UPDATE_TOLERANCE), "probabilities must follow a permutation of the arms")
+    hold(near(chances, permuted, _UPDATE_TOLERANCE), "probabilities must follow a permutation of the arms")
     policy.update(data.with_arms(shuffled))
     twice = make_policy().fit(data)
     twice.update(data)
-    same = _near(policy.probabilities(data.contexts), twice.probabilities(data.contexts), _UPDATE_TOLERANCE)
-    _hold(same, "update must match the data's arms by name, not by position")
+    same = near(policy.probabilities(data.contexts), twice.probabilities(data.contexts), _UPDATE_TOLERANCE)
+    hold(same, "update must match the data's arms by name, not by position")
 
 
 def check_save_and_load(make_policy: MakePolicy, data: Data) -> None:
@@ -183,25 +179,25 @@ def check_save_and_load(make_policy: MakePolicy, data: Data) -> None:
     with tempfile.TemporaryDirectory() as folder:
         policy.save(Path(folder) / "saved")
         loaded = type(policy).load(Path(folder) / "saved")
-    _hold(loaded.arm_names == policy.arm_names, "save and load must keep arm_names")
+    hold(loaded.arm_names == policy.arm_names, "save and load must keep arm_names")
     same = np.array_equal(policy.probabilities(data.contexts), loaded.probabilities(data.contexts))
-    _hold(same, "a loaded policy must give the saved one's probabilities: keep what is learned in self.state")
+    hold(same, "a loaded policy must give the saved one's probabilities: keep what is learned in self.state")
     policy.update(data)
     loaded.update(data)
-    same = _near(policy.probabilities(data.contexts), loaded.probabilities(data.contexts), _UPDATE_TOLERANCE)
-    _hold(same, "a loaded policy must learn on as the saved one does")
+    same = near(policy.probabilities(data.contexts), loaded.probabilities(data.contexts), _UPDATE_TOLERANCE)
+    hold(same, "a loaded policy must learn on as the saved one does")
 
 
 def check_parameters(make_policy: MakePolicy, data: Data) -> None:
     """`get_params` gives the constructor's arguments, so that a clone learns the same."""
     policy = make_policy().fit(data)
     clone = policy.clone()
-    _hold(clone.state is None, "a clone must be unfitted")
+    hold(clone.state is None, "a clone must be unfitted")
     same = np.array_equal(policy.probabilities(data.contexts), clone.fit(data).probabilities(data.contexts))
-    _hold(same, "a clone must learn what the original learned: store each argument under its own name")
+    hold(same, "a clone must learn what the original learned: store each argument under its own name")
     set_again = policy.clone().set_params(**policy.get_params()).fit(data)
     same = np.array_equal(policy.probabilities(data.contexts), set_again.probabilities(data.contexts))
-    _hold(same, "set_params with get_params' values must change nothing")
+    hold(same, "set_params with get_params' values must change nothing")
 
 
 def check_arms_change(make_policy: MakePolicy, data: Data) -> None:
@@ -210,38 +206,38 @@ def check_arms_change(make_policy: MakePolicy, data: Data) -> None:
     before = policy.probabilities(data.contexts)
     policy.add_arm("a new arm")
     grown = policy.probabilities(data.contexts)
-    _hold(grown.shape[1] == data.n_arms + 1, "an added arm must get a column")
-    _hold(_near(grown.sum(axis=1), 1.0), "probabilities must sum to 1 with an added arm")
+    hold(grown.shape[1] == data.n_arms + 1, "an added arm must get a column")
+    hold(near(grown.sum(axis=1), 1.0), "probabilities must sum to 1 with an added arm")
     policy.update(data)
     policy = make_policy().fit(data)
     policy.add_arm("a new arm", like=data.arm_names[0])
     policy.probabilities(data.contexts)
     policy.remove_arm("a new arm")
     same = np.array_equal(before, policy.probabilities(data.contexts))
-    _hold(same, "adding an arm and removing it again must change nothing")
+    hold(same, "adding an arm and removing it again must change nothing")
     policy.remove_arm(data.arm_names[0])
     shrunk = policy.probabilities(data.contexts)
-    _hold(
-        shrunk.shape[1] == data.n_arms - 1 and _near(shrunk.sum(axis=1), 1.0),
+    hold(
+        shrunk.shape[1] == data.n_arms - 1 and near(shrunk.sum(axis=1), 1.0),
         "a removed arm must lose its column",
     )
-    _refused(lambda: policy.update(data), "data with an arm that the policy does not know")
-    _refused(lambda: policy.remove_arm("nobody"), "removing an unknown arm")
-    _refused(lambda: policy.add_arm(policy.arm_names[0]), "adding an arm twice")
+    refused(lambda: policy.update(data), "data with an arm that the policy does not know")
+    refused(lambda: policy.remove_arm("nobody"), "removing an unknown arm")
+    refused(lambda: policy.add_arm(policy.arm_names[0]), "adding an arm twice")
 
 
-def check_bad_input_refused(make_policy: MakePolicy, data: Data) -> None:
+def check_bad_inputrefused(make_policy: MakePolicy, data: Data) -> None:
     """Contexts of another size or with NaN, and rows without an available arm, raise ValueError."""
     policy = make_policy().fit(data)
     wide = np.zeros((2, data.n_features + 1), np.float32)
     broken = data.contexts[:2].copy()
     broken[1, 0] = np.nan
     nothing = np.zeros((2, data.n_arms), np.bool_)
-    _refused(lambda: policy.probabilities(wide), "contexts of another size")
-    _refused(lambda: policy.probabilities(broken), "contexts with NaN")
-    _refused(lambda: policy.probabilities(data.contexts[:2], nothing), "a row without an available arm")
-    _refused(lambda: policy.choose(data.contexts[:2], np.random.default_rng(0)), "more than one context in choose")
-    _refused(lambda: policy.update(_widened(data)), "data of another context size")
+    refused(lambda: policy.probabilities(wide), "contexts of another size")
+    refused(lambda: policy.probabilities(broken), "contexts with NaN")
+    refused(lambda: policy.probabilities(data.contexts[:2], nothing), "a row without an available arm")
+    refused(lambda: policy.choose(data.contexts[:2], np.random.default_rng(0)), "more than one context in choose")
+    refused(lambda: policy.update(_widened(data)), "data of another context size")
 
 
 def check_cold_start(make_policy: MakePolicy, data: Data) -> None:
@@ -249,8 +245,8 @@ def check_cold_start(make_policy: MakePolicy, data: Data) -> None:
     policy = make_policy()
     policy.start(data.arm_names, data.n_features)
     chances = policy.probabilities(data.contexts)
-    _hold(
-        _near(chances, 1.0 / data.n_arms, _UPDATE_TOLERANCE),
+    hold(
+        near(chances, 1.0 / data.n_arms, _UPDATE_TOLERANCE),
         "without data every arm must have the same chance",
     )
 
@@ -258,17 +254,17 @@ def check_cold_start(make_policy: MakePolicy, data: Data) -> None:
 def check_choose(make_policy: MakePolicy, data: Data) -> None:
     """`choose` is the base class's: it draws from `probabilities` and reports what it drew with."""
     policy = make_policy().fit(data)
-    _hold(type(policy).choose is Policy.choose, "choose is final: a subclass must not replace it")
+    hold(type(policy).choose is Policy.choose, "choose is final: a subclass must not replace it")
     rng = np.random.default_rng(2)
     for row in data.contexts[:20]:
         decision = policy.choose(row, rng)
         chances = policy.probabilities(row[None])[0]
-        _hold(decision.propensity > 0, "a chosen arm must have a propensity above 0")
-        _hold(
-            _near(chances[decision.action], decision.propensity),
+        hold(decision.propensity > 0, "a chosen arm must have a propensity above 0")
+        hold(
+            near(chances[decision.action], decision.propensity),
             "the propensity must be the probability drawn with",
         )
-        _hold(policy.arm_names[decision.action] == decision.arm, "arm and action must agree")
+        hold(policy.arm_names[decision.action] == decision.arm, "arm and action must agree")
 
 
 def _widened(data: Data) -> Data:
@@ -276,20 +272,3 @@ def _widened(data: Data) -> Data:
     if isinstance(data, FullInformationData):
         return FullInformationData(wide, data.rewards, data.arm_names, data.observed)
     return LoggedData(wide, data.actions, data.rewards, data.propensities, data.arm_names, data.available)
-
-
-def _near(left: ArrayLike, right: ArrayLike, tolerance: float = TOLERANCE) -> bool:
-    return bool(np.allclose(left, right, rtol=0, atol=tolerance))
-
-
-def _hold(law: bool, message: str) -> None:
-    if not law:
-        raise AssertionError(message)
-
-
-def _refused(action: Callable[[], object], what: str) -> None:
-    try:
-        action()
-    except ValueError:
-        return
-    raise AssertionError(f"{what} must raise ValueError")

@@ -20,9 +20,10 @@ _ATTRIBUTES = ("arm_names", "encoder", "propensities_estimated")
 def to_pandas(data: FullInformationData | LoggedData) -> pd.DataFrame:
     """Return a frame with one (query, arm) a row, which `from_pandas` and `from_long_table` read back.
 
-    Columns: query_id, domain, arm, reward, cost, propensity, weight, time, available_<arm>, probability_<arm>
-    (those that the data have), context_0, context_1, ... Full information gives a row for each observed arm;
-    raw observations are left out. Arms' order and the encoder's name are in the frame's `attrs`.
+    Columns: query_id, domain, arm, reward, cost, propensity, propensity_estimated (where they are), weight, time,
+    available_<arm>, probability_<arm> (those that the data have), context_0, context_1, ... Full information gives a
+    row for each observed arm; raw observations are left out. Arms' order and the encoder's name are in the frame's
+    `attrs`.
 
     Raises:
         ImportError: if pandas is not installed.
@@ -48,7 +49,9 @@ def from_pandas(frame: pd.DataFrame, layout: TableLayout | None = None) -> FullI
     data = from_long_table(frame, layout=layout)
     object.__setattr__(data, "encoder", known.get("encoder"))
     if isinstance(data, LoggedData):
-        object.__setattr__(data, "propensities_estimated", bool(known.get("propensities_estimated", False)))
+        object.__setattr__(
+            data, "propensities_estimated", bool(known.get("propensities_estimated", data.propensities_estimated))
+        )
     return data
 
 
@@ -61,6 +64,7 @@ def _log_columns(log: LoggedData) -> dict[str, object]:
         "reward": log.rewards,
         "cost": log.costs,
         "propensity": log.propensities,
+        "propensity_estimated": np.ones(len(log), np.bool_) if log.propensities_estimated else None,
         "weight": log.weights,
         "time": log.times,
     }

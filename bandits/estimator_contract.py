@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from bandits.estimators.estimator import OffPolicyEstimator
 from bandits.full_information_data import FullInformationData
 from bandits.intervals import DeltaMethod
+from bandits.laws import TOLERANCE, global_generators_untouched, hold, near
 from bandits.logged_data import LoggedData
 from bandits.off_policy_problem import OffPolicyProblem
 from bandits.policies.epsilon_greedy import EpsilonGreedy
@@ -19,7 +19,6 @@ from bandits.policies.uniform import Uniform
 
 MakeEstimator = Callable[[], OffPolicyEstimator]
 
-_ROUNDING = 1e-9
 _NEAR = 0.1  # of the rewards' spread: what an estimator may be off with 4,000 rows and full overlap
 
 
@@ -64,29 +63,28 @@ def check_terms(make_estimator: MakeEstimator, problem: OffPolicyProblem) -> Non
     """Terms are float64, keep the range they state, and leave the log as it is."""
     before = problem.weights.copy(), problem.log.rewards.copy(), problem.probabilities.copy()
     estimator = make_estimator()
-    _hold(isinstance(estimator.name, str) and bool(estimator.name), "name must be a non-empty string")
+    hold(isinstance(estimator.name, str) and bool(estimator.name), "name must be a non-empty string")
     terms = estimator.terms(problem)
-    _hold(terms.numerator.dtype == np.float64, f"terms must be float64, got {terms.numerator.dtype}")
-    _hold(terms.n_queries <= int(problem.queries.max()) + 1, "terms must not count more queries than the log holds")
+    hold(terms.numerator.dtype == np.float64, f"terms must be float64, got {terms.numerator.dtype}")
+    hold(terms.n_queries <= int(problem.queries.max()) + 1, "terms must not count more queries than the log holds")
     if terms.denominator is not None:
-        _hold(bool((terms.denominator >= 0).all()), "denominators must be >= 0")
+        hold(bool((terms.denominator >= 0).all()), "denominators must be >= 0")
     if not isinstance(terms.range, str):
         low, high = terms.range
-        inside = (terms.numerator >= low - _ROUNDING) & (terms.numerator <= high + _ROUNDING)
-        _hold(not terms.is_ratio, "a ratio has no range of terms")
-        _hold(bool(inside.all()), "terms must keep the range that they state")
+        inside = (terms.numerator >= low - TOLERANCE) & (terms.numerator <= high + TOLERANCE)
+        hold(not terms.is_ratio, "a ratio has no range of terms")
+        hold(bool(inside.all()), "terms must keep the range that they state")
     after = problem.weights, problem.log.rewards, problem.probabilities
-    _hold(all(map(np.array_equal, before, after)), "the problem's arrays must not be changed")
-    _hold(_near(estimator.value(problem), terms.value), "value must be that of the terms")
+    hold(all(map(np.array_equal, before, after)), "the problem's arrays must not be changed")
+    hold(near(estimator.value(problem), terms.value), "value must be that of the terms")
 
 
 def check_determinism(make_estimator: MakeEstimator, problem: OffPolicyProblem) -> None:
     """Two estimators of the same parameters agree, and no global generator is touched."""
-    before = np.random.get_state(legacy=False)  # noqa: NPY002  the global generator is what is watched
     fresh = OffPolicyProblem(problem.log, problem.probabilities, problem.reward_range, problem.max_weight)
-    _hold(make_estimator().value(problem) == make_estimator().value(fresh), "the same log must give the same value")
-    after = np.random.get_state(legacy=False)  # noqa: NPY002
-    _hold(str(before) == str(after), "NumPy's global generator must not be used")
+    with global_generators_untouched():
+        same = make_estimator().value(problem) == make_estimator().value(fresh)
+    hold(same, "the same log must give the same value")
 
 
 def check_arm_permutation(make_estimator: MakeEstimator, problem: OffPolicyProblem) -> None:
@@ -97,8 +95,8 @@ def check_arm_permutation(make_estimator: MakeEstimator, problem: OffPolicyProbl
     other = OffPolicyProblem(
         log.with_arms(shuffled), problem.probabilities[:, columns], problem.reward_range, problem.max_weight
     )
-    same = _near(make_estimator().value(problem), make_estimator().value(other))
-    _hold(same, "the value must not depend on the order of the arms")
+    same = near(make_estimator().value(problem), make_estimator().value(other))
+    hold(same, "the value must not depend on the order of the arms")
 
 
 def check_row_weights(make_estimator: MakeEstimator, problem: OffPolicyProblem) -> None:
@@ -107,8 +105,8 @@ def check_row_weights(make_estimator: MakeEstimator, problem: OffPolicyProblem) 
         return
     log = replace(problem.log, weights=np.ones(len(problem.log)))
     other = OffPolicyProblem(log, problem.probabilities, problem.reward_range, problem.max_weight)
-    same = _near(make_estimator().value(problem), make_estimator().value(other))
-    _hold(same, "weights of 1 must change nothing: use row_weights, as problem.terms does")
+    same = near(make_estimator().value(problem), make_estimator().value(other))
+    hold(same, "weights of 1 must change nothing: use row_weights, as problem.terms does")
 
 
 def check_own_log_of_constant_reward(make_estimator: MakeEstimator, problem: OffPolicyProblem) -> None:
@@ -119,8 +117,8 @@ def check_own_log_of_constant_reward(make_estimator: MakeEstimator, problem: Off
     actions = rng.integers(k, size=len(log))
     own = LoggedData(log.contexts, actions, np.full(len(log), 0.75), np.full(len(log), 1 / k), log.arm_names)
     uniform = OffPolicyProblem(own, np.full((len(log), k), 1 / k), (0.0, 1.0), 1.0)
-    _hold(
-        _near(make_estimator().value(uniform), 0.75, 1e-6),
+    hold(
+        near(make_estimator().value(uniform), 0.75, 1e-6),
         "the logging policy's own value on a constant reward must be that reward",
     )
 
@@ -130,17 +128,8 @@ def check_consistency(make_estimator: MakeEstimator) -> None:
     log, policy, value = _example(4000, seed=6)
     problem = OffPolicyProblem.of(policy, log, reward_range=(0.0, 1.0), max_weight=3.0)
     found = make_estimator().value(problem)
-    _hold(
+    hold(
         abs(found - value) <= _NEAR * float(log.rewards.std()) + 0.005,
         f"with 4,000 rows the value should be near the true {value:.4f}, got {found:.4f}",
     )
-    _hold(DeltaMethod().interval(make_estimator().terms(problem)).refused is None, "an interval should be defined")
-
-
-def _near(left: ArrayLike, right: ArrayLike, tolerance: float = _ROUNDING) -> bool:
-    return bool(np.allclose(left, right, rtol=0, atol=tolerance))
-
-
-def _hold(law: bool, message: str) -> None:
-    if not law:
-        raise AssertionError(message)
+    hold(DeltaMethod().interval(make_estimator().terms(problem)).refused is None, "an interval should be defined")

@@ -13,8 +13,8 @@ from bandits.evaluation import Estimate, Evaluation, EvaluationRow
 from bandits.full_information_data import FullInformationData
 from bandits.policies.best_fixed_arm import BestFixedArm
 from bandits.policy import Policy, greedy
-
-_DRAWS_AT_ONCE = 2_000_000  # query indices held at once by the bootstrap: 16 MB
+from bandits.policy_data import query_numbers
+from bandits.resampling import resampled_sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +128,12 @@ def _figures(
     """Return each figure of an evaluation row for every candidate (None where it is not defined)."""
     names = [candidate.name for candidate in candidates]
     chances = np.stack([candidate.chances for candidate in candidates], axis=1)  # (n, c, k)
-    values = np.einsum("nck,nk->nc", chances, rows.rewards)
-    sums = bootstrap.sums(values)
-    means = sums / bootstrap.sums(np.ones((len(rows), 1)))
+    columns = [np.einsum("nck,nk->nc", chances, rows.rewards)]
+    if baseline is not None and rows.costs is not None:
+        columns.append(np.einsum("nck,nk->nc", chances, rows.costs))
+        columns.append(np.einsum("nck,nk->nc", chances, rows.costs > rows.costs[:, [baseline]]))
+    count, values, *priced = bootstrap.sums([np.ones((len(rows), 1)), *columns])
+    means = values / count
     figures: dict[str, list[Estimate] | None] = {
         "value": bootstrap.estimates(means),
         "regret": bootstrap.estimates(means[:, [names.index("oracle")]] - means),
@@ -138,15 +141,13 @@ def _figures(
         "slower_share": None,
         "difference": None if best is None else bootstrap.estimates(means - means[:, [names.index(best)]]),
     }
-    if baseline is None or rows.costs is None:
+    if baseline is None or not priced:
         return figures
-    base = rows.costs[:, [baseline]]
-    seconds = bootstrap.sums(np.einsum("nck,nk->nc", chances, rows.costs))
+    seconds, slower = priced
     if (seconds <= 0).any():
         raise ValueError("a speedup needs costs above 0, and a resampled total is 0: pass baseline_arm=None")
-    slower = np.einsum("nck,nk->nc", chances, rows.costs > base)
     figures["speedup"] = bootstrap.estimates(seconds[:, [names.index(rows.arm_names[baseline])]] / seconds)
-    figures["slower_share"] = bootstrap.estimates(bootstrap.sums(slower) / bootstrap.sums(np.ones((len(rows), 1))))
+    figures["slower_share"] = bootstrap.estimates(slower / count)
     return figures
 
 
@@ -154,32 +155,19 @@ class _Bootstrap:
     """Draws queries with replacement; every sum is taken over the same draws."""
 
     def __init__(self, rows: FullInformationData, n_bootstrap: int, confidence: float, seed: int) -> None:
-        ids = rows.query_ids
-        keys: list[object] = list(range(len(rows)))
-        if ids is not None:
-            keys = [row if key is None else key for row, key in enumerate(ids)]
-        place = {key: index for index, key in enumerate(dict.fromkeys(keys))}
-        self._query = np.array([place[key] for key in keys])
-        self.n_queries = len(place)
+        self._query = query_numbers(rows)
+        self.n_queries = int(self._query.max()) + 1
         self._tail = (1 - confidence) / 2
-        self._counts = self._draw(n_bootstrap, np.random.default_rng(seed))
+        self._n_bootstrap, self._seed = n_bootstrap, seed
 
-    def _draw(self, n_bootstrap: int, rng: np.random.Generator) -> Float64:
-        """Return (1 + B, q) float64: how often each query counts; the first line is the data themselves."""
-        q = self.n_queries
-        counts = np.ones((1 + n_bootstrap, q))
-        step = max(1, _DRAWS_AT_ONCE // q)
-        for start in range(1, 1 + n_bootstrap, step):
-            block = counts[start : start + step]
-            drawn = rng.integers(q, size=block.shape) + np.arange(len(block))[:, None] * q
-            block[:] = np.bincount(drawn.ravel(), minlength=block.size).reshape(block.shape)
-        return counts
-
-    def sums(self, columns: Float64) -> Float64:
-        """Return (1 + B, c) float64: sums of columns (n, c) over the data and over each bootstrap sample."""
-        per_query = np.zeros((self.n_queries, columns.shape[1]))
-        np.add.at(per_query, self._query, columns)
-        return self._counts @ per_query
+    def sums(self, columns: list[Float64]) -> list[Float64]:
+        """Return, for each (n, c), the sums over the data and over each bootstrap sample: (1 + B, c) float64."""
+        joined = np.concatenate(columns, axis=1)
+        per_query = np.zeros((self.n_queries, joined.shape[1]))
+        np.add.at(per_query, self._query, joined)
+        resampled = resampled_sums(per_query, self._n_bootstrap, np.random.default_rng(self._seed))
+        whole = np.concatenate([per_query.sum(axis=0, keepdims=True), resampled])
+        return np.split(whole, np.cumsum([part.shape[1] for part in columns])[:-1], axis=1)
 
     def estimates(self, figures: Float64) -> list[Estimate]:
         """Return a figure with its percentile interval for each column of (1 + B, c)."""

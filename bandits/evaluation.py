@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from io import StringIO
-from pathlib import Path
-from typing import Any, Literal, cast
+from typing import ClassVar, Literal, cast
 
 from rich.console import Console
 from rich.table import Table
 
-FORMAT_VERSION = 1
+from bandits.saved_result import SavedResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,7 @@ class EvaluationRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
+class Evaluation(SavedResult):
     """The rows of an evaluation and how they were made.
 
     Attributes:
@@ -64,6 +62,8 @@ class Evaluation:
         best_fixed_arm: best arm of the training data; None if none were given.
         confidence, n_bootstrap, seed: of the percentile bootstrap.
     """
+
+    kind: ClassVar[str] = "evaluation"
 
     rows: tuple[EvaluationRow, ...]
     arm_names: tuple[str, ...]
@@ -82,43 +82,6 @@ class Evaluation:
             if row.name == name:
                 return row
         raise KeyError(f"no row {name!r}; there are {', '.join(row.name for row in self.rows)}")
-
-    def to_json(self) -> str:
-        """Return everything as JSON; `from_json` reads it back."""
-        return json.dumps({"format_version": FORMAT_VERSION, **asdict(self)}, indent=1, allow_nan=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> Evaluation:
-        """Read what `to_json` wrote.
-
-        Raises:
-            ValueError: if the text is damaged or from a newer version.
-        """
-        try:
-            content = json.loads(text)
-            version = content.pop("format_version")
-            if version > FORMAT_VERSION:
-                raise ValueError(f"format version {version} is newer than {FORMAT_VERSION}: upgrade draftpick")
-            rows = tuple(_row(row) for row in content.pop("rows"))
-            return cls(rows=rows, arm_names=tuple(content.pop("arm_names")), **content)
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise ValueError(f"not a saved evaluation: {error}") from error
-
-    def save(self, path: str | Path) -> None:
-        """Write the JSON to a file, whole or not at all."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_text(self.to_json(), encoding="utf-8")
-        temporary.replace(path)
-
-    @classmethod
-    def load(cls, path: str | Path) -> Evaluation:
-        """Read what `save` wrote."""
-        try:
-            return cls.from_json(Path(path).read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{path} is {error}") from error
 
     def table(self) -> Table:
         """Return a rich table: one line a row, intervals in brackets."""
@@ -158,13 +121,3 @@ class Evaluation:
 
 def _cell(value: object) -> str:
     return "" if value is None else str(value)
-
-
-def _row(row: dict[str, object]) -> EvaluationRow:
-    names = ("value", "regret", "speedup", "slower_share", "difference")
-    figures = {name: row[name] for name in names}
-    estimates: dict[str, Any] = {
-        name: None if figure is None else Estimate(**cast("dict[str, float]", figure))
-        for name, figure in figures.items()
-    }
-    return EvaluationRow(**{**row, **estimates})

@@ -24,6 +24,7 @@ from bandits.policy_data import (
     joined_labels,
     joined_names,
     labels_of,
+    required_rows,
     rows_of,
 )
 
@@ -265,8 +266,8 @@ class FullInformationData(PolicyData):
                 for row in table.column("observations").to_pylist()
             )
         return cls(
-            contexts=cast("Float32", rows_of(table, "context")),
-            rewards=cast("Float64", rows_of(table, "rewards")),
+            contexts=required_rows(table, "context"),
+            rewards=required_rows(table, "rewards"),
             arm_names=tuple(cast("list[str]", header["arm_names"])),
             observed=rows_of(table, "observed"),
             costs=rows_of(table, "costs"),

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from bandits import checks
 from bandits.checks import Float32
 from bandits.context_encoder import ContextEncoder
 
@@ -46,8 +47,7 @@ class HashingEncoder(ContextEncoder):
 
     def encode(self, texts: Sequence[str]) -> Float32:
         """Return (n, d) float32, rows of unit length."""
-        if isinstance(texts, str):
-            raise TypeError("encode takes a sequence of texts, got one string: pass [text]")
+        texts = checks.texts(texts)
         rows = np.zeros((len(texts), self._n_features), dtype=np.float32)
         for row, text in zip(rows, texts, strict=True):
             counts = Counter(_features(text))

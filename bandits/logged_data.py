@@ -22,6 +22,7 @@ from bandits.policy_data import (
     joined_labels,
     joined_names,
     labels_of,
+    required_rows,
     rows_of,
 )
 
@@ -55,8 +56,9 @@ class LoggedData(PolicyData):
             `estimate_propensities`), so that estimates built on them can say so.
 
     Warns:
-        DeterministicLogWarning: if `action_probabilities` say that the logging policy had no choice but one in
-            every row: such a log says nothing about the arms that were not taken.
+        DeterministicLogWarning: if there are `action_probabilities`, and in every row all probability lay on one of
+            several arms: such a log says nothing about the arms that were not taken. (Without them no warning, since
+            a policy that learns online makes many small logs; `deterministic` tells, and imports warn.)
 
     Raises:
         ValueError: naming the row, the rule and the value, if any of this does not hold. Nothing is clipped
@@ -108,7 +110,8 @@ class LoggedData(PolicyData):
             object.__setattr__(self, name, value)
         if self.available is not None or self.action_probabilities is not None:
             self._check_consistency()
-        self._warn_if_deterministic()
+        if self.action_probabilities is not None:
+            self.warn_if_deterministic(stacklevel=3)
 
     def _check_consistency(self) -> None:
         """Refuse an action that was not available and a propensity that its distribution contradicts."""
@@ -134,21 +137,24 @@ class LoggedData(PolicyData):
             if leaked.any():
                 checks.refuse(self.action_probabilities, leaked, "action_probabilities", "must be 0 where unavailable")
 
-    def _warn_if_deterministic(self) -> None:
-        """Say so when every row's arm was certain although several could be chosen (one row says nothing)."""
-        chances = self.action_probabilities
-        if chances is None or len(self) < 2 or chances.shape[1] < 2 or (chances[0] == 1).sum() != 1:
-            return  # most logs leave at the first row
-        if not ((chances == 0) | (chances == 1)).all():
-            return
+    @property
+    def deterministic(self) -> bool:
+        """Return whether every row's arm was certain although several could be chosen (one row says nothing)."""
+        if len(self) < 2 or self.n_arms < 2 or self.propensities[0] != 1:  # most logs leave at the first row
+            return False
         if self.available is not None and (self.available.sum(axis=1) == 1).all():
-            return  # no row left a choice
-        warnings.warn(
-            "the logging policy is deterministic: it gave every chosen arm probability 1, so this log cannot say "
-            "what another arm would have brought; wrap the policy in EpsilonGreedy before it logs",
-            DeterministicLogWarning,
-            stacklevel=4,
-        )
+            return False  # no row left a choice
+        return bool((self.propensities == 1).all())
+
+    def warn_if_deterministic(self, stacklevel: int = 2) -> None:
+        """Warn with `DeterministicLogWarning` if `deterministic`; `stacklevel` as in `warnings.warn`."""
+        if self.deterministic:
+            warnings.warn(
+                "the logging policy is deterministic: it gave every chosen arm probability 1, so this log cannot say "
+                "what another arm would have brought; wrap the policy in EpsilonGreedy before it logs",
+                DeterministicLogWarning,
+                stacklevel=stacklevel + 1,
+            )
 
     def _derived(self, **changes: object) -> LoggedData:
         """Return a copy with some fields replaced by what is known to be valid: nothing is checked again."""
@@ -259,16 +265,17 @@ class LoggedData(PolicyData):
     @classmethod
     def from_table(cls, table: pa.Table, header: dict[str, object]) -> Self:
         """Return the rows of a table that a part file holds."""
-        names = ("actions", "rewards", "propensities", *_OPTIONAL_VECTORS, *_OPTIONAL_MATRICES)
-        values = {name: rows_of(table, name) for name in names}
+        values = {name: required_rows(table, name) for name in ("actions", "rewards", "propensities")}
+        optional = {name: rows_of(table, name) for name in (*_OPTIONAL_VECTORS, *_OPTIONAL_MATRICES)}
         return cls(
-            contexts=cast("Float32", rows_of(table, "context")),
+            contexts=required_rows(table, "context"),
             arm_names=tuple(cast("list[str]", header["arm_names"])),
             encoder=cast("str | None", header["encoder"]),
             query_ids=labels_of(table, "query_id"),
             domains=labels_of(table, "domain"),
             propensities_estimated=bool(header.get("propensities_estimated", False)),
-            **values,  # type: ignore[arg-type]  # one array a field, by name; __post_init__ checks each
+            **values,
+            **optional,  # type: ignore[arg-type]  # one array a field, by name; __post_init__ checks each
         )
 
 

@@ -10,9 +10,9 @@ from typing import Literal, cast
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from bandits import checks
+from bandits.arrow_columns import arrow_table, is_text, numbers_of
 from bandits.checks import Bool, Float32, Float64, Int64
 from bandits.context_encoder import ContextEncoder
 from bandits.full_information_data import FullInformationData
@@ -52,7 +52,8 @@ def from_long_table(
 ) -> FullInformationData | LoggedData:
     """Read a table of (query, arm, reward, cost, propensity) rows.
 
-    With propensities a row is a decision and the result `LoggedData`. Without, rows of one query are joined:
+    With propensities a row is a decision and the result `LoggedData` (marked as of estimated propensities where a
+    column propensity_estimated is true). Without, rows of one query are joined:
     the result is `FullInformationData`, where an arm without a row is unobserved. A table with one row a query
     and no propensity could mean either, and is refused unless propensities are to be estimated.
 
@@ -64,11 +65,14 @@ def from_long_table(
 
     Raises:
         ValueError: naming the row and the value, if a column or value is missing or breaks its rule, a query
-            has an arm twice, or the contexts of one query differ.
+            has an arm twice, or the contexts or domains of one query differ.
+
+    Warns:
+        DeterministicLogWarning: if all propensities are 1 although there are several arms.
     """
     if propensities not in ("logged", "estimated"):
         raise ValueError(f"propensities must be 'logged' or 'estimated', got {propensities!r}")
-    rows = _Rows(_arrow(table), layout or TableLayout())
+    rows = _Rows(arrow_table(table), layout or TableLayout())
     if propensities == "estimated":
         if rows.numbers("propensity") is not None:
             raise ValueError("the table holds propensities: leave propensities='logged'")
@@ -76,7 +80,10 @@ def from_long_table(
         return estimate_propensities(rows.log(rows.contexts(encoder), frequencies, estimated=True))
     stated = rows.numbers("propensity")
     if stated is not None:
-        return rows.log(rows.contexts(encoder), stated, estimated=False)
+        log = rows.log(rows.contexts(encoder), stated, estimated=rows.any_estimated())
+        if log.action_probabilities is None:
+            log.warn_if_deterministic()
+        return log
     return rows.full_information(rows.contexts(encoder))
 
 
@@ -154,7 +161,7 @@ class _Rows:
         )
 
     def _check_queries(self, ids: tuple[str, ...], query: Int64, first: Int64, contexts: Float32) -> None:
-        """Refuse an arm twice on one query, and contexts that differ within one."""
+        """Refuse an arm twice on one query, and contexts or domains that differ within one."""
         seen: dict[tuple[int, int], int] = {}
         for row, cell in enumerate(zip(query.tolist(), self.actions.tolist(), strict=True)):
             if cell in seen:
@@ -163,12 +170,16 @@ class _Rows:
                     "give different runs different query ids, or state propensities if rows are decisions"
                 )
             seen[cell] = row
-        differs = (contexts != contexts[first[query]]).any(axis=1)
-        if differs.any():
-            row = int(np.argmax(differs))
-            raise ValueError(
-                f"query {ids[row]!r} must have one context: row {row} differs from row {first[query[row]]}"
-            )
+        domains = np.array(self.texts("domain") or (None,) * len(ids), dtype=object)
+        for what, differs in (
+            ("context", (contexts != contexts[first[query]]).any(axis=1)),
+            ("domain", domains != domains[first[query]]),
+        ):
+            if differs.any():
+                row = int(np.argmax(differs))
+                raise ValueError(
+                    f"query {ids[row]!r} must have one {what}: row {row} differs from row {first[query[row]]}"
+                )
 
     def contexts(self, encoder: ContextEncoder | None) -> Float32:
         """Return (n, d) float32: encoded texts, or the context columns."""
@@ -201,18 +212,18 @@ class _Rows:
         if column is None:
             raise ValueError(f"the table has no context column {name!r}; it has {self._known()}")
         self._refuse_nulls(column, name)
-        if _is_text(column.type):
+        if is_text(column.type):
             values = np.array(column.to_pylist(), dtype=object)
             levels = np.array(sorted(set(values.tolist())), dtype=object)
             return cast("Float32", (values[:, None] == levels).astype(np.float32))
-        return _numbers(column, name).astype(np.float32)[:, None]
+        return numbers_of(column, name).astype(np.float32)[:, None]
 
     def numbers(self, role: str) -> Float64 | None:
         """Return a column of numbers; None where there is none or it is empty; some missing is refused."""
         column = self._column(self._name[role])
         if column is None or column.null_count == len(column):
             return None
-        values = _numbers(column, self._name[role])
+        values = numbers_of(column, self._name[role])
         missing = np.isnan(values)
         if missing.all():
             return None
@@ -221,18 +232,23 @@ class _Rows:
             raise ValueError(f"row {row} has no {self._name[role]}, others have: fill it, or leave the row out")
         return values
 
+    def any_estimated(self) -> bool:
+        """Return whether the column `propensity_estimated`, which `to_pandas` writes, is true in any row."""
+        column = self._column("propensity_estimated")
+        return column is not None and any(column.to_pylist())
+
     def texts(self, role: str) -> tuple[str | None, ...] | None:
         """Return a column of text; None where there is none or it is empty. Whole numbers count as text."""
         column = self._column(self._name[role])
         if column is None or column.null_count == len(column):
             return None
-        if not (_is_text(column.type) or pa.types.is_integer(column.type)):
+        if not (is_text(column.type) or pa.types.is_integer(column.type)):
             raise TypeError(f"column {self._name[role]!r} must be text, got {column.type}")
         return tuple(None if value is None else str(value) for value in column.to_pylist())
 
     def _times(self) -> Float64 | None:
         column = self._column(self._name["time"])
-        if column is None or not (_is_text(column.type) or pa.types.is_timestamp(column.type)):
+        if column is None or not (is_text(column.type) or pa.types.is_timestamp(column.type)):
             return self.numbers("time")
         values = column.to_pylist()
         self._refuse_nulls(column, self._name["time"])
@@ -244,9 +260,15 @@ class _Rows:
 
     def _per_arm(self, prefix: str, dtype: type[np.generic]) -> np.ndarray | None:
         names = [prefix + name for name in self.arm_names]
-        if not all(name in self._table.column_names for name in names):
+        missing = [name for name in names if name not in self._table.column_names]
+        if len(missing) == len(names):
             return None
-        return np.stack([np.asarray(self._table.column(name).to_pylist(), dtype=dtype) for name in names], axis=1)
+        if missing:
+            raise ValueError(f"the table has no column {missing[0]!r}, but that of another arm: give all arms one")
+        columns = [(name, self._table.column(name)) for name in names]
+        for name, column in columns:
+            self._refuse_nulls(column, name)
+        return np.stack([checks.vector(column.to_numpy(), name, dtype, None) for name, column in columns], axis=1)
 
     def _required(self, values: object, role: str) -> object:
         name = self._name[role]
@@ -267,31 +289,3 @@ class _Rows:
 
     def _known(self) -> str:
         return ", ".join(self._table.column_names)
-
-
-def _arrow(table: str | Path | pa.Table | Mapping[str, Sequence[object]]) -> pa.Table:
-    if isinstance(table, str | Path):
-        try:
-            return pq.read_table(table, partitioning=None)
-        except (pa.ArrowException, OSError) as error:
-            if isinstance(error, FileNotFoundError):
-                raise FileNotFoundError(f"{table} does not exist") from error
-            raise ValueError(f"{table} is not a readable Parquet file ({error})") from error
-    if isinstance(table, pa.Table):
-        return table
-    if type(table).__module__.split(".")[0] == "pandas":
-        return pa.Table.from_pandas(table, preserve_index=False)
-    return pa.table({name: pa.array(values, from_pandas=True) for name, values in table.items()})
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _numbers(column: pa.ChunkedArray, name: str) -> Float64:
-    try:
-        return cast("Float64", column.cast(pa.float64()).to_numpy().astype(np.float64))
-    except pa.ArrowException as error:
-        raise ValueError(f"column {name!r} must hold numbers, got {column.type}: {error}") from error

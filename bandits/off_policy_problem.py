@@ -11,8 +11,9 @@ from bandits import checks
 from bandits.checks import Float64, Int64
 from bandits.logged_data import LoggedData
 from bandits.policy import Policy
+from bandits.policy_data import query_numbers
 from bandits.reward_model import RewardModel
-from bandits.terms import Range, Terms, query_numbers
+from bandits.terms import Range, Terms
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +93,11 @@ class OffPolicyProblem:
         Raises:
             ValueError: if the policy has an arm that the log lacks, or was fitted to another encoder's contexts.
         """
+        if not isinstance(log, LoggedData):
+            raise TypeError(
+                f"an off-policy estimate needs LoggedData, got {type(log).__name__}: on full information "
+                "`evaluate` gives exact values, and `data.log_with(policy, rng)` makes a log"
+            )
         if not policy.arm_names:
             policy = policy.clone()
             policy.start(log.arm_names, log.n_features)

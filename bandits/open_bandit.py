@@ -23,7 +23,8 @@ def from_open_bandit(feedback: Mapping[str, object], arm_names: Sequence[str] | 
 
     Args:
         feedback: keys n_rounds, n_actions, context (n, d), action (n,), reward (n,), pscore (n,) or None, and
-            optionally position (n,) or None, pi_b (n, k, 1), action_context.
+            optionally position (n,) or None, pi_b (n, k, 1), action_context, propensities_estimated (a bool that
+            `to_open_bandit` writes and Open Bandit Pipeline ignores).
         arm_names: a name an action; None names them "0", "1", ...
 
     Raises:
@@ -51,14 +52,18 @@ def from_open_bandit(feedback: Mapping[str, object], arm_names: Sequence[str] | 
     chances = None if whole is None or not single else np.asarray(_array(feedback, "pi_b"), dtype=np.float64)
     if chances is not None and chances.ndim == 3:
         chances = chances[:, :, 0] if chances.shape[2] == 1 else None
-    return LoggedData(
+    log = LoggedData(
         contexts=contexts,
         actions=checks.actions(_array(feedback, "action"), n, names),
         rewards=checks.vector(_array(feedback, "reward"), "reward", np.float64, n),
         propensities=checks.propensities(_array(feedback, "pscore"), n),
         arm_names=names,
         action_probabilities=chances,
+        propensities_estimated=bool(feedback.get("propensities_estimated", False)),
     )
+    if chances is None:
+        log.warn_if_deterministic()
+    return log
 
 
 def to_open_bandit(log: LoggedData) -> dict[str, object]:
@@ -84,6 +89,7 @@ def to_open_bandit(log: LoggedData) -> dict[str, object]:
         "reward": log.rewards.copy(),
         "pscore": log.propensities.copy(),
         "pi_b": None if chances is None else chances[:, :, None].copy(),
+        "propensities_estimated": log.propensities_estimated,
     }
 
 

@@ -7,7 +7,6 @@ part or none. What a part holds (its kind, its arms, its encoder) stands as JSON
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -15,8 +14,11 @@ from typing import cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bandits.atomic_file import atomic_file
+
 FORMAT_VERSION = 1
 ROW_GROUP_ROWS = 16_384  # rows that are in memory while a batch is read: 25 MB at 384 features
+_BUFFER_BYTES = 65_536
 _KEY = b"draftpick"
 
 
@@ -35,18 +37,10 @@ def part_indices(folder: str | Path) -> list[int]:
 def write_table(folder: str | Path, part_index: int, table: pa.Table, header: dict[str, object]) -> Path:
     """Write one part atomically and return its path; a part of the same index is replaced."""
     path = part_path(folder, part_index)
-    path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"format_version": FORMAT_VERSION, **header})
     table = table.replace_schema_metadata({_KEY: text.encode()})
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            pq.write_table(table, file, row_group_size=ROW_GROUP_ROWS)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_file(path) as file:
+        pq.write_table(table, file, row_group_size=ROW_GROUP_ROWS)
     return path
 
 
@@ -65,7 +59,7 @@ def read_tables(
         ValueError: if a part is unreadable, half-written, from a newer version or of another kind.
     """
     for path in _parts(folder):
-        with _opened(path) as file:
+        with _opened(path, streamed=batch_rows is not None) as file:
             header = _header(path, file.schema_arrow, kind)
             tables = _tables(file, batch_rows)
             while True:
@@ -99,9 +93,11 @@ def _parts(folder: str | Path) -> list[Path]:
     return [part_path(folder, index) for index in indices]
 
 
-def _opened(path: Path) -> pq.ParquetFile:
+def _opened(path: Path, streamed: bool = False) -> pq.ParquetFile:
+    # pyarrow reads a whole file ahead by default, and a whole row group without a buffer
+    settings = {"pre_buffer": False, "buffer_size": _BUFFER_BYTES} if streamed else {}
     try:
-        return pq.ParquetFile(path)
+        return pq.ParquetFile(path, **settings)
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(path, error) from error
 

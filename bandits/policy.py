@@ -114,6 +114,7 @@ class Policy(ABC):
 
     def fit(self, data: Data) -> Self:
         """Forget everything, then learn from `data`; takes the data's arms if none were given."""
+        _check_kind(data)
         self.start(self._own_names or data.arm_names, data.n_features, data.encoder)
         self.update(data)
         return self
@@ -144,6 +145,8 @@ class Policy(ABC):
             rng: gives one uniform number.
             available: (k,) bool, or the names of the arms that may be chosen; None means all arms.
         """
+        if not hasattr(rng, "random"):
+            raise TypeError(f"rng must be a numpy.random.Generator, got {rng!r}")
         row = np.asarray(context, dtype=np.float32)
         if row.ndim != 1:
             raise ValueError(f"context must have shape (d,), got {row.shape}: choose takes one context")
@@ -193,6 +196,7 @@ class Policy(ABC):
         Raises:
             ValueError: if the data hold an unknown arm, or contexts of another size or encoder.
         """
+        _check_kind(data)
         if self.state is None:
             self.start(self._own_names or data.arm_names, data.n_features, data.encoder)
         state = self.learned
@@ -328,5 +332,14 @@ def greedy(scores: Float64, available: Bool | None) -> Float64:
     return uniform_over((scores == best) & available)
 
 
+def _check_kind(data: object) -> None:
+    if not isinstance(data, FullInformationData | LoggedData):
+        raise TypeError(f"a policy learns from FullInformationData or LoggedData, got {type(data).__name__}")
+
+
 def _are_names(available: ArrayLike) -> bool:
-    return isinstance(available, list | tuple) and len(available) > 0 and isinstance(available[0], str)
+    if not isinstance(available, list | tuple):
+        return False
+    if len(available) == 0:
+        raise ValueError("available must name at least one arm, or be a mask; got nothing")
+    return isinstance(available[0], str)

@@ -126,6 +126,18 @@ class PolicyData(ABC):
         return wanted, [place.get(name, -1) for name in wanted]
 
 
+def query_numbers(data: PolicyData) -> checks.Int64:
+    """Return (n,) int64 in [0, q): equal for rows that share a query id, each row its own where it has none.
+
+    Numbers follow first appearance.
+    """
+    if data.query_ids is None:
+        return np.arange(len(data), dtype=np.int64)
+    keys: list[object] = [row if key is None else key for row, key in enumerate(data.query_ids)]
+    place = {key: index for index, key in enumerate(dict.fromkeys(keys))}
+    return np.array([place[key] for key in keys], dtype=np.int64)
+
+
 def joined_names(parts: Sequence[PolicyData]) -> tuple[str, ...]:
     """Return the arms of all parts, each once, in order of first appearance.
 
@@ -166,6 +178,18 @@ def rows_of(table: pa.Table, name: str) -> np.ndarray | None:
         flat = column.flatten().to_numpy(zero_copy_only=False)
         return cast("np.ndarray", flat.reshape(len(column), column.type.list_size))
     return cast("np.ndarray", column.to_numpy(zero_copy_only=False))
+
+
+def required_rows(table: pa.Table, name: str) -> np.ndarray:
+    """Return `rows_of` a column that must be there.
+
+    Raises:
+        ValueError: if the table lacks it.
+    """
+    rows = rows_of(table, name)
+    if rows is None:
+        raise ValueError(f"the column {name!r} is missing; there are {', '.join(table.column_names)}")
+    return rows
 
 
 def labels_of(table: pa.Table, name: str) -> tuple[str | None, ...] | None:

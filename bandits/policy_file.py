@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from bandits.atomic_file import atomic_file
 from bandits.policy import Policy, PolicyState
 
 if TYPE_CHECKING:
@@ -50,16 +50,8 @@ def save_policy(policy: Policy, path: str | Path) -> Path:
         tensors = {f"per_arm.{name}": np.ascontiguousarray(array) for name, array in state.per_arm.items()}
         tensors |= {f"shared.{name}": np.ascontiguousarray(array) for name, array in state.shared.items()}
     content = save(tensors, metadata={_KEY: json.dumps(header)})
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as out:
-            out.write(content)
-            out.flush()
-            os.fsync(out.fileno())
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_file(file) as out:
+        out.write(content)
     return file
 
 
@@ -89,6 +81,8 @@ def load_policy(
     header, tensors = _read(file)
     try:
         policy = _built(header, classes)
+        if not isinstance(header["arm_names"], list):
+            raise ValueError(f"arm_names must be a list, got {header['arm_names']!r}")
         saved_arms = tuple(cast("list[str]", header["arm_names"]))
         saved_features = header["n_features"]
     except (KeyError, TypeError, ValueError) as error:
@@ -186,7 +180,7 @@ def _state(file: Path, policy: Policy, header: dict[str, object], tensors: dict[
     """Return the saved state, shaped as the class itself shapes it for these arms and this context size."""
     arm_names = tuple(cast("list[str]", header["arm_names"]))
     n_features, encoder = header["n_features"], header.get("encoder")
-    if not isinstance(n_features, int) or n_features < 1 or not isinstance(encoder, str | None):
+    if type(n_features) is not int or n_features < 1 or not isinstance(encoder, str | None):
         raise ValueError(f"{file} has damaged metadata: n_features {n_features!r}, encoder {encoder!r}")
     try:
         policy.start(arm_names, n_features, encoder)

@@ -12,7 +12,8 @@ from scipy.linalg import cho_factor, cho_solve
 from bandits.checks import Float64, Int64
 from bandits.logged_data import LoggedData
 from bandits.policies.linear_policy import positive
-from bandits.terms import Range, query_numbers
+from bandits.policy_data import query_numbers
+from bandits.terms import Range
 
 
 class RewardModel(ABC):

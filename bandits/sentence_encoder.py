@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from bandits import checks
 from bandits.checks import Float32
 from bandits.context_encoder import ContextEncoder
 from bandits.optional_import import optional_import
@@ -57,12 +58,11 @@ class SentenceEncoder(ContextEncoder):
 
     def encode(self, texts: Sequence[str]) -> Float32:
         """Return (n, d) float32, rows of unit length."""
-        if isinstance(texts, str):
-            raise TypeError("encode takes a sequence of texts, got one string: pass [text]")
+        texts = checks.texts(texts)
         if len(texts) == 0:
             return np.zeros((0, self.n_features), dtype=np.float32)
         rows = self._load().encode(
-            list(texts),
+            texts,
             batch_size=self.batch_size,
             show_progress_bar=False,
             convert_to_numpy=True,

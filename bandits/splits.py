@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from bandits import checks
 from bandits.checks import Bool, Int64
 from bandits.logged_data import LoggedData
-from bandits.policy_data import PolicyData
+from bandits.policy_data import PolicyData, query_numbers
 
 AnyData = TypeVar("AnyData", bound=PolicyData)
 
@@ -26,15 +26,6 @@ class Split(Generic[AnyData]):
 
     train: AnyData
     test: AnyData
-
-
-def query_numbers(data: PolicyData) -> Int64:
-    """Return (n,) int64: rows with equal numbers belong to one query; numbers follow first appearance."""
-    if data.query_ids is None:
-        return np.arange(len(data), dtype=np.int64)
-    keys: list[object] = [row if key is None else key for row, key in enumerate(data.query_ids)]
-    place = {key: index for index, key in enumerate(dict.fromkeys(keys))}
-    return np.array([place[key] for key in keys], dtype=np.int64)
 
 
 def split_by_query(data: AnyData, test_share: float, rng: np.random.Generator) -> Split[AnyData]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from bandits.checks import Float64, Int64
-from bandits.logged_data import LoggedData
 
 Range = tuple[float, float] | str
 """Bounds that terms keep for certain, or a clause that says why there are none."""
@@ -107,12 +106,3 @@ class Terms:
 def values_of(sums: Float64) -> Float64:
     """Return (b,) float64, the estimate that each line of sums (b, 4) gives."""
     return np.asarray(sums[:, 0] / sums[:, 1] + sums[:, 3] / sums[:, 2])
-
-
-def query_numbers(log: LoggedData) -> Int64:
-    """Return (n,) int64 in [0, q): equal for rows that share a query id, each row its own where it has none."""
-    if log.query_ids is None:
-        return np.arange(len(log))
-    keys: list[object] = [row if key is None else key for row, key in enumerate(log.query_ids)]
-    place = {key: index for index, key in enumerate(dict.fromkeys(keys))}
-    return np.array([place[key] for key in keys], dtype=np.int64)

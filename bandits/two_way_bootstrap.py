@@ -8,10 +8,9 @@ import numpy as np
 
 from bandits.checks import Float64, Int64
 from bandits.evaluation import Estimate
+from bandits.resampling import draw_counts, sample_blocks
 from bandits.seeds import SeedTree
 from bandits.terms import values_of
-
-_DRAWS_AT_ONCE = 2_000_000  # query counts held at once: 16 MB
 
 
 class TwoWayBootstrap:
@@ -36,17 +35,16 @@ class TwoWayBootstrap:
         n_lines = 1 + self._n_bootstrap
         sums = np.zeros((n_lines, len(columns), 4))
         queries, seeds = self._tree.rng("queries"), self._tree.rng("seeds")
-        step = max(1, _DRAWS_AT_ONCE // self._n_queries)
-        for start in range(0, n_lines, step):
-            n = min(step, n_lines - start)
-            query_counts = _counts(n, self._n_queries, queries)
-            seed_counts = _counts(n, self._n_seeds, seeds)
-            if start == 0:
+        for block in sample_blocks(n_lines, self._n_queries):
+            n = block.stop - block.start
+            query_counts = draw_counts(n, self._n_queries, queries)
+            seed_counts = draw_counts(n, self._n_seeds, seeds)
+            if block.start == 0:
                 query_counts[0], seed_counts[0] = 1, 1
             for seed in range(self._n_seeds):
                 joined = np.concatenate([of_seed[seed] for of_seed in columns], axis=1)  # (t, 4 c)
                 drawn = (query_counts[:, tested[seed]] @ joined).reshape(n, len(columns), 4)
-                sums[start : start + n] += seed_counts[:, seed, None, None] * drawn
+                sums[block] += seed_counts[:, seed, None, None] * drawn
         flat = sums.reshape(-1, 4)
         defined = (flat[:, 1] > 0) & (flat[:, 2] > 0)
         values = np.full(len(flat), np.nan)
@@ -57,11 +55,3 @@ class TwoWayBootstrap:
         """Return the first figure with the percentile interval of the others (resamples without any are left out)."""
         low, high = np.nanquantile(figures[1:], [self._tail, 1 - self._tail])
         return Estimate(float(figures[0]), float(low), float(high))
-
-
-def _counts(n_lines: int, n_units: int, rng: np.random.Generator) -> Float64:
-    """Return (n_lines, n_units) float64: how often each unit is drawn in as many draws as there are units."""
-    if n_units == 1:
-        return np.ones((n_lines, 1))
-    drawn = rng.integers(n_units, size=(n_lines, n_units)) + np.arange(n_lines)[:, None] * n_units
-    return np.bincount(drawn.ravel(), minlength=n_lines * n_units).reshape(n_lines, n_units).astype(np.float64)

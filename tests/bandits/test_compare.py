@@ -264,6 +264,8 @@ def test_bad_input_is_refused(changes, message):
 def test_bad_logs_and_estimators_are_refused(log):
     with pytest.raises(ValueError, match="took arm 'arm_c' only"):
         compare(POLICIES, log.subset(log.actions == 0), (0,))
+    with pytest.raises(ValueError, match="took arm 'arm_c' only"):
+        compare({"x": Uniform()}, log.select_arms(["arm_c"]), (0,))  # one arm in name too
     with pytest.raises(ValueError, match="RejectionReplay leaves rows out"):
         compare(POLICIES, log, (0,), [RejectionReplay()])
     with pytest.raises(ValueError, match="different names"):

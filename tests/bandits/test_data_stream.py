@@ -1,6 +1,10 @@
 """Data larger than memory: batches of bounded size, and fits that never hold more."""
 
+import subprocess
+import sys
+
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from bandits import (
@@ -15,6 +19,7 @@ from bandits import (
     write_part,
 )
 from bandits.contract import example_data, example_log
+from bandits.parquet_parts import ROW_GROUP_ROWS
 
 
 @pytest.fixture
@@ -92,6 +97,33 @@ def test_parts_that_do_not_fit_together_are_refused_before_a_row_is_read(tmp_pat
         FullInformationData.stream(tmp_path)
     with pytest.raises(ValueError, match="batch_rows"):
         FullInformationData.stream(tmp_path, batch_rows=0)
+
+
+def test_a_part_without_a_column_is_named(tmp_path):
+    log = example_log()
+    path = write_part(tmp_path, log, 0)
+    pq.write_table(pq.read_table(path).drop_columns(["rewards"]), path)
+    with pytest.raises(ValueError, match=r"part-00000.*the column 'rewards' is missing; there are context, "):
+        LoggedData.load(tmp_path)
+
+
+def test_memory_of_a_stream_does_not_grow_with_its_parts(tmp_path):
+    rng = np.random.default_rng(0)
+    n_rows, n_features = 5 * ROW_GROUP_ROWS, 50
+    rows = rng.normal(size=(n_rows, n_features)).astype(np.float32)
+    log = LoggedData(rows, rng.integers(2, size=n_rows), rng.random(n_rows), np.full(n_rows, 0.5), ("a", "b"))
+    write_part(tmp_path, log, 0)
+    code = f"""
+import pyarrow
+from bandits import LoggedData
+n_read = sum(len(batch) for batch in LoggedData.stream({str(tmp_path)!r}, batch_rows=1_000))
+print(n_read, pyarrow.default_memory_pool().max_memory())
+"""
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    n_read, most = map(int, out.split())
+    row_group = ROW_GROUP_ROWS * (n_features * 4 + 3 * 8)  # contexts, actions, rewards, propensities
+    assert n_read == n_rows
+    assert most < 2 * row_group  # of five in the part
 
 
 def test_estimated_propensities_stay_marked_on_disk(tmp_path):

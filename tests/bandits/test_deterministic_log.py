@@ -33,6 +33,13 @@ def test_certain_probabilities_are_warned_about():
         log([[1, 0], [0, 1]], available=[[True, False], [True, True]])
 
 
+def test_a_batch_learned_online_is_deterministic_but_not_worth_a_warning_each_time():
+    batch = LoggedData(np.ones((3, 1)), [0, 1, 0], np.zeros(3), np.ones(3), ("a", "b"))
+    assert batch.deterministic  # and no warning: warnings are errors here
+    assert not batch.subset([0]).deterministic
+    assert not LoggedData(np.ones((3, 1)), [0, 0, 0], np.zeros(3), np.ones(3), ("a",)).deterministic
+
+
 def test_no_warning_where_there_was_a_choice_or_none_to_make():
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -97,6 +97,12 @@ def test_an_interval_without_width_is_vetoed():
     assert f"{missed:.1%}" in result.diagnostics.problems[-1]
 
 
+def test_full_information_is_sent_to_exact_evaluation():
+    data = example_data()
+    with pytest.raises(TypeError, match=r"needs LoggedData, got FullInformationData: .*`evaluate`"):
+        estimate(LinUCB().fit(data), data)
+
+
 def test_two_estimators_of_one_name_and_undefined_estimates_are_refused():
     _, log = large_log()
     with pytest.raises(ValueError, match="estimators must differ in name, got 'IPS' twice"):

@@ -1,5 +1,6 @@
 """Intervals: closed forms, joint resampling, queries, coverage, refusals."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -25,7 +26,7 @@ from bandits import (
     Terms,
 )
 from bandits.contract import example_log
-from bandits.intervals import UndefinedIntervalError, standard_error
+from bandits.intervals import UndefinedIntervalError, degrees_of_freedom, standard_error
 from tests.bandits.off_policy_cases import TinyWorld, random_problem
 
 METHODS = (Bootstrap(200), DeltaMethod(), EmpiricalBernstein())
@@ -38,9 +39,31 @@ def plain(values, queries=None, **kinds):
 
 
 def test_delta_interval_of_a_mean_is_students():
-    values = np.random.default_rng(0).normal(size=30)
+    values = np.random.default_rng(0).permutation(np.linspace(-1, 2, 30))  # tails no heavier than the normal law's
     expected = stats.t.interval(0.9, 29, values.mean(), stats.sem(values))
     assert DeltaMethod().bounds(plain(values), 0.9) == pytest.approx(expected)
+
+
+def test_degrees_of_freedom_are_fewer_where_tails_are_heavy():
+    values = np.zeros(6)
+    values[:2] = -1, 1  # kurtosis 3, the normal law's
+    assert degrees_of_freedom(plain(values)) == pytest.approx(5)
+    values = np.zeros(10)
+    values[:2] = -1, 1  # kurtosis 5
+    assert degrees_of_freedom(plain(values)) == pytest.approx(20 / (5 - 7 / 9))
+    assert degrees_of_freedom(plain(np.eye(50)[0])) < 3
+    assert degrees_of_freedom(plain(np.ones(10))) == 9
+    assert degrees_of_freedom(plain([0.0, 1.0])) == 1
+
+
+def test_degrees_of_freedom_match_the_variance_of_the_sample_variance():
+    law, q = np.array([0.0, 0.0, 0.0, 1.0, 4.0]), 4  # values of equal chance
+    moments = [np.mean((law - law.mean()) ** power) for power in (2, 4)]
+    variances = [np.var(sample, ddof=1) for sample in itertools.product(law, repeat=q)]
+    kurtosis = moments[1] / moments[0] ** 2
+    freedom = 2 * q / (kurtosis - (q - 3) / (q - 1))
+    assert np.mean(variances) == pytest.approx(moments[0])
+    assert np.var(variances) == pytest.approx(2 * moments[0] ** 2 / freedom)  # as a scaled chi-squared law has
 
 
 def test_standard_error_of_a_ratio_is_the_linearised_one():
@@ -89,7 +112,7 @@ def test_bootstrap_resamples_numerator_and_denominator_together():
 def test_bootstrap_blocks_do_not_change_the_draws(monkeypatch):
     terms = plain(np.arange(10.0))
     whole = Bootstrap(50, seed=1).resampled_values(terms)
-    monkeypatch.setattr("bandits.intervals._DRAWS_AT_ONCE", 35)
+    monkeypatch.setattr("bandits.resampling._COUNTS_AT_ONCE", 35)
     np.testing.assert_allclose(Bootstrap(50, seed=1).resampled_values(terms), whole)
 
 

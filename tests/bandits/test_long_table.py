@@ -6,12 +6,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from bandits import (
+    DeterministicLogWarning,
     FullInformationData,
     HashingEncoder,
     LoggedData,
     TableLayout,
     Uniform,
     arm_frequencies,
+    estimate_propensities,
     from_long_table,
     from_open_bandit,
     from_pandas,
@@ -104,6 +106,7 @@ def test_missing_propensities_are_estimated_only_when_asked():
         (table(cost=[1.0, 1.0, NAN, 1.0]), "row 2 has no cost"),
         (table(arm=["big", "big", "small", "big"]), "rows 0 and 1 both hold query 'q1' with arm 'big'"),
         (table(query=["one", "two", "x", "x"]), "row 1 differs from row 0"),
+        (table(domain=["maths", "code", "code", "code"]), "'q1' must have one domain: row 1 differs from row 0"),
         (table(query=["one", "one", " ", " "]), "row 2 has no query text"),
         (table(query=None), "column 'query'"),
         (table(query_id=None), "column 'query_id'"),
@@ -124,6 +127,9 @@ def test_bad_tables_are_refused_by_row_and_value(columns, message):
         ({"propensity": [0.5, None, 0.5, 0.5]}, "row 1 has no propensity"),
         ({"context_0": None}, "context columns"),
         ({"context_0": [1.0, NAN, 0.0, 0.0]}, "row 1 has no context_0"),
+        ({"available_big": [True] * 4}, "no column 'available_small', but that of another arm"),
+        ({"available_big": [True] * 4, "available_small": [True, None, True, True]}, "row 1 has no available_small"),
+        ({"probability_big": [0.5] * 4, "probability_small": [0.5, 0.5, None, 0.5]}, "row 2 has no probability_small"),
     ],
 )
 def test_bad_logs_are_refused_by_row_and_value(changes, message):
@@ -164,6 +170,16 @@ def test_a_frame_keeps_that_propensities_were_estimated():
         log.contexts, log.actions, log.rewards, log.propensities, log.arm_names, propensities_estimated=True
     )
     assert from_pandas(to_pandas(marked)).propensities_estimated
+
+
+def test_estimated_propensities_stay_marked_in_a_file_made_from_a_frame(tmp_path):
+    pytest.importorskip("pandas")
+    frame = to_pandas(estimate_propensities(example_log()))
+    frame.attrs.clear()  # most formats drop them
+    frame.to_parquet(tmp_path / "log.parquet")
+    assert from_long_table(tmp_path / "log.parquet").propensities_estimated
+    assert from_pandas(frame).propensities_estimated
+    assert "propensity_estimated" not in to_pandas(example_log())
 
 
 def test_a_query_with_two_rows_has_no_frame():
@@ -210,6 +226,24 @@ def test_open_bandit_dictionary_needs_its_keys_and_holds_no_availability():
     ragged = FullInformationData(np.eye(2), np.eye(2), ("x", "y"), observed=[[True, False], [True, True]])
     with pytest.raises(ValueError, match="available"):
         to_open_bandit(ragged.log_with(Uniform(), np.random.default_rng(0)))
+
+
+def test_estimated_propensities_stay_marked_through_open_bandits_dictionary():
+    log = estimate_propensities(example_log())
+    assert from_open_bandit(to_open_bandit(log)).propensities_estimated
+    assert not from_open_bandit(to_open_bandit(example_log())).propensities_estimated
+
+
+def test_a_deterministic_log_that_is_imported_is_warned_about():
+    certain = {**decisions(), "propensity": [1.0] * 4}
+    with pytest.warns(DeterministicLogWarning, match="cannot say"):
+        assert from_long_table(certain).deterministic
+    feedback = to_open_bandit(example_log()) | {"pscore": np.ones(60), "pi_b": None}
+    with pytest.warns(DeterministicLogWarning, match="cannot say"):
+        assert from_open_bandit(feedback).deterministic
+    no_choice = {"available_big": [True, False] * 2, "available_small": [False, True] * 2}
+    assert not from_long_table({**certain, **no_choice, "arm": ["big", "small"] * 2}).deterministic
+    assert not from_long_table({**decisions(), "propensity": [1.0, 1.0, 1.0, 0.5]}).deterministic
 
 
 def test_arm_frequencies():

@@ -147,6 +147,8 @@ def test_a_truncated_file_is_refused(saved, keep):
         ({"n_features": "5"}, "damaged metadata"),
         ({"arm_names": ["a", "a", "b"]}, "'a' twice"),
         ({"arm_names": None}, "cannot be loaded"),
+        ({"arm_names": "abc"}, "arm_names must be a list, got 'abc'"),
+        ({"n_features": True}, "damaged metadata"),
         ({"arm_names": ["a", "b"]}, "must be float64 of shape"),
     ],
 )
