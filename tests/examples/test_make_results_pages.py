@@ -34,6 +34,59 @@ def evaluation_record() -> dict[str, object]:
     return json.loads(evaluate(policies, test, training_data=train, n_bootstrap=20).to_json())
 
 
+def generation_record(ratios: dict[str, object], counts: dict[str, int]) -> dict[str, object]:
+    origin = {"machine": MACHINE, "command": "python examples/bench_generation.py", "seed": 0, "max_new_tokens": 64}
+    bars = [{"name": "no draft | greedy", "value": 1.25, "bar": 1.4, "holds": False}]
+    single = {
+        "modes": {"no_draft": {"tokens_per_second": 41.5, **ratios}},
+        "best_transformers_mode": "transformers greedy",
+        "best_fixed_arm": "prompt_lookup_7",
+        "oracle_over_best_fixed_arm": 1.0625,
+        "looping_share": 0.125,
+        "equality": {"no_draft": counts},
+        "by_domain": {"maths": {"no_draft": 1.1}, "code": {"no_draft": 1.2, "other": 1.3}},
+        "bandit_rules": ["MetaSD"],
+        "bandit_rules_choose_from": ["suffix_5"],
+        "measured_texts_in_stores": 0,
+    }
+    batch_ratios = dict.fromkeys(("times_no_draft_batch_1", "times_transformers_greedy_batch_8"), RATIO)
+    batch = {
+        "modes": {"no_draft, batch 8": {"tokens_per_second": 99.5, "prefill_share": 0.41, **batch_ratios}},
+        "n_groups": 2,
+        "group_size": 16,
+        "equality": {"no_draft, batch 8": {**counts, "largest_gap": 0.00025}},
+    }
+    int4_ratios = dict.fromkeys(("times_fastest_transformers_mode", "times_no_draft"), RATIO)
+    int4 = {
+        "modes": {"no_draft (strict)": {"tokens_per_second": 77.5, **int4_ratios}},
+        "fastest_transformers_mode": "transformers greedy, bfloat16",
+        "equality": {"no_draft (strict)": counts},
+    }
+    parts = {"single": single, "batch": batch, "int4": int4, "costs": costs_record()}
+    return {"parts": {name: {**part, "bars": bars, **origin} for name, part in parts.items()}, "bars": bars}
+
+
+def costs_record() -> dict[str, object]:
+    floor = {
+        "weights_mb": 538.0,
+        "floor_ms": {"copy": 26.5, "read": 19.5},
+        "cache_length": 256,
+        "measured_ms": {"1": 33.5, "8": 40.5},
+        "parts_ms": {m: {"matrix products": 29.5, "attention": 2.5, "rest": 1.5} for m in ("1", "8")},
+    }
+    return {
+        "passes_ms": {"256": {"1": 33.5, "8": 40.5}},
+        "int4_passes_ms": {"256": {"1": 11.5, "8": 23.5}},
+        "eight_over_one": {"256": 1.21},
+        "int4_eight_over_one": {"256": 2.04},
+        "host_ms": {"no_draft": 0.21},
+        "transformers_host_ms": 1.62,
+        "sampling_ms": {"coupling": 0.34},
+        "verdicts": ["on this machine prompt_lookup pays"] * 2,
+        "floor": {"bandwidth_gb_per_s": {"copy": 20.4, "read": 27.6}, "float32": floor, "int4": floor},
+    }
+
+
 def records() -> dict[str, dict[str, object]]:
     ratios = dict.fromkeys(
         (
@@ -47,20 +100,7 @@ def records() -> dict[str, dict[str, object]]:
     counts = {"identical": 7, "tie": 2, "different": 0}
     cell = {**RATIO, "tokens_per_round": 1.6, "n_texts": 30}
     return {
-        "bench_generation": {
-            "modes": {"no_draft": {"tokens_per_second": 41.5, **ratios}},
-            "best_transformers_mode": "transformers greedy",
-            "best_fixed_arm": "prompt_lookup_7",
-            "oracle_over_best_fixed_arm": 1.0625,
-            "looping_share": 0.125,
-            "equality": {"no_draft": counts},
-            "bars": [{"name": "no draft | greedy", "value": 1.25, "bar": 1.4, "holds": False}],
-            "by_domain": {"maths": {"no_draft": 1.1}, "code": {"no_draft": 1.2, "other": 1.3}},
-            "machine": MACHINE,
-            "command": "python examples/bench_generation.py",
-            "seed": 0,
-            "max_new_tokens": 64,
-        },
+        "bench_generation": generation_record(ratios, counts),
         "demo": {
             "verdict": "The interval allows no verdict.",
             "n_timed": 24,
@@ -104,6 +144,21 @@ def test_every_figure_reaches_its_page(tmp_path):
     assert "| no draft \\| greedy | 1.25 | 1.40 | no |" in text["generation.md"]
     assert "| maths | 1.10 |  |" in text["generation.md"]
     assert "12%" in text["generation.md"]
+    for line in (
+        "| no_draft, batch 8 | 99.5 | 1.25 [1.12, 1.50] | 1.25 [1.12, 1.50] |",
+        "Share of the seconds spent on reading prompts, one prompt at a time: no_draft, batch 8 41%.",
+        "Largest gap of the two best logits where texts part: 2.5e-04.",
+        "| no_draft (strict) | 77.5 | 1.25 [1.12, 1.50] | 1.25 [1.12, 1.50] |",
+        "- MetaSD choose before every round among suffix_5.",
+        "| 256 tokens | 11.5 | 23.5 |",
+        "| 4 bits | 2.04 |",
+        "| 4 bits, 1 token | 538 | 26.5 | 19.5 | 33.5 |",
+        "| float32, 8 tokens | 29.5 | 2.5 | 1.5 |",
+        "| transformers greedy | 1.62 |",
+        "| coupling | 0.34 |",
+    ):
+        assert line in text["generation.md"].splitlines(), line
+    assert text["generation.md"].count("prompt_lookup pays") == 1
     for name in ("policies.md", "headline.md"):
         assert "> The interval allows no verdict." in text[name]
         assert "demo_speed_by_domain.png" in text[name]
@@ -126,6 +181,16 @@ def test_check_finds_a_stale_page_and_smoke_writes_nothing(tmp_path, capsys):
     capsys.readouterr()
     assert main("--results", str(tmp_path), "--check") == 1
     assert "generation.md is out of date" in capsys.readouterr().out
+
+
+def test_parts_of_generation_that_were_not_measured_say_how(tmp_path):
+    record = records()["bench_generation"]
+    del record["parts"]["int4"], record["parts"]["costs"]
+    write(tmp_path, {"bench_generation": record})
+    main("--results", str(tmp_path))
+    text = (tmp_path / "generation.md").read_text(encoding="utf-8")
+    for part, measured in (("single", True), ("batch", True), ("int4", False), ("costs", False)):
+        assert (f"bench_generation.py --only {part}` measures it" in text) is not measured
 
 
 @pytest.mark.parametrize("damage", ["{", "{}", '{"matrix": 3}'])

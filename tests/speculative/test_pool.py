@@ -175,7 +175,7 @@ def test_a_draft_at_four_bits_is_a_draft_of_its_own(tmp_path):
 def test_four_bits_are_refused_where_they_cannot_be(tmp_path):
     pool_file = save_pool(tmp_path)
     pool_file.write_text(POOL + 'weights = "int4"\n')  # the last arm's model is 16 wide
-    with pytest.raises(ValueError, match="in_features .*multiple of 32"):
+    with pytest.raises(ValueError, match=r"in_features .*multiple of 32"):
         load_pool(read_pool_spec(pool_file))
     with pytest.raises(ValueError, match="weights must be dense unless kind is draft_model"):
         ArmSpec(kind="prompt_lookup", draft_length=2, weights="int4")

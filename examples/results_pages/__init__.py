@@ -1,0 +1,33 @@
+"""The result pages of the documentation, one file a page, made from the JSON files of the measuring scripts."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from results_pages.bandits_beside_peers import bandits_page
+from results_pages.drafts import drafts_page
+from results_pages.generation import generation_page
+from results_pages.headline import headline
+from results_pages.policies import policies_page
+
+PAGES: Mapping[str, Callable[[Path], str]] = {
+    "generation.md": generation_page,
+    "policies.md": policies_page,
+    "drafts.md": drafts_page,
+    "bandits.md": bandits_page,
+    "headline.md": headline,
+}
+
+
+def make_pages(folder: Path) -> dict[str, str]:
+    """Every page's text by file name.
+
+    Raises:
+        ValueError: naming the JSON file, if it is damaged or lacks what its page shows.
+    """
+    pages = {}
+    for name, make in PAGES.items():
+        try:
+            pages[name] = make(folder)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{folder}: a JSON file lacks what {name} shows ({error!r}); measure again") from error
+    return pages

@@ -1,0 +1,206 @@
+"""Speed and rewards beside other libraries'."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from results_pages.parts import (
+    Record,
+    bar_table,
+    missing,
+    origin,
+    page_head,
+    page_text,
+    picture,
+    read_record,
+    table,
+    three_digits,
+    two_digits,
+)
+
+_HOW_TO_READ_BARS = (
+    "A time ratio is needed below its limit. A difference in reward is needed not to lie below zero with its whole "
+    "interval."
+)
+
+_SPEED_NOTES = [
+    "contextualbandits computes in float32 by default; its float64 row is the same precision as ours. We keep sums in "
+    "float64, so that updates in any batches give what one fit gives and a million updates stay exact, and pay for it "
+    "in fits. Batches of contexts are scored by float32 products of a float64 factor.",
+    "",
+]
+
+_QUALITY_NOTES = [
+    "### Likely reasons, not tested apart",
+    "",
+    "- LinUCB without an intercept makes the same choices as the peers' (see agreement under Speed); what is left "
+    "between them is the intercept.",
+    "- On held-out rows nothing is learned from exploring, so whoever draws with less noise gains there. MABWiser's "
+    "arms hold copies of one random generator: after a batch they draw nearly the same noise, which cancels, and its "
+    "LinTS is nearly greedy. Ours draws each arm's noise by itself, as the algorithm says.",
+    "- A noise scale of 1, the peers' default, is far above the noise of rewards between 0 and 1. bayesianbandits' "
+    "learned noise is our default's model with another prior.",
+    "- A fixed scale below the rewards' own noise explores less than the posterior says. On passes as short as these "
+    "that pays, which is why the best-tuned scale beats the learned one.",
+    "- contextualbandits' LinTS that samples coefficients is near chance: its draws have the wrong covariance. Its "
+    "ci mode multiplies the standard deviation where its setting says variance (at 1 the same).",
+    "",
+]
+
+_OPERATIONS = {
+    "fit": "learn a log of n rows, until a decision can be made",
+    "batch": "choose on n contexts at once",
+    "decision": "choose on one context",
+    "online": "choose on one context and learn its reward",
+}
+
+
+def bandits_page(folder: Path) -> str:
+    """Speed and rewards beside other libraries', from bench_bandits.json."""
+    lines = page_head(
+        "Bandits beside other libraries",
+        "How long our policies take to learn and to choose, and what rewards they bring, beside MABWiser, "
+        "contextualbandits, bayesianbandits, ParetoBandit, river, coba and VW on the same rows.",
+    )
+    record = read_record(folder / "bench_bandits.json")
+    if record is None:
+        return page_text(lines, missing("make bench-peers"))
+    parts = record["parts"]
+    lines += picture(folder, "bench_bandits.png", "Times and rewards beside other libraries'")
+    sections: tuple[tuple[str, Callable[[Record], list[str]]], ...] = (
+        ("speed", _bandit_speed),
+        ("quality", _bandit_quality),
+        ("reinforce", _bandit_reinforce),
+    )
+    for name, make in sections:
+        if name in parts:
+            lines += [*make(parts[name]), ""]
+    lines += [*bar_table(record["bars"]), _HOW_TO_READ_BARS, ""]
+    for name, part in parts.items():
+        lines += origin(part, f"## Where the figures come from: {name}")
+        lines.append("")
+    return page_text(lines)
+
+
+def _bandit_speed(part: Record) -> list[str]:
+    lines = [
+        "## Speed",
+        "",
+        f"Microseconds a row, ours / the peer's, and how many times the peer's ours is, on one thread; n = "
+        f"{part['n']:,}, k = {part['lin_ts'][0]['k']}, unit-length contexts, rewards 0 or 1. Each peer is paired with "
+        f"our LinUCB in alternation; medians of {part['pairs']} pairs with the 95 % bootstrap interval of their ratio. "
+        "Our times include the checks of what comes in, the record of each decision and its propensity. All are "
+        "ridge regressions of prior precision 1 without intercept, width one standard deviation; *other law* marks "
+        "what is not the same computation. Agreement: share of 100 contexts on which both choose the same arm.",
+        "",
+        *(f"- {name}: {text}" for name, text in _OPERATIONS.items()),
+        "",
+    ]
+    for n_features in dict.fromkeys(row["d"] for row in part["rows"]):
+        rows = [row for row in part["rows"] if row["d"] == n_features]
+        lines += [f"### d = {n_features}", "", *_ratio_table("peer", rows), ""]
+    lines += _SPEED_NOTES
+    lines += [
+        "### LinTS against LinUCB",
+        "",
+        "Ours both. LinTS computes each arm's probability of being best by quadrature for every choice; the peer's "
+        "place is LinUCB's. The quadrature costs the same at any d, so the ratio falls as d grows.",
+        "",
+        *_ratio_table("d", [{**row, "same_law": True} for row in part["lin_ts"]]),
+        "",
+        "### How ours grow",
+        "",
+    ]
+    shown = ("fit", "batch", "decision", "online")
+    for axis in dict.fromkeys(row["along"] for row in part["growth"]):
+        own = [row for row in part["growth"] if row["along"] == axis]
+        fixed = ", ".join(f"{name} = {own[0][name]:,}" for name in "dkn" if name != axis)
+        cells = [[row["policy"], f"{row[axis]:,}", *(f"{row[f'{name}_us']:.3g}" for name in shown)] for row in own]
+        lines += [f"Microseconds a row as {axis} grows ({fixed}):", "", *table(["", axis, *shown], cells), ""]
+    return lines
+
+
+def _ratio_table(head: str, rows: Sequence[Record]) -> list[str]:
+    labels = list(dict.fromkeys(row[head] for row in rows))
+    cells = []
+    for label in labels:
+        own = {row["operation"]: row for row in rows if row[head] == label}
+        agreement = f"{next(iter(own.values()))['agreement']:.2f}"
+        cells.append([f"{label}", *(_ratio_cell(own.get(name)) for name in _OPERATIONS), agreement])
+    return table([head, *_OPERATIONS, "agreement"], cells)
+
+
+def _ratio_cell(row: Record | None) -> str:
+    if row is None:
+        return ""
+    times = f"{row['ours_us']:.3g} / {row['peer_us']:.3g}: {two_digits({**row, 'value': row['ratio']})}"
+    return times if row["same_law"] else f"{times}, other law"
+
+
+def _bandit_quality(part: Record) -> list[str]:
+    sizes = [[name, *(f"{world[key]:,}" for key in ("rows", "d", "k"))] for name, world in part["worlds"].items()]
+    lines = [
+        "## Rewards",
+        "",
+        "Mean reward, with 95 % intervals over seeds. *Logged*: fitted to a random half as a uniform policy logged it "
+        "(one arm a row), valued on the other half; differences are paired by seed. *Online*: "
+        f"one pass over at most {part['n_online']:,} rows in batches of 50, the first at random. Settings are those "
+        "of each library: prior precision 1, one standard deviation for LinUCB, one posterior draw for LinTS. Ours "
+        "with their defaults: an intercept, and for LinTS a learned noise scale.",
+        "",
+        "digits is scikit-learn's; covertype-like is made by its make_classification (54 features, 7 classes, a tenth "
+        "of the labels wrong), not the real covertype. The others are logs of LLM calls, with 384 hashed words and "
+        "pairs of words of the query as contexts.",
+        "",
+        *table(["", "rows", "d", "k"], sizes),
+        "",
+    ]
+    for way in dict.fromkeys(row["way"] for row in part["rows"]):
+        for algorithm in dict.fromkeys(row["algorithm"] for row in part["rows"]):
+            own = [row for row in part["rows"] if (row["way"], row["algorithm"]) == (way, algorithm)]
+            lines += [f"### {algorithm}, {way}", "", *_reward_table(own), ""]
+            lines += [text for row in own for text in _difference_lines(row)] + [""]
+    return [*lines, *_QUALITY_NOTES]
+
+
+def _reward_table(rows: Sequence[Record]) -> list[str]:
+    names = list(dict.fromkeys(name for row in rows for name in row["mean_reward"]))
+    cells = [
+        [name, *(three_digits(row["mean_reward"][name]) if name in row["mean_reward"] else "" for row in rows)]
+        for name in names
+    ]
+    return table(["", *(row["world"] for row in rows)], cells)
+
+
+def _difference_lines(row: Record) -> list[str]:
+    kinds = {"best_peer": "the best peer", "best_scale": "the best fixed scale"}
+    return [
+        f"- {row['world']}: {row['algorithm']} less {kinds[key]}, {row[key]['name']}: {three_digits(row[key])}"
+        for key in kinds
+        if key in row
+    ]
+
+
+def _bandit_reinforce(part: Record) -> list[str]:
+    speeds = [
+        [f"{row['hidden_size']}", f"{row['rows_a_second']:,.0f} [{row['low']:,.0f}, {row['high']:,.0f}]"]
+        for row in part["training"]
+    ]
+    lines = [
+        "## REINFORCE",
+        "",
+        "Rows a second that training passes over, one thread, d = 384, k = 4, bandit feedback, by the size of the two "
+        "hidden layers (64 is the default); median and range.",
+        "",
+        *table(["hidden size", "rows a second"], speeds),
+        "",
+        "Value on the held-out half beside ridge regression's (LinUCB of width 0), from bandit feedback and from full "
+        "information; differences are paired by seed.",
+        "",
+    ]
+    names = list(dict.fromkeys(name for row in part["rows"] for name in row["value"]))
+    cells = [[name, *(three_digits(row["value"][name]) for row in part["rows"])] for name in names]
+    cells += [
+        [f"Reinforce less ridge, {kind}", *(three_digits(row["less_ridge"][kind]) for row in part["rows"])]
+        for kind in ("bandit", "full")
+    ]
+    return [*lines, *table(["", *(row["world"] for row in part["rows"])], cells)]

@@ -1,0 +1,18 @@
+"""The demo's verdict for the start page."""
+
+from pathlib import Path
+
+from results_pages.parts import NOTICE, machine_line, missing, page_text, read_record
+
+
+def headline(folder: Path) -> str:
+    """The demo's verdict and picture for the start page."""
+    demo = read_record(folder / "demo.json")
+    lines = [NOTICE, ""]
+    if demo is None:
+        return page_text(lines, missing("make demo"))
+    lines += [f"> {demo['verdict']}", "", f"{machine_line(demo)} [All figures](results/policies.md).", ""]
+    name = "demo_speed_by_domain.png"
+    if (folder / name).is_file():
+        lines += [f"![Speed by domain and arm on held-out prompts](results/{name})", ""]
+    return page_text(lines)
