@@ -10,6 +10,8 @@ out). P and m are sums, so batches in any order give what one fit gives, and sha
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy.linalg import blas, lapack
 
@@ -18,6 +20,7 @@ from bandits.checks import Float32, Float64, Int64
 # A row costs two passes over a triangle, a batch a rank-n product and a factorisation.
 _ROWS_PER_FACTORISATION = 16
 _CHUNK = 2048  # rows scored at once, so that temporaries stay near 6 MB at D = 385
+_WIDE = 128  # features from which reading a matrix costs more than a call
 _CHECK_EVERY = 64  # rank-one updates of an arm between two checks for drift, which cost one product each
 _DRIFT = 1e-7  # largest |P (P^-1 x) - x| / |x| that is left standing; rounding alone gives about 1e-14 cond(P)
 
@@ -46,6 +49,7 @@ class Ridge:
         self.refactor_every = refactor_every
         self.version = 0
         n_arms, size = moment.shape
+        self._diagonal: Float64 | None = None  # added to every precision
         self._covariance = np.zeros((n_arms, size, size))
         self._coefficients = np.zeros((n_arms, size))
         self._roots = np.zeros((n_arms, size, size), np.float32)  # U^-1 of P = U'U, as BLAS sees it
@@ -53,6 +57,13 @@ class Ridge:
         self._stale = True  # whether any age is -1
         self._scored: Float64 | None = None  # the row scored last, and P^-1 x of each arm that has not changed since
         self._directions: dict[int, Float64] = {}
+
+    def add_diagonal(self, diagonal: Float64) -> None:
+        """Compute everything with `diagonal` (D,) added to every arm's precision, in place of the last one given."""
+        self._diagonal = diagonal
+        self._age[:], self._stale = -1, True
+        self._directions = {}
+        self.version += 1
 
     @property
     def coefficients(self) -> Float64:
@@ -123,11 +134,21 @@ class Ridge:
         self._age[arm] = age
 
     def score(self, row: Float64) -> tuple[Float64, Float64]:
-        """Return predicted means and leverages of one row (D,), both (1, k) float64."""
+        """Return predicted means and leverages of one row (D,), both (1, k) float64.
+
+        Wide arms that no row was added to since they were factorised are scored as by `fast_leverages`, which reads
+        half as much memory.
+        """
         self._refresh()
         self._scored, self._directions = row, {}
         leverages = np.empty((1, len(self.moment)))
+        short = row.astype(np.float32) if len(row) >= _WIDE else None
         for arm, covariance in enumerate(self._covariance):
+            if short is not None and self._age[arm] == 0:
+                product = blas.strmv(self._roots[arm].T, short, trans=1)
+                leverages[0, arm] = product.dot(product)
+                if math.isfinite(leverages[0, arm]):
+                    continue
             direction = self._directions[arm] = blas.dsymv(1.0, covariance.T, row)
             leverages[0, arm] = max(row.dot(direction), 0.0)
         return self._coefficients.dot(row)[None], leverages
@@ -180,6 +201,8 @@ class Ridge:
     def _drift(self, arm: int, row: Float64, direction: Float64) -> float:
         """Return |P (P^-1 x) - x| / |x|, which is 0 for an exact inverse."""
         error = blas.dsymv(1.0, self.precision[arm].T, direction) - row
+        if self._diagonal is not None:
+            error += self._diagonal * direction
         return float(np.sqrt(error.dot(error) / max(row.dot(row), np.finfo(np.float64).tiny)))
 
     def _refresh(self) -> None:
@@ -187,7 +210,10 @@ class Ridge:
         if not self._stale:
             return
         for arm in np.flatnonzero(self._age < 0).tolist():
-            factor, info = lapack.dpotrf(self.precision[arm].T, lower=0, clean=1)
+            precision = self.precision[arm]
+            if self._diagonal is not None:
+                precision = precision + np.diag(self._diagonal)
+            factor, info = lapack.dpotrf(precision.T, lower=0, clean=1)
             if info == 0:
                 root, info = lapack.dtrtri(factor, lower=0)
             if info != 0 or not np.isfinite(np.diagonal(factor)).all():  # LAPACK lets an infinity through

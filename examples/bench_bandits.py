@@ -46,13 +46,13 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     quality.limit_threads()
     path = RESULTS / "bench_bandits.json"
     result: dict[str, Any] = {"parts": {}, "bars": []}
-    if not options.smoke and path.is_file():
-        result = json.loads(path.read_text(encoding="utf-8"))
     for part in options.only:
         started = time.perf_counter()
         found = {"speed": measure_speed, "quality": measure_quality, "reinforce": measure_reinforce}[part](options)
         for bar in found["bars"]:
             print("{holds!s:5} {name}: {value:.3f} (bar {bar:.3f})".format(**bar))
+        if not options.smoke and path.is_file():  # read now, so that parts measured meanwhile are kept
+            result = json.loads(path.read_text(encoding="utf-8"))
         result["parts"][part] = {**found, "seconds": round(time.perf_counter() - started, 1), **origin(part, options)}
         result["bars"] = [bar for name in PARTS if name in result["parts"] for bar in result["parts"][name]["bars"]]
         if not options.smoke:

@@ -50,7 +50,7 @@ class HybridLinUCB(LinUCB):
         intercept_precision: float | None = 0.01,
         arm_names: Sequence[str] | None = None,
     ) -> None:
-        super().__init__(ucb_width, prior_precision, intercept_precision, arm_names)
+        super().__init__(ucb_width, positive(prior_precision, "prior_precision"), intercept_precision, arm_names)
         self.shared_precision = positive(shared_precision, "shared_precision")
         self.arm_features = None if arm_features is None else _checked(arm_features)
         self._joint: tuple[Ridge, int, Float64, Float64] | None = None
@@ -78,7 +78,7 @@ class HybridLinUCB(LinUCB):
         if self._joint is None or self._joint[0] is not ridge or self._joint[1] != ridge.version:
             features = np.array([self._features_of(name) for name in self.arm_names])
             prior = self.prior_diagonal(self.learned.n_features)
-            shared = prior * (self.shared_precision / self.prior_precision)
+            shared = prior * (self.shared_precision / prior[0])
             self._joint = (ridge, ridge.version, *joint_posterior(ridge, features, prior, shared))
         return self._joint[2], self._joint[3]
 

@@ -31,7 +31,7 @@ class LinUCB(LinearPolicy):
     def __init__(
         self,
         ucb_width: float = 1.0,
-        prior_precision: float = 1.0,
+        prior_precision: float | None = 1.0,
         intercept_precision: float | None = 0.01,
         arm_names: Sequence[str] | None = None,
     ) -> None:

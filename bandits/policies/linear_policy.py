@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bandits.checks import Float32, Float64, Int64
+from bandits.learned_precision import SignalSums
 from bandits.logged_data import LoggedData
 from bandits.policies.additive_policy import AdditivePolicy
 from bandits.policy import Data, PolicyState
@@ -24,14 +25,17 @@ class LinearPolicy(AdditivePolicy):
     is per arm. On `FullInformationData` a row teaches every arm observed on it. Updates are exact: any
     batches in any order give what one fit gives, and `merge` adds what another shard learned.
 
-    Sums, inverses and predicted means are in float64. Batches of 32 contexts or more get their leverages by
-    float32 products, within about 1e-6 of exact; `predict` is float64 throughout.
+    Sums, inverses and predicted means are in float64. Batches of 32 contexts or more, and single wide ones where
+    nothing was learned since the last batch, get their leverages by float32 products, within about 1e-6 of exact;
+    `predict` is float64 throughout.
 
     Args:
         prior_precision: precision of each coefficient's prior (ridge's lambda), relative to the noise. The
             default of 1 suits contexts of about unit length, such as normalised sentence embeddings, also
             when rows are fewer than features (a larger one is closer to the best fixed arm); for contexts
             whose features each have unit variance pass about d. `choose_prior_precision` finds it from data.
+            None learns one for all arms from the sums that are kept, anew after every update, to a factor of 4
+            (see `bandits.learned_precision`); without an intercept, whose sums that takes, None means 1.
         intercept_precision: the same for the intercept; small, so that an arm's mean is taken from data and
             not pulled to zero. None leaves the intercept out.
         arm_names: see `Policy`.
@@ -39,19 +43,21 @@ class LinearPolicy(AdditivePolicy):
 
     def __init__(
         self,
-        prior_precision: float = 1.0,
+        prior_precision: float | None = 1.0,
         intercept_precision: float | None = 0.01,
         arm_names: Sequence[str] | None = None,
     ) -> None:
         super().__init__(arm_names)
-        self.prior_precision = positive(prior_precision, "prior_precision")
+        self.prior_precision = None if prior_precision is None else positive(prior_precision, "prior_precision")
         self.intercept_precision = (
             None if intercept_precision is None else positive(intercept_precision, "intercept_precision")
         )
         self._ridge: Ridge | None = None
+        self._signal: SignalSums | None = None  # kept where the prior precision is learned
+        self._learned_at: tuple[int, float] | None = None  # version of the ridge, and the precision it has
 
     def initial_state(self, arm_names: tuple[str, ...], n_features: int) -> PolicyState:
-        """Return each arm's prior: no rows, zero moment, diagonal precision."""
+        """Return each arm's prior: no rows, zero moment, diagonal precision (0 where it is learned)."""
         n_arms, size = len(arm_names), n_features + (self.intercept_precision is not None)
         precision = np.zeros((n_arms, size, size))  # first, so that an impossible size is refused at once
         precision[:, np.arange(size), np.arange(size)] = self.prior_diagonal(n_features)
@@ -66,15 +72,41 @@ class LinearPolicy(AdditivePolicy):
     def prior_diagonal(self, n_features: int) -> Float64:
         """Return the prior precision of each coefficient, the intercept's last, (D,) float64."""
         intercept = [] if self.intercept_precision is None else [self.intercept_precision]
-        return np.array([self.prior_precision] * n_features + intercept)
+        fixed = 0.0 if self._learns_precision else self.prior_precision or 1.0
+        return np.array([fixed] * n_features + intercept)
+
+    @property
+    def _learns_precision(self) -> bool:
+        return self.prior_precision is None and self.intercept_precision is not None
 
     @property
     def ridge(self) -> Ridge:
-        """Return the posteriors over the arrays of `state`."""
+        """Return the posteriors, with the prior precision that the rows so far ask for."""
+        ridge = self._sums
+        if self._signal is None:
+            return ridge
+        if self._learned_at is None or self._learned_at[0] != ridge.version:
+            arrays = self.learned.per_arm
+            found = self._signal.prior_precision(ridge.moment, arrays["row_weight"], arrays["squared_rewards"])
+            if self._learned_at is None or self._learned_at[1] != found:
+                ridge.add_diagonal(self._feature_diagonal(found))
+            self._learned_at = ridge.version, found
+        return ridge
+
+    @property
+    def _sums(self) -> Ridge:
+        """Return the posteriors over the arrays of `state`, to add rows to."""
         arrays = self.learned.per_arm
         if self._ridge is None or self._ridge.precision is not arrays["precision"]:
-            self._ridge = Ridge(arrays["precision"], arrays["moment"])
+            self._ridge, self._signal, self._learned_at = Ridge(arrays["precision"], arrays["moment"]), None, None
+            if self._learns_precision:
+                self._signal = SignalSums(arrays["precision"])
+                self._ridge.add_diagonal(self._feature_diagonal(1.0))
         return self._ridge
+
+    def _feature_diagonal(self, value: float) -> Float64:
+        """Return (D,) float64: `value` for each feature, 0 for the intercept."""
+        return np.array([value] * self.learned.n_features + [0.0])
 
     def update(self, data: Data) -> None:
         """Learn from further rows; see the class for what each kind of data teaches."""
@@ -96,12 +128,19 @@ class LinearPolicy(AdditivePolicy):
 
     def _learn_arm(self, arm: int, contexts: Float32, rewards: Float64, weights: Float64 | None) -> None:
         arrays = self.learned.per_arm
-        ridge = self.ridge
+        ridge = self._sums
         arrays["row_weight"][arm] += len(contexts) if weights is None else weights.sum()
         if ridge.takes_rows(arm, len(contexts)):
             weighted = rewards if weights is None else rewards * weights
             arrays["squared_rewards"][arm] += weighted.dot(rewards)
-            ridge.add(arm, self._rows(contexts), rewards, weights)
+            rows = self._rows(contexts)
+            if self._signal is None:
+                ridge.add(arm, rows, rewards, weights)
+                return
+            for index in range(len(rows)):
+                weight = 1.0 if weights is None else float(weights[index])
+                self._signal.expect(arm, rows[index], weight)
+                ridge.add_row(arm, rows[index], float(rewards[index]), weight)
             return
         joined = self._joined(contexts, rewards[:, None])
         if weights is not None:
@@ -109,6 +148,8 @@ class LinearPolicy(AdditivePolicy):
         sums = gram(joined)  # of rows and rewards: precision, moment and squared rewards in one product
         arrays["squared_rewards"][arm] += sums[-1, -1]
         ridge.add_sums(arm, sums[:-1, :-1], sums[-1, :-1])
+        if self._signal is not None:
+            self._signal.forget(arm)
 
     def _learn_all_arms(self, contexts: Float32, rewards: Float64) -> None:
         """Learn rows on which every arm was observed: one product serves all arms."""
@@ -117,7 +158,9 @@ class LinearPolicy(AdditivePolicy):
         arrays["row_weight"] += len(contexts)
         arrays["squared_rewards"] += np.diagonal(sums)[-n_arms:]
         for arm in range(n_arms):
-            self.ridge.add_sums(arm, sums[:-n_arms, :-n_arms], sums[arm - n_arms, :-n_arms])
+            self._sums.add_sums(arm, sums[:-n_arms, :-n_arms], sums[arm - n_arms, :-n_arms])
+            if self._signal is not None:
+                self._signal.forget(arm)
 
     def predict(self, contexts: ArrayLike) -> tuple[Float64, Float64]:
         """Return each arm's predicted mean reward and its leverage x' P^-1 x, both (n, k) float64.

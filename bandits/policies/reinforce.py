@@ -30,7 +30,7 @@ class AdamWSettings:
         device: where to train: "cpu", "cuda", ...
     """
 
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     weight_decay: float = 0.01
     batch_size: int | None = None
     max_epochs: int = 200
@@ -57,15 +57,18 @@ class Reinforce(Policy):
     """Chooses with probabilities softmax(network(x)), and makes what brought reward more probable.
 
     The network has three layers, d -> hidden_size -> hidden_size -> k with ReLU between, over standardised
-    contexts. It maximises expected reward plus `entropy_weight` times the policy's entropy:
+    contexts; a feature that spreads less than the median one is divided by that one's spread. It maximises
+    expected reward plus `entropy_weight` times the policy's entropy:
 
-        gradient = E[ w (r - b) grad log pi(a given x) ] + entropy_weight * grad H(pi(. given x))
+        gradient = E[ w (r - b) grad log pi(a given x) ] + entropy_weight * grad H(pi(. given x)) + grad B
 
     - On `FullInformationData` actions are drawn from the policy itself (w = 1), four a row; the baseline b of
-      a draw is the mean reward of the row's three other draws. `gradient="exact"` takes the gradient of sum_a
-      pi(a given x) r(a) instead.
+      a draw is the mean reward of the row's three other draws, and B = 0. `gradient="exact"` takes the
+      gradient of sum_a pi(a given x) r(a) instead.
     - On `LoggedData` w = pi(a given x) / propensity, clipped at `weight_clip` and, with `self_normalise`,
-      divided by its mean in the batch; b is a ridge regression of the reward on the context.
+      divided by its mean in the batch. The baseline b(x, a) is a ridge regression of the arm's reward on the
+      context, and B = E sum_a pi(a given x) b(x, a) puts back what it takes out: the gradient of the doubly robust
+      value, which has far less variance than that of a baseline without a.
 
     Advantages are divided by their standard deviation over the data, so settings do not depend on the
     reward's unit. A held-out share of the queries decides when to stop, and the best weights are kept.
@@ -84,7 +87,8 @@ class Reinforce(Policy):
 
     Source: Williams 1992, eq. 4 to 6 (score function with baseline); Kool et al. 2019, Buy 4 REINFORCE
     Samples, Get a Baseline for Free! (the other draws as baseline); Swaminathan and Joachims 2015 (self-
-    normalised weights); Loshchilov and Hutter 2019 (AdamW, arXiv:1711.05101).
+    normalised weights); Dudik et al. 2011, Doubly Robust Policy Evaluation and Learning (arXiv:1103.4601);
+    Loshchilov and Hutter 2019 (AdamW, arXiv:1711.05101).
     """
 
     def __init__(

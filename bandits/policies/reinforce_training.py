@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from bandits.checks import Float64
 from bandits.full_information_data import FullInformationData
 from bandits.logged_data import LoggedData
-from bandits.ridge import Ridge
+from bandits.policies.lin_ucb import LinUCB
 
 if TYPE_CHECKING:
     from bandits.policies.reinforce import AdamWSettings, Reinforce
@@ -44,7 +44,7 @@ def train(policy: Reinforce, data: Data) -> None:
     if n_updates == 0:
         spread = data.contexts[training_rows].std(axis=0)
         state.shared["mean"] = data.contexts[training_rows].mean(axis=0)
-        state.shared["scale"] = np.where(spread > 1e-6, spread, 1.0).astype(np.float32)
+        state.shared["scale"] = _scale(spread)
     contexts = (data.contexts - state.shared["mean"]) / state.shared["scale"]
     order = np.argsort(state.arm_names)
     objective: Objective
@@ -53,7 +53,7 @@ def train(policy: Reinforce, data: Data) -> None:
     elif policy.gradient == "exact":
         raise ValueError('gradient="exact" needs FullInformationData: bandit feedback shows one arm a row')
     else:
-        objective = LoggedObjective(policy, data, order, baseline(contexts, data.rewards, training_rows))
+        objective = LoggedObjective(policy, data, order, baselines(data, training_rows))
     network = _network(policy, order)
     rows = (torch.from_numpy(training_rows), torch.from_numpy(held_out_rows))
     _run(network, torch.from_numpy(contexts), rows, objective, settings, generator)
@@ -104,15 +104,17 @@ class LoggedObjective:
     """One arm a row is known: the policy's gradient by importance weights.
 
     Args:
-        baselines: (n,) float64, what reward a row would bring whatever the arm.
+        baselines: (n, k) float64, what reward each arm is predicted to bring, in the data's order of arms.
     """
 
     def __init__(self, policy: Reinforce, data: LoggedData, order: np.ndarray, baselines: Float64) -> None:
         device = policy.training.device
-        residuals = data.rewards - baselines
         place = np.argsort(order)
+        residuals = data.rewards - baselines[np.arange(len(data)), data.actions]
+        scale = _spread(data.rewards - baselines.mean(axis=1))
         self._actions = torch.from_numpy(place[data.actions]).to(device)[:, None]
-        self._advantages = torch.from_numpy((residuals / _spread(residuals)).astype(np.float32)).to(device)
+        self._advantages = torch.from_numpy((residuals / scale).astype(np.float32)).to(device)
+        self._baselines = torch.from_numpy((baselines[:, order] / scale).astype(np.float32)).to(device)
         self._propensities = torch.from_numpy(data.propensities.astype(np.float32)).to(device)
         weights = np.ones(len(data)) if data.weights is None else data.weights
         self._row_weights = torch.from_numpy(weights.astype(np.float32)).to(device)
@@ -127,14 +129,22 @@ class LoggedObjective:
         weights = self._weights(log_taken.detach(), rows)
         if self._policy.self_normalise:
             weights = weights / weights.mean().clamp_min(1e-12)  # all-zero row weights must not divide by zero
-        gain = (weights * self._advantages[rows] * log_taken).mean()
+        gain = (weights * self._advantages[rows] * log_taken).mean() + self._predicted(log_chances, rows)
         return -gain - self._policy.entropy_weight * _entropy(log_chances)
 
     def value(self, logits: Tensor, rows: Tensor) -> float:
-        """Return sum(w (r - b)) over sum(w), or over the sum of row weights: the value up to b's mean."""
-        weights = self._weights(self._log_chances(logits, rows)[1], rows)
+        """Return mean(sum_a pi(a) b(a)) plus sum(w (r - b)) over sum(w), or over the sum of row weights."""
+        log_chances, log_taken = self._log_chances(logits, rows)
+        weights = self._weights(log_taken, rows)
         total = weights.sum() if self._policy.self_normalise else self._row_weights[rows].sum()
-        return float((weights * self._advantages[rows]).sum() / total.clamp_min(1e-12))
+        corrections = (weights * self._advantages[rows]).sum() / total.clamp_min(1e-12)
+        return float(corrections + self._predicted(log_chances, rows))
+
+    def _predicted(self, log_chances: Tensor, rows: Tensor) -> Tensor:
+        """Return the mean over rows of sum_a pi(a) b(a), rows counting by their weights."""
+        row_weights = self._row_weights[rows]
+        values = (log_chances.exp() * self._baselines[rows]).sum(dim=1)
+        return (row_weights * values).sum() / row_weights.sum().clamp_min(1e-12)
 
     def _log_chances(self, logits: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return log probabilities (b, k) and those of the actions taken (b,)."""
@@ -148,19 +158,10 @@ class LoggedObjective:
         return weights * self._row_weights[rows]
 
 
-def baseline(contexts: np.ndarray, rewards: Float64, training_rows: np.ndarray) -> Float64:
-    """Return a ridge regression's prediction of the reward for each row, (n,) float64.
-
-    It does not look at the action, so subtracting it leaves the gradient's expectation alone. Standardised
-    contexts have squared length d, hence a prior precision of d.
-    """
-    rows = np.column_stack([contexts.astype(np.float64), np.ones(len(contexts))])
-    size = rows.shape[1]
-    precision = np.diag(np.append(np.full(size - 1, float(size - 1)), 1e-3))[None]
-    ridge = Ridge(precision, np.zeros((1, size)))
-    ridge.add(0, rows[training_rows], rewards[training_rows])
-    predicted: Float64 = rows @ ridge.coefficients[0]
-    return predicted
+def baselines(data: LoggedData, training_rows: np.ndarray) -> Float64:
+    """Return each arm's predicted reward on each row, (n, k) float64, by ridge regression on the training rows."""
+    ridge = LinUCB(ucb_width=0.0, prior_precision=None, arm_names=data.arm_names).fit(data.subset(training_rows))
+    return ridge.predict_rewards(data.contexts)
 
 
 def _run(
@@ -251,6 +252,13 @@ def _entropy(log_chances: Tensor) -> Tensor:
 
 def _copy(network: nn.Sequential) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def _scale(spread: np.ndarray) -> np.ndarray:
+    """Return what features (d,) are divided by: their spread, or the median one, lest rare words become huge."""
+    varying = spread > 1e-6
+    least = np.median(spread[varying]) if varying.any() else 1.0
+    return np.where(varying, np.maximum(spread, least), 1.0).astype(np.float32)
 
 
 def _spread(values: Float64) -> float:

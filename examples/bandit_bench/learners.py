@@ -127,6 +127,17 @@ class MABWiser(Learner):
         self.bandit.partial_fit(np.array([action]), np.array([reward]), context)
 
 
+class MABWiserApart(MABWiser):
+    """MABWiser with a generator of its own for each arm, where a batch leaves copies of one: for explanation only."""
+
+    def learn_many(self, contexts: Contexts, actions: Int64, rewards: Float64) -> None:
+        """Fit arrays, then give each arm's model a generator."""
+        super().learn_many(contexts, actions, rewards)
+        create = importlib.import_module("mabwiser.utils").create_rng
+        for arm, model in self.bandit._imp.arm_to_model.items():
+            model.rng = create([self.seed, arm, len(contexts)])
+
+
 class ContextualBandits(Learner):
     """contextualbandits: `online.LinUCB` and `online.LinTS`; it computes in float32 by default."""
 
@@ -332,6 +343,9 @@ TS_PEERS: dict[str, Peer] = {
     "bayesianbandits TS": _bayesian(partial(BayesianBandits, "TS", "NormalRegressor")),
     "bayesianbandits TS, learned noise": _bayesian(partial(BayesianBandits, "TS", "NormalInverseGammaRegressor")),
 }
+
+
+CHECKS: dict[str, Peer] = {"noise apart: MABWiser LinTS": Peer("mabwiser", partial(MABWiserApart, "LinTS"))}
 
 
 def missing_packages() -> list[str]:

@@ -18,7 +18,7 @@ import numpy as np
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
-from bandit_bench.learners import TS_PEERS, UCB_PEERS, Learner, Make, Ours, installed
+from bandit_bench.learners import CHECKS, TS_PEERS, UCB_PEERS, Learner, Make, Ours, installed
 from bandit_bench.worlds import split
 from bandits import FullInformationData, LinTS, LinUCB, Policy, SeedTree
 from bandits.checks import Float64
@@ -33,6 +33,8 @@ OURS: dict[str, Callable[[], Policy]] = {
     "LinUCB, no intercept": partial(LinUCB, intercept_precision=None),
     "LinTS": LinTS,
     "LinTS, no intercept": partial(LinTS, intercept_precision=None),
+    "LinTS, posterior_scale=1": partial(LinTS, posterior_scale=1.0),
+    "LinTS, posterior_scale=1, prior_precision=1": partial(LinTS, posterior_scale=1.0, prior_precision=1.0),
 }
 SCALED: dict[str, Callable[[], Policy]] = {f"{TUNED}{scale:g}": partial(LinTS, scale) for scale in NOISE_SCALES}
 
@@ -51,7 +53,7 @@ def peers_of(way: str, n_features: int) -> dict[str, Make]:
     if way == "online" and n_features > ONLINE_PEERS_UP_TO:
         return {}
     ucb = {name: peer for name, peer in UCB_PEERS.items() if peer.in_batches and not name.endswith(("chol", "float64"))}
-    return {name: peer.make for name, peer in installed(ucb | TS_PEERS).items()}
+    return {name: peer.make for name, peer in installed(ucb | TS_PEERS | CHECKS).items()}
 
 
 def run(task: Task, data: FullInformationData, n_online: int) -> dict[str, float]:
@@ -105,8 +107,9 @@ def summarise(results: Mapping[Task, Mapping[str, float]]) -> list[dict[str, Any
         table = {name: np.array([found[name] for found in own]) for name in own[0]}
         for algorithm in ("LinUCB", "LinTS"):
             kind = algorithm[3:]
-            peers = [name for name in table if name.split(",")[0].endswith(kind) and not name.startswith("Lin")]
+            peers = [name for name in table if name.split(",")[0].endswith(kind) and name in UCB_PEERS | TS_PEERS]
             names = [name for name in table if name.startswith(algorithm)] + peers
+            names += [name for name in table if name in CHECKS and algorithm == "LinTS"]
             row: dict[str, Any] = {"way": way, "world": world, "algorithm": algorithm, "n_seeds": len(own)}
             row["mean_reward"] = {name: interval(table[name]) for name in names}
             for label, others in (("best_peer", peers), ("best_scale", [n for n in names if n.startswith(TUNED)])):

@@ -58,11 +58,6 @@ def our_lin_ucb() -> Policy:
     return LinUCB(intercept_precision=None)
 
 
-def our_lin_ts() -> Policy:
-    """Return LinTS on the same ridge."""
-    return LinTS(intercept_precision=None)
-
-
 @dataclass(frozen=True)
 class Log:
     """Uniformly logged decisions: contexts of unit length whose spectrum decays, rewards 0 or 1."""
@@ -149,10 +144,10 @@ def measure_peers(sizes: Sizes, seed: int, say: Callable[[str], None]) -> list[d
 def measure_lin_ts(sizes: Sizes, seed: int, say: Callable[[str], None]) -> list[dict[str, Any]]:
     """Return our LinTS, exact probabilities included, against our LinUCB in the peer's place."""
     rows = []
-    peer = Peer("draftpick", partial(Ours, our_lin_ucb), same_choice=False)
+    peer = Peer("draftpick", partial(Ours, LinUCB), same_choice=False)
     for n_features in sizes.n_features:
         log = Log.draw(sizes.n_rows, n_features, sizes.n_arms, seed)
-        rows += _compare("our LinUCB", peer, our_lin_ts, log, sizes, seed)
+        rows += _compare("our LinUCB", peer, LinTS, log, sizes, seed)
         say(_summary("our LinUCB", rows, n_features))
     return rows
 
@@ -165,7 +160,7 @@ def measure_growth(sizes: Sizes, seed: int, say: Callable[[str], None]) -> list[
         for value in values:
             place = dict(zip("dkn", first, strict=True)) | {axis: value}
             log = Log.draw(place["n"], place["d"], place["k"], seed)
-            for name, make in (("LinUCB", our_lin_ucb), ("LinTS", our_lin_ts)):
+            for name, make in (("LinUCB", LinUCB), ("LinTS", LinTS)):
                 runner = Runner(partial(Ours, make), log, place["n"], seed)
                 row: dict[str, Any] = {"along": axis, "policy": name, **place}
                 for operation in OPERATIONS:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bandits.best_arm_probability import best_arm_probabilities
+from bandits.student_laws import StudentLaws, t_distribution
 
 
 def exact(locations, scales, df):
@@ -46,6 +47,7 @@ def test_two_normal_arms_equal_the_closed_form(difference, scale_1, scale_2, off
     [
         ([np.inf] * 4, 2e-5),
         ([300.0] * 4, 2e-5),
+        ([200.0, 1000.0, np.inf, 201.0], 2e-5),
         ([20.0, 60.0, np.inf, 1000.0], 5e-5),
         ([4.0, 30.0, 5.0, 200.0], 5e-4),
         ([2.0, 3.0, 2.0], 5e-3),
@@ -92,7 +94,28 @@ def test_rows_in_blocks_equal_rows_at_once(monkeypatch):
     )
     whole = best_arm_probabilities(locations, scales, df)
     monkeypatch.setattr("bandits.best_arm_probability._MAX_CELLS", 1)
-    np.testing.assert_allclose(best_arm_probabilities(locations, scales, df), whole, rtol=1e-12)
+    np.testing.assert_allclose(best_arm_probabilities(locations, scales, df), whole, atol=5e-7)  # float32 sums
+
+
+@pytest.mark.parametrize("df", [6.0, 20.0, 199.0, 200.0, 1000.0, np.inf])
+def test_float32_distributions_are_within_3e_7(df):
+    t = np.linspace(-8, 12, 4001)
+    score = stats.norm() if np.isinf(df) else stats.t(df)
+    for dtype in (np.float32, np.float64):
+        below, density = t_distribution(t.astype(dtype)[None, :, None], StudentLaws.of(np.array([df])))
+        np.testing.assert_allclose(below[0, :, 0], score.cdf(t), atol=3e-7)
+        np.testing.assert_allclose(density[0, :, 0], score.pdf(t), atol=3e-7)
+        assert (below > 0).all()
+
+
+def test_batches_equal_single_rows_up_to_float32():
+    rng = np.random.default_rng(3)
+    locations, scales = 1e3 + rng.normal(size=(300, 4)), 10.0 ** rng.uniform(-3, 1, size=(300, 4))
+    for df in ([4.0, 9.0, 30.0, 400.0], [300.0, 1e4, np.inf, 250.0]):
+        single = [
+            best_arm_probabilities(m[None], s[None], np.array(df))[0] for m, s in zip(locations, scales, strict=True)
+        ]
+        np.testing.assert_allclose(best_arm_probabilities(locations, scales, np.array(df)), single, atol=1e-6)
 
 
 def test_one_arm_is_certain():

@@ -45,7 +45,7 @@ def test_lin_ucb_picks_the_best_upper_bound():
 @given(seed=st.integers(0, 2**32 - 1), noise=st.floats(0.01, 10.0))
 def test_two_arm_thompson_with_known_noise_equals_the_closed_form(seed, noise):
     data = example_data(n_arms=2, seed=seed)
-    policy = LinTS(noise_scale=noise).fit(data)
+    policy = LinTS(noise_scale=noise, prior_precision=1.0).fit(data)
     rows, first, covariance = plain_ridge(data, 0)
     _, second, _ = plain_ridge(data, 1)
     scale = noise * np.sqrt(2 * np.einsum("nd,de,ne->n", rows, covariance, rows))
@@ -57,7 +57,7 @@ def test_lin_ts_learns_the_scale_of_the_noise():
     rng = np.random.default_rng(0)
     contexts = rng.normal(size=(2000, 3))
     rewards = contexts @ rng.normal(size=(3, 2)) + rng.normal(size=(2000, 2)) * [0.2, 3.0]
-    policy = LinTS().fit(FullInformationData(contexts, rewards, ("quiet", "noisy")))
+    policy = LinTS(prior_precision=1.0).fit(FullInformationData(contexts, rewards, ("quiet", "noisy")))
     variances, degrees = policy.noise_posterior()
     np.testing.assert_allclose(np.sqrt(variances), [0.2, 3.0], rtol=0.05)
     np.testing.assert_array_equal(degrees, [2004.0, 2004.0])
@@ -68,12 +68,40 @@ def test_lin_ts_learns_the_scale_of_the_noise():
 def test_lin_ts_posterior_follows_its_formula(seed, unit):
     data = example_data(seed=seed)
     data = FullInformationData(data.contexts, data.rewards * unit, data.arm_names)
-    variances, _ = LinTS(prior_shape=3.0, prior_rate=0.5).fit(data).noise_posterior()
+    variances, _ = LinTS(prior_shape=3.0, prior_rate=0.5, prior_precision=1.0).fit(data).noise_posterior()
     for arm in range(3):
         rows, coefficients, _ = plain_ridge(data, arm)
         prior = np.array([1.0] * 5 + [0.01])
         residual = ((data.rewards[:, arm] - rows @ coefficients) ** 2).sum() + (prior * coefficients**2).sum()
         assert variances[arm] == pytest.approx((0.5 + residual / 2) / (3.0 + 30.0), rel=1e-6)
+
+
+def test_posterior_scale_multiplies_the_deviations_of_scores():
+    data = example_data(n_arms=2)
+    policy = LinTS(noise_scale=0.7, posterior_scale=0.5).fit(data)
+    expected = LinTS(noise_scale=0.35).fit(data).probabilities(data.contexts)
+    np.testing.assert_allclose(policy.probabilities(data.contexts), expected)
+    default, published = LinTS().fit(data), LinTS(posterior_scale=1.0).fit(data)
+    sharper = default.probabilities(data.contexts).max(axis=1) - published.probabilities(data.contexts).max(axis=1)
+    assert sharper.min() > -1e-9
+    assert sharper.max() > 0.1
+
+
+@pytest.mark.parametrize("truth", [1.0, 16.0, 64.0])
+def test_prior_precision_is_learned_in_any_batches_and_then_the_posterior_is_that_of_a_fixed_one(truth):
+    rng = np.random.default_rng(3)
+    contexts = rng.normal(size=(900, 40)) / np.sqrt(40) + 0.3  # their spread is of unit length
+    rewards = 0.5 + contexts @ rng.normal(scale=0.4 / np.sqrt(truth), size=(40, 3)) + 0.4 * rng.normal(size=(900, 3))
+    data = FullInformationData(contexts, rewards, ("a", "b", "c"))
+    log = data.log_with(Uniform(), rng)
+    batched = LinTS(arm_names=("a", "b", "c"))
+    for part in np.split(np.arange(900), [1, 3, 200, 203, 205, 700]):
+        batched.update(log.subset(part))
+        batched.probabilities(contexts[:1])
+    found = LinTS().fit(log).probabilities(contexts)
+    np.testing.assert_allclose(batched.probabilities(contexts), found, atol=1e-6)
+    near = [LinTS(prior_precision=truth * f).fit(log).probabilities(contexts) for f in (0.25, 1.0, 4.0)]
+    assert min(np.abs(found - one).max() for one in near) < 1e-6
 
 
 def test_best_fixed_arm_uses_propensities_on_a_log():
@@ -177,6 +205,7 @@ def test_leave_one_out_errors_are_those_of_leaving_one_out():
         (lambda: LinUCB(intercept_precision=float("nan")), "intercept_precision"),
         (lambda: LinTS(noise_scale=0.0), "noise_scale"),
         (lambda: LinTS(prior_rate=-1), "prior_rate"),
+        (lambda: LinTS(posterior_scale=0), "posterior_scale must be a finite number > 0, got 0"),
         (lambda: EpsilonGreedy(Uniform(), epsilon=1.5), r"epsilon must be in \[0, 1\], got 1.5"),
         (lambda: Uniform(arm_names=("a", "")), "non-empty strings"),
     ],
@@ -196,6 +225,18 @@ def test_a_policy_without_arms_says_so():
         LinUCB().probabilities(np.zeros((1, 2)))
     decision = LinUCB(arm_names=("a", "b")).choose(np.zeros(2), np.random.default_rng(0))
     assert decision.propensity == 0.5
+
+
+def test_what_is_no_data_no_mask_or_no_generator_is_named():
+    data = example_data()
+    policy = LinUCB().fit(data)
+    for learn in (policy.fit, policy.update):
+        with pytest.raises(TypeError, match="FullInformationData or LoggedData, got ndarray"):
+            learn(data.contexts)
+    with pytest.raises(TypeError, match=r"numpy.random.Generator, got 3"):
+        policy.choose(data.contexts[0], 3)
+    with pytest.raises(ValueError, match="available must name at least one arm"):
+        policy.choose(data.contexts[0], np.random.default_rng(0), ())
 
 
 def test_data_of_another_encoder_are_refused():

@@ -64,21 +64,51 @@ def test_logged_gradient_averages_to_the_exact_one():
     logits, rows = torch.tensor([[0.3, -0.5, 0.1]]).expand(60_000, 3), torch.arange(60_000)
     order = np.arange(3)
     exact = FullInformationObjective(Reinforce("exact", entropy_weight=0.0), full, order, torch.Generator())
-    logged = LoggedObjective(Reinforce(entropy_weight=0.0), log, order, np.full(60_000, 0.1))
+    baselines = np.tile([0.1, 0.9, -0.4], (60_000, 1))  # wrong ones cost variance only
+    logged = LoggedObjective(Reinforce(entropy_weight=0.0), log, order, baselines)
     expected = gradient_of(exact, logits, rows).sum(dim=0)
     found = gradient_of(logged, logits, rows).sum(dim=0)
     scale_exact = (full.rewards - full.rewards.mean(axis=1, keepdims=True)).std()
     torch.testing.assert_close(found * log.rewards.std(), expected * scale_exact, atol=0.01, rtol=0)
-    value = logged.value(logits, rows) * log.rewards.std() + 0.1
+    value = logged.value(logits, rows) * log.rewards.std()
     assert value == pytest.approx(exact.value(logits, rows), abs=0.01)
+
+
+def test_a_right_baseline_of_every_arm_leaves_no_noise():
+    full = example_data(n_rows=40)
+    rows = torch.arange(40)
+    logits = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
+    found = []
+    for seed in range(3):
+        log = full.log_with(Uniform(), np.random.default_rng(seed))
+        objective = LoggedObjective(Reinforce(entropy_weight=0.0), log, np.arange(3), full.rewards)
+        scale = np.std(log.rewards - full.rewards.mean(axis=1))
+        found.append((objective.value(logits, rows) * scale, gradient_of(objective, logits, rows) * scale))
+    exact = FullInformationObjective(Reinforce("exact"), full, np.arange(3), torch.Generator()).value(logits, rows)
+    for value, gradient in found:
+        assert value == pytest.approx(exact, rel=1e-5)
+        torch.testing.assert_close(gradient, found[0][1])
+
+
+def test_rare_features_are_divided_by_the_median_spread():
+    data = example_data()
+    contexts = data.contexts.copy()
+    contexts[:, 0] = np.arange(len(data)) == 3
+    contexts[:, 1] = 7.0
+    data = FullInformationData(contexts, data.rewards, data.arm_names)
+    training = AdamWSettings(max_epochs=1, held_out_share=0.0)
+    scale = Reinforce(hidden_size=4, training=training).fit(data).state.shared["scale"]
+    spread = contexts.std(axis=0)
+    median = np.median(spread[[0, 2, 3, 4]])
+    np.testing.assert_allclose(scale, [median, 1.0, *np.maximum(spread[2:], median)], rtol=1e-6)
 
 
 def test_weights_are_clipped_and_rows_without_weight_do_not_count():
     log = example_log()
     tiny = LoggedData(log.contexts, log.actions, log.rewards, np.full(60, 1e-6), log.arm_names)
-    objective = LoggedObjective(Reinforce(weight_clip=5.0), tiny, np.arange(3), np.zeros(60))
+    objective = LoggedObjective(Reinforce(weight_clip=5.0), tiny, np.arange(3), np.zeros((60, 3)))
     assert objective._weights(torch.zeros(60), torch.arange(60)).tolist() == [5.0] * 60
-    unclipped = LoggedObjective(Reinforce(weight_clip=None), tiny, np.arange(3), np.zeros(60))
+    unclipped = LoggedObjective(Reinforce(weight_clip=None), tiny, np.arange(3), np.zeros((60, 3)))
     assert unclipped._weights(torch.zeros(1), torch.arange(1)).item() == pytest.approx(1e6)
     weighted = LoggedData(log.contexts, log.actions, log.rewards, log.propensities, log.arm_names, weights=np.zeros(60))
     policy = Reinforce(entropy_weight=0.0, training={"max_epochs": 1, "weight_decay": 0.0, "held_out_share": 0.0})
@@ -156,7 +186,7 @@ def test_weights_are_self_normalised_only_when_asked():
     losses, values = {}, {}
     for option in (True, False):
         policy = Reinforce(entropy_weight=0.0, weight_clip=1.2, self_normalise=option)
-        objective = LoggedObjective(policy, log, np.arange(3), np.zeros(60))
+        objective = LoggedObjective(policy, log, np.arange(3), np.zeros((60, 3)))
         losses[option], values[option] = objective.loss(logits, rows).item(), objective.value(logits, rows)
     weights = objective._weights(torch.log_softmax(logits, 1).gather(1, objective._actions)[:, 0], rows)
     assert weights.max() == pytest.approx(1.2)
