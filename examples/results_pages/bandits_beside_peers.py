@@ -34,14 +34,14 @@ _QUALITY_NOTES = [
     "",
     "- Ours with their defaults: an intercept; for LinTS a learned noise scale and prior precision, and scores "
     "sharpened to 0.2 of the posterior's deviation. `posterior_scale=1` is Thompson sampling as published.",
-    "- MABWiser's arms hold copies of one random generator, so after a batch their noise is nearly the same and cancels. "
-    "With a generator each (row *noise apart*) its LinTS falls to what a noise scale of 1 gives.",
-    "- The exact posterior explores more than paid on these sets, on held-out rows and online alike. A noise scale of 1, "
-    "the peers' default, is far above the noise of rewards between 0 and 1.",
+    "- MABWiser's arms hold copies of one random generator, so after a batch their noise is nearly the same and "
+    "cancels. With a generator each (row *noise apart*) its LinTS falls to what a noise scale of 1 gives.",
+    "- The exact posterior explores more than paid on these sets, on held-out rows and online alike. A noise scale "
+    "of 1, the peers' default, is far above the noise of rewards between 0 and 1.",
     "- LinTS is compared with the best of six fixed noise scales, chosen on the same seeds. Only on "
     "openai_gsm8k_solutions does the interval exclude zero, by 0.004.",
-    "- LinUCB without an intercept makes the same choices as MABWiser's (see agreement under Speed). The intercept gains "
-    "up to 0.010 on logs and costs 0.027 on covertype-like online. On digits, bayesianbandits' bound is a quantile of "
+    "- LinUCB without an intercept makes the same choices as MABWiser's (see agreement under Speed). The intercept "
+    "gains up to 0.010 on logs and costs 0.027 on covertype-like online. On digits, bayesianbandits' bound is a quantile of "
     "draws, which is another law.",
     "- contextualbandits' LinTS that samples coefficients is near chance: its draws have the wrong covariance. Its "
     "ci mode multiplies the standard deviation where its setting says variance (at 1 the same).",
