@@ -29,7 +29,7 @@ class EarlyExit(Draft):
         n_target_vocab: proposals stay below it; by default the target's vocabulary.
 
     Raises:
-        ValueError: if there are not that many layers.
+        ValueError: if there are not that many layers, or `n_target_vocab` is beyond the target's vocabulary.
         TypeError: if the target is not one of draftpick's decoders.
 
     Source: Elhoushi et al. 2024, "LayerSkip", section 4.3 (arXiv:2404.16710), self-speculation with a shared cache.
@@ -43,7 +43,9 @@ class EarlyExit(Draft):
         if not 1 <= n_layers < target.config.n_layers:
             raise ValueError(f"n_layers must be in [1, {target.config.n_layers}), got {n_layers}")
         self.target, self.n_layers = target, n_layers
-        self.n_proposable = n_target_vocab or target.n_vocab
+        self.n_proposable = target.n_vocab if n_target_vocab is None else n_target_vocab
+        if not 1 <= self.n_proposable <= target.n_vocab:
+            raise ValueError(f"n_target_vocab must be in [1, {target.n_vocab}], got {n_target_vocab}")
         self.name, self.max_positions = f"early_exit_{n_layers}", target.max_positions
 
     def open(self, prompt: Sequence[int], shared: SharedCache | None = None) -> DraftSession:

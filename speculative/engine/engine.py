@@ -9,14 +9,14 @@ import torch
 
 from speculative.engine.causal_lm import CausalLM
 from speculative.engine.decoding_stats import DecodingStats
-from speculative.engine.draft import DraftingArm, Proposal, SharedCache
-from speculative.engine.request import FinishReason, Generation, Request, RoundResult, check_length, cut
+from speculative.engine.draft import Draft, DraftingArm, Proposal, SharedCache, check_arms
+from speculative.engine.request import FinishReason, Generation, Request, RoundResult, check_length
 from speculative.engine.running import Running
 from speculative.engine.selector import FixedSelector, QueryState, RoundContext, RoundObservation, Selector
 from speculative.engine.stop_strings import TextStream
 from speculative.engine.strict import strict_model
 from speculative.engine.token_batch import TokenBatch
-from speculative.engine.verify import InvalidLogitsError, TargetRows, Verification, make_verifier
+from speculative.engine.verify import Verification, make_verifier, target_rows
 
 
 class Engine:
@@ -24,6 +24,9 @@ class Engine:
 
     Greedy text is the target's greedy text. Sampled text follows the target's law: under coupling it is, for one
     seed, the same whichever drafts helped; under rejection sampling more is accepted, and the text depends on them.
+
+    One loop drives an engine: what `step` returns is told once. Where a step raises (the target, or a selector), the
+    requests stay as they were or have finished, and the next step goes on; results of that step can only be taken.
 
     Args:
         target: the model whose text is kept.
@@ -35,6 +38,9 @@ class Engine:
         decode: turns token ids into text; needed for stop strings and for `RoundResult.text`.
         strict: make logits, and so the text, independent of the arms bit by bit (float32 or 4 bits on a CPU; tested at
             start), at the price of slower attention. By default rounding may tip a tie between two tokens.
+
+    Attributes:
+        n_steps: steps begun.
 
     Raises:
         ValueError: if there is no arm, a number is out of range, or the target cannot take tokens back and an arm
@@ -53,7 +59,7 @@ class Engine:
         decode: Callable[[Sequence[int]], str] | None = None,
         strict: bool = False,
     ) -> None:
-        _check_arms(target, arms)
+        check_arms(arms, target)
         for name, value in (("max_batch", max_batch), ("prefill_chunk", prefill_chunk)):
             if value < 1:
                 raise ValueError(f"{name} must be >= 1, got {value}")
@@ -68,6 +74,7 @@ class Engine:
         self._waiting: deque[Request] = deque()
         self._running: list[Running] = []  # in the order of their cache rows
         self._finished: dict[str, Generation] = {}
+        self.n_steps, self._is_stepping = 0, False
 
     @property
     def n_unfinished(self) -> int:
@@ -94,27 +101,40 @@ class Engine:
         return request.id
 
     def step(self) -> list[RoundResult]:
-        """Admit waiting requests, then run one draft-verify round for every running one."""
-        results = self._admit()
-        if self._running:
-            results += self._round()
-        return results
+        """Admit waiting requests, then run one draft-verify round for every running one.
+
+        Raises:
+            RuntimeError: if called by what a step calls: a selector, a draft or a decoder.
+        """
+        self._refuse_inside_a_step("step")
+        self.n_steps += 1
+        self._is_stepping = True
+        try:
+            results = self._admit()
+            return results + self._round() if self._running else results
+        finally:
+            self._is_stepping = False
 
     def cancel(self, request_id: str) -> None:
         """Stop a request and free its row; what it has generated so far can still be taken.
 
         Raises:
             ValueError: if no such request is waiting or running.
+            RuntimeError: inside a step, whose rows would move.
         """
+        self._refuse_inside_a_step("cancel")
         for state in self._running:
             if state.request.id == request_id:
+                if state.text is not None:
+                    state.text.finish()
                 self._finish(state, "cancelled")
                 return
         for request in self._waiting:
             if request.id == request_id:
                 self._waiting.remove(request)
                 stats = DecodingStats(n_prompt=len(request.token_ids))
-                self._finished[request_id] = Generation(request_id, (), "cancelled", stats)
+                text = None if self._decode is None else ""
+                self._finished[request_id] = Generation(request_id, (), "cancelled", stats, text=text)
                 return
         raise ValueError(f"no request {request_id!r} is waiting or running")
 
@@ -138,75 +158,104 @@ class Engine:
             self.cancel(request_id)
         del self._finished[request_id]
 
+    def _refuse_inside_a_step(self, name: str) -> None:
+        if self._is_stepping:
+            raise RuntimeError(f"{name} must be called between steps, not by what a step calls")
+
     def _ids(self) -> list[str]:
         return [request.id for request in self._waiting] + [state.request.id for state in self._running]
 
     def _admit(self) -> list[RoundResult]:
         results = []
         while self._waiting and len(self._running) < self._cache.n_rows:
-            request = self._waiting.popleft()
-            params = request.sampling
-            seed = None if params.greedy else secrets.randbits(62) if params.seed is None else params.seed
-            state = Running(
-                request,
-                make_verifier(params, seed or 0, self.n_tokens),
-                SharedCache(self.target, self._cache, len(self._running)),
-                seed,
-                None if self._decode is None else TextStream(self._decode, request.stop),
-            )
+            state = self._state(self._waiting[0])
+            verification, query = self._prefill(state)  # where this raises, the request still waits
+            self._waiting.popleft()
             self._running.append(state)
-            results.append(self._prefill(state))
+            results.append(state.commit(Proposal([]), verification, None))
+            begin = time.perf_counter()
+            try:
+                self.selector.start(query)
+            finally:
+                state.stats.select_s += time.perf_counter() - begin
+                if results[-1].finished is not None:
+                    self._finish(state, results[-1].finished)
         return results
 
-    def _prefill(self, state: Running) -> RoundResult:
+    def _state(self, request: Request) -> Running:
+        """A request on the next free row."""
+        params = request.sampling
+        seed = None if params.greedy else secrets.randbits(62) if params.seed is None else params.seed
+        return Running(
+            request,
+            make_verifier(params, seed or 0, self.n_tokens),
+            SharedCache(self.target, self._cache, len(self._running)),
+            seed,
+            None if self._decode is None else TextStream(self._decode, request.stop),
+        )
+
+    def _prefill(self, state: Running) -> tuple[Verification, QueryState]:
         """Read the prompt; its last token's logits already give the first new token."""
         begin = time.perf_counter()
         prompt = torch.tensor(state.tokens, device=self.target.device)
         row = state.shared.row
-        self._cache.lengths[row] = 0
+        self._cache.truncate(row, 0)
         hidden_sum = None
         for chunk in torch.split(prompt, self._prefill_chunk):
             output = self.target.forward(TokenBatch(chunk, [len(chunk)], row), self._cache, [len(chunk) - 1])
             part = output.hidden.sum(0)
             hidden_sum = part if hidden_sum is None else hidden_sum + part
         assert hidden_sum is not None
-        [rows] = self._target_rows(output.logits, [1])
-        verification = self._verify(state, rows, Proposal([]))
-        prefilled = time.perf_counter()
+        [rows] = target_rows(output.logits, [1], self.n_tokens)
+        verification = state.judge(rows, Proposal([]))
         state.stats.n_prompt = len(prompt)
-        state.stats.prefill_s = prefilled - begin
-        self.selector.start(QueryState(state.request, hidden_sum / len(prompt)))
-        state.stats.select_s += time.perf_counter() - prefilled
-        result = self._commit(state, Proposal([]), verification, None)
-        if result.finished is not None:
-            self._finish(state, result.finished)
-        return result
+        state.stats.prefill_s = time.perf_counter() - begin
+        return verification, QueryState(state.request, hidden_sum / len(prompt))
 
     def _round(self) -> list[RoundResult]:
         begin = time.perf_counter()
         states = list(self._running)
-        choices = self.selector.select([self._context(state) for state in states])
-        actions = [choice.action for choice in choices]
+        for row, state in enumerate(states):
+            if self._cache.lengths[row] >= len(state.tokens):  # left by a step that raised
+                self._cache.truncate(row, len(state.tokens) - 1)
+        actions = self._choose(states)
         selected = time.perf_counter()
         proposals, draft_s, drafted = [], [], selected
         for state, action in zip(states, actions, strict=True):
-            proposals.append(self._propose(state, action))
+            proposals.append(self._propose(state, self.arms[action]))
             draft_s.append(time.perf_counter() - drafted)
             drafted += draft_s[-1]
         tokens = [[state.tokens[-1], *p.token_ids] for state, p in zip(states, proposals, strict=True)]
         counts = [len(row) for row in tokens]
         flat = torch.tensor([token for row in tokens for token in row], device=self.target.device)
         output = self.target.forward(TokenBatch(flat, counts), self._cache)
-        rows = self._target_rows(output.logits, counts)  # the round's one device synchronisation, unless it samples
-        verifications = [self._verify(*judged) for judged in zip(states, rows, proposals, strict=True)]
+        # the round's one device synchronisation, unless it samples
+        rows = target_rows(output.logits, counts, self.n_tokens)
+        verifications = [state.judge(r, p) for state, r, p in zip(states, rows, proposals, strict=True)]
+        for row, verification in enumerate(verifications):
+            if verification.spoilt and proposals[row].token_ids:
+                proposals[row] = Proposal([])
+                verifications[row] = self._judge_undrafted(states[row], self.arms[actions[row]].draft)
         verified = time.perf_counter()
         results = []
-        for row, judged in enumerate(zip(states, proposals, verifications, actions, strict=True)):
-            results.append(self._commit(*judged))
+        for row, state in enumerate(states):
+            results.append(state.commit(proposals[row], verifications[row], actions[row]))
             if results[-1].finished is None:
-                self._cache.truncate(row, len(states[row].tokens) - 1)
+                self._cache.truncate(row, len(state.tokens) - 1)
         self._account(states, results, draft_s, (begin, selected, drafted, verified))
         return results
+
+    def _judge_undrafted(self, state: Running, draft: Draft) -> Verification:
+        """Compute a row again without guesses; if they alone had spoilt its logits, their draft is put aside."""
+        row = state.shared.row
+        self._cache.wipe(row, len(state.tokens) - 1)
+        last = torch.tensor(state.tokens[-1:], device=self.target.device)
+        output = self.target.forward(TokenBatch(last, [1], row), self._cache)
+        [rows] = target_rows(output.logits, [1], self.n_tokens)
+        verification = state.judge(rows, Proposal([]))
+        if not verification.spoilt:
+            state.put_aside(draft, "the target's logits after its guesses allow no choice")
+        return verification
 
     def _account(
         self,
@@ -226,14 +275,16 @@ class Engine:
             state.stats.verify_s += (verified - drafted) * share
             state.stats.host_s += host_s * share
             shared_s = (selected - begin) + (verified - drafted) + host_s
-            observations.append(_observation(result, own_s + shared_s * share))
+            observations.append(RoundObservation.of(result, own_s + shared_s * share))
         told = time.perf_counter()
-        self.selector.observe(observations)
-        observe_s = (time.perf_counter() - told) * share
-        for state, result in zip(states, results, strict=True):
-            state.stats.select_s += observe_s
-            if result.finished is not None:
-                self._finish(state, result.finished)
+        try:
+            self.selector.observe(observations)
+        finally:
+            observe_s = (time.perf_counter() - told) * share
+            for state, result in zip(states, results, strict=True):
+                state.stats.select_s += observe_s
+                if result.finished is not None:
+                    self._finish(state, result.finished)
 
     def _context(self, state: Running) -> RoundContext:
         arms = self.arms
@@ -247,60 +298,20 @@ class Engine:
             lambda action: state.match_length(arms[action].draft),
         )
 
-    def _propose(self, state: Running, action: int) -> Proposal:
-        if not 0 <= action < len(self.arms):
-            raise ValueError(f"the selector must choose an arm in [0, {len(self.arms)}), got {action}")
-        arm = self.arms[action]
+    def _choose(self, states: Sequence[Running]) -> list[int]:
+        """One arm a request, as the selector would have it."""
+        choices = self.selector.select([self._context(state) for state in states])
+        if len(choices) != len(states):
+            raise ValueError(f"the selector must make {len(states)} choices, one a request, got {len(choices)}")
+        actions = [choice.action for choice in choices]
+        for action in actions:
+            if not 0 <= action < len(self.arms):
+                raise ValueError(f"the selector must choose an arm in [0, {len(self.arms)}), got {action}")
+        return actions
+
+    def _propose(self, state: Running, arm: DraftingArm) -> Proposal:
         draft_length = min(arm.draft_length, state.remaining - 1)  # the target adds one token itself
         return state.propose(arm.draft, draft_length, self.n_tokens)
-
-    def _target_rows(self, logits: torch.Tensor, counts: Sequence[int]) -> list[TargetRows]:
-        """Each request's rows; padding of the vocabulary is cut off."""
-        logits = logits[:, : self.n_tokens]
-        largest, best = (column.tolist() for column in logits.max(-1))
-        rows, first = [], 0
-        for count in counts:
-            part = slice(first, first + count)
-            rows.append(TargetRows(logits[part], largest[part], best[part]))
-            first += count
-        return rows
-
-    @staticmethod
-    def _verify(state: Running, rows: TargetRows, proposal: Proposal) -> Verification | None:
-        """The target's judgement; None where its logits are no numbers to choose by."""
-        try:
-            return state.verifier.verify(rows, proposal, state.tokens)
-        except InvalidLogitsError:
-            return None
-
-    def _commit(
-        self, state: Running, proposal: Proposal, verification: Verification | None, action: int | None
-    ) -> RoundResult:
-        """Add a round's tokens to the text, cut where it ends, and count what is left of them."""
-        kept: list[int] = []
-        n_proposed, finished, text = len(proposal.token_ids), None, None
-        n_accepted = 0
-        reason: FinishReason | None = "failed"
-        if verification is not None:
-            tokens = [*proposal.token_ids[: verification.n_accepted], verification.next_token]
-            kept, reason = cut(tokens, state.request.eos_ids, state.remaining)
-            if state.text is not None:
-                n_before_stop = state.text.feed(kept)
-                if state.text.stopped is not None:
-                    kept, reason = kept[:n_before_stop], "stop"
-            n_accepted = min(verification.n_accepted, len(kept))
-            if len(kept) < len(tokens):  # what was drafted after an accepted end of text does not count
-                n_proposed = n_accepted
-        finished = reason
-        if state.text is not None:
-            text = state.text.release() if finished is None else state.text.release() + state.text.finish()
-        state.tokens += kept
-        state.stats.n_new += len(kept)
-        if action is not None:
-            state.stats.actions.append(action)
-            state.stats.proposed.append(n_proposed)
-            state.stats.accepted.append(n_accepted)
-        return RoundResult(state.request.id, tuple(kept), action, n_proposed, n_accepted, finished, text)
 
     def _finish(self, state: Running, reason: FinishReason) -> None:
         """Take a request out; the last row moves into its place, so that running rows stay contiguous."""
@@ -312,32 +323,7 @@ class Engine:
             self._running[row] = self._running[last]
             self._running[row].shared.row = row
         self._running.pop()
-        self._cache.lengths[last] = 0
+        self._cache.truncate(last, 0)
         state.close()
-        self.selector.finish(state.request.id)
         self._finished[state.request.id] = state.generation(reason)
-
-
-def _check_arms(target: CausalLM, arms: Sequence[DraftingArm]) -> None:
-    if not arms:
-        raise ValueError("an engine needs at least one arm; use NoDraft() for plain decoding")
-    for arm in arms:
-        if arm.draft_length < 0:
-            raise ValueError(f"arm {arm.name!r}: draft_length must be >= 0, got {arm.draft_length}")
-        if arm.draft_length and not target.can_roll_back:
-            reason = getattr(target, "rollback_refusal", None) or "its cache only grows"
-            raise ValueError(
-                f"arm {arm.name!r} drafts, but this target cannot take tokens back: {reason}; use no draft with it"
-            )
-
-
-def _observation(result: RoundResult, seconds: float) -> RoundObservation:
-    assert result.action is not None
-    return RoundObservation(
-        result.request_id,
-        result.action,
-        result.n_proposed,
-        result.n_accepted,
-        len(result.token_ids),
-        seconds,
-    )
+        self.selector.finish(state.request.id)

@@ -42,11 +42,21 @@ def stream(engine: Engine, request: Request) -> Iterator[RoundResult]:
 
     After the last one, `engine.take` hands over the generation with its counts. Abandoning the iterator
     frees all that the request holds, its generation included.
+
+    Raises:
+        ValueError: if the request cannot be answered; see `Engine.submit`.
+        RuntimeError: if another loop stepped the engine meanwhile: it was told what this request gave.
     """
     engine.submit(request)
-    finished = False
+    finished, n_steps = False, engine.n_steps
     try:
         while not finished:
+            if engine.n_steps != n_steps:
+                raise RuntimeError(
+                    f"request {request.id!r}: another loop stepped this engine while the stream was read; drive one "
+                    "engine by one loop over submit, step and cancel"
+                )
+            n_steps += 1
             for result in engine.step():
                 if result.request_id == request.id:
                     finished = result.finished is not None

@@ -22,6 +22,7 @@ _WORD = 2**64 - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 _ROUNDS = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
 _LAST_SHIFT = 31
+_CHUNK = 8192  # words made at a time: 64 KB, which the processor's nearest caches hold
 _HEAD = 4.0  # of the gap to the best logit: mostly a few hundred tokens, and e**-4 of the others have such noise
 
 GUMBEL_MAX: float = -math.log(-math.log(1 - 2.0 ** -(_N_BITS + 1)))
@@ -99,7 +100,7 @@ def gumbel_noise(seed: int, position: int, token_ids: Tensor) -> Tensor:
         may round logarithms differently).
     """
     if token_ids.device.type == "cpu":
-        return _noise_cpu(random_words(seed, position, token_ids.numpy().view(np.uint64)))
+        return torch.from_numpy(_noise_cpu(random_words(seed, position, token_ids.numpy().view(np.uint64))))
     return _noise(_words_device(seed, position, token_ids))
 
 
@@ -107,8 +108,10 @@ def _noise(words: Tensor) -> Tensor:
     return uniforms(words).log_().neg_().log_().neg_()
 
 
-def _noise_cpu(words: UnsignedWords) -> Tensor:
-    return _noise(torch.from_numpy(words.view(np.int64)))
+def _noise_cpu(words: UnsignedWords) -> npt.NDArray[np.float64]:
+    uniform = ((words >> np.uint64(64 - _N_BITS)).astype(np.float64) + 0.5) * 2.0**-_N_BITS
+    noise: npt.NDArray[np.float64] = -np.log(-np.log(uniform))
+    return noise
 
 
 def argmax_with_noise(processed: Tensor, seed: int, position: int, token_ids: Tensor | None = None) -> Tensor:
@@ -147,27 +150,49 @@ def _argmax_cpu(
     if top == -math.inf:
         return 0
     floor = top + GUMBEL_MIN - GUMBEL_MAX - 1e-7 * abs(top)  # the last term covers the rounding to float32
-    rows = np.flatnonzero(logits >= np.float32(floor - 1e-3))
-    if rows.size < logits.size // 4:
-        logits = logits[rows]
-        token_ids = rows if token_ids is None else token_ids[rows]
-    else:  # most can win: picking them costs more than their words
-        rows = np.arange(logits.size)
-        token_ids = rows if token_ids is None else token_ids
-    words = random_words(seed, position, token_ids.view(np.uint64))
+    possible = logits >= np.float32(floor - 1e-3)
+    key = np.uint64(_key(seed, position))
+    if np.count_nonzero(possible) < logits.size // 4:
+        rows = np.flatnonzero(possible)
+        return int(rows[_sums(logits, top, key, token_ids, rows).argmax()])
     lowest = np.float32(top - _HEAD)
-    in_head = logits >= lowest
-    head = np.flatnonzero(in_head)
-    sums = _sums(logits[head], top, words[head])
-    outside = np.flatnonzero((words >= _least_word(float(sums.max()) + top - float(lowest))) & ~in_head)
-    if outside.size == 0:
-        return int(rows[head[sums.argmax()]])
-    near = np.sort(np.concatenate([head, outside]))
-    return int(rows[near[_sums(logits[near], top, words[near]).argmax()]])
+    head = np.flatnonzero(logits >= lowest)
+    sums = _sums(logits, top, key, token_ids, head)
+    best = int(sums.argmax())
+    rows = _of_large_words(logits.size, key, token_ids, _least_word(float(sums[best]) + top - float(lowest)))
+    others = _sums(logits, top, key, token_ids, rows)
+    winner, row = float(sums[best]), int(head[best])
+    if rows.size and (others.max(), -rows[others.argmax()]) > (winner, -row):
+        return int(rows[others.argmax()])
+    return row
 
 
-def _sums(logits: npt.NDArray[np.float32], top: float, words: UnsignedWords) -> npt.NDArray[np.float64]:
-    sums: npt.NDArray[np.float64] = logits.astype(np.float64) - top + _noise_cpu(words).numpy()
+def _of_large_words(
+    n: int, key: np.uint64, token_ids: npt.NDArray[np.int64] | None, least: np.uint64
+) -> npt.NDArray[np.int64]:
+    """Which of n entries have a word of at least `least`; words are made in pieces that the nearest caches hold."""
+    found = []
+    steps = np.arange(_CHUNK, dtype=np.uint64) * np.uint64(_GOLDEN)
+    for start in range(0, n, _CHUNK):
+        if token_ids is None:
+            words = _mix(steps[: n - start] + np.uint64(start * _GOLDEN + int(key) & _WORD))
+        else:
+            words = _mix(token_ids[start : start + _CHUNK].view(np.uint64) * np.uint64(_GOLDEN) + key)
+        found.append(start + np.flatnonzero(words >= least))
+    return np.concatenate(found)
+
+
+def _sums(
+    logits: npt.NDArray[np.float32],
+    top: float,
+    key: np.uint64,
+    token_ids: npt.NDArray[np.int64] | None,
+    rows: npt.NDArray[np.int64],
+) -> npt.NDArray[np.float64]:
+    """(logit - best logit) + noise of some rows."""
+    ids = rows if token_ids is None else token_ids[rows]
+    words = _mix(ids.view(np.uint64) * np.uint64(_GOLDEN) + key)
+    sums: npt.NDArray[np.float64] = logits[rows].astype(np.float64) - top + _noise_cpu(words)
     return sums
 
 

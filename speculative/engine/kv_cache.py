@@ -137,11 +137,11 @@ class KVCache:
         self.lengths[row] = length
 
     @torch.inference_mode()
-    def wipe(self, row: int) -> None:
-        """Empty a row and its slots too: what is hidden from attention may be anything but NaN."""
-        self.keys[:, row] = 0.0
-        self.values[:, row] = 0.0
-        self.lengths[row] = 0
+    def wipe(self, row: int, first: int = 0) -> None:
+        """Empty a row from slot `first` on, the slots too: what is hidden from attention may be anything but NaN."""
+        self.keys[:, row, :, first:] = 0.0
+        self.values[:, row, :, first:] = 0.0
+        self.lengths[row] = first
 
     @torch.inference_mode()
     def move(self, source: int, destination: int) -> None:

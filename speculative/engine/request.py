@@ -37,6 +37,8 @@ class Request:
             raise ValueError(f"request {self.id!r}: the prompt must hold at least one token")
         if self.max_new_tokens < 1:
             raise ValueError(f"request {self.id!r}: max_new_tokens must be >= 1, got {self.max_new_tokens}")
+        if isinstance(self.stop, str):
+            raise TypeError(f"request {self.id!r}: stop must be a tuple of strings, got the string {self.stop!r}")
         if "" in self.stop:
             raise ValueError(f"request {self.id!r}: a stop string must hold at least one character, got ''")
 

@@ -7,9 +7,9 @@ import torch
 
 from speculative.engine.decoding_stats import DecodingStats, DraftFault
 from speculative.engine.draft import Draft, DraftSession, Proposal, SharedCache
-from speculative.engine.request import FinishReason, Generation, Request
+from speculative.engine.request import FinishReason, Generation, Request, RoundResult, cut
 from speculative.engine.stop_strings import TextStream
-from speculative.engine.verify import Verifier
+from speculative.engine.verify import InvalidLogitsError, TargetRows, Verification, Verifier
 
 
 @dataclass(slots=True, eq=False)
@@ -36,7 +36,7 @@ class Running:
     text: TextStream | None = None
     tokens: list[int] = field(init=False)
     stats: DecodingStats = field(default_factory=DecodingStats)
-    _sessions: dict[int, DraftSession] = field(default_factory=dict)
+    _sessions: dict[int, tuple[str, DraftSession]] = field(default_factory=dict)  # by the draft's id
     _set_aside: set[int] = field(default_factory=set)
     _last_draft: Draft | None = None
 
@@ -60,7 +60,7 @@ class Running:
         try:
             return self._session(draft).match_length(self.tokens)
         except Exception as error:
-            self._put_aside(draft, _reason(error))
+            self.put_aside(draft, _reason(error))
             return None
 
     def propose(self, draft: Draft, draft_length: int, n_tokens: int) -> Proposal:
@@ -75,7 +75,8 @@ class Running:
             proposal = self._session(draft).propose(self.tokens, draft_length, sampler)
             _check(proposal, draft_length, n_tokens)
         except Exception as error:  # a draft is somebody else's code; whatever it does, the text goes on
-            self._put_aside(draft, _reason(error))
+            self.put_aside(draft, _reason(error))
+            self.shared.cache.wipe(self.shared.row, len(self.tokens) - 1)  # it may have left NaN there
             return Proposal([])
         finally:
             self.shared.cache.truncate(self.shared.row, len(self.tokens) - 1)  # takes back what a draft wrote there
@@ -84,13 +85,51 @@ class Running:
             self.stats.catch_up_s += proposal.read_s
         return proposal
 
+    def judge(self, rows: TargetRows, proposal: Proposal) -> Verification:
+        """The target's judgement of a proposal, as far as its logits allow one."""
+        try:
+            return self.verifier.verify(rows, proposal, self.tokens)
+        except InvalidLogitsError as error:
+            return Verification(error.n_accepted, None)
+
+    def commit(self, proposal: Proposal, verification: Verification, action: int | None) -> RoundResult:
+        """Add a round's tokens to the text, cut where it ends, and count what is left of them."""
+        tokens = proposal.token_ids[: verification.n_accepted]
+        if verification.next_token is not None:
+            tokens = [*tokens, verification.next_token]
+        kept, finished = cut(tokens, self.request.eos_ids, self.remaining)
+        if self.text is not None:
+            n_before_stop = self.text.feed(kept)
+            if self.text.stopped is not None:
+                kept, finished = kept[:n_before_stop], "stop"
+        if finished is None and verification.next_token is None:
+            finished = "failed"
+        n_accepted, n_proposed = min(verification.n_accepted, len(kept)), len(proposal.token_ids)
+        if len(kept) < len(tokens) or finished == "failed":  # what was drafted after the end does not count
+            n_proposed = n_accepted
+        self.tokens += kept
+        self.stats.n_new += len(kept)
+        if action is not None:
+            self.stats.actions.append(action)
+            self.stats.proposed.append(n_proposed)
+            self.stats.accepted.append(n_accepted)
+        text = None
+        if self.text is not None:
+            text = self.text.release() if finished is None else self.text.release() + self.text.finish()
+        return RoundResult(self.request.id, tuple(kept), action, n_proposed, n_accepted, finished, text)
+
+    def put_aside(self, draft: Draft, reason: str) -> None:
+        """Use a draft no more for this request."""
+        self._set_aside.add(id(draft))
+        self.stats.faults.append(DraftFault(draft.name, self.stats.n_rounds, reason))
+
     def close(self) -> None:
         """Give back what the drafts hold."""
-        for session in self._sessions.values():
+        for name, session in self._sessions.values():
             try:
                 session.close()
             except Exception as error:
-                self.stats.faults.append(DraftFault(type(session).__name__, self.stats.n_rounds, _reason(error)))
+                self.stats.faults.append(DraftFault(name, self.stats.n_rounds, _reason(error)))
         self._sessions.clear()
 
     def generation(self, reason: FinishReason) -> Generation:
@@ -102,12 +141,8 @@ class Running:
     def _session(self, draft: Draft) -> DraftSession:
         """One session a draft: arms that differ in draft length share it."""
         if id(draft) not in self._sessions:
-            self._sessions[id(draft)] = draft.open(self.request.token_ids, self.shared)
-        return self._sessions[id(draft)]
-
-    def _put_aside(self, draft: Draft, reason: str) -> None:
-        self._set_aside.add(id(draft))
-        self.stats.faults.append(DraftFault(draft.name, self.stats.n_rounds, reason))
+            self._sessions[id(draft)] = draft.name, draft.open(self.request.token_ids, self.shared)
+        return self._sessions[id(draft)][1]
 
 
 def _reason(error: Exception) -> str:
@@ -123,12 +158,16 @@ def _check(proposal: Proposal, draft_length: int, n_tokens: int) -> None:
     if not isinstance(proposal, Proposal):
         raise TypeError(f"propose must return a Proposal, got {proposal!r}")
     token_ids, probs = proposal.token_ids, proposal.probs
+    if not isinstance(token_ids, list) or not all(isinstance(token, int) for token in token_ids):
+        raise TypeError(f"token_ids must be a list of ints, got {token_ids!r}")
     if len(token_ids) > draft_length:
         raise ValueError(f"at most {draft_length} tokens may be proposed, got {len(token_ids)}")
     if token_ids and not 0 <= min(token_ids) <= max(token_ids) < n_tokens:
         raise ValueError(f"proposed ids must be in [0, {n_tokens}), got {token_ids}")
     if probs is None:
         return
+    if not isinstance(probs, torch.Tensor):
+        raise TypeError(f"probs must be a tensor or None, got {type(probs).__name__}")
     if probs.shape != (len(token_ids), n_tokens):
         raise ValueError(f"probs must have shape {(len(token_ids), n_tokens)}, got {tuple(probs.shape)}")
     sums, drawn = probs.sum(-1).tolist(), probs[torch.arange(len(token_ids)), token_ids].tolist()

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, Self
 
 import torch
 
-from speculative.engine.request import Request
+from speculative.engine.request import Request, RoundResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,13 @@ class RoundObservation:
     n_accepted: int
     n_new: int
     seconds: float
+
+    @classmethod
+    def of(cls, result: RoundResult, seconds: float) -> Self:
+        """A round's result, which is no prefill's, and what it took."""
+        assert result.action is not None
+        n_new = len(result.token_ids)
+        return cls(result.request_id, result.action, result.n_proposed, result.n_accepted, n_new, seconds)
 
 
 class Choice(Protocol):

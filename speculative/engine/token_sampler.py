@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from speculative.engine.gumbel_noise import argmax_with_noise
-from speculative.engine.logits import process_logits
+from speculative.engine.logits import probabilities, process_logits
 from speculative.engine.sampling_params import SamplingParams
 
 
@@ -113,9 +113,11 @@ class RandomDice:
 
     def draw(self, weights: torch.Tensor) -> int:
         """An index, by inversion of the cumulative weights; an entry of weight 0 is never drawn."""
-        cumulative = weights.cumsum(0)
-        point = cumulative[-1] * self._rng.random()
-        return int(torch.searchsorted(cumulative, point, right=True).clamp(max=int(weights.nonzero()[-1])))
+        mass = weights.cpu().numpy()
+        possible = np.flatnonzero(mass)
+        cumulative = mass[possible].cumsum()
+        entry = int(np.searchsorted(cumulative, cumulative[-1] * self._rng.random(), side="right"))
+        return int(possible[min(entry, len(possible) - 1)])  # rounding may put the point at the very end
 
 
 class DrawingSampler(TokenSampler):
@@ -140,8 +142,9 @@ class DrawingSampler(TokenSampler):
         prefix: Sequence[int] = (),
         target_ids: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Draw an entry from the processed law."""
-        law = process_logits(logits, self._params, ()).double().softmax(0)
+        """Draw an entry from the processed law; a vocabulary shared with the target is cut where the target's ends."""
+        logits = logits[: self._n_vocab] if target_ids is None else logits
+        law = probabilities(process_logits(logits, self._params, ()))
         entry = torch.tensor(self._dice.draw(law), device=logits.device)
         whole = law.new_zeros(self._n_vocab)
         whole[slice(len(law)) if target_ids is None else target_ids] = law

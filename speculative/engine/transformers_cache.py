@@ -221,6 +221,13 @@ class AppendOnlyCache(KVCache):
                 "be rolled back, so it cannot verify drafts; run it with no draft"
             )
         self.lengths[row] = length
+        if length == 0:
+            self.states[row], self.read[row] = None, 0
+
+    def wipe(self, row: int, first: int = 0) -> None:
+        """Drop a row's state where nothing of it is to stay; what it holds was never a draft's."""
+        if first == 0:
+            self.truncate(row, 0)
 
     def move(self, source: int, destination: int) -> None:
         """Hand a row's state to another row and free the first."""

@@ -90,6 +90,12 @@ def test_layers_the_target_lacks_are_refused(target, n_layers):
         EarlyExit(target.decoder, n_layers)
 
 
+@pytest.mark.parametrize("n_target_vocab", [0, N_VOCAB + 1])
+def test_a_vocabulary_the_target_lacks_is_refused(target, n_target_vocab):
+    with pytest.raises(ValueError, match=rf"n_target_vocab must be in \[1, {N_VOCAB}\], got {n_target_vocab}"):
+        EarlyExit(target.decoder, 1, n_target_vocab)
+
+
 def test_another_kind_of_target_is_refused():
     with pytest.raises(TypeError, match="early exit needs draftpick's own decoder as the target, got str"):
         EarlyExit("a model", 1)

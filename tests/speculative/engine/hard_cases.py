@@ -9,6 +9,7 @@ from speculative.drafts.draft_model import DraftModel
 from speculative.drafts.early_exit import EarlyExit
 from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
+from speculative.drafts.suffix_draft import SuffixDraft
 from speculative.engine.loading import load_decoder
 from speculative.engine.selector import Action
 from speculative.engine.token_batch import TokenBatch
@@ -59,6 +60,7 @@ class RandomSelector:
 DRAFT_NAMES = [
     "no_draft",
     "early_exit",
+    "suffix",
     "lookup_1_3",
     "lookup_2_2",
     "lookup_1_1",
@@ -101,8 +103,12 @@ def every_draft(tiny, target):
     trimmed = tiny("llama", seed=11, vocab_size=9)
     broken = load_decoder(str(tiny("llama", seed=12).folder))
     broken._embedding.fill_(float("nan"))
+    suffix = SuffixDraft(learn=False)
+    for text in list(truth.values())[::2]:
+        suffix.store.add(text)
     return {
         "no_draft": NoDraft(),
+        "suffix": suffix,
         "lookup_1_3": PromptLookup(3),
         "lookup_2_2": PromptLookup(2, 2),
         "lookup_1_1": PromptLookup(1, 1),

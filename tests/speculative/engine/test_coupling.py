@@ -29,7 +29,7 @@ def plain(target, requests):
 
 
 @pytest.mark.parametrize("name", DRAFT_NAMES)
-@bounded(max_examples=8)
+@bounded(max_examples=30)
 @given(prompt=st.sampled_from(PROMPTS), draft_length=st.sampled_from([1, 2, 5]), sampling=params)
 def test_sampled_text_is_that_of_no_draft_for_every_draft(target, drafts, name, prompt, draft_length, sampling):
     request = Request("q", prompt, 16, (5,), sampling=sampling)
@@ -39,7 +39,7 @@ def test_sampled_text_is_that_of_no_draft_for_every_draft(target, drafts, name, 
     assert (found.finished, found.seed) == (expected.finished, sampling.seed)
 
 
-@bounded(max_examples=40)
+@bounded(max_examples=120)
 @given(
     seed=st.integers(0, 10**6),
     max_batch=st.integers(1, 4),

@@ -44,7 +44,9 @@ def test_other_families_are_refused(family):
 )
 def test_a_window_shorter_than_the_context_is_refused(changes, refused):
     if refused:
-        with pytest.raises(ValueError, match="computes full attention only; load the model with backend='transformers'"):
+        with pytest.raises(
+            ValueError, match="computes full attention only; load the model with backend='transformers'"
+        ):
             DecoderConfig.from_dict(RAW | changes)
     else:
         assert DecoderConfig.from_dict(RAW | changes).max_positions == 96

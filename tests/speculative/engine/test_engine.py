@@ -35,7 +35,7 @@ def check_stats(generation, arms):
 
 
 @pytest.mark.parametrize("name", DRAFT_NAMES)
-@bounded(max_examples=12)
+@bounded(max_examples=60)
 @given(
     draft_length=st.sampled_from([1, 2, 3, 7]),
     prompt=st.sampled_from(PROMPTS),
@@ -52,7 +52,7 @@ def test_text_is_plain_greedy_for_every_draft(target, drafts, name, draft_length
     check_stats(generation, arms)
 
 
-@bounded(max_examples=60)
+@bounded(max_examples=240)
 @given(
     seed=st.integers(0, 10**6),
     max_batch=st.integers(1, 4),

@@ -13,6 +13,7 @@ from speculative.engine.generate import generate
 from speculative.engine.request import Request
 from speculative.engine.sampling_params import SamplingParams
 from tests.speculative.engine.hard_cases import PROMPTS, RandomSelector
+from tests.speculative.engine.table_lm import TableLM
 from tests.speculative.tiny_models import N_VOCAB, Arm, ScriptedDraft
 
 WAYS = {
@@ -37,7 +38,10 @@ FAULTS = {
     "too many": (lambda prefix, n: Proposal([1] * (n + 1)), r"ValueError: at most \d tokens may be proposed, got \d"),
     "beyond the vocabulary": (lambda prefix, n: Proposal([N_VOCAB]), rf"ValueError: .* \[0, {N_VOCAB}\), got"),
     "below it": (lambda prefix, n: Proposal([-1, 2][:n]), r"ValueError: .* got \[-1"),
-    "no ids": (lambda prefix, n: Proposal(["a"]), "TypeError"),
+    "no ids": (lambda prefix, n: Proposal(["a"]), r"TypeError: token_ids must be a list of ints, got \['a'\]"),
+    "floats": (lambda prefix, n: Proposal([1.0]), r"TypeError: token_ids must be a list of ints, got \[1.0\]"),
+    "a tensor": (lambda prefix, n: Proposal(torch.tensor([1])), "TypeError: token_ids must be a list of ints"),
+    "laws in numpy": (lambda prefix, n: Proposal([1], probs=uniform(1).numpy()), "TypeError: probs must be a tensor"),
     "laws of another shape": (lambda prefix, n: Proposal([1], probs=uniform(2)), r"ValueError: probs .* shape \(1,"),
     "no laws": (lambda prefix, n: Proposal([1], probs=2 * uniform(1)), "ValueError: each row of probs must be a law"),
     "NaN": (lambda prefix, n: Proposal([1], probs=float("nan") * uniform(1)), "ValueError: each row of probs"),
@@ -163,3 +167,87 @@ def test_a_target_without_numbers_fails_one_request_and_spares_the_others(tiny, 
         assert good.token_ids == expected.token_ids
     both = generate(engine, [request, replace(request, id="beside")])
     assert [text.token_ids for text in both] == [expected.token_ids] * 2
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_guess_that_spoils_the_targets_logits_changes_no_text(tiny, way):
+    """The guessed token's keys are NaN, which masks do not hide: the row is computed again without it."""
+    decoder = copy.copy(tiny("llama", seed=3).decoder)
+    requests = [Request(str(i), prompt, 18, sampling=WAYS[way]) for i, prompt in enumerate(PROMPTS[:3])]
+    plain = generate(Engine(decoder, [Arm(NoDraft(), 0)]), requests)
+    used = {token for text in plain for token in text.token_ids}.union(*PROMPTS[:3])
+    poison = next(token for token in range(N_VOCAB) if token not in used)
+    decoder._embedding = decoder._embedding.clone()
+    decoder._embedding[poison] = float("nan")
+    bad = Faulty("bad", lambda prefix, n: Proposal([prefix[0], poison][-n:]))
+    for max_batch in (1, 3):
+        engine = Engine(decoder, [Arm(bad, 2), Arm(NoDraft(), 0)], RandomSelector(2, 3), max_batch=max_batch)
+        for generation, expected in zip(generate(engine, requests), plain, strict=True):
+            if way != "rejection":
+                assert generation.token_ids == expected.token_ids
+            elif poison in generation.token_ids:  # the draft's dice changed the text, and the target chose it itself
+                continue
+            assert generation.finished == "length"
+            [fault] = generation.stats.faults
+            assert (fault.draft, fault.reason) == ("bad", "the target's logits after its guesses allow no choice")
+            assert generation.stats.proposed[fault.round] == 0
+
+
+class FailingLater(TableLM):
+    """No numbers once the text is long enough."""
+
+    def logits_after(self, prefix):
+        logits = super().logits_after(prefix)
+        return logits * float("nan") if len(prefix) >= 9 else logits
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("draft_length", [1, 2, 3, 7])
+def test_a_target_that_fails_keeps_the_tokens_accepted_before(way, draft_length):
+    target, request = FailingLater(5), Request("q", (1, 2, 0, 3), 16, sampling=WAYS[way])
+    [plain] = generate(Engine(target, [Arm(NoDraft(), 0)]), [request])
+    assert (plain.finished, len(plain.token_ids)) == ("failed", 5)
+    right = ScriptedDraft("right", lambda prefix, n: [*plain.token_ids, 0, 0, 0, 0, 0, 0, 0][len(prefix) - 4 :][:n])
+    [found] = generate(Engine(target, [Arm(right, draft_length)]), [request])
+    assert (found.finished, len(found.token_ids)) == ("failed", 5)
+    assert found.stats.faults == []
+    stats = found.stats
+    assert all(accepted <= proposed for accepted, proposed in zip(stats.accepted, stats.proposed, strict=True))
+    if way != "rejection":
+        assert found.token_ids == plain.token_ids
+        assert sum(stats.accepted) == sum(stats.proposed)  # what the target could not judge does not count
+
+
+def test_numbers_left_by_a_failing_draft_of_the_targets_layers_reach_nobody(tiny):
+    target = tiny("llama", seed=3).decoder
+
+    class Spoiling(DraftSession):
+        def __init__(self, shared):
+            self._shared = shared
+
+        def propose(self, prefix, draft_length, sampler=None):
+            cache, row = self._shared.cache, self._shared.row
+            cache.keys[:, row, :, len(prefix) - 1 : len(prefix) + 2] = float("nan")
+            cache.lengths[row] = len(prefix) + 2
+            raise RuntimeError("out of ideas")
+
+    draft = ScriptedDraft("bad", None)
+    draft.open = lambda prompt, shared=None: Spoiling(shared)
+    requests = [Request(str(i), prompt, 12 + i) for i, prompt in enumerate(PROMPTS[:4])]
+    plain = generate(Engine(target, [Arm(NoDraft(), 0)]), requests)
+    found = generate(Engine(target, [Arm(draft, 2)], max_batch=3), requests)
+    assert [text.token_ids for text in found] == [text.token_ids for text in plain]
+
+
+def test_a_fault_in_closing_names_the_draft(target):
+    class Session(DraftSession):
+        def propose(self, prefix, draft_length, sampler=None):
+            return Proposal([1])
+
+        def close(self):
+            raising([], 1)
+
+    draft = ScriptedDraft("bad", None)
+    draft.open = lambda prompt, shared=None: Session()
+    [generation] = generate(Engine(target.decoder, [Arm(draft, 2)]), [Request("q", PROMPTS[0], 6)])
+    assert [(fault.draft, fault.reason) for fault in generation.stats.faults] == [("bad", "RuntimeError: out of ideas")]

@@ -107,3 +107,8 @@ def test_wiping_a_row_leaves_no_leftover_behind():
     assert not cache.keys[:, 1].any()
     assert not cache.values[:, 1].any()
     assert bool(cache.keys[:, 0].isnan().all())
+    cache.keys.fill_(float("nan"))
+    cache.wipe(0, 2)
+    assert cache.lengths == [2, 0]
+    assert not cache.keys[:, 0, :, 2:].any()
+    assert bool(cache.keys[:, 0, :, :2].isnan().all())

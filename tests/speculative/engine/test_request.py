@@ -35,3 +35,10 @@ def test_a_request_without_prompt_or_answer_is_refused():
         Request("a", (), 3)
     with pytest.raises(ValueError, match="request 'a': max_new_tokens must be >= 1, got 0"):
         Request("a", (1,), 0)
+
+
+def test_stop_strings_that_would_end_every_text_or_no_text_are_refused():
+    with pytest.raises(ValueError, match="request 'a': a stop string must hold at least one character, got ''"):
+        Request("a", (1,), 1, stop=("b", ""))
+    with pytest.raises(TypeError, match="request 'a': stop must be a tuple of strings, got the string 'end'"):
+        Request("a", (1,), 1, stop="end")

@@ -313,7 +313,7 @@ def test_the_decoder_is_used_where_it_computes_the_model(tmp_path):
 
 def test_options_that_cannot_be_had_are_refused(tmp_path):
     random_model("gpt2").save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="weights='int4' needs the engine's decoder, for"):
+    with pytest.raises(ValueError, match="weights='int4' needs the engine's decoder, which computes"):
         load_model(str(tmp_path), weights="int4")
     with pytest.raises(ValueError, match="backend must be 'auto', 'decoder' or 'transformers', got 'vllm'"):
         load_model(str(tmp_path), backend="vllm")
@@ -384,3 +384,14 @@ def test_gemma_3_270m_with_prompt_lookup_writes_what_transformers_generate_write
             expected = model.generate(torch.tensor([tokens]), attention_mask=torch.ones(1, len(tokens)), **settings)
         assert generation.token_ids == tuple(expected[0, len(tokens) :].tolist())
     assert sum(generations[2].stats.accepted) > 20
+
+
+def test_a_row_that_is_freed_gives_its_state_back():
+    _, lm = tiny_transformers("mamba")
+    cache = lm.new_cache(2)
+    lm.forward(TokenBatch(torch.tensor([1, 2, 3]), [1, 2]), cache)
+    held = cache.n_bytes
+    cache.truncate(1, 0)
+    assert 0 < cache.n_bytes < held
+    cache.wipe(0)
+    assert (cache.n_bytes, cache.lengths) == (0, [0, 0])
