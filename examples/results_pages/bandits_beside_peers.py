@@ -41,8 +41,8 @@ _QUALITY_NOTES = [
     "- LinTS is compared with the best of six fixed noise scales, chosen on the same seeds. Only on "
     "openai_gsm8k_solutions does the interval exclude zero, by 0.004.",
     "- LinUCB without an intercept makes the same choices as MABWiser's (see agreement under Speed). The intercept "
-    "gains up to 0.010 on logs and costs 0.027 on covertype-like online. On digits, bayesianbandits' bound is a quantile of "
-    "draws, which is another law.",
+    "gains up to 0.010 on logs and costs 0.027 on covertype-like online. On digits, bayesianbandits' bound is a "
+    "quantile of draws, which is another law.",
     "- contextualbandits' LinTS that samples coefficients is near chance: its draws have the wrong covariance. Its "
     "ci mode multiplies the standard deviation where its setting says variance (at 1 the same).",
     "- Reinforce is within its interval of a ridge policy of default precision on the four logs, or above it. A ridge "

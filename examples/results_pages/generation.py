@@ -171,7 +171,7 @@ def _switching(record: Record | None) -> list[str]:
         "## Texts under random switching, checked",
         "",
         f"{record['n_prompts']} prompts; every round of every request goes to an arm drawn at random. Greedy texts "
-        "against no draft's, sampled ones (coupled, temperature 0.8, top-p 0.95) against no draft's with the same seed.",
+        "against no draft's, sampled ones (coupled, temperature 0.8, top-p 0.95) against no draft's with equal seeds.",
         "",
         *_equality("### Against no draft's", record["texts"]),
         *origin(record, "### How they were compared"),
