@@ -20,6 +20,7 @@ from speculative.engine.loading import (
     resolve_model,
     tokenizer_fingerprint,
 )
+from speculative.engine.logits import largest
 from speculative.engine.model import load_model
 from speculative.engine.token_batch import TokenBatch
 from speculative.engine.token_sampler import GREEDY, TokenSampler
@@ -183,12 +184,12 @@ class _ModelSession(DraftSession):
         for chunk in torch.split(draft.to_draft(missing), _READ_CHUNK):
             output = model.forward(TokenBatch(chunk, [len(chunk)]), self._cache, [len(chunk) - 1])
         guesses = [draft.pick(output.logits, len(prefix), sampler)]
-        sound = output.logits.max()  # NaN where any logit is
+        sound = largest(output.logits)  # NaN where any logit is
         read_s = time.perf_counter() - begin
         while len(guesses) < draft_length:
             output = model.forward(TokenBatch(guesses[-1], [1]), self._cache)
             guesses.append(draft.pick(output.logits, len(prefix) + len(guesses), sampler))
-            sound = sound + output.logits.max()
+            sound = sound + largest(output.logits)
         if not math.isfinite(sound):
             raise FloatingPointError(f"draft {draft.name!r}: its logits hold NaN or infinity")
         token_ids: list[int] = draft.to_target(torch.cat(guesses)).tolist()

@@ -63,10 +63,10 @@ def _penalise(scores: Tensor, penalty: float, prefix: Sequence[int]) -> Tensor:
 def _divide(scores: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """Divide by the temperature; also return the best value, which is finite unless all logits are -inf."""
     divided = scores if temperature == 1 else scores / temperature
-    top = _max(divided)
+    top = largest(divided)
     if torch.isfinite(top):
         return divided, top
-    best = _max(scores)
+    best = largest(scores)
     if best == -math.inf:
         return scores, best
     # inf - inf is NaN; a gap of 0 divided by a temperature that float32 rounds to 0 as well
@@ -74,9 +74,12 @@ def _divide(scores: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     return divided, divided.max()
 
 
-def _max(scores: Tensor) -> Tensor:
-    """The largest score; NumPy's reduction takes a tenth of torch's time on a row in the CPU's memory."""
-    if scores.device.type == "cpu":
+def largest(scores: Tensor) -> Tensor:
+    """The largest score of any shape as (), NaN where there is one.
+
+    NumPy's reduction takes a tenth of torch's time on a row in the CPU's memory; it knows no bfloat16.
+    """
+    if scores.device.type == "cpu" and scores.dtype == torch.float32:
         return torch.tensor(scores.detach().numpy().max())
     return scores.max()
 
