@@ -52,6 +52,7 @@ def main(arguments: list[str] | None = None) -> dict[str, object]:
     parser.add_argument("--prompts", type=Path, help="JSONL with id, domain, prompt; default: the project's own")
     parser.add_argument("--pool", type=Path, default=Path("speculative/demo_pool.toml"))
     parser.add_argument("--n", type=int, default=56, help="prompts, taken in turn from each domain")
+    parser.add_argument("--n-sampled", type=int, default=50, help="of these, prompts whose sampled texts are compared")
     parser.add_argument("--max-new-tokens", type=int, default=48)
     parser.add_argument(
         "--only", choices=PARTS, nargs="+", default=PARTS, help="parts to run; others keep their figures"
@@ -77,7 +78,7 @@ def main(arguments: list[str] | None = None) -> dict[str, object]:
         result |= {"logits": check_logits(pool, peer, queries[: min(10, options.n)])}
         result |= check_texts(pool, peer, queries) | origin
     if "switching" in options.only:
-        result["switching"] = check_switching(pool, queries) | origin
+        result["switching"] = check_switching(pool, queries, queries[: options.n_sampled]) | origin
     print(json.dumps(result, indent=1))
     if not options.smoke:
         RESULTS.mkdir(parents=True, exist_ok=True)
@@ -141,13 +142,13 @@ class RandomSelector(Selector):
         return [Action(self._rng.randrange(self._n_arms)) for _ in rounds]
 
 
-def check_switching(pool: Pool, queries: Sequence[Query]) -> dict[str, object]:
+def check_switching(pool: Pool, queries: Sequence[Query], sampled: Sequence[Query]) -> dict[str, object]:
     """Texts written while arms switch at random every round, against no draft's alone."""
     arms = pool.drafting_arms
     ways = {"greedy": SamplingParams(), "coupled": SamplingParams(0.8, top_p=0.95, seed=1)}
     counts: dict[str, Counter[str]] = {}
     for way, sampling in ways.items():
-        requests = [pool.target.request(query, sampling) for query in queries]
+        requests = [pool.target.request(query, sampling) for query in (queries if way == "greedy" else sampled)]
         plain_arm = [arm for arm in arms if arm.draft_length == 0][:1]
         plain = generate(pool.target.engine(plain_arm), requests)
         for size in (1, 8):
