@@ -115,8 +115,8 @@ class PoolSpec(BaseModel):
 
     Attributes:
         target: whatever `resolve_model` finds.
-        weights: of the target: "int4" and "int4_all" keep them at 4 bits, as `load_decoder` says; faster, and the
-            text is another.
+        weights: of the target: "int4", "int4_fast" and "int4_all" keep them at 4 bits, as `load_decoder`
+            says; faster, and the text is another.
         dtype: of the target's other numbers, and of every draft.
         device: of all models.
         max_new_tokens: length of an answer where a query sets none.

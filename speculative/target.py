@@ -64,7 +64,8 @@ class Target:
             dtype: of the weights and the KV cache.
             device: of both.
             cache: where converted weights are kept.
-            weights: "int4" keeps them at 4 bits on the CPU, which is faster and writes a text of its own.
+            weights: "int4" keeps them at 4 bits on the CPU, which is faster and writes a text of its own; see
+                `load_decoder` for the kinds.
 
         Raises:
             ValueError: if the model cannot be found or read, is no causal LM, or names tokens that end a text by

@@ -44,9 +44,13 @@ def random_words(seed: int | UnsignedWords, position: int | UnsignedWords, token
         (n,) uint64.
     """
     if isinstance(seed, int) and isinstance(position, int):
-        return _mix(token_ids * np.uint64(_GOLDEN) + np.uint64(_key(seed, position)))
+        return _words(token_ids, np.uint64(_key(seed, position)))
     seeds, positions = (np.atleast_1d(np.asarray(values, dtype=np.uint64)) for values in (seed, position))
     keys = _mix(_mix(seeds + np.uint64(_GOLDEN)) + positions * np.uint64(_GOLDEN))
+    return _words(token_ids, keys)
+
+
+def _words(token_ids: UnsignedWords, keys: np.uint64 | UnsignedWords) -> UnsignedWords:
     return _mix(token_ids * np.uint64(_GOLDEN) + keys)
 
 
@@ -177,7 +181,7 @@ def _of_large_words(
         if token_ids is None:
             words = _mix(steps[: n - start] + np.uint64(start * _GOLDEN + int(key) & _WORD))
         else:
-            words = _mix(token_ids[start : start + _CHUNK].view(np.uint64) * np.uint64(_GOLDEN) + key)
+            words = _words(token_ids[start : start + _CHUNK].view(np.uint64), key)
         found.append(start + np.flatnonzero(words >= least))
     return np.concatenate(found)
 
@@ -191,8 +195,8 @@ def _sums(
 ) -> npt.NDArray[np.float64]:
     """(logit - best logit) + noise of some rows."""
     ids = rows if token_ids is None else token_ids[rows]
-    words = _mix(ids.view(np.uint64) * np.uint64(_GOLDEN) + key)
-    sums: npt.NDArray[np.float64] = logits[rows].astype(np.float64) - top + _noise_cpu(words)
+    noise = _noise_cpu(_words(ids.view(np.uint64), key))
+    sums: npt.NDArray[np.float64] = logits[rows].astype(np.float64) - top + noise
     return sums
 
 

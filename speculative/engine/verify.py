@@ -100,8 +100,8 @@ def _largest(logits: torch.Tensor) -> tuple[list[float], list[int]]:
         rows = logits.numpy()
         best = rows.argmax(-1)
         return rows[np.arange(len(rows)), best].tolist(), best.tolist()
-    values, ids = logits.max(-1)
-    return values.tolist(), ids.tolist()
+    values, ids = torch.stack([column.double() for column in logits.max(-1)]).tolist()  # one copy to the host
+    return values, [int(token) for token in ids]
 
 
 def verify_match(target_token: Callable[[int], int], draft_tokens: Sequence[int]) -> Verification:

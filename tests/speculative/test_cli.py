@@ -4,65 +4,34 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
 from bandits import Evaluation, FullInformationData, load_policy
 from speculative import cli
-from speculative.cli import app, shadow_warnings
+from speculative.cli import shadow_warnings
 from speculative.commands import options
-from speculative.commands.generate import _summary
-from speculative.engine.decoder import Decoder
-from speculative.pool import load_pool, read_pool_spec
-from tests.speculative.tiny_pool import ARMS, MAX_POSITIONS, queries, save_pool, save_queries
+from tests.speculative.command_runner import make_place, pool_of, refused, run_cli
+from tests.speculative.tiny_pool import ARMS, MAX_POSITIONS
 
 POLICIES = ("linucb", "lints", "reinforce", "epsilon_greedy", "best_fixed", "uniform")
-runner = CliRunner()
-
-
-def _run(*arguments, status=0, text=None):
-    result = runner.invoke(app, [str(argument) for argument in arguments], input=text)
-    assert result.exit_code == status, result.output + repr(result.exception)
-    return result
-
-
-def _refused(*arguments):
-    """The one line that a refusal prints."""
-    result = _run(*arguments, status=2)
-    assert result.stdout == ""
-    *_, line = result.stderr.splitlines()
-    assert line.startswith("error: "), result.stderr
-    assert "Traceback" not in result.stderr
-    return line
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder with a pool, prompt files, collected data and a policy."""
-    folder = tmp_path_factory.mktemp("cli")
-    save_pool(folder)
-    save_queries(folder / "train.jsonl", queries(20))
-    save_queries(folder / "test.jsonl", queries(8, first=50))
-    for side in ("train", "test"):
-        _run("collect", folder / f"{side}.jsonl", *_pool(folder), "--out", folder / side, "--own-texts")
-    _run("train", folder / "train", "--out", folder / "linucb.safetensors")
-    return folder
-
-
-def _pool(folder):
-    return "--pool", folder / "pool.toml", "--cache", folder / "cache"
+    return make_place(tmp_path_factory.mktemp("cli"))
 
 
 def test_collect_stores_the_data_and_goes_on(place):
     data = FullInformationData.load(place / "train")
     assert (len(data), data.arm_names) == (20, ARMS)
-    again = _run("collect", place / "train.jsonl", *_pool(place), "--out", place / "train", "--own-texts", "--json")
+    again = run_cli(
+        "collect", place / "train.jsonl", *pool_of(place), "--out", place / "train", "--own-texts", "--json"
+    )
     result = json.loads(again.stdout)
     assert result["n_queries"] == 20
     assert tuple(result["mean_speedup"]) == ARMS
@@ -73,27 +42,27 @@ def test_collect_refuses_in_one_line(place, tmp_path):
     prompts = tmp_path / "prompts.jsonl"
     out = ("--out", tmp_path / "data")
     prompts.write_text('{"prompt": "fine"}\n{"prompt": ')
-    assert "line 2: must be one JSON object" in _refused("collect", prompts, *_pool(place), *out)
+    assert "line 2: must be one JSON object" in refused("collect", prompts, *pool_of(place), *out)
     prompts.write_text('{"prompt": "  "}\n')
-    assert "line 1: exactly one of prompt and messages" in _refused("collect", prompts, *_pool(place), *out)
+    assert "line 1: exactly one of prompt and messages" in refused("collect", prompts, *pool_of(place), *out)
     prompts.write_text(json.dumps({"prompt": "x" * MAX_POSITIONS}))
-    assert "exceed the target's context" in _refused("collect", prompts, *_pool(place), *out)
-    assert "the prompt file cannot be read" in _refused("collect", tmp_path / "no", *_pool(place), *out)
+    assert "exceed the target's context" in refused("collect", prompts, *pool_of(place), *out)
+    assert "the prompt file cannot be read" in refused("collect", tmp_path / "no", *pool_of(place), *out)
     assert not (tmp_path / "data").exists()
     other = ("--out", place / "train", "--own-texts")
-    assert "begun with other queries" in _refused("collect", place / "test.jsonl", *_pool(place), *other)
-    assert "cannot be read" in _refused("collect", place / "test.jsonl", "--pool", tmp_path / "no.toml", *out)
+    assert "begun with other queries" in refused("collect", place / "test.jsonl", *pool_of(place), *other)
+    assert "cannot be read" in refused("collect", place / "test.jsonl", "--pool", tmp_path / "no.toml", *out)
     part = tmp_path / "data" / "traces" / "part-00000.parquet"
     part.parent.mkdir(parents=True)
     part.write_bytes(b"PAR1")
-    assert "half-written" in _refused("collect", place / "test.jsonl", *_pool(place), *out)
+    assert "half-written" in refused("collect", place / "test.jsonl", *pool_of(place), *out)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_train_saves_any_policy(place, tmp_path, policy):
     settings = {"linucb": ["ucb_width=0.5"], "epsilon_greedy": ["epsilon=0.2"], "reinforce": ["hidden_size=8"]}
     arguments = [part for setting in settings.get(policy, []) for part in ("--set", setting)]
-    result = _run(
+    result = run_cli(
         "train", place / "train", "--policy", policy, *arguments, "--out", tmp_path / "policy", "--seed", 3, "--json"
     )
     shown = json.loads(result.stdout)
@@ -110,7 +79,7 @@ def test_train_saves_any_policy(place, tmp_path, policy):
 @pytest.mark.parametrize("reward", ["acceptance_length", "relative_speed", "rouge_l", "paper(0.5)"])
 def test_train_knows_the_rewards(place, tmp_path, reward):
     stand_in = ("--missing-alignment", 0.5) if reward in ("rouge_l", "paper(0.5)") else ()
-    result = _run("train", place / "train", "--reward", reward, *stand_in, "--out", tmp_path / "p", "--json")
+    result = run_cli("train", place / "train", "--reward", reward, *stand_in, "--out", tmp_path / "p", "--json")
     value = json.loads(result.stdout)["training_value"]
     assert 1 <= value <= 8 if reward == "acceptance_length" else 0 < value <= 1
 
@@ -128,35 +97,35 @@ def test_train_knows_the_rewards(place, tmp_path, reward):
     ],
 )
 def test_train_refuses_in_one_line(place, tmp_path, arguments, message):
-    assert message in _refused("train", place / "train", *arguments, "--out", tmp_path / "p")
+    assert message in refused("train", place / "train", *arguments, "--out", tmp_path / "p")
     assert not (tmp_path / "p").exists()
 
 
 def test_broken_data_are_refused(place, tmp_path):
-    assert "holds no part files" in _refused("train", tmp_path, "--out", tmp_path / "p")
+    assert "holds no part files" in refused("train", tmp_path, "--out", tmp_path / "p")
     part = (place / "train" / "part-00000.parquet").read_bytes()
     (tmp_path / "part-00000.parquet").write_bytes(part[: len(part) // 2])
-    assert "half-written" in _refused("train", tmp_path, "--out", tmp_path / "p")
+    assert "half-written" in refused("train", tmp_path, "--out", tmp_path / "p")
 
 
 def test_evaluate_writes_table_json_and_plots(place, tmp_path):
-    _run("train", place / "train", "--policy", "lints", "--out", tmp_path / "lints")
+    run_cli("train", place / "train", "--policy", "lints", "--out", tmp_path / "lints")
     policies = ("--policy", place / "linucb.safetensors", "--policy", tmp_path / "lints")
     out = tmp_path / "report"
-    shown = _run("evaluate", place / "test", *policies, "--train-data", place / "train", "--out", out)
+    shown = run_cli("evaluate", place / "test", *policies, "--train-data", place / "train", "--out", out)
     for word in ("linucb", "lints", *ARMS, "oracle", "bootstrap", "best arm of the training data"):
         assert word in shown.stdout
     assert (out / "table.txt").read_text().strip() == shown.stdout.strip()
     evaluation = Evaluation.load(out / "evaluation.json")
     assert evaluation.n_queries == 8
     assert (out / "values.png").read_bytes()[:4] == (out / "picks.png").read_bytes()[:4] == b"\x89PNG"
-    again = _run("evaluate", place / "test", *policies, "--out", out, "--json", "--seed", 1)
+    again = run_cli("evaluate", place / "test", *policies, "--out", out, "--json", "--seed", 1)
     assert json.loads(again.stdout)["seed"] == 1
 
 
 def test_evaluate_without_matplotlib_says_so(place, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    result = _run("evaluate", place / "test", "--policy", place / "linucb.safetensors", "--out", tmp_path / "report")
+    result = run_cli("evaluate", place / "test", "--policy", place / "linucb.safetensors", "--out", tmp_path / "report")
     assert "no plots: matplotlib is not installed (pip install 'draftpick[plots]')" in result.stderr
     assert sorted(file.name for file in (tmp_path / "report").iterdir()) == ["evaluation.json", "table.txt"]
 
@@ -164,197 +133,65 @@ def test_evaluate_without_matplotlib_says_so(place, tmp_path, monkeypatch):
 def test_evaluate_fits_relative_speed_on_the_training_data(place, tmp_path):
     policy = ("--policy", place / "linucb.safetensors", "--out", tmp_path / "report")
     reward = ("--reward", "relative_speed")
-    assert "give them with --train-data" in _refused("evaluate", place / "test", *policy, *reward)
-    shown = _run("evaluate", place / "test", *policy, *reward, "--train-data", place / "train", "--json")
+    assert "give them with --train-data" in refused("evaluate", place / "test", *policy, *reward)
+    shown = run_cli("evaluate", place / "test", *policy, *reward, "--train-data", place / "train", "--json")
     rows = {row["name"]: row["value"]["value"] for row in json.loads(shown.stdout)["rows"]}
     assert all(0 < value <= 1 for value in rows.values())
 
 
 def test_evaluate_refuses_policies_that_do_not_fit(place, tmp_path):
-    def refused(file):
-        return _refused("evaluate", place / "test", "--policy", file, "--out", tmp_path / "report")
+    def refusal_of(file):
+        return refused("evaluate", place / "test", "--policy", file, "--out", tmp_path / "report")
 
-    assert "does not exist: train a policy" in refused(tmp_path / "no.safetensors")
+    assert "does not exist: train a policy" in refusal_of(tmp_path / "no.safetensors")
     content = (place / "linucb.safetensors").read_bytes()
     (tmp_path / "cut.safetensors").write_bytes(content[:-10])
-    assert "cut.safetensors is damaged or cut off" in refused(tmp_path / "cut.safetensors")
+    assert "cut.safetensors is damaged or cut off" in refusal_of(tmp_path / "cut.safetensors")
     data = FullInformationData.load(place / "train")
     policy = load_policy(place / "linucb.safetensors")
     policy.clone().fit(data.select_arms(ARMS[:2]).subset([0, 1])).save(tmp_path / "few.safetensors")
-    _run("evaluate", place / "test", "--policy", tmp_path / "few.safetensors", "--out", tmp_path / "report")
+    run_cli("evaluate", place / "test", "--policy", tmp_path / "few.safetensors", "--out", tmp_path / "report")
     policy.add_arm("eagle_4")
     policy.save(tmp_path / "more.safetensors")
-    assert "the policy may choose 'eagle_4'" in refused(tmp_path / "more.safetensors")
+    assert "the policy may choose 'eagle_4'" in refusal_of(tmp_path / "more.safetensors")
     policy.remove_arm("eagle_4")
     policy.learned.encoder = "hashing-8b"
     policy.save(tmp_path / "other.safetensors")
-    assert "learned from contexts of 'hashing-8b', the data's are of 'hashing-8'" in refused(
+    assert "learned from contexts of 'hashing-8b', the data's are of 'hashing-8'" in refusal_of(
         tmp_path / "other.safetensors"
     )
     twice = ("--policy", place / "linucb.safetensors") * 2
-    assert "two policies are named 'linucb'" in _refused("evaluate", place / "test", *twice, "--out", tmp_path)
+    assert "two policies are named 'linucb'" in refused("evaluate", place / "test", *twice, "--out", tmp_path)
     usage = ("evaluate", place / "test", "--policy", place / "linucb.safetensors", "--out", tmp_path / "report")
-    assert "baseline_arm 'nobody' is not among the arms" in _refused(*usage, "--baseline", "nobody")
-
-
-def test_generate_streams_the_targets_text_and_explains(place):
-    prompt = queries(1)[0].prompt
-    pool = load_pool(read_pool_spec(place / "pool.toml"))
-    expected = pool.arms["no_draft"].pull(queries(1)[0], 0)
-    policy = ("--policy", place / "linucb.safetensors")
-    shown = _run("generate", prompt, *_pool(place), *policy)
-    assert shown.stdout == expected.text + "\n"
-    for word in ("arm: ", "picked with probability", *ARMS, "speed: ", "tokens in", "a second"):
-        assert word in shown.stderr
-    result = json.loads(_run("generate", prompt, *_pool(place), *policy, "--json").stdout)
-    assert result["text"] == expected.text
-    assert result["n_tokens"] == expected.n_tokens
-    assert sum(result["probabilities"].values()) == pytest.approx(1)
-    assert result["arm"] == max(result["probabilities"], key=result["probabilities"].get)
-
-
-def test_generate_with_an_arm_of_ones_choice_from_standard_input(place):
-    arguments = ("generate", "-", *_pool(place), "--arm", "prompt_lookup_7", "--max-new-tokens", 5, "--json")
-    result = json.loads(_run(*arguments, text=queries(1)[0].prompt).stdout)
-    assert (result["arm"], result["n_tokens"], result["probabilities"]) == ("prompt_lookup_7", 5, None)
-
-
-def _generated(place, *arguments):
-    """The JSON of a generation of 20 tokens."""
-    return json.loads(_run("generate", queries(1)[0].prompt, *_pool(place), *arguments, "--json").stdout)
-
-
-def test_generate_samples_the_same_text_whichever_draft_helps(place):
-    sampling = ("--temperature", 0.9, "--top-k", 60, "--top-p", 0.95, "--min-p", 0.01, "--repetition-penalty", 1.1)
-    texts = {_generated(place, "--arm", arm, *sampling, "--sampling-seed", 7)["text"] for arm in ARMS}
-    other = _generated(place, "--arm", "no_draft", *sampling, "--sampling-seed", 8)
-    assert len(texts) == 1
-    assert other["text"] not in texts
-    assert other["seed"] == 8
-
-
-def test_generate_tells_the_fresh_seed_of_a_sampled_text(place):
-    sampling = ("--arm", "draft_small_2", "--temperature", 1.5, "--verification", "rejection")
-    first, second = _generated(place, *sampling), _generated(place, *sampling)
-    assert first["seed"] != second["seed"]
-    assert first["text"] != second["text"]
-    again = _run("generate", queries(1)[0].prompt, *_pool(place), *sampling, "--sampling-seed", first["seed"])
-    assert again.stdout == first["text"] + "\n"
-    assert f"sampled: --sampling-seed {first['seed']} gives this text again" in again.stderr
-    greedy = _run("generate", queries(1)[0].prompt, *_pool(place), "--arm", "no_draft")
-    assert "sampled" not in greedy.stderr
-
-
-@pytest.mark.parametrize("arm", ["no_draft", "draft_small_2"])
-def test_generate_ends_before_a_stop_string(place, arm):
-    whole = _generated(place, "--arm", arm)
-    assert whole["finished"] == "length"
-    stop = whole["text"][6:9]
-    start = whole["text"].index(stop)
-    result = _generated(place, "--arm", arm, "--stop", "never said", "--stop", stop)
-    assert (result["finished"], result["text"]) == ("stop", whole["text"][:start])
-    assert result["n_tokens"] < whole["n_tokens"]
-    shown = _run("generate", queries(1)[0].prompt, *_pool(place), "--arm", arm, "--stop", stop)
-    assert shown.stdout == whole["text"][:start] + "\n"
-
-
-def test_generate_tells_which_draft_was_put_aside_and_what_was_caught_up(place, monkeypatch):
-    def fail(*arguments):
-        raise RuntimeError("out of ideas")
-
-    expected = _generated(place, "--arm", "no_draft")["text"]
-    monkeypatch.setattr("speculative.drafts.prompt_lookup.PromptLookup.open", fail)
-    result = _generated(place, "--arm", "prompt_lookup_3")
-    assert result["text"] == expected
-    [fault] = result["faults"]
-    assert (fault["draft"], fault["round"]) == ("prompt_lookup", 0)
-    shown = _run("generate", queries(1)[0].prompt, *_pool(place), "--arm", "prompt_lookup_3")
-    assert "fault: draft prompt_lookup was put aside in round 0 (RuntimeError: out of ideas)" in shown.stderr
-    assert (result["n_caught_up"], result["catch_up_seconds"]) == (0, 0.0)
-    assert "caught up: 3 tokens that a draft had missed, 2.0 ms" in _summary(
-        result | {"n_caught_up": 3, "catch_up_seconds": 0.002}
-    )
-
-
-def test_generate_fails_where_the_target_gives_no_numbers(place, monkeypatch):
-    def broken(self, *arguments):
-        output = forward(self, *arguments)
-        return replace(output, logits=output.logits * float("nan"))
-
-    forward = Decoder.forward
-    monkeypatch.setattr(Decoder, "forward", broken)
-    result = _run("generate", "x", *_pool(place), "--arm", "no_draft", status=1)
-    assert "failed: the target's logits were no numbers to choose by" in result.stderr
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("--temperature", -1), "temperature must be finite and >= 0, got -1.0"),
-        (("--temperature", "nan"), "temperature must be finite and >= 0, got nan"),
-        (("--temperature", 1, "--top-k", -1), "top_k must be >= 0 (0 keeps all tokens), got -1"),
-        (("--temperature", 1, "--top-p", 0), "top_p must be in (0, 1], got 0.0"),
-        (("--temperature", 1, "--min-p", 2), "min_p must be in [0, 1], got 2.0"),
-        (("--repetition-penalty", 0), "repetition_penalty must be finite and > 0, got 0.0"),
-        (("--temperature", 1, "--verification", "luck"), "verification must be one of ('coupling', 'rejection')"),
-        (("--temperature", 1, "--sampling-seed", -1), "seed must be in [0, 2**63), got -1"),
-        (("--top-k", 5), "--top-k changes sampled text only: give a --temperature above 0 with it"),
-        (("--sampling-seed", 5), "--sampling-seed changes sampled text only"),
-        (("--verification", "rejection"), "--verification changes sampled text only"),
-        (("--stop", "a", "--stop", ""), "a stop string must hold at least one character, got ''"),
-    ],
-)
-def test_generate_refuses_sampling_out_of_range_before_it_loads_a_model(tmp_path, arguments, message):
-    line = _refused("generate", "x", "--pool", tmp_path / "no.toml", "--arm", "no_draft", *arguments)
-    assert message in line
-
-
-def test_generate_refuses_in_one_line(place, tmp_path):
-    policy = ("--policy", place / "linucb.safetensors")
-    assert "the prompt must not be blank" in _refused("generate", " ", *_pool(place), *policy)
-    assert "exactly one of --policy and --arm" in _refused("generate", "x", *_pool(place))
-    assert "no arm is named 'eagle'" in _refused("generate", "x", *_pool(place), "--arm", "eagle")
-    long = "x" * MAX_POSITIONS
-    assert "exceed the target's context" in _refused("generate", long, *_pool(place), *policy)
-    text = (place / "pool.toml").read_text()
-    other = place / "other.toml"
-    other.write_text(text.replace("n_features = 8", "n_features = 9"))
-    line = _refused("generate", "x", "--pool", other, "--cache", tmp_path, *policy)
-    assert "learned from contexts of 'hashing-8', the pool encodes with 'hashing-9'" in line
-    other.write_text(text.replace("draft_length = 7", "draft_length = 6"))
-    line = _refused("generate", "x", "--pool", other, "--cache", tmp_path, *policy)
-    assert "the pool has no arm 'prompt_lookup_7'" in line
-    other.write_text(text.replace('"target"', '"nowhere"'))
-    line = _refused("generate", "x", "--pool", other, "--cache", tmp_path, *policy)
-    assert "model 'nowhere' is neither a folder" in line
+    assert "baseline_arm 'nobody' is not among the arms" in refused(*usage, "--baseline", "nobody")
 
 
 def test_profile_prints_table_costs_and_verdicts(place, monkeypatch):
-    shown = _run("profile", *_pool(place)).stdout
+    shown = run_cli("profile", *pool_of(place)).stdout
     assert "m=17" in shown
     assert shown.count("on this machine") == len(ARMS) - 1
     for name in ("no_draft", "prompt_lookup", "draft_small"):
         assert f"{name}: " in shown
-    result = json.loads(_run("profile", *_pool(place), "--json").stdout)
+    result = json.loads(run_cli("profile", *pool_of(place), "--json").stdout)
     assert set(result["verdicts"]) == set(ARMS[1:])
     before = result["measured_at"]
-    assert json.loads(_run("profile", *_pool(place), "--json", "--refresh").stdout)["measured_at"] > before
+    assert json.loads(run_cli("profile", *pool_of(place), "--json", "--refresh").stdout)["measured_at"] > before
 
 
 def test_distill_makes_a_draft(place, tmp_path):
     arguments = ("distill", place / "train.jsonl", "--held-out", place / "test.jsonl", "--out", tmp_path / "mine")
     short = ("--epochs", 1, "--vocabulary", 32, "--cache", tmp_path)
-    assert "exactly one of --pool and --target" in _refused(*arguments)
-    result = json.loads(_run(*arguments, *short, "--pool", place / "pool.toml", "--json").stdout)
+    assert "exactly one of --pool and --target" in refused(*arguments)
+    result = json.loads(run_cli(*arguments, *short, "--pool", place / "pool.toml", "--json").stdout)
     assert 0 <= result["value"] <= 1
     assert (tmp_path / "mine" / "model.safetensors").is_file()
     arguments = (*arguments[:-1], tmp_path / "other")
-    shown = _run(*arguments, *short, "--target", place / "target", "--max-new-tokens", 6).stdout
+    shown = run_cli(*arguments, *short, "--target", place / "target", "--max-new-tokens", 6).stdout
     assert "of the target's next tokens on 8 held-out texts" in shown
 
 
 def test_distill_refuses_prompts_on_both_sides(place, tmp_path):
-    line = _refused(
+    line = refused(
         *("distill", place / "train.jsonl", "--held-out", place / "train.jsonl"),
         *("--out", tmp_path / "mine", "--pool", place / "pool.toml", "--cache", tmp_path),
     )
@@ -374,7 +211,7 @@ def test_demo_calls_the_function_of_that_name(monkeypatch, tmp_path):
     demo.run_demo = run_demo
     monkeypatch.setitem(sys.modules, "speculative.demo", demo)
     out = tmp_path / "report"
-    shown = _run("demo", "--out", out, "--full", "--seed", 4, "--json")
+    shown = run_cli("demo", "--out", out, "--full", "--seed", 4, "--json")
     assert json.loads(shown.stdout) == {"holds": True}
     assert shown.stderr == "a report for people\n"
     assert called == [(out, {"full": True, "seed": 4, "pool_file": None, "device": None})]
@@ -382,15 +219,15 @@ def test_demo_calls_the_function_of_that_name(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("command", ["collect", "train", "evaluate", "generate", "distill", "profile", "demo"])
 def test_every_command_has_help(command):
-    shown = _run(command, "--help").stdout
+    shown = run_cli(command, "--help").stdout
     assert "--json" in shown
     assert len(shown.splitlines()) > 8
 
 
 def test_version_and_usage_errors():
-    assert _run("--version").stdout == f"draftpick {version('draftpick')}\n"
-    assert "No such command" in _run("trian", status=2).stderr
-    assert "Missing option" in _run("train", "data", status=2).stderr
+    assert run_cli("--version").stdout == f"draftpick {version('draftpick')}\n"
+    assert "No such command" in run_cli("trian", status=2).stderr
+    assert "Missing option" in run_cli("train", "data", status=2).stderr
 
 
 def test_threads_are_torchs():
@@ -405,7 +242,7 @@ def test_threads_are_torchs():
 def test_without_torch_a_command_names_the_extra(place, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     for command in (("generate", "x", "--arm", "no_draft"), ("profile",)):
-        line = _refused(*command, *_pool(place))
+        line = refused(*command, *pool_of(place))
         assert "torch is needed here" in line
         assert "pip install 'draftpick[llm]'" in line
 

@@ -5,6 +5,7 @@ import torch
 
 from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
+from speculative.engine import kv_cache
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
 from speculative.engine.request import Request
@@ -149,3 +150,14 @@ def test_engine_options_are_checked(target):
         Engine(target.decoder, [arm], max_batch=0)
     with pytest.raises(ValueError, match="prefill_chunk must be >= 1, got 0"):
         Engine(target.decoder, [arm], prefill_chunk=0)
+
+
+def test_a_request_whose_cache_memory_could_not_hold_is_refused_when_it_is_submitted(target, monkeypatch):
+    engine = Engine(target.decoder, [Arm(NoDraft(), 0)], max_batch=2)
+    engine._cache.keys = engine._cache.keys[:, :, :, :8]  # a cache that must grow
+    engine._cache.values = engine._cache.values[:, :, :, :8]
+    monkeypatch.setattr(kv_cache, "free_bytes", lambda device: 1_000)
+    with pytest.raises(ValueError, match=r"a KV cache of 520 tokens a row would take 0\.0 GB, but 0\.0 GB are free"):
+        engine.submit(Request("long", PROMPTS[0], 20))
+    assert engine.n_unfinished == 0
+    engine.submit(Request("short", PROMPTS[0], 2))

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from speculative.engine.linear import Int4Linear, Int8Linear, Linear
+from speculative.engine.linear import Int4Linear, Int8Linear, Linear, WideInt4Linear
 from speculative.engine.weight_blocks import WeightBlocks
 
 
@@ -130,3 +130,21 @@ def test_a_row_of_eight_bits_does_not_depend_on_the_rows_beside_it():
     whole = linear(x)
     for n in range(1, 17):
         assert torch.equal(torch.cat([linear(part) for part in x.split(n)]), whole)
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_only_wide_passes_use_the_copy_and_they_agree_with_the_kernel(biased):
+    generator = torch.Generator().manual_seed(5)
+    weight = torch.randn(48, 64, generator=generator)
+    bias = torch.randn(48, generator=generator) if biased else None
+    wide, narrow = WideInt4Linear(weight, bias), Int4Linear(weight, bias)
+    x = torch.randn(WideInt4Linear.WIDE, 64, generator=generator)
+    assert torch.equal(wide(x[:-1]), narrow(x[:-1]))
+    exact = x.double() @ WeightBlocks.quantise(weight).dense().double().T
+    exact = exact if bias is None else exact + bias
+    for found in (wide(x), narrow(x)):
+        assert (found - exact).norm() < 0.01 * exact.norm()
+    assert not torch.equal(wide(x), narrow(x))
+    gated = WideInt4Linear.gated(weight, weight)
+    expected = Int4Linear.gated(weight, weight)(x).float()
+    assert (gated(x).float() - expected).norm() < 0.02 * expected.norm()

@@ -55,12 +55,12 @@ def logits_after(target, text):
     return target.forward(TokenBatch(torch.tensor(text), [len(text)]), target.new_cache(1)).logits[-1]
 
 
-def expected_law(target, params, eos_ids):
+def expected_law(target, params, eos_ids, n_tokens):
     """Chance of every text, by the chain rule over fresh prefills."""
     law = {}
 
     def extend(new, chance):
-        if len(new) == N_TOKENS or (new and new[-1] in eos_ids):
+        if len(new) == n_tokens or (new and new[-1] in eos_ids):
             law[new] = law.get(new, 0.0) + chance
             return
         text = [*PROMPT, *new]
@@ -73,13 +73,13 @@ def expected_law(target, params, eos_ids):
     return law
 
 
-def found_law(target, arms, params, make, seed, eos_ids, monkeypatch):
+def found_law(target, arms, params, make, seed, eos_ids, n_tokens, monkeypatch):
     """Chance of every text that the engine writes while arms are switched at random every round."""
 
     def write(dice):
         monkeypatch.setattr(engine_module, "make_verifier", lambda p, s, v: make(p, dice, v))
         engine = Engine(target, arms, RandomSelector(len(arms), seed))
-        [text] = generate(engine, [Request("q", PROMPT, N_TOKENS, eos_ids, sampling=params)])
+        [text] = generate(engine, [Request("q", PROMPT, n_tokens, eos_ids, sampling=params)])
         assert text.stats.faults == []
         return text.token_ids
 
@@ -115,9 +115,9 @@ def arms(tiny):
     return made
 
 
-def check(target, arms, params, way, seed, eos_ids, monkeypatch, tolerance=1e-9):
-    found = found_law(target, arms, PARAMS[params], WAYS[way], seed, eos_ids, monkeypatch)
-    expected = expected_law(target, PARAMS[params], eos_ids)
+def check(target, arms, params, way, seed, eos_ids, monkeypatch, tolerance=1e-9, n_tokens=N_TOKENS):
+    found = found_law(target, arms, PARAMS[params], WAYS[way], seed, eos_ids, n_tokens, monkeypatch)
+    expected = expected_law(target, PARAMS[params], eos_ids, n_tokens)
     assert set(found) <= set(expected)
     for text, chance in expected.items():
         assert found.get(text, 0.0) == pytest.approx(chance, abs=tolerance)
@@ -133,6 +133,13 @@ def test_output_law_equals_target_for_every_draft(arms, kind, way, params, monke
 @pytest.mark.parametrize(("way", "seed"), list(itertools.product(WAYS, (2, 3))))
 def test_output_law_survives_switching_among_all_drafts(arms, way, seed, monkeypatch):
     check(TableLM(3, seed), list(arms[3].values()), "plain", way, seed, (2,), monkeypatch)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_output_law_over_five_tokens_for_every_draft(arms, kind, way, monkeypatch):
+    chosen = [arms[5][kind], arms[5]["no_draft"]]
+    check(TableLM(5, 7), chosen, "top_p", way, 1, (), monkeypatch, n_tokens=3)
 
 
 @pytest.mark.parametrize("way", WAYS)
