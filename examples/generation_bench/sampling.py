@@ -11,7 +11,7 @@ from speculative.engine.request import Request
 from speculative.engine.sampling_params import SamplingParams
 from speculative.engine.token_batch import TokenBatch
 from speculative.engine.token_sampler import CoupledSampler
-from speculative.engine.verify import TargetRows, make_verifier
+from speculative.engine.verify import TargetRows, largest_logits, make_verifier
 from speculative.target import Target
 
 N_ROWS = 9  # draft length 8
@@ -44,14 +44,13 @@ def sampling_costs(target: Target, request: Request, n_repeats: int) -> dict[str
     ids = torch.tensor(request.token_ids[-64:], device=model.device)
     n_rows = min(N_ROWS, len(ids))
     logits = model.forward(TokenBatch(ids, [len(ids)]), model.new_cache(1)).logits[-n_rows:]
-    largest, best = (column.tolist() for column in logits.max(-1))
     prefix = ids.tolist()
     found = {}
     for name, params in KINDS.items():
         seconds = []
         for seed in range(n_repeats + 1):
             proposal = _right_proposal(logits, params, seed, len(prefix))
-            verifier, rows = make_verifier(params, seed, model.n_vocab), CountedRows(logits, largest, best)
+            verifier, rows = make_verifier(params, seed, model.n_vocab), CountedRows(logits, largest_logits(logits))
             begin = time.perf_counter()
             verifier.verify(rows, proposal, prefix)
             seconds.append((time.perf_counter() - begin) / rows.n_examined)

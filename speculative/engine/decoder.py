@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
+from speculative.engine.attention import Apart, AttentionPlan, attend
 from speculative.engine.checkpoint import Checkpoint
 from speculative.engine.decoder_config import DecoderConfig, inverse_frequencies
 from speculative.engine.kv_cache import KVCache
 from speculative.engine.linear import Int4Linear, Int8Linear, Linear
-from speculative.engine.token_batch import AttentionPlan, TokenBatch
+from speculative.engine.token_batch import TokenBatch
 from speculative.engine.weight_blocks import WeightBlocks, stack_rows
 
 Weights = Mapping[str, torch.Tensor]
@@ -148,7 +149,9 @@ class Decoder:
         n = len(batch.token_ids)
         cache.reserve(longest)
         n_groups = self.config.n_heads // self.config.n_kv_heads
-        plan = AttentionPlan(batch, starts, n_groups, self.dtype, self._strict and logit_rows is None)
+        strict = self._strict and logit_rows is None
+        apart: Apart = "tokens" if strict else "rows" if self.device.type == "cpu" else "none"
+        plan = AttentionPlan(batch, starts, n_groups, self.dtype, apart)
         rotations = self._rotations[plan.positions]
         x = _filled(self._embedding[batch.token_ids], self._min_rows)
         for layer, keys, values in zip(self._layers[:n_layers], cache.keys, cache.values, strict=n_layers is None):
@@ -213,45 +216,10 @@ class _Layer:
         rotated = _rotate(rotated, rotations)
         plan.slots.write(keys, rotated[:, config.n_heads :])
         plan.slots.write(values, heads[:, n_rotated:])
-        mixed = _attend(rotated[:, : config.n_heads], keys[plan.rows], values[plan.rows], plan)
+        mixed = attend(rotated[:, : config.n_heads], keys, values, plan)
         x = self._out.add(_filled(mixed, len(x)), x)
         h = functional.rms_norm(x, shape, self._mlp_norm, eps)
         return self._down.add(self._gated(h), x)
-
-
-def _attend(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, plan: AttentionPlan) -> torch.Tensor:
-    """Attention of (n, h, hd) queries over (b, h_kv, capacity, hd) keys: (n, h * hd)."""
-    if plan.alone is not None:
-        return _attend_alone(queries, keys, values, plan.alone)
-    _, n_heads, head_dim = queries.shape
-    b, t, g = plan.n_rows, plan.width, plan.n_groups
-    if plan.padded is not None:
-        queries = queries.new_zeros(b * t, n_heads, head_dim).index_copy_(0, plan.padded, queries)
-    folded = queries.view(b, t, -1, g, head_dim)
-    folded = folded[:, 0] if t == 1 else folded.permute(0, 2, 3, 1, 4).reshape(b, -1, g * t, head_dim)
-    mixed = functional.scaled_dot_product_attention(
-        folded,
-        keys[:, :, : plan.kv_length],
-        values[:, :, : plan.kv_length],
-        attn_mask=plan.mask,
-    )
-    if t == 1:
-        return mixed.reshape(b, n_heads * head_dim)
-    flat = mixed.view(b, -1, g, t, head_dim).permute(0, 3, 1, 2, 4).reshape(b * t, n_heads * head_dim)
-    return flat if plan.padded is None else flat[plan.padded]
-
-
-def _attend_alone(
-    queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, alone: Sequence[tuple[int, int]]
-) -> torch.Tensor:
-    """`_attend` token by token: each call's shape depends on the token's position alone."""
-    n, n_heads, head_dim = queries.shape
-    folded = queries.view(n, 1, keys.shape[1], -1, head_dim)
-    mixed = [
-        functional.scaled_dot_product_attention(folded[i], keys[row, :, :n_keys][None], values[row, :, :n_keys][None])
-        for i, (row, n_keys) in enumerate(alone)
-    ]
-    return torch.cat(mixed).view(n, n_heads * head_dim)
 
 
 def _filled(x: torch.Tensor, n_rows: int) -> torch.Tensor:

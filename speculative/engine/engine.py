@@ -226,11 +226,10 @@ class Engine:
             draft_s.append(time.perf_counter() - drafted)
             drafted += draft_s[-1]
         tokens = [[state.tokens[-1], *p.token_ids] for state, p in zip(states, proposals, strict=True)]
-        counts = [len(row) for row in tokens]
-        flat = torch.tensor([token for row in tokens for token in row], device=self.target.device)
-        output = self.target.forward(TokenBatch(flat, counts), self._cache)
+        batch = TokenBatch.of(tokens, self.target.device)
+        output = self.target.forward(batch, self._cache)
         # the round's one device synchronisation, unless it samples
-        rows = target_rows(output.logits, counts, self.n_tokens)
+        rows = target_rows(output.logits, batch.counts, self.n_tokens)
         verifications = [state.judge(r, p) for state, r, p in zip(states, rows, proposals, strict=True)]
         for row, verification in enumerate(verifications):
             if verification.spoilt and proposals[row].token_ids:
@@ -249,8 +248,8 @@ class Engine:
         """Compute a row again without guesses; if they alone had spoilt its logits, their draft is put aside."""
         row = state.shared.row
         self._cache.wipe(row, len(state.tokens) - 1)
-        last = torch.tensor(state.tokens[-1:], device=self.target.device)
-        output = self.target.forward(TokenBatch(last, [1], row), self._cache)
+        last = TokenBatch.of([state.tokens[-1:]], self.target.device, row)
+        output = self.target.forward(last, self._cache)
         [rows] = target_rows(output.logits, [1], self.n_tokens)
         verification = state.judge(rows, Proposal([]))
         if not verification.spoilt:

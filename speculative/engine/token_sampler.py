@@ -58,7 +58,7 @@ class GreedySampler(TokenSampler):
         if self._params is not None and prefix:
             logits = process_logits(logits, self._params, prefix)
         if logits.device.type == "cpu" and logits.dtype == torch.float32:  # NumPy takes a tenth of torch's time here
-            return torch.tensor(int(logits.numpy().argmax()))
+            return torch.from_numpy(np.asarray(logits.numpy().argmax()))
         return logits.argmax()
 
 

@@ -8,6 +8,7 @@ from speculative.engine.sampling_params import SamplingParams
 from speculative.engine.verify import (
     InvalidLogitsError,
     TargetRows,
+    largest_logits,
     make_verifier,
     verify_match,
     verify_rejection,
@@ -83,7 +84,7 @@ def test_only_a_row_whose_turn_comes_must_be_finite(params, bad):
     logits = torch.full((3, 4), -40.0)
     logits[0, 2] = logits[1, 1] = 40.0
     logits[2, 0] = bad
-    rows = TargetRows(logits, *(column.tolist() for column in logits.max(-1)))
+    rows = TargetRows(logits, largest_logits(logits))
     verifier = make_verifier(params, 3, 4)
     assert verifier.verify(rows, Proposal([3, 1]), [0]).next_token == 2  # refused at row 0
     assert verifier.verify(rows, Proposal([2, 3]), [0]).n_accepted == 1
