@@ -75,7 +75,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--int4-pool", type=Path, default=POOLS / "pool_int4.toml")
     parser.add_argument("--n-train", type=int, default=70, help="prompts that policies and stores learn from")
     parser.add_argument("--n-test", type=int, default=10, help="prompts measured at batch 1")
-    parser.add_argument("--n-batch", type=int, default=24, help="prompts measured in batches, in groups of 12")
+    parser.add_argument("--n-batch", type=int, default=48, help="prompts measured in batches, in groups of 24")
     parser.add_argument("--max-new-tokens", type=int, default=48)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--seed", type=int, default=0)

@@ -19,7 +19,7 @@ from speculative.pool import Pool
 from speculative.wall_clock import Run, speed_ratio, tokens_per_second
 
 SIZES = (1, 4, 8)
-GROUP = 12  # prompts: more than fit in a batch, so that requests join as others leave
+GROUP = 24  # prompts: three times the widest batch, so that requests join as others leave and few rows stay empty
 N_ARMS = 2
 
 

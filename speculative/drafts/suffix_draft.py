@@ -22,8 +22,8 @@ class SuffixDraft(Draft):
 
     Args:
         store: of earlier outputs, which drafts of one tokenizer may share; an empty one if not given.
-        learn: whether the text generated for a request goes into the store when its session closes, as far as this
-            draft was shown it. Prompts do not: they gained nothing for the room they took. A draft that learns says
+        learn: whether the text generated for a request goes into the store when its session closes, if this draft
+            was ever asked. Prompts do not: they gained nothing for the room they took. A draft that learns says
             other things about the same prefix later on: freeze the store (`store.frozen()`) to measure.
         max_tokens_per_match_token: propose at most this many tokens per token matched, plus `offset`: short matches
             are seldom right for long. None: as many as asked for.
@@ -78,7 +78,6 @@ class _SuffixSession(DraftSession):
         self._tree = SuffixTree(draft.store.max_match)
         self._tree.begin_text()
         self._n_freezes = draft.store.n_freezes if not draft.store.is_frozen else -1
-        self._generated: list[int] = []
         self._n_read, self._read_s = 0, 0.0  # since the last proposal
 
     def propose(self, prefix: Sequence[int], draft_length: int, sampler: TokenSampler = GREEDY) -> Proposal:
@@ -100,10 +99,10 @@ class _SuffixSession(DraftSession):
         self._read(prefix)
         return self._longest_match(prefix)[0]
 
-    def close(self) -> None:
+    def close(self, text: Sequence[int]) -> None:
         store = self._draft.store
         if self._draft.learn and not store.is_frozen and store.n_freezes == self._n_freezes:
-            store.add(self._generated)
+            store.add(text[self._n_prompt :])
 
     def _longest_match(self, context: Sequence[int]) -> tuple[int, int]:
         found, stored = self._tree.longest_match(context), self._draft.store.longest_match(context)
@@ -115,6 +114,5 @@ class _SuffixSession(DraftSession):
             return
         for token in prefix[n_known:]:
             self._tree.append(token)
-        self._generated += prefix[max(n_known, self._n_prompt) :]
         self._n_read += len(prefix) - n_known
         self._read_s += time.perf_counter() - begin

@@ -80,7 +80,7 @@ def _drafted(draft: Draft, n_vocab: int, make_sampler: Callable[[], TokenSampler
         proposal = _proposed(name, sessions[row], prefix, asked, n_vocab, make_sampler())
         fresh = _opened(draft, texts[row][:1])
         again = _proposed(name, fresh, prefix, asked, n_vocab, make_sampler())
-        fresh.close()
+        fresh.close(prefix)
         proposals.append(proposal.token_ids)
         _require(
             proposal.token_ids == again.token_ids,
@@ -88,8 +88,8 @@ def _drafted(draft: Draft, n_vocab: int, make_sampler: Callable[[], TokenSampler
             f"whatever was asked before, got {proposal.token_ids}, from a new session {again.token_ids}",
         )
         n_shown[row] = min(len(texts[row]), n_shown[row] + 1 + turn % 5)
-    for session in [*sessions, spare]:
-        session.close()
+    for session, text in zip([*sessions, spare], [*texts, texts[0]], strict=True):
+        session.close(text)
     return proposals
 
 

@@ -69,8 +69,12 @@ class DraftSession(ABC):
         """
         return None
 
-    def close(self) -> None:  # noqa: B027 (most sessions hold nothing)
-        """Give back what the session holds; called once, when its request ends."""
+    def close(self, text: Sequence[int]) -> None:  # noqa: B027 (most sessions hold nothing)
+        """Give back what the session holds; called once, when its request ends.
+
+        Args:
+            text: prompt and all committed tokens, those of the last round too.
+        """
 
 
 class Draft(ABC):
@@ -120,7 +124,7 @@ class Draft(ABC):
             proposed[j] = len(guess)
             wrong = (i for i, token in enumerate(guess) if text[start + i : start + i + 1] != [token])
             accepted[j] = next(wrong, len(guess))
-        session.close()
+        session.close(text)
         return proposed, accepted
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from speculative.drafts.draft_model import DraftModel
 from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
+from speculative.drafts.suffix_draft import SuffixDraft
 from speculative.engine import cost_profile
 from speculative.engine.cost_profile import CostProfile, DraftCost, cached_costs, measure_costs
 from speculative.engine.draft import DraftSession
@@ -97,6 +98,12 @@ def test_no_draft_costs_nothing_and_progress_is_told(timed_model, clock):
     costs = measure_costs(timed_model, [NoDraft()], n_repeats=2, on_progress=lambda: told.append(1))
     assert costs.drafts["no_draft"] == DraftCost(0.0, 0.0, 0.0)
     assert len(told) == 3
+
+
+def test_a_draft_that_learns_takes_nothing_of_the_random_text(timed_model):
+    draft = SuffixDraft(learn=True)
+    measure_costs(timed_model, [draft], n_repeats=1)
+    assert draft.store.n_tokens == 0
 
 
 def test_a_draft_of_short_context_is_measured_within_it(timed_model, tiny):

@@ -151,5 +151,5 @@ class _ScriptedSession(DraftSession):
     def propose(self, prefix: Any, draft_length: int, sampler: Any = None) -> Proposal:
         return Proposal(self._draft.script(list(prefix), draft_length))
 
-    def close(self) -> None:
+    def close(self, text: Any) -> None:
         self._draft.n_open -= 1

@@ -66,7 +66,7 @@ class FaultySession(DraftSession):
             return Proposal([prefix[-1]])
         return self._draft.script(prefix, draft_length)
 
-    def close(self):
+    def close(self, text):
         self._draft.n_open -= 1
 
 
@@ -134,7 +134,7 @@ def test_raising_anywhere_else_is_a_fault_too(target, where):
         def match_length(self, prefix):
             return raising(prefix, 1) if where == "match_length" else 2
 
-        def close(self):
+        def close(self, text):
             if where == "close":
                 raising([], 1)
 
@@ -244,7 +244,7 @@ def test_a_fault_in_closing_names_the_draft(target):
         def propose(self, prefix, draft_length, sampler=None):
             return Proposal([1])
 
-        def close(self):
+        def close(self, text):
             raising([], 1)
 
     draft = ScriptedDraft("bad", None)
