@@ -36,8 +36,9 @@ class VocabularyMismatchError(ValueError):
 class DraftModel(Draft):
     """Proposes the continuation of a small model: greedy, or picked by a sampled request's own noise.
 
-    Its cache is read lazily: a session that was idle reads what it missed when it is next asked. A round costs one
-    pass of the small model a token.
+    Law: a point mass for a greedy or coupled request, else the small model's own law, which each guess is drawn from.
+    Availability: prefixes shorter than the small model's context. Lag: its cache is read lazily, so a session that was
+    idle reads what it missed when it is next asked, in one pass. Cost: one pass of the small model a token.
 
     Args:
         name: unique in a pool.

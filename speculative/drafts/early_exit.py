@@ -18,10 +18,12 @@ _READ_CHUNK = 512  # tokens a pass reads; bounds the memory of attention masks
 class EarlyExit(Draft):
     """Proposes what the target would say if it stopped after its first layers.
 
-    In an engine it works on the target's own KV cache: the committed tokens' keys and values of those layers are there
-    already, so it never has to catch up and takes no memory. What it writes for its guesses is taken back before the
-    target verifies them. A guess costs the share of the layers and a whole head. Models that were not trained for it
-    guess badly at early layers.
+    In an engine it works on the target's own KV cache and takes no memory. What it writes for its guesses is taken back
+    before the target verifies them. Models that were not trained for it guess badly at early layers.
+
+    Law: a point mass for a greedy or coupled request, else the early layers' law, which each guess is drawn from.
+    Availability: prefixes shorter than the target's context. Lag: none, the committed tokens' keys and values are there
+    already. Cost: per token the share of the target's layers, and its whole head.
 
     Args:
         target: the model that will verify.

@@ -9,8 +9,12 @@ from speculative.engine.token_sampler import GREEDY, TokenSampler
 class PromptLookup(Draft):
     """Proposes the continuation of the longest earlier match of the prefix's last tokens.
 
-    The index grows with the text, so that a round costs time in its new tokens only. The latest match wins. A
-    match that reaches the end of the prefix goes on copying from its own copy, which draws out a repetition.
+    The latest match wins. A match that reaches the end of the prefix goes on copying from its own copy, which draws out
+    a repetition.
+
+    Law: a point mass. Availability: any prefix, of any length. Lag: none that costs a model's pass; the index grows with
+    the text, and a session reads what it missed when it is next asked. Cost: 1 to 2 microseconds of processor time per
+    token read, and next to nothing per token proposed.
 
     Args:
         max_ngram: longest match tried, tokens.

@@ -83,7 +83,9 @@ def test_measured_points_and_what_lies_between(timed_model, clock):
     assert costs.prefill_widths == (32,)
     assert costs.spread == pytest.approx(0.0, abs=1e-9)
     assert costs.verify_s(4, 64) == pytest.approx(1.464)
-    assert costs.verify_s(10, 64) == pytest.approx(2.064)  # between 9 and 11
+    assert costs.widths == tuple(range(1, 18))
+    assert costs.verify_s(10, 64) == pytest.approx(2.064)
+    assert costs.verify_s(34, 64) == pytest.approx(2 * 2.764)  # beyond the grid at the last rate
     assert costs.prefill_s(32) == pytest.approx(4.2)
 
 
