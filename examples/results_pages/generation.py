@@ -45,6 +45,8 @@ def generation_page(folder: Path) -> str:
         if name not in parts:
             lines += missing(f"{_SCRIPT} --only {name}")
             continue
+        if name != "costs":
+            lines += [f"Answers of at most {parts[name]['max_new_tokens']} tokens.", ""]
         lines += [*section(folder, parts[name]), *origin(parts[name], "### Where the figures come from"), ""]
     return page_text(lines + _exactness(folder))
 
