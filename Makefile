@@ -37,9 +37,9 @@ test: setup ## Format, lint, types, import contracts, tests, docs build, example
 	@echo "== docs" && $(BIN)/mkdocs build --strict --quiet --site-dir site
 	@echo "== all checks passed"
 
-bench: setup ## Measure generation against transformers, 40 minutes; PROMPTS=file.jsonl for other prompts
-	$(BIN)/python examples/bench_generation.py --only single costs $(if $(PROMPTS),--prompts $(PROMPTS))
-	$(BIN)/python examples/bench_generation.py --only batch int4 --max-new-tokens 128 $(if $(PROMPTS),--prompts $(PROMPTS))
+bench: setup ## Measure generation against transformers, an hour; PROMPTS=file.jsonl for other prompts
+	$(BIN)/python examples/bench_generation.py --only single costs --n-test 20 $(if $(PROMPTS),--prompts $(PROMPTS))
+	$(BIN)/python examples/bench_generation.py --only batch int4 --n-test 12 --max-new-tokens 128 $(if $(PROMPTS),--prompts $(PROMPTS))
 	$(BIN)/python examples/make_results_pages.py
 
 bench-peers: setup $(PEERS)/.installed ## Measure bandits beside other libraries, 20 minutes; LOGS=folder for logs of LLM calls

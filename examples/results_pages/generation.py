@@ -97,8 +97,8 @@ def _batch(folder: Path, record: Record) -> list[str]:
     return [
         *_speeds(record["modes"], references),
         f"One engine answers {record['n_groups']} groups of {record['group_size']} prompts; requests join as others "
-        "leave. Transformers' batches are padded on the left and run until their last text ends. Brackets: 95 % "
-        "bootstrap intervals over groups.",
+        "leave. Transformers' batches are padded on the left and run until their last text ends. Brackets: "
+        f"bootstrap over {record['n_groups']} groups, so hardly more than their range.",
         "",
         "Share of the seconds spent on reading prompts, one prompt at a time: "
         + ", ".join(

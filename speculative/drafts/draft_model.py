@@ -38,7 +38,7 @@ class DraftModel(Draft):
 
     Law: a point mass for a greedy or coupled request, else the small model's own law, which each guess is drawn from.
     Availability: prefixes shorter than the small model's context. Lag: its cache is read lazily, so a session that was
-    idle reads what it missed when it is next asked, in one pass. Cost: one pass of the small model a token.
+    idle reads what it missed when it is next asked, up to 512 tokens a pass. Cost: one pass of the small model a token.
 
     Args:
         name: unique in a pool.

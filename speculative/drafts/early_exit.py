@@ -22,8 +22,8 @@ class EarlyExit(Draft):
     before the target verifies them. Models that were not trained for it guess badly at early layers.
 
     Law: a point mass for a greedy or coupled request, else the early layers' law, which each guess is drawn from.
-    Availability: prefixes shorter than the target's context. Lag: none, the committed tokens' keys and values are there
-    already. Cost: per token the share of the target's layers, and its whole head.
+    Availability: prefixes shorter than the target's context. Lag: none in an engine, where the committed tokens' keys
+    and values are there already. Cost: per token the share of the target's layers, and its whole head.
 
     Args:
         target: the model that will verify.

@@ -80,7 +80,7 @@ def _drafted(draft: Draft, n_vocab: int, make_sampler: Callable[[], TokenSampler
         proposal = _proposed(name, sessions[row], prefix, asked, n_vocab, make_sampler())
         fresh = _opened(draft, texts[row][:1])
         again = _proposed(name, fresh, prefix, asked, n_vocab, make_sampler())
-        fresh.close(prefix)
+        _close(name, fresh, prefix)
         proposals.append(proposal.token_ids)
         _require(
             proposal.token_ids == again.token_ids,
@@ -89,7 +89,7 @@ def _drafted(draft: Draft, n_vocab: int, make_sampler: Callable[[], TokenSampler
         )
         n_shown[row] = min(len(texts[row]), n_shown[row] + 1 + turn % 5)
     for session, text in zip([*sessions, spare], [*texts, texts[0]], strict=True):
-        session.close(text)
+        _close(name, session, text)
     return proposals
 
 
@@ -147,6 +147,15 @@ def _opened(draft: Draft, prompt: list[int]) -> DraftSession:
     )
     _require(prompt == before, f"draft {draft.name!r}: open must leave the prompt unmodified")
     return session
+
+
+def _close(name: str, session: DraftSession, text: list[int]) -> None:
+    before = list(text)
+    try:
+        session.close(text)
+    except Exception as error:
+        raise AssertionError(f"draft {name!r}: close must take the whole text, but raised {error!r}") from error
+    _require(text == before, f"draft {name!r}: close must leave the text unmodified")
 
 
 def _proposed(

@@ -288,7 +288,7 @@ def _draft_cost(draft: Draft, model: CausalLM, cache: KVCache, n_repeats: int) -
             length += 2  # a round commits about two tokens
             _pass_s(model, cache, 1, 0)
             seconds.append(_round_s(session, cache, text[:length], draft_length))
-    session.close(text[:n_prompt])  # without what follows, so that a draft that learns takes nothing of it
+    session.close(text[:n_prompt])  # nothing was generated that a draft should learn
     one, eight = statistics.median(short[1:]), statistics.median(long[1:])
     token_s = max(0.0, (eight - one) / 7)
     return DraftCost(round_s=max(0.0, one - token_s), token_s=token_s, read_s=max(0.0, first_s - one) / n_prompt)

@@ -73,7 +73,8 @@ class DraftSession(ABC):
         """Give back what the session holds; called once, when its request ends.
 
         Args:
-            text: prompt and all committed tokens, those of the last round too.
+            text: prompt and all committed tokens, those of the last round too; the prompt alone where the session was
+                only tried out, so that one that learns takes nothing of it.
         """
 
 

@@ -127,7 +127,7 @@ class Running:
         """Give back what the drafts hold."""
         for name, session in self._sessions.values():
             try:
-                session.close(self.tokens)
+                session.close(list(self.tokens))
             except Exception as error:
                 self.stats.faults.append(DraftFault(name, self.stats.n_rounds, _reason(error)))
         self._sessions.clear()

@@ -47,16 +47,19 @@ class Verification:
         return self.n_accepted == 0 and self.next_token is None
 
 
+LargestLogits = Callable[[int], tuple[float, int]]  # of row i: its largest logit, and the id it belongs to
+
+
 class TargetRows:
     """A request's rows of the target's logits; a row is looked at only when its turn comes.
 
     Args:
         logits: (n, v) float, of a whole pass.
         largest: gives a row's largest logit and the id it belongs to.
-        first: the request's first row.
+        first: the request's first row; the callers ask for no more rows than it has.
     """
 
-    def __init__(self, logits: torch.Tensor, largest: "LargestLogits", first: int = 0) -> None:
+    def __init__(self, logits: torch.Tensor, largest: LargestLogits, first: int = 0) -> None:
         self._logits, self._largest, self._first = logits, largest, first
 
     def row(self, i: int) -> torch.Tensor:
@@ -78,9 +81,6 @@ class TargetRows:
         if not math.isfinite(value):
             raise InvalidLogitsError(f"the target's largest logit must be finite, got {value}", i)
         return token
-
-
-LargestLogits = Callable[[int], tuple[float, int]]
 
 
 def target_rows(logits: torch.Tensor, counts: Sequence[int], n_tokens: int) -> list[TargetRows]:
@@ -181,7 +181,7 @@ class Verifier(ABC):
 
 
 class GreedyVerifier(Verifier):
-    """Plain greedy decoding: the best token of every row is known beforehand."""
+    """Plain greedy decoding."""
 
     def draft_sampler(self) -> TokenSampler:
         """Greedy too."""

@@ -235,6 +235,20 @@ class MatchingTooMuch(GoodDraft):
         return session
 
 
+class ClosingWithoutText(GoodDraft):
+    def open(self, prompt, shared=None):
+        session = super().open(prompt)
+        session.close = lambda: None
+        return session
+
+
+class ChangingTheText(GoodDraft):
+    def open(self, prompt, shared=None):
+        session = super().open(prompt)
+        session.close = lambda text: text.append(1)
+        return session
+
+
 GLOBAL = "propose must never draw from a global generator of random, numpy or torch"
 LAWS = "draft 'good': probs must be laws that give the tokens proposed"
 BROKEN_DRAFTS = {
@@ -262,6 +276,8 @@ BROKEN_DRAFTS = {
     LawsThatSumToTwo: LAWS,
     ImpossibleTokens: LAWS,
     MatchingTooMuch: "draft 'good': match_length must be None or lie in [0, 1], got 2",
+    ClosingWithoutText: "draft 'good': close must take the whole text, but raised TypeError",
+    ChangingTheText: "draft 'good': close must leave the text unmodified",
 }
 
 

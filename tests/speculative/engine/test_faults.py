@@ -239,6 +239,24 @@ def test_numbers_left_by_a_failing_draft_of_the_targets_layers_reach_nobody(tiny
     assert [text.token_ids for text in found] == [text.token_ids for text in plain]
 
 
+def test_closing_cannot_change_the_answer(target):
+    class Session(DraftSession):
+        def propose(self, prefix, draft_length, sampler=None):
+            return Proposal([1])
+
+        def close(self, text):
+            seen.append(list(text))
+            text.clear()
+
+    seen = []
+    draft = ScriptedDraft("bad", None)
+    draft.open = lambda prompt, shared=None: Session()
+    [generation] = generate(Engine(target.decoder, [Arm(draft, 2)]), [Request("q", PROMPTS[0], 6)])
+    [plain] = generate(Engine(target.decoder, [Arm(NoDraft(), 0)]), [Request("q", PROMPTS[0], 6)])
+    assert generation.token_ids == plain.token_ids
+    assert seen == [[*PROMPTS[0], *plain.token_ids]]
+
+
 def test_a_fault_in_closing_names_the_draft(target):
     class Session(DraftSession):
         def propose(self, prefix, draft_length, sampler=None):
