@@ -11,10 +11,10 @@ batch   batch 1, 4 and 8 through one engine.
 int4    the target's weights at 4 bits, against transformers' fastest mode of any dtype.
 costs   passes, rounds, sampling, and what the memory's bandwidth would allow.
 
-`make bench` gives the published figures, with more prompts and, for batch and int4, longer answers: twenty minutes each
-for single and batch on two cores, ten for int4, two for costs. Modes alternate in one process, prompt by prompt; prefill,
-encoding and choosing count. Each part replaces its own figures in docs/results/bench_generation.json and leaves the
-others'.
+`make bench` gives the published figures, with more prompts and, for batch and int4, longer answers: on two cores
+twenty minutes each for single and batch, ten for int4, two for costs. Modes alternate in one process, prompt by prompt;
+prefill, encoding and choosing count. Each part replaces its own figures in docs/results/bench_generation.json and
+leaves the others'.
 """
 
 import argparse
