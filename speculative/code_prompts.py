@@ -98,7 +98,20 @@ def _documented_functions() -> list[_Documented]:
             printable = " at 0x" not in signature and "<" not in signature and len(signature) <= 100
             if printable and 4 <= len(summary.split()) <= 60:
                 found.setdefault(path, _Documented(path, signature, summary, function))
-    return [found[path] for path in sorted(found)]
+    return _different([found[path] for path in sorted(found)])
+
+
+def _different(functions: list[_Documented]) -> list[_Documented]:
+    """Leave out a function that reads like an earlier one, so that no prompt belongs to two groups."""
+    seen: set[tuple[str, str, str]] = set()
+    kept = []
+    for item in functions:
+        path, signature, summary, function = item
+        views = {(path.rpartition(".")[2], signature, summary), ("", "", _bare_source(function) or path)}
+        if not views & seen:
+            kept.append(item)
+        seen |= views
+    return kept
 
 
 def _bare_source(function: FunctionType) -> str | None:
