@@ -46,9 +46,9 @@ class AttentionPlan:
         n_groups: query heads that share a key head.
         dtype: of the masks.
         apart: what is attended for one by one. "none": one call for all, in which shorter rows are padded; for a device
-            on which calls cost more than padding. "rows": no padding (on a CPU they then cost less: a pass over
-            eight rows of 50 to 800 tokens took 55 instead of 70 ms). "tokens": a token's result
-            cannot depend on what else is in the pass.
+            on which calls cost more than padding. "rows": no padding, which costs less on a CPU (a pass over
+            eight rows of 50 to 800 tokens took 55 instead of 70 ms). "tokens": a token's result cannot depend on what
+            else is in the pass.
 
     Attributes:
         positions: (n,) int64, each token's place in its text.
@@ -62,7 +62,7 @@ class AttentionPlan:
     ) -> None:
         device = batch.token_ids.device
         starts, counts, first = list(starts), list(batch.counts), batch.first_row
-        self.n_groups = n_groups
+        self.n_groups, self._dtype = n_groups, dtype
         if len(counts) == 1:
             end = starts[0] + counts[0]
             self.positions = torch.arange(starts[0], end, device=device)
@@ -83,8 +83,27 @@ class AttentionPlan:
         n_tokens = 0
         for piece in pieces:
             tokens = slice(n_tokens, n_tokens + sum(piece[2]))
-            self.parts.append(_part(tokens, *piece, n_groups, dtype, device))
+            self.parts.append(self._part(tokens, *piece))
             n_tokens = tokens.stop
+
+    def _part(self, tokens: slice, first_row: int, starts: Sequence[int], counts: Sequence[int]) -> AttentionPart:
+        """Consecutive rows as one part."""
+        device, n_rows, width = self.positions.device, len(counts), max(counts)
+        kv_length = max(start + count for start, count in zip(starts, counts, strict=True))
+        rows = slice(first_row, first_row + n_rows)
+        if n_rows == 1 and width == 1:
+            return AttentionPart(tokens, rows, 1, 1, kv_length)
+        padded = None
+        if min(counts) < width:
+            places, offsets = _rectangle(counts)
+            padded = (places * width + offsets).to(device)
+        if n_rows == 1:
+            last_seen = torch.arange(starts[0], kv_length, device=device)[None]  # (b, t)
+        else:
+            last_seen = (torch.tensor(starts)[:, None] + torch.arange(width)).to(device)
+        hidden = torch.arange(kv_length, device=device) > last_seen[..., None]
+        mask = torch.zeros(hidden.shape, dtype=self._dtype, device=device).masked_fill_(hidden, float("-inf"))
+        return AttentionPart(tokens, rows, n_rows, width, kv_length, padded, mask.repeat(1, self.n_groups, 1)[:, None])
 
 
 def attend(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, plan: AttentionPlan) -> torch.Tensor:
@@ -114,34 +133,6 @@ def _attend_part(
         return mixed.reshape(b, n_heads * head_dim)
     flat = mixed.view(b, -1, g, t, head_dim).permute(0, 3, 1, 2, 4).reshape(b * t, n_heads * head_dim)
     return flat if part.padded is None else flat[part.padded]
-
-
-def _part(
-    tokens: slice,
-    first_row: int,
-    starts: Sequence[int],
-    counts: Sequence[int],
-    n_groups: int,
-    dtype: torch.dtype,
-    device: torch.device,
-) -> AttentionPart:
-    """Consecutive rows as one part."""
-    n_rows, width = len(counts), max(counts)
-    kv_length = max(start + count for start, count in zip(starts, counts, strict=True))
-    rows = slice(first_row, first_row + n_rows)
-    if n_rows == 1 and width == 1:
-        return AttentionPart(tokens, rows, 1, 1, kv_length)
-    padded = None
-    if min(counts) < width:
-        places, offsets = _rectangle(counts)
-        padded = (places * width + offsets).to(device)
-    if n_rows == 1:
-        last_seen = torch.arange(starts[0], kv_length, device=device)[None]  # (b, t)
-    else:
-        last_seen = (torch.tensor(starts)[:, None] + torch.arange(width)).to(device)
-    hidden = torch.arange(kv_length, device=device) > last_seen[..., None]
-    mask = torch.zeros(hidden.shape, dtype=dtype, device=device).masked_fill_(hidden, float("-inf"))
-    return AttentionPart(tokens, rows, n_rows, width, kv_length, padded, mask.repeat(1, n_groups, 1)[:, None])
 
 
 def _each_token(first_row: int, starts: Sequence[int], counts: Sequence[int]) -> Iterator[tuple[int, int]]:
