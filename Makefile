@@ -38,14 +38,14 @@ test: setup ## Format, lint, types, import contracts, tests, docs build, example
 	@echo "== all checks passed"
 
 bench: setup ## Measure generation against transformers, an hour; PROMPTS=file.jsonl for other prompts
-	$(BIN)/python examples/bench_generation.py --only single costs --n-test 20 $(if $(PROMPTS),--prompts $(PROMPTS))
-	$(BIN)/python examples/bench_generation.py --only batch int4 --n-test 12 --max-new-tokens 128 $(if $(PROMPTS),--prompts $(PROMPTS))
-	$(BIN)/python examples/make_results_pages.py
+	$(BIN)/python examples/benchmarks/bench_generation.py --only single costs --n-test 20 $(if $(PROMPTS),--prompts $(PROMPTS))
+	$(BIN)/python examples/benchmarks/bench_generation.py --only batch int4 --n-test 12 --max-new-tokens 128 $(if $(PROMPTS),--prompts $(PROMPTS))
+	$(BIN)/python examples/benchmarks/make_results_pages.py
 
 bench-peers: setup $(PEERS)/.installed ## Measure bandits beside other libraries, 20 minutes; LOGS=folder for logs of LLM calls
-	$(BIN)/python examples/bench_bandits.py --only reinforce $(if $(LOGS),--logs $(LOGS))
-	$(PEERS)/bin/python examples/bench_bandits.py $(if $(LOGS),--logs $(LOGS))
-	$(BIN)/python examples/make_results_pages.py
+	$(BIN)/python examples/benchmarks/bench_bandits.py --only reinforce $(if $(LOGS),--logs $(LOGS))
+	$(PEERS)/bin/python examples/benchmarks/bench_bandits.py $(if $(LOGS),--logs $(LOGS))
+	$(BIN)/python examples/benchmarks/make_results_pages.py
 
 $(PEERS)/.installed: peers.lock pyproject.toml
 	@echo "== setting up $(PEERS) (contextualbandits is compiled, for any processor)"

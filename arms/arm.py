@@ -10,7 +10,7 @@ class Arm(ABC):
     """One way to answer a query: a draft at a draft length, an LLM endpoint, a prompt template.
 
     A subclass writes `name` (a class attribute or a property) and `pull`, nothing else.
-    `arms.contract.check_arm` tests that it keeps the rules below.
+    `arms.testing.arms.check_arm` tests that it keeps the rules below.
     """
 
     @property

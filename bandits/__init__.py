@@ -3,25 +3,28 @@
 Nothing here needs torch until `Reinforce` is fitted or `SentenceEncoder` encodes.
 """
 
-from bandits.compare import compare
-from bandits.comparison import Comparison, ComparisonRow, CurvePoint
-from bandits.comparison_task import ComparisonSettings
-from bandits.context_encoder import ContextEncoder
-from bandits.data_frames import from_pandas, to_pandas
-from bandits.data_stream import DataStream
-from bandits.decision import Decision
-from bandits.diagnostics import Diagnostics, diagnose
-from bandits.environments import (
-    DriftingEnvironment,
-    Environment,
-    FullInformationEnvironment,
-    LinearEnvironment,
-    NonLinearEnvironment,
-    Situations,
-    SupervisedEnvironment,
-)
-from bandits.estimate import OffPolicyEstimate, estimate
-from bandits.estimators import (
+from bandits.data.data_stream import DataStream
+from bandits.data.decision import Decision
+from bandits.data.full_information_data import FullInformationData
+from bandits.data.io.long_table import TableLayout, from_long_table
+from bandits.data.io.open_bandit import from_open_bandit, to_open_bandit
+from bandits.data.io.pandas import from_pandas, to_pandas
+from bandits.data.logged_data import DeterministicLogWarning, LoggedData
+from bandits.data.parquet_parts import part_indices
+from bandits.data.policy_data import PolicyData, write_part
+from bandits.data.propensity import arm_frequencies, estimate_propensities
+from bandits.data.splits import Split, folds_by_query, split_by_domain, split_by_query, split_by_time
+from bandits.encoders.encoder import ContextEncoder
+from bandits.encoders.hashing import HashingEncoder
+from bandits.encoders.sentence import SentenceEncoder
+from bandits.evaluation.compare import compare
+from bandits.evaluation.comparison import Comparison, ComparisonRow, CurvePoint
+from bandits.evaluation.evaluate import best_fixed_arm, evaluate
+from bandits.evaluation.evaluation import Estimate, Evaluation, EvaluationRow
+from bandits.evaluation.task import ComparisonSettings
+from bandits.off_policy.diagnostics import Diagnostics, diagnose
+from bandits.off_policy.estimate import OffPolicyEstimate, estimate
+from bandits.off_policy.estimators import (
     IPS,
     SNIPS,
     ClippedIPS,
@@ -31,16 +34,10 @@ from bandits.estimators import (
     RejectionReplay,
     SelfNormalisedDR,
 )
-from bandits.evaluate import best_fixed_arm, evaluate
-from bandits.evaluation import Estimate, Evaluation, EvaluationRow
-from bandits.full_information_data import FullInformationData
-from bandits.hashing_encoder import HashingEncoder
-from bandits.intervals import Bootstrap, DeltaMethod, EmpiricalBernstein, Interval, IntervalMethod
-from bandits.logged_data import DeterministicLogWarning, LoggedData
-from bandits.long_table import TableLayout, from_long_table
-from bandits.off_policy_problem import OffPolicyProblem
-from bandits.open_bandit import from_open_bandit, to_open_bandit
-from bandits.parquet_parts import part_indices
+from bandits.off_policy.intervals import Bootstrap, DeltaMethod, EmpiricalBernstein, Interval, IntervalMethod
+from bandits.off_policy.problem import OffPolicyProblem
+from bandits.off_policy.reward_model import ConstantReward, CrossFittedRidge, GivenPredictions, RewardModel
+from bandits.off_policy.terms import Terms
 from bandits.policies import (
     KNN,
     UCB1,
@@ -55,18 +52,21 @@ from bandits.policies import (
     SquareCB,
     Uniform,
 )
-from bandits.policy import Policy, PolicyState
-from bandits.policy_data import PolicyData, write_part
-from bandits.policy_file import load_policy
-from bandits.prior_precision import choose_prior_precision
-from bandits.propensity import arm_frequencies, estimate_propensities
-from bandits.reward_model import ConstantReward, CrossFittedRidge, GivenPredictions, RewardModel
+from bandits.policies.codec import load_policy
+from bandits.policies.linear.prior_precision import choose_prior_precision
+from bandits.policies.policy import Policy, PolicyState
 from bandits.seeds import SeedTree
-from bandits.sentence_encoder import SentenceEncoder
-from bandits.simulate import simulate
-from bandits.simulation import Simulation
-from bandits.splits import Split, folds_by_query, split_by_domain, split_by_query, split_by_time
-from bandits.terms import Terms
+from bandits.simulation.environments import (
+    DriftingEnvironment,
+    Environment,
+    FullInformationEnvironment,
+    LinearEnvironment,
+    NonLinearEnvironment,
+    Situations,
+    SupervisedEnvironment,
+)
+from bandits.simulation.simulate import simulate
+from bandits.simulation.simulation import Simulation
 
 __all__ = [
     "IPS",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bandits.policy import Policy
+from bandits.policies.policy import Policy
 
 _WORDS_PER_ROLE = 4  # 128 bits a role: names do not collide by chance
 

@@ -12,7 +12,7 @@ class Reward(ABC):
     """The value of one observation: larger is better.
 
     A subclass writes `bounds` (a class attribute or a property) and `__call__`, nothing else; sums and
-    multiples come with it: `0.5 * RougeL() + 0.5 * RelativeSpeed(60.0)`. `rewards.contract.check_reward`
+    multiples come with it: `0.5 * RougeL() + 0.5 * RelativeSpeed(60.0)`. `rewards.testing.rewards.check_reward`
     tests that it keeps the rules below.
     """
 

@@ -3,13 +3,13 @@
 from bandits.policies.additive_policy import AdditivePolicy
 from bandits.policies.best_fixed_arm import BestFixedArm
 from bandits.policies.epsilon_greedy import EpsilonGreedy
-from bandits.policies.hybrid_lin_ucb import HybridLinUCB
 from bandits.policies.knn import KNN
-from bandits.policies.lin_ts import LinTS
-from bandits.policies.lin_ucb import LinUCB
-from bandits.policies.reinforce import AdamWSettings, Reinforce
+from bandits.policies.linear.hybrid_lin_ucb import HybridLinUCB
+from bandits.policies.linear.lin_ts import LinTS
+from bandits.policies.linear.lin_ucb import LinUCB
+from bandits.policies.linear.square_cb import SquareCB
+from bandits.policies.reinforce.policy import AdamWSettings, Reinforce
 from bandits.policies.softmax import PredictsRewards, Softmax
-from bandits.policies.square_cb import SquareCB
 from bandits.policies.ucb1 import UCB1
 from bandits.policies.uniform import Uniform
 from bandits.policies.wrapped_policy import WrappedPolicy

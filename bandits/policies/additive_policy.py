@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC
 from typing import Self
 
-from bandits.policy import Policy
+from bandits.policies.policy import Policy
 
 
 class AdditivePolicy(Policy, ABC):

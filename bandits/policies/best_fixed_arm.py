@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bandits.checks import Float64
-from bandits.full_information_data import FullInformationData
+from bandits.data.full_information_data import FullInformationData
 from bandits.policies.additive_policy import AdditivePolicy
-from bandits.policy import Data, PolicyState, greedy
+from bandits.policies.policy import Data, PolicyState, greedy
 
 
 class BestFixedArm(AdditivePolicy):

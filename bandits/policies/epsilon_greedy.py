@@ -5,8 +5,8 @@ from __future__ import annotations
 from numpy.typing import ArrayLike
 
 from bandits.checks import Float64
+from bandits.policies.policy import Policy, uniform_over
 from bandits.policies.wrapped_policy import WrappedPolicy
-from bandits.policy import Policy, uniform_over
 
 
 class EpsilonGreedy(WrappedPolicy):

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bandits.checks import Float32, Float64, Int64
-from bandits.full_information_data import FullInformationData
-from bandits.policy import Data, Policy, PolicyState, greedy
+from bandits.data.full_information_data import FullInformationData
+from bandits.policies.policy import Data, Policy, PolicyState, greedy
 
 _MAX_CELLS = 4_000_000  # distances held at once: 32 MB
 _ROUNDING = 1e-9  # distances that differ by less, relative to the squared lengths, count as equal

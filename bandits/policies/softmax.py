@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bandits.checks import Bool, Float64
-from bandits.policies.linear_policy import positive
+from bandits.policies.linear.linear_policy import positive
+from bandits.policies.policy import Policy
 from bandits.policies.wrapped_policy import WrappedPolicy
-from bandits.policy import Policy
 
 
 @runtime_checkable

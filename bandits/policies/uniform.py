@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bandits.checks import Float64
-from bandits.policy import Data, Policy, PolicyState, uniform_over
+from bandits.policies.policy import Data, Policy, PolicyState, uniform_over
 
 
 class Uniform(Policy):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC
 from typing import Self
 
-from bandits.policy import Data, Policy, PolicyState
+from bandits.policies.policy import Data, Policy, PolicyState
 
 
 class WrappedPolicy(Policy, ABC):

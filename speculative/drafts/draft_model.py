@@ -11,19 +11,19 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 
-from speculative.engine.causal_lm import CausalLM
-from speculative.engine.draft import Counts, Draft, DraftSession, Proposal, SharedCache
-from speculative.engine.loading import (
+from speculative.models.checkpoint_files import (
     DEFAULT_CACHE,
     WeightPrecision,
     load_tokenizer,
     resolve_model,
     tokenizer_fingerprint,
 )
-from speculative.engine.logits import largest
-from speculative.engine.model import load_model
-from speculative.engine.token_batch import TokenBatch
-from speculative.engine.token_sampler import GREEDY, TokenSampler
+from speculative.models.loading import load_model
+from speculative.protocols.causal_lm import CausalLM
+from speculative.protocols.draft import Counts, Draft, DraftSession, Proposal, SharedCache
+from speculative.protocols.token_batch import TokenBatch
+from speculative.sampling.logits import largest
+from speculative.sampling.token_sampler import GREEDY, TokenSampler
 
 VOCABULARY_FILE = "draft_vocabulary.json"
 _READ_CHUNK = 512  # tokens a pass reads; bounds the memory of attention masks

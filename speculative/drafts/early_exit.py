@@ -7,10 +7,10 @@ from typing import ClassVar, Literal
 import numpy as np
 import torch
 
-from speculative.engine.decoder import Decoder
-from speculative.engine.draft import Counts, Draft, DraftSession, Proposal, SharedCache
-from speculative.engine.token_batch import TokenBatch
-from speculative.engine.token_sampler import GREEDY, TokenSampler
+from speculative.models.decoder import Decoder
+from speculative.protocols.draft import Counts, Draft, DraftSession, Proposal, SharedCache
+from speculative.protocols.token_batch import TokenBatch
+from speculative.sampling.token_sampler import GREEDY, TokenSampler
 
 _READ_CHUNK = 512  # tokens a pass reads; bounds the memory of attention masks
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from speculative.engine.draft import Draft, DraftSession, Proposal, SharedCache
-from speculative.engine.token_sampler import GREEDY, TokenSampler
+from speculative.protocols.draft import Draft, DraftSession, Proposal, SharedCache
+from speculative.sampling.token_sampler import GREEDY, TokenSampler
 
 
 class NoDraft(Draft):

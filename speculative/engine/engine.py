@@ -7,16 +7,16 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from speculative.engine.causal_lm import CausalLM
-from speculative.engine.decoding_stats import DecodingStats
-from speculative.engine.draft import Draft, DraftingArm, Proposal, SharedCache, check_arms
-from speculative.engine.request import FinishReason, Generation, Request, RoundResult, check_length
-from speculative.engine.running import Running
-from speculative.engine.selector import FixedSelector, QueryState, RoundContext, RoundObservation, Selector
-from speculative.engine.stop_strings import TextStream
-from speculative.engine.strict import strict_model
-from speculative.engine.token_batch import TokenBatch
+from speculative.engine.active_request import Running
+from speculative.engine.text_stream import TextStream
 from speculative.engine.verify import Verification, make_verifier, target_rows
+from speculative.models.batch_invariance import strict_model
+from speculative.protocols.causal_lm import CausalLM
+from speculative.protocols.decoding_stats import DecodingStats
+from speculative.protocols.draft import Draft, DraftingArm, Proposal, SharedCache, check_arms
+from speculative.protocols.request import FinishReason, Generation, Request, RoundResult, check_length
+from speculative.protocols.selector import FixedSelector, QueryState, RoundContext, RoundObservation, Selector
+from speculative.protocols.token_batch import TokenBatch
 
 
 class Engine:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from speculative.engine.engine import Engine
-from speculative.engine.request import Generation, Request, RoundResult
+from speculative.protocols.request import Generation, Request, RoundResult
 
 
 def generate(

@@ -8,10 +8,10 @@ from itertools import accumulate
 
 import torch
 
-from speculative.engine.draft import Proposal
-from speculative.engine.logits import probabilities, process_logits
-from speculative.engine.sampling_params import SamplingParams
-from speculative.engine.token_sampler import (
+from speculative.protocols.draft import Proposal
+from speculative.sampling.logits import probabilities, process_logits
+from speculative.sampling.sampling_params import SamplingParams
+from speculative.sampling.token_sampler import (
     GREEDY,
     CoupledSampler,
     Dice,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from speculative.engine.selector import Action, RoundContext, Selector
+from speculative.protocols.selector import Action, RoundContext, Selector
 
 
 class PriorityRule(Selector):

@@ -2,7 +2,7 @@
 
 import math
 
-from speculative.engine.selector import RoundObservation
+from speculative.protocols.selector import RoundObservation
 from speculative.selectors.upper_confidence_rule import UpperConfidenceRule
 
 

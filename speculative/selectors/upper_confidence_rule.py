@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from speculative.engine.selector import Action, QueryState, RoundContext, RoundObservation
+from speculative.protocols.selector import Action, QueryState, RoundContext, RoundObservation
 
 
 @dataclass(slots=True)

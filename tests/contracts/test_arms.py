@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from arms import Arm, CallableArm, Message, Observation, Query, RecordedArm, Reference
-from arms.contract import check_arm
+from arms.testing.arms import check_arm
 
 QUERIES = (
     Query(id="a", prompt="Name a colour", max_new_tokens=4),

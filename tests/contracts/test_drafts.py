@@ -9,11 +9,11 @@ from speculative.drafts.draft_model import DraftModel
 from speculative.drafts.early_exit import EarlyExit
 from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
-from speculative.drafts.suffix_draft import SuffixDraft
-from speculative.engine.contract import check_draft
-from speculative.engine.draft import Draft, DraftSession, Proposal
-from speculative.engine.loading import load_decoder
-from tests.speculative.tiny_models import save_tiny
+from speculative.drafts.suffix.draft import SuffixDraft
+from speculative.models.checkpoint_files import load_decoder
+from speculative.protocols.draft import Draft, DraftSession, Proposal
+from speculative.testing.drafts import check_draft
+from tests.support.tiny_models import save_tiny
 
 N_VOCAB = 24
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bandits import ContextEncoder, HashingEncoder, SentenceEncoder
-from bandits.contract import check_encoder
+from bandits.testing.policies import check_encoder
 
 ENCODERS = {
     "HashingEncoder": HashingEncoder,
@@ -27,9 +27,9 @@ def test_sentence_encoder_keeps_the_contract():
 
 
 def test_hidden_state_encoder_keeps_the_contract(tmp_path):
-    from speculative.hidden_state_encoder import HiddenStateEncoder
-    from speculative.target import Target
-    from tests.speculative.tiny_pool import save_pool
+    from speculative.pools.target import Target
+    from speculative.selectors.hidden_state_encoder import HiddenStateEncoder
+    from tests.support.tiny_pool import save_pool
 
     target = Target.load(str(save_pool(tmp_path).parent / "target"))
     # not blank: a query never is

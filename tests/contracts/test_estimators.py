@@ -18,7 +18,7 @@ from bandits import (
     RejectionReplay,
     SelfNormalisedDR,
 )
-from bandits.contract import check_estimator, example_log
+from bandits.testing.policies import check_estimator, example_log
 
 ESTIMATORS = {
     "IPS": IPS,

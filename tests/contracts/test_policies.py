@@ -20,8 +20,8 @@ from bandits import (
     SquareCB,
     Uniform,
 )
-from bandits.contract import check_policy, example_data, example_log
-from bandits.policy import greedy, uniform_over
+from bandits.policies.policy import greedy, uniform_over
+from bandits.testing.policies import check_policy, example_data, example_log
 
 FEATURES = {"arm_a": (1.0, 0.0), "arm_b": (0.0, 1.0), "arm_c": (0.0, -1.0), "a new arm": (1.0, 0.0)}
 SHORT = AdamWSettings(max_epochs=3, batch_size=16)

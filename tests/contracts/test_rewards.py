@@ -5,7 +5,7 @@ import pytest
 
 from arms import Observation, Reference
 from rewards import AcceptanceLength, RelativeSpeed, Reward, RougeL, Speedup, TimeSaved
-from rewards.contract import check_reward
+from rewards.testing.rewards import check_reward
 
 
 def observe(query_id: str, own_text: str, seconds: float, accepted: tuple[int, ...]) -> Observation:

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from bandits import EpsilonGreedy, HashingEncoder, Uniform
-from speculative.engine.contract import check_selector
-from speculative.engine.request import Request
-from speculative.engine.selector import Action, FixedSelector, QueryState, RoundContext, RoundObservation
-from speculative.policy_selector import PolicySelector
+from speculative.protocols.request import Request
+from speculative.protocols.selector import Action, FixedSelector, QueryState, RoundContext, RoundObservation
 from speculative.selectors import MetaSD, PriorityRule, UCBSpec
-from tests.speculative.engine.hard_cases import RandomSelector
+from speculative.selectors.policy_selector import PolicySelector
+from speculative.testing.drafts import check_selector
+from tests.support.hard_cases import RandomSelector
 
 ARMS = ("no_draft", "look_up", "model", "long_look_up")
 N_ARMS = len(ARMS)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from speculative.cli import app
-from speculative.pool import PoolSpec
+from speculative.cli.main import app
+from speculative.pools.pool import PoolSpec
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -17,16 +17,16 @@ from generation_bench.rules import threshold_modes, ucb_arms
 from generation_bench.sampling import sampling_costs
 from safetensors.torch import load_file, save_file
 
-from speculative.collect import trace_queries
+from speculative.collection.collect import trace_queries
 from speculative.drafts.draft_model import VOCABULARY_FILE, DraftModel
-from speculative.engine.loading import tokenizer_fingerprint
-from speculative.engine.token_batch import TokenBatch
-from speculative.pool import load_pool, read_pool_spec
-from speculative.wall_clock import arm_mode, transformers_mode
-from tests.speculative.tiny_models import save_tiny
-from tests.speculative.tiny_pool import POOL, byte_tokenizer, queries, save_pool, save_queries
+from speculative.measuring.wall_clock import arm_mode, transformers_mode
+from speculative.models.checkpoint_files import tokenizer_fingerprint
+from speculative.pools.pool import load_pool, read_pool_spec
+from speculative.protocols.token_batch import TokenBatch
+from tests.support.tiny_models import save_tiny
+from tests.support.tiny_pool import POOL, byte_tokenizer, queries, save_pool, save_queries
 
-SCRIPT = Path(__file__).parents[2] / "examples" / "bench_generation.py"
+SCRIPT = Path(__file__).parents[2] / "examples" / "benchmarks" / "bench_generation.py"
 SUFFIXES = '\n[[arms]]\nkind = "suffix"\ndraft_length = 3\n\n[[arms]]\nkind = "suffix"\ndraft_length = 6\n'
 KEPT = [0, *range(20, 257)]  # target ids of the trimmed draft; its own id 0 stands for all others
 
@@ -92,7 +92,7 @@ def test_every_part_is_measured_and_its_bars_are_collected(smoke):
     for part in smoke["parts"].values():
         assert part["prompts"]["sha256"]
         assert part["machine"]["threads"] == 1
-        assert "/" not in part["command"].removeprefix("python examples/bench_generation.py")
+        assert "/" not in part["command"].removeprefix("python examples/benchmarks/bench_generation.py")
 
 
 def test_every_mode_writes_one_text(smoke):

@@ -3,11 +3,11 @@
 import importlib.util
 from pathlib import Path
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "compare_policies.py"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "tutorials" / "compare_policies.py"
 
 
 def test_smoke_run_prints_the_table(capsys):
-    spec = importlib.util.spec_from_file_location("compare_policies", EXAMPLE)
+    spec = importlib.util.spec_from_file_location("tutorials/compare_policies", EXAMPLE)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     module.main(["--smoke", "--seed", "1"])

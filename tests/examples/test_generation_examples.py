@@ -15,14 +15,14 @@ def run(name: str, *arguments: str) -> dict[str, object]:
 
 def test_bench_generation_measures_four_bits_and_strict_texts_are_equal():
     """Its other parts run on tiny models, in test_bench_generation.py."""
-    equality = run("bench_generation", "--only", "int4")["parts"]["int4"]["equality"]
+    equality = run("benchmarks/bench_generation", "--only", "int4")["parts"]["int4"]["equality"]
     strict = [counts for name, counts in equality.items() if name.endswith("(strict)")]
     assert len(strict) == 2
     assert all(counts["identical"] == 2 for counts in strict)
 
 
 def test_check_exactness_finds_equal_logits_texts_and_rounds():
-    result = run("check_exactness")
+    result = run("benchmarks/check_exactness")
     assert result["logits"]["own - transformers"] < 2e-4
     assert all(counts["different"] == 0 for counts in result["texts"].values())
     assert all(counts["different"] == 0 for counts in result["replayed_rounds"].values())
@@ -32,10 +32,10 @@ def test_check_exactness_finds_equal_logits_texts_and_rounds():
 
 
 def test_bench_rewards_values_every_policy_on_every_reward():
-    result = run("bench_rewards")
+    result = run("benchmarks/bench_rewards")
     assert len(result["rewards"]) == 6
 
 
 def test_distill_drafts_measures_what_is_shipped():
-    result = run("distill_drafts")
+    result = run("benchmarks/distill_drafts")
     assert set(result["matrix"]) == {"code", "maths"}

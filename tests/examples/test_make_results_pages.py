@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from bandits import BestFixedArm, LinUCB, evaluate
-from bandits.contract import example_data
+from bandits.testing.policies import example_data
 
 ROOT = Path(__file__).parents[2]
-SCRIPT = runpy.run_path(str(ROOT / "examples" / "make_results_pages.py"))
+SCRIPT = runpy.run_path(str(ROOT / "examples" / "benchmarks" / "make_results_pages.py"))
 PAGES = ("generation.md", "policies.md", "drafts.md", "headline.md")
 MACHINE = {
     "processor": "some processor",
@@ -35,7 +35,12 @@ def evaluation_record() -> dict[str, object]:
 
 
 def generation_record(ratios: dict[str, object], counts: dict[str, int]) -> dict[str, object]:
-    origin = {"machine": MACHINE, "command": "python examples/bench_generation.py", "seed": 0, "max_new_tokens": 64}
+    origin = {
+        "machine": MACHINE,
+        "command": "python examples/benchmarks/bench_generation.py",
+        "seed": 0,
+        "max_new_tokens": 64,
+    }
     bars = [{"name": "no draft | greedy", "value": 1.25, "bar": 1.4, "holds": False}]
     single = {
         "modes": {"no_draft": {"tokens_per_second": 41.5, **ratios}},

@@ -12,7 +12,7 @@ def run(name):
 
 
 def test_estimators_agree_with_the_formulas_written_out(capsys):
-    result = run("check_obp")["main"](["--smoke", "--seed", "3"])
+    result = run("benchmarks/check_obp")["main"](["--smoke", "--seed", "3"])
     assert result["bars"][0]["holds"]
     assert {row["estimator"] for row in result["rows"]} >= {"IPS", "SNIPS", "SelfNormalisedDR", "RejectionReplay"}
     json.dumps(result, allow_nan=False)
@@ -20,7 +20,7 @@ def test_estimators_agree_with_the_formulas_written_out(capsys):
 
 
 def test_interval_bench_runs_and_draws(tmp_path, capsys):
-    script = run("bench_intervals")
+    script = run("benchmarks/bench_intervals")
     result = script["main"](["--smoke"])
     json.dumps(result, allow_nan=False)
     assert result["bars"][0]["holds"]

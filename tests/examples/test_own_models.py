@@ -5,7 +5,7 @@ import pytest
 
 from bandits import FullInformationData, LinUCB, load_policy
 
-SCRIPT = Path(__file__).parents[2] / "examples" / "own_models.py"
+SCRIPT = Path(__file__).parents[2] / "examples" / "tutorials" / "own_models.py"
 
 
 def run(*arguments: str) -> None:

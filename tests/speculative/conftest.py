@@ -3,7 +3,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
-from tests.speculative.tiny_models import TinyModel, make_tiny
+from tests.support.tiny_models import TinyModel, make_tiny
 
 
 @pytest.fixture(scope="session", autouse=True)

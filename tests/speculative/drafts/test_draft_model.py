@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from speculative.drafts import draft_model
 from speculative.drafts.draft_model import VOCABULARY_FILE, DraftModel, VocabularyMismatchError
-from speculative.engine.draft import Draft
-from speculative.engine.loading import tokenizer_fingerprint
-from tests.speculative.tiny_models import N_VOCAB, bounded, greedy_text, save_tiny, tokenizer_of
+from speculative.models.checkpoint_files import tokenizer_fingerprint
+from speculative.protocols.draft import Draft
+from tests.support.tiny_models import N_VOCAB, bounded, greedy_text, save_tiny, tokenizer_of
 
 TARGET_IDS = [0, 3, 5, 8, 23, 1, 10, 11, 2]
 WORDS = [f"word{i}" for i in range(N_VOCAB)]

@@ -2,12 +2,12 @@ import pytest
 import torch
 
 from speculative.drafts.early_exit import EarlyExit
-from speculative.engine.contract import check_draft
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
-from speculative.engine.request import Request
-from speculative.engine.token_batch import TokenBatch
-from tests.speculative.tiny_models import N_VOCAB, Arm, greedy_text
+from speculative.protocols.request import Request
+from speculative.protocols.token_batch import TokenBatch
+from speculative.testing.drafts import check_draft
+from tests.support.tiny_models import N_VOCAB, Arm, greedy_text
 
 PROMPT = (3, 1, 4, 1, 5)
 

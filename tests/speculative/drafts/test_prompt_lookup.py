@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speculative.drafts.prompt_lookup import PromptLookup
-from tests.speculative.tiny_models import bounded
+from tests.support.tiny_models import bounded
 
 
 def slow_lookup(prefix, max_ngram, min_ngram, draft_length):

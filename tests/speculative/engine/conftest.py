@@ -1,6 +1,6 @@
 import pytest
 
-from tests.speculative.engine.hard_cases import every_draft
+from tests.support.hard_cases import every_draft
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from speculative.drafts.no_draft import NoDraft
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
-from speculative.engine.request import Request
-from speculative.engine.sampling_params import SamplingParams
-from tests.speculative.engine.hard_cases import DRAFT_NAMES, PROMPTS, RandomSelector, audit
-from tests.speculative.tiny_models import N_VOCAB, Arm, bounded
+from speculative.protocols.request import Request
+from speculative.sampling.sampling_params import SamplingParams
+from tests.support.hard_cases import DRAFT_NAMES, PROMPTS, RandomSelector, audit
+from tests.support.tiny_models import N_VOCAB, Arm, bounded
 
 params = st.builds(
     SamplingParams,

@@ -10,10 +10,10 @@ from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
-from speculative.engine.loading import load_decoder
-from speculative.engine.request import Request
-from tests.speculative.engine.hard_cases import DRAFT_NAMES, PROMPTS, TEXT_LENGTH, RandomSelector, audit
-from tests.speculative.tiny_models import N_VOCAB, Arm, ScriptedDraft, bounded, expected_text
+from speculative.models.checkpoint_files import load_decoder
+from speculative.protocols.request import Request
+from tests.support.hard_cases import DRAFT_NAMES, PROMPTS, TEXT_LENGTH, RandomSelector, audit
+from tests.support.tiny_models import N_VOCAB, Arm, ScriptedDraft, bounded, expected_text
 
 eos_places = st.lists(st.integers(0, N_VOCAB - 1), max_size=2, unique=True).map(tuple)
 

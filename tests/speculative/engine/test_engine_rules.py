@@ -5,14 +5,14 @@ import torch
 
 from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
-from speculative.engine import kv_cache
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
-from speculative.engine.request import Request
-from speculative.engine.selector import Action
-from speculative.engine.token_batch import TokenBatch
-from tests.speculative.engine.hard_cases import PROMPTS, RandomSelector
-from tests.speculative.tiny_models import N_VOCAB, Arm, expected_text, greedy_text
+from speculative.protocols import kv_cache
+from speculative.protocols.request import Request
+from speculative.protocols.selector import Action
+from speculative.protocols.token_batch import TokenBatch
+from tests.support.hard_cases import PROMPTS, RandomSelector
+from tests.support.tiny_models import N_VOCAB, Arm, expected_text, greedy_text
 
 
 def test_the_selector_is_given_the_mean_of_the_prompts_hidden_states(target):

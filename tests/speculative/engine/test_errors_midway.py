@@ -6,10 +6,10 @@ import torch
 from speculative.drafts.no_draft import NoDraft
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate, stream
-from speculative.engine.request import Request
-from speculative.engine.selector import Action, FixedSelector
-from tests.speculative.engine.hard_cases import PROMPTS, audit
-from tests.speculative.tiny_models import Arm, expected_text
+from speculative.protocols.request import Request
+from speculative.protocols.selector import Action, FixedSelector
+from tests.support.hard_cases import PROMPTS, audit
+from tests.support.tiny_models import Arm, expected_text
 
 
 class Failing(FixedSelector):

@@ -7,14 +7,14 @@ import torch
 
 from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
-from speculative.engine.draft import DraftSession, Proposal
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
-from speculative.engine.request import Request
-from speculative.engine.sampling_params import SamplingParams
-from tests.speculative.engine.hard_cases import PROMPTS, RandomSelector
-from tests.speculative.engine.table_lm import TableLM
-from tests.speculative.tiny_models import N_VOCAB, Arm, ScriptedDraft
+from speculative.protocols.draft import DraftSession, Proposal
+from speculative.protocols.request import Request
+from speculative.sampling.sampling_params import SamplingParams
+from tests.support.hard_cases import PROMPTS, RandomSelector
+from tests.support.table_lm import TableLM
+from tests.support.tiny_models import N_VOCAB, Arm, ScriptedDraft
 
 WAYS = {
     "greedy": SamplingParams(),

@@ -3,9 +3,9 @@ import pytest
 from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate, stream
-from speculative.engine.request import Request
-from speculative.engine.selector import FixedSelector
-from tests.speculative.tiny_models import Arm, ScriptedDraft, expected_text, greedy_text
+from speculative.protocols.request import Request
+from speculative.protocols.selector import FixedSelector
+from tests.support.tiny_models import Arm, ScriptedDraft, expected_text, greedy_text
 
 PROMPT = (3, 5, 8, 3, 5)
 

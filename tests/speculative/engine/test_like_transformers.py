@@ -10,10 +10,10 @@ from transformers import PreTrainedTokenizerFast
 
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
-from speculative.engine.request import Request
-from speculative.engine.sampling_params import SamplingParams
-from tests.speculative.engine.hard_cases import DRAFT_NAMES, PROMPTS, RandomSelector
-from tests.speculative.tiny_models import N_VOCAB, Arm, bounded
+from speculative.protocols.request import Request
+from speculative.sampling.sampling_params import SamplingParams
+from tests.support.hard_cases import DRAFT_NAMES, PROMPTS, RandomSelector
+from tests.support.tiny_models import N_VOCAB, Arm, bounded
 
 PIECES = [*"abcdefghijklmnop", "ab", "cd", "ef", "gh", "Ġ", "Ġa", "abc", "."]
 MERGES = [("a", "b"), ("c", "d"), ("e", "f"), ("g", "h"), ("Ġ", "a"), ("ab", "c")]

@@ -12,12 +12,12 @@ from speculative.drafts.early_exit import EarlyExit
 from speculative.drafts.no_draft import NoDraft
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
-from speculative.engine.logits import process_logits
-from speculative.engine.request import Request
-from speculative.engine.sampling_params import SEED_LIMIT, SamplingParams
-from speculative.engine.token_batch import TokenBatch
-from tests.speculative.engine.hard_cases import DRAFT_NAMES, PROMPTS, RandomSelector, audit
-from tests.speculative.tiny_models import N_VOCAB, Arm, bounded, expected_text
+from speculative.protocols.request import Request
+from speculative.protocols.token_batch import TokenBatch
+from speculative.sampling.logits import process_logits
+from speculative.sampling.sampling_params import SEED_LIMIT, SamplingParams
+from tests.support.hard_cases import DRAFT_NAMES, PROMPTS, RandomSelector, audit
+from tests.support.tiny_models import N_VOCAB, Arm, bounded, expected_text
 
 VERIFICATIONS = ("coupling", "rejection")
 NEARLY_GREEDY = {

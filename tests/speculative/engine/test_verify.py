@@ -3,8 +3,6 @@ from itertools import product
 import pytest
 import torch
 
-from speculative.engine.draft import Proposal
-from speculative.engine.sampling_params import SamplingParams
 from speculative.engine.verify import (
     InvalidLogitsError,
     TargetRows,
@@ -13,7 +11,9 @@ from speculative.engine.verify import (
     verify_match,
     verify_rejection,
 )
-from tests.speculative.engine.enumeration import every_outcome, laws_over
+from speculative.protocols.draft import Proposal
+from speculative.sampling.sampling_params import SamplingParams
+from tests.support.enumeration import every_outcome, laws_over
 
 
 @pytest.mark.parametrize("draft_length", [0, 1, 2, 3])

@@ -4,7 +4,7 @@ from statistics import mean
 import pytest
 
 from speculative.selectors import MetaSD
-from tests.speculative.selectors.rounds import mean_accepted, observation, play, query, world
+from tests.support.rounds import mean_accepted, observation, play, query, world
 
 
 def test_bounds_by_hand():

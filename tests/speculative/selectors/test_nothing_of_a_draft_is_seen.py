@@ -10,12 +10,12 @@ from dataclasses import fields
 import pytest
 
 from speculative.drafts.no_draft import NoDraft
-from speculative.engine.draft import Draft, DraftSession, Proposal
 from speculative.engine.engine import Engine
-from speculative.engine.request import Request
-from speculative.engine.sampling_params import SamplingParams
-from speculative.engine.selector import Action, RoundContext
-from tests.speculative.tiny_models import N_VOCAB, Arm
+from speculative.protocols.draft import Draft, DraftSession, Proposal
+from speculative.protocols.request import Request
+from speculative.protocols.selector import Action, RoundContext
+from speculative.sampling.sampling_params import SamplingParams
+from tests.support.tiny_models import N_VOCAB, Arm
 
 PROMPT = (3, 5, 8, 3, 5)
 

@@ -1,7 +1,7 @@
 import pytest
 
 from speculative.selectors import PriorityRule
-from tests.speculative.selectors.rounds import context, observation, query
+from tests.support.rounds import context, observation, query
 
 NONE, LOOK_UP, MODEL, LONG = 0, 1, 2, 3  # plain decoding, a look-up, a draft model, another look-up
 ALL = (True, True, True, True)

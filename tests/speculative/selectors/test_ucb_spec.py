@@ -3,7 +3,7 @@ import math
 import pytest
 
 from speculative.selectors import UCBSpec
-from tests.speculative.selectors.rounds import mean_accepted, observation, play, query, world
+from tests.support.rounds import mean_accepted, observation, play, query, world
 
 
 def _after(rule):

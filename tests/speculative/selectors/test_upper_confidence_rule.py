@@ -6,7 +6,7 @@ import random
 import pytest
 
 from speculative.selectors import MetaSD, UCBSpec
-from tests.speculative.selectors.rounds import context, observation, query
+from tests.support.rounds import context, observation, query
 
 RULES = {
     "MetaSD": lambda: MetaSD(4),

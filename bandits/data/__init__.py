@@ -1,0 +1,1 @@
+"""What policies learn from: logged and full-information data, splits, propensities, Parquet parts."""

@@ -1,0 +1,145 @@
+"""Divisions of data into training and test rows that never put one query on both sides.
+
+A query is a `query_id`; a row without one is a query of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bandits import checks
+from bandits.checks import Bool, Int64
+from bandits.data.logged_data import LoggedData
+from bandits.data.policy_data import PolicyData, query_numbers
+
+AnyData = TypeVar("AnyData", bound=PolicyData)
+
+
+@dataclass(frozen=True, slots=True)
+class Split(Generic[AnyData]):
+    """Training and test rows of one data set; together they are all of its rows."""
+
+    train: AnyData
+    test: AnyData
+
+
+def split_by_query(data: AnyData, test_share: float, rng: np.random.Generator) -> Split[AnyData]:
+    """Put a random share of the queries into the test rows.
+
+    Args:
+        data: at least two queries.
+        test_share: in (0, 1), of the queries; at least one query is left on either side.
+        rng: decides which.
+
+    Raises:
+        ValueError: if there are fewer than two queries, or the share is outside (0, 1).
+    """
+    _check_share(test_share)
+    query = query_numbers(data)
+    n_queries = _at_least(query, 2, "a split")
+    n_test = min(max(round(test_share * n_queries), 1), n_queries - 1)
+    tested = np.zeros(n_queries, np.bool_)
+    tested[rng.permutation(n_queries)[:n_test]] = True
+    return _split(data, tested[query])
+
+
+def folds_by_query(data: AnyData, n_folds: int, rng: np.random.Generator) -> Iterator[Split[AnyData]]:
+    """Yield `n_folds` splits whose test rows cover the data once; fold sizes differ by one query at most.
+
+    Raises:
+        ValueError: if there are fewer queries than folds, or fewer than two folds.
+    """
+    for test in fold_masks(data, n_folds, rng):
+        yield _split(data, test)
+
+
+def fold_masks(data: PolicyData, n_folds: int, rng: np.random.Generator) -> list[Bool]:
+    """Return each fold's test rows as an (n,) bool mask; see `folds_by_query`."""
+    if n_folds < 2:
+        raise ValueError(f"n_folds must be >= 2, got {n_folds}")
+    query = query_numbers(data)
+    n_queries = _at_least(query, n_folds, f"{n_folds} folds")
+    fold = np.empty(n_queries, np.int64)
+    fold[rng.permutation(n_queries)] = np.arange(n_queries) % n_folds
+    return [fold[query] == index for index in range(n_folds)]
+
+
+def split_by_time(data: AnyData, test_share: float, times: ArrayLike | None = None) -> Split[AnyData]:
+    """Train on what was over before a moment, test on the rest.
+
+    The moment is the (1 - test_share) quantile of the rows' times. A query with a row at or after it is tested
+    with all its rows, so training never sees the future nor a tested query.
+
+    Args:
+        data: rows in any order.
+        test_share: in (0, 1), of the rows; a query that spans the moment makes the test rows more.
+        times: (n,) float64, seconds; None takes those of the log.
+
+    Raises:
+        ValueError: if times are missing or not finite, or one side would be empty.
+    """
+    _check_share(test_share)
+    stored = data.times if times is None and isinstance(data, LoggedData) else times
+    if stored is None:
+        raise ValueError("split_by_time needs times: pass times=, one a row (these data hold none)")
+    moments = checks.vector(stored, "times", np.float64, len(data))
+    checks.finite(moments, "times")
+    moment = np.quantile(moments, 1 - test_share, method="higher")
+    query = query_numbers(data)
+    last = np.full(int(query.max()) + 1, -np.inf)
+    np.maximum.at(last, query, moments)
+    test = last[query] >= moment
+    if test.all():
+        raise ValueError(f"no query is over before {moment}, where a test_share of {test_share} cuts: lower it")
+    return _split(data, test)
+
+
+def split_by_domain(data: AnyData, test_domains: Sequence[str]) -> Split[AnyData]:
+    """Train on some domains and test on others.
+
+    Raises:
+        ValueError: if the data hold no domains or lack one of these, a row has none, one side would be empty,
+            or a query has rows on both sides.
+    """
+    if isinstance(test_domains, str):
+        raise TypeError(f"test_domains must be a sequence of names, got the single string {test_domains!r}")
+    if data.domains is None:
+        raise ValueError("split_by_domain needs domains, and these data hold none")
+    unknown = [name for name in test_domains if name not in data.domains]
+    if unknown or not test_domains:
+        known = ", ".join(sorted({str(name) for name in data.domains}))
+        raise ValueError(f"test_domains must be among {known}; got {unknown[0]!r}" if unknown else "no test_domains")
+    for row, domain in enumerate(data.domains):
+        if domain is None:
+            raise ValueError(f"split_by_domain needs a domain a row: row {row} has none")
+    test = np.isin(np.array(data.domains, dtype=object), list(test_domains))
+    if test.all():
+        raise ValueError("every row's domain is among test_domains: nothing is left to train on")
+    query = query_numbers(data)
+    both = np.intersect1d(query[test], query[~test])
+    if both.size:
+        row = int(np.argmax(query == both[0]))
+        name = None if data.query_ids is None else data.query_ids[row]
+        raise ValueError(f"query {name!r} (row {row}) has rows on both sides: give it one domain")
+    return _split(data, test)
+
+
+def _split(data: AnyData, test: Bool) -> Split[AnyData]:
+    return Split(data.subset(~test), data.subset(test))
+
+
+def _check_share(test_share: float) -> None:
+    if not (isinstance(test_share, int | float) and 0 < test_share < 1):
+        raise ValueError(f"test_share must be in (0, 1), got {test_share!r}")
+
+
+def _at_least(query: Int64, wanted: int, what: str) -> int:
+    n_queries = int(query.max()) + 1
+    if n_queries < wanted:
+        raise ValueError(f"{what} by query needs at least {wanted} queries, the data hold {n_queries}")
+    return n_queries

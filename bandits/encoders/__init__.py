@@ -1,0 +1,1 @@
+"""Query to context: the encoder interface, hashing and sentence encoders."""

@@ -1,0 +1,73 @@
+"""Contexts from hashed words: no model, no download, no training."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from bandits import checks
+from bandits.checks import Float32
+from bandits.encoders.encoder import ContextEncoder
+
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+
+
+class HashingEncoder(ContextEncoder):
+    """Hashes words, pairs of words and punctuation marks into a vector of unit length.
+
+    Each feature f adds sign(f) * (1 + log count(f)) to entry hash(f) mod d; the vector is then scaled to
+    length 1 (a text without any word gives zeros). The hash is CRC-32 of the UTF-8 bytes, so that rows are
+    the same on every machine and in every process.
+
+    Args:
+        n_features: d; more features, fewer collisions.
+
+    Source: Weinberger et al. 2009, Feature Hashing for Large Scale Multitask Learning (arXiv:0902.2206).
+    """
+
+    def __init__(self, n_features: int = 384) -> None:
+        if not isinstance(n_features, int) or n_features < 1:
+            raise ValueError(f"n_features must be an integer >= 1, got {n_features!r}")
+        self._n_features = n_features
+
+    @property
+    def name(self) -> str:
+        """Return "hashing-" and the size."""
+        return f"hashing-{self._n_features}"
+
+    @property
+    def n_features(self) -> int:
+        """Return d."""
+        return self._n_features
+
+    def encode(self, texts: Sequence[str]) -> Float32:
+        """Return (n, d) float32, rows of unit length."""
+        texts = checks.texts(texts)
+        rows = np.zeros((len(texts), self._n_features), dtype=np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            counts = Counter(_features(text))
+            if not counts:
+                continue
+            hashes = np.fromiter(
+                (zlib.crc32(f.encode("utf-8", "surrogatepass")) for f in counts), np.uint32, len(counts)
+            )
+            signs = np.where(hashes >> np.uint32(31), -1.0, 1.0)
+            amounts = signs * (1.0 + np.log(np.fromiter(counts.values(), np.float64, len(counts))))
+            np.add.at(row, (hashes & np.uint32(0x7FFFFFFF)) % self._n_features, amounts.astype(np.float32))
+            length = float(np.linalg.norm(row))
+            if length > 0:  # opposite signs may cancel to nothing
+                row /= length
+        return rows
+
+
+def _features(text: str) -> Iterator[str]:
+    """Yield words and marks, lower-cased, and pairs of neighbours."""
+    tokens = _TOKEN.findall(text.lower())
+    yield from tokens
+    for left, right in pairwise(tokens):
+        yield f"{left} {right}"

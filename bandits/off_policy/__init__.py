@@ -1,0 +1,1 @@
+"""What a policy is worth on another policy's log: problem, estimators, intervals, diagnostics."""

@@ -1,0 +1,50 @@
+"""The direct method: trust a model of the reward."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bandits.off_policy.estimators.estimator import OffPolicyEstimator
+from bandits.off_policy.intervals import standard_error
+from bandits.off_policy.problem import OffPolicyProblem
+from bandits.off_policy.reward_model import CrossFittedRidge, RewardModel
+from bandits.off_policy.terms import Terms
+
+_SURE = 3.0  # standard errors; by chance 1 in 370
+_NOTE = "the interval shows the noise of the contexts only: it leaves out how wrong the reward model may be"
+
+
+@dataclass(frozen=True)
+class DirectMethod(OffPolicyEstimator):
+    """Mean of sum_a pi_e(a given x) q(x, a), with q a model of the reward.
+
+    Little noise, and the model's bias in full: its intervals show the noise of the contexts only, which each
+    estimate says.
+
+    Args:
+        reward_model: q.
+
+    Source: Dudik, Langford and Li 2011, Doubly Robust Policy Evaluation and Learning, section 2.1 (arXiv:1103.4601).
+    """
+
+    reward_model: RewardModel = field(default_factory=CrossFittedRidge)
+
+    def terms(self, problem: OffPolicyProblem) -> Terms:
+        """Return the policy's expected predictions."""
+        expected = problem.expected(problem.predictions(self.reward_model))
+        return problem.terms(expected, range=self.reward_model.range, notes=(_NOTE, *self._visible_bias(problem)))
+
+    def _visible_bias(self, problem: OffPolicyProblem) -> tuple[str, ...]:
+        """Return a sentence where weighted residuals, whose mean is minus the model's bias, say that it is off."""
+        predictions = problem.predictions(self.reward_model)
+        residuals = problem.terms(problem.weights * (problem.log.rewards - predictions[problem.taken]))
+        if residuals.n_queries < 2:
+            return ()
+        error = standard_error(residuals)
+        if abs(residuals.value) <= _SURE * error or error == 0:
+            return ()
+        return (
+            f"the reward model is off by about {-residuals.value:+.3g} for this policy "
+            f"({abs(residuals.value) / error:.1f} standard errors of its weighted residuals): prefer a doubly robust "
+            "estimate",
+        )

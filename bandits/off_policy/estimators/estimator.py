@@ -1,0 +1,34 @@
+"""The interface that every off-policy estimator has: terms, one a row."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from bandits.off_policy.problem import OffPolicyProblem
+from bandits.off_policy.terms import Terms
+
+
+class OffPolicyEstimator(ABC):
+    """Estimates a policy's mean reward from the decisions of another.
+
+    A subclass writes `terms`: what each row adds to a mean, or to the numerator and denominator of a ratio, and
+    the bounds that these terms keep for certain. Value, intervals and diagnostics are derived from the terms.
+    `bandits.testing.policies.check_estimator` tests the result.
+    """
+
+    @property
+    def name(self) -> str:
+        """Return the name in tables; estimators that differ in a parameter should differ in it."""
+        return type(self).__name__
+
+    @abstractmethod
+    def terms(self, problem: OffPolicyProblem) -> Terms:
+        """Return the terms, usually by `problem.terms(numerator, denominator, range=...)`.
+
+        Raises:
+            ValueError: if the estimator is not defined on this log.
+        """
+
+    def value(self, problem: OffPolicyProblem) -> float:
+        """Return the estimate of the policy's mean reward."""
+        return self.terms(problem).value

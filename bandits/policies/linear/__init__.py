@@ -1,0 +1,1 @@
+"""Policies over ridge regression: LinUCB, hybrid LinUCB, LinTS, SquareCB and their posterior."""

@@ -1,0 +1,94 @@
+"""Thompson sampling over linear rewards, with exact probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bandits.checks import Float64
+from bandits.policies.linear.best_arm_probability import best_arm_probabilities
+from bandits.policies.linear.linear_policy import LinearPolicy, positive
+from bandits.policies.linear.ridge import Ridge
+from bandits.policies.linear.student_t import StudentLaws
+
+_POSTERIOR_SCALE = 0.2  # of 0.1 to 1, by held-out rows of logs and passes of 1,000 decisions
+
+
+class LinTS(LinearPolicy):
+    """Chooses each arm with the probability that its mean reward is the highest, under a sharpened posterior.
+
+    Per arm a normal-inverse-gamma prior: noise variance s2 ~ InvGamma(shape, rate), coefficients given s2 ~
+    N(0, s2 P0^-1). After rows with precision P, moment m and coefficients c the posterior has
+
+        shape_n = shape + n / 2,   rate_n = rate + (sum r^2 - c . m) / 2,
+
+    and the mean reward at x is Student-t with 2 shape_n degrees of freedom, location x . c and squared scale
+    (rate_n / shape_n) x' P^-1 x. So the scale of the noise is learned, arm by arm, and needs no tuning. Arms
+    are independent, so drawing one score an arm and taking the best has the law of `probabilities`, which are
+    computed by quadrature; `choose` draws from that very vector.
+
+    Scores have their posterior's deviation times `posterior_scale`. With 1 this is Thompson sampling as published;
+    the default explores less, because the exact posterior of many features' coefficients explored more than paid
+    on every set it was tuned on, on held-out rows of logs and over 1,000 decisions.
+
+    Args:
+        noise_scale: standard deviation of the noise, if it is known: scores are then normal. None learns it.
+        posterior_scale: what the scores' deviations are multiplied by, > 0. None: 0.2, or 1 where you give
+            `noise_scale`, which is then taken as it is.
+        prior_shape, prior_rate: of the noise variance's prior; its weight is that of 2 * prior_shape rows of
+            variance prior_rate / prior_shape.
+        prior_precision: see `LinearPolicy`; by default it is learned too.
+        intercept_precision, arm_names: see `LinearPolicy`.
+
+    Source: Agrawal and Goyal 2013 (arXiv:1209.3352), Algorithm 1, there with a fixed scale v; posterior:
+    Murphy 2012, Machine Learning, section 7.6.3; `posterior_scale`: Chapelle and Li 2011, An Empirical Evaluation
+    of Thompson Sampling (posterior reshaping).
+    """
+
+    def __init__(
+        self,
+        noise_scale: float | None = None,
+        prior_precision: float | None = None,
+        intercept_precision: float | None = 0.01,
+        prior_shape: float = 2.0,
+        prior_rate: float = 0.1,
+        posterior_scale: float | None = None,
+        arm_names: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(prior_precision, intercept_precision, arm_names)
+        self.noise_scale = None if noise_scale is None else positive(noise_scale, "noise_scale")
+        self.prior_shape = positive(prior_shape, "prior_shape")
+        self.prior_rate = positive(prior_rate, "prior_rate")
+        self.posterior_scale = None if posterior_scale is None else positive(posterior_scale, "posterior_scale")
+        self._known: tuple[Ridge, int, Float64, StudentLaws] | None = None  # what `_noise` found for that version
+
+    def probabilities(self, contexts: ArrayLike, available: ArrayLike | None = None) -> Float64:
+        """Return each arm's probability of having the highest mean reward."""
+        rows, mask = self.check(contexts, available)
+        means, leverages = self.scores(rows)
+        variances, laws = self._noise()
+        # A zero context without an intercept has no variance at all: a tiny one keeps the integral finite.
+        sharpness = self.posterior_scale or (_POSTERIOR_SCALE if self.noise_scale is None else 1.0)
+        scales = sharpness * np.sqrt(np.maximum(variances * leverages, np.finfo(np.float64).tiny))
+        return best_arm_probabilities(means, scales, laws, mask)
+
+    def noise_posterior(self) -> tuple[Float64, Float64]:
+        """Return each arm's noise variance (rate_n / shape_n) and degrees of freedom, both (k,) float64."""
+        arrays = self.learned.per_arm
+        n_arms = len(self.arm_names)
+        if self.noise_scale is not None:
+            return np.full(n_arms, self.noise_scale**2), np.full(n_arms, np.inf)
+        explained = np.einsum("kd,kd->k", self.ridge.coefficients, arrays["moment"])
+        residual = np.maximum(arrays["squared_rewards"] - explained, 0.0)  # rounding may take it just below zero
+        shapes = self.prior_shape + arrays["row_weight"] / 2
+        return (self.prior_rate + residual / 2) / shapes, 2 * shapes
+
+    def _noise(self) -> tuple[Float64, StudentLaws]:
+        """Return each arm's noise variance and law, kept until the posteriors change."""
+        ridge, known = self.ridge, self._known
+        if known is None or known[0] is not ridge or known[1] != ridge.version:
+            variances, degrees_of_freedom = self.noise_posterior()
+            known = self._known = (ridge, ridge.version, variances, StudentLaws.of(degrees_of_freedom))
+        return known[2], known[3]

@@ -1,0 +1,66 @@
+"""SquareCB: inverse-gap weighting over ridge regression."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bandits.checks import Bool, Float64
+from bandits.policies.linear.linear_policy import LinearPolicy, positive
+
+
+class SquareCB(LinearPolicy):
+    """Chooses an arm the less often, the further its predicted reward lies below the best one.
+
+    With m available arms and predicted rewards y, every arm but the best has
+
+        probability(a) = 1 / (m + sharpness_n * (y_best - y_a)),   sharpness_n = sharpness * n ** growth,
+
+    and the best has the rest (ties for the best share it). n counts the rewards learned from, so the policy
+    becomes greedier as it learns. Every available arm keeps a propensity above 0, so its logs can be
+    evaluated off-policy.
+
+    Args:
+        sharpness: > 0, for rewards within about one unit; divide it by the range of yours.
+        growth: in [0, 1]; 0.5 is the paper's rate, 0 keeps the sharpness fixed.
+        prior_precision, intercept_precision, arm_names: see `LinearPolicy`.
+
+    Source: Foster and Rakhlin 2020, Beyond UCB, Algorithm 1 (arXiv:2002.04926), there in losses, with gamma =
+    sharpness_n and mu = m; the defaults of `sharpness` and `growth` are Vowpal Wabbit's.
+    """
+
+    def __init__(
+        self,
+        sharpness: float = 10.0,
+        growth: float = 0.5,
+        prior_precision: float = 1.0,
+        intercept_precision: float | None = 0.01,
+        arm_names: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(prior_precision, intercept_precision, arm_names)
+        self.sharpness = positive(sharpness, "sharpness")
+        if not (isinstance(growth, int | float) and 0 <= growth <= 1):
+            raise ValueError(f"growth must be in [0, 1], got {growth!r}")
+        self.growth = growth
+
+    def probabilities(self, contexts: ArrayLike, available: ArrayLike | None = None) -> Float64:
+        """Return the inverse-gap weights of the predicted rewards."""
+        rows, mask = self.check(contexts, available)
+        n_learned = float(self.learned.per_arm["row_weight"].sum())
+        sharpness = self.sharpness * (n_learned**self.growth if n_learned > 0 else 0.0)
+        return inverse_gap_weights(self.predict_rewards(rows), sharpness, mask)
+
+
+def inverse_gap_weights(rewards: Float64, sharpness: float, available: Bool | None) -> Float64:
+    """Return (n, k) float64, the law of `SquareCB` for predicted rewards (n, k)."""
+    allowed = np.ones(rewards.shape, np.bool_) if available is None else available
+    best = np.where(allowed, rewards, -np.inf).max(axis=1, keepdims=True)
+    top = (rewards == best) & allowed
+    others = allowed & ~top
+    gaps = np.where(others, best - rewards, 0.0)
+    chances = np.where(others, 1.0 / (allowed.sum(axis=1, keepdims=True) + sharpness * gaps), 0.0)
+    rest = (1.0 - chances.sum(axis=1, keepdims=True)) / top.sum(axis=1, keepdims=True)
+    result: Float64 = np.where(top, rest, chances)
+    return result

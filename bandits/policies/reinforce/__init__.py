@@ -1,0 +1,1 @@
+"""REINFORCE: the policy network and its training."""

@@ -1,0 +1,170 @@
+"""REINFORCE: a softmax policy over a small network, trained by the score-function gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from arms.optional_import import optional_import
+from bandits.checks import Float64
+from bandits.policies.policy import Data, Policy, PolicyState
+from bandits.policies.softmax import softmax
+
+Gradient = Literal["sampled", "exact"]
+
+
+@dataclass(frozen=True, slots=True)
+class AdamWSettings:
+    """How fast and how long `Reinforce` trains.
+
+    Attributes:
+        learning_rate, weight_decay: of AdamW.
+        batch_size: rows a step; None takes a 64th of the training rows, at least 64 and at most 512.
+        max_epochs: passes over the data at most.
+        patience: passes without a better held-out value after which training stops.
+        held_out_share: share of the queries kept aside to decide that; 0 trains for `max_epochs`.
+        device: where to train: "cpu", "cuda", ...
+    """
+
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.01
+    batch_size: int | None = None
+    max_epochs: int = 200
+    patience: int = 20
+    held_out_share: float = 0.2
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "max_epochs", "patience"):
+            value = getattr(self, name)
+            if name == "batch_size" and value is None:
+                continue
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
+        for name in ("learning_rate", "weight_decay"):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value >= 0):
+                raise ValueError(f"{name} must be a finite number >= 0, got {value!r}")
+        if not 0 <= self.held_out_share < 1:
+            raise ValueError(f"held_out_share must be in [0, 1), got {self.held_out_share!r}")
+
+
+class Reinforce(Policy):
+    """Chooses with probabilities softmax(network(x)), and makes what brought reward more probable.
+
+    The network has three layers, d -> hidden_size -> hidden_size -> k with ReLU between, over standardised
+    contexts; a feature that spreads less than the median one is divided by that one's spread. It maximises
+    expected reward plus `entropy_weight` times the policy's entropy:
+
+        gradient = E[ w (r - b) grad log pi(a given x) ] + entropy_weight * grad H(pi(. given x)) + grad B
+
+    - On `FullInformationData` actions are drawn from the policy itself (w = 1), four a row; the baseline b of
+      a draw is the mean reward of the row's three other draws, and B = 0. `gradient="exact"` takes the
+      gradient of sum_a pi(a given x) r(a) instead.
+    - On `LoggedData` w = pi(a given x) / propensity, clipped at `weight_clip` and, with `self_normalise`,
+      divided by its mean in the batch. The baseline b(x, a) is a ridge regression of the arm's reward on the
+      context, and B = E sum_a pi(a given x) b(x, a) puts back what it takes out: the gradient of the doubly robust
+      value, which has far less variance than that of a baseline without a.
+
+    Advantages are divided by their standard deviation over the data, so settings do not depend on the
+    reward's unit. A held-out share of the queries decides when to stop, and the best weights are kept.
+    Training needs torch (extra `llm`); choosing needs numpy only. `update` trains on from the current
+    weights, so batches do not equal one fit. One seed gives one result; no global generator is touched.
+
+    Args:
+        gradient: "sampled" is REINFORCE; "exact" is for comparison and needs full information.
+        hidden_size: units of each hidden layer.
+        entropy_weight: >= 0, in units of the advantages' standard deviation.
+        weight_clip: largest importance weight; None does not clip.
+        self_normalise: divide importance weights by their mean: less variance, a little bias.
+        seed: of initial weights, order of rows, draws and the held-out split.
+        training: learning rate, batch size and so on.
+        arm_names: see `Policy`.
+
+    Source: Williams 1992, eq. 4 to 6 (score function with baseline); Kool et al. 2019, Buy 4 REINFORCE
+    Samples, Get a Baseline for Free! (the other draws as baseline); Swaminathan and Joachims 2015 (self-
+    normalised weights); Dudik et al. 2011, Doubly Robust Policy Evaluation and Learning (arXiv:1103.4601);
+    Loshchilov and Hutter 2019 (AdamW, arXiv:1711.05101).
+    """
+
+    def __init__(
+        self,
+        gradient: Gradient = "sampled",
+        hidden_size: int = 64,
+        entropy_weight: float = 0.01,
+        weight_clip: float | None = 20.0,
+        self_normalise: bool = True,
+        seed: int = 0,
+        training: AdamWSettings | Mapping[str, Any] | None = None,
+        arm_names: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(arm_names)
+        if gradient not in ("sampled", "exact"):
+            raise ValueError(f'gradient must be "sampled" or "exact", got {gradient!r}')
+        if not isinstance(hidden_size, int) or hidden_size < 1:
+            raise ValueError(f"hidden_size must be an integer >= 1, got {hidden_size!r}")
+        if not (np.isfinite(entropy_weight) and entropy_weight >= 0):
+            raise ValueError(f"entropy_weight must be a finite number >= 0, got {entropy_weight!r}")
+        if weight_clip is not None and not weight_clip > 0:
+            raise ValueError(f"weight_clip must be > 0 or None, got {weight_clip!r}")
+        if not isinstance(self_normalise, bool):
+            raise TypeError(f"self_normalise must be True or False, got {self_normalise!r}")
+        if not isinstance(seed, int) or seed < 0:
+            raise ValueError(f"seed must be an integer >= 0, got {seed!r}")
+        self.gradient: Gradient = gradient
+        self.hidden_size = hidden_size
+        self.entropy_weight = entropy_weight
+        self.weight_clip = weight_clip
+        self.self_normalise = self_normalise
+        self.seed = seed
+        if isinstance(training, Mapping):  # as a saved policy's JSON has it
+            training = AdamWSettings(**training)
+        self.training = training or AdamWSettings()
+
+    def initial_state(self, arm_names: tuple[str, ...], n_features: int) -> PolicyState:
+        """Return random hidden layers and an output layer of zeros: all arms equally likely."""
+        rng = np.random.default_rng(self.seed)
+        h, k = self.hidden_size, len(arm_names)
+        shared = {
+            "mean": np.zeros(n_features, np.float32),
+            "scale": np.ones(n_features, np.float32),
+            "weight_1": _he_uniform(rng, h, n_features),
+            "bias_1": np.zeros(h, np.float32),
+            "weight_2": _he_uniform(rng, h, h),
+            "bias_2": np.zeros(h, np.float32),
+            "n_updates": np.zeros(1, np.int64),
+        }
+        per_arm = {"weight_3": np.zeros((k, h), np.float32), "bias_3": np.zeros(k, np.float32)}
+        return PolicyState(arm_names, n_features, per_arm, shared)
+
+    def update(self, data: Data) -> None:
+        """Train on `data` from the current weights; contexts are standardised as in the first update.
+
+        Raises:
+            ImportError: if torch is missing.
+            ValueError: if gradient="exact" meets bandit feedback.
+        """
+        optional_import("torch", "llm")
+        from bandits.policies.reinforce.training import train
+
+        train(self, self.align(data))
+
+    def probabilities(self, contexts: ArrayLike, available: ArrayLike | None = None) -> Float64:
+        """Return softmax of the network's outputs over the available arms."""
+        rows, mask = self.check(contexts, available)
+        state = self.learned
+        shared, per_arm = state.shared, state.per_arm
+        hidden = (rows - shared["mean"]) / shared["scale"]
+        hidden = np.maximum(hidden @ shared["weight_1"].T + shared["bias_1"], 0.0)
+        hidden = np.maximum(hidden @ shared["weight_2"].T + shared["bias_2"], 0.0)
+        return softmax((hidden @ per_arm["weight_3"].T + per_arm["bias_3"]).astype(np.float64), mask)
+
+
+def _he_uniform(rng: np.random.Generator, n_out: int, n_in: int) -> np.ndarray:
+    """Return (n_out, n_in) float32, variance 2 / n_in. Source: He et al. 2015 (arXiv:1502.01852)."""
+    bound = np.sqrt(6.0 / n_in)
+    return rng.uniform(-bound, bound, (n_out, n_in)).astype(np.float32)

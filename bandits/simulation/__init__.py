@@ -1,0 +1,1 @@
+"""Policies that learn online in a simulated environment."""

@@ -1,0 +1,1 @@
+"""Values with intervals, resampling, and results saved as JSON."""

@@ -1,0 +1,1 @@
+"""Checks that a policy, encoder or estimator of one's own keeps the contract."""

@@ -1,0 +1,69 @@
+"""Seconds that sampling takes for each row of logits that verification examines."""
+
+import statistics
+import time
+
+import torch
+
+from speculative.engine.verify import TargetRows, largest_logits, make_verifier
+from speculative.pools.target import Target
+from speculative.protocols.draft import Proposal
+from speculative.protocols.request import Request
+from speculative.protocols.token_batch import TokenBatch
+from speculative.sampling.logits import process_logits
+from speculative.sampling.sampling_params import SamplingParams
+from speculative.sampling.token_sampler import CoupledSampler
+
+N_ROWS = 9  # draft length 8
+KINDS = {
+    "coupling, temperature 0.8": SamplingParams(temperature=0.8),
+    "coupling, temperature 0.8 and top-p 0.9": SamplingParams(temperature=0.8, top_p=0.9),
+    "rejection, temperature 0.8": SamplingParams(temperature=0.8, verification="rejection"),
+}
+
+
+class CountedRows(TargetRows):
+    """Counts how many rows were looked at."""
+
+    n_examined = 0
+
+    def row(self, i: int) -> torch.Tensor:
+        """As there."""
+        self.n_examined += 1
+        return super().row(i)
+
+
+@torch.inference_mode()
+def sampling_costs(target: Target, request: Request, n_repeats: int) -> dict[str, float]:
+    """Median milliseconds an examined row, verifying drafts that are right to the end.
+
+    The rows are the target's own, after the last tokens of a prompt. A draft is right where it is what the coupled
+    target picks, or where its law is the target's.
+    """
+    model = target.model
+    ids = torch.tensor(request.token_ids[-64:], device=model.device)
+    n_rows = min(N_ROWS, len(ids))
+    logits = model.forward(TokenBatch(ids, [len(ids)]), model.new_cache(1)).logits[-n_rows:]
+    prefix = ids.tolist()
+    found = {}
+    for name, params in KINDS.items():
+        seconds = []
+        for seed in range(n_repeats + 1):
+            proposal = _right_proposal(logits, params, seed, len(prefix))
+            verifier, rows = make_verifier(params, seed, model.n_vocab), CountedRows(logits, largest_logits(logits))
+            begin = time.perf_counter()
+            verifier.verify(rows, proposal, prefix)
+            seconds.append((time.perf_counter() - begin) / rows.n_examined)
+        found[name] = statistics.median(seconds[1:]) * 1e3
+    return found
+
+
+def _right_proposal(logits: torch.Tensor, params: SamplingParams, seed: int, position: int) -> Proposal:
+    """A draft for all rows but the last that verification accepts."""
+    rows = logits[:-1]
+    if params.verification == "coupling":
+        sampler = CoupledSampler(params, seed)
+        return Proposal([int(sampler.pick(row, position + i)) for i, row in enumerate(rows)])
+    laws = torch.stack([process_logits(row, params, ()).double().softmax(0) for row in rows])
+    generator = torch.Generator(laws.device).manual_seed(seed)
+    return Proposal(torch.multinomial(laws, 1, generator=generator)[:, 0].tolist(), probs=laws)

@@ -1,0 +1,46 @@
+"""Write the result pages of the documentation from the JSON files that the measuring scripts leave.
+
+    python examples/benchmarks/make_results_pages.py            # write docs/results/*.md
+    python examples/benchmarks/make_results_pages.py --check    # exit with 1 if a page differs from its JSON
+    python examples/benchmarks/make_results_pages.py --smoke    # make the pages, write nothing
+
+A page whose JSON is missing says so; no figure is ever typed by hand. Each page is a file of `results_pages`.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from results_pages import make_pages
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON files and pages")
+    parser.add_argument("--check", action="store_true", help="compare only; exit with 1 if a page is out of date")
+    parser.add_argument("--smoke", action="store_true", help="make the pages, write nothing")
+    options = parser.parse_args(arguments)
+    pages = make_pages(options.results)
+    old = {
+        name: (options.results / name).read_text(encoding="utf-8")
+        for name in pages
+        if (options.results / name).is_file()
+    }
+    stale = [name for name, text in pages.items() if old.get(name) != text]
+    if options.check:
+        for name in stale:
+            print(f"{options.results / name} is out of date: run python examples/benchmarks/make_results_pages.py")
+        return 1 if stale else 0
+    if not options.smoke:
+        options.results.mkdir(parents=True, exist_ok=True)
+        for name in stale:
+            (options.results / name).write_text(pages[name], encoding="utf-8")
+    print(f"{len(pages)} pages, {len(stale)} changed{' (not written)' if options.smoke else ''}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Checks that a reward of one's own keeps the contract."""

@@ -1,0 +1,50 @@
+"""`draftpick profile`."""
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from speculative.cli import options
+
+if TYPE_CHECKING:
+    from speculative.measuring.cost_profile import CostProfile
+    from speculative.pools.pool import Pool
+
+
+def profile(
+    pool: options.PoolOption = options.DEFAULT_POOL,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Measure anew, whatever is stored.")] = False,
+    cache: options.CacheOption = None,
+    threads: options.ThreadsOption = None,
+    device: options.DeviceOption = None,
+    as_json: options.JsonOption = False,
+) -> None:
+    """Measure what a pass of the target and a round of each draft cost on this machine, and judge each arm.
+
+    Stored for this machine, target and number of threads, and measured anew when a month old or noisy.
+    """
+    options.start_torch(threads)
+    loaded = options.open_pool(pool, cache, device)
+    costs = options.pool_costs(loaded, cache, refresh)
+    verdicts = {
+        arm.name: costs.verdict(arm.draft.name, arm.draft_length) for arm in loaded.drafting_arms if arm.draft_length
+    }
+    result = {**json.loads(costs.to_json()), "verdicts": verdicts}
+    options.report(result, _text(loaded, costs, list(verdicts.values())), as_json)
+
+
+def _text(pool: "Pool", costs: "CostProfile", verdicts: list[str]) -> str:
+    lines = [f"{pool.target.name}: milliseconds of a pass over m tokens against L cached ones"]
+    lines.append("     L" + "".join(f"{f'm={width}':>9}" for width in costs.widths))
+    for length, row in zip(costs.cache_lengths, costs.verify_grid, strict=True):
+        lines.append(f"{length:>6}" + "".join(f"{seconds * 1000:>9.2f}" for seconds in row))
+    prefills = zip(costs.prefill_widths, costs.prefill_grid, strict=True)
+    lines.append("prefill: " + ", ".join(f"{width} tokens {s * 1000:.1f} ms" for width, s in prefills))
+    for draft in pool.drafts:
+        cost = costs.drafts[draft.name]
+        lines.append(
+            f"{draft.name}: {cost.round_s * 1000:.3f} ms a round, {cost.token_s * 1000:.3f} ms a guess, "
+            f"{cost.read_s * 1000:.4f} ms a prompt token"
+        )
+    return "\n".join([*lines, f"noise: {costs.spread:.0%} of a median", *verdicts])

@@ -1,0 +1,1 @@
+"""Labels without running speculation: traces, exact replay, collect."""

@@ -1,0 +1,82 @@
+"""Traces on disk: Parquet part files beside the data made from them."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from bandits.data import parquet_parts
+from speculative.collection.trace import DraftTrace, Trace
+
+KIND = "Trace"
+
+
+def write_traces(folder: Path, part_index: int, traces: Sequence[Trace], encoder: str) -> None:
+    """Write one part, whole or not at all.
+
+    Args:
+        folder: of the parts.
+        part_index: place of this part; one of the same index is replaced.
+        traces: at least one, all of the same drafts and `max_draft_length`.
+        encoder: name of what made the contexts.
+    """
+    drafts = list(traces[0].drafts)
+    columns: dict[str, pa.Array] = {
+        "query_id": pa.array([trace.query_id for trace in traces], pa.string()),
+        "domain": pa.array([trace.domain for trace in traces], pa.string()),
+        "prompt_ids": pa.array([trace.prompt_ids for trace in traces], pa.list_(pa.int32())),
+        "new_ids": pa.array([trace.new_ids for trace in traces], pa.list_(pa.int32())),
+        "max_new_tokens": pa.array([trace.max_new_tokens for trace in traces], pa.int32()),
+        "context": pa.array([trace.context.tolist() for trace in traces], pa.list_(pa.float32())),
+        "encode_s": pa.array([trace.encode_s for trace in traces], pa.float64()),
+    }
+    for i, draft in enumerate(drafts):
+        found = [trace.drafts[draft] for trace in traces]
+        columns[f"proposed_{i}"] = pa.array([item.proposed.tolist() for item in found], pa.list_(pa.int32()))
+        columns[f"accepted_{i}"] = pa.array([item.accepted.tolist() for item in found], pa.list_(pa.int32()))
+        columns[f"own_{i}"] = pa.array([item.own_ids for item in found], pa.list_(pa.int32()))
+    header: dict[str, object] = {
+        "kind": KIND,
+        "drafts": drafts,
+        "max_draft_length": traces[0].max_draft_length,
+        "encoder": encoder,
+    }
+    parquet_parts.write_table(folder, part_index, pa.table(columns), header)
+
+
+def read_trace_parts(folder: Path) -> Iterator[list[Trace]]:
+    """Yield the traces of each part in order.
+
+    Raises:
+        FileNotFoundError: if there is no part.
+        ValueError: if one is unreadable; the message names the file.
+    """
+    for path, table, header in parquet_parts.read_tables(folder, KIND):
+        try:
+            yield [_trace(row, header) for row in table.to_pylist()]
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{path} is not a whole part of traces ({error!r}): delete it and run again") from error
+
+
+def _trace(row: dict[str, Any], header: dict[str, Any]) -> Trace:
+    drafts = {}
+    for i, draft in enumerate(header["drafts"]):
+        own = row[f"own_{i}"]
+        drafts[draft] = DraftTrace(
+            proposed=np.array(row[f"proposed_{i}"], dtype=np.int32),
+            accepted=np.array(row[f"accepted_{i}"], dtype=np.int32),
+            own_ids=None if own is None else tuple(own),
+        )
+    return Trace(
+        query_id=row["query_id"],
+        domain=row["domain"],
+        prompt_ids=tuple(row["prompt_ids"]),
+        new_ids=tuple(row["new_ids"]),
+        max_new_tokens=row["max_new_tokens"],
+        max_draft_length=header["max_draft_length"],
+        context=np.array(row["context"], dtype=np.float32),
+        encode_s=row["encode_s"],
+        drafts=drafts,
+    )

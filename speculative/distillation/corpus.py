@@ -1,0 +1,90 @@
+"""The target's own greedy text on many prompts, on disk: what drafts are distilled from."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from arms import Query
+from speculative.drafts.no_draft import NoDraft
+from speculative.engine.generate import generate
+from speculative.pools.speculative_arm import SpeculativeArm
+from speculative.pools.target import Target
+
+PART_SIZE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class TargetText:
+    """One prompt and the target's greedy answer, as token ids."""
+
+    id: str
+    prompt_ids: tuple[int, ...]
+    new_ids: tuple[int, ...]
+
+
+def write_corpus(
+    target: Target,
+    queries: Sequence[Query],
+    folder: Path,
+    *,
+    max_batch: int = 32,
+    on_progress: Callable[[int], None] | None = None,
+) -> list[TargetText]:
+    """Generate the target's text for every query, part by part; parts already on disk are kept and read.
+
+    Args:
+        target: the model that writes; its `max_new_tokens` bounds a text.
+        queries: the prompts; the same list must be given to go on with a stopped run.
+        folder: holds `part-00000.jsonl` and so on.
+        max_batch: texts written at once.
+        on_progress: told how many more texts are ready.
+
+    Raises:
+        ValueError: if a part is unreadable, or was written for other prompts.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    texts: list[TargetText] = []
+    for begin in range(0, len(queries), PART_SIZE):
+        part, path = queries[begin : begin + PART_SIZE], folder / f"part-{begin // PART_SIZE:05d}.jsonl"
+        if path.is_file():
+            done = read_corpus_part(path)
+            if [text.id for text in done] != [query.id for query in part]:
+                raise ValueError(f"{path} was written for other prompts; name another folder or delete it")
+        else:
+            done = _generate_part(target, part, max_batch)
+            partial = path.with_suffix(".partial")
+            partial.write_text("".join(json.dumps(asdict(text)) + "\n" for text in done))
+            os.replace(partial, path)
+        texts += done
+        if on_progress is not None:
+            on_progress(len(part))
+    return texts
+
+
+def read_corpus_part(path: Path) -> list[TargetText]:
+    """Read one part of a corpus.
+
+    Raises:
+        ValueError: if a line cannot be read; it names file and line.
+    """
+    texts = []
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        try:
+            raw = json.loads(line)
+            texts.append(TargetText(raw["id"], tuple(raw["prompt_ids"]), tuple(raw["new_ids"])))
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path}, line {number} is not a target text ({error}); delete the file and run again"
+            ) from error
+    return texts
+
+
+def _generate_part(target: Target, queries: Sequence[Query], max_batch: int) -> list[TargetText]:
+    engine = target.engine([SpeculativeArm(target, NoDraft())], max_batch=max_batch)
+    requests = [target.request(query) for query in queries]
+    return [
+        TargetText(request.id, request.token_ids, generation.token_ids)
+        for request, generation in zip(requests, generate(engine, requests), strict=True)
+    ]

@@ -1,0 +1,263 @@
+"""Make a small draft for a target and a domain, from the target's own text."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from arms import Query
+from speculative.collection.manifest import check_manifest, digest_queries
+from speculative.distillation.corpus import TargetText, write_corpus
+from speculative.distillation.training import (
+    DistillSettings,
+    Lesson,
+    Recipe,
+    choose_vocabulary,
+    make_lesson,
+    train_draft,
+    transformers_config,
+)
+from speculative.drafts.draft_model import VOCABULARY_FILE, DraftModel
+from speculative.models.checkpoint_files import read_weights, tokenizer_fingerprint
+from speculative.models.config import DecoderConfig
+from speculative.models.decoder import Decoder
+from speculative.pools.target import Target
+from speculative.protocols.draft import Counts
+
+LESSONS_PER_PART = 64
+Array = npt.NDArray[np.float64]
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class MatchRate:
+    """Share of the target's next tokens that a draft guesses, over held-out texts.
+
+    Attributes:
+        value: mean over answer positions, the first one excepted, which the prefill yields.
+        low, high: 95 % percentile bootstrap interval over texts.
+        tokens_per_round: new tokens per round at draft length 4, replayed.
+        n_texts: texts it was measured on.
+    """
+
+    value: float
+    low: float
+    high: float
+    tokens_per_round: float
+    n_texts: int
+
+
+def distill(
+    target: Target,
+    train_queries: Sequence[Query],
+    held_out_queries: Sequence[Query],
+    folder: Path,
+    settings: DistillSettings | None = None,
+    on_progress: Progress | None = None,
+) -> MatchRate:
+    """Write the target's text, read its probabilities, train a draft on them, measure it and save it.
+
+    The stages keep their work beside the draft, in `FOLDER.work`; a stopped run goes on from there.
+
+    Args:
+        target: the model to imitate; its `max_new_tokens` bounds a text.
+        train_queries: prompts of the domain to learn from.
+        held_out_queries: others to measure on.
+        folder: becomes the draft: config.json, model.safetensors (float16), draft_vocabulary.json, metrics.json.
+        settings: of the training.
+        on_progress: told (stage, done, of how many).
+
+    Raises:
+        ValueError: if a prompt stands on both sides or does not fit the target, a side is empty, or the work
+            folder was begun with something else or holds a damaged file.
+    """
+    settings = settings or DistillSettings()
+    tell = on_progress or (lambda stage, done, total: None)
+    work = folder.with_name(f"{folder.name}.work")
+    _check(target, train_queries, held_out_queries, work, settings)
+    texts: dict[str, list[TargetText]] = {}
+    for side, queries in (("train", train_queries), ("held_out", held_out_queries)):
+        counter = _Counter(tell, f"writing {side} text", len(queries))
+        texts[side] = write_corpus(target, queries, work / side, on_progress=counter.add)
+    lessons = _lessons(target, texts["train"], work / "lessons", settings.n_teacher, tell)
+    target_ids = choose_vocabulary(texts["train"], settings.n_vocab)
+    if not isinstance(target.model, Decoder):
+        raise ValueError(f"distilling needs a target that draftpick's own decoder computes, not {target.name!r}")
+    config = draft_config(target.model.config, settings, len(target_ids))
+    weights = train_draft(
+        Recipe(config, target_ids, settings),
+        read_weights(target.folder),
+        lessons,
+        checkpoint=work / "checkpoint.pt",
+        on_step=lambda step, total, loss: tell(f"training (loss {loss:.3f})", step, total),
+    )
+    rate = match_rate(
+        DraftModel(folder.name, Decoder(config, weights), target.model.n_vocab, target_ids), texts["held_out"]
+    )
+    metrics = {
+        "match_rate": asdict(rate),
+        "settings": asdict(settings),
+        "target": target.name,
+        "n_train_texts": len(texts["train"]),
+        "n_train_tokens": sum(len(text.new_ids) for text in texts["train"]),
+    }
+    save_draft(folder, target, Recipe(config, target_ids, settings), weights, metrics)
+    return rate
+
+
+def _check(
+    target: Target,
+    train_queries: Sequence[Query],
+    held_out_queries: Sequence[Query],
+    work: Path,
+    settings: DistillSettings,
+) -> None:
+    overlap = {query.text for query in train_queries} & {query.text for query in held_out_queries}
+    if overlap:
+        raise ValueError(
+            f"training and held-out prompts must be disjoint, {len(overlap)} stand in both: {min(overlap)!r}"
+        )
+    target.check(train_queries)
+    target.check(held_out_queries)
+    asked = {
+        "target": target.name,
+        "max_new_tokens": target.max_new_tokens,
+        "training prompts": digest_queries(train_queries),
+        "held-out prompts": digest_queries(held_out_queries),
+        "settings": asdict(settings),
+    }
+    check_manifest(work / "distill.json", asked)
+
+
+def draft_config(target: DecoderConfig, settings: DistillSettings, n_vocab: int) -> DecoderConfig:
+    """The target's sizes with fewer layers and tokens."""
+    return replace(target, n_layers=len(settings.layers), n_vocab=n_vocab, tied_head=True)
+
+
+def save_draft(
+    folder: Path,
+    target: Target,
+    recipe: Recipe,
+    weights: Mapping[str, torch.Tensor],
+    metrics: Mapping[str, object],
+) -> None:
+    """Write a draft's folder, whole or not at all; an older draft of that name is replaced."""
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    (partial / "config.json").write_text(json.dumps(transformers_config(recipe.config), indent=1))
+    save_file({name: tensor.half().contiguous() for name, tensor in weights.items()}, partial / "model.safetensors")
+    vocabulary = {"tokenizer": tokenizer_fingerprint(target.tokenizer), "target_ids": list(recipe.target_ids)}
+    (partial / VOCABULARY_FILE).write_text(json.dumps(vocabulary))
+    (partial / "metrics.json").write_text(json.dumps(metrics, indent=1))
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(partial, folder)
+
+
+def match_rate(draft: DraftModel, texts: Sequence[TargetText], seed: int = 0) -> MatchRate:
+    """Measure how often a draft guesses the target's next token along its texts."""
+    hits, sizes, n_rounds = _hits(draft, texts)
+    value, low, high = _bootstrap(hits, sizes, seed)
+    return MatchRate(value, low, high, float(sizes.sum() / max(1, n_rounds)), len(texts))
+
+
+@dataclass(frozen=True, slots=True)
+class MatchRateDifference:
+    """A draft's match rate minus another's on the same texts, with a paired 95 % bootstrap interval over texts."""
+
+    value: float
+    low: float
+    high: float
+
+
+def compare_match_rates(
+    draft: DraftModel, other: DraftModel, texts: Sequence[TargetText], seed: int = 0
+) -> MatchRateDifference:
+    """Measure by how much one draft guesses better than another."""
+    hits, sizes, _ = _hits(draft, texts)
+    other_hits, _, _ = _hits(other, texts)
+    return MatchRateDifference(*_bootstrap(hits - other_hits, sizes, seed))
+
+
+def _hits(draft: DraftModel, texts: Sequence[TargetText]) -> tuple[Array, Array, int]:
+    """Per text: positions guessed right and positions; and the rounds at draft length 4 of all texts."""
+    accepted = [draft.accepted_lengths(text.prompt_ids, text.new_ids, 4)[1] for text in texts]
+    hits = np.array([(row[1:] > 0).sum() for row in accepted], dtype=np.float64)
+    sizes = np.array([len(row) - 1 for row in accepted], dtype=np.float64)
+    return hits, sizes, sum(map(_n_rounds, accepted))
+
+
+def _bootstrap(totals: Array, sizes: Array, seed: int) -> tuple[float, float, float]:
+    """Ratio of sums with its percentile interval, texts resampled."""
+    draws = np.random.default_rng(seed).integers(0, len(totals), (2000, len(totals)))
+    low, high = np.quantile(totals[draws].sum(1) / np.maximum(1, sizes[draws].sum(1)), (0.025, 0.975))
+    return float(totals.sum() / max(1.0, sizes.sum())), float(low), float(high)
+
+
+def _n_rounds(accepted: Counts) -> int:
+    n_done, n_rounds = 1, 0
+    while n_done < len(accepted):
+        n_done += int(accepted[n_done]) + 1
+        n_rounds += 1
+    return n_rounds
+
+
+def _lessons(target: Target, texts: Sequence[TargetText], folder: Path, n_teacher: int, tell: Progress) -> list[Lesson]:
+    """The target's probabilities along every text; parts already on disk are read."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lessons: list[Lesson] = []
+    for begin in range(0, len(texts), LESSONS_PER_PART):
+        part, path = (
+            texts[begin : begin + LESSONS_PER_PART],
+            folder / f"part-{begin // LESSONS_PER_PART:05d}.safetensors",
+        )
+        if path.is_file():
+            stored = _load_part(path)
+        else:
+            stored = {}
+            for i, text in enumerate(part):
+                lesson = make_lesson(target.model, text, n_teacher)
+                stored |= {
+                    f"{i}.ids": lesson.token_ids,
+                    f"{i}.top_ids": lesson.top_ids.int(),
+                    f"{i}.top_probs": lesson.top_probs.half(),
+                }
+            save_file(stored, path.with_suffix(".partial"))
+            os.replace(path.with_suffix(".partial"), path)
+        for i, text in enumerate(part):
+            lessons.append(
+                Lesson(
+                    stored[f"{i}.ids"],
+                    stored[f"{i}.top_ids"].long(),
+                    stored[f"{i}.top_probs"].float(),
+                    len(text.prompt_ids),
+                )
+            )
+        tell("reading the target's probabilities", len(lessons), len(texts))
+    return lessons
+
+
+def _load_part(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is damaged ({error}): delete it and run again") from error
+
+
+class _Counter:
+    """Turns 'n more' into 'so many of so many'."""
+
+    def __init__(self, tell: Progress, stage: str, total: int) -> None:
+        self._tell, self._stage, self._total, self._done = tell, stage, total, 0
+
+    def add(self, n: int) -> None:
+        self._done += n
+        self._tell(self._stage, self._done, self._total)

@@ -1,0 +1,247 @@
+"""Train a small draft on the target's text and the target's own probabilities."""
+
+import math
+import os
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from speculative.distillation.corpus import TargetText
+from speculative.models.config import DecoderConfig
+from speculative.models.decoder import Weights
+from speculative.protocols.causal_lm import CausalLM
+from speculative.protocols.token_batch import TokenBatch
+
+UNKNOWN = 0  # the draft id that stands for every token outside its vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class DistillSettings:
+    """How a draft is trained.
+
+    Attributes:
+        layers: which of the target's layers the draft starts from.
+        n_vocab: most tokens the draft knows, the unknown token included.
+        n_epochs: passes over the corpus.
+        learning_rate: peak of a cosine schedule.
+        prompt_weight: weight of a prompt position's loss; an answer position weighs 1.
+        n_teacher: most likely target tokens kept per position as soft labels.
+        batch_tokens: tokens per optimiser step, padding included.
+        seed: of the order of batches.
+    """
+
+    layers: tuple[int, ...] = (0, -1)
+    n_vocab: int = 4096
+    n_epochs: int = 5
+    learning_rate: float = 1e-3
+    prompt_weight: float = 0.1
+    n_teacher: int = 16
+    batch_tokens: int = 1024
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """One text with the target's opinion on each next token.
+
+    Attributes:
+        token_ids: (t,) int64 target ids, prompt then answer.
+        top_ids, top_probs: (t - 1, n_teacher) the target's likeliest next tokens and their probabilities.
+        n_prompt: tokens of the prompt.
+    """
+
+    token_ids: torch.Tensor
+    top_ids: torch.Tensor
+    top_probs: torch.Tensor
+    n_prompt: int
+
+
+def make_lesson(target: CausalLM, text: TargetText, n_teacher: int) -> Lesson:
+    """Read the target's probabilities along its own text in one pass."""
+    ids = torch.tensor([*text.prompt_ids, *text.new_ids])
+    inputs = ids[:-1].to(target.device)
+    output = target.forward(TokenBatch(inputs, [len(inputs)]), target.new_cache(1, len(inputs)))
+    probs, tokens = output.logits.float().softmax(-1).topk(n_teacher)
+    return Lesson(ids, tokens.cpu().clone(), probs.cpu().clone(), len(text.prompt_ids))
+
+
+def choose_vocabulary(texts: Sequence[TargetText], n_vocab: int) -> list[int]:
+    """Target ids a draft should know: the answers' by count, then the prompts'; entry 0 stands for the unknown."""
+    counts: dict[int, float] = {}
+    for text in texts:
+        for ids, weight in ((text.new_ids, 1.0), (text.prompt_ids, 1e-6)):
+            for token in ids:
+                counts[token] = counts.get(token, 0.0) + weight
+    ranked = sorted(counts, key=lambda token: (-counts[token], token))
+    return [0, *[token for token in ranked if token != 0][: n_vocab - 1]]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What is trained: the draft's sizes, the target ids it knows (entry 0 unknown), and how."""
+
+    config: DecoderConfig
+    target_ids: Sequence[int]
+    settings: DistillSettings
+
+
+def train_draft(
+    recipe: Recipe,
+    target_weights: Weights,
+    lessons: Sequence[Lesson],
+    *,
+    checkpoint: Path | None = None,
+    on_step: Callable[[int, int, float], None] | None = None,
+) -> dict[str, torch.Tensor]:
+    """Fit a small decoder to the target's next-token probabilities on its own text.
+
+    Loss: mean over positions of -sum_k p_k log q(token_k), p being the target's kept probabilities, renormalised.
+
+    Args:
+        recipe: what to train.
+        target_weights: the target's checkpoint, where the draft starts.
+        lessons: the texts.
+        checkpoint: written after each epoch; where it exists, training goes on from it.
+        on_step: told (step, of how many, loss).
+
+    Returns:
+        The draft's weights by checkpoint name, float32.
+
+    Raises:
+        ValueError: if the checkpoint is damaged.
+
+    Source: Hinton et al. 2015 (arXiv:1503.02531); drafts from own text, Zhou et al. 2024 (arXiv:2310.08461).
+    """
+    settings = recipe.settings
+    model = _student(recipe, target_weights)
+    draft_ids = torch.full((target_weights["model.embed_tokens.weight"].shape[0],), UNKNOWN)
+    draft_ids[torch.tensor(recipe.target_ids[1:])] = torch.arange(1, len(recipe.target_ids))
+    rng = np.random.default_rng(settings.seed)
+    epochs = [list(_batches(lessons, settings.batch_tokens, rng)) for _ in range(settings.n_epochs)]
+    n_steps = sum(map(len, epochs))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.01, betas=(0.9, 0.98))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _cosine(step, n_steps))
+    parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
+    first = _restore(checkpoint, parts)
+    step = sum(map(len, epochs[:first]))
+    for epoch in range(first, settings.n_epochs):
+        for batch in epochs[epoch]:
+            loss = _loss(model, [lessons[i] for i in batch], draft_ids, settings.prompt_weight)
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            step += 1
+            if on_step is not None:
+                on_step(step, n_steps, float(loss.detach()))
+        _keep(checkpoint, parts, epoch + 1)
+    return {k: v.detach().clone() for k, v in model.state_dict().items() if k != "lm_head.weight"}
+
+
+def _restore(checkpoint: Path | None, parts: dict[str, Any]) -> int:
+    """Load the state after the last whole epoch, and say how many are done."""
+    if checkpoint is None or not checkpoint.is_file():
+        return 0
+    try:
+        state = torch.load(checkpoint, weights_only=True)
+    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{checkpoint} is damaged ({error}): delete it and run again") from error
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
+    return int(state["epoch"])
+
+
+def _keep(checkpoint: Path | None, parts: dict[str, Any], epoch: int) -> None:
+    if checkpoint is not None:
+        partial = checkpoint.with_suffix(".partial")
+        torch.save({**{name: part.state_dict() for name, part in parts.items()}, "epoch": epoch}, partial)
+        os.replace(partial, checkpoint)
+
+
+def _student(recipe: Recipe, target_weights: Weights) -> torch.nn.Module:
+    """A trainable transformers Llama that starts from the target's embedding rows and chosen layers."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    n_target_layers = 1 + max(int(name.split(".")[2]) for name in target_weights if name.startswith("model.layers."))
+    model = LlamaForCausalLM(LlamaConfig(**transformers_config(recipe.config)))
+    state = {"model.norm.weight": target_weights["model.norm.weight"]}
+    state["model.embed_tokens.weight"] = target_weights["model.embed_tokens.weight"][torch.tensor(recipe.target_ids)]
+    for place, layer in enumerate(recipe.settings.layers):
+        source = f"model.layers.{layer % n_target_layers}."
+        for name, tensor in target_weights.items():
+            if name.startswith(source):
+                state[name.replace(source, f"model.layers.{place}.")] = tensor
+    model.load_state_dict(state, strict=False)
+    trainable: torch.nn.Module = model.float()
+    return trainable
+
+
+def transformers_config(config: DecoderConfig) -> dict[str, object]:
+    """A draft's `config.json` in transformers' words."""
+    return {
+        "model_type": "llama",
+        "architectures": ["LlamaForCausalLM"],
+        "vocab_size": config.n_vocab,
+        "hidden_size": config.n_features,
+        "intermediate_size": config.n_intermediate,
+        "num_hidden_layers": config.n_layers,
+        "num_attention_heads": config.n_heads,
+        "num_key_value_heads": config.n_kv_heads,
+        "head_dim": config.head_dim,
+        "max_position_embeddings": config.max_positions,
+        "rms_norm_eps": config.rms_norm_eps,
+        "rope_theta": config.rope_theta,
+        "rope_parameters": {"rope_theta": config.rope_theta, "rope_type": "default"},
+        "tie_word_embeddings": True,
+        "bos_token_id": None,
+        "eos_token_id": None,
+        "pad_token_id": None,
+    }
+
+
+def _loss(
+    model: torch.nn.Module, lessons: Sequence[Lesson], draft_ids: torch.Tensor, prompt_weight: float
+) -> torch.Tensor:
+    length = max(len(lesson.token_ids) for lesson in lessons) - 1
+    inputs = torch.zeros(len(lessons), length, dtype=torch.int64)
+    n_teacher = lessons[0].top_ids.shape[1]
+    labels = torch.zeros(len(lessons), length, n_teacher, dtype=torch.int64)
+    probs = torch.zeros(len(lessons), length, n_teacher)
+    weights = torch.zeros(len(lessons), length)
+    for row, lesson in enumerate(lessons):
+        t = len(lesson.token_ids) - 1
+        inputs[row, :t] = draft_ids[lesson.token_ids[:-1]]
+        labels[row, :t] = draft_ids[lesson.top_ids]
+        probs[row, :t] = lesson.top_probs / lesson.top_probs.sum(-1, keepdim=True)
+        weights[row, :t] = 1.0
+        weights[row, : lesson.n_prompt - 1] = prompt_weight
+    log_q = functional.log_softmax(model(input_ids=inputs, use_cache=False).logits, dim=-1)
+    losses = -(probs * log_q.gather(-1, labels)).sum(-1)
+    return (losses * weights).sum() / weights.sum()
+
+
+def _batches(lessons: Sequence[Lesson], batch_tokens: int, rng: np.random.Generator) -> Iterator[list[int]]:
+    """Groups of texts of like length, in random order."""
+    order = sorted(rng.permutation(len(lessons)).tolist(), key=lambda i: len(lessons[i].token_ids))
+    groups: list[list[int]] = [[]]
+    for i in order:
+        if groups[-1] and (len(groups[-1]) + 1) * len(lessons[i].token_ids) > batch_tokens:
+            groups.append([])
+        groups[-1].append(i)
+    for group in rng.permutation(len(groups)):
+        yield groups[group]
+
+
+def _cosine(step: int, n_steps: int) -> float:
+    """Warm-up over the first 3 % of steps, then a half cosine to zero."""
+    warm_up = max(1, round(0.03 * n_steps))
+    if step < warm_up:
+        return (step + 1) / warm_up
+    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, n_steps - warm_up)))

@@ -1,0 +1,1 @@
+"""Look-up of continuations in a suffix tree of earlier text."""

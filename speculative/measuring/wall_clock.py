@@ -1,0 +1,208 @@
+"""Measured time of whole answers: every mode on every prompt, interleaved in one process."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from arms import Query
+from bandits import Policy
+from speculative.engine.generate import generate
+from speculative.pools.pool import Pool
+from speculative.pools.target import Target
+from speculative.protocols.selector import FixedSelector, Selector
+from speculative.selectors.policy_selector import PolicySelector
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One answer, timed from token ids in to token ids out (prefill, encoding and choosing included).
+
+    Attributes:
+        query_id, domain: of the prompt.
+        mode: what answered.
+        seconds: wall clock.
+        token_ids: the new tokens.
+        select_s: the part of `seconds` spent on encoding the query and choosing; 0 where nothing is chosen.
+        pick: the arm chosen, for a policy.
+    """
+
+    query_id: str
+    domain: str | None
+    mode: str
+    seconds: float
+    token_ids: tuple[int, ...]
+    select_s: float = 0.0
+    pick: str | None = None
+
+
+Mode = Callable[[Query], Run]
+
+
+def arm_mode(pool: Pool, name: str) -> Mode:
+    """Answer with one arm of the pool."""
+    action = pool.arms.index(name)
+    return selector_mode(pool, name, lambda: FixedSelector(action))
+
+
+def selector_mode(
+    pool: Pool,
+    name: str,
+    make_selector: Callable[[], Selector],
+    *,
+    arm_names: Sequence[str] | None = None,
+    strict: bool = False,
+) -> Mode:
+    """Answer with the arms that a selector chooses, a new selector for each answer.
+
+    Args:
+        pool: its arms are chosen from.
+        name: of the mode.
+        make_selector: gives the selector.
+        arm_names: the engine's arms, in the selector's order; all of the pool if not given.
+        strict: as in `Engine`.
+    """
+    by_name = {arm.name: arm for arm in pool.drafting_arms}
+    arms = [by_name[arm_name] for arm_name in (pool.arms.names if arm_names is None else arm_names)]
+
+    def run(query: Query) -> Run:
+        request = pool.target.request(query)
+        engine = pool.target.engine(arms, make_selector(), strict=strict)
+        begin = time.perf_counter()
+        generation = generate(engine, [request])[0]
+        return Run(query.id, query.domain, name, time.perf_counter() - begin, generation.token_ids)
+
+    return run
+
+
+def policy_mode(pool: Pool, name: str, policy: Policy, seed: int = 0) -> Mode:
+    """Answer with the arm that a policy picks, its own time included."""
+    rng = np.random.default_rng(seed)
+
+    def run(query: Query) -> Run:
+        selector = PolicySelector(policy, pool.encoder, pool.arms.names, rng)
+        request = pool.target.request(query)
+        engine = pool.target.engine(pool.drafting_arms, selector)
+        begin = time.perf_counter()
+        generation = generate(engine, [request])[0]
+        seconds = time.perf_counter() - begin
+        pick = selector.decisions[query.id].arm
+        return Run(query.id, query.domain, name, seconds, generation.token_ids, selector.seconds[query.id], pick)
+
+    return run
+
+
+def transformers_mode(target: Target, model: Any, name: str, **options: Any) -> Mode:
+    """Answer with transformers' own greedy `generate`, on the same weights and token limit."""
+
+    def run(query: Query) -> Run:
+        request = target.request(query)
+        ids = torch.tensor([request.token_ids], device=target.model.device)
+        begin = time.perf_counter()
+        output = model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=request.max_new_tokens,
+            do_sample=False,
+            eos_token_id=list(request.eos_ids),
+            pad_token_id=request.eos_ids[0],
+            **options,
+        )
+        seconds = time.perf_counter() - begin
+        return Run(query.id, query.domain, name, seconds, tuple(output[0, ids.shape[1] :].tolist()))
+
+    return run
+
+
+def measure(
+    queries: Sequence[Query],
+    modes: Mapping[str, Mode],
+    seed: int,
+    *,
+    only: Mapping[str, set[str]] | None = None,
+    on_progress: Callable[[], None] | None = None,
+) -> list[Run]:
+    """Run every mode on every query, in a fresh random order for each query, after one warm-up of each mode.
+
+    Args:
+        queries: the prompts.
+        modes: by name.
+        seed: of the order.
+        only: for a mode named here, the ids of the queries it runs on.
+        on_progress: called after each run.
+    """
+    rng = np.random.default_rng(seed)
+    for mode in modes.values():
+        mode(queries[0].model_copy(update={"max_new_tokens": 4}))
+    runs = []
+    for query in queries:
+        for name in rng.permutation(list(modes)).tolist():
+            if only is not None and name in only and query.id not in only[name]:
+                continue
+            runs.append(modes[name](query))
+            if on_progress is not None:
+                on_progress()
+    return runs
+
+
+def compose_policy_runs(runs: Iterable[Run], policy_name: str, picks: Mapping[str, tuple[str, float]]) -> list[Run]:
+    """A policy's time on each query: the measured time of its pick and its own measured selector time.
+
+    Args:
+        runs: with every arm on every query.
+        policy_name: mode of the result.
+        picks: query id to (arm picked, seconds of encoding and choosing).
+    """
+    composed = []
+    for run in runs:
+        if run.query_id in picks and run.mode == picks[run.query_id][0]:
+            arm, select_s = picks[run.query_id]
+            composed.append(replace(run, mode=policy_name, seconds=run.seconds + select_s, select_s=select_s, pick=arm))
+    return composed
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """Speed of one mode over another's (total tokens over total seconds each), with a bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+
+def tokens_per_second(runs: Sequence[Run]) -> float:
+    """Total new tokens over total seconds."""
+    return sum(len(run.token_ids) for run in runs) / sum(run.seconds for run in runs)
+
+
+def speed_ratio(fast: Sequence[Run], slow: Sequence[Run], seed: int = 0, n_bootstrap: int = 2000) -> Ratio:
+    """Tokens per second of `fast` over those of `slow`, on the queries both ran.
+
+    The interval is a 95 % percentile bootstrap over queries.
+
+    Raises:
+        ValueError: if they share no query.
+    """
+    by_query = {run.query_id: run for run in slow}
+    pairs = [(run, by_query[run.query_id]) for run in fast if run.query_id in by_query]
+    if not pairs:
+        raise ValueError("the two modes ran no query in common")
+    figures = np.array([(len(a.token_ids), a.seconds, len(b.token_ids), b.seconds) for a, b in pairs])
+    draws = np.random.default_rng(seed).integers(0, len(pairs), (n_bootstrap, len(pairs)))
+    sums = figures[draws].sum(axis=1)
+    ratios = (sums[:, 0] / sums[:, 1]) / (sums[:, 2] / sums[:, 3])
+    total = figures.sum(axis=0)
+    low, high = np.quantile(ratios, (0.025, 0.975))
+    return Ratio(float((total[0] / total[1]) / (total[2] / total[3])), float(low), float(high))
+
+
+def repeated_share(token_ids: Sequence[int]) -> float:
+    """Share of a text's 4-grams that stood in it before; above one half the text loops."""
+    grams = [tuple(token_ids[i : i + 4]) for i in range(len(token_ids) - 3)]
+    return 1 - len(set(grams)) / len(grams) if grams else 0.0

@@ -1,0 +1,244 @@
+"""A plain PyTorch Llama-family decoder: fused, prepacked projections and explicit positions."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+from speculative.models.attention import Apart, AttentionPlan, attend
+from speculative.models.checkpoint import Checkpoint
+from speculative.models.config import DecoderConfig, inverse_frequencies
+from speculative.models.linear import Int4Linear, Int8Linear, Linear
+from speculative.models.weight_blocks import WeightBlocks, stack_rows
+from speculative.protocols.kv_cache import KVCache
+from speculative.protocols.token_batch import TokenBatch
+
+Weights = Mapping[str, torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardOutput:
+    """Result of one pass.
+
+    Attributes:
+        logits: (m, v) float, one row for each chosen token.
+        hidden: (n, d) last-layer states of all the pass's tokens, after the final norm.
+    """
+
+    logits: torch.Tensor
+    hidden: torch.Tensor
+
+
+class Decoder:
+    """Llama, Mistral (full attention), Qwen2 and Qwen3 in one forward pass.
+
+    The two halves of each rotary pair are laid side by side, so that a rotation is one complex product.
+
+    Args:
+        config: sizes and constants.
+        weights: a transformers checkpoint's tensors by name.
+        dtype, device: of every weight and of the cache.
+        linear: the class of the layers' matrix products: `Linear`, or `Int4Linear` for weights at 4 bits.
+        head: the class of the product that gives the logits; None for `linear`. At 4 bits it is where most of the loss
+            comes from (`loading.load_decoder` has the figures).
+        blocks: projections at 4 bits by name, in place of dense ones.
+        min_rows: a pass of fewer tokens is filled up to this many. Where weights come from memory, oneDNN's kernels for
+            one to three rows are slower than that for four (36, 40, 35 and 33 ms on SmolLM2-135M, AVX2, two threads).
+
+    Attributes:
+        arithmetic: names of the classes that multiply, layers' and head's: what a measured cost depends on.
+
+    Raises:
+        ValueError: if a tensor is missing.
+    """
+
+    can_roll_back = True
+
+    def __init__(
+        self,
+        config: DecoderConfig,
+        weights: Weights,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+        linear: type[Linear] | type[Int4Linear] = Linear,
+        head: type[Linear] | type[Int4Linear] | type[Int8Linear] | None = None,
+        blocks: Mapping[str, WeightBlocks] | None = None,
+        min_rows: int = 1,
+    ) -> None:
+        self.config, self.dtype, self.device = config, dtype, torch.device(device)
+        self._min_rows, self._strict = min_rows, False
+        self.arithmetic = f"{linear.__name__}, {(head or linear).__name__}"
+        checkpoint = Checkpoint(weights, blocks or {}, self.device, dtype)
+        try:
+            self._embedding = checkpoint.tensor("embed_tokens.weight")
+            self._layers = [_Layer(config, checkpoint, f"layers.{i}.", linear) for i in range(config.n_layers)]
+            last = self._embedding if config.tied_head else checkpoint.tensor("lm_head.weight")
+            self._head = (head or linear)(last)
+            self._norm = checkpoint.tensor("norm.weight")
+        except KeyError as error:
+            raise ValueError(f"the checkpoint lacks the tensor {error}; it is incomplete") from error
+        angles = torch.outer(torch.arange(config.max_positions).float(), inverse_frequencies(config))
+        rotations = torch.polar(torch.ones_like(angles), angles)[:, None]  # (positions, 1, head_dim / 2)
+        self._rotations = rotations.to(self.device)
+
+    @property
+    def n_vocab(self) -> int:
+        """Size of the vocabulary, v."""
+        return self.config.n_vocab
+
+    @property
+    def n_features(self) -> int:
+        """Width of the hidden states, d."""
+        return self.config.n_features
+
+    @property
+    def max_positions(self) -> int:
+        """Longest prefix the model was made for, tokens."""
+        return self.config.max_positions
+
+    def strict(self, min_rows: int | None = None) -> "Decoder":
+        """The same weights with attention that treats each token alone, in passes that ask for all logits.
+
+        A prefill asks for its last token's only and is computed as ever: it is the same pass whichever arms follow.
+        `min_rows` as in the constructor.
+        """
+        model = copy.copy(self)
+        model._strict, model._min_rows = True, min_rows or self._min_rows
+        return model
+
+    def new_cache(self, n_rows: int, capacity: int = 512) -> KVCache:
+        """An empty cache of this model's shape."""
+        return KVCache(
+            self.config.n_layers,
+            n_rows,
+            self.config.n_kv_heads,
+            self.config.head_dim,
+            capacity=capacity,
+            dtype=self.dtype,
+            device=self.device,
+        )
+
+    @torch.inference_mode()
+    def forward(
+        self,
+        batch: TokenBatch,
+        cache: KVCache,
+        logit_rows: Sequence[int] | None = None,
+        n_layers: int | None = None,
+    ) -> ForwardOutput:
+        """Run new tokens against the cache and append them to it.
+
+        Args:
+            batch: the new tokens; row r's first token stands at position `cache.lengths[r]`.
+            cache: read, extended in place.
+            logit_rows: which of the batch's n tokens need logits; None for all.
+            n_layers: stop after so many layers and read logits from there; None for all. Later layers' slots stay as
+                they are.
+
+        Raises:
+            ValueError: if a row would grow beyond `max_positions`.
+        """
+        rows = range(batch.first_row, batch.first_row + len(batch.counts))
+        starts = [cache.lengths[row] for row in rows]
+        longest = max(start + count for start, count in zip(starts, batch.counts, strict=True))
+        if longest > self.max_positions:
+            raise ValueError(f"a prefix of {longest} tokens exceeds the model's context of {self.max_positions} tokens")
+        n = len(batch.token_ids)
+        cache.reserve(longest)
+        n_groups = self.config.n_heads // self.config.n_kv_heads
+        strict = self._strict and logit_rows is None
+        apart: Apart = "tokens" if strict else "rows" if self.device.type == "cpu" else "none"
+        plan = AttentionPlan(batch, starts, n_groups, self.dtype, apart)
+        rotations = self._rotations[plan.positions]
+        x = _filled(self._embedding[batch.token_ids], self._min_rows)
+        for layer, keys, values in zip(self._layers[:n_layers], cache.keys, cache.values, strict=n_layers is None):
+            x = layer.forward(x, rotations, keys, values, plan)
+        for row, start, count in zip(rows, starts, batch.counts, strict=True):
+            cache.lengths[row] = start + count
+        hidden = functional.rms_norm(x, (self.config.n_features,), self._norm, self.config.rms_norm_eps)
+        if logit_rows is not None:
+            return ForwardOutput(self._head(hidden[list(logit_rows)]), hidden[:n])
+        return ForwardOutput(self._head(hidden)[:n], hidden[:n])
+
+
+class _Layer:
+    """One block: attention and gated feed-forward, each on a normalised input and added to the residual."""
+
+    def __init__(
+        self, config: DecoderConfig, checkpoint: Checkpoint, prefix: str, linear: type[Linear] | type[Int4Linear]
+    ) -> None:
+        self._config = config
+        names = [f"{prefix}self_attn.{name}" for name in ("q_proj", "k_proj", "v_proj")]
+        matrices, biases = [checkpoint.matrix(name) for name in names], [checkpoint.bias(name) for name in names]
+        heads = (config.n_heads, config.n_kv_heads, 0)  # heads whose rotary pairs are laid side by side
+        rows = [_paired_rows(len(matrix), h) for matrix, h in zip(matrices, heads, strict=True)]
+        bias = [b[at] for b, at in zip(biases, rows, strict=True) if b is not None]
+        qkv = stack_rows([matrix[at] for matrix, at in zip(matrices, rows, strict=True)])
+        self._qkv = linear(qkv, torch.cat(bias) if bias else None)
+        self._norm = checkpoint.tensor(f"{prefix}input_layernorm.weight")
+        self._mlp_norm = checkpoint.tensor(f"{prefix}post_attention_layernorm.weight")
+        out, down, gate, up = (
+            f"{prefix}{name}" for name in ("self_attn.o_proj", "mlp.down_proj", "mlp.gate_proj", "mlp.up_proj")
+        )
+        self._out = linear(checkpoint.matrix(out), checkpoint.bias(out))
+        self._gated = linear.gated(
+            checkpoint.matrix(gate), checkpoint.matrix(up), checkpoint.bias(gate), checkpoint.bias(up)
+        )
+        self._down = linear(checkpoint.matrix(down), checkpoint.bias(down))
+        self._head_gains: torch.Tensor | None = None
+        if f"{prefix}self_attn.q_norm.weight" in checkpoint:  # Qwen3: each query and key head is normalised
+            gains = [checkpoint.tensor(f"{prefix}self_attn.{n}.weight") for n in ("q_norm", "k_norm")]
+            counts = torch.tensor([config.n_heads, config.n_kv_heads])
+            rows_of_head = _paired_rows(config.head_dim, 1)
+            self._head_gains = torch.stack([gain[rows_of_head] for gain in gains]).repeat_interleave(
+                counts.to(gains[0].device), dim=0
+            )
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        rotations: torch.Tensor,
+        keys: torch.Tensor,
+        values: torch.Tensor,
+        plan: AttentionPlan,
+    ) -> torch.Tensor:
+        """Map (m, d) to (m, d), writing this layer's keys and values of the n tokens; rows beyond n are filling."""
+        config = self._config
+        n, shape, eps = len(rotations), (config.n_features,), config.rms_norm_eps
+        heads = self._qkv(functional.rms_norm(x, shape, self._norm, eps))[:n].view(n, -1, config.head_dim)
+        n_rotated = config.n_heads + config.n_kv_heads
+        rotated = heads[:, :n_rotated]
+        if self._head_gains is not None:
+            rotated = functional.rms_norm(rotated, (config.head_dim,), eps=eps) * self._head_gains
+        rotated = _rotate(rotated, rotations)
+        plan.slots.write(keys, rotated[:, config.n_heads :])
+        plan.slots.write(values, heads[:, n_rotated:])
+        mixed = attend(rotated[:, : config.n_heads], keys, values, plan)
+        x = self._out.add(_filled(mixed, len(x)), x)
+        h = functional.rms_norm(x, shape, self._mlp_norm, eps)
+        return self._down.add(self._gated(h), x)
+
+
+def _filled(x: torch.Tensor, n_rows: int) -> torch.Tensor:
+    """The rows of (n, d), with the last one repeated until there are `n_rows`."""
+    n_more = n_rows - len(x)
+    return x if n_more <= 0 else torch.cat([x, x[-1:].expand(n_more, -1)])
+
+
+def _rotate(heads: torch.Tensor, rotations: torch.Tensor) -> torch.Tensor:
+    """Turn each pair of features of (n, h, hd) by its position's angle.
+
+    Source: Su et al. 2021, equation 13 (arXiv:2104.09864).
+    """
+    pairs = torch.view_as_complex(heads.float().view(*heads.shape[:2], -1, 2))
+    return torch.view_as_real(pairs * rotations).flatten(-2).to(heads.dtype)
+
+
+def _paired_rows(n_rows: int, n_heads: int) -> torch.Tensor:
+    """Order of a projection's rows that lays each head's rotary pairs, kept as two halves, side by side."""
+    if n_heads == 0:
+        return torch.arange(n_rows)
+    return torch.arange(n_rows).view(n_heads, 2, -1).transpose(1, 2).flatten()

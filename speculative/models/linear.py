@@ -1,0 +1,210 @@
+"""A matrix product laid out for decoding: few rows, each reading every weight once."""
+
+from collections.abc import Callable
+
+import torch
+from torch.nn import functional
+
+from speculative.models.weight_blocks import BLOCK, Matrix, WeightBlocks, stack_rows
+
+
+class Linear:
+    """`x @ weight.T + bias`, with weights prepacked by oneDNN where that applies (CPU, float32).
+
+    Prepacked weights make a pass over up to about 16 rows cost little more than a pass over one: the weights
+    are then read once, in the order the kernel wants them. `add` and `multiply` fold the next element-wise
+    operation into the product. oneDNN's own silu is not used: it is an approximation, off by more than rounding.
+    """
+
+    def __init__(self, weight: Matrix, bias: torch.Tensor | None = None) -> None:
+        if isinstance(weight, WeightBlocks):
+            weight = weight.dense()
+        self.out_features, self.in_features = weight.shape
+        self._bias = bias
+        self._weight = weight.contiguous()
+        has_onednn: bool = torch._C._has_mkldnn
+        self._packed = has_onednn and weight.device.type == "cpu" and weight.dtype == torch.float32
+        if self._packed:
+            self._weight = torch.ops.mkldnn._reorder_linear_weight(self._weight)
+            self._product: Callable[..., torch.Tensor] = torch.ops.mkldnn._linear_pointwise.default
+            self._fused: Callable[..., torch.Tensor] = torch.ops.mkldnn._linear_pointwise.binary
+
+    @classmethod
+    def gated(
+        cls, gate: Matrix, up: Matrix, gate_bias: torch.Tensor | None = None, up_bias: torch.Tensor | None = None
+    ) -> "SplitGate":
+        """The gated first half of a feed-forward block."""
+        return SplitGate(cls(gate, gate_bias), cls(up, up_bias))
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (n, in_features) to (n, out_features)."""
+        if self._packed:
+            return self._product(x, self._weight, self._bias, "none", [], "")
+        return functional.linear(x, self._weight, self._bias)
+
+    def multiply(self, x: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        """Product of the mapped rows with `other`, both (n, out_features)."""
+        if self._packed:
+            return self._fused(x, other, self._weight, self._bias, "mul")
+        return functional.linear(x, self._weight, self._bias) * other
+
+    def add(self, x: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        """Sum of the mapped rows and `other`, both (n, out_features)."""
+        if self._packed:
+            return self._fused(x, other, self._weight, self._bias, "add")
+        return functional.linear(x, self._weight, self._bias) + other
+
+
+class Int4Linear:
+    """`Linear` with weights kept at 4 bits: blocks of 32 share a scale and a minimum.
+
+    A fifth of float32's memory traffic, for products that differ: activations and products are rounded to bfloat16, and
+    so are a block's scale and middle, which moves the weights of a Q4_1 file by 0.2 % (root mean square); a matrix that
+    does not come in blocks is first rounded to 16 levels a block. A row's product does not depend on how many rows are
+    computed together. Cost is a staircase of four rows.
+
+    Args:
+        weight: (out_features, in_features) on the CPU, or blocks, which are kept; in_features a multiple of 32.
+        bias: (out_features,) or None.
+
+    Raises:
+        ValueError: if the weight is elsewhere, or in_features is no multiple of 32.
+    """
+
+    ROWS = 32  # the kernel wants whole tiles of outputs
+
+    def __init__(self, weight: Matrix, bias: torch.Tensor | None = None) -> None:
+        device = weight.levels.device if isinstance(weight, WeightBlocks) else weight.device
+        if device.type != "cpu":
+            raise ValueError(f"4-bit weights need the CPU, got {device}")
+        blocks = weight if isinstance(weight, WeightBlocks) else WeightBlocks.quantise(weight)
+        self.out_features, self.in_features = blocks.levels.shape
+        self._bias = bias
+        missing = (0, 0, 0, -self.out_features % self.ROWS)
+        levels, scales, minimums = (
+            functional.pad(part, missing) for part in (blocks.levels, blocks.scales, blocks.minimums)
+        )
+        self._weight = torch.ops.aten._convert_weight_to_int4pack_for_cpu(levels.int(), 1)
+        self._product: Callable[..., torch.Tensor] = torch.ops.aten._weight_int4pack_mm_for_cpu.default
+        constants = torch.stack([scales, minimums + 8 * scales], dim=-1)  # the kernel: (level - 8) * scale + middle
+        self._constants = constants.transpose(0, 1).contiguous().bfloat16()
+
+    @classmethod
+    def gated(
+        cls, gate: Matrix, up: Matrix, gate_bias: torch.Tensor | None = None, up_bias: torch.Tensor | None = None
+    ) -> "StackedGate":
+        """The gated first half of a feed-forward block.
+
+        Raises:
+            ValueError: as the constructor does.
+        """
+        biases = [bias for bias in (gate_bias, up_bias) if bias is not None]
+        return StackedGate(cls(stack_rows([gate, up]), torch.cat(biases) if biases else None))
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (n, in_features) to (n, out_features), in the type of `x`."""
+        return self.half(x).to(x.dtype)
+
+    def half(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (n, in_features) to (n, out_features) bfloat16, as the kernel gives it."""
+        product = self._product(x.bfloat16(), self._weight, BLOCK, self._constants)
+        if product.shape[1] != self.out_features:
+            product = product[:, : self.out_features]
+        return product if self._bias is None else (product + self._bias).bfloat16()
+
+    def multiply(self, x: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        """Product of the mapped rows with `other`, both (n, out_features), in the type of `other`."""
+        return other * self.half(x)
+
+    def add(self, x: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        """Sum of the mapped rows and `other`, both (n, out_features), in the type of `other`."""
+        return other + self.half(x)
+
+
+class WideInt4Linear(Int4Linear):
+    """`Int4Linear` with a bfloat16 copy of the same weights for wide passes, such as prefills.
+
+    The 4-bit kernel unpacks its weights for every four rows; from about ten rows on a bfloat16 product costs less where
+    the CPU has one (201 against 89 ms over SmolLM2-135M's layers for 128 rows). The copy takes two bytes a weight more.
+    Passes of a round are never wide, so that a text does not depend on how many tokens were drafted.
+    """
+
+    WIDE = 65  # rows from which the copy is used: more than a round of eight requests and seven guesses each
+
+    def __init__(self, weight: Matrix, bias: torch.Tensor | None = None) -> None:
+        blocks = weight if isinstance(weight, WeightBlocks) else WeightBlocks.quantise(weight)
+        super().__init__(blocks, bias)
+        self._copy = blocks.dense().bfloat16()
+
+    @staticmethod
+    def supported() -> bool:
+        """Whether this CPU multiplies bfloat16."""
+        return bool(torch.cpu._is_avx512_bf16_supported())
+
+    def half(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (n, in_features) to (n, out_features) bfloat16."""
+        if len(x) < self.WIDE:
+            return super().half(x)
+        product = functional.linear(x.bfloat16(), self._copy)
+        return product if self._bias is None else (product + self._bias).bfloat16()
+
+
+class Int8Linear:
+    """`Linear` with weights at 8 bits, one scale a row, and float32 results: for the head of a 4-bit model.
+
+    A quarter of float32's memory traffic. Each row of activations is split into two rows of 8 bits, the second holding
+    what the first rounds away, so that of the product's error (1.2 % of SmolLM2's head by weight, 3e-5 by arithmetic)
+    only the weights' part counts. Sums are integers: a row's product does not depend on how many rows are computed
+    together.
+
+    Args:
+        weight: (out_features, in_features) on a CPU that `supported` accepts.
+    """
+
+    def __init__(self, weight: torch.Tensor) -> None:
+        self._scales = weight.float().abs().amax(1).clamp_min(1e-30) / 127
+        levels = (weight.float() / self._scales[:, None]).round().to(torch.int8)
+        self._weight = torch.ops.onednn.qlinear_prepack(levels, None)
+        self._zeros = torch.zeros(len(weight), dtype=torch.int32)
+        self._product: Callable[..., torch.Tensor] = torch.ops.onednn.qlinear_pointwise.default
+
+    @staticmethod
+    def supported() -> bool:
+        """Whether this CPU multiplies 8-bit integers without saturating (VNNI)."""
+        has_onednn: bool = torch._C._has_mkldnn
+        return has_onednn and bool(torch.cpu._is_vnni_supported())
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (n, in_features) to (n, out_features), in the type of `x`."""
+        n, widest = len(x), x.abs().amax(1, keepdim=True).float().clamp_min(1e-30)
+        scaled = x.float() * (127 / widest)
+        coarse = scaled.round()
+        fine = ((scaled - coarse) * 254).round()  # in -127..127
+        both = (torch.cat([coarse, fine]) + 128).to(torch.uint8)
+        products = self._product(
+            both, 1.0, 128, self._weight, self._scales, self._zeros, None, 1.0, 0, torch.float32, "none", [], ""
+        )
+        return ((products[:n] + products[n:] / 254) * (widest / 127)).to(x.dtype)
+
+
+class SplitGate:
+    """`silu(gate(x)) * up(x)` from two products, the multiplication folded into the second."""
+
+    def __init__(self, gate: Linear, up: Linear) -> None:
+        self._gate, self._up = gate, up
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (n, in_features) to (n, out_features)."""
+        return self._up.multiply(x, functional.silu(self._gate(x)))
+
+
+class StackedGate:
+    """`silu(gate(x)) * up(x)` from one product of both matrices' rows, bfloat16 throughout."""
+
+    def __init__(self, both: Int4Linear) -> None:
+        self._both = both
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (n, in_features) to (n, out_features) bfloat16."""
+        gate, up = self._both.half(x).chunk(2, dim=-1)
+        return functional.silu(gate) * up

@@ -1,0 +1,64 @@
+"""An arm that answers a query by speculative decoding with one draft."""
+
+from dataclasses import replace
+
+from arms import Arm, Observation, Query
+from speculative.drafts.no_draft import NoDraft
+from speculative.engine.generate import generate
+from speculative.pools.target import GREEDY, Target
+from speculative.protocols.draft import Draft
+from speculative.sampling.sampling_params import SamplingParams
+
+
+class SpeculativeArm(Arm):
+    """The target's own text, with one draft's help in every round.
+
+    Args:
+        target: the model that answers.
+        draft: who guesses; `NoDraft()` for the target alone.
+        draft_length: tokens guessed per round, >= 1; 0 with `NoDraft`.
+        name: by default the draft's name and the draft length, as in `prompt_lookup_7`.
+        sampling: how tokens are picked; greedy by default. A sampled text's noise comes from the seed of the pull.
+
+    Raises:
+        ValueError: if the draft length does not fit the draft.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        draft: Draft,
+        draft_length: int = 0,
+        name: str | None = None,
+        sampling: SamplingParams = GREEDY,
+    ) -> None:
+        if isinstance(draft, NoDraft) != (draft_length == 0):
+            raise ValueError(
+                f"draft_length must be 0 for NoDraft and >= 1 for a draft, got {draft_length} for {draft.name!r}"
+            )
+        if draft_length < 0:
+            raise ValueError(f"draft_length must be >= 1, got {draft_length}")
+        self._name = name or (f"{draft.name}_{draft_length}" if draft_length else draft.name)
+        self.target, self.draft, self.draft_length, self.sampling = target, draft, draft_length, sampling
+
+    @property
+    def name(self) -> str:
+        """The arm's name in its pool."""
+        return self._name
+
+    def pull(self, query: Query, seed: int) -> Observation:
+        """Generate the answer; the seed changes nothing of a greedy one."""
+        sampling = self.sampling if self.sampling.greedy else replace(self.sampling, seed=seed)
+        engine = self.target.engine([self])
+        generation = generate(engine, [self.target.request(query, sampling)])[0]
+        text = self.target.text(generation.token_ids)
+        return Observation(
+            arm=self.name,
+            query_id=query.id,
+            text=text,
+            n_tokens=len(generation.token_ids),
+            seconds=generation.stats.seconds,
+            proposed=tuple(generation.stats.proposed),
+            accepted=tuple(generation.stats.accepted),
+            own_text=text if isinstance(self.draft, NoDraft) else None,
+        )

@@ -1,0 +1,1 @@
+"""Interfaces and records that the engine, models, drafts and selectors share."""

@@ -1,0 +1,48 @@
+"""What the engine needs of a target model."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+
+from speculative.models.decoder import ForwardOutput
+from speculative.protocols.kv_cache import KVCache
+from speculative.protocols.token_batch import TokenBatch
+
+
+class CausalLM(Protocol):
+    """A target model: token ids in, logits of chosen rows out, against a cache it extends."""
+
+    @property
+    def n_vocab(self) -> int:
+        """Size of the vocabulary."""
+
+    @property
+    def n_features(self) -> int:
+        """Width of the hidden states."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the KV cache and of what is not kept at fewer bits."""
+
+    @property
+    def arithmetic(self) -> str:
+        """How the model computes, in words: what a measured cost depends on."""
+
+    @property
+    def max_positions(self) -> int:
+        """Longest prefix, tokens."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where token ids must live."""
+
+    @property
+    def can_roll_back(self) -> bool:
+        """Whether the cache can forget a row's last tokens; only then can drafts be verified."""
+
+    def new_cache(self, n_rows: int, capacity: int = 512) -> KVCache:
+        """An empty cache."""
+
+    def forward(self, batch: TokenBatch, cache: KVCache, logit_rows: Sequence[int] | None = None) -> ForwardOutput:
+        """Run the batch's tokens and append them to the cache."""

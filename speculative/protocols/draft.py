@@ -1,0 +1,168 @@
+"""The proposer of a round: what a draft promises the engine."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from speculative.protocols.causal_lm import CausalLM
+from speculative.protocols.kv_cache import KVCache
+from speculative.sampling.token_sampler import GREEDY, TokenSampler
+
+Counts = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """Tokens a draft puts up for verification.
+
+    Attributes:
+        token_ids: target-vocabulary ids, at most the length asked for; empty when there is nothing to say.
+        n_read: tokens of the prefix the draft had to read before its first guess.
+        read_s: seconds spent reading them.
+        probs: (gamma, v) float64, the law that each token was drawn from; None where they are a function of the
+            prefix and the noise alone.
+    """
+
+    token_ids: list[int]
+    n_read: int = 0
+    read_s: float = 0.0
+    probs: torch.Tensor | None = None
+
+
+@dataclass(slots=True)
+class SharedCache:
+    """Where a request stands in the target: what a draft made of the target's own layers works on.
+
+    Attributes:
+        model: the target.
+        cache: its keys and values; between rounds the row holds all committed tokens but the last.
+        row: the request's row now; it changes when other requests leave.
+    """
+
+    model: CausalLM
+    cache: KVCache
+    row: int
+
+
+class DraftSession(ABC):
+    """A draft's state for one request. The engine only ever extends the prefix it shows to a session."""
+
+    @abstractmethod
+    def propose(self, prefix: Sequence[int], draft_length: int, sampler: TokenSampler = GREEDY) -> Proposal:
+        """Continue `prefix` (prompt and committed tokens, never rejected ones) by up to `draft_length` >= 1.
+
+        Args:
+            prefix: the engine's own list, or a copy: read it, never change it.
+            draft_length: most tokens to propose.
+            sampler: picks tokens from logits under the request's noise; a draft without logits ignores it.
+        """
+
+    def match_length(self, prefix: Sequence[int]) -> int | None:
+        """How many last tokens of `prefix` the draft has found elsewhere; None where it does not look things up.
+
+        Costs little and drafts nothing, so that a selector may ask before it chooses.
+        """
+        return None
+
+    def close(self, text: Sequence[int]) -> None:  # noqa: B027 (most sessions hold nothing)
+        """Give back what the session holds; called once, when its request ends.
+
+        Args:
+            text: prompt and all committed tokens, those of the last round too; the prompt alone where the session was
+                only tried out, so that one that learns takes nothing of it.
+        """
+
+
+class Draft(ABC):
+    """A way to guess the target's next tokens.
+
+    Attributes:
+        name: unique among the drafts of a pool.
+        max_positions: longest prefix it can continue, tokens; None for no limit.
+        law: "point" where the tokens are a function of the prefix; "sampled" where a sampled request's guesses come
+            from the sampler, which then knows the law of each. Verification is exact for both.
+    """
+
+    name: str
+    max_positions: int | None = None
+    law: ClassVar[Literal["point", "sampled"]] = "point"
+
+    @abstractmethod
+    def open(self, prompt: Sequence[int], shared: SharedCache | None = None) -> DraftSession:
+        """Start a request. Expensive reading waits until the first `propose`.
+
+        Args:
+            prompt: the request's token ids.
+            shared: the request in the target, for a draft that works on it.
+        """
+
+    def write(self, prompt: Sequence[int], n_tokens: int) -> list[int] | None:
+        """The draft's own continuation of a prompt; None for a draft that only guesses along."""
+        return None
+
+    def accepted_lengths(
+        self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int
+    ) -> tuple[Counts, Counts]:
+        """Tokens proposed and accepted when asked after j of the tokens `new` that the target wrote.
+
+        Returns:
+            proposed, accepted: (n_new,) int32 each; entry 0 is unused: the prefill yields the first token.
+        """
+        text = [*prompt, *new]
+        proposed, accepted = np.zeros((2, len(new)), dtype=np.int32)
+        session = self.open(prompt)
+        for j in range(1, len(new)):
+            start = len(prompt) + j
+            draft_length = max_draft_length
+            if self.max_positions is not None:
+                draft_length = min(draft_length, self.max_positions - start)
+            guess = session.propose(text[:start], draft_length).token_ids if draft_length >= 1 else []
+            proposed[j] = len(guess)
+            wrong = (i for i, token in enumerate(guess) if text[start + i : start + i + 1] != [token])
+            accepted[j] = next(wrong, len(guess))
+        session.close(text)
+        return proposed, accepted
+
+
+class DraftingArm(Protocol):
+    """What the engine needs of an arm: which draft, and how far it may guess in a round."""
+
+    @property
+    def name(self) -> str:
+        """The arm's name."""
+
+    @property
+    def draft(self) -> Draft:
+        """The proposer."""
+
+    @property
+    def draft_length(self) -> int:
+        """Most tokens proposed per round; 0 for no draft."""
+
+
+def check_arms(arms: Sequence[DraftingArm], target: CausalLM) -> None:
+    """Refuse arms that a target cannot be drafted by.
+
+    Raises:
+        ValueError: if there is none, a draft length is out of range, or one drafts for a target that cannot roll back.
+    """
+    if not arms:
+        raise ValueError("an engine needs at least one arm; use NoDraft() for plain decoding")
+    for arm in arms:
+        if arm.draft_length < 0:
+            raise ValueError(f"arm {arm.name!r}: draft_length must be >= 0, got {arm.draft_length}")
+        if arm.draft_length and not target.can_roll_back:
+            reason = getattr(target, "rollback_refusal", None) or "its cache only grows"
+            raise ValueError(
+                f"arm {arm.name!r} drafts, but this target cannot take tokens back: {reason}; use no draft with it"
+            )
+        if arm.draft_length >= target.max_positions:
+            raise ValueError(
+                f"arm {arm.name!r}: draft_length must be below the target's context of {target.max_positions} tokens, "
+                f"got {arm.draft_length}"
+            )

@@ -1,0 +1,108 @@
+"""What is asked of the engine, and what it answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from speculative.protocols.decoding_stats import DecodingStats
+from speculative.sampling.sampling_params import SamplingParams
+
+FinishReason = Literal["eos", "stop", "length", "cancelled", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One generation.
+
+    Attributes:
+        id: unique among the requests an engine has running.
+        token_ids: the prompt, at least one token.
+        max_new_tokens: most tokens to generate, >= 1.
+        eos_ids: tokens that end the text; the first one is part of the output.
+        text: the prompt as text, for selectors that read it.
+        sampling: how tokens are picked; greedy by default.
+        stop: strings that end the text; the token that completes one is the last.
+    """
+
+    id: str
+    token_ids: tuple[int, ...]
+    max_new_tokens: int
+    eos_ids: tuple[int, ...] = ()
+    text: str = ""
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+    stop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.token_ids:
+            raise ValueError(f"request {self.id!r}: the prompt must hold at least one token")
+        if self.max_new_tokens < 1:
+            raise ValueError(f"request {self.id!r}: max_new_tokens must be >= 1, got {self.max_new_tokens}")
+        if isinstance(self.stop, str):
+            raise TypeError(f"request {self.id!r}: stop must be a tuple of strings, got the string {self.stop!r}")
+        if "" in self.stop:
+            raise ValueError(f"request {self.id!r}: a stop string must hold at least one character, got ''")
+
+
+@dataclass(frozen=True, slots=True)
+class RoundResult:
+    """What one step gave one request.
+
+    Attributes:
+        request_id: the request.
+        token_ids: new tokens, in order, cut at the end of the text.
+        action: index of the arm used; None for the token that the prefill yields.
+        n_proposed, n_accepted: draft tokens of this round; those after an accepted end of text do not count.
+        finished: why the text ended, or None while it goes on.
+        text: what may be shown now, where the engine decodes: never a part of a stop string or of a character.
+    """
+
+    request_id: str
+    token_ids: tuple[int, ...]
+    action: int | None
+    n_proposed: int = 0
+    n_accepted: int = 0
+    finished: FinishReason | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """A finished text and what it cost.
+
+    Attributes:
+        request_id: the request.
+        token_ids: its new tokens.
+        finished: why it ended; "failed" where the target's logits allowed no choice.
+        stats: counts and seconds.
+        seed: the noise of a sampled text, to get it again; None for a greedy one.
+        text: the new tokens as text, stop string left out; None where the engine does not decode.
+    """
+
+    request_id: str
+    token_ids: tuple[int, ...]
+    finished: FinishReason
+    stats: DecodingStats = field(compare=False)
+    seed: int | None = None
+    text: str | None = None
+
+
+def cut(token_ids: Sequence[int], eos_ids: Sequence[int], remaining: int) -> tuple[list[int], FinishReason | None]:
+    """Keep tokens up to the first end-of-text token and the limit, and say whether either ended the text."""
+    kept = list(token_ids[:remaining])
+    for i, token in enumerate(kept):
+        if token in eos_ids:
+            return kept[: i + 1], "eos"
+    return kept, "length" if len(kept) == remaining else None
+
+
+def check_length(request: Request, max_positions: int) -> None:
+    """Refuse a prompt that does not fit the model's context together with its answer.
+
+    Raises:
+        ValueError: naming both lengths and the context.
+    """
+    if len(request.token_ids) + request.max_new_tokens > max_positions:
+        raise ValueError(
+            f"request {request.id!r}: {len(request.token_ids)} prompt tokens and {request.max_new_tokens} new ones "
+            f"exceed the target's context of {max_positions} tokens; shorten either"
+        )

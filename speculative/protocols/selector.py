@@ -1,0 +1,118 @@
+"""Who picks the arm of a round: the hook through which a policy steers the engine."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, Self
+
+import torch
+
+from speculative.protocols.request import Request, RoundResult
+
+
+@dataclass(frozen=True, slots=True)
+class QueryState:
+    """A request whose prompt the target has just read.
+
+    Attributes:
+        request: what was asked.
+        hidden_mean: (d,) mean over the prompt of the target's last hidden states.
+    """
+
+    request: Request
+    hidden_mean: torch.Tensor
+
+
+def _no_match(action: int) -> int | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class RoundContext:
+    """What is known before a round; never a token of the drafts to come.
+
+    Under rejection sampling the text keeps the target's law only if no choice depends on a sampled guess.
+
+    Attributes:
+        request_id: the request.
+        n_prompt, n_new: tokens of the prompt; tokens generated so far.
+        available: per arm, whether its draft can work on this prefix.
+        temperature: of the request; 0 for greedy.
+        n_running: requests that share the coming step.
+        match_length: asked with an arm's index, how many last tokens of the prefix its look-up has found elsewhere;
+            None for an arm that looks nothing up. Works only until the round begins.
+    """
+
+    request_id: str
+    n_prompt: int
+    n_new: int
+    available: tuple[bool, ...]
+    temperature: float = 0.0
+    n_running: int = 1
+    match_length: Callable[[int], int | None] = field(default=_no_match, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RoundObservation:
+    """What a round gave: the arm used, its tokens and the seconds it took this request."""
+
+    request_id: str
+    action: int
+    n_proposed: int
+    n_accepted: int
+    n_new: int
+    seconds: float
+
+    @classmethod
+    def of(cls, result: RoundResult, seconds: float) -> Self:
+        """A round's result, which is no prefill's, and what it took."""
+        assert result.action is not None
+        n_new = len(result.token_ids)
+        return cls(result.request_id, result.action, result.n_proposed, result.n_accepted, n_new, seconds)
+
+
+class Choice(Protocol):
+    """Anything with an arm index; `bandits.Decision` is one."""
+
+    @property
+    def action(self) -> int:
+        """Index of the arm."""
+
+
+class Selector(Protocol):
+    """Chooses an arm for every running request before each round.
+
+    A subclass need only write `select`; one that learns overrides the rest.
+    """
+
+    def start(self, query: QueryState) -> None:
+        """A request begins."""
+        return
+
+    def select(self, rounds: Sequence[RoundContext]) -> Sequence[Choice]:
+        """One choice per running request, in their order."""
+
+    def observe(self, observations: Sequence[RoundObservation]) -> None:
+        """What came of the choices."""
+        return
+
+    def finish(self, request_id: str) -> None:
+        """A request has ended or was cancelled."""
+        return
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A bare choice of an arm."""
+
+    action: int
+
+
+class FixedSelector(Selector):
+    """Always the same arm."""
+
+    def __init__(self, action: int) -> None:
+        self._choice = Action(action)
+
+    def select(self, rounds: Sequence[RoundContext]) -> Sequence[Choice]:
+        """The same arm for every request."""
+        return [self._choice] * len(rounds)

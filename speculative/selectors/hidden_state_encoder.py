@@ -1,0 +1,62 @@
+"""Contexts from the target itself: the mean of its last hidden states over the prompt."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from arms import Query
+from bandits import ContextEncoder, checks
+from speculative.pools.target import Target
+from speculative.protocols.selector import QueryState
+from speculative.protocols.token_batch import TokenBatch
+
+
+class HiddenStateEncoder(ContextEncoder):
+    """Mean over the prompt of the target's last hidden states, scaled to length 1.
+
+    During generation the prefill yields it for nothing (`QueryState.hidden_mean`, through `from_mean`);
+    `encode` reads a text anew and is for texts that are not being generated.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    @property
+    def name(self) -> str:
+        """Names the target, whose states no other model shares."""
+        return f"hidden_state:{self._target.name}"
+
+    @property
+    def n_features(self) -> int:
+        """Width of the target's hidden states."""
+        return self._target.model.n_features
+
+    def from_mean(self, hidden_mean: torch.Tensor) -> npt.NDArray[np.float32]:
+        """Scale the mean that a prefill yields: (d,) to (d,) float32."""
+        mean = hidden_mean.float()
+        scaled: npt.NDArray[np.float32] = (mean / mean.norm().clamp_min(1e-12)).cpu().numpy()
+        return scaled
+
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Read each text as a prompt: n texts to (n, d) float32."""
+        rows = [self._encode_one(text) for text in checks.texts(texts)]
+        return np.stack(rows) if rows else np.zeros((0, self.n_features), dtype=np.float32)
+
+    def _encode_one(self, text: str) -> npt.NDArray[np.float32]:
+        model = self._target.model
+        token_ids = self._target.request(Query(id="text", prompt=text)).token_ids
+        cache = model.new_cache(1, len(token_ids))
+        total = torch.zeros(self.n_features, device=model.device)
+        for chunk in torch.split(torch.tensor(token_ids, device=model.device), 512):
+            total += model.forward(TokenBatch(chunk, [len(chunk)]), cache, [0]).hidden.float().sum(0)
+        return self.from_mean(total / len(token_ids))
+
+
+def encode_query(encoder: ContextEncoder, query: QueryState) -> npt.NDArray[np.float32]:
+    """The context of a query whose prompt the target has just read: (d,) float32."""
+    if isinstance(encoder, HiddenStateEncoder):
+        return encoder.from_mean(query.hidden_mean)
+    context: npt.NDArray[np.float32] = encoder.encode([query.request.text])[0]
+    return context

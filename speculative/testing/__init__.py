@@ -1,0 +1,1 @@
+"""Checks that a draft or selector of one's own keeps the contract."""

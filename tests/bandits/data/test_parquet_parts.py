@@ -1,0 +1,84 @@
+"""Part files: whole or not at all; damage is named."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bandits import FullInformationData, LoggedData, part_indices, write_part
+from bandits.testing.policies import example_data, example_log
+
+
+def test_a_collection_goes_on_where_it_stopped(tmp_path):
+    data = example_data()
+    assert part_indices(tmp_path / "none yet") == []
+    write_part(tmp_path, data.subset(np.arange(0, 20)), 0)
+    write_part(tmp_path, data.subset(np.arange(40, 60)), 2)
+    assert part_indices(tmp_path) == [0, 2]
+    write_part(tmp_path, data.subset(np.arange(20, 40)), 1)
+    assert FullInformationData.load(tmp_path).query_ids == data.query_ids
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"part-0000{i}.parquet" for i in range(3)]
+
+
+def test_a_crash_while_writing_leaves_no_part(tmp_path, monkeypatch):
+    def fail(table, file, row_group_size):
+        file.write(b"PAR1 half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(pq, "write_table", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_part(tmp_path, example_data(), 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("keep", [0, 10, 400])
+def test_a_half_written_part_is_named(tmp_path, keep):
+    path = write_part(tmp_path, example_data(), 0)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ValueError, match=r"part-00000.parquet is unreadable or half-written.*delete it"):
+        FullInformationData.load(tmp_path)
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere holds no part files"):
+        LoggedData.load(tmp_path / "nowhere")
+
+
+def test_foreign_wrong_and_newer_files_are_refused(tmp_path):
+    write_part(tmp_path / "log", example_log(), 0)
+    with pytest.raises(ValueError, match="holds LoggedData, expected FullInformationData"):
+        FullInformationData.load(tmp_path / "log")
+    table = pa.table({"x": [1]})
+    cases = {
+        "was not written by draftpick": None,
+        "format version 99": {"format_version": 99},
+        "damaged header": [],
+        "arm_names": {"format_version": 1, "kind": "LoggedData"},
+    }
+    for message, header in cases.items():
+        metadata = None if header is None else {b"draftpick": json.dumps(header).encode()}
+        pq.write_table(table.replace_schema_metadata(metadata), tmp_path / "part-00000.parquet")
+        with pytest.raises(ValueError, match=message):
+            LoggedData.load(tmp_path)
+    pq.write_table(table.replace_schema_metadata({b"draftpick": b"{"}), tmp_path / "part-00000.parquet")
+    with pytest.raises(ValueError, match="damaged header"):
+        LoggedData.load(tmp_path)
+
+
+def test_a_bad_row_in_a_part_names_the_file(tmp_path):
+    write_part(tmp_path, example_log(), 0)
+    path = tmp_path / "part-00000.parquet"
+    table = pq.read_table(path)
+    broken = table.set_column(
+        table.schema.get_field_index("propensities"), "propensities", pa.array(np.zeros(len(table)))
+    )
+    pq.write_table(broken, path)
+    with pytest.raises(ValueError, match=r"part-00000.parquet: propensities must be in \(0, 1\]: row 0"):
+        LoggedData.load(tmp_path)
+
+
+def test_part_index_must_not_be_negative(tmp_path):
+    with pytest.raises(ValueError, match="part_index must be >= 0, got -1"):
+        write_part(tmp_path, example_data(), -1)

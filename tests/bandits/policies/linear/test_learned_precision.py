@@ -1,0 +1,83 @@
+"""The learned prior precision: its sums kept up equal those computed anew, and its equations those of the rows."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bandits.policies.linear import learned_precision as module
+from bandits.policies.linear.learned_precision import SignalSums
+
+
+def rows_of(seed, n_rows=40, n_features=5):
+    rng = np.random.default_rng(seed)
+    rows = np.column_stack([rng.normal(size=(n_rows, n_features)) + rng.normal(), np.ones(n_rows)])
+    rewards = rows @ rng.normal(size=n_features + 1) + rng.normal(size=n_rows)
+    return rows, rewards, rng.uniform(0.5, 2.0, size=n_rows)
+
+
+def sums_of(arms):
+    precision = np.array([np.tril((rows * weights[:, None]).T @ rows) for rows, _, weights in arms])
+    moment = np.array([rows.T @ (weights * rewards) for rows, rewards, weights in arms])
+    squares = np.array([weights @ rewards**2 for _, rewards, weights in arms])
+    return precision, moment, np.array([weights.sum() for *_, weights in arms]), squares
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_sums_kept_up_row_by_row_equal_those_computed_anew(seed):
+    rows, _, weights = rows_of(seed)
+    precision = np.zeros((2, 6, 6))
+    kept = SignalSums(precision)
+    kept.sums(1)
+    for row, weight in zip(rows, weights, strict=True):
+        kept.expect(1, row, weight)
+        precision[1] += np.tril(weight * np.outer(row, row))
+    np.testing.assert_allclose(kept.sums(1), SignalSums(precision).sums(1), rtol=1e-11)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_the_precision_solves_the_moment_equations_of_the_rows(seed):
+    arms = [rows_of(seed), rows_of(seed + 1, 25)]
+    precision, *sums = sums_of(arms)
+    explained = pairs = traces = freedoms = 0.0
+    for rows, rewards, weights in arms:
+        x = rows[:, :-1] - np.average(rows[:, :-1], axis=0, weights=weights)
+        r = rewards - np.average(rewards, weights=weights)
+        sums_x, freedom = (x * weights[:, None]).T @ x, weights.sum() - 1
+        slope = x.T @ (weights * r)
+        explained += slope @ slope / (weights @ r**2 / freedom) - np.trace(sums_x)
+        pairs += (sums_x**2).sum() - np.trace(sums_x) ** 2 / freedom
+        traces, freedoms = traces + np.trace(sums_x), freedoms + freedom
+    length = traces / freedoms
+    share = np.clip((explained * length + length**2) / (pairs + 2 * length**2), 0.002, 0.98)
+    expected = length * (1 - share) / share
+    found = SignalSums(precision).prior_precision(*sums)
+    assert abs(np.log(found / expected)) <= np.log(4) / 2 + 1e-9
+    assert np.log(found) / np.log(4) == pytest.approx(round(np.log(found) / np.log(4)))
+
+
+@pytest.mark.parametrize("truth", [0.5, 4.0, 32.0])
+def test_the_precision_that_made_the_rewards_is_found(truth, monkeypatch):
+    monkeypatch.setattr(module, "_GRID", 1.01)
+    rng = np.random.default_rng(0)
+    arms = []
+    for noise in (0.2, 1.0, 5.0):  # arms of any noise tell of one precision
+        rows = np.column_stack([rng.normal(size=(8000, 60)) / np.sqrt(60) + 1.0, np.ones(8000)])
+        coefficients = np.append(rng.normal(scale=noise / np.sqrt(truth), size=60), 3.0)
+        arms.append((rows, rows @ coefficients + noise * rng.normal(size=8000), np.ones(8000)))
+    precision, *sums = sums_of(arms)
+    assert SignalSums(precision).prior_precision(*sums) == pytest.approx(truth, rel=0.25)
+
+
+def test_nothing_to_learn_from_leaves_one():
+    rows = np.column_stack([np.random.default_rng(0).normal(size=(9, 5)), np.ones(9)])
+    for arm in (
+        (rows[:1], np.ones(1), np.ones(1)),  # one row
+        (rows, np.full(9, 0.7), np.ones(9)),  # a constant reward
+        (np.ones((9, 6)), np.arange(9.0), np.ones(9)),  # a constant context
+        (rows[:0], np.ones(0), np.ones(0)),
+    ):
+        precision, *sums = sums_of([arm])
+        assert SignalSums(precision).prior_precision(*sums) == 1.0

@@ -1,0 +1,178 @@
+"""Saved policies: what comes back, and what is refused."""
+
+import json
+import struct
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from bandits import (
+    BestFixedArm,
+    EpsilonGreedy,
+    LinTS,
+    LinUCB,
+    Policy,
+    PolicyState,
+    Reinforce,
+    Uniform,
+    load_policy,
+)
+from bandits.policies.policy import greedy
+from bandits.testing.policies import example_data
+
+
+def header_of(path):
+    content = path.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    return json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["draftpick_policy"])
+
+
+def rewrite(path, **changes):
+    header = header_of(path) | changes
+    save_file(load_file(path), path, metadata={"draftpick_policy": json.dumps(header)})
+
+
+@pytest.fixture
+def saved(tmp_path):
+    return LinUCB(ucb_width=0.5).fit(example_data()).save(tmp_path)
+
+
+def test_load_policy_knows_every_built_in_class(tmp_path):
+    data = example_data()
+    for policy in (
+        Uniform(),
+        BestFixedArm(),
+        LinTS(noise_scale=0.2),
+        EpsilonGreedy(LinUCB(ucb_width=0.0), epsilon=0.3),
+        Reinforce(hidden_size=4, seed=5, training={"max_epochs": 1}),
+    ):
+        policy.fit(data)
+        loaded = load_policy(policy.save(tmp_path / type(policy).__name__))
+        assert type(loaded) is type(policy)
+        assert {k: v for k, v in loaded.get_params().items() if k != "policy"} == {
+            k: list(v) if k == "arm_names" and v else v for k, v in policy.get_params().items() if k != "policy"
+        }
+        np.testing.assert_array_equal(loaded.probabilities(data.contexts), policy.probabilities(data.contexts))
+
+
+def test_folder_and_file_are_both_paths(tmp_path):
+    policy = LinUCB().fit(example_data())
+    assert policy.save(tmp_path / "folder") == tmp_path / "folder" / "policy.safetensors"
+    assert policy.save(tmp_path / "mine.safetensors") == tmp_path / "mine.safetensors"
+    for path in (
+        tmp_path / "folder",
+        tmp_path / "folder" / "policy.safetensors",
+        tmp_path / "mine.safetensors",
+    ):
+        assert isinstance(load_policy(path), LinUCB)
+    assert sorted(p.name for p in tmp_path.rglob("*.tmp")) == []
+
+
+def test_unfitted_policy_and_encoder_name_come_back(tmp_path):
+    loaded = load_policy(LinUCB(arm_names=("a", "b")).save(tmp_path))
+    assert loaded.arm_names == ("a", "b")
+    assert loaded.state is None
+    policy = Uniform()
+    policy.start(("a",), 3, encoder="hashing-3")
+    policy.save(tmp_path)
+    assert load_policy(tmp_path).state.encoder == "hashing-3"
+
+
+class Mine(Policy):
+    def initial_state(self, arm_names, n_features):
+        return PolicyState(arm_names, n_features, {"n": np.zeros(len(arm_names))})
+
+    def update(self, data):
+        self.align(data)
+        self.state.per_arm["n"] += len(data)
+
+    def probabilities(self, contexts, available=None):
+        rows, mask = self.check(contexts, available)
+        return greedy(np.zeros((len(rows), len(self.arm_names))), mask)
+
+
+def test_classes_of_ones_own_are_loaded_when_named(tmp_path):
+    path = Mine().fit(example_data()).save(tmp_path)
+    assert Mine.load(path).state.per_arm["n"].tolist() == [60.0] * 3
+    assert isinstance(load_policy(path, classes=(Mine,)), Mine)
+    with pytest.raises(ValueError, match=r"class 'Mine' is not built in.*YourClass.load"):
+        load_policy(path)
+    with pytest.raises(ValueError, match="'Mine' is not built in"):
+        LinUCB.load(path)
+
+
+def test_a_policy_for_other_arms_or_contexts_is_refused(saved):
+    assert load_policy(saved, arm_names=("arm_a", "arm_b", "arm_c"), n_features=5)
+    with pytest.raises(ValueError, match=r"saved for the arms arm_c, arm_b, arm_a, not for no_draft"):
+        load_policy(saved, arm_names=("no_draft",))
+    with pytest.raises(ValueError, match="contexts of size 5, not 384"):
+        load_policy(saved, n_features=384)
+    with pytest.raises(ValueError, match="holds a LinUCB, not a LinTS"):
+        LinTS.load(saved)
+
+
+def test_missing_newer_and_foreign_files_are_refused(saved, tmp_path):
+    with pytest.raises(FileNotFoundError, match="train a policy"):
+        load_policy(tmp_path / "nowhere")
+    rewrite(saved, format_version=2)
+    with pytest.raises(ValueError, match=r"format version 2.*upgrade"):
+        load_policy(saved)
+    save_file({"x": np.zeros(1)}, saved)
+    with pytest.raises(ValueError, match="not a saved policy"):
+        load_policy(saved)
+    save_file({}, saved, metadata={"draftpick_policy": "{"})
+    with pytest.raises(ValueError, match="damaged metadata"):
+        load_policy(saved)
+
+
+@pytest.mark.parametrize("keep", [0, 5, 100, 700, -1])
+def test_a_truncated_file_is_refused(saved, keep):
+    saved.write_bytes(saved.read_bytes()[:keep])
+    with pytest.raises(ValueError, match="damaged or cut off"):
+        load_policy(saved)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"class": "os.system"}, "not built in"),
+        ({"class": ["LinUCB"]}, "not built in"),
+        ({"params": {"ucb_width": -1.0}}, "ucb_width must be"),
+        ({"params": {"unknown": 1}}, "cannot be loaded"),
+        ({"params": None}, "JSON object"),
+        ({"n_features": 6}, "must be float64 of shape"),
+        ({"n_features": -1}, "damaged metadata"),
+        ({"n_features": 10**9}, "damaged metadata|must be float64"),
+        ({"n_features": "5"}, "damaged metadata"),
+        ({"arm_names": ["a", "a", "b"]}, "'a' twice"),
+        ({"arm_names": None}, "cannot be loaded"),
+        ({"arm_names": "abc"}, "arm_names must be a list, got 'abc'"),
+        ({"n_features": True}, "damaged metadata"),
+        ({"arm_names": ["a", "b"]}, "must be float64 of shape"),
+    ],
+)
+def test_hostile_metadata_is_refused(saved, changes, message):
+    rewrite(saved, **changes)
+    with pytest.raises(ValueError, match=message):
+        load_policy(saved)
+
+
+def test_wrong_arrays_are_refused(saved):
+    arrays, metadata = load_file(saved), {"draftpick_policy": json.dumps(header_of(saved))}
+    save_file({name: a for name, a in arrays.items() if "moment" not in name}, saved, metadata=metadata)
+    with pytest.raises(ValueError, match="must hold the arrays"):
+        load_policy(saved)
+    save_file(arrays | {"per_arm.moment": np.full_like(arrays["per_arm.moment"], np.nan)}, saved, metadata=metadata)
+    with pytest.raises(ValueError, match=r"per_arm.moment must be finite"):
+        load_policy(saved)
+
+
+def test_arguments_that_are_not_json_are_refused(tmp_path):
+    class WithFunction(Mine):
+        def __init__(self, function, arm_names=None):
+            super().__init__(arm_names)
+            self.function = function
+
+    with pytest.raises(TypeError, match="argument function"):
+        WithFunction(print).save(tmp_path)

@@ -1,0 +1,97 @@
+"""Results come back from JSON as they were, and a damaged file is refused by field and value."""
+
+import json
+
+import pytest
+
+from arms.atomic_file import atomic_file
+from bandits import BestFixedArm, Comparison, Evaluation, Simulation, SupervisedEnvironment, compare, evaluate, simulate
+from bandits.testing.policies import example_data
+
+
+def results():
+    data = example_data()
+    world = SupervisedEnvironment(data.contexts, data.rewards.argmax(axis=1))
+    return [
+        compare({"fixed": BestFixedArm()}, data, seeds=(0,)),
+        evaluate({"fixed": BestFixedArm().fit(data)}, data, n_bootstrap=10),
+        simulate(BestFixedArm(), world, 20, seeds=(0, 1)),
+    ]
+
+
+@pytest.fixture(scope="module", params=results(), ids=lambda result: result.kind)
+def result(request):
+    return request.param
+
+
+def test_a_result_comes_back_equal(result, tmp_path):
+    again = type(result).from_json(result.to_json())
+    assert again == result
+    assert repr(again) == repr(result)  # tuples stay tuples, floats floats
+    result.save(tmp_path / "folder" / "result.json")
+    assert type(result).load(tmp_path / "folder" / "result.json") == result
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["result.json"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda text: text[: len(text) // 2], "line"),
+        (lambda text: "[]", "format_version must be an integer >= 1, got None"),
+        (lambda text: "[" * 100_000, "recursion"),
+        (lambda text: text.replace('"format_version": 1', '"format_version": 9'), "version 9 is newer than 1: upgrade"),
+        (lambda text: text.replace('"format_version": 1', '"format_version": "1"'), "must be an integer >= 1, got '1'"),
+        (lambda text: text.replace("{", '{"surprise": 3, ', 1), "surprise: .*got 3"),
+        (lambda text: json.dumps({"format_version": 1}), "Field required.* more"),
+    ],
+)
+def test_a_damaged_result_is_refused_and_named(result, tmp_path, damage, message):
+    path = tmp_path / "bad.json"
+    path.write_text(damage(result.to_json()), encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"bad.json is not a saved {result.kind}: .*{message}"):
+        type(result).load(path)
+
+
+def test_a_wrong_value_is_named_with_its_place():
+    compared, evaluated, simulated = results()
+    for one, change, place in (
+        (compared, ("rows", 0, "value", "low"), "rows.0.value.low"),
+        (evaluated, ("rows", 1, "regret", "high"), "rows.1.regret.high"),
+        (simulated, ("cumulative_regret", 1, 3), "cumulative_regret.1.3"),
+    ):
+        content = json.loads(one.to_json())
+        parent = content
+        for key in change[:-1]:
+            parent = parent[key]
+        for wrong in ("high", None):
+            parent[change[-1]] = wrong
+            with pytest.raises(ValueError, match=f"{place}: .*got {wrong!r}"):
+                type(one).from_json(json.dumps(content))
+        parent[change[-1]] = float("nan")
+        with pytest.raises(ValueError, match="numbers must be finite, got NaN"):
+            type(one).from_json(json.dumps(content))
+
+
+@pytest.mark.parametrize("cls", [Comparison, Evaluation, Simulation])
+def test_a_missing_file_and_bytes_that_are_no_text_are_refused(cls, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        cls.load(tmp_path / "none.json")
+    (tmp_path / "binary.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match=r"binary.json is "):
+        cls.load(tmp_path / "binary.json")
+
+
+def test_an_interrupted_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "new folder" / "file"
+    with atomic_file(path) as file:
+        file.write(b"old")
+
+    def write_half():
+        with atomic_file(path) as file:
+            file.write(b"half")
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        write_half()
+    assert path.read_bytes() == b"old"
+    assert list(path.parent.iterdir()) == [path]

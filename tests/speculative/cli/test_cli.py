@@ -1,0 +1,306 @@
+"""Every command on a tiny pool: what it prints, writes and refuses."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from bandits import Evaluation, FullInformationData, load_policy
+from speculative.cli import options
+from speculative.cli.main import main as cli
+from speculative.cli.main import shadow_warnings
+from tests.support.command_runner import make_place, pool_of, refused, run_cli
+from tests.support.tiny_pool import ARMS, MAX_POSITIONS
+
+POLICIES = ("linucb", "lints", "reinforce", "epsilon_greedy", "best_fixed", "uniform")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return make_place(tmp_path_factory.mktemp("cli"))
+
+
+def test_collect_stores_the_data_and_goes_on(place):
+    data = FullInformationData.load(place / "train")
+    assert (len(data), data.arm_names) == (20, ARMS)
+    again = run_cli(
+        "collect", place / "train.jsonl", *pool_of(place), "--out", place / "train", "--own-texts", "--json"
+    )
+    result = json.loads(again.stdout)
+    assert result["n_queries"] == 20
+    assert tuple(result["mean_speedup"]) == ARMS
+    assert result["mean_speedup"]["no_draft"] == pytest.approx(1.0)
+
+
+def test_collect_refuses_in_one_line(place, tmp_path):
+    prompts = tmp_path / "prompts.jsonl"
+    out = ("--out", tmp_path / "data")
+    prompts.write_text('{"prompt": "fine"}\n{"prompt": ')
+    assert "line 2: must be one JSON object" in refused("collect", prompts, *pool_of(place), *out)
+    prompts.write_text('{"prompt": "  "}\n')
+    assert "line 1: exactly one of prompt and messages" in refused("collect", prompts, *pool_of(place), *out)
+    prompts.write_text(json.dumps({"prompt": "x" * MAX_POSITIONS}))
+    assert "exceed the target's context" in refused("collect", prompts, *pool_of(place), *out)
+    assert "the prompt file cannot be read" in refused("collect", tmp_path / "no", *pool_of(place), *out)
+    assert not (tmp_path / "data").exists()
+    other = ("--out", place / "train", "--own-texts")
+    assert "begun with other queries" in refused("collect", place / "test.jsonl", *pool_of(place), *other)
+    assert "cannot be read" in refused("collect", place / "test.jsonl", "--pool", tmp_path / "no.toml", *out)
+    part = tmp_path / "data" / "traces" / "part-00000.parquet"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"PAR1")
+    assert "half-written" in refused("collect", place / "test.jsonl", *pool_of(place), *out)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_train_saves_any_policy(place, tmp_path, policy):
+    settings = {"linucb": ["ucb_width=0.5"], "epsilon_greedy": ["epsilon=0.2"], "reinforce": ["hidden_size=8"]}
+    arguments = [part for setting in settings.get(policy, []) for part in ("--set", setting)]
+    result = run_cli(
+        "train", place / "train", "--policy", policy, *arguments, "--out", tmp_path / "policy", "--seed", 3, "--json"
+    )
+    shown = json.loads(result.stdout)
+    learned = load_policy(tmp_path / "policy")
+    assert learned.arm_names == tuple(shown["arm_names"]) == ARMS
+    assert shown["file"] == str(tmp_path / "policy" / "policy.safetensors")
+    data = FullInformationData.load(place / "train")
+    assert shown["training_value"] == pytest.approx(data.value(learned))
+    for setting in settings.get(policy, []):
+        name, value = setting.split("=")
+        assert getattr(learned, name) == float(value)
+
+
+@pytest.mark.parametrize("reward", ["acceptance_length", "relative_speed", "rouge_l", "paper(0.5)"])
+def test_train_knows_the_rewards(place, tmp_path, reward):
+    stand_in = ("--missing-alignment", 0.5) if reward in ("rouge_l", "paper(0.5)") else ()
+    result = run_cli("train", place / "train", "--reward", reward, *stand_in, "--out", tmp_path / "p", "--json")
+    value = json.loads(result.stdout)["training_value"]
+    assert 1 <= value <= 8 if reward == "acceptance_length" else 0 < value <= 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--reward", "beauty"), "--reward must be one of speedup, "),
+        (("--reward", "paper(2)"), r"needs ALPHA in [0, 1], got 'paper(2)'"),
+        (("--reward", "rouge_l"), "own_text (what the draft writes alone) is missing"),
+        (("--set", "speed=1"), "linucb has the settings ucb_width, prior_precision, intercept_precision"),
+        (("--set", "ucb_width=wide"), "the value must be JSON"),
+        (("--set", "ucb_width=-1"), "ucb_width must be a finite number >= 0, got -1"),
+        (("--policy", "best_fixed", "--set", "x=1"), "best_fixed has the settings (none)"),
+    ],
+)
+def test_train_refuses_in_one_line(place, tmp_path, arguments, message):
+    assert message in refused("train", place / "train", *arguments, "--out", tmp_path / "p")
+    assert not (tmp_path / "p").exists()
+
+
+def test_broken_data_are_refused(place, tmp_path):
+    assert "holds no part files" in refused("train", tmp_path, "--out", tmp_path / "p")
+    part = (place / "train" / "part-00000.parquet").read_bytes()
+    (tmp_path / "part-00000.parquet").write_bytes(part[: len(part) // 2])
+    assert "half-written" in refused("train", tmp_path, "--out", tmp_path / "p")
+
+
+def test_evaluate_writes_table_json_and_plots(place, tmp_path):
+    run_cli("train", place / "train", "--policy", "lints", "--out", tmp_path / "lints")
+    policies = ("--policy", place / "linucb.safetensors", "--policy", tmp_path / "lints")
+    out = tmp_path / "report"
+    shown = run_cli("evaluate", place / "test", *policies, "--train-data", place / "train", "--out", out)
+    for word in ("linucb", "lints", *ARMS, "oracle", "bootstrap", "best arm of the training data"):
+        assert word in shown.stdout
+    assert (out / "table.txt").read_text().strip() == shown.stdout.strip()
+    evaluation = Evaluation.load(out / "evaluation.json")
+    assert evaluation.n_queries == 8
+    assert (out / "values.png").read_bytes()[:4] == (out / "picks.png").read_bytes()[:4] == b"\x89PNG"
+    again = run_cli("evaluate", place / "test", *policies, "--out", out, "--json", "--seed", 1)
+    assert json.loads(again.stdout)["seed"] == 1
+
+
+def test_evaluate_without_matplotlib_says_so(place, tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    result = run_cli("evaluate", place / "test", "--policy", place / "linucb.safetensors", "--out", tmp_path / "report")
+    assert "no plots: matplotlib is not installed (pip install 'draftpick[plots]')" in result.stderr
+    assert sorted(file.name for file in (tmp_path / "report").iterdir()) == ["evaluation.json", "table.txt"]
+
+
+def test_evaluate_fits_relative_speed_on_the_training_data(place, tmp_path):
+    policy = ("--policy", place / "linucb.safetensors", "--out", tmp_path / "report")
+    reward = ("--reward", "relative_speed")
+    assert "give them with --train-data" in refused("evaluate", place / "test", *policy, *reward)
+    shown = run_cli("evaluate", place / "test", *policy, *reward, "--train-data", place / "train", "--json")
+    rows = {row["name"]: row["value"]["value"] for row in json.loads(shown.stdout)["rows"]}
+    assert all(0 < value <= 1 for value in rows.values())
+
+
+def test_evaluate_refuses_policies_that_do_not_fit(place, tmp_path):
+    def refusal_of(file):
+        return refused("evaluate", place / "test", "--policy", file, "--out", tmp_path / "report")
+
+    assert "does not exist: train a policy" in refusal_of(tmp_path / "no.safetensors")
+    content = (place / "linucb.safetensors").read_bytes()
+    (tmp_path / "cut.safetensors").write_bytes(content[:-10])
+    assert "cut.safetensors is damaged or cut off" in refusal_of(tmp_path / "cut.safetensors")
+    data = FullInformationData.load(place / "train")
+    policy = load_policy(place / "linucb.safetensors")
+    policy.clone().fit(data.select_arms(ARMS[:2]).subset([0, 1])).save(tmp_path / "few.safetensors")
+    run_cli("evaluate", place / "test", "--policy", tmp_path / "few.safetensors", "--out", tmp_path / "report")
+    policy.add_arm("eagle_4")
+    policy.save(tmp_path / "more.safetensors")
+    assert "the policy may choose 'eagle_4'" in refusal_of(tmp_path / "more.safetensors")
+    policy.remove_arm("eagle_4")
+    policy.learned.encoder = "hashing-8b"
+    policy.save(tmp_path / "other.safetensors")
+    assert "learned from contexts of 'hashing-8b', the data's are of 'hashing-8'" in refusal_of(
+        tmp_path / "other.safetensors"
+    )
+    twice = ("--policy", place / "linucb.safetensors") * 2
+    assert "two policies are named 'linucb'" in refused("evaluate", place / "test", *twice, "--out", tmp_path)
+    usage = ("evaluate", place / "test", "--policy", place / "linucb.safetensors", "--out", tmp_path / "report")
+    assert "baseline_arm 'nobody' is not among the arms" in refused(*usage, "--baseline", "nobody")
+
+
+def test_profile_prints_table_costs_and_verdicts(place, monkeypatch):
+    shown = run_cli("profile", *pool_of(place)).stdout
+    assert "m=17" in shown
+    assert shown.count("on this machine") == len(ARMS) - 1
+    for name in ("no_draft", "prompt_lookup", "draft_small"):
+        assert f"{name}: " in shown
+    result = json.loads(run_cli("profile", *pool_of(place), "--json").stdout)
+    assert set(result["verdicts"]) == set(ARMS[1:])
+    before = result["measured_at"]
+    assert json.loads(run_cli("profile", *pool_of(place), "--json", "--refresh").stdout)["measured_at"] > before
+
+
+def test_distill_makes_a_draft(place, tmp_path):
+    arguments = ("distill", place / "train.jsonl", "--held-out", place / "test.jsonl", "--out", tmp_path / "mine")
+    short = ("--epochs", 1, "--vocabulary", 32, "--cache", tmp_path)
+    assert "exactly one of --pool and --target" in refused(*arguments)
+    result = json.loads(run_cli(*arguments, *short, "--pool", place / "pool.toml", "--json").stdout)
+    assert 0 <= result["value"] <= 1
+    assert (tmp_path / "mine" / "model.safetensors").is_file()
+    arguments = (*arguments[:-1], tmp_path / "other")
+    shown = run_cli(*arguments, *short, "--target", place / "target", "--max-new-tokens", 6).stdout
+    assert "of the target's next tokens on 8 held-out texts" in shown
+
+
+def test_distill_refuses_prompts_on_both_sides(place, tmp_path):
+    line = refused(
+        *("distill", place / "train.jsonl", "--held-out", place / "train.jsonl"),
+        *("--out", tmp_path / "mine", "--pool", place / "pool.toml", "--cache", tmp_path),
+    )
+    assert "must be disjoint" in line
+
+
+def test_demo_calls_the_function_of_that_name(monkeypatch, tmp_path):
+    called = []
+
+    def run_demo(out, **keywords):
+        called.append((out, keywords))
+        print("a report for people")
+        out.mkdir()
+        (out / "report.json").write_text('{"holds": true}')
+
+    demo = ModuleType("speculative.demo.demo")
+    demo.run_demo = run_demo
+    monkeypatch.setitem(sys.modules, "speculative.demo.demo", demo)
+    out = tmp_path / "report"
+    shown = run_cli("demo", "--out", out, "--full", "--seed", 4, "--json")
+    assert json.loads(shown.stdout) == {"holds": True}
+    assert shown.stderr == "a report for people\n"
+    assert called == [(out, {"full": True, "seed": 4, "pool_file": None, "device": None})]
+
+
+@pytest.mark.parametrize("command", ["collect", "train", "evaluate", "generate", "distill", "profile", "demo"])
+def test_every_command_has_help(command):
+    shown = run_cli(command, "--help").stdout
+    assert "--json" in shown
+    assert len(shown.splitlines()) > 8
+
+
+def test_version_and_usage_errors():
+    assert run_cli("--version").stdout == f"draftpick {version('draftpick')}\n"
+    assert "No such command" in run_cli("trian", status=2).stderr
+    assert "Missing option" in run_cli("train", "data", status=2).stderr
+
+
+def test_threads_are_torchs():
+    before = torch.get_num_threads()
+    try:
+        options.start_torch(before + 1)
+        assert torch.get_num_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_without_torch_a_command_names_the_extra(place, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for command in (("generate", "x", "--arm", "no_draft"), ("profile",)):
+        line = refused(*command, *pool_of(place))
+        assert "torch is needed here" in line
+        assert "pip install 'draftpick[llm]'" in line
+
+
+def test_an_error_without_a_message_has_its_type():
+    assert cli.one_line(ValueError("two\n  lines")) == "two lines"
+    assert cli.one_line(FileNotFoundError()) == "FileNotFoundError"
+
+
+def _python(code, cwd, **environment):
+    return subprocess.run(
+        [sys.executable, *code], cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+
+
+def test_starting_imports_neither_torch_nor_numpy(tmp_path):
+    code = (
+        "import sys, speculative.cli.main; print(*({'torch', 'numpy', 'transformers', 'pyarrow'} & set(sys.modules)))"
+    )
+    assert _python(["-c", code], tmp_path).stdout.strip() == ""
+
+
+def test_learning_and_evaluating_need_no_torch(place, tmp_path):
+    code = (
+        "import sys\n"
+        "class Refuse:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] == 'torch':\n"
+        "            raise ImportError('torch is blocked')\n"
+        "sys.meta_path.insert(0, Refuse())\n"
+        "from speculative.cli.main import app\n"
+        f"app(['train', {str(place / 'train')!r}, '--out', 'p'], standalone_mode=False)\n"
+        f"app(['evaluate', {str(place / 'test')!r}, '--policy', 'p', '--out', 'r'], standalone_mode=False)"
+    )
+    result = _python(["-c", code], tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "r" / "evaluation.json").is_file()
+
+
+def test_a_folder_that_shadows_a_package_is_named(tmp_path):
+    (tmp_path / "bandits").mkdir()
+    (tmp_path / "bandits" / "__init__.py").write_text("")
+    result = _python(["-m", "speculative.cli.main", "train", "data", "--out", "p"], tmp_path)
+    warning, error = result.stderr.splitlines()
+    assert warning.startswith(f"warning: the folder {tmp_path / 'bandits'} shadows draftpick's package 'bandits'")
+    assert error.startswith("error: cannot import name 'FullInformationData'")
+    assert result.returncode == 2
+
+
+def test_a_folder_that_shadows_nothing_is_not_named(tmp_path):
+    (tmp_path / "rewards").mkdir()  # beside the caller, but not on Python's path
+    assert shadow_warnings(tmp_path) == []
+
+
+def test_the_project_itself_shadows_nothing(tmp_path):
+    project = Path(cli.__file__).parents[1]
+    assert shadow_warnings(project) == []
+    assert cli._is_project(project)
+    assert not cli._is_project(tmp_path)
+    (tmp_path / "pyproject.toml").write_text("[project")
+    assert not cli._is_project(tmp_path)

@@ -1,0 +1,132 @@
+"""`draftpick compare`, on the base install."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from bandits import Comparison, Uniform
+from bandits.testing.policies import example_data
+from speculative.cli.main import app
+
+BLOCK = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "transformers", "sentence_transformers", "matplotlib", "pandas", "sklearn"):
+            raise ImportError(f"{name} is blocked")
+sys.meta_path.insert(0, Refuse())
+import importlib.util
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, package=None: None if name == "matplotlib" else find(name, package)
+sys.argv = ["draftpick", *sys.argv[1:]]
+from speculative.cli.main import main
+main()
+"""
+runner = CliRunner()
+
+
+def _run(*arguments, status=0):
+    result = runner.invoke(app, ["compare", *(str(argument) for argument in arguments)])
+    assert result.exit_code == status, result.output + repr(result.exception)
+    return result
+
+
+def _refused(*arguments):
+    result = _run(*arguments, status=2)
+    *_, line = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder of full information, a folder of a log, and a long table with texts."""
+    folder = tmp_path_factory.mktemp("compare")
+    data = example_data(80)
+    data.save(folder / "full")
+    data.log_with(Uniform(), np.random.default_rng(0)).save(folder / "log")
+    rng = np.random.default_rng(0)
+    rows = []
+    for index in range(40):
+        kind = int(rng.integers(2))
+        query = ("solve the sum" if kind else "write a poem") + f" {index}"
+        for arm, skill in (("solver", kind), ("poet", 1 - kind)):
+            rows.append({"query_id": f"q{index}", "query": query, "arm": arm, "reward": skill, "cost": 1.0 + skill})
+    pq.write_table(pa.Table.from_pylist(rows), folder / "table.parquet")
+    return folder
+
+
+def test_a_long_table_is_compared(place, tmp_path):
+    result = _run(place / "table.parquet", "--encoder", "hashing", "--out", tmp_path, "--seeds", 2)
+    assert "minus best_fixed" in result.stdout
+    comparison = Comparison.load(tmp_path / "comparison.json")
+    assert comparison.seeds == (0, 1)
+    assert comparison.row("linucb").value.value > comparison.row("best_fixed").value.value
+    assert (tmp_path / "table.md").read_text().startswith("**40 queries")
+    assert (tmp_path / "learning_curves.png").exists()
+    assert (tmp_path / "pareto.png").exists()
+
+
+def test_folders_of_both_kinds_are_compared_side_by_side(place, tmp_path):
+    policies = ("--policies", "linucb, softmax,squarecb,knn,ucb1", "--baseline", "knn")
+    result = _run(place / "full", place / "log", "--out", tmp_path, "--seeds", 2, *policies, "--json")
+    printed = json.loads(result.stdout)
+    assert list(printed) == ["full", "log"]
+    assert Comparison.load(tmp_path / "full" / "comparison.json").rows[0].estimator == "exact"
+    log = Comparison.load(tmp_path / "log" / "comparison.json")
+    assert log.baseline == "knn"
+    assert {row.estimator for row in log.rows} == {"DoublyRobust", "SNIPS", "IPS", "on policy"}
+
+
+def test_bandit_feedback_is_simulated_when_asked(place, tmp_path):
+    _run(place / "full", "--out", tmp_path, "--seeds", 1, "--bandit-feedback", "--policies", "linucb")
+    assert "Uniform would have logged" in (tmp_path / "table.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("full", "--policies", "linucb,nobody"), "unknown policy 'nobody'"),
+        (("full", "--policies", "linucb,linucb"), "different policies"),
+        (("full", "--baseline", "nobody"), "baseline must be one of"),
+        (("log", "--estimators", "Magic"), "unknown estimator 'Magic'"),
+        (("log", "--bandit-feedback"), "a log already"),
+        (("table.parquet",), "texts need --encoder"),
+        (("full", "full"), "two DATA are named 'full'"),
+        (("missing",), "does not exist"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(place, tmp_path, arguments, message):
+    names = ("full", "log", "table.parquet", "missing")
+    paths = [place / argument if argument in names else argument for argument in arguments]
+    assert message in _refused(*paths, "--out", tmp_path / "out")
+
+
+def test_it_runs_without_torch_and_without_plots(place, tmp_path):
+    arguments = [
+        "compare",
+        str(place / "table.parquet"),
+        "--encoder",
+        "hashing",
+        "--out",
+        str(tmp_path),
+        "--seeds",
+        "1",
+    ]
+    command = [sys.executable, "-c", BLOCK, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "oracle" in done.stdout
+    assert "no plots: matplotlib is not installed" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["comparison.json", "table.md"]
+    needs = subprocess.run(
+        [*command, "--encoder", "sentence"], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert needs.returncode == 2
+    assert "pip install 'draftpick[llm]'" in needs.stderr

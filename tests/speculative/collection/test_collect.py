@@ -1,0 +1,181 @@
+"""Collecting: what is stored, how a stopped run goes on, and what is refused."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from arms import Query
+from bandits import FullInformationData, LinUCB, part_indices
+from rewards import AcceptanceLength, RougeL
+from speculative.collection.collect import PART_SIZE, TRACES, collect, data_from_traces, trace_queries
+from speculative.collection.trace_store import read_trace_parts, write_traces
+from speculative.pools.pool import load_pool, read_pool_spec
+from tests.support.tiny_pool import ARMS, MAX_POSITIONS, plain_costs, queries, save_pool
+
+COSTS = plain_costs("prompt_lookup", "draft_small")
+N = 2 * PART_SIZE + 3
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory):
+    return load_pool(read_pool_spec(save_pool(tmp_path_factory.mktemp("pool"))))
+
+
+@pytest.fixture(scope="module")
+def whole(pool, tmp_path_factory):
+    """A folder that an uninterrupted run wrote, and its data."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, collect(queries(N), pool, folder, COSTS, own_texts=True)
+
+
+def _assert_equal(left, right):
+    assert left.arm_names == right.arm_names
+    assert left.query_ids == right.query_ids
+    assert left.domains == right.domains
+    assert left.encoder == right.encoder
+    assert left.observations == right.observations
+    for name in ("contexts", "rewards", "costs"):
+        np.testing.assert_array_equal(getattr(left, name), getattr(right, name))
+
+
+def test_one_row_a_query_with_every_arms_observation(whole, pool):
+    folder, data = whole
+    assert data.arm_names == ARMS
+    assert data.query_ids == tuple(query.id for query in queries(N))
+    assert data.domains == tuple(query.domain for query in queries(N))
+    assert data.encoder == pool.encoder.name
+    np.testing.assert_array_equal(data.contexts, pool.encoder.encode([query.text for query in queries(N)]))
+    np.testing.assert_allclose(data.rewards[:, 0], 1.0)  # no draft, as fast as itself
+    _assert_equal(data, FullInformationData.load(folder))
+
+
+def test_observations_are_those_of_real_pulls(whole, pool):
+    _, data = whole
+    for row, query in enumerate(queries(8)):
+        for column, arm in enumerate(pool.drafting_arms):
+            stored, real = data.observations[row][column], arm.pull(query, 0)
+            assert stored.text == real.text == stored.reference.text
+            assert (stored.proposed, stored.accepted, stored.n_tokens) == (
+                real.proposed,
+                real.accepted,
+                real.n_tokens,
+            )
+    accepted = [sum(o.n_accepted for o in column) for column in zip(*data.observations, strict=True)]
+    assert accepted[0] == 0 < min(accepted[1:])
+
+
+def test_another_reward_needs_no_model(whole):
+    _, data = whole
+    assert (data.with_reward(AcceptanceLength()).rewards >= 1).all()
+    alignment = data.with_reward(RougeL(missing=0.25)).rewards
+    assert (alignment[:, 0] == 1).all()
+    assert (alignment[:, 1] == 0.25).all()  # a look-up writes nothing of its own
+
+
+@pytest.mark.parametrize("n_done", [1, 2])
+def test_a_stopped_run_goes_on_and_gives_the_same_data(whole, pool, tmp_path, n_done):
+    told = []
+
+    def stop(n):
+        told.append(n)
+        if len(told) == n_done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        collect(queries(N), pool, tmp_path, COSTS, own_texts=True, on_progress=stop)
+    assert len(part_indices(tmp_path / TRACES)) == n_done
+    times = [path.stat().st_mtime_ns for path in sorted((tmp_path / TRACES).iterdir())]
+    _assert_equal(collect(queries(N), pool, tmp_path, COSTS, own_texts=True), whole[1])
+    kept = sorted((tmp_path / TRACES).iterdir())[:n_done]
+    assert [path.stat().st_mtime_ns for path in kept] == times
+
+
+def test_progress_adds_up_to_all_queries(pool, tmp_path):
+    told = []
+    collect(queries(PART_SIZE + 1), pool, tmp_path, COSTS, on_progress=told.append)
+    assert sum(told) == PART_SIZE + 1
+
+
+def test_a_half_written_part_is_refused_and_nothing_is_lost(whole, pool, tmp_path):
+    folder = tmp_path / "data"
+    shutil.copytree(whole[0], folder)
+    part = folder / TRACES / "part-00001.parquet"
+    part.write_bytes(part.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"part-00001\.parquet is unreadable or half-written .* delete it"):
+        collect(queries(N), pool, folder, COSTS, own_texts=True)
+    part.unlink()
+    _assert_equal(collect(queries(N), pool, folder, COSTS, own_texts=True), whole[1])
+
+
+def test_another_folders_work_is_not_mixed_in(whole, pool, tmp_path):
+    folder = whole[0]
+    with pytest.raises(ValueError, match="was begun with other queries; name another folder"):
+        collect(queries(N - 1), pool, folder, COSTS, own_texts=True)
+    with pytest.raises(ValueError, match="was begun with other own_texts"):
+        collect(queries(N), pool, folder, COSTS)
+    other = load_pool(pool.spec.model_copy(update={"arms": pool.spec.arms[:2]}))
+    with pytest.raises(ValueError, match="was begun with other pool"):
+        collect(queries(N), other, folder, COSTS, own_texts=True)
+
+
+def test_a_damaged_manifest_and_foreign_data_are_refused(whole, pool, tmp_path):
+    (tmp_path / "collect.json").write_text('{"queries": ')
+    with pytest.raises(ValueError, match=r"collect.json is damaged"):
+        collect(queries(2), pool, tmp_path, COSTS)
+    whole[1].save(tmp_path / "foreign")
+    with pytest.raises(ValueError, match="holds data that collect did not write"):
+        collect(queries(2), pool, tmp_path / "foreign", COSTS)
+
+
+def test_queries_are_checked_before_any_work(pool, tmp_path):
+    folder = tmp_path / "data"
+    too_long = Query(id="long", prompt="x" * MAX_POSITIONS)
+    with pytest.raises(ValueError, match=r"'long': .* exceed the target's context of 160 tokens"):
+        collect([*queries(3), too_long], pool, folder, COSTS)
+    with pytest.raises(ValueError, match=r"query ids must be unique, got 'q0' 2 times"):
+        collect([*queries(2), *queries(1)], pool, folder, COSTS)
+    with pytest.raises(ValueError, match="at least one query"):
+        collect([], pool, folder, COSTS)
+    assert not folder.exists()
+
+
+def test_a_querys_own_limit_holds(pool):
+    trace = trace_queries([Query(id="q", prompt="abc", max_new_tokens=3)], pool)[0]
+    assert (len(trace.new_ids), trace.max_new_tokens) == (3, 3)
+
+
+def test_traces_survive_the_disk(pool, tmp_path):
+    traces = trace_queries(queries(5), pool, own_texts=True)
+    write_traces(tmp_path, 0, traces[:3], pool.encoder.name)
+    write_traces(tmp_path, 1, traces[3:], pool.encoder.name)
+    first, second = read_trace_parts(tmp_path)
+    for before, after in zip(traces, [*first, *second], strict=True):
+        assert before.drafts["draft_small"].own_ids == after.drafts["draft_small"].own_ids is not None
+        assert before.drafts["prompt_lookup"].own_ids is after.drafts["prompt_lookup"].own_ids is None
+        np.testing.assert_array_equal(before.context, after.context)
+    _assert_equal(data_from_traces(traces, pool, COSTS), data_from_traces([*first, *second], pool, COSTS))
+
+
+def test_a_part_of_something_else_is_refused(whole, tmp_path):
+    whole[1].save(tmp_path)
+    with pytest.raises(ValueError, match="holds FullInformationData, expected Trace"):
+        list(read_trace_parts(tmp_path))
+    with pytest.raises(FileNotFoundError, match="holds no part files"):
+        list(read_trace_parts(tmp_path / "nothing"))
+
+
+def test_a_policy_learns_from_what_was_collected(whole):
+    _, data = whole
+    assert data.value(LinUCB(ucb_width=0.0).fit(data)) >= data.rewards.mean()
+
+
+def test_hidden_states_as_contexts_are_the_prefills_and_the_encoders(tmp_path):
+    file = save_pool(tmp_path)
+    file.write_text(file.read_text().replace('kind = "hashing"\nn_features = 8', 'kind = "hidden_state"'))
+    pool = load_pool(read_pool_spec(file))
+    traces = trace_queries(queries(3), pool)
+    contexts = np.stack([trace.context for trace in traces])
+    np.testing.assert_allclose(contexts, pool.encoder.encode([q.text for q in queries(3)]), atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(contexts, axis=1), 1.0, atol=1e-5)
+    assert pool.encoder.encode([]).shape == (0, pool.encoder.n_features)

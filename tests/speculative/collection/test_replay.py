@@ -1,0 +1,157 @@
+"""Replayed rounds are those of a real run, whatever the draft, its length, the end of the text and the limit."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from speculative.collection.replay import replay
+from speculative.collection.trace import DraftTrace, Trace, trace_draft
+from speculative.drafts.draft_model import DraftModel
+from speculative.drafts.no_draft import NoDraft
+from speculative.drafts.prompt_lookup import PromptLookup
+from speculative.engine.engine import Engine
+from speculative.engine.generate import generate
+from speculative.models.checkpoint_files import load_decoder
+from speculative.protocols.request import Request
+from tests.support.tiny_models import N_VOCAB, Arm, ScriptedDraft, bounded, make_tiny, save_tiny
+from tests.support.tiny_pool import plain_costs
+
+LONGEST = 6
+
+
+def _like(target_seed, folder, noise, **changes):
+    """A draft that agrees with the target often, but not always."""
+    model = save_tiny("llama", folder, target_seed)
+    generator = torch.Generator().manual_seed(9)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += noise * torch.randn(parameter.shape, generator=generator)
+    for name, value in changes.items():
+        setattr(model.config, name, value)
+    model.save_pretrained(folder)
+    return load_decoder(str(folder))
+
+
+def _half_right(target_text):
+    """Right for a while, then wrong, of a length that depends on the prefix; ignorant of the prefix otherwise."""
+
+    def script(prefix, draft_length):
+        rng = random.Random(len(prefix))
+        guess = list(target_text[len(prefix) :][: rng.randrange(LONGEST + 2)])
+        if guess and rng.random() < 0.5:
+            guess[rng.randrange(len(guess))] = 0
+        return guess[:draft_length]
+
+    return script
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("replay")
+    target = make_tiny("llama", folder / "target", 3).decoder
+    like = _like(3, folder / "like", 0.02)
+    short = _like(3, folder / "short", 0.02, max_position_embeddings=20)
+    trimmed = make_tiny("llama", folder / "trimmed", 5, vocab_size=12).decoder
+    target_ids = [0, *random.Random(0).sample(range(1, N_VOCAB), 11)]
+    drafts = {
+        "lookup": PromptLookup(),
+        "lookup_long": PromptLookup(3, 2),
+        "like": DraftModel("like", like, N_VOCAB),
+        "short": DraftModel("short", short, N_VOCAB),
+        "trimmed": DraftModel("trimmed", trimmed, N_VOCAB, target_ids),
+    }
+    return target, drafts
+
+
+def _run(target, arm, prompt, max_new_tokens, eos_ids):
+    engine = Engine(target, [arm])
+    return generate(engine, [Request("q", prompt, max_new_tokens, eos_ids)])[0]
+
+
+def _trace(draft, prompt, new_ids, max_new_tokens):
+    return Trace(
+        query_id="q",
+        domain=None,
+        prompt_ids=prompt,
+        new_ids=new_ids,
+        max_new_tokens=max_new_tokens,
+        max_draft_length=LONGEST,
+        context=np.zeros(1, dtype=np.float32),
+        encode_s=0.0,
+        drafts={draft.name: trace_draft(draft, prompt, new_ids, LONGEST)},
+    )
+
+
+def _assert_rounds_equal(target, draft, draft_length, prompt, max_new_tokens, eos_ids):
+    plain = _run(target, Arm(NoDraft(), 0), prompt, max_new_tokens, eos_ids)
+    real = _run(target, Arm(draft, draft_length), prompt, max_new_tokens, eos_ids)
+    trace = _trace(draft, prompt, plain.token_ids, max_new_tokens)
+    played = replay(trace, draft.name, draft_length, plain_costs(draft.name))
+    assert real.token_ids == plain.token_ids
+    assert played.proposed == tuple(real.stats.proposed)
+    assert played.accepted == tuple(real.stats.accepted)
+    return played
+
+
+prompts = st.lists(st.sampled_from([1, 2, 3, 7]), min_size=1, max_size=16).map(tuple)
+
+
+@bounded(max_examples=80)
+@given(
+    kind=st.sampled_from(["lookup", "lookup_long", "like", "short", "trimmed", "scripted"]),
+    draft_length=st.integers(1, LONGEST),
+    prompt=prompts,
+    max_new_tokens=st.integers(1, 20),
+    eos_at=st.none() | st.integers(0, 19),
+)
+def test_replayed_rounds_are_those_of_a_real_run(world, kind, draft_length, prompt, max_new_tokens, eos_at):
+    target, drafts = world
+    text = _run(target, Arm(NoDraft(), 0), prompt, 20, ()).token_ids
+    eos_ids = () if eos_at is None else (text[eos_at],)
+    draft = drafts[kind] if kind != "scripted" else ScriptedDraft("scripted", _half_right([*prompt, *text]))
+    _assert_rounds_equal(target, draft, draft_length, prompt, max_new_tokens, eos_ids)
+
+
+def test_proposals_after_an_accepted_end_of_text_do_not_count(world):
+    target, _ = world
+    prompt = (1, 2, 3)
+    text = _run(target, Arm(NoDraft(), 0), prompt, 20, ()).token_ids
+    end = next(i for i in range(2, 20) if text[i] not in text[:i])
+    draft = ScriptedDraft("sure", lambda prefix, n: list([*prompt, *text][len(prefix) :][:n]))
+    played = _assert_rounds_equal(target, draft, LONGEST, prompt, 20, (text[end],))
+    assert played.proposed[-1] == played.accepted[-1] < LONGEST
+
+
+def test_seconds_are_the_sum_of_prefill_drafting_and_verification():
+    trace = Trace("q", None, (1, 2, 3), (4, 5, 6, 7), 8, 4, np.zeros(1, dtype=np.float32), 0.0, {})
+    costs = plain_costs("draft")
+    assert replay(trace, "", 0, costs).seconds == pytest.approx(costs.prefill_s(3) + 3 * 1.0)
+    accepted = np.array([0, 1, 0, 0], dtype=np.int32)
+    drafts = {"draft": DraftTrace(np.array([0, 4, 4, 4], dtype=np.int32), accepted)}
+    trace = Trace("q", None, (1, 2, 3), (4, 5, 6, 7), 8, 4, np.zeros(1, dtype=np.float32), 0.0, drafts)
+    played = replay(trace, "draft", 4, costs)
+    assert (played.proposed, played.accepted) == ((4, 4), (1, 0))
+    expected = costs.prefill_s(3) + costs.draft_s("draft", 4, 3) + costs.draft_s("draft", 4) + 2 * 1.4
+    assert played.seconds == pytest.approx(expected)
+
+
+def test_no_draft_proposes_nothing(world):
+    target, _ = world
+    plain = _run(target, Arm(NoDraft(), 0), (1, 2), 9, ())
+    trace = _trace(PromptLookup(), (1, 2), plain.token_ids, 9)
+    played = replay(trace, "", 0, plain_costs())
+    assert played.proposed == tuple(plain.stats.proposed) == (0,) * 8
+
+
+def test_what_was_not_traced_is_refused():
+    trace = Trace("q", None, (1,), (2, 3), 8, 4, np.zeros(1, dtype=np.float32), 0.0, {})
+    with pytest.raises(ValueError, match="no trace of draft 'other'"):
+        replay(trace, "other", 2, plain_costs())
+    with pytest.raises(ValueError, match="draft_length must be <= 4"):
+        replay(trace, "other", 5, plain_costs())
+    with pytest.raises(ValueError, match="max_draft_length must be >= 1, got 0"):
+        trace_draft(PromptLookup(), (1,), (2,), 0)

@@ -1,0 +1,161 @@
+"""Distillation on a tiny target: it runs, goes on where it was stopped, and what it saves is a draft."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from speculative.distillation.corpus import TargetText, write_corpus
+from speculative.distillation.distill import distill, draft_config, match_rate
+from speculative.distillation.training import UNKNOWN, DistillSettings, Lesson, Recipe, choose_vocabulary, train_draft
+from speculative.drafts.draft_model import DraftModel
+from speculative.models.checkpoint_files import read_weights
+from speculative.pools.pool import load_pool, load_target, read_pool_spec
+from tests.support.tiny_pool import POOL, queries, save_pool
+
+SETTINGS = DistillSettings(n_epochs=2, n_vocab=64, n_teacher=4, batch_tokens=256, learning_rate=3e-3)
+TRAIN, HELD_OUT = queries(8), queries(4, first=100)
+
+
+@pytest.fixture(scope="module")
+def pool_file(tmp_path_factory):
+    return save_pool(tmp_path_factory.mktemp("pool"))
+
+
+@pytest.fixture(scope="module")
+def target(pool_file):
+    return load_target(read_pool_spec(pool_file))
+
+
+@pytest.fixture(scope="module")
+def distilled(target, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("drafts") / "mine"
+    told = []
+    rate = distill(target, TRAIN, HELD_OUT, folder, SETTINGS, on_progress=lambda *told_: told.append(told_))
+    return folder, rate, told
+
+
+def _weights(folder):
+    return load_file(folder / "model.safetensors")
+
+
+def test_a_draft_is_saved_with_its_measured_match_rate(distilled, target):
+    folder, rate, _ = distilled
+    draft = DraftModel.load(str(folder), target.tokenizer, target.model.n_vocab)
+    assert draft.name == "draft_mine"
+    assert (draft.model.n_vocab, len(draft.model._layers)) == (len(_known(folder)), 2)
+    assert 0 <= rate.low <= rate.value <= rate.high <= 1
+    assert rate.n_texts == len(HELD_OUT)
+    assert 1 <= rate.tokens_per_round <= 5
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["match_rate"]["value"] == rate.value
+    assert metrics["n_train_texts"] == len(TRAIN)
+    assert all(tensor.dtype == torch.float16 for tensor in _weights(folder).values())
+
+
+def _known(folder):
+    return json.loads((folder / "draft_vocabulary.json").read_text())["target_ids"]
+
+
+def test_the_saved_folder_serves_in_a_pool(distilled, pool_file):
+    folder, _, _ = distilled
+    file = pool_file.with_name("mine.toml")
+    file.write_text(POOL.replace('"small"', f'"{folder}"'))
+    arm = load_pool(read_pool_spec(file)).arms["draft_mine_2"]
+    plain = load_pool(read_pool_spec(pool_file)).arms["no_draft"]
+    for query in HELD_OUT:
+        observation = arm.pull(query, 0)
+        assert observation.text == plain.pull(query, 0).text
+        assert observation.n_proposed > 0
+
+
+def test_progress_tells_each_stage_to_its_end(distilled):
+    ends = {}
+    for stage, done, total in distilled[2]:
+        ends[stage.split(" (")[0]] = (done, total)
+    assert list(ends) == [
+        "writing train text",
+        "writing held_out text",
+        "reading the target's probabilities",
+        "training",
+    ]
+    assert all(done == total for done, total in ends.values())
+
+
+@pytest.mark.parametrize("stage", ["writing held_out", "reading", "training"])
+def test_a_stopped_run_goes_on_and_gives_the_same_draft(distilled, target, tmp_path, stage):
+    folder = tmp_path / "mine"
+
+    def stop(told, done, total):
+        if told.startswith(stage) and done > total // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        distill(target, TRAIN, HELD_OUT, folder, SETTINGS, on_progress=stop)
+    assert not folder.exists()
+    rate = distill(target, TRAIN, HELD_OUT, folder, SETTINGS)
+    assert rate == distilled[1]
+    for name, tensor in _weights(distilled[0]).items():
+        torch.testing.assert_close(_weights(folder)[name], tensor)
+
+
+def test_loss_falls_to_nothing_on_a_cycle(target):
+    ids = [1 + i % 5 for i in range(24)]
+    following = torch.tensor(ids[1:])[:, None]
+    lesson = Lesson(torch.tensor(ids), following, torch.ones(23, 1), n_prompt=4)
+    settings = DistillSettings(n_epochs=30, batch_tokens=48, learning_rate=1e-2)
+    target_ids = [UNKNOWN, 1, 2, 3, 4, 5]
+    losses = []
+    train_draft(
+        Recipe(draft_config(target.model.config, settings, len(target_ids)), target_ids, settings),
+        read_weights(Path(target.name)),
+        [lesson] * 4,
+        on_step=lambda step, total, loss: losses.append(loss),
+    )
+    assert losses[0] > 1
+    assert losses[-1] < 0.05
+
+
+def test_sides_must_be_disjoint_and_not_empty(target, tmp_path):
+    with pytest.raises(ValueError, match="must be disjoint, 1 stand in both"):
+        distill(target, TRAIN, TRAIN[:1], tmp_path / "mine", SETTINGS)
+    for train, held_out in (([], HELD_OUT), (TRAIN, [])):
+        with pytest.raises(ValueError, match="at least one query"):
+            distill(target, train, held_out, tmp_path / "mine", SETTINGS)
+
+
+def test_texts_of_other_prompts_are_not_mixed_in(target, tmp_path):
+    distill(target, TRAIN[:2], HELD_OUT[:1], tmp_path / "mine", SETTINGS)
+    with pytest.raises(ValueError, match=r"mine.work was begun with other training prompts"):
+        distill(target, TRAIN[2:4], HELD_OUT[:1], tmp_path / "mine", SETTINGS)
+
+
+def test_other_settings_do_not_go_on_from_older_work(target, tmp_path):
+    distill(target, TRAIN[:2], HELD_OUT[:1], tmp_path / "mine", SETTINGS)
+    with pytest.raises(ValueError, match=r"mine.work was begun with other settings"):
+        distill(target, TRAIN[:2], HELD_OUT[:1], tmp_path / "mine", replace(SETTINGS, n_epochs=1))
+
+
+def test_a_damaged_part_of_the_work_is_named(target, tmp_path):
+    distill(target, TRAIN[:2], HELD_OUT[:1], tmp_path / "mine", SETTINGS)
+    for name in ("lessons/part-00000.safetensors", "checkpoint.pt"):
+        path = tmp_path / "mine.work" / name
+        path.write_bytes(path.read_bytes()[:100])
+        with pytest.raises(ValueError, match=f"{path.name} is damaged"):
+            distill(target, TRAIN[:2], HELD_OUT[:1], tmp_path / "mine", SETTINGS)
+        path.unlink()
+
+
+def test_the_vocabulary_is_the_answers_tokens_by_count_then_the_prompts():
+    texts = [TargetText("a", (5, 5, 5, 9), (7, 8, 8, 0)), TargetText("b", (9, 6), (8, 7))]
+    assert choose_vocabulary(texts, 10) == [UNKNOWN, 8, 7, 5, 9, 6]
+    assert choose_vocabulary(texts, 3) == [UNKNOWN, 8, 7]
+
+
+def test_the_target_itself_matches_everything(target, tmp_path):
+    texts = write_corpus(target, HELD_OUT, tmp_path)
+    rate = match_rate(DraftModel("same", target.model, target.model.n_vocab), texts)
+    assert (rate.value, rate.low, rate.high) == (1.0, 1.0, 1.0)

@@ -1,0 +1,169 @@
+"""The law of the text, computed and not estimated: every outcome of every die, for every draft, switching rounds."""
+
+import itertools
+
+import pytest
+import torch
+
+from speculative.drafts.draft_model import DraftModel
+from speculative.drafts.early_exit import EarlyExit
+from speculative.drafts.no_draft import NoDraft
+from speculative.drafts.prompt_lookup import PromptLookup
+from speculative.drafts.suffix.draft import SuffixDraft
+from speculative.engine import engine as engine_module
+from speculative.engine.engine import Engine
+from speculative.engine.generate import generate
+from speculative.engine.verify import MatchVerifier, RejectionVerifier
+from speculative.protocols.request import Request
+from speculative.protocols.token_batch import TokenBatch
+from speculative.sampling.logits import process_logits
+from speculative.sampling.sampling_params import SamplingParams
+from speculative.sampling.token_sampler import GREEDY, TokenSampler
+from tests.support.enumeration import every_outcome
+from tests.support.hard_cases import RandomSelector
+from tests.support.table_lm import TableLM
+from tests.support.tiny_models import Arm, ScriptedDraft
+
+N_TOKENS = 4  # the prefill's, then rounds that draft two
+PROMPT = (1, 0, 1, 2, 0, 1)
+
+
+class DrawnToken(TokenSampler):
+    """The target's own draw, for verification by matching."""
+
+    def __init__(self, params, dice):
+        self.params, self.dice = params, dice
+
+    def pick(self, logits, position, prefix=(), target_ids=None):
+        return torch.tensor(self.dice.draw(process_logits(logits, self.params, prefix).double().softmax(0)))
+
+
+WAYS = {
+    "match": lambda params, dice, v: MatchVerifier(DrawnToken(params, dice), GREEDY),
+    "rejection": lambda params, dice, v: RejectionVerifier(params, dice, dice, v),
+}
+PARAMS = {
+    "plain": SamplingParams(1.0),
+    "top_p": SamplingParams(0.9, top_p=0.8, repetition_penalty=1.2),
+}
+KINDS = ("prompt_lookup", "suffix", "model", "trimmed", "certain")
+
+
+def logits_after(target, text):
+    if isinstance(target, TableLM):
+        return target.logits_after(text)
+    return target.forward(TokenBatch(torch.tensor(text), [len(text)]), target.new_cache(1)).logits[-1]
+
+
+def expected_law(target, params, eos_ids, n_tokens):
+    """Chance of every text, by the chain rule over fresh prefills."""
+    law = {}
+
+    def extend(new, chance):
+        if len(new) == n_tokens or (new and new[-1] in eos_ids):
+            law[new] = law.get(new, 0.0) + chance
+            return
+        text = [*PROMPT, *new]
+        p = process_logits(logits_after(target, text), params, text).double().softmax(0)
+        for token, own in enumerate(p.tolist()):
+            if own > 0.0:
+                extend((*new, token), chance * own)
+
+    extend((), 1.0)
+    return law
+
+
+def found_law(target, arms, params, make, seed, eos_ids, n_tokens, monkeypatch):
+    """Chance of every text that the engine writes while arms are switched at random every round."""
+
+    def write(dice):
+        monkeypatch.setattr(engine_module, "make_verifier", lambda p, s, v: make(p, dice, v))
+        engine = Engine(target, arms, RandomSelector(len(arms), seed))
+        [text] = generate(engine, [Request("q", PROMPT, n_tokens, eos_ids, sampling=params)])
+        assert text.stats.faults == []
+        return text.token_ids
+
+    law = {}
+    for text, chance in every_outcome(write):
+        law[text] = law.get(text, 0.0) + chance
+    return law
+
+
+def softened(decoder):
+    """Random weights give laws close to certainty; a smaller last gain spreads them."""
+    decoder._norm = decoder._norm * 0.3
+    return decoder
+
+
+@pytest.fixture(scope="module")
+def arms(tiny):
+    """Per size of the vocabulary, one arm a kind."""
+    made = {}
+    for v in (3, 5):
+        suffix = SuffixDraft(learn=False)
+        suffix.store.add([2, 0, 1, 1, 2, 0, 2])
+        other = softened(tiny("qwen2", seed=23, vocab_size=v).decoder)
+        trimmed = softened(tiny("llama", seed=24, vocab_size=v).decoder)
+        made[v] = {
+            "no_draft": Arm(NoDraft(), 0),
+            "prompt_lookup": Arm(PromptLookup(3), 2),
+            "suffix": Arm(suffix, 2),
+            "model": Arm(DraftModel("other", other, v), 2),
+            "trimmed": Arm(DraftModel("trimmed", trimmed, v, [0, *range(1, v)][::-1]), 2),
+            "certain": Arm(ScriptedDraft("certain", lambda prefix, n, v=v: [(prefix[-1] + 1) % v] * n), 2),
+        }
+    return made
+
+
+def check(target, arms, params, way, seed, eos_ids, monkeypatch, tolerance=1e-9, n_tokens=N_TOKENS):
+    found = found_law(target, arms, PARAMS[params], WAYS[way], seed, eos_ids, n_tokens, monkeypatch)
+    expected = expected_law(target, PARAMS[params], eos_ids, n_tokens)
+    assert set(found) <= set(expected)
+    for text, chance in expected.items():
+        assert found.get(text, 0.0) == pytest.approx(chance, abs=tolerance)
+
+
+@pytest.mark.parametrize("params", PARAMS)
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_output_law_equals_target_for_every_draft(arms, kind, way, params, monkeypatch):
+    check(TableLM(3), [arms[3][kind], arms[3]["no_draft"]], params, way, 1, (), monkeypatch)
+
+
+@pytest.mark.parametrize(("way", "seed"), list(itertools.product(WAYS, (2, 3))))
+def test_output_law_survives_switching_among_all_drafts(arms, way, seed, monkeypatch):
+    check(TableLM(3, seed), list(arms[3].values()), "plain", way, seed, (2,), monkeypatch)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_output_law_over_five_tokens_for_every_draft(arms, kind, way, monkeypatch):
+    chosen = [arms[5][kind], arms[5]["no_draft"]]
+    check(TableLM(5, 7), chosen, "top_p", way, 1, (), monkeypatch, n_tokens=3)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_output_law_over_five_tokens(arms, way, monkeypatch):
+    chosen = [arms[5][kind] for kind in ("prompt_lookup", "suffix", "certain")]
+    check(TableLM(5), chosen, "plain", way, 4, (3,), monkeypatch)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_output_law_of_early_exit_up_to_the_rounding_of_its_targets_passes(tiny, way, monkeypatch):
+    target = softened(tiny("llama", seed=21, vocab_size=3).decoder)
+    arms = [Arm(EarlyExit(target, 1), 2), Arm(NoDraft(), 0)]
+    check(target, arms, "plain", way, 1, (), monkeypatch, tolerance=1e-6)
+
+
+def test_a_biased_rule_would_be_caught(arms, monkeypatch):
+    """Taking back a sampled guess because it looks unlikely, and testing the rest, is not exact."""
+
+    class Biased(RejectionVerifier):
+        def verify(self, rows, proposal, prefix):
+            if proposal.token_ids and float(proposal.probs[0, proposal.token_ids[0]]) < 0.4:
+                proposal = type(proposal)([])
+            return super().verify(rows, proposal, prefix)
+
+    monkeypatch.setitem(WAYS, "biased", lambda params, dice, v: Biased(params, dice, dice, v))
+    with pytest.raises(AssertionError, match="comparison failed"):
+        check(TableLM(3), [arms[3]["model"]], "plain", "biased", 1, (), monkeypatch)

