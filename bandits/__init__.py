@@ -3,7 +3,6 @@
 Nothing here needs torch until `Reinforce` is fitted or `SentenceEncoder` encodes.
 """
 
-from bandits.data.data_stream import DataStream
 from bandits.data.decision import Decision
 from bandits.data.full_information_data import FullInformationData
 from bandits.data.io.long_table import TableLayout, from_long_table
@@ -11,7 +10,7 @@ from bandits.data.io.open_bandit import from_open_bandit, to_open_bandit
 from bandits.data.io.pandas import from_pandas, to_pandas
 from bandits.data.logged_data import DeterministicLogWarning, LoggedData
 from bandits.data.parquet_parts import part_indices
-from bandits.data.policy_data import PolicyData, write_part
+from bandits.data.policy_data import DataStream, PolicyData, write_part
 from bandits.data.propensity import arm_frequencies, estimate_propensities
 from bandits.data.splits import Split, folds_by_query, split_by_domain, split_by_query, split_by_time
 from bandits.encoders.encoder import ContextEncoder
@@ -20,7 +19,7 @@ from bandits.encoders.sentence import SentenceEncoder
 from bandits.evaluation.compare import compare
 from bandits.evaluation.comparison import Comparison, ComparisonRow, CurvePoint
 from bandits.evaluation.evaluate import best_fixed_arm, evaluate
-from bandits.evaluation.evaluation import Estimate, Evaluation, EvaluationRow
+from bandits.evaluation.evaluation import Evaluation, EvaluationRow
 from bandits.evaluation.task import ComparisonSettings
 from bandits.off_policy.diagnostics import Diagnostics, diagnose
 from bandits.off_policy.estimate import OffPolicyEstimate, estimate
@@ -67,6 +66,7 @@ from bandits.simulation.environments import (
 )
 from bandits.simulation.simulate import simulate
 from bandits.simulation.simulation import Simulation
+from bandits.statistics.value import Estimate
 
 __all__ = [
     "IPS",

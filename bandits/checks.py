@@ -203,3 +203,24 @@ def frozen(array: np.ndarray) -> np.ndarray:
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def positive(value: float, what: str) -> float:
+    """Return `value`, a finite number above zero."""
+    if not (isinstance(value, int | float) and isfinite(value) and value > 0):
+        raise ValueError(f"{what} must be a finite number > 0, got {value!r}")
+    return value
+
+
+def at_least(value: int, least: int, what: str) -> int:
+    """Return `value`, an integer not below `least`."""
+    if not isinstance(value, int) or value < least:
+        raise ValueError(f"{what} must be an integer >= {least}, got {value!r}")
+    return value
+
+
+def not_negative(value: float, what: str) -> float:
+    """Return `value`, a finite number not below zero."""
+    if not (isinstance(value, int | float) and isfinite(value) and value >= 0):
+        raise ValueError(f"{what} must be a finite number >= 0, got {value!r}")
+    return float(value)

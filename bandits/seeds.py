@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bandits.policies.policy import Policy
-
 _WORDS_PER_ROLE = 4  # 128 bits a role: names do not collide by chance
 
 
@@ -63,19 +61,6 @@ class SeedTree:
     def integer(self, *roles: str) -> int:
         """Return a role's seed in [0, 2^31) for what takes a number, such as `Reinforce(seed=)`."""
         return int(self.sequence(*roles).generate_state(1)[0] >> 1)
-
-
-def seeded(policy: Policy, tree: SeedTree) -> Policy:
-    """Return an unfitted copy in which every parameter named `seed`, also of inner policies, is the tree's own."""
-    params: dict[str, object] = {}
-    for key, value in policy.get_params().items():
-        if isinstance(value, Policy):
-            params[key] = seeded(value, tree.child(key))
-        elif key == "seed":
-            params[key] = tree.integer("seed")
-        else:
-            params[key] = value
-    return type(policy)(**params)  # type: ignore[arg-type]  # the policy's own arguments, by name
 
 
 def _words(role: str) -> list[int]:

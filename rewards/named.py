@@ -1,11 +1,12 @@
 """The rewards that the command line knows by name."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from arms import Observation
+
 if TYPE_CHECKING:
-    from bandits import FullInformationData
     from rewards import RelativeSpeed, Reward
 
 REWARD_HELP = (
@@ -17,13 +18,13 @@ REWARD_HELP = (
 
 
 def make_reward(
-    formula: str, training: "FullInformationData | None", missing_alignment: float | None = None
+    formula: str, training: "Iterable[Observation] | None", missing_alignment: float | None = None
 ) -> "Reward":
     """Build a reward from its name.
 
     Args:
         formula: see `REWARD_HELP`.
-        training: where the fastest answer is looked for; None where there are no training data.
+        training: observations among which the fastest answer is looked for; None where there are no training data.
         missing_alignment: stands in for the alignment of an arm without a text of its own; None refuses it.
 
     Raises:
@@ -49,7 +50,7 @@ def make_reward(
     return alpha * RougeL(missing_alignment) + (1 - alpha) * _relative_speed(formula, training)
 
 
-def _relative_speed(formula: str, training: "FullInformationData | None") -> "RelativeSpeed":
+def _relative_speed(formula: str, training: "Iterable[Observation] | None") -> "RelativeSpeed":
     from rewards import RelativeSpeed
 
     if training is None:
@@ -57,8 +58,4 @@ def _relative_speed(formula: str, training: "FullInformationData | None") -> "Re
             f"reward {formula!r} measures speed against the fastest answer in the training data; "
             "give them with --train-data"
         )
-    if training.observations is None:
-        raise ValueError(f"reward {formula!r} needs the stored observations, and the training data hold none")
-    return RelativeSpeed.fitted(
-        observation for row in training.observations for observation in row if observation is not None
-    )
+    return RelativeSpeed.fitted(training)

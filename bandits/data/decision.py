@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bandits.checks import Float64, Int64
 
@@ -22,6 +25,20 @@ class Decision:
     arm: str
     action: int
     propensity: float
+
+
+class ChoosesArms(Protocol):
+    """What data need of a policy to be logged with it or to value it; every `Policy` has it."""
+
+    @property
+    def arm_names(self) -> tuple[str, ...]:
+        """Return the arms in the order of `probabilities`' columns; empty while none are known."""
+
+    def start(self, arm_names: Sequence[str], n_features: int) -> None:
+        """Begin with these arms and this context size."""
+
+    def probabilities(self, contexts: ArrayLike, available: ArrayLike | None = None) -> Float64:
+        """Return (n, k) float64, rows sum to 1."""
 
 
 def draw_actions(probabilities: Float64, rng: np.random.Generator) -> Int64:

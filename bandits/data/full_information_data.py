@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from arms import Observation
 from bandits import checks
 from bandits.checks import Bool, Float32, Float64
-from bandits.data.decision import draw_actions
+from bandits.data.decision import ChoosesArms, draw_actions
 from bandits.data.logged_data import LoggedData
 from bandits.data.policy_data import (
     PolicyData,
@@ -29,7 +29,6 @@ from bandits.data.policy_data import (
 )
 
 if TYPE_CHECKING:
-    from bandits.policies.policy import Policy
     from rewards import Reward
 
 ObservationRow = tuple[Observation | None, ...]
@@ -105,6 +104,16 @@ class FullInformationData(PolicyData):
         complete: Bool = np.logical_and.reduce(self.observed_mask, axis=1)
         return complete
 
+    def known_observations(self) -> Iterator[Observation]:
+        """Yield the stored observations, row by row.
+
+        Raises:
+            ValueError: if the data hold none.
+        """
+        if self.observations is None:
+            raise ValueError("the stored observations are needed, and these data hold none")
+        return (observation for row in self.observations for observation in row if observation is not None)
+
     def with_reward(self, reward: Reward) -> FullInformationData:
         """Return the same data with the rewards that `reward` gives the stored observations.
 
@@ -120,7 +129,7 @@ class FullInformationData(PolicyData):
                     rewards[row, arm] = reward(observation)
         return replace(self, rewards=rewards)
 
-    def log_with(self, policy: Policy, rng: np.random.Generator) -> LoggedData:
+    def log_with(self, policy: ChoosesArms, rng: np.random.Generator) -> LoggedData:
         """Return the log that `policy` would have written: one arm a row, drawn with its own probabilities.
 
         An arm can be drawn only where it is observed.
@@ -150,7 +159,7 @@ class FullInformationData(PolicyData):
             encoder=self.encoder,
         )
 
-    def probabilities_of(self, policy: Policy) -> Float64:
+    def probabilities_of(self, policy: ChoosesArms) -> Float64:
         """Return the policy's (n, k) probabilities in the order of these data's arms, by name.
 
         Raises:
@@ -166,7 +175,7 @@ class FullInformationData(PolicyData):
         result[:, columns] = policy.probabilities(self.contexts)
         return result
 
-    def value(self, policy: Policy) -> float:
+    def value(self, policy: ChoosesArms) -> float:
         """Return the policy's exact mean reward on the rows where every arm is observed.
 
         V = mean over rows of sum_a pi(a given x) r(x, a).

@@ -9,8 +9,8 @@ from typing import ClassVar, cast
 from rich.console import Console
 from rich.table import Table
 
-from bandits.evaluation.evaluation import Estimate
 from bandits.statistics.saved_result import SavedResult
+from bandits.statistics.value import Estimate
 
 _FIGURES = ("value", "difference", "regret", "cost")
 _RIGHT = (*_FIGURES, "effective_sample_size")

@@ -11,10 +11,11 @@ import numpy as np
 from bandits.checks import Float64
 from bandits.data.full_information_data import FullInformationData
 from bandits.data.policy_data import query_numbers
-from bandits.evaluation.evaluation import Estimate, Evaluation, EvaluationRow
+from bandits.evaluation.evaluation import Evaluation, EvaluationRow
 from bandits.policies.best_fixed_arm import BestFixedArm
 from bandits.policies.policy import Policy, greedy
 from bandits.statistics.resampling import resampled_sums
+from bandits.statistics.value import Estimate
 
 
 @dataclass(frozen=True, slots=True)

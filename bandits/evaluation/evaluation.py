@@ -10,18 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bandits.statistics.saved_result import SavedResult
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A figure on the evaluated rows with its bootstrap interval over queries."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+from bandits.statistics.value import Estimate
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from bandits.off_policy.diagnostics import diagnose
 from bandits.off_policy.estimators import OffPolicyEstimator
 from bandits.off_policy.problem import OffPolicyProblem
 from bandits.policies.policy import Data, Policy, greedy
-from bandits.seeds import SeedTree, seeded
+from bandits.policies.seeded import seeded
+from bandits.seeds import SeedTree
 
 EXACT = "exact"
 ON_POLICY = "on policy"

@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import cho_factor, cho_solve
 
-from bandits.checks import Float64, Int64
+from bandits.checks import Float64, Int64, positive
 from bandits.data.logged_data import LoggedData
 from bandits.data.policy_data import query_numbers
 from bandits.off_policy.terms import Range
-from bandits.policies.linear.linear_policy import positive
 
 
 class RewardModel(ABC):

@@ -16,10 +16,10 @@ from numpy.typing import ArrayLike
 
 from bandits import checks
 from bandits.checks import Bool, Float32, Float64
-from bandits.data.data_stream import DataStream
 from bandits.data.decision import Decision
 from bandits.data.full_information_data import FullInformationData
 from bandits.data.logged_data import LoggedData
+from bandits.data.policy_data import DataStream
 
 Data = FullInformationData | LoggedData
 

@@ -7,8 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bandits.checks import Bool, Float64
-from bandits.policies.linear.linear_policy import positive
+from bandits.checks import Bool, Float64, positive
 from bandits.policies.policy import Policy
 from bandits.policies.wrapped_policy import WrappedPolicy
 

@@ -10,7 +10,8 @@ from bandits.checks import Float64, Int64
 from bandits.data.decision import draw_actions
 from bandits.data.logged_data import LoggedData
 from bandits.policies.policy import Policy
-from bandits.seeds import SeedTree, seeded
+from bandits.policies.seeded import seeded
+from bandits.seeds import SeedTree
 from bandits.simulation.environments.environment import Environment, Situations
 from bandits.simulation.simulation import Simulation
 

@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import stdtrit
 
-from bandits.evaluation.evaluation import Estimate
 from bandits.statistics.saved_result import SavedResult
+from bandits.statistics.value import Estimate
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from bandits.checks import Float64, Int64
-from bandits.evaluation.evaluation import Estimate
 from bandits.off_policy.terms import values_of
 from bandits.seeds import SeedTree
 from bandits.statistics.resampling import draw_counts, sample_blocks
+from bandits.statistics.value import Estimate
 
 
 class TwoWayBootstrap:

@@ -38,9 +38,10 @@ from speculative.measuring.wall_clock import transformers_mode
 from speculative.models.checkpoint_files import DEFAULT_CACHE
 from speculative.pools.pool import Pool, load_pool, read_pool_spec
 from speculative.protocols.request import Generation
-from speculative.protocols.selector import Action, Choice, FixedSelector, RoundContext, Selector
+from speculative.protocols.selector import Action, Choice, RoundContext, Selector
 from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.sampling_params import SamplingParams
+from speculative.selectors.fixed import FixedSelector
 
 PARTS = ("texts", "switching")
 RESULTS = Path(__file__).parents[2] / "docs" / "results"

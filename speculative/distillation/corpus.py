@@ -9,8 +9,8 @@ from pathlib import Path
 from arms import Query
 from speculative.drafts.no_draft import NoDraft
 from speculative.engine.generate import generate
-from speculative.pools.speculative_arm import SpeculativeArm
-from speculative.pools.target import Target
+from speculative.targets.speculative_arm import SpeculativeArm
+from speculative.targets.target import Target
 
 PART_SIZE = 64
 

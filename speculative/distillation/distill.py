@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from arms import Query
-from speculative.collection.manifest import check_manifest, digest_queries
+from arms.manifest import check_manifest, digest_queries
 from speculative.distillation.corpus import TargetText, write_corpus
 from speculative.distillation.training import (
     DistillSettings,
@@ -29,8 +29,8 @@ from speculative.drafts.draft_model import VOCABULARY_FILE, DraftModel
 from speculative.models.checkpoint_files import read_weights, tokenizer_fingerprint
 from speculative.models.config import DecoderConfig
 from speculative.models.decoder import Decoder
-from speculative.pools.target import Target
 from speculative.protocols.draft import Counts
+from speculative.targets.target import Target
 
 LESSONS_PER_PART = 64
 Array = npt.NDArray[np.float64]

@@ -15,8 +15,9 @@ from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.decoding_stats import DecodingStats
 from speculative.protocols.draft import Draft, DraftingArm, Proposal, SharedCache, check_arms
 from speculative.protocols.request import FinishReason, Generation, Request, RoundResult, check_length
-from speculative.protocols.selector import FixedSelector, QueryState, RoundContext, RoundObservation, Selector
+from speculative.protocols.selector import QueryState, RoundContext, RoundObservation, Selector
 from speculative.protocols.token_batch import TokenBatch
+from speculative.selectors.fixed import FixedSelector
 
 
 class Engine:

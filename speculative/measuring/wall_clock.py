@@ -12,9 +12,10 @@ from arms import Query
 from bandits import Policy
 from speculative.engine.generate import generate
 from speculative.pools.pool import Pool
-from speculative.pools.target import Target
-from speculative.protocols.selector import FixedSelector, Selector
+from speculative.protocols.selector import Selector
+from speculative.selectors.fixed import FixedSelector
 from speculative.selectors.policy_selector import PolicySelector
+from speculative.targets.target import Target
 
 
 @dataclass(frozen=True, slots=True)

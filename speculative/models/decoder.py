@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
@@ -12,23 +11,11 @@ from speculative.models.checkpoint import Checkpoint
 from speculative.models.config import DecoderConfig, inverse_frequencies
 from speculative.models.linear import Int4Linear, Int8Linear, Linear
 from speculative.models.weight_blocks import WeightBlocks, stack_rows
+from speculative.protocols.causal_lm import ForwardOutput
 from speculative.protocols.kv_cache import KVCache
 from speculative.protocols.token_batch import TokenBatch
 
 Weights = Mapping[str, torch.Tensor]
-
-
-@dataclass(frozen=True, slots=True)
-class ForwardOutput:
-    """Result of one pass.
-
-    Attributes:
-        logits: (m, v) float, one row for each chosen token.
-        hidden: (n, d) last-layer states of all the pass's tokens, after the final norm.
-    """
-
-    logits: torch.Tensor
-    hidden: torch.Tensor
 
 
 class Decoder:

@@ -18,10 +18,10 @@ from speculative.drafts.suffix.draft import SuffixDraft
 from speculative.drafts.suffix.store import SuffixStore
 from speculative.models.checkpoint_files import DEFAULT_CACHE, WeightPrecision
 from speculative.models.decoder import Decoder
-from speculative.pools.speculative_arm import SpeculativeArm
-from speculative.pools.target import Target
 from speculative.protocols.draft import Draft
-from speculative.selectors.hidden_state_encoder import HiddenStateEncoder
+from speculative.targets.hidden_state_encoder import HiddenStateEncoder
+from speculative.targets.speculative_arm import SpeculativeArm
+from speculative.targets.target import Target
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _SETTINGS = {

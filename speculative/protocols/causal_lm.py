@@ -1,13 +1,26 @@
 """What the engine needs of a target model."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 
-from speculative.models.decoder import ForwardOutput
 from speculative.protocols.kv_cache import KVCache
 from speculative.protocols.token_batch import TokenBatch
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardOutput:
+    """Result of one pass.
+
+    Attributes:
+        logits: (m, v) float, one row for each chosen token.
+        hidden: (n, d) last-layer states of all the pass's tokens, after the final norm.
+    """
+
+    logits: torch.Tensor
+    hidden: torch.Tensor
 
 
 class CausalLM(Protocol):

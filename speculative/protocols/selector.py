@@ -105,14 +105,3 @@ class Action:
     """A bare choice of an arm."""
 
     action: int
-
-
-class FixedSelector(Selector):
-    """Always the same arm."""
-
-    def __init__(self, action: int) -> None:
-        self._choice = Action(action)
-
-    def select(self, rounds: Sequence[RoundContext]) -> Sequence[Choice]:
-        """The same arm for every request."""
-        return [self._choice] * len(rounds)

@@ -9,7 +9,7 @@ from threadpoolctl import ThreadpoolController
 
 from bandits import ContextEncoder, Decision, Policy
 from speculative.protocols.selector import QueryState, RoundContext, RoundObservation
-from speculative.selectors.hidden_state_encoder import encode_query
+from speculative.selectors.prefill_encoder import encode_query
 
 
 class PolicySelector:

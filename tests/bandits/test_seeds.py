@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bandits import EpsilonGreedy, LinUCB, Reinforce, SeedTree
-from bandits.seeds import seeded
+from bandits.policies.seeded import seeded
 
 
 def draws(rng):

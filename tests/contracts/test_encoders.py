@@ -27,8 +27,8 @@ def test_sentence_encoder_keeps_the_contract():
 
 
 def test_hidden_state_encoder_keeps_the_contract(tmp_path):
-    from speculative.pools.target import Target
-    from speculative.selectors.hidden_state_encoder import HiddenStateEncoder
+    from speculative.targets.hidden_state_encoder import HiddenStateEncoder
+    from speculative.targets.target import Target
     from tests.support.tiny_pool import save_pool
 
     target = Target.load(str(save_pool(tmp_path).parent / "target"))

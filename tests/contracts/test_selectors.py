@@ -9,8 +9,9 @@ import torch
 
 from bandits import EpsilonGreedy, HashingEncoder, Uniform
 from speculative.protocols.request import Request
-from speculative.protocols.selector import Action, FixedSelector, QueryState, RoundContext, RoundObservation
+from speculative.protocols.selector import Action, QueryState, RoundContext, RoundObservation
 from speculative.selectors import MetaSD, PriorityRule, UCBSpec
+from speculative.selectors.fixed import FixedSelector
 from speculative.selectors.policy_selector import PolicySelector
 from speculative.testing.drafts import check_selector
 from tests.support.hard_cases import RandomSelector

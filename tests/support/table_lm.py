@@ -4,7 +4,7 @@ import random
 
 import torch
 
-from speculative.models.decoder import ForwardOutput
+from speculative.protocols.causal_lm import ForwardOutput
 from speculative.protocols.kv_cache import KVCache
 
 

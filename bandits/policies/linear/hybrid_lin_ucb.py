@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import linalg
 
-from bandits.checks import Float32, Float64
+from bandits.checks import Float32, Float64, positive
 from bandits.policies.linear.lin_ucb import LinUCB
-from bandits.policies.linear.linear_policy import positive
 from bandits.policies.linear.ridge import Ridge
 from bandits.policies.policy import PolicyState
 

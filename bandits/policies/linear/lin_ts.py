@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bandits.checks import Float64
+from bandits.checks import Float64, positive
 from bandits.policies.linear.best_arm_probability import best_arm_probabilities
-from bandits.policies.linear.linear_policy import LinearPolicy, positive
+from bandits.policies.linear.linear_policy import LinearPolicy
 from bandits.policies.linear.ridge import Ridge
 from bandits.policies.linear.student_t import StudentLaws
 

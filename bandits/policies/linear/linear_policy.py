@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bandits.checks import Float32, Float64, Int64
+from bandits.checks import Float32, Float64, Int64, positive
 from bandits.data.logged_data import LoggedData
 from bandits.policies.additive_policy import AdditivePolicy
 from bandits.policies.linear.learned_precision import SignalSums
@@ -226,10 +226,3 @@ def _rows_by_arm(actions: Int64) -> Iterator[tuple[int, Int64 | slice]]:
         start = int(ends[arm - 1]) if arm else 0
         for part in _parts(end - start):
             yield arm, order[start + part.start : start + part.stop]
-
-
-def positive(value: float, what: str) -> float:
-    """Return `value`, a finite number above zero."""
-    if not (isinstance(value, int | float) and np.isfinite(value) and value > 0):
-        raise ValueError(f"{what} must be a finite number > 0, got {value!r}")
-    return value

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bandits.checks import Bool, Float64
-from bandits.policies.linear.linear_policy import LinearPolicy, positive
+from bandits.checks import Bool, Float64, positive
+from bandits.policies.linear.linear_policy import LinearPolicy
 
 
 class SquareCB(LinearPolicy):

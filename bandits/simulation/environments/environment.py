@@ -69,17 +69,3 @@ def arm_count(n_arms: int) -> tuple[str, ...]:
     if not isinstance(n_arms, int) or n_arms < 2:
         raise ValueError(f"n_arms must be an integer >= 2, got {n_arms!r}")
     return tuple(f"arm_{index}" for index in range(n_arms))
-
-
-def at_least(value: int, least: int, what: str) -> int:
-    """Return `value`, an integer not below `least`."""
-    if not isinstance(value, int) or value < least:
-        raise ValueError(f"{what} must be an integer >= {least}, got {value!r}")
-    return value
-
-
-def not_negative(value: float, what: str) -> float:
-    """Return `value`, a finite number not below zero."""
-    if not (isinstance(value, int | float) and np.isfinite(value) and value >= 0):
-        raise ValueError(f"{what} must be a finite number >= 0, got {value!r}")
-    return float(value)

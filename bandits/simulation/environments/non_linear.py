@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bandits.simulation.environments.environment import Environment, Situations, arm_count, at_least, not_negative
+from bandits.checks import at_least, not_negative
+from bandits.simulation.environments.environment import Environment, Situations, arm_count
 from bandits.simulation.environments.linear import unit_rows
 
 

@@ -16,7 +16,7 @@ from generation_bench.progress import ticks
 from speculative.engine.generate import generate
 from speculative.measuring.wall_clock import Run, speed_ratio, tokens_per_second
 from speculative.pools.pool import Pool
-from speculative.protocols.selector import FixedSelector
+from speculative.selectors.fixed import FixedSelector
 
 SIZES = (1, 4, 8)
 GROUP = 24  # prompts: three times the widest batch, so that requests join as others leave and few rows stay empty

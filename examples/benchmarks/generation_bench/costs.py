@@ -16,8 +16,8 @@ from speculative.measuring.cost_profile import CostProfile, measure_costs
 from speculative.measuring.wall_clock import Mode, transformers_mode
 from speculative.models.decoder import Decoder
 from speculative.pools.pool import Pool, load_target
-from speculative.pools.speculative_arm import SpeculativeArm
-from speculative.pools.target import Target
+from speculative.targets.speculative_arm import SpeculativeArm
+from speculative.targets.target import Target
 
 MS = 1e3
 N_PROMPTS, N_TOKENS = 4, 32  # whose rounds are timed

@@ -10,7 +10,7 @@ from speculative.drafts.suffix.draft import SuffixDraft
 from speculative.drafts.suffix.store import SuffixStore
 from speculative.engine.generate import generate
 from speculative.pools.pool import Pool
-from speculative.pools.speculative_arm import SpeculativeArm
+from speculative.targets.speculative_arm import SpeculativeArm
 
 LONG = 16  # tokens; shorter texts are answers that two prompts may well share
 

@@ -6,7 +6,7 @@ from typing import Any
 from arms import Query
 from speculative.measuring.text_equality import compare_texts
 from speculative.measuring.wall_clock import Ratio, Run, speed_ratio, tokens_per_second
-from speculative.pools.target import Target
+from speculative.targets.target import Target
 
 Record = dict[str, Any]
 

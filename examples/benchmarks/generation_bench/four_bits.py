@@ -10,7 +10,7 @@ from generation_bench.progress import ticks
 from speculative.demo.report import group_modes
 from speculative.measuring.wall_clock import Mode, arm_mode, measure, selector_mode, speed_ratio, tokens_per_second
 from speculative.pools.pool import Pool, load_pool
-from speculative.protocols.selector import FixedSelector
+from speculative.selectors.fixed import FixedSelector
 
 STRICT = " (strict)"
 N_STORED = 56  # training prompts whose outputs the suffix drafts may copy from

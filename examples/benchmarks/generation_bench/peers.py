@@ -15,7 +15,7 @@ from speculative.drafts.draft_model import VOCABULARY_FILE
 from speculative.measuring.wall_clock import Mode, Run, transformers_mode
 from speculative.models.checkpoint_files import resolve_model
 from speculative.pools.pool import Pool
-from speculative.pools.target import Target
+from speculative.targets.target import Target
 
 GREEDY = "transformers greedy"
 LOOKUPS = {

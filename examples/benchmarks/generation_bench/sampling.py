@@ -6,13 +6,13 @@ import time
 import torch
 
 from speculative.engine.verify import TargetRows, largest_logits, make_verifier
-from speculative.pools.target import Target
 from speculative.protocols.draft import Proposal
 from speculative.protocols.request import Request
 from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.logits import process_logits
 from speculative.sampling.sampling_params import SamplingParams
 from speculative.sampling.token_sampler import CoupledSampler
+from speculative.targets.target import Target
 
 N_ROWS = 9  # draft length 8
 KINDS = {

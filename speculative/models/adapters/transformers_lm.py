@@ -15,7 +15,7 @@ from speculative.models.adapters.transformers_cache import (
     StoreLayout,
     narrow_window,
 )
-from speculative.models.decoder import ForwardOutput
+from speculative.protocols.causal_lm import ForwardOutput
 from speculative.protocols.kv_cache import KVCache
 from speculative.protocols.token_batch import TokenBatch
 

@@ -7,7 +7,8 @@ from speculative.drafts.no_draft import NoDraft
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate, stream
 from speculative.protocols.request import Request
-from speculative.protocols.selector import Action, FixedSelector
+from speculative.protocols.selector import Action
+from speculative.selectors.fixed import FixedSelector
 from tests.support.hard_cases import PROMPTS, audit
 from tests.support.tiny_models import Arm, expected_text
 

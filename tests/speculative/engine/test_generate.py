@@ -4,7 +4,7 @@ from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate, stream
 from speculative.protocols.request import Request
-from speculative.protocols.selector import FixedSelector
+from speculative.selectors.fixed import FixedSelector
 from tests.support.tiny_models import Arm, ScriptedDraft, expected_text, greedy_text
 
 PROMPT = (3, 5, 8, 3, 5)

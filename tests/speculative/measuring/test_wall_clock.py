@@ -15,7 +15,7 @@ from speculative.measuring.wall_clock import (
     tokens_per_second,
 )
 from speculative.pools.pool import load_pool, read_pool_spec
-from speculative.protocols.selector import FixedSelector
+from speculative.selectors.fixed import FixedSelector
 from tests.support.tiny_pool import ARMS, queries, save_pool
 
 

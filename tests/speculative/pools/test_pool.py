@@ -10,7 +10,7 @@ from speculative.drafts.draft_model import VocabularyMismatchError
 from speculative.drafts.suffix.draft import SuffixDraft
 from speculative.pools.pool import ArmSpec, EncoderSpec, PoolSpec, load_pool, load_target, read_pool_spec
 from speculative.protocols.token_batch import TokenBatch
-from speculative.selectors.hidden_state_encoder import HiddenStateEncoder
+from speculative.targets.hidden_state_encoder import HiddenStateEncoder
 from tests.support.tiny_models import save_tiny
 from tests.support.tiny_pool import ARMS, POOL, TEMPLATE, byte_tokenizer, plain_costs, queries, save_pool
 

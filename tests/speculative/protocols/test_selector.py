@@ -1,4 +1,5 @@
-from speculative.protocols.selector import FixedSelector, RoundContext
+from speculative.protocols.selector import RoundContext
+from speculative.selectors.fixed import FixedSelector
 
 
 def test_a_fixed_selector_gives_every_request_the_same_arm():

@@ -7,8 +7,8 @@ from arms.testing.arms import check_arm
 from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.pools.pool import load_pool, read_pool_spec
-from speculative.pools.speculative_arm import SpeculativeArm
 from speculative.sampling.sampling_params import SamplingParams
+from speculative.targets.speculative_arm import SpeculativeArm
 from tests.support.tiny_pool import queries, save_pool
 
 

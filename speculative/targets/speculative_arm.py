@@ -5,9 +5,9 @@ from dataclasses import replace
 from arms import Arm, Observation, Query
 from speculative.drafts.no_draft import NoDraft
 from speculative.engine.generate import generate
-from speculative.pools.target import GREEDY, Target
 from speculative.protocols.draft import Draft
 from speculative.sampling.sampling_params import SamplingParams
+from speculative.targets.target import GREEDY, Target
 
 
 class SpeculativeArm(Arm):

@@ -7,13 +7,13 @@ import numpy.typing as npt
 import torch
 
 from arms import Query
-from bandits import ContextEncoder, checks
-from speculative.pools.target import Target
-from speculative.protocols.selector import QueryState
+from bandits import checks
 from speculative.protocols.token_batch import TokenBatch
+from speculative.selectors.prefill_encoder import PrefillEncoder
+from speculative.targets.target import Target
 
 
-class HiddenStateEncoder(ContextEncoder):
+class HiddenStateEncoder(PrefillEncoder):
     """Mean over the prompt of the target's last hidden states, scaled to length 1.
 
     During generation the prefill yields it for nothing (`QueryState.hidden_mean`, through `from_mean`);
@@ -52,11 +52,3 @@ class HiddenStateEncoder(ContextEncoder):
         for chunk in torch.split(torch.tensor(token_ids, device=model.device), 512):
             total += model.forward(TokenBatch(chunk, [len(chunk)]), cache, [0]).hidden.float().sum(0)
         return self.from_mean(total / len(token_ids))
-
-
-def encode_query(encoder: ContextEncoder, query: QueryState) -> npt.NDArray[np.float32]:
-    """The context of a query whose prompt the target has just read: (d,) float32."""
-    if isinstance(encoder, HiddenStateEncoder):
-        return encoder.from_mean(query.hidden_mean)
-    context: npt.NDArray[np.float32] = encoder.encode([query.request.text])[0]
-    return context

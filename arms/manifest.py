@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from arms import Query
+from arms.query import Query
 
 
 def check_manifest(path: Path, asked: Mapping[str, object]) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from arms import Query
 from speculative.pools.pool import load_target, read_pool_spec
-from speculative.pools.target import Target, read_eos_ids
 from speculative.sampling.sampling_params import SamplingParams
+from speculative.targets.target import Target, read_eos_ids
 from tests.support.tiny_pool import N_VOCAB, byte_tokenizer, save_pool
 
 END = N_VOCAB - 1  # the byte tokenizer's own
