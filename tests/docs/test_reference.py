@@ -12,7 +12,7 @@ import rewards
 
 ROOT = Path(__file__).parents[2]
 ENTRY = re.compile(r"^::: (?P<name>[\w.]+)$", re.MULTILINE)
-COMMANDS = ("speculative/cli.py", "speculative/commands/")  # described by --help
+COMMANDS = ("speculative/cli/",)  # described by --help
 
 
 def listed(page: str) -> list[str]:

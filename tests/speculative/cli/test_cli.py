@@ -13,7 +13,7 @@ import torch
 
 from bandits import Evaluation, FullInformationData, load_policy
 from speculative.cli import options
-from speculative.cli.main import main as cli
+from speculative.cli import main as cli
 from speculative.cli.main import shadow_warnings
 from tests.support.command_runner import make_place, pool_of, refused, run_cli
 from tests.support.tiny_pool import ARMS, MAX_POSITIONS
@@ -298,7 +298,7 @@ def test_a_folder_that_shadows_nothing_is_not_named(tmp_path):
 
 
 def test_the_project_itself_shadows_nothing(tmp_path):
-    project = Path(cli.__file__).parents[1]
+    project = Path(cli.__file__).parents[2]
     assert shadow_warnings(project) == []
     assert cli._is_project(project)
     assert not cli._is_project(tmp_path)
