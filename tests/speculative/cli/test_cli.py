@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from bandits import Evaluation, FullInformationData, load_policy
-from speculative.cli import options
 from speculative.cli import main as cli
+from speculative.cli import options
 from speculative.cli.main import shadow_warnings
 from tests.support.command_runner import make_place, pool_of, refused, run_cli
 from tests.support.tiny_pool import ARMS, MAX_POSITIONS

@@ -1,0 +1,70 @@
+"""Finding a class by name: in a registry, or at a path "package.module:Class" of the user's own."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Mapping
+from typing import TypeVar
+
+Base = TypeVar("Base")
+
+_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+
+
+def find_plugin(name: str, table: Mapping[str, type[Base]], base: type[Base], what: str) -> type[Base]:
+    """Return the class that `name` stands for: a name of `table`, or a path "package.module:Class".
+
+    Args:
+        name: what the user wrote; without a colon nothing is imported.
+        table: the registry of built-in classes.
+        base: class that a plug-in must derive from.
+        what: what is looked for, e.g. "policy", for the error's text.
+
+    Raises:
+        ValueError: if the name is unknown, or as in `resolve_plugin`.
+        TypeError: as in `resolve_plugin`.
+    """
+    if name in table:
+        return table[name]
+    if ":" not in name:
+        raise ValueError(
+            f'unknown {what} {name!r}; there are {", ".join(table)}, and your own as "package.module:Class"'
+        )
+    return resolve_plugin(name, base, what)
+
+
+def resolve_plugin(path: str, base: type[Base], what: str) -> type[Base]:
+    """Import the class at "package.module:Class"; nothing but that module (and what it imports) runs.
+
+    Args:
+        path: dotted name of the module, a colon, name of the class.
+        base: class that it must derive from.
+        what: what is looked for, e.g. "policy", for the error's text.
+
+    Raises:
+        ValueError: if the path is malformed, its module does not import, or lacks the name.
+        TypeError: if what it names is not a class, not derived from `base`, or lacks methods that `base` asks for.
+    """
+    if _PATH.fullmatch(path) is None:
+        raise ValueError(f'{what} {path!r} must have the form "package.module:Class"')
+    module_name, _, name = path.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # a module of the user's own may raise anything
+        raise ValueError(
+            f"{what} {path!r}: module {module_name} does not import ({type(error).__name__}: {error}); "
+            "check its name, and that it is installed or on PYTHONPATH"
+        ) from error
+    if not hasattr(module, name):
+        raise ValueError(f"{what} {path!r}: module {module_name} has no {name!r}")
+    found = getattr(module, name)
+    if not isinstance(found, type):
+        raise TypeError(f"{what} {path!r} must be a class, got a {type(found).__name__}")
+    if not issubclass(found, base):
+        raise TypeError(f"{what} {path!r} must be a subclass of {base.__module__}.{base.__name__}, and is not")
+    if inspect.isabstract(found):
+        missing = ", ".join(sorted(getattr(found, "__abstractmethods__", ())))
+        raise TypeError(f"{what} {path!r} must not be abstract: it lacks {missing}")
+    return found
