@@ -1,1 +1,1 @@
-"""draftpick."""
+"""Lossless speculative decoding with a learned choice of draft: models, engine, drafts, selectors."""

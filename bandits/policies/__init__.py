@@ -1,4 +1,4 @@
-"""The policies, one class a file."""
+"""The policies, one class a file, on one base class."""
 
 from bandits.policies.additive_policy import AdditivePolicy
 from bandits.policies.best_fixed_arm import BestFixedArm

@@ -1,4 +1,4 @@
-"""Off-policy estimators, one a file; each gives row terms, from which `intervals` computes the rest."""
+"""Off-policy estimators, one a file; each returns row terms, from which intervals and diagnostics follow."""
 
 from bandits.off_policy.estimators.clipped_ips import ClippedIPS
 from bandits.off_policy.estimators.direct_method import DirectMethod

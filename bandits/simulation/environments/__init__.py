@@ -1,4 +1,4 @@
-"""Simulated worlds, one a file; see `bandits.simulate`."""
+"""Simulated environments, one a file; see `bandits.simulate`."""
 
 from bandits.simulation.environments.drifting import DriftingEnvironment
 from bandits.simulation.environments.environment import Environment, Situations
