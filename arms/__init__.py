@@ -1,5 +1,6 @@
 """Arms: the ways to answer a query, and the facts that one pull of an arm shows."""
 
+from arms.acceptance import acceptance_length, acceptance_rate
 from arms.arm import Arm
 from arms.arm_set import ArmSet
 from arms.callable_arm import CallableArm
@@ -16,5 +17,7 @@ __all__ = [
     "Query",
     "RecordedArm",
     "Reference",
+    "acceptance_length",
+    "acceptance_rate",
     "read_queries",
 ]

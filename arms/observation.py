@@ -6,6 +6,8 @@ from dataclasses import MISSING, dataclass, fields
 from numbers import Integral, Real
 from typing import Any, Self
 
+from arms.acceptance import acceptance_length, acceptance_rate
+
 
 @dataclass(frozen=True, slots=True)
 class Reference:
@@ -110,30 +112,14 @@ class Observation:
         return sum(self.accepted)
 
     @property
-    def acceptance_rate(self) -> float:
-        """n_accepted / n_proposed, in [0, 1].
-
-        Raises:
-            ValueError: if nothing was proposed.
-        """
-        if self.n_proposed == 0:
-            raise ValueError(f"{self}: acceptance_rate needs at least one proposed token, got none")
-        return self.n_accepted / self.n_proposed
+    def acceptance_rate(self) -> float | None:
+        """Accepted over proposed draft tokens, in [0, 1]; None where nothing was proposed."""
+        return acceptance_rate(self.n_accepted, self.n_proposed)
 
     @property
-    def acceptance_length(self) -> float:
-        """(n_accepted + n_rounds) / n_rounds: new tokens a round, in [1, draft_length + 1].
-
-        `next_token` is counted. The prefill's token belongs to no round, and the last round counts in full
-        where the end of the text cut its `next_token` off: n_tokens / n_rounds up to those two tokens.
-        Source: vLLM's "mean acceptance length" (1 + accepted tokens / drafts).
-
-        Raises:
-            ValueError: if there was no round.
-        """
-        if self.n_rounds == 0:
-            raise ValueError(f"{self}: acceptance_length needs at least one draft-verify round, got none")
-        return (self.n_accepted + self.n_rounds) / self.n_rounds
+    def acceptance_length(self) -> float | None:
+        """New tokens a round, `next_token` counted, in [1, draft_length + 1]; None without a round."""
+        return acceptance_length(self.n_accepted, self.n_rounds)
 
     @property
     def tokens_per_second(self) -> float:

@@ -9,7 +9,7 @@ from rewards.reward import Reward
 
 @dataclass(frozen=True)
 class AcceptanceLength(Reward):
-    """(n_accepted + n_rounds) / n_rounds: new tokens a draft-verify round, `next_token` counted.
+    """New tokens a draft-verify round, `next_token` counted: `arms.acceptance_length`.
 
     At least 1: a round without a draft, or with every draft token refused, still yields the target's token.
     It ignores what drafting costs, so rank arms of different draft lengths by a speed instead.
@@ -23,6 +23,7 @@ class AcceptanceLength(Reward):
         Raises:
             ValueError: if there was no draft-verify round.
         """
-        if observation.n_rounds == 0:
+        length = observation.acceptance_length
+        if length is None:
             raise self.unfit(observation, "proposed and accepted are missing: there is no draft-verify round")
-        return observation.acceptance_length
+        return length

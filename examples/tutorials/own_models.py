@@ -84,7 +84,9 @@ def answer(query: Query, pool: Pool, policy: Policy, seed: int) -> str:
 
     decision, stats = selector.decisions[query.id], engine.take(query.id).stats
     print(f"picked {decision.arm} (probability {decision.propensity:.2f})")
-    print(f"{stats.n_new} tokens in {stats.seconds:.2f} s, {stats.acceptance_length:.2f} a round")
+    print(
+        f"{stats.n_new} tokens in {stats.seconds:.2f} s, {stats.n_accepted} of {stats.n_proposed} draft tokens accepted"
+    )
     return pool.target.text(token_ids)
 
 

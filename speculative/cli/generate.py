@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
+from arms import acceptance_length, acceptance_rate
 from speculative.cli import options
 
 if TYPE_CHECKING:
@@ -152,8 +153,8 @@ def _account(generation: "Generation") -> dict[str, Any]:
         "seed": generation.seed,
         "n_tokens": stats.n_new,
         "n_rounds": stats.n_rounds,
-        "acceptance_rate": stats.acceptance_rate if sum(stats.proposed) else None,
-        "acceptance_length": stats.acceptance_length if stats.n_rounds else None,
+        "acceptance_rate": acceptance_rate(stats.n_accepted, stats.n_proposed),
+        "acceptance_length": acceptance_length(stats.n_accepted, stats.n_rounds),
         "n_caught_up": stats.n_caught_up,
         "faults": [asdict(fault) for fault in stats.faults],
         "seconds": stats.seconds,

@@ -56,20 +56,20 @@ class DecodingStats:
         return len(self.proposed)
 
     @property
+    def n_proposed(self) -> int:
+        """Draft tokens proposed, over all rounds."""
+        return sum(self.proposed)
+
+    @property
+    def n_accepted(self) -> int:
+        """Draft tokens accepted, over all rounds."""
+        return sum(self.accepted)
+
+    @property
     def seconds(self) -> float:
         """All seconds of the request."""
         parts = (self.prefill_s, self.select_s, self.draft_s, self.verify_s, self.host_s)
         return sum(parts)
-
-    @property
-    def acceptance_rate(self) -> float:
-        """Accepted over proposed draft tokens; 0 where nothing was proposed."""
-        return sum(self.accepted) / max(1, sum(self.proposed))
-
-    @property
-    def acceptance_length(self) -> float:
-        """New tokens per round, the target's own token included, the prefill's token not."""
-        return (self.n_new - 1) / max(1, self.n_rounds)
 
     def accepted_by_position(self) -> list[tuple[int, int]]:
         """For each draft position i: (rounds that proposed an i-th token, rounds that accepted it)."""

@@ -14,6 +14,7 @@ from arms import Observation, Reference
 BASE = Observation(
     arm="draft_3", query_id="q", text="a b c", n_tokens=8, seconds=2.0, proposed=(3, 3, 0), accepted=(3, 1, 0)
 )
+EMPTY = Observation(arm="a", query_id="q", text="", n_tokens=0, seconds=0.0)
 AMOUNTS = st.floats(min_value=0, allow_nan=False, allow_infinity=False)
 COUNTS = st.integers(min_value=0, max_value=2**40)
 
@@ -38,19 +39,20 @@ def observations(draw):
 def test_derived_facts_by_hand():
     assert (BASE.n_rounds, BASE.n_proposed, BASE.n_accepted) == (3, 6, 4)
     assert BASE.acceptance_rate == 4 / 6
-    assert BASE.acceptance_length == (4 + 3) / 3
+    assert BASE.acceptance_length == 1 + 4 / 3
     assert BASE.tokens_per_second == 4.0
 
 
-def test_undefined_facts_are_refused_by_name():
-    empty = Observation(arm="a", query_id="q", text="", n_tokens=0, seconds=0.0)
+def test_acceptance_is_none_where_it_is_undefined():
+    assert (EMPTY.acceptance_rate, EMPTY.acceptance_length) == (None, None)
+    undrafted = dataclasses.replace(BASE, proposed=(0, 0), accepted=(0, 0))
+    assert (undrafted.acceptance_rate, undrafted.acceptance_length) == (None, 1.0)
+
+
+def test_a_speed_without_seconds_is_refused_by_name():
     named = "observation of arm 'a' on query 'q': "
-    with pytest.raises(ValueError, match=f"{named}acceptance_rate needs at least one proposed token, got none"):
-        _ = empty.acceptance_rate
-    with pytest.raises(ValueError, match=f"{named}acceptance_length needs at least one draft-verify round"):
-        _ = empty.acceptance_length
     with pytest.raises(ValueError, match=f"{named}tokens_per_second needs seconds > 0, got 0.0"):
-        _ = empty.tokens_per_second
+        _ = EMPTY.tokens_per_second
 
 
 @settings(deadline=None)

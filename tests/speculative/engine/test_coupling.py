@@ -79,8 +79,7 @@ def test_a_draft_that_is_the_target_is_always_accepted(target, drafts, verificat
     sampling = SamplingParams(1.3, top_p=0.9, verification=verification, seed=11)
     requests = [Request(str(i), prompt, 20, sampling=sampling) for i, prompt in enumerate(PROMPTS)]
     for generation in generate(Engine(target.decoder, [Arm(drafts["model_itself"], 4)]), requests):
-        assert generation.stats.acceptance_rate == 1.0
-        assert sum(generation.stats.proposed) > 10
+        assert generation.stats.n_accepted == generation.stats.n_proposed > 10
 
 
 @pytest.mark.parametrize(

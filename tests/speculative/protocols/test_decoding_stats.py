@@ -1,17 +1,16 @@
 from speculative.protocols.decoding_stats import DecodingStats
 
 
-def test_rates_follow_from_the_counts():
+def test_totals_are_sums_over_the_rounds():
     stats = DecodingStats(n_new=8, actions=[0, 1, 0], proposed=[3, 0, 4], accepted=[1, 0, 3])
     assert stats.n_rounds == 3
-    assert stats.acceptance_rate == 4 / 7
-    assert stats.acceptance_length == 7 / 3  # the prefill's token belongs to no round
+    assert (stats.n_proposed, stats.n_accepted) == (7, 4)
     assert stats.accepted_by_position() == [(2, 2), (2, 1), (2, 1), (1, 0)]
 
 
-def test_a_text_without_rounds_has_no_rates():
+def test_a_text_without_rounds_counts_nothing():
     stats = DecodingStats(n_new=1)
-    assert (stats.n_rounds, stats.acceptance_rate, stats.acceptance_length) == (0, 0.0, 0.0)
+    assert (stats.n_rounds, stats.n_proposed, stats.n_accepted) == (0, 0, 0)
     assert stats.accepted_by_position() == []
 
 
