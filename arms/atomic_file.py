@@ -1,27 +1,127 @@
-"""Writing a file whole or not at all."""
+"""Writing a file or a folder whole or not at all: the only writer of results in this project.
+
+What is written stands under a temporary name in the same folder until it is complete and on the disk; a rename then
+puts it in place. Temporary names carry machine, process and thread, so that the next writer of the same path removes
+what a dead one left.
+"""
 
 from __future__ import annotations
 
 import os
+import platform
+import shutil
+import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+_PARTIAL, _REPLACED = "partial", "replaced"
+
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """Yield a file to write to, which takes the place of `path` once it is complete and on the disk.
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yield a path to write a file at, which takes the place of `path` once the body has ended.
 
     Missing folders are made. Where the body raises, whatever stood at `path` stays as it was.
     """
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    _remove_stale(path, _PARTIAL)
+    partial = _temporary(path, _PARTIAL)
     try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        yield partial
+        _sync(partial)
+        partial.replace(path)
+        _sync(path.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_file(path: str | Path) -> Iterator[BinaryIO]:
+    """Yield a file opened for writing, which takes the place of `path` as in `atomic_path`."""
+    with atomic_path(path) as partial, partial.open("wb") as file:
+        yield file
+
+
+def write_file(path: str | Path, content: str | bytes) -> None:
+    """Write a whole file, text as UTF-8, as `atomic_path` does."""
+    with atomic_file(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Yield a new folder to fill, which takes the place of `path`, older contents included, once the body has ended.
+
+    Where the body raises, whatever stood at `path` stays as it was. A file system has no rename that swaps two
+    folders: a crash between the two renames leaves the older one beside `path`, until `path` is written again.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_stale(path, _PARTIAL)
+    partial, replaced = _temporary(path, _PARTIAL), _temporary(path, _REPLACED)
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        yield partial
+        for entry in (*partial.rglob("*"), partial):
+            _sync(entry)
+        if path.is_dir():
+            shutil.rmtree(replaced, ignore_errors=True)
+            path.rename(replaced)
+        partial.rename(path)
+        _sync(path.parent)
+        shutil.rmtree(replaced, ignore_errors=True)
+        _remove_stale(path, _REPLACED)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _temporary(path: Path, state: str) -> Path:
+    return path.with_name(f".{path.name}.{_machine()}.{os.getpid()}.{threading.get_native_id()}.{state}")
+
+
+def _machine() -> str:
+    """Return a mark of this machine: on a shared file system, another one's process numbers say nothing here."""
+    return f"{zlib.crc32(platform.node().encode()):08x}"
+
+
+def _remove_stale(path: Path, state: str) -> None:
+    prefix = f".{path.name}.{_machine()}."
+    for entry in path.parent.iterdir():
+        if not (entry.name.startswith(prefix) and entry.name.endswith(f".{state}")):
+            continue
+        process, _, thread = entry.name[len(prefix) : -len(state) - 1].partition(".")
+        if process.isdecimal() and thread.isdecimal() and not _is_writing(int(process), int(thread)):
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
+
+
+def _is_writing(process: int, thread: int) -> bool:
+    if process == os.getpid():
+        return thread in {alive.native_id for alive in threading.enumerate()}
+    if os.name != "posix":
+        return True  # signal 0 asks nothing there: it interrupts
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _sync(path: Path) -> None:
+    """Flush a file or a folder to the disk; folders only where the system can."""
+    if path.is_dir() and os.name != "posix":
+        return
+    descriptor = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from arms.atomic_file import write_file
 from arms.query import Query
 
 
@@ -21,10 +21,7 @@ def check_manifest(path: Path, asked: Mapping[str, object]) -> None:
     """
     asked = json.loads(json.dumps(asked))
     if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(asked, indent=1), encoding="utf-8")
-        os.replace(partial, path)
+        write_file(path, json.dumps(asked, indent=1))
         return
     try:
         begun = json.loads(path.read_text(encoding="utf-8"))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from arms.atomic_file import atomic_file
 from arms.optional_import import optional_import
 from bandits.evaluation.comparison import Comparison
 
@@ -87,5 +88,5 @@ def _axes() -> tuple[Any, Any]:
 
 def _save(figure: Any, axes: Any, path: str | Path) -> None:
     axes.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130, bbox_inches="tight")
+    with atomic_file(path) as file:
+        figure.savefig(file, dpi=130, bbox_inches="tight", format=Path(path).suffix[1:])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from arms.atomic_file import write_file
 from speculative.cli import options
 from speculative.cli.train import PolicyName, make_policy
 
@@ -152,7 +153,7 @@ def _read(path: Path, encoder: "ContextEncoder | None") -> "FullInformationData 
 
 def _write(comparison: "Comparison", folder: Path) -> None:
     comparison.save(folder / "comparison.json")
-    (folder / "table.md").write_text(comparison.to_markdown(), encoding="utf-8")
+    write_file(folder / "table.md", comparison.to_markdown())
     if importlib.util.find_spec("matplotlib") is None:
         options.say("no plots: matplotlib is not installed (pip install 'draftpick[plots]')")
         return

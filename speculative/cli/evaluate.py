@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from arms.atomic_file import write_file
 from rewards.named import REWARD_HELP, make_reward
 from speculative.cli import options
 
@@ -50,7 +51,7 @@ def evaluate(
     evaluation = bandits.evaluate(policies, held_out, baseline_arm=baseline, seed=seed, training_data=training)
     text = evaluation.to_text()
     evaluation.save(out / "evaluation.json")
-    (out / "table.txt").write_text(text + "\n", encoding="utf-8")
+    write_file(out / "table.txt", text + "\n")
     if importlib.util.find_spec("matplotlib") is None:
         options.say("no plots: matplotlib is not installed (pip install 'draftpick[plots]')")
     else:

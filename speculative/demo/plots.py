@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from arms.atomic_file import atomic_file
+
 PALETTE = ("#9aa0a6", "#4c78a8", "#2f4b7c", "#e45756", "#f2a541", "#54a24b", "#b279a2", "#72b7b2")
 
 
@@ -85,6 +87,6 @@ def _color(index: int) -> str:
 def _save(figure: Any, path: Path) -> None:
     from matplotlib import pyplot
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130, bbox_inches="tight")
+    with atomic_file(path) as file:
+        figure.savefig(file, dpi=130, bbox_inches="tight", format=path.suffix[1:])
     pyplot.close(figure)

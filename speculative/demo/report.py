@@ -1,7 +1,6 @@
 """From a demo's runs to its table, plots and verdict."""
 
 import json
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from arms import Query
+from arms.atomic_file import write_file
 from bandits import Evaluation, FullInformationData, Policy
 from speculative.demo.plots import bars_by_group, picks_by_domain
 from speculative.measuring.machine import machine_facts
@@ -121,9 +121,9 @@ def save_report(report: DemoReport, runs: Sequence[Run], arm_names: Sequence[str
     """Write report.md, report.json, runs.json and the two plots."""
     record = asdict(report)
     record["evaluation"] = json.loads(report.evaluation.to_json())
-    _write(out / "report.json", json.dumps(record, indent=1))
-    _write(out / "runs.json", json.dumps([asdict(run) for run in runs]))
-    _write(out / "report.md", to_markdown(report))
+    write_file(out / "report.json", json.dumps(record, indent=1))
+    write_file(out / "runs.json", json.dumps([asdict(run) for run in runs]))
+    write_file(out / "report.md", to_markdown(report))
     bars_by_group(
         out / "speed_by_domain.png",
         report.domain_speed,
@@ -253,10 +253,3 @@ def _verdict(
     if against_fixed.low <= 1 <= against_fixed.high:
         sentence += " (no verdict between the two)"
     return sentence + "."
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)

@@ -1,12 +1,12 @@
 """The target's own greedy text on many prompts, on disk: what drafts are distilled from."""
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from arms import Query
+from arms.atomic_file import write_file
 from speculative.drafts.no_draft import NoDraft
 from speculative.engine.generate import generate
 from speculative.targets.speculative_arm import SpeculativeArm
@@ -54,9 +54,7 @@ def write_corpus(
                 raise ValueError(f"{path} was written for other prompts; name another folder or delete it")
         else:
             done = _generate_part(target, part, max_batch)
-            partial = path.with_suffix(".partial")
-            partial.write_text("".join(json.dumps(asdict(text)) + "\n" for text in done))
-            os.replace(partial, path)
+            write_file(path, "".join(json.dumps(asdict(text)) + "\n" for text in done))
         texts += done
         if on_progress is not None:
             on_progress(len(part))

@@ -1,8 +1,6 @@
 """Make a small draft for a target and a domain, from the target's own text."""
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from arms import Query
+from arms.atomic_file import atomic_folder, atomic_path
 from arms.manifest import check_manifest, digest_queries
 from speculative.distillation.corpus import TargetText, write_corpus
 from speculative.distillation.training import (
@@ -150,16 +149,12 @@ def save_draft(
     metrics: Mapping[str, object],
 ) -> None:
     """Write a draft's folder, whole or not at all; an older draft of that name is replaced."""
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    (partial / "config.json").write_text(json.dumps(transformers_config(recipe.config), indent=1))
-    save_file({name: tensor.half().contiguous() for name, tensor in weights.items()}, partial / "model.safetensors")
     vocabulary = {"tokenizer": tokenizer_fingerprint(target.tokenizer), "target_ids": list(recipe.target_ids)}
-    (partial / VOCABULARY_FILE).write_text(json.dumps(vocabulary))
-    (partial / "metrics.json").write_text(json.dumps(metrics, indent=1))
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(partial, folder)
+    with atomic_folder(folder) as partial:
+        (partial / "config.json").write_text(json.dumps(transformers_config(recipe.config), indent=1))
+        save_file({name: tensor.half().contiguous() for name, tensor in weights.items()}, partial / "model.safetensors")
+        (partial / VOCABULARY_FILE).write_text(json.dumps(vocabulary))
+        (partial / "metrics.json").write_text(json.dumps(metrics, indent=1))
 
 
 def match_rate(draft: DraftModel, texts: Sequence[TargetText], seed: int = 0) -> MatchRate:
@@ -230,8 +225,8 @@ def _lessons(target: Target, texts: Sequence[TargetText], folder: Path, n_teache
                     f"{i}.top_ids": lesson.top_ids.int(),
                     f"{i}.top_probs": lesson.top_probs.half(),
                 }
-            save_file(stored, path.with_suffix(".partial"))
-            os.replace(path.with_suffix(".partial"), path)
+            with atomic_path(path) as partial:
+                save_file(stored, partial)
         for i, text in enumerate(part):
             lessons.append(
                 Lesson(

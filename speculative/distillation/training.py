@@ -1,7 +1,6 @@
 """Train a small draft on the target's text and the target's own probabilities."""
 
 import math
-import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from arms.atomic_file import atomic_file
 from speculative.distillation.corpus import TargetText
 from speculative.models.config import DecoderConfig
 from speculative.models.decoder import Weights
@@ -160,9 +160,9 @@ def _restore(checkpoint: Path | None, parts: dict[str, Any]) -> int:
 
 def _keep(checkpoint: Path | None, parts: dict[str, Any], epoch: int) -> None:
     if checkpoint is not None:
-        partial = checkpoint.with_suffix(".partial")
-        torch.save({**{name: part.state_dict() for name, part in parts.items()}, "epoch": epoch}, partial)
-        os.replace(partial, checkpoint)
+        states = {name: part.state_dict() for name, part in parts.items()}
+        with atomic_file(checkpoint) as file:
+            torch.save({**states, "epoch": epoch}, file)
 
 
 def _student(recipe: Recipe, target_weights: Weights) -> torch.nn.Module:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import platform
 import statistics
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from arms.atomic_file import write_file
 from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.draft import Draft, DraftSession, SharedCache
 from speculative.protocols.kv_cache import KVCache
@@ -236,10 +236,7 @@ def cached_costs(
     profile = measure_costs(model, drafts, key=key, on_progress=on_progress)
     if stored is not None:
         profile = replace(profile, drafts={**stored.drafts, **profile.drafts})
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(profile.to_json())
-    os.replace(partial, path)
+    write_file(path, profile.to_json())
     return profile
 
 

@@ -3,9 +3,6 @@
 import hashlib
 import importlib.util
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -14,6 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from arms.atomic_file import atomic_folder, atomic_path
 from speculative.models.config import SUPPORTED_FAMILIES, DecoderConfig
 from speculative.models.decoder import Decoder
 from speculative.models.gguf_blocks import load_blocks, read_gguf_blocks, save_blocks
@@ -225,14 +223,8 @@ def _convert_gguf(file: Path, cache: Path) -> Path:
     key = hashlib.sha256(f"{file.resolve()}:{stat.st_size}:{stat.st_mtime_ns}".encode()).hexdigest()[:12]
     folder = cache / "models" / f"{file.stem}-{key}"
     if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        try:
+        with atomic_folder(folder) as partial:
             _write_dense(file, partial)
-            if not folder.is_dir():
-                os.replace(partial, folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
     if not (folder / BLOCKS_FILE).is_file():  # so it is for folders of earlier versions too
         _write_blocks(file, folder)
     return folder
@@ -270,9 +262,5 @@ def _write_blocks(file: Path, folder: Path) -> None:
             for name, block in blocks.items():
                 if (tensors.get_tensor(name) - block.dense()).abs().max() > 1e-6:
                     raise ValueError(f"{file}: the 4-bit blocks of {name} differ from its dense weights")
-    partial = folder / f".{BLOCKS_FILE}.{os.getpid()}"
-    try:
+    with atomic_path(folder / BLOCKS_FILE) as partial:
         save_blocks(blocks, partial)
-        os.replace(partial, folder / BLOCKS_FILE)
-    finally:
-        partial.unlink(missing_ok=True)
