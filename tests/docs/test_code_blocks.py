@@ -14,7 +14,7 @@ from speculative.cli.main import app
 from speculative.pools.pool import PoolSpec
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w+)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 SNIPPET = re.compile(r'--8<-- "(?P<file>[^":]+)(:(?P<section>\w+))?"')
 
@@ -63,17 +63,35 @@ def test_toml_blocks_are_pools(page):
         PoolSpec.model_validate(tomllib.loads(block.text))
 
 
-@pytest.mark.parametrize("page", with_blocks("console"))
+@pytest.mark.parametrize("page", with_blocks("bash"))
 def test_commands_exist_with_these_options(page):
-    for block in blocks(page, "console"):
+    for block in blocks(page, "bash"):
         for line in block.text.splitlines():
-            assert line.startswith("$ "), f"{page}: {line!r} should begin with '$ '"
-            check_command(shlex.split(line[2:]))
+            for command in line.split("&&"):
+                if words := shlex.split(command, comments=True):
+                    check_command(words)
+
+
+def test_no_block_has_a_prompt_that_the_copy_button_would_copy():
+    wrong = [
+        f"{page.relative_to(ROOT)}:{block.line}: write ```bash, and the command without '$ '"
+        for page in PAGES
+        for language in ("console", "bash", "shell", "sh", "text")
+        for block in blocks(page, language)
+        if language == "console" or re.search(r"^\$ ", block.text, re.MULTILINE)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+OTHER_PROGRAMS = {"source", "pip", "pre-commit", "ruff", "mypy", "lint-imports", "git", "curl"}  # not ours to check
 
 
 def check_command(words: list[str]) -> None:
-    """Refuse a command that is not there, or an option that it does not take."""
-    program, first, *rest = words
+    """Reject a command that is not there, or an option that it does not take."""
+    program, *rest = words
+    if program in OTHER_PROGRAMS or words[:3] == ["python", "-m", "pytest"]:
+        return
+    first, *rest = rest
     if program == "make":
         assert re.search(rf"^{first}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE), words
     elif program == "python":
