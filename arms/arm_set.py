@@ -2,12 +2,14 @@
 
 import operator
 from collections.abc import Iterable, Iterator
-from typing import SupportsIndex
+from typing import Generic, SupportsIndex, TypeVar
 
 from arms.arm import Arm
 
+A = TypeVar("A", bound=Arm)
 
-class ArmSet:
+
+class ArmSet(Generic[A]):
     """Arms in the order they were added, each reached by its name or its index (the `action`).
 
     Adding appends, so it never renumbers the arms already there; removing closes the gap. Logs and policies
@@ -21,8 +23,8 @@ class ArmSet:
         ValueError: if two share a name or one has a blank name.
     """
 
-    def __init__(self, arms: Iterable[Arm] = ()) -> None:
-        self._arms: dict[str, Arm] = {}
+    def __init__(self, arms: Iterable[A] = ()) -> None:
+        self._arms: dict[str, A] = {}
         for arm in arms:
             self.add(arm)
 
@@ -31,7 +33,7 @@ class ArmSet:
         """(k,) names of the arms, by index."""
         return tuple(self._arms)
 
-    def add(self, arm: Arm) -> None:
+    def add(self, arm: A) -> None:
         """Append an arm.
 
         Raises:
@@ -65,7 +67,7 @@ class ArmSet:
         self._check_known(name)
         return self.names.index(name)
 
-    def __getitem__(self, key: str | SupportsIndex) -> Arm:
+    def __getitem__(self, key: str | SupportsIndex) -> A:
         """Give an arm by name or by index.
 
         Raises:
@@ -83,7 +85,7 @@ class ArmSet:
     def __len__(self) -> int:
         return len(self._arms)
 
-    def __iter__(self) -> Iterator[Arm]:
+    def __iter__(self) -> Iterator[A]:
         return iter(self._arms.values())
 
     def __contains__(self, name: object) -> bool:

@@ -78,8 +78,8 @@ def collected(options: argparse.Namespace, folder: Path) -> tuple[FullInformatio
     costs = cached_costs(pool.target.model, pool.target.name, pool.drafts, DEFAULT_CACHE / "profiles")
     train_queries, test_queries = split_queries(options)
     torch.manual_seed(options.seed)
-    train = collect(train_queries, pool, folder / "train", costs, own_texts=True)
-    return train, collect(test_queries, pool, folder / "test", costs, own_texts=True)
+    train = collect(train_queries, pool.arms, pool.encoder, folder / "train", costs, own_texts=True)
+    return train, collect(test_queries, pool.arms, pool.encoder, folder / "test", costs, own_texts=True)
 
 
 def split_queries(options: argparse.Namespace) -> tuple[list[Query], list[Query]]:

@@ -116,15 +116,15 @@ def check_texts(pool: Pool, peer: torch.nn.Module, queries: Sequence[Query]) -> 
     costs = cached_costs(pool.target.model, pool.target.name, pool.drafts, DEFAULT_CACHE / "profiles")
     for query in track(queries, description="checking", console=Console(stderr=True)):
         prompt = pool.target.request(query).token_ids
-        runs = {arm.name: run_arm(pool, index, query) for index, arm in enumerate(pool.drafting_arms)}
+        runs = {arm.name: run_arm(pool, index, query) for index, arm in enumerate(pool.arms)}
         plain = runs["no_draft"].token_ids
         others = {name: run.token_ids for name, run in runs.items() if name != "no_draft"}
         others["transformers"] = reference(query).token_ids
         for name, token_ids in others.items():
             found = compare_texts(pool.target.model, prompt, plain, token_ids)
             texts.setdefault(name, Counter(identical=0, tie=0, different=0))[found.kind] += 1
-        trace = trace_queries([query], pool)[0]
-        for arm in pool.drafting_arms:
+        trace = trace_queries([query], pool.arms, pool.encoder)[0]
+        for arm in pool.arms:
             predicted = replay(trace, arm.draft.name, arm.draft_length, costs)
             stats = runs[arm.name].stats
             same = (list(predicted.proposed), list(predicted.accepted)) == (stats.proposed, stats.accepted)
@@ -145,7 +145,7 @@ class RandomSelector(Selector):
 
 def check_switching(pool: Pool, queries: Sequence[Query], sampled: Sequence[Query]) -> dict[str, object]:
     """Texts written while arms switch at random every round, against no draft's alone."""
-    arms = pool.drafting_arms
+    arms = list(pool.arms)
     ways = {"greedy": SamplingParams(), "coupled": SamplingParams(0.8, top_p=0.95, seed=1)}
     counts: dict[str, Counter[str]] = {}
     for way, sampling in ways.items():
@@ -169,7 +169,7 @@ def check_switching(pool: Pool, queries: Sequence[Query], sampled: Sequence[Quer
 
 def run_arm(pool: Pool, action: int, query: Query) -> Generation:
     """A real run of one arm."""
-    engine = pool.target.engine(pool.drafting_arms, FixedSelector(action))
+    engine = pool.target.engine(pool.arms, FixedSelector(action))
     return generate(engine, [pool.target.request(query)])[0]
 
 

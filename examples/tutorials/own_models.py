@@ -64,8 +64,8 @@ def learn(queries: Sequence[Query], pool: Pool, costs: CostProfile, folder: Path
     """Collect what every arm would have brought, fit a policy, and say what it is worth on other queries."""
     held_out = queries[::3]
     train = [query for query in queries if query not in held_out]
-    train_data: FullInformationData = collect(train, pool, folder / "train", costs)
-    test_data = collect(held_out, pool, folder / "test", costs)
+    train_data: FullInformationData = collect(train, pool.arms, pool.encoder, folder / "train", costs)
+    test_data = collect(held_out, pool.arms, pool.encoder, folder / "test", costs)
 
     policy = LinUCB().fit(train_data)
     print(evaluate({"LinUCB": policy}, test_data, training_data=train_data).to_text())
@@ -79,7 +79,7 @@ def learn(queries: Sequence[Query], pool: Pool, costs: CostProfile, folder: Path
 def answer(query: Query, pool: Pool, policy: Policy, seed: int) -> str:
     """Let the policy pick the arm, then generate; the text is the target's own, whatever was picked."""
     selector = PolicySelector(policy, pool.encoder, pool.arms.names, np.random.default_rng(seed))
-    engine = pool.target.engine(pool.drafting_arms, selector)
+    engine = pool.target.engine(pool.arms, selector)
     token_ids = [token for result in stream(engine, pool.target.request(query)) for token in result.token_ids]
 
     decision, stats = selector.decisions[query.id], engine.take(query.id).stats

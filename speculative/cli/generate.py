@@ -131,7 +131,7 @@ def _answer(
     from speculative.engine.generate import stream
     from speculative.selectors.policy_selector import PolicySelector
 
-    engine = pool.target.engine(pool.drafting_arms, selector, decode=True)
+    engine = pool.target.engine(pool.arms, selector, decode=True)
     for result in stream(engine, request):
         if not quiet and result.text:
             typer.echo(result.text, nl=False)

@@ -27,9 +27,7 @@ def profile(
     options.start_torch(threads)
     loaded = options.open_pool(pool, cache, device)
     costs = options.pool_costs(loaded, cache, refresh)
-    verdicts = {
-        arm.name: costs.verdict(arm.draft.name, arm.draft_length) for arm in loaded.drafting_arms if arm.draft_length
-    }
+    verdicts = {arm.name: costs.verdict(arm.draft.name, arm.draft_length) for arm in loaded.arms if arm.draft_length}
     result = {**json.loads(costs.to_json()), "verdicts": verdicts}
     options.report(result, _text(loaded, costs, list(verdicts.values())), as_json)
 

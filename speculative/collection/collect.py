@@ -1,14 +1,14 @@
 """Prompts in, full-information data out: what every arm of a pool would have brought on every query."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from arms import Query
 from arms.manifest import check_manifest, digest_queries
-from bandits import FullInformationData, part_indices
+from bandits import ContextEncoder, FullInformationData, part_indices
 from rewards import Reward, Speedup
 from speculative.collection.replay import observe
 from speculative.collection.trace import Trace, trace_draft
@@ -16,12 +16,11 @@ from speculative.collection.trace_store import read_trace_parts, write_traces
 from speculative.drafts.no_draft import NoDraft
 from speculative.engine.generate import generate
 from speculative.measuring.cost_profile import CostProfile
-from speculative.pools.pool import Pool
 from speculative.protocols.request import Generation
 from speculative.protocols.selector import QueryState
 from speculative.selectors.fixed import FixedSelector
 from speculative.selectors.prefill_encoder import encode_query
-from speculative.targets.speculative_arm import SpeculativeArm
+from speculative.targets.speculative_arm import SpeculativeArm, drafts_of, target_of
 
 PART_SIZE = 16
 TRACES = "traces"
@@ -29,7 +28,8 @@ TRACES = "traces"
 
 def collect(
     queries: Sequence[Query],
-    pool: Pool,
+    arms: Collection[SpeculativeArm],
+    encoder: ContextEncoder,
     folder: Path,
     costs: CostProfile,
     *,
@@ -39,11 +39,12 @@ def collect(
     """Generate the target's text once per query, trace every draft on it, store what each arm would bring.
 
     Work is done and written in parts of 16 queries. A stopped run goes on where it was when it is called
-    again with the same queries and pool; nothing written is lost.
+    again with the same queries, arms and encoder; nothing written is lost.
 
     Args:
         queries: at least one; ids are unique.
-        pool: target, arms and encoder.
+        arms: of one target, such as a pool's.
+        encoder: makes the contexts.
         folder: part files of `FullInformationData`; `traces/` inside it holds what replay needs.
         costs: seconds on this machine, from `cached_costs`.
         own_texts: also let each draft model write its own answer, which `RougeL` compares with the target's.
@@ -54,48 +55,54 @@ def collect(
 
     Raises:
         ValueError: if a prompt does not fit the target, ids repeat, a part on disk is unreadable, or the
-            folder belongs to other queries or another pool.
+            folder belongs to other queries, arms or another encoder.
     """
-    pool.target.check(queries)
-    _check_folder(folder, queries, pool, own_texts)
+    target_of(arms).check(queries)
+    _check_folder(folder, queries, arms, encoder, own_texts)
     done = _whole_parts(folder / TRACES)
     for begin in range(0, len(queries), PART_SIZE):
         part, index = queries[begin : begin + PART_SIZE], begin // PART_SIZE
         if index not in done:
-            traces = trace_queries(part, pool, own_texts=own_texts)
-            write_traces(folder / TRACES, index, traces, pool.encoder.name)
+            traces = trace_queries(part, arms, encoder, own_texts=own_texts)
+            write_traces(folder / TRACES, index, traces, encoder.name)
         if on_progress is not None:
             on_progress(len(part))
     for index, traces in enumerate(read_trace_parts(folder / TRACES)):
-        data_from_traces(traces, pool, costs).write_part(folder, index)
+        data_from_traces(traces, arms, encoder, costs).write_part(folder, index)
     return FullInformationData.load(folder)
 
 
-def trace_queries(queries: Sequence[Query], pool: Pool, *, own_texts: bool = False) -> list[Trace]:
-    """Generate the target's text of each query in batches, and trace every draft on it.
+def trace_queries(
+    queries: Sequence[Query], arms: Collection[SpeculativeArm], encoder: ContextEncoder, *, own_texts: bool = False
+) -> list[Trace]:
+    """Generate the target's text of each query in batches, and trace every arm's draft on it.
 
     Raises:
-        ValueError: if a prompt does not fit the target.
+        ValueError: if a prompt does not fit the target, or the arms have different ones.
     """
-    recorder = _Recorder()
-    arm = SpeculativeArm(pool.target, NoDraft())
-    engine = pool.target.engine([arm], recorder, max_batch=min(pool.spec.max_batch, len(queries)))
-    requests = [pool.target.request(query) for query in queries]
+    recorder, target = _Recorder(), target_of(arms)
+    engine = target.engine([SpeculativeArm(target, NoDraft())], recorder, max_batch=min(target.max_batch, len(queries)))
+    requests = [target.request(query) for query in queries]
     generations = generate(engine, requests)
     return [
-        _trace(query, recorder.states[query.id], generation, pool, own_texts)
+        _trace(recorder.states[query.id], generation, query.domain, arms, encoder, own_texts)
         for query, generation in zip(queries, generations, strict=True)
     ]
 
 
 def data_from_traces(
-    traces: Sequence[Trace], pool: Pool, costs: CostProfile, reward: Reward | None = None
+    traces: Sequence[Trace],
+    arms: Collection[SpeculativeArm],
+    encoder: ContextEncoder,
+    costs: CostProfile,
+    reward: Reward | None = None,
 ) -> FullInformationData:
     """Replay every arm on every trace; no model runs.
 
     Args:
-        traces: of this pool's drafts.
-        pool: its arms, in order.
+        traces: of these arms' drafts.
+        arms: of one target.
+        encoder: made the contexts.
         costs: seconds of a pass and of each draft.
         reward: value put on an observation; `Speedup` over no draft by default.
 
@@ -103,20 +110,20 @@ def data_from_traces(
         ValueError: if an arm's draft was not traced, or not that far.
     """
     reward = reward or Speedup()
-    texts = [pool.target.text(trace.new_ids) for trace in traces]
+    target = target_of(arms)
+    texts = [target.text(trace.new_ids) for trace in traces]
     observations = [
-        tuple(observe(trace, arm, pool.target, costs, text) for arm in pool.drafting_arms)
-        for trace, text in zip(traces, texts, strict=True)
+        tuple(observe(trace, arm, costs, text) for arm in arms) for trace, text in zip(traces, texts, strict=True)
     ]
     return FullInformationData(
         contexts=np.stack([trace.context for trace in traces]),
         rewards=np.array([[reward(observation) for observation in row] for row in observations]),
-        arm_names=tuple(arm.name for arm in pool.drafting_arms),
+        arm_names=tuple(arm.name for arm in arms),
         costs=np.array([[observation.seconds for observation in row] for row in observations]),
         query_ids=tuple(trace.query_id for trace in traces),
         domains=tuple(trace.domain for trace in traces),
         observations=tuple(observations),
-        encoder=pool.encoder.name,
+        encoder=encoder.name,
     )
 
 
@@ -131,15 +138,22 @@ class _Recorder(FixedSelector):
         self.states[query.request.id] = query
 
 
-def _trace(query: Query, state: QueryState, generation: Generation, pool: Pool, own_texts: bool) -> Trace:
+def _trace(
+    state: QueryState,
+    generation: Generation,
+    domain: str | None,
+    arms: Collection[SpeculativeArm],
+    encoder: ContextEncoder,
+    own_texts: bool,
+) -> Trace:
     request = state.request
     begin = time.perf_counter()
-    context = encode_query(pool.encoder, state)
+    context = encode_query(encoder, state)
     encode_s = time.perf_counter() - begin
-    new_ids, length = generation.token_ids, pool.max_draft_length
+    new_ids, length = generation.token_ids, max(1, *(arm.draft_length for arm in arms))
     return Trace(
-        query_id=query.id,
-        domain=query.domain,
+        query_id=request.id,
+        domain=domain,
         prompt_ids=request.token_ids,
         new_ids=new_ids,
         max_new_tokens=request.max_new_tokens,
@@ -148,7 +162,7 @@ def _trace(query: Query, state: QueryState, generation: Generation, pool: Pool, 
         encode_s=encode_s,
         drafts={
             draft.name: trace_draft(draft, request.token_ids, new_ids, length, own_texts)
-            for draft in pool.drafts
+            for draft in drafts_of(arms)
             if not isinstance(draft, NoDraft)
         },
     )
@@ -163,10 +177,22 @@ def _whole_parts(folder: Path) -> list[int]:
     return done
 
 
-def _check_folder(folder: Path, queries: Sequence[Query], pool: Pool, own_texts: bool) -> None:
-    """Refuse to go on in a folder that was begun with other queries or another pool, or by something else."""
+def _check_folder(
+    folder: Path,
+    queries: Sequence[Query],
+    arms: Collection[SpeculativeArm],
+    encoder: ContextEncoder,
+    own_texts: bool,
+) -> None:
+    """Refuse to go on in a folder that was begun with other queries or arms, or by something else."""
     path = folder / "collect.json"
     if not path.is_file() and part_indices(folder):
         raise ValueError(f"{folder} holds data that collect did not write; name another folder")
-    pool_spec = pool.spec.model_dump(mode="json")
-    check_manifest(path, {"queries": digest_queries(queries), "pool": pool_spec, "own_texts": own_texts})
+    asked = {
+        "queries": digest_queries(queries),
+        "target": target_of(arms).name,
+        "encoder": encoder.name,
+        "arms": {arm.name: [arm.draft.name, arm.draft_length] for arm in arms},
+        "own_texts": own_texts,
+    }
+    check_manifest(path, asked)

@@ -7,7 +7,6 @@ from speculative.collection.trace import Trace
 from speculative.drafts.no_draft import NoDraft
 from speculative.measuring.cost_profile import CostProfile
 from speculative.targets.speculative_arm import SpeculativeArm
-from speculative.targets.target import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +59,12 @@ def replay(trace: Trace, draft: str, draft_length: int, costs: CostProfile) -> R
     return Replay(tuple(proposed), tuple(accepted), seconds)
 
 
-def observe(trace: Trace, arm: SpeculativeArm, target: Target, costs: CostProfile, text: str) -> Observation:
+def observe(trace: Trace, arm: SpeculativeArm, costs: CostProfile, text: str) -> Observation:
     """The observation a pull of `arm` would have given, with replayed rounds and modelled seconds.
 
     Args:
         trace: of the query.
         arm: one whose draft was traced.
-        target: decodes the draft's own text.
         costs: seconds of this machine.
         text: the target's text, `target.text(trace.new_ids)`.
     """
@@ -80,7 +78,7 @@ def observe(trace: Trace, arm: SpeculativeArm, target: Target, costs: CostProfil
         seconds=played.seconds,
         proposed=played.proposed,
         accepted=played.accepted,
-        own_text=_own_text(trace, arm, target, text),
+        own_text=_own_text(trace, arm, text),
         reference=Reference(text, plain.seconds, len(trace.new_ids)),
     )
 
@@ -92,11 +90,11 @@ def _check(trace: Trace, draft: str, draft_length: int) -> None:
         raise ValueError(f"query {trace.query_id!r} has no trace of draft {draft!r} (drafts: {sorted(trace.drafts)})")
 
 
-def _own_text(trace: Trace, arm: SpeculativeArm, target: Target, text: str) -> str | None:
+def _own_text(trace: Trace, arm: SpeculativeArm, text: str) -> str | None:
     if isinstance(arm.draft, NoDraft):
         return text
     own_ids = trace.drafts[arm.draft.name].own_ids
     if own_ids is None:
         return None
-    ends = [i for i, token in enumerate(own_ids) if token in target.eos_ids]
-    return target.text(own_ids[: ends[0]] if ends else own_ids)
+    ends = [i for i, token in enumerate(own_ids) if token in arm.target.eos_ids]
+    return arm.target.text(own_ids[: ends[0]] if ends else own_ids)

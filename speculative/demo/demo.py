@@ -117,7 +117,7 @@ def _profile(pool: Pool, progress: Progress) -> CostProfile:
         pool.target.model, pool.target.name, pool.drafts, folder, on_progress=lambda: progress.advance(task)
     )
     progress.update(task, completed=8)
-    for arm in pool.drafting_arms:
+    for arm in pool.arms:
         if arm.draft_length:
             progress.console.print(f"  {costs.verdict(arm.draft.name, arm.draft_length)}")
     return costs
@@ -127,7 +127,7 @@ def _collect(
     queries: Sequence[Query], pool: Pool, folder: Path, costs: CostProfile, progress: Progress, name: str
 ) -> FullInformationData:
     task = progress.add_task(f"collecting {name}", total=len(queries))
-    return collect(queries, pool, folder, costs, on_progress=lambda n: progress.advance(task, n))
+    return collect(queries, pool.arms, pool.encoder, folder, costs, on_progress=lambda n: progress.advance(task, n))
 
 
 def learn(train: FullInformationData, seed: int) -> dict[str, Policy]:
@@ -159,8 +159,9 @@ def _clock(
     disable_progress_bar()
     target = pool.target
     peer = AutoModelForCausalLM.from_pretrained(target.folder, dtype=target.model.dtype).to(target.model.device)
-    modes = {name: arm_mode(pool, name) for name in pool.arms.names}
-    modes |= {name: policy_mode(pool, name, policy, seed) for name, policy in policies.items()}
+    modes = {arm.name: arm_mode(arm) for arm in pool.arms}
+    for name, policy in policies.items():
+        modes[name] = policy_mode(pool.arms, pool.encoder, policy, name=name, seed=seed)
     modes[PLAIN] = transformers_mode(target, peer, PLAIN)
     modes[LOOKUP] = transformers_mode(target, peer, LOOKUP, prompt_lookup_num_tokens=7)
     few = {query.id for query in timed[: size.n_transformers]}

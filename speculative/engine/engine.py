@@ -3,7 +3,7 @@
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import torch
 
@@ -51,7 +51,7 @@ class Engine:
     def __init__(
         self,
         target: CausalLM,
-        arms: Sequence[DraftingArm],
+        arms: Collection[DraftingArm],
         selector: Selector | None = None,
         *,
         max_batch: int = 1,

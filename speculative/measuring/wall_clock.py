@@ -1,7 +1,7 @@
 """Measured time of whole answers: every mode on every prompt, interleaved in one process."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,12 +9,12 @@ import numpy as np
 import torch
 
 from arms import Query
-from bandits import Policy
+from bandits import ContextEncoder, Policy
 from speculative.engine.generate import generate
-from speculative.pools.pool import Pool
 from speculative.protocols.selector import Selector
 from speculative.selectors.fixed import FixedSelector
 from speculative.selectors.policy_selector import PolicySelector
+from speculative.targets.speculative_arm import SpeculativeArm, target_of
 from speculative.targets.target import Target
 
 
@@ -43,35 +43,27 @@ class Run:
 Mode = Callable[[Query], Run]
 
 
-def arm_mode(pool: Pool, name: str) -> Mode:
-    """Answer with one arm of the pool."""
-    action = pool.arms.index(name)
-    return selector_mode(pool, name, lambda: FixedSelector(action))
+def arm_mode(arm: SpeculativeArm) -> Mode:
+    """Answer with one arm; the mode has its name."""
+    return selector_mode([arm], lambda: FixedSelector(0), name=arm.name)
 
 
 def selector_mode(
-    pool: Pool,
-    name: str,
-    make_selector: Callable[[], Selector],
-    *,
-    arm_names: Sequence[str] | None = None,
-    strict: bool = False,
+    arms: Collection[SpeculativeArm], make_selector: Callable[[], Selector], *, name: str, strict: bool = False
 ) -> Mode:
     """Answer with the arms that a selector chooses, a new selector for each answer.
 
     Args:
-        pool: its arms are chosen from.
-        name: of the mode.
+        arms: of one target, in the selector's order.
         make_selector: gives the selector.
-        arm_names: the engine's arms, in the selector's order; all of the pool if not given.
+        name: of the mode.
         strict: as in `Engine`.
     """
-    by_name = {arm.name: arm for arm in pool.drafting_arms}
-    arms = [by_name[arm_name] for arm_name in (pool.arms.names if arm_names is None else arm_names)]
+    target = target_of(arms)
 
     def run(query: Query) -> Run:
-        request = pool.target.request(query)
-        engine = pool.target.engine(arms, make_selector(), strict=strict)
+        request = target.request(query)
+        engine = target.engine(arms, make_selector(), strict=strict)
         begin = time.perf_counter()
         generation = generate(engine, [request])[0]
         return Run(query.id, query.domain, name, time.perf_counter() - begin, generation.token_ids)
@@ -79,14 +71,24 @@ def selector_mode(
     return run
 
 
-def policy_mode(pool: Pool, name: str, policy: Policy, seed: int = 0) -> Mode:
-    """Answer with the arm that a policy picks, its own time included."""
-    rng = np.random.default_rng(seed)
+def policy_mode(
+    arms: Collection[SpeculativeArm], encoder: ContextEncoder, policy: Policy, *, name: str, seed: int = 0
+) -> Mode:
+    """Answer with the arm that a policy picks, its own time included.
+
+    Args:
+        arms: of one target; the policy's are among them.
+        encoder: the one the policy's training contexts came from.
+        policy: fitted.
+        name: of the mode.
+        seed: of the policy's draws.
+    """
+    rng, target, names = np.random.default_rng(seed), target_of(arms), [arm.name for arm in arms]
 
     def run(query: Query) -> Run:
-        selector = PolicySelector(policy, pool.encoder, pool.arms.names, rng)
-        request = pool.target.request(query)
-        engine = pool.target.engine(pool.drafting_arms, selector)
+        selector = PolicySelector(policy, encoder, names, rng)
+        request = target.request(query)
+        engine = target.engine(arms, selector)
         begin = time.perf_counter()
         generation = generate(engine, [request])[0]
         seconds = time.perf_counter() - begin

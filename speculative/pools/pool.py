@@ -20,7 +20,7 @@ from speculative.models.checkpoint_files import DEFAULT_CACHE, WeightPrecision
 from speculative.models.decoder import Decoder
 from speculative.protocols.draft import Draft
 from speculative.targets.hidden_state_encoder import HiddenStateEncoder
-from speculative.targets.speculative_arm import SpeculativeArm
+from speculative.targets.speculative_arm import SpeculativeArm, drafts_of
 from speculative.targets.target import Target
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -149,23 +149,13 @@ class Pool:
 
     spec: PoolSpec
     target: Target
-    arms: ArmSet
+    arms: ArmSet[SpeculativeArm]
     encoder: ContextEncoder
-
-    @property
-    def drafting_arms(self) -> list[SpeculativeArm]:
-        """The arms in order, typed as what they are."""
-        return [arm for arm in self.arms if isinstance(arm, SpeculativeArm)]
 
     @property
     def drafts(self) -> list[Draft]:
         """Each draft once, in the order of the arms."""
-        return list({arm.draft.name: arm.draft for arm in self.drafting_arms}.values())
-
-    @property
-    def max_draft_length(self) -> int:
-        """Longest draft length of an arm, at least 1."""
-        return max(1, *(arm.draft_length for arm in self.drafting_arms))
+        return drafts_of(self.arms)
 
 
 def read_pool_spec(path: Path) -> PoolSpec:
@@ -202,6 +192,7 @@ def load_target(spec: PoolSpec, cache: Path = DEFAULT_CACHE) -> Target:
     return Target.load(
         spec.target,
         max_new_tokens=spec.max_new_tokens,
+        max_batch=spec.max_batch,
         dtype=_DTYPES[spec.dtype],
         device=spec.device,
         cache=cache,
@@ -217,7 +208,7 @@ def load_pool(spec: PoolSpec, cache: Path = DEFAULT_CACHE) -> Pool:
     """
     target = load_target(spec, cache)
     drafts: dict[tuple[object, ...], Draft] = {}
-    arms = ArmSet()
+    arms = ArmSet[SpeculativeArm]()
     for arm in spec.arms:
         key = (arm.kind, *arm.settings.values())
         if key not in drafts:

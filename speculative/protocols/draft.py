@@ -1,7 +1,7 @@
 """The proposer of a round: what a draft promises the engine."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
@@ -145,7 +145,7 @@ class DraftingArm(Protocol):
         """Most tokens proposed per round; 0 for no draft."""
 
 
-def check_arms(arms: Sequence[DraftingArm], target: CausalLM) -> None:
+def check_arms(arms: Collection[DraftingArm], target: CausalLM) -> None:
     """Refuse arms that a target cannot be drafted by.
 
     Raises:

@@ -1,5 +1,6 @@
 """An arm that answers a query by speculative decoding with one draft."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from arms import Arm, Observation, Query
@@ -62,3 +63,21 @@ class SpeculativeArm(Arm):
             accepted=tuple(generation.stats.accepted),
             own_text=text if isinstance(self.draft, NoDraft) else None,
         )
+
+
+def drafts_of(arms: Iterable[SpeculativeArm]) -> list[Draft]:
+    """Each draft once, in the order of the arms."""
+    return list({arm.draft.name: arm.draft for arm in arms}.values())
+
+
+def target_of(arms: Iterable[SpeculativeArm]) -> Target:
+    """The one target that the arms answer with.
+
+    Raises:
+        ValueError: if there is no arm, or two have different targets.
+    """
+    targets = {id(arm.target): arm.target for arm in arms}
+    if len(targets) != 1:
+        names = [target.name for target in targets.values()]
+        raise ValueError(f"arms must be at least one and share one target, got targets {names}")
+    return next(iter(targets.values()))

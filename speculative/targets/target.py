@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -33,6 +33,7 @@ class Target:
         model: draftpick's own decoder, or transformers' model behind an adapter where the decoder does not know it.
         tokenizer: its transformers tokenizer.
         max_new_tokens: length of an answer where a query sets none.
+        max_batch: most queries answered at once, where many are asked.
         eos_ids: tokens that end a text; `load` takes all that the checkpoint and its tokenizer name.
         n_tokens: ids from here on are padding of the model's vocabulary and mean no text; None for no padding.
     """
@@ -42,6 +43,7 @@ class Target:
     model: CausalLM
     tokenizer: Any
     max_new_tokens: int = 128
+    max_batch: int = 8
     eos_ids: tuple[int, ...] = ()
     n_tokens: int | None = None
 
@@ -51,6 +53,7 @@ class Target:
         name: str,
         *,
         max_new_tokens: int = 128,
+        max_batch: int = 8,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
         cache: Path = DEFAULT_CACHE,
@@ -61,6 +64,7 @@ class Target:
         Args:
             name: a hub id, a folder, a GGUF file or `package:NAME`.
             max_new_tokens: length of an answer where a query sets none.
+            max_batch: most queries answered at once.
             dtype: of the weights and the KV cache.
             device: of both.
             cache: where converted weights are kept.
@@ -76,11 +80,11 @@ class Target:
         model = load_model(name, dtype=dtype, device=device, cache=cache, weights=weights, min_rows=min_rows)
         folder, tokenizer = resolve_model(name, cache), load_tokenizer(name, cache)
         n_tokens = min(model.n_vocab, 1 + max(tokenizer.get_vocab().values()))
-        return cls(name, folder, model, tokenizer, max_new_tokens, read_eos_ids(folder, tokenizer), n_tokens)
+        return cls(name, folder, model, tokenizer, max_new_tokens, max_batch, read_eos_ids(folder, tokenizer), n_tokens)
 
     def engine(
         self,
-        arms: Sequence[DraftingArm],
+        arms: Collection[DraftingArm],
         selector: Selector | None = None,
         *,
         max_batch: int = 1,

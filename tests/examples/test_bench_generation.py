@@ -143,7 +143,7 @@ def test_assisted_generation_writes_the_targets_text_and_uses_the_assistant(fold
     with timed_forwards([assistant]) as forwards:
         run = transformers_mode(pool.target, peer, "assisted", assistant_model=assistant)(query)
     assert len(forwards) > 3
-    assert run.token_ids == arm_mode(pool, "no_draft")(query).token_ids
+    assert run.token_ids == arm_mode(pool.arms["no_draft"])(query).token_ids
 
 
 def test_batches_of_transformers_write_each_prompts_own_text(pool, peer):
@@ -155,7 +155,7 @@ def test_batches_of_transformers_write_each_prompts_own_text(pool, peer):
 
 def test_no_text_that_is_measured_is_in_a_store(folder):
     pool = load_pool(read_pool_spec(folder / "pool.toml"))
-    train, held_out = trace_queries(queries(4), pool), trace_queries(queries(4, first=4), pool)
+    train, held_out = (trace_queries(asked, pool.arms, pool.encoder) for asked in (queries(4), queries(4, first=4)))
     fill_stores(pool, [trace.new_ids for trace in train])
     texts = [trace.new_ids for trace in held_out]
     assert all(len(text) == 20 for text in texts)
@@ -165,7 +165,7 @@ def test_no_text_that_is_measured_is_in_a_store(folder):
 
 
 def test_a_training_trace_knows_other_outputs_but_not_its_own(pool):
-    traces = trace_queries(queries(2), pool)
+    traces = trace_queries(queries(2), pool.arms, pool.encoder)
     same = [traces[0], traces[0], traces[1]]  # the first two are each other's other half
     found = without_own_outputs(same, pool)
     n_known = [int(trace.drafts["suffix"].accepted.sum()) for trace in found]

@@ -32,7 +32,7 @@ def measure_batch(bench: Bench, single: Mapping[str, Any] | None) -> Record:
     """
     pool, queries, rng = bench.pool, bench.prompts.batch, np.random.default_rng(bench.options.seed)
     arms = best_arms(pool, single)
-    if any(pool.drafting_arms[pool.arms.index(name)].draft in suffix_drafts(pool) for name in arms):
+    if any(pool.arms[name].draft in suffix_drafts(pool) for name in arms):
         _ = bench.training_traces  # fills the stores
     modes = [(name, size) for name in arms for size in SIZES] + [(GREEDY, SIZES[-1])]
     groups = [queries[begin : begin + GROUP] for begin in range(0, len(queries), GROUP)]
@@ -61,8 +61,8 @@ def measure_batch(bench: Bench, single: Mapping[str, Any] | None) -> Record:
 
 def best_arms(pool: Pool, single: Mapping[str, Any] | None) -> list[str]:
     """No draft, and the drafting arms of most tokens per second at batch 1."""
-    names = [arm.name for arm in pool.drafting_arms if arm.draft_length]
-    plain = next(arm.name for arm in pool.drafting_arms if not arm.draft_length)
+    names = [arm.name for arm in pool.arms if arm.draft_length]
+    plain = next(arm.name for arm in pool.arms if not arm.draft_length)
     if single is not None and set(names) <= set(single["modes"]):
         names.sort(key=lambda name: -float(single["modes"][name]["tokens_per_second"]))
     return [plain, *names[:N_ARMS]]
@@ -73,7 +73,7 @@ def _answer(bench: Bench, queries: Sequence[Query], name: str, size: int) -> tup
     pool = bench.pool
     if name == GREEDY:
         return greedy_batch(pool.target, bench.peer, queries, size), 0.0
-    engine = pool.target.engine(pool.drafting_arms, FixedSelector(pool.arms.index(name)), max_batch=size)
+    engine = pool.target.engine(pool.arms, FixedSelector(pool.arms.index(name)), max_batch=size)
     requests = [pool.target.request(query) for query in queries]
     begin = time.perf_counter()
     generations = generate(engine, requests)

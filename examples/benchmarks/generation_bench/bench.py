@@ -58,7 +58,7 @@ class Bench:
     @cached_property
     def training_traces(self) -> list[Trace]:
         """The target's texts of the training prompts, every draft traced on them; they fill the pool's stores."""
-        traces = without_own_outputs(trace_queries(self.prompts.train, self.pool), self.pool)
+        traces = without_own_outputs(trace_queries(self.prompts.train, self.pool.arms, self.pool.encoder), self.pool)
         fill_stores(self.pool, [trace.new_ids for trace in traces])
         return traces
 

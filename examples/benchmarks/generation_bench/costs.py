@@ -44,9 +44,7 @@ def measure_costs_part(bench: Bench) -> Record:
             name: {"round": cost.round_s * MS, "token": cost.token_s * MS, "prompt_token": cost.read_s * MS}
             for name, cost in profile.drafts.items()
         },
-        "verdicts": [
-            profile.verdict(arm.draft.name, arm.draft_length) for arm in pool.drafting_arms if arm.draft_length
-        ],
+        "verdicts": [profile.verdict(arm.draft.name, arm.draft_length) for arm in pool.arms if arm.draft_length],
         "host_ms": host,
         "transformers_host_ms": peer_host_ms(bench.peer, greedy, queries),
         "sampling_ms": rows,
@@ -111,7 +109,7 @@ def timed_forwards(models: Sequence[Any]) -> Iterator[list[tuple[float, float]]]
 
 def _one_arm_a_kind(pool: Pool) -> list[SpeculativeArm]:
     first: dict[str, SpeculativeArm] = {}
-    for spec, arm in zip(pool.spec.arms, pool.drafting_arms, strict=True):
+    for spec, arm in zip(pool.spec.arms, pool.arms, strict=True):
         first.setdefault(spec.kind, arm)
     return list(first.values())
 

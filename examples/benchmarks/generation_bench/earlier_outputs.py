@@ -30,7 +30,7 @@ def fill_stores(pool: Pool, texts: Sequence[Sequence[int]]) -> None:
 def plain_texts(pool: Pool, queries: Sequence[Query]) -> list[tuple[int, ...]]:
     """The target's own texts, in batches."""
     arm = SpeculativeArm(pool.target, NoDraft())
-    engine = pool.target.engine([arm], max_batch=min(pool.spec.max_batch, len(queries)))
+    engine = pool.target.engine([arm], max_batch=min(pool.target.max_batch, len(queries)))
     return [generation.token_ids for generation in generate(engine, [pool.target.request(query) for query in queries])]
 
 

@@ -25,10 +25,10 @@ def measure_four_bits(bench: Bench) -> Record:
     prompts, seed = bench.prompts, bench.options.seed
     pool = load_pool(bench.spec(bench.options.int4_pool))
     fill_stores(pool, plain_texts(pool, prompts.train[:N_STORED]))
-    strict = ["no_draft", *(arm.name for arm in pool.drafting_arms if arm.draft_length)][:2]
+    strict = ["no_draft", *(arm.name for arm in pool.arms if arm.draft_length)][:2]
     peers = peer_modes(bench.pool.target, bench.peer, ", float32")
     peers |= peer_modes(pool.target, load_peer(pool.target, torch.bfloat16), ", bfloat16")
-    modes = {name: arm_mode(pool, name) for name in pool.arms.names}
+    modes = {arm.name: arm_mode(arm) for arm in pool.arms}
     modes |= {name + STRICT: _strict_mode(pool, name) for name in strict}
     with ticks("4 bits", (len(modes) + len(peers)) * len(prompts.test)) as tick:
         runs = measure(prompts.test, modes | peers, seed, on_progress=tick)
@@ -63,4 +63,4 @@ def measure_four_bits(bench: Bench) -> Record:
 
 def _strict_mode(pool: Pool, name: str) -> Mode:
     action = pool.arms.index(name)
-    return selector_mode(pool, name + STRICT, lambda: FixedSelector(action), strict=True)
+    return selector_mode(pool.arms, lambda: FixedSelector(action), name=name + STRICT, strict=True)

@@ -20,7 +20,7 @@ def threshold_modes(pool: Pool) -> dict[str, Mode]:
     arms = _arms_by_kind(pool)
     rules: dict[str, tuple[Mapping[str, int], str]] = {}
     for kind in LOOKUPS:
-        of_kind = sorted(arms.get(kind, []), key=lambda name: pool.drafting_arms[pool.arms.index(name)].draft_length)
+        of_kind = sorted(arms.get(kind, []), key=lambda name: pool.arms[name].draft_length)
         if len(of_kind) > 1:
             short, long = of_kind[0], of_kind[-1]
             rules[f"{long} from {LONG_MATCH} matching, else {short}"] = ({long: LONG_MATCH}, short)
@@ -35,14 +35,15 @@ def ucb_modes(pool: Pool, costs: CostProfile) -> dict[str, Mode]:
     names = ucb_arms(pool)
     if len(names) < 2:
         return {}
-    longest = max(pool.drafting_arms[pool.arms.index(name)].draft_length for name in names)
+    longest = max(pool.arms[name].draft_length for name in names)
+    arms = [pool.arms[name] for name in names]
     plain_s = costs.verify_s(1, 256)
     makers = {
         "MetaSD": lambda: MetaSD(longest),
         "UCBSpec": lambda: UCBSpec(longest),
         "UCBSpec by seconds": lambda: UCBSpec(longest, plain_round_s=plain_s),
     }
-    return {name: selector_mode(pool, name, make, arm_names=names) for name, make in makers.items()}
+    return {name: selector_mode(arms, make, name=name) for name, make in makers.items()}
 
 
 def ucb_arms(pool: Pool) -> list[str]:
@@ -63,4 +64,4 @@ def _arms_by_kind(pool: Pool) -> dict[str, list[str]]:
 
 def _rule_mode(pool: Pool, name: str, min_match_lengths: Mapping[str, int], fallback: str) -> Mode:
     lengths = {pool.arms.index(arm): length for arm, length in min_match_lengths.items()}
-    return selector_mode(pool, name, lambda: PriorityRule(lengths, pool.arms.index(fallback)))
+    return selector_mode(pool.arms, lambda: PriorityRule(lengths, pool.arms.index(fallback)), name=name)

@@ -34,16 +34,19 @@ def measure_single(bench: Bench) -> Record:
     """Learn policies on the training prompts by replay, then answer the measured prompts in every mode."""
     pool, prompts, seed = bench.pool, bench.prompts, bench.options.seed
     traces = bench.training_traces  # before the test traces: they fill the stores
-    train = data_from_traces(traces, pool, bench.costs, TimeSaved())
-    test = data_from_traces(trace_queries(prompts.test, pool), pool, bench.costs, TimeSaved())
+    train = data_from_traces(traces, pool.arms, pool.encoder, bench.costs, TimeSaved())
+    test = data_from_traces(
+        trace_queries(prompts.test, pool.arms, pool.encoder), pool.arms, pool.encoder, bench.costs, TimeSaved()
+    )
     fitted = learn(train, seed)
     evaluation = evaluate(fitted, test, training_data=train, seed=seed)
     policies = {name: policy for name, policy in fitted.items() if not isinstance(policy, BestFixedArm)}  # an arm's row
     Console().print(evaluation.table())
     rules, bandits = threshold_modes(pool), ucb_modes(pool, bench.costs)
     peers = peer_modes(pool.target, bench.peer) | assistant_modes(pool, bench.peer)
-    modes = {name: arm_mode(pool, name) for name in pool.arms.names} | rules | bandits
-    modes |= {name: policy_mode(pool, name, policy, seed) for name, policy in policies.items()}
+    modes = {arm.name: arm_mode(arm) for arm in pool.arms} | rules | bandits
+    for name, policy in policies.items():
+        modes[name] = policy_mode(pool.arms, pool.encoder, policy, name=name, seed=seed)
     modes |= peers
     with ticks("batch 1", len(modes) * len(prompts.test)) as tick:
         runs = measure(prompts.test, modes, seed, on_progress=tick)

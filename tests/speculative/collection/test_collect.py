@@ -26,7 +26,7 @@ def pool(tmp_path_factory):
 def whole(pool, tmp_path_factory):
     """A folder that an uninterrupted run wrote, and its data."""
     folder = tmp_path_factory.mktemp("whole")
-    return folder, collect(queries(N), pool, folder, COSTS, own_texts=True)
+    return folder, collect(queries(N), pool.arms, pool.encoder, folder, COSTS, own_texts=True)
 
 
 def _assert_equal(left, right):
@@ -53,7 +53,7 @@ def test_one_row_a_query_with_every_arms_observation(whole, pool):
 def test_observations_are_those_of_real_pulls(whole, pool):
     _, data = whole
     for row, query in enumerate(queries(8)):
-        for column, arm in enumerate(pool.drafting_arms):
+        for column, arm in enumerate(pool.arms):
             stored, real = data.observations[row][column], arm.pull(query, 0)
             assert stored.text == real.text == stored.reference.text
             assert (stored.proposed, stored.accepted, stored.n_tokens) == (
@@ -83,17 +83,17 @@ def test_a_stopped_run_goes_on_and_gives_the_same_data(whole, pool, tmp_path, n_
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        collect(queries(N), pool, tmp_path, COSTS, own_texts=True, on_progress=stop)
+        collect(queries(N), pool.arms, pool.encoder, tmp_path, COSTS, own_texts=True, on_progress=stop)
     assert len(part_indices(tmp_path / TRACES)) == n_done
     times = [path.stat().st_mtime_ns for path in sorted((tmp_path / TRACES).iterdir())]
-    _assert_equal(collect(queries(N), pool, tmp_path, COSTS, own_texts=True), whole[1])
+    _assert_equal(collect(queries(N), pool.arms, pool.encoder, tmp_path, COSTS, own_texts=True), whole[1])
     kept = sorted((tmp_path / TRACES).iterdir())[:n_done]
     assert [path.stat().st_mtime_ns for path in kept] == times
 
 
 def test_progress_adds_up_to_all_queries(pool, tmp_path):
     told = []
-    collect(queries(PART_SIZE + 1), pool, tmp_path, COSTS, on_progress=told.append)
+    collect(queries(PART_SIZE + 1), pool.arms, pool.encoder, tmp_path, COSTS, on_progress=told.append)
     assert sum(told) == PART_SIZE + 1
 
 
@@ -103,50 +103,50 @@ def test_a_half_written_part_is_refused_and_nothing_is_lost(whole, pool, tmp_pat
     part = folder / TRACES / "part-00001.parquet"
     part.write_bytes(part.read_bytes()[:-100])
     with pytest.raises(ValueError, match=r"part-00001\.parquet is unreadable or half-written .* delete it"):
-        collect(queries(N), pool, folder, COSTS, own_texts=True)
+        collect(queries(N), pool.arms, pool.encoder, folder, COSTS, own_texts=True)
     part.unlink()
-    _assert_equal(collect(queries(N), pool, folder, COSTS, own_texts=True), whole[1])
+    _assert_equal(collect(queries(N), pool.arms, pool.encoder, folder, COSTS, own_texts=True), whole[1])
 
 
 def test_another_folders_work_is_not_mixed_in(whole, pool, tmp_path):
     folder = whole[0]
     with pytest.raises(ValueError, match="was begun with other queries; name another folder"):
-        collect(queries(N - 1), pool, folder, COSTS, own_texts=True)
+        collect(queries(N - 1), pool.arms, pool.encoder, folder, COSTS, own_texts=True)
     with pytest.raises(ValueError, match="was begun with other own_texts"):
-        collect(queries(N), pool, folder, COSTS)
+        collect(queries(N), pool.arms, pool.encoder, folder, COSTS)
     other = load_pool(pool.spec.model_copy(update={"arms": pool.spec.arms[:2]}))
-    with pytest.raises(ValueError, match="was begun with other pool"):
-        collect(queries(N), other, folder, COSTS, own_texts=True)
+    with pytest.raises(ValueError, match="was begun with other arms"):
+        collect(queries(N), other.arms, other.encoder, folder, COSTS, own_texts=True)
 
 
 def test_a_damaged_manifest_and_foreign_data_are_refused(whole, pool, tmp_path):
     (tmp_path / "collect.json").write_text('{"queries": ')
     with pytest.raises(ValueError, match=r"collect.json is damaged"):
-        collect(queries(2), pool, tmp_path, COSTS)
+        collect(queries(2), pool.arms, pool.encoder, tmp_path, COSTS)
     whole[1].save(tmp_path / "foreign")
     with pytest.raises(ValueError, match="holds data that collect did not write"):
-        collect(queries(2), pool, tmp_path / "foreign", COSTS)
+        collect(queries(2), pool.arms, pool.encoder, tmp_path / "foreign", COSTS)
 
 
 def test_queries_are_checked_before_any_work(pool, tmp_path):
     folder = tmp_path / "data"
     too_long = Query(id="long", prompt="x" * MAX_POSITIONS)
     with pytest.raises(ValueError, match=r"'long': .* exceed the target's context of 160 tokens"):
-        collect([*queries(3), too_long], pool, folder, COSTS)
+        collect([*queries(3), too_long], pool.arms, pool.encoder, folder, COSTS)
     with pytest.raises(ValueError, match=r"query ids must be unique, got 'q0' 2 times"):
-        collect([*queries(2), *queries(1)], pool, folder, COSTS)
+        collect([*queries(2), *queries(1)], pool.arms, pool.encoder, folder, COSTS)
     with pytest.raises(ValueError, match="at least one query"):
-        collect([], pool, folder, COSTS)
+        collect([], pool.arms, pool.encoder, folder, COSTS)
     assert not folder.exists()
 
 
 def test_a_querys_own_limit_holds(pool):
-    trace = trace_queries([Query(id="q", prompt="abc", max_new_tokens=3)], pool)[0]
+    trace = trace_queries([Query(id="q", prompt="abc", max_new_tokens=3)], pool.arms, pool.encoder)[0]
     assert (len(trace.new_ids), trace.max_new_tokens) == (3, 3)
 
 
 def test_traces_survive_the_disk(pool, tmp_path):
-    traces = trace_queries(queries(5), pool, own_texts=True)
+    traces = trace_queries(queries(5), pool.arms, pool.encoder, own_texts=True)
     write_traces(tmp_path, 0, traces[:3], pool.encoder.name)
     write_traces(tmp_path, 1, traces[3:], pool.encoder.name)
     first, second = read_trace_parts(tmp_path)
@@ -154,7 +154,10 @@ def test_traces_survive_the_disk(pool, tmp_path):
         assert before.drafts["draft_small"].own_ids == after.drafts["draft_small"].own_ids is not None
         assert before.drafts["prompt_lookup"].own_ids is after.drafts["prompt_lookup"].own_ids is None
         np.testing.assert_array_equal(before.context, after.context)
-    _assert_equal(data_from_traces(traces, pool, COSTS), data_from_traces([*first, *second], pool, COSTS))
+    _assert_equal(
+        data_from_traces(traces, pool.arms, pool.encoder, COSTS),
+        data_from_traces([*first, *second], pool.arms, pool.encoder, COSTS),
+    )
 
 
 def test_a_part_of_something_else_is_refused(whole, tmp_path):
@@ -174,7 +177,7 @@ def test_hidden_states_as_contexts_are_the_prefills_and_the_encoders(tmp_path):
     file = save_pool(tmp_path)
     file.write_text(file.read_text().replace('kind = "hashing"\nn_features = 8', 'kind = "hidden_state"'))
     pool = load_pool(read_pool_spec(file))
-    traces = trace_queries(queries(3), pool)
+    traces = trace_queries(queries(3), pool.arms, pool.encoder)
     contexts = np.stack([trace.context for trace in traces])
     np.testing.assert_allclose(contexts, pool.encoder.encode([q.text for q in queries(3)]), atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(contexts, axis=1), 1.0, atol=1e-5)

@@ -74,7 +74,8 @@ def test_every_mode_answers_every_prompt_with_one_text(tmp_path):
     pool = load_pool(read_pool_spec(tmp_path / "pool.toml"), tmp_path / "cache")
     policy = BestFixedArm(ARMS)
     policy.start(ARMS, pool.encoder.n_features)
-    modes = {name: arm_mode(pool, name) for name in ARMS} | {"policy": policy_mode(pool, "policy", policy)}
+    modes = {arm.name: arm_mode(arm) for arm in pool.arms}
+    modes["policy"] = policy_mode(pool.arms, pool.encoder, policy, name="policy")
     asked = queries(4)
     only = {"prompt_lookup_3": {asked[0].id}}
     runs = measure(asked, modes, seed=0, only=only)
@@ -98,8 +99,9 @@ def test_a_selector_mode_uses_the_arms_it_is_given(tmp_path):
             seen.extend(observation.action for observation in observations)
 
     query = queries(1)[0]
-    mode = selector_mode(pool, "rule", lambda: Watching(1), arm_names=["no_draft", "draft_small_2"])
-    found, plain = mode(query), selector_mode(pool, "strict", lambda: FixedSelector(0), strict=True)(query)
+    mode = selector_mode([pool.arms[0], pool.arms["draft_small_2"]], lambda: Watching(1), name="rule")
+    plain = selector_mode(pool.arms, lambda: FixedSelector(0), name="strict", strict=True)(query)
+    found = mode(query)
     assert (found.mode, found.token_ids) == ("rule", plain.token_ids)
     assert set(seen) == {1}
     assert len(seen) < len(plain.token_ids)  # the draft had tokens accepted

@@ -30,8 +30,7 @@ def test_a_pool_has_its_arms_in_order_and_each_draft_once(pool_file):
     pool = load_pool(read_pool_spec(pool_file))
     assert pool.arms.names == ARMS
     assert [draft.name for draft in pool.drafts] == ["no_draft", "prompt_lookup", "draft_small"]
-    assert pool.max_draft_length == 7
-    assert pool.drafting_arms[1].draft is pool.drafting_arms[2].draft
+    assert pool.arms[1].draft is pool.arms[2].draft
     assert pool.target.max_new_tokens == 20
     assert isinstance(pool.encoder, HashingEncoder)
     assert pool.encoder.n_features == 8
@@ -164,12 +163,12 @@ def test_a_draft_at_four_bits_is_a_draft_of_its_own(tmp_path):
     pool_file.write_text(POOL + arm + arm + 'weights = "int4"\n')
     pool = load_pool(read_pool_spec(pool_file))
     assert pool.arms.names[-2:] == ("draft_wide_2", "draft_wide_int4_2")
-    dense, rounded = pool.drafting_arms[-2:]
+    dense, rounded = list(pool.arms)[-2:]
     prompt = list(range(40, 60))
     assert dense.draft.write(prompt, 8) is not None
     assert rounded.draft.write(prompt, 8) is not None
     observation = rounded.pull(Query(id="q", prompt="abcabc"), 0)
-    assert observation.text == pool.drafting_arms[0].pull(Query(id="q", prompt="abcabc"), 0).text
+    assert observation.text == pool.arms[0].pull(Query(id="q", prompt="abcabc"), 0).text
 
 
 def test_four_bits_are_refused_where_they_cannot_be(tmp_path):
@@ -211,7 +210,7 @@ def wide_pool(pool_file):
 
 def test_suffixes_of_equal_settings_share_a_draft_that_learns_nothing(wide_pool):
     assert wide_pool.arms.names == ARMS + MORE_NAMES
-    first, second, limited, _ = wide_pool.drafting_arms[-4:]
+    first, second, limited, _ = list(wide_pool.arms)[-4:]
     assert first.draft is second.draft
     assert isinstance(limited.draft, SuffixDraft)
     assert (limited.draft.store.max_tokens, limited.draft.max_tokens_per_match_token) == (100, 1)
@@ -223,7 +222,7 @@ def test_suffixes_of_equal_settings_share_a_draft_that_learns_nothing(wide_pool)
 def test_a_suffix_that_learns_keeps_what_was_generated(pool_file):
     arm = '\n[[arms]]\nkind = "suffix"\ndraft_length = 4\nlearn = true\n'
     pool = load_pool(read_pool_spec(_written(pool_file, POOL + arm)))
-    learning = pool.drafting_arms[-1]
+    learning = pool.arms[-1]
     observation = learning.pull(Query(id="q", prompt="abcabc"), 0)
     assert learning.name == "suffix_learn_True_4"
     assert 0 < learning.draft.store.n_tokens <= observation.n_tokens
@@ -231,12 +230,12 @@ def test_a_suffix_that_learns_keeps_what_was_generated(pool_file):
 
 def test_real_rounds_of_every_kind_are_those_that_replay_predicts(wide_pool):
     asked = queries(4)
-    traces = trace_queries(asked, wide_pool)
+    traces = trace_queries(asked, wide_pool.arms, wide_pool.encoder)
     costs = plain_costs(*(draft.name for draft in wide_pool.drafts))
-    data = data_from_traces(traces, wide_pool, costs)
+    data = data_from_traces(traces, wide_pool.arms, wide_pool.encoder, costs)
     n_accepted = dict.fromkeys(wide_pool.arms.names, 0)
     for query, row in zip(asked, data.observations, strict=True):
-        for arm, predicted in zip(wide_pool.drafting_arms, row, strict=True):
+        for arm, predicted in zip(wide_pool.arms, row, strict=True):
             real = arm.pull(query, 0)
             assert (real.text, real.proposed, real.accepted) == (predicted.text, predicted.proposed, predicted.accepted)
             n_accepted[arm.name] += sum(real.accepted)
@@ -251,7 +250,7 @@ def test_a_target_at_four_bits_writes_one_text_with_every_arm(tmp_path):
     byte_tokenizer().save_pretrained(tmp_path / "target")
     pool = load_pool(read_pool_spec(pool_file))
     query = Query(id="q", prompt="abcabc")
-    texts = {arm.name: arm.pull(query, 0).text for arm in pool.drafting_arms}
+    texts = {arm.name: arm.pull(query, 0).text for arm in pool.arms}
     assert len(set(texts.values())) == 1
     dense = load_target(read_pool_spec(pool_file).model_copy(update={"weights": "dense"}))
     ids = torch.tensor(dense.request(query).token_ids)

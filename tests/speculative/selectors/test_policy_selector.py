@@ -27,7 +27,7 @@ def _learned(encoder, arm_names, n=12):
 
 
 def _generate(pool, selector, asked):
-    engine = Engine(pool.target.model, pool.drafting_arms, selector, max_batch=3)
+    engine = Engine(pool.target.model, pool.arms, selector, max_batch=3)
     return generate(engine, [pool.target.request(query) for query in asked])
 
 

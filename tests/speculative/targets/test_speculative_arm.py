@@ -19,18 +19,18 @@ def pool(tmp_path_factory):
 
 def test_every_arm_keeps_the_contract(pool):
     asked = [*queries(3), Query(id="short", prompt="abc", max_new_tokens=1)]
-    for arm in pool.drafting_arms:
+    for arm in pool.arms:
         check_arm(arm, asked)
 
 
 def test_every_arm_gives_no_drafts_text(pool):
     for query in queries(4):
-        texts = {arm.pull(query, 0).text for arm in pool.drafting_arms}
+        texts = {arm.pull(query, 0).text for arm in pool.arms}
         assert len(texts) == 1
 
 
 def test_only_no_draft_has_the_targets_text_as_its_own(pool):
-    plain, *others = (arm.pull(queries(1)[0], 0) for arm in pool.drafting_arms)
+    plain, *others = (arm.pull(queries(1)[0], 0) for arm in pool.arms)
     assert plain.own_text == plain.text
     assert [other.own_text for other in others] == [None] * len(others)
 
@@ -44,10 +44,7 @@ def test_names_and_draft_lengths(pool):
 
 
 def test_a_sampling_arm_draws_from_the_pulls_seed_and_keeps_the_contract(pool):
-    arms = [
-        SpeculativeArm(pool.target, arm.draft, arm.draft_length, sampling=SamplingParams(1.2))
-        for arm in pool.drafting_arms
-    ]
+    arms = [SpeculativeArm(pool.target, arm.draft, arm.draft_length, sampling=SamplingParams(1.2)) for arm in pool.arms]
     for arm in arms:
         check_arm(arm, queries(2))
     [query] = queries(1)
