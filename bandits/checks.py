@@ -11,6 +11,12 @@ from math import isfinite
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from arms.checks import at_least as at_least
+from arms.checks import not_negative as not_negative
+from arms.checks import number as number
+from arms.checks import positive as positive
+from arms.checks import share as share
+
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
@@ -203,24 +209,3 @@ def frozen(array: np.ndarray) -> np.ndarray:
     view = array.view()
     view.flags.writeable = False
     return view
-
-
-def positive(value: float, what: str) -> float:
-    """Return `value`, a finite number above zero."""
-    if not (isinstance(value, int | float) and isfinite(value) and value > 0):
-        raise ValueError(f"{what} must be a finite number > 0, got {value!r}")
-    return value
-
-
-def at_least(value: int, least: int, what: str) -> int:
-    """Return `value`, an integer not below `least`."""
-    if not isinstance(value, int) or value < least:
-        raise ValueError(f"{what} must be an integer >= {least}, got {value!r}")
-    return value
-
-
-def not_negative(value: float, what: str) -> float:
-    """Return `value`, a finite number not below zero."""
-    if not (isinstance(value, int | float) and isfinite(value) and value >= 0):
-        raise ValueError(f"{what} must be a finite number >= 0, got {value!r}")
-    return float(value)

@@ -1,25 +1,68 @@
-"""From text to a context vector."""
+"""From text to a context vector, and by which settings a file or an option names what does that."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
+from pydantic import BaseModel, ConfigDict
+
+from arms import Query
+from arms.plugin import resolve_plugin
+from arms.required import required
 from bandits.checks import Float32
 
 
-class ContextEncoder(ABC):
-    """Turns texts into contexts; the same text always gives the same row."""
+class EncoderSpec(BaseModel):
+    """What names an encoder in a pool file: `kind` and the settings of that kind.
 
-    @property
-    @abstractmethod
+    An encoder with settings has a spec of its own, nested as `Spec`; one's own encoder without settings needs none.
+
+    Attributes:
+        kind: a name of `ENCODERS`, or "package.module:Class".
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: str
+
+    def build(self, target: object | None = None) -> ContextEncoder:
+        """Make the encoder.
+
+        Args:
+            target: the loaded target model, for an encoder that reads its states.
+
+        Raises:
+            TypeError: if the class at `kind` needs arguments and has no `Spec` that gives them.
+            ValueError: if `kind` names no encoder.
+        """
+        cls = resolve_plugin(self.kind, ContextEncoder, "encoder")
+        try:
+            return cls()
+        except TypeError as error:
+            raise TypeError(
+                f"encoder {self.kind!r} needs a class Spec(EncoderSpec) for its settings: {error}"
+            ) from error
+
+
+class ContextEncoder(ABC):
+    """Turn texts into contexts; the same text always gives the same row.
+
+    A subclass sets `name` and `n_features` (class attributes, properties, or in `__init__`) and writes `encode`.
+    """
+
+    Spec: ClassVar[type[EncoderSpec]] = EncoderSpec
+
+    @required
     def name(self) -> str:
         """Return what data and policies are marked with: two encoders of one name give the same contexts."""
+        raise NotImplementedError
 
-    @property
-    @abstractmethod
+    @required
     def n_features(self) -> int:
         """Return d, the size of a context."""
+        raise NotImplementedError
 
     @abstractmethod
     def encode(self, texts: Sequence[str]) -> Float32:
@@ -31,3 +74,32 @@ class ContextEncoder(ABC):
         Returns:
             (n, d) float32, finite.
         """
+
+    def encode_query(self, query: Query) -> Float32:
+        """Return the context of one query's text, (d,) float32."""
+        row: Float32 = self.encode([query.text])[0]
+        return row
+
+
+def check_same_encoder(first: str, encoder: str | None, second: str, other: str | None) -> None:
+    """Refuse contexts of two encoders where one is needed; None is unknown and agrees with any.
+
+    Args:
+        first: what is marked with `encoder`, e.g. "the policy".
+        encoder: name of an encoder, or None.
+        second: what is marked with `other`.
+        other: name of an encoder, or None.
+
+    Raises:
+        ValueError: if both are known and differ.
+    """
+    if None not in (encoder, other) and encoder != other:
+        raise encoder_mismatch(first, encoder, second, other)
+
+
+def encoder_mismatch(first: str, encoder: str | None, second: str, other: str | None) -> ValueError:
+    """Make the error to raise where two things need contexts of one encoder and have two."""
+    return ValueError(
+        f"{first} and {second} must have contexts of one encoder, got {encoder!r} and {other!r}: "
+        "encode with the same encoder in training and use"
+    )

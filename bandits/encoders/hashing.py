@@ -7,18 +7,20 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from bandits import checks
 from bandits.checks import Float32
-from bandits.encoders.encoder import ContextEncoder
+from bandits.encoders.encoder import ContextEncoder, EncoderSpec
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
 class HashingEncoder(ContextEncoder):
-    """Hashes words, pairs of words and punctuation marks into a vector of unit length.
+    """Hash words, pairs of words and punctuation marks into a vector of unit length.
 
     Each feature f adds sign(f) * (1 + log count(f)) to entry hash(f) mod d; the vector is then scaled to
     length 1 (a text without any word gives zeros). The hash is CRC-32 of the UTF-8 bytes, so that rows are
@@ -30,25 +32,27 @@ class HashingEncoder(ContextEncoder):
     Source: Weinberger et al. 2009, Feature Hashing for Large Scale Multitask Learning (arXiv:0902.2206).
     """
 
-    def __init__(self, n_features: int = 384) -> None:
-        if not isinstance(n_features, int) or n_features < 1:
-            raise ValueError(f"n_features must be an integer >= 1, got {n_features!r}")
-        self._n_features = n_features
+    name: str
+    n_features: int
 
-    @property
-    def name(self) -> str:
-        """Return "hashing-" and the size."""
-        return f"hashing-{self._n_features}"
+    class Spec(EncoderSpec):
+        """The settings in a pool file."""
 
-    @property
-    def n_features(self) -> int:
-        """Return d."""
-        return self._n_features
+        kind: Literal["hashing"] = "hashing"
+        n_features: int = Field(256, ge=1)
+
+        def build(self, target: object | None = None) -> HashingEncoder:
+            """Make the encoder; it needs no target."""
+            return HashingEncoder(self.n_features)
+
+    def __init__(self, n_features: int = 256) -> None:
+        self.n_features = checks.at_least(n_features, 1, "n_features")
+        self.name = f"hashing-{n_features}"
 
     def encode(self, texts: Sequence[str]) -> Float32:
         """Return (n, d) float32, rows of unit length."""
         texts = checks.texts(texts)
-        rows = np.zeros((len(texts), self._n_features), dtype=np.float32)
+        rows = np.zeros((len(texts), self.n_features), dtype=np.float32)
         for row, text in zip(rows, texts, strict=True):
             counts = Counter(_features(text))
             if not counts:
@@ -58,7 +62,7 @@ class HashingEncoder(ContextEncoder):
             )
             signs = np.where(hashes >> np.uint32(31), -1.0, 1.0)
             amounts = signs * (1.0 + np.log(np.fromiter(counts.values(), np.float64, len(counts))))
-            np.add.at(row, (hashes & np.uint32(0x7FFFFFFF)) % self._n_features, amounts.astype(np.float32))
+            np.add.at(row, (hashes & np.uint32(0x7FFFFFFF)) % self.n_features, amounts.astype(np.float32))
             length = float(np.linalg.norm(row))
             if length > 0:  # opposite signs may cancel to nothing
                 row /= length

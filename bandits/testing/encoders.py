@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from arms import Query
 from arms.testing.assertions import global_generators_untouched, hold, near
 from bandits.encoders.encoder import ContextEncoder
 
-MakeEncoder = Callable[[], ContextEncoder]
+EncoderOrMaker = ContextEncoder | Callable[[], ContextEncoder]
 
 EXAMPLE_TEXTS = (
     "Translate 'the naïve café' into German.",
@@ -24,11 +25,12 @@ EXAMPLE_TEXTS = (
 _BATCH_TOLERANCE = 1e-5  # of rows of about unit length: float32 products of another batch size
 
 
-def check_encoder(make_encoder: MakeEncoder, texts: Sequence[str] = EXAMPLE_TEXTS) -> None:
-    """Run every check on what `make_encoder` makes.
+def check_encoder(encoder: EncoderOrMaker, texts: Sequence[str] = EXAMPLE_TEXTS) -> None:
+    """Run every check on an encoder, or on what a function makes.
 
     Args:
-        make_encoder: returns a new encoder, each time with the same settings.
+        encoder: an encoder; or a function that returns a new one, each time with the same settings, which shows also
+            whether one name means the same rows from one object to another.
         texts: at least two different ones that it must be able to encode. The default holds an empty text, other
             scripts and marks, code, a long text and one text twice.
 
@@ -36,24 +38,32 @@ def check_encoder(make_encoder: MakeEncoder, texts: Sequence[str] = EXAMPLE_TEXT
         AssertionError: naming the law that does not hold.
     """
     hold(len(set(texts)) > 1, "check_encoder needs at least two different texts")
-    check_name_and_size(make_encoder)
-    check_rows(make_encoder, texts)
-    check_same_text_same_row(make_encoder, texts)
-    check_same_name_same_rows(make_encoder, texts)
+    first, second = _made(encoder), _made(encoder)
+    check_name_and_size(first)
+    check_rows(first, texts)
+    check_same_text_same_row(first, texts)
+    check_query_is_its_text(first, texts)
+    check_same_name_same_rows(_made(encoder), second, texts)
 
 
-def check_name_and_size(make_encoder: MakeEncoder) -> None:
-    """An encoder has a name for data to be marked with, and a size."""
-    encoder = make_encoder()
+def _made(encoder: EncoderOrMaker) -> ContextEncoder:
+    """Return the encoder itself, or a new one."""
+    return encoder() if callable(encoder) and not isinstance(encoder, ContextEncoder) else encoder
+
+
+def check_name_and_size(encoder: ContextEncoder) -> None:
+    """Check that an encoder has a name for data to be marked with, and a size."""
     hold(isinstance(encoder, ContextEncoder), f"an encoder must be an instance of ContextEncoder, got {encoder!r}")
-    name, size = encoder.name, encoder.n_features
+    try:
+        name, size = encoder.name, encoder.n_features
+    except AttributeError as error:
+        raise AssertionError(str(error)) from error
     hold(isinstance(name, str) and bool(name.strip()), f"name must be a string and not blank, got {name!r}")
     hold(isinstance(size, int) and size >= 1, f"n_features must be an integer >= 1, got {size!r}")
 
 
-def check_rows(make_encoder: MakeEncoder, texts: Sequence[str]) -> None:
-    """`encode` gives (n, d) float32, finite, also for no text, and leaves its input and global generators alone."""
-    encoder = make_encoder()
+def check_rows(encoder: ContextEncoder, texts: Sequence[str]) -> None:
+    """Check that `encode` gives (n, d) float32, finite, also of no text, and changes neither texts nor generators."""
     given = list(texts)
     with global_generators_untouched():
         rows = encoder.encode(given)
@@ -69,9 +79,8 @@ def check_rows(make_encoder: MakeEncoder, texts: Sequence[str]) -> None:
     hold(none.shape == wanted and none.dtype == np.float32, f"no text must give float32 rows of shape {wanted}")
 
 
-def check_same_text_same_row(make_encoder: MakeEncoder, texts: Sequence[str]) -> None:
-    """A text's row depends on that text alone: not on the texts beside it, their order, or earlier calls."""
-    encoder = make_encoder()
+def check_same_text_same_row(encoder: ContextEncoder, texts: Sequence[str]) -> None:
+    """Check that a row depends on its text alone: not on the texts beside it, their order, or earlier calls."""
     rows = encoder.encode(list(texts))
     again = encoder.encode(list(texts))
     hold(near(rows, again, _BATCH_TOLERANCE), "the same texts must give the same rows, whatever came before")
@@ -82,9 +91,16 @@ def check_same_text_same_row(make_encoder: MakeEncoder, texts: Sequence[str]) ->
         hold(near(row, alone, _BATCH_TOLERANCE), f"a row must not depend on the texts beside it: that of {text!r} does")
 
 
-def check_same_name_same_rows(make_encoder: MakeEncoder, texts: Sequence[str]) -> None:
-    """Two encoders of one name give the same contexts, so a policy may meet either; using one changes neither."""
-    first, second = make_encoder(), make_encoder()
+def check_query_is_its_text(encoder: ContextEncoder, texts: Sequence[str]) -> None:
+    """Check that `encode_query` gives the row of the query's text; a query is never blank."""
+    text = next((text for text in texts if text.strip()), None)
+    hold(text is not None, "check_encoder needs a text that is not blank")
+    row = encoder.encode_query(Query(id="text", prompt=str(text)))
+    hold(near(row, encoder.encode([str(text)])[0], _BATCH_TOLERANCE), "encode_query must give the row of the text")
+
+
+def check_same_name_same_rows(first: ContextEncoder, second: ContextEncoder, texts: Sequence[str]) -> None:
+    """Check that encoders of one name give the same contexts, so that a policy may meet either; use changes neither."""
     before = first.name, first.n_features
     rows = first.encode(list(texts))
     hold((first.name, first.n_features) == before, "encoding must not change name or n_features")

@@ -1,6 +1,7 @@
 """Contexts from the target itself: the mean of its last hidden states over the prompt."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +9,7 @@ import torch
 
 from arms import Query
 from bandits import checks
+from bandits.encoders import EncoderSpec
 from speculative.protocols.token_batch import TokenBatch
 from speculative.selectors.prefill_encoder import PrefillEncoder
 from speculative.targets.target import Target
@@ -20,18 +22,28 @@ class HiddenStateEncoder(PrefillEncoder):
     `encode` reads a text anew and is for texts that are not being generated.
     """
 
+    name: str
+    n_features: int
+
+    class Spec(EncoderSpec):
+        """The settings in a pool file."""
+
+        kind: Literal["hidden_state"] = "hidden_state"
+
+        def build(self, target: object | None = None) -> "HiddenStateEncoder":
+            """Make the encoder of a loaded target.
+
+            Raises:
+                TypeError: if `target` is no `Target`.
+            """
+            if not isinstance(target, Target):
+                raise TypeError(f"encoder hidden_state needs a loaded Target, got {target!r}")
+            return HiddenStateEncoder(target)
+
     def __init__(self, target: Target) -> None:
         self._target = target
-
-    @property
-    def name(self) -> str:
-        """Names the target, whose states no other model shares."""
-        return f"hidden_state:{self._target.name}"
-
-    @property
-    def n_features(self) -> int:
-        """Width of the target's hidden states."""
-        return self._target.model.n_features
+        self.name = f"hidden_state:{target.name}"  # no other model shares a target's states
+        self.n_features = target.model.n_features
 
     def from_mean(self, hidden_mean: torch.Tensor) -> npt.NDArray[np.float32]:
         """Scale the mean that a prefill yields: (d,) to (d,) float32."""

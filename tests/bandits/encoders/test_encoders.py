@@ -47,7 +47,7 @@ def test_sentence_encoder_names_are_the_same_on_every_machine(tmp_path):
     assert SentenceEncoder("some/hub-id").name == "some/hub-id"
     assert SentenceEncoder(tmp_path).name == tmp_path.name
     assert model_source("some/hub-id") == "some/hub-id"
-    with pytest.raises(ValueError, match="batch_size must be >= 1, got 0"):
+    with pytest.raises(ValueError, match="batch_size must be an integer >= 1, got 0"):
         SentenceEncoder(batch_size=0)
 
 

@@ -1,0 +1,54 @@
+"""Checks of single numbers at the border: each returns the value, or names it, the rule and what was given."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral, Real
+from typing import SupportsFloat, SupportsInt
+
+
+def number(value: SupportsFloat, what: str, rule: str = "a finite number") -> float:
+    """Return a finite real number, of Python or NumPy; a bool is none.
+
+    Args:
+        value: to check.
+        what: its name, for the error.
+        rule: what it must be, for the error.
+
+    Raises:
+        ValueError: naming the value, if it is no finite number.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+        raise ValueError(f"{what} must be {rule}, got {value!r}")
+    return float(value)
+
+
+def positive(value: SupportsFloat, what: str) -> float:
+    """Return `value`, a finite number above zero."""
+    rule = "a finite number > 0"
+    if number(value, what, rule) <= 0:
+        raise ValueError(f"{what} must be {rule}, got {value!r}")
+    return float(value)
+
+
+def not_negative(value: SupportsFloat, what: str) -> float:
+    """Return `value`, a finite number not below zero."""
+    rule = "a finite number >= 0"
+    if number(value, what, rule) < 0:
+        raise ValueError(f"{what} must be {rule}, got {value!r}")
+    return float(value)
+
+
+def share(value: SupportsFloat, what: str) -> float:
+    """Return `value`, a number strictly between zero and one."""
+    rule = "in (0, 1)"
+    if not 0 < number(value, what, rule) < 1:
+        raise ValueError(f"{what} must be {rule}, got {value!r}")
+    return float(value)
+
+
+def at_least(value: SupportsInt, least: int, what: str) -> int:
+    """Return `value`, an integer, of Python or NumPy, not below `least`; a bool is none."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise ValueError(f"{what} must be an integer >= {least}, got {value!r}")
+    return int(value)
