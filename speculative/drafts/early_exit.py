@@ -82,7 +82,7 @@ class _ExitSession(DraftSession):
     def propose(self, prefix: Sequence[int], draft_length: int, sampler: TokenSampler = GREEDY) -> Proposal:
         begin = time.perf_counter()
         cache, row, n_layers = self._shared.cache, self._shared.row, self._draft.n_layers
-        # The target may be a strict copy of the draft's: its own passes decide what the cache holds.
+        # The target may be a batch-invariant copy of the draft's: its own passes decide what the cache holds.
         model = self._shared.model if isinstance(self._shared.model, Decoder) else self._draft.target
         n_held = min(cache.lengths[row], len(prefix) - 1)
         cache.truncate(row, n_held)

@@ -10,7 +10,7 @@ import torch
 from speculative.engine.active_request import Running
 from speculative.engine.text_stream import TextStream
 from speculative.engine.verify import Verification, make_verifier, target_rows
-from speculative.models.batch_invariance import strict_model
+from speculative.models.batch_invariance import batch_invariant_model
 from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.decoding_stats import DecodingStats
 from speculative.protocols.draft import Draft, DraftingArm, Proposal, SharedCache, check_arms
@@ -37,8 +37,9 @@ class Engine:
         prefill_chunk: prompt tokens per pass of a prefill; bounds the memory of attention masks.
         n_tokens: ids at or beyond this are padding of the target's vocabulary and are never chosen; None for none.
         decode: turns token ids into text; needed for stop strings and for `RoundResult.text`.
-        strict: make logits, and so the text, independent of the arms bit by bit (float32 or 4 bits on a CPU; tested at
-            start), at the price of slower attention. By default rounding may tip a tie between two tokens.
+        batch_invariant: make logits, and so the text, independent bit by bit of which of the arms help and of what else
+            runs (float32 or 4 bits on a CPU; tested at start, see `models.batch_invariance`), at the price of slower
+            attention. By default rounding may tip a tie between two tokens.
 
     Attributes:
         n_steps: steps begun.
@@ -58,7 +59,7 @@ class Engine:
         prefill_chunk: int = 512,
         n_tokens: int | None = None,
         decode: Callable[[Sequence[int]], str] | None = None,
-        strict: bool = False,
+        batch_invariant: bool = False,
     ) -> None:
         check_arms(arms, target)
         for name, value in (("max_batch", max_batch), ("prefill_chunk", prefill_chunk)):
@@ -66,8 +67,9 @@ class Engine:
                 raise ValueError(f"{name} must be >= 1, got {value}")
         if n_tokens is not None and not 1 <= n_tokens <= target.n_vocab:
             raise ValueError(f"n_tokens must be in [1, {target.n_vocab}], the target's vocabulary, got {n_tokens}")
-        widest = max_batch * (1 + max(arm.draft_length for arm in arms))
-        self.target, self.arms = strict_model(target, widest) if strict else target, list(arms)
+        self.arms = list(arms)
+        longest = max(arm.draft_length for arm in arms)
+        self.target = batch_invariant_model(target, max_batch, longest) if batch_invariant else target
         self.selector: Selector = selector or FixedSelector(0)
         self.n_tokens = target.n_vocab if n_tokens is None else n_tokens
         self._cache = target.new_cache(max_batch)

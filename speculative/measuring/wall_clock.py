@@ -49,7 +49,7 @@ def arm_mode(arm: SpeculativeArm) -> Mode:
 
 
 def selector_mode(
-    arms: Collection[SpeculativeArm], make_selector: Callable[[], Selector], *, name: str, strict: bool = False
+    arms: Collection[SpeculativeArm], make_selector: Callable[[], Selector], *, name: str, batch_invariant: bool = False
 ) -> Mode:
     """Answer with the arms that a selector chooses, a new selector for each answer.
 
@@ -57,13 +57,13 @@ def selector_mode(
         arms: of one target, in the selector's order.
         make_selector: gives the selector.
         name: of the mode.
-        strict: as in `Engine`.
+        batch_invariant: as in `Engine`.
     """
     target = target_of(arms)
 
     def run(query: Query) -> Run:
         request = target.request(query)
-        engine = target.engine(arms, make_selector(), strict=strict)
+        engine = target.engine(arms, make_selector(), batch_invariant=batch_invariant)
         begin = time.perf_counter()
         generation = generate(engine, [request])[0]
         return Run(query.id, query.domain, name, time.perf_counter() - begin, generation.token_ids)

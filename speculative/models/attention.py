@@ -12,6 +12,8 @@ from speculative.protocols.token_batch import TokenBatch
 
 Apart = Literal["none", "rows", "tokens"]
 
+_CACHE_LINE = 64  # bytes; tensors begin on one
+
 
 @dataclass(frozen=True, slots=True)
 class AttentionPart:
@@ -54,7 +56,7 @@ class AttentionPlan:
         positions: (n,) int64, each token's place in its text.
         slots: where its key and value go.
         parts: the calls, in the order of the tokens.
-        n_groups: as given.
+        n_groups, apart: as given.
     """
 
     def __init__(
@@ -62,7 +64,7 @@ class AttentionPlan:
     ) -> None:
         device = batch.token_ids.device
         starts, counts, first = list(starts), list(batch.counts), batch.first_row
-        self.n_groups, self._dtype = n_groups, dtype
+        self.n_groups, self.apart, self._dtype = n_groups, apart, dtype
         if len(counts) == 1:
             end = starts[0] + counts[0]
             self.positions = torch.arange(starts[0], end, device=device)
@@ -110,7 +112,12 @@ def attend(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, plan
     """Attention of a pass's (n, h, hd) queries over one layer's (rows, h_kv, capacity, hd) keys: (n, h * hd)."""
     if len(plan.parts) == 1:
         return _attend_part(queries, keys, values, plan.parts[0], plan.n_groups)
-    mixed = [_attend_part(queries[part.tokens], keys, values, part, plan.n_groups) for part in plan.parts]
+    pieces = [queries[part.tokens] for part in plan.parts]
+    if queries.stride(0) * queries.element_size() % _CACHE_LINE:  # a product may depend on where its operands begin
+        pieces = [piece.clone() for piece in pieces]
+    mixed = [
+        _attend_part(piece, keys, values, part, plan.n_groups) for piece, part in zip(pieces, plan.parts, strict=True)
+    ]
     return torch.cat(mixed)
 
 

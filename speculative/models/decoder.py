@@ -56,7 +56,7 @@ class Decoder:
         min_rows: int = 1,
     ) -> None:
         self.config, self.dtype, self.device = config, dtype, torch.device(device)
-        self._min_rows, self._strict = min_rows, False
+        self._min_rows, self._invariant, self._one_token = min_rows, False, False
         self.arithmetic = f"{linear.__name__}, {(head or linear).__name__}"
         checkpoint = Checkpoint(weights, blocks or {}, self.device, dtype)
         try:
@@ -86,14 +86,25 @@ class Decoder:
         """Longest prefix the model was made for, tokens."""
         return self.config.max_positions
 
-    def strict(self, min_rows: int | None = None) -> "Decoder":
-        """The same weights with attention that treats each token alone, in passes that ask for all logits.
+    def batch_invariant(self, width: int | None = None) -> "Decoder":
+        """Give the same weights a form whose attention and activations treat each token alone.
 
-        A prefill asks for its last token's only and is computed as ever: it is the same pass whichever arms follow.
-        `min_rows` as in the constructor.
+        That holds for passes that ask for all logits. A prefill asks for its last token's only and is computed as
+        ever: it is the same pass whichever arms follow.
+
+        Args:
+            width: of the matrix products, for machines on which a row's product depends on how many there are. None:
+                as many rows as the pass has tokens; 1: each token is computed in a pass of its own; any other: passes
+                are filled up to so many rows.
+
+        Raises:
+            ValueError: if the width is below 1.
         """
+        if width is not None and width < 1:
+            raise ValueError(f"width must be >= 1, got {width}")
         model = copy.copy(self)
-        model._strict, model._min_rows = True, min_rows or self._min_rows
+        model._invariant, model._one_token = True, width == 1
+        model._min_rows = max(width or 1, self._min_rows)
         return model
 
     def new_cache(self, n_rows: int, capacity: int = 512) -> KVCache:
@@ -133,11 +144,12 @@ class Decoder:
         longest = max(start + count for start, count in zip(starts, batch.counts, strict=True))
         if longest > self.max_positions:
             raise ValueError(f"a prefix of {longest} tokens exceeds the model's context of {self.max_positions} tokens")
-        n = len(batch.token_ids)
+        n, invariant = len(batch.token_ids), self._invariant and logit_rows is None
+        if invariant and self._one_token and n > 1:
+            return self._each_token(batch, cache, n_layers)
         cache.reserve(longest)
         n_groups = self.config.n_heads // self.config.n_kv_heads
-        strict = self._strict and logit_rows is None
-        apart: Apart = "tokens" if strict else "rows" if self.device.type == "cpu" else "none"
+        apart: Apart = "tokens" if invariant else "rows" if self.device.type == "cpu" else "none"
         plan = AttentionPlan(batch, starts, n_groups, self.dtype, apart)
         rotations = self._rotations[plan.positions]
         x = _filled(self._embedding[batch.token_ids], self._min_rows)
@@ -149,6 +161,13 @@ class Decoder:
         if logit_rows is not None:
             return ForwardOutput(self._head(hidden[list(logit_rows)]), hidden[:n])
         return ForwardOutput(self._head(hidden)[:n], hidden[:n])
+
+    def _each_token(self, batch: TokenBatch, cache: KVCache, n_layers: int | None) -> ForwardOutput:
+        """Run every token in a pass of its own."""
+        rows = [row for row, count in enumerate(batch.counts, batch.first_row) for _ in range(count)]
+        passes = [TokenBatch(token, [1], row) for token, row in zip(torch.split(batch.token_ids, 1), rows, strict=True)]
+        outputs = [self.forward(one, cache, n_layers=n_layers) for one in passes]
+        return ForwardOutput(torch.cat([o.logits for o in outputs]), torch.cat([o.hidden for o in outputs]))
 
 
 class _Layer:
@@ -206,7 +225,7 @@ class _Layer:
         mixed = attend(rotated[:, : config.n_heads], keys, values, plan)
         x = self._out.add(_filled(mixed, len(x)), x)
         h = functional.rms_norm(x, shape, self._mlp_norm, eps)
-        return self._down.add(self._gated(h), x)
+        return self._down.add(self._gated(h, plan.apart == "tokens"), x)
 
 
 def _filled(x: torch.Tensor, n_rows: int) -> torch.Tensor:

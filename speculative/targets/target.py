@@ -89,7 +89,7 @@ class Target:
         *,
         max_batch: int = 1,
         decode: bool = False,
-        strict: bool = False,
+        batch_invariant: bool = False,
     ) -> Engine:
         """An engine that writes this target's text; arguments as there, `decode` with the target's tokenizer.
 
@@ -103,7 +103,7 @@ class Target:
             max_batch=max_batch,
             n_tokens=self.n_tokens,
             decode=self.text if decode else None,
-            strict=strict,
+            batch_invariant=batch_invariant,
         )
 
     def request(self, query: Query, sampling: SamplingParams = GREEDY, stop: Sequence[str] = ()) -> Request:

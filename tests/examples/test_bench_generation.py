@@ -100,7 +100,7 @@ def test_every_mode_writes_one_text(smoke):
     assert {"MetaSD", "UCBSpec", "transformers assistant trimmed 3", "transformers assistant small 2"} <= set(single)
     assert {"suffix_6 from 4 matching, else suffix_3", "LinUCB (real run)"} <= set(single)
     assert {"no_draft, batch 8", "transformers greedy, batch 8"} <= set(batch)
-    assert {"no_draft (strict)", "prompt_lookup_7"} <= set(int4)
+    assert {"no_draft (batch-invariant)", "prompt_lookup_7"} <= set(int4)
     for counts in (single, batch, int4):
         assert all(row["different"] == 0 for row in counts.values())
     assert smoke["parts"]["single"]["measured_texts_in_stores"] == 0

@@ -13,12 +13,12 @@ def run(name: str, *arguments: str) -> dict[str, object]:
     return runpy.run_path(str(EXAMPLES / f"{name}.py"))["main"](["--smoke", *arguments])
 
 
-def test_bench_generation_measures_four_bits_and_strict_texts_are_equal():
+def test_bench_generation_measures_four_bits_and_batch_invariant_texts_are_equal():
     """Its other parts run on tiny models, in test_bench_generation.py."""
     equality = run("benchmarks/bench_generation", "--only", "int4")["parts"]["int4"]["equality"]
-    strict = [counts for name, counts in equality.items() if name.endswith("(strict)")]
-    assert len(strict) == 2
-    assert all(counts["identical"] == 2 for counts in strict)
+    invariant = [counts for name, counts in equality.items() if name.endswith("(batch-invariant)")]
+    assert len(invariant) == 2
+    assert all(counts["identical"] == 2 for counts in invariant)
 
 
 def test_check_exactness_finds_equal_logits_texts_and_rounds():

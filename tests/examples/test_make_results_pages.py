@@ -63,9 +63,9 @@ def generation_record(ratios: dict[str, object], counts: dict[str, int]) -> dict
     }
     int4_ratios = dict.fromkeys(("times_fastest_transformers_mode", "times_no_draft"), RATIO)
     int4 = {
-        "modes": {"no_draft (strict)": {"tokens_per_second": 77.5, **int4_ratios}},
+        "modes": {"no_draft (batch-invariant)": {"tokens_per_second": 77.5, **int4_ratios}},
         "fastest_transformers_mode": "transformers greedy, bfloat16",
-        "equality": {"no_draft (strict)": counts},
+        "equality": {"no_draft (batch-invariant)": counts},
     }
     parts = {"single": single, "batch": batch, "int4": int4, "costs": costs_record()}
     return {"parts": {name: {**part, "bars": bars, **origin} for name, part in parts.items()}, "bars": bars}
@@ -153,7 +153,7 @@ def test_every_figure_reaches_its_page(tmp_path):
         "| no_draft, batch 8 | 99.5 | 1.25 [1.12, 1.50] | 1.25 [1.12, 1.50] |",
         "Share of the seconds spent on reading prompts, one prompt at a time: no_draft, batch 8 41%.",
         "Largest gap of the two best logits where texts part: 2.5e-04.",
-        "| no_draft (strict) | 77.5 | 1.25 [1.12, 1.50] | 1.25 [1.12, 1.50] |",
+        "| no_draft (batch-invariant) | 77.5 | 1.25 [1.12, 1.50] | 1.25 [1.12, 1.50] |",
         "- MetaSD choose before every round among suffix_5.",
         "| 256 tokens | 11.5 | 23.5 |",
         "| 4 bits | 2.04 |",

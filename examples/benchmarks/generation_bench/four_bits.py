@@ -12,7 +12,7 @@ from speculative.measuring.wall_clock import Mode, arm_mode, measure, selector_m
 from speculative.pools.pool import Pool, load_pool
 from speculative.selectors.fixed import FixedSelector
 
-STRICT = " (strict)"
+INVARIANT = " (batch-invariant)"
 N_STORED = 56  # training prompts whose outputs the suffix drafts may copy from
 
 
@@ -25,11 +25,11 @@ def measure_four_bits(bench: Bench) -> Record:
     prompts, seed = bench.prompts, bench.options.seed
     pool = load_pool(bench.spec(bench.options.int4_pool))
     fill_stores(pool, plain_texts(pool, prompts.train[:N_STORED]))
-    strict = ["no_draft", *(arm.name for arm in pool.arms if arm.draft_length)][:2]
+    invariant = ["no_draft", *(arm.name for arm in pool.arms if arm.draft_length)][:2]
     peers = peer_modes(bench.pool.target, bench.peer, ", float32")
     peers |= peer_modes(pool.target, load_peer(pool.target, torch.bfloat16), ", bfloat16")
     modes = {arm.name: arm_mode(arm) for arm in pool.arms}
-    modes |= {name + STRICT: _strict_mode(pool, name) for name in strict}
+    modes |= {name + INVARIANT: _invariant_mode(pool, name) for name in invariant}
     with ticks("4 bits", (len(modes) + len(peers)) * len(prompts.test)) as tick:
         runs = measure(prompts.test, modes | peers, seed, on_progress=tick)
     bench.runs["int4"] = strip(runs)
@@ -37,7 +37,7 @@ def measure_four_bits(bench: Bench) -> Record:
     grouped = {name: by_mode[name] for name in [*modes, *peers]}
     peer, ours = fastest(grouped, list(peers)), fastest(grouped, pool.arms.names)
     loose = {name: grouped[name] for name in pool.arms.names}
-    exact = {name + STRICT: grouped[name + STRICT] for name in strict}
+    exact = {name + INVARIANT: grouped[name + INVARIANT] for name in invariant}
     table = {
         name: {
             "tokens_per_second": tokens_per_second(mode),
@@ -51,7 +51,7 @@ def measure_four_bits(bench: Bench) -> Record:
         "fastest_transformers_mode": peer,
         "best_arm": ours,
         "equality": equality(pool.target, prompts.test, loose, "no_draft")
-        | equality(pool.target, prompts.test, exact, strict[0] + STRICT),
+        | equality(pool.target, prompts.test, exact, invariant[0] + INVARIANT),
         "measured_texts_in_stores": n_leaked(pool, [run.token_ids for run in grouped["no_draft"]]),
         "bars": [
             ratio_bar(
@@ -61,6 +61,6 @@ def measure_four_bits(bench: Bench) -> Record:
     }
 
 
-def _strict_mode(pool: Pool, name: str) -> Mode:
+def _invariant_mode(pool: Pool, name: str) -> Mode:
     action = pool.arms.index(name)
-    return selector_mode(pool.arms, lambda: FixedSelector(action), name=name + STRICT, strict=True)
+    return selector_mode(pool.arms, lambda: FixedSelector(action), name=name + INVARIANT, batch_invariant=True)

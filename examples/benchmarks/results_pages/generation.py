@@ -117,8 +117,8 @@ def _int4(folder: Path, record: Record) -> list[str]:
     }
     return [
         *_speeds(record["modes"], references),
-        f"{record['fastest_transformers_mode']} is transformers' fastest mode of both dtypes. Strict: attention that "
-        "makes texts equal bit by bit. Brackets: 95 % bootstrap intervals over prompts.",
+        f"{record['fastest_transformers_mode']} is transformers' fastest mode of both dtypes. Batch-invariant: "
+        "arithmetic that makes texts equal bit by bit. Brackets: 95 % bootstrap intervals over prompts.",
         "",
         *_equality("### Texts against no draft's, both at 4 bits", record["equality"]),
     ]

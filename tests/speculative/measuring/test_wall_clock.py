@@ -100,7 +100,7 @@ def test_a_selector_mode_uses_the_arms_it_is_given(tmp_path):
 
     query = queries(1)[0]
     mode = selector_mode([pool.arms[0], pool.arms["draft_small_2"]], lambda: Watching(1), name="rule")
-    plain = selector_mode(pool.arms, lambda: FixedSelector(0), name="strict", strict=True)(query)
+    plain = selector_mode(pool.arms, lambda: FixedSelector(0), name="batch-invariant", batch_invariant=True)(query)
     found = mode(query)
     assert (found.mode, found.token_ids) == ("rule", plain.token_ids)
     assert set(seen) == {1}

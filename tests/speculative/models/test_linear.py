@@ -148,3 +148,27 @@ def test_only_wide_passes_use_the_copy_and_they_agree_with_the_kernel(biased):
     gated = WideInt4Linear.gated(weight, weight)
     expected = Int4Linear.gated(weight, weight)(x).float()
     assert (gated(x).float() - expected).norm() < 0.02 * expected.norm()
+
+
+class RowByRow(Linear):
+    """Products computed one row at a time, so that only the activation can depend on the number of rows."""
+
+    def __call__(self, x):
+        return torch.cat([super(RowByRow, self).__call__(row[None]) for row in x])
+
+    def multiply(self, x, other):
+        return self(x) * other
+
+
+@pytest.mark.parametrize("kind", [RowByRow, Int4Linear])
+@pytest.mark.parametrize("size", [24, 40, 96])
+def test_a_gated_row_computed_by_itself_is_the_same_in_any_company(kind, size):
+    """Sizes that are no whole vectors: kernels compute the rest of their range by another formula."""
+    generator = torch.Generator().manual_seed(0)
+    gate, up = (torch.randn(size, 32, generator=generator) for _ in range(2))
+    gated = kind.gated(gate, up)
+    x = torch.randn(64, 32, generator=generator)
+    whole = gated(x, each_row=True)
+    torch.testing.assert_close(whole, gated(x), atol=1e-2, rtol=1e-2)
+    for n in (1, 2, 3, 5, 7, 31):
+        assert torch.equal(torch.cat([gated(part, each_row=True) for part in x.split(n)]), whole)
