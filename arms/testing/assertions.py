@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import random
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -34,13 +35,15 @@ def refused(action: Callable[[], object], what: str) -> None:
 
 
 @contextmanager
-def global_generators_untouched() -> Iterator[None]:
-    """Raise AssertionError if the body draws from the global generator of NumPy or of `random`."""
+def global_generators_untouched(where: str = "") -> Iterator[None]:
+    """Raise AssertionError if the body draws from a global generator of `random`, NumPy or, where imported, torch."""
     before = _generators()
     yield
-    hold(_generators() == before, "the global generator of numpy or random must not be used")
+    hold(_generators() == before, f"{where}a global generator of random, numpy or torch must not be used")
 
 
 def _generators() -> bytes:
     # The legacy generator is read here only to prove that nobody else touched it.
-    return pickle.dumps((random.getstate(), np.random.get_state()))  # noqa: NPY002
+    states = [random.getstate(), np.random.get_state()]  # noqa: NPY002
+    torch = sys.modules.get("torch")  # never imported here: what was not imported was not drawn from
+    return pickle.dumps([*states, None if torch is None else torch.get_rng_state().tolist()])

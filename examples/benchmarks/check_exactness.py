@@ -38,7 +38,7 @@ from speculative.measuring.wall_clock import transformers_mode
 from speculative.models.checkpoint_files import DEFAULT_CACHE
 from speculative.pools.pool import Pool, load_pool, read_pool_spec
 from speculative.protocols.request import Generation
-from speculative.protocols.selector import Action, Choice, RoundContext, Selector
+from speculative.protocols.selector import RoundContext, Selector
 from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.sampling_params import SamplingParams
 from speculative.selectors.fixed import FixedSelector
@@ -138,9 +138,9 @@ class RandomSelector(Selector):
     def __init__(self, n_arms: int, seed: int) -> None:
         self._n_arms, self._rng = n_arms, random.Random(seed)
 
-    def select(self, rounds: Sequence[RoundContext]) -> Sequence[Choice]:
+    def select(self, rounds: Sequence[RoundContext]) -> Sequence[int]:
         """One arm for each request."""
-        return [Action(self._rng.randrange(self._n_arms)) for _ in rounds]
+        return [self._rng.randrange(self._n_arms) for _ in rounds]
 
 
 def check_switching(pool: Pool, queries: Sequence[Query], sampled: Sequence[Query]) -> dict[str, object]:

@@ -20,10 +20,10 @@ from speculative.models.loading import load_model
 from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.draft import Draft, DraftSession, Proposal, SharedCache
 from speculative.protocols.request import Request
-from speculative.protocols.selector import Action, Choice, RoundContext, Selector
+from speculative.protocols.selector import RoundContext, Selector
 from speculative.sampling.sampling_params import SamplingParams
 from speculative.sampling.token_sampler import GREEDY, TokenSampler
-from speculative.testing.drafts import check_draft, check_selector
+from speculative.testing import check_draft, check_selector
 
 
 # --8<-- [start:draft]
@@ -73,9 +73,9 @@ class PhraseSession(DraftSession):
 class PhrasesFirst(Selector):
     """The stock phrases wherever one has begun, else the look-up; arm 0 is no draft."""
 
-    def select(self, rounds: Sequence[RoundContext]) -> Sequence[Choice]:
+    def select(self, rounds: Sequence[RoundContext]) -> Sequence[int]:
         """One arm for each request."""
-        return [Action(1 if round_.available[1] and round_.match_length(1) else 2) for round_ in rounds]
+        return [1 if round_.available[1] and round_.match_length(1) else 2 for round_ in rounds]
 
 
 # --8<-- [end:selector]

@@ -99,7 +99,10 @@ def distill(
         on_step=lambda step, total, loss: tell(f"training (loss {loss:.3f})", step, total),
     )
     rate = match_rate(
-        DraftModel(folder.name, Decoder(config, weights), target.model.n_vocab, target_ids), texts["held_out"]
+        DraftModel(
+            Decoder(config, weights), name=folder.name, n_target_vocab=target.model.n_vocab, target_ids=target_ids
+        ),
+        texts["held_out"],
     )
     metrics = {
         "match_rate": asdict(rate),

@@ -41,8 +41,8 @@ class DraftModel(Draft):
     idle reads what it missed when it is next asked, up to 512 tokens a pass. Cost: one pass of the small model a token.
 
     Args:
-        name: unique in a pool.
         model: the small model.
+        name: unique in a pool.
         n_target_vocab: size of the target's vocabulary; proposals stay below it.
         target_ids: for a trimmed vocabulary, the target's id of each of the draft's ids; id 0 stands for
             every token the draft does not know and is never proposed. None where both share one vocabulary,
@@ -56,7 +56,7 @@ class DraftModel(Draft):
     law: ClassVar[Literal["point", "sampled"]] = "sampled"
 
     def __init__(
-        self, name: str, model: CausalLM, n_target_vocab: int, target_ids: Sequence[int] | None = None
+        self, model: CausalLM, *, name: str, n_target_vocab: int, target_ids: Sequence[int] | None = None
     ) -> None:
         if not model.can_roll_back:
             raise ValueError(f"draft {name!r}: its model's cache cannot take back a guess that was wrong")
@@ -109,7 +109,8 @@ class DraftModel(Draft):
                 "ids mean different text; name a draft of the target's family or distil one"
             )
         loaded = load_model(model, dtype=dtype, device=device, cache=cache, weights=weights)
-        return cls(name or f"draft_{re.split('[/:]', model)[-1]}", loaded, n_target_vocab, target_ids)
+        name = name or f"draft_{re.split('[/:]', model)[-1]}"
+        return cls(loaded, name=name, n_target_vocab=n_target_vocab, target_ids=target_ids)
 
     def open(self, prompt: Sequence[int], shared: SharedCache | None = None) -> DraftSession:
         """A session with its own cache row; the prompt is read at the first proposal."""

@@ -39,7 +39,7 @@ class EarlyExit(Draft):
 
     law: ClassVar[Literal["point", "sampled"]] = "sampled"
 
-    def __init__(self, target: Decoder, n_layers: int, n_target_vocab: int | None = None) -> None:
+    def __init__(self, target: Decoder, *, n_layers: int, n_target_vocab: int | None = None) -> None:
         if not isinstance(target, Decoder):
             raise TypeError(f"early exit needs draftpick's own decoder as the target, got {type(target).__name__}")
         if not 1 <= n_layers < target.config.n_layers:

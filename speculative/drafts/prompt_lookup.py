@@ -23,7 +23,7 @@ class PromptLookup(Draft):
     Source: Saxena 2023, "Prompt Lookup Decoding"; Yang et al. 2023 (arXiv:2304.04487).
     """
 
-    def __init__(self, max_ngram: int = 4, min_ngram: int = 1) -> None:
+    def __init__(self, max_ngram: int = 4, *, min_ngram: int = 1) -> None:
         if not 1 <= min_ngram <= max_ngram:
             raise ValueError(f"need 1 <= min_ngram <= max_ngram, got {min_ngram} and {max_ngram}")
         self.max_ngram, self.min_ngram = max_ngram, min_ngram

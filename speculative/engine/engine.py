@@ -244,7 +244,7 @@ class Engine:
             results.append(state.commit(proposals[row], verifications[row], actions[row]))
             if results[-1].finished is None:
                 self._cache.truncate(row, len(state.tokens) - 1)
-        self._account(states, results, draft_s, (begin, selected, drafted, verified))
+        self._account(states, results, actions, draft_s, (begin, selected, drafted, verified))
         return results
 
     def _judge_undrafted(self, state: Running, draft: Draft) -> Verification:
@@ -263,6 +263,7 @@ class Engine:
         self,
         states: Sequence[Running],
         results: Sequence[RoundResult],
+        actions: Sequence[int],
         draft_s: Sequence[float],
         times: tuple[float, float, float, float],
     ) -> None:
@@ -271,13 +272,16 @@ class Engine:
         share = 1 / len(states)
         host_s = time.perf_counter() - verified
         observations = []
-        for state, own_s, result in zip(states, draft_s, results, strict=True):
+        for state, own_s, result, action in zip(states, draft_s, results, actions, strict=True):
             state.stats.select_s += (selected - begin) * share
             state.stats.draft_s += own_s
             state.stats.verify_s += (verified - drafted) * share
             state.stats.host_s += host_s * share
             shared_s = (selected - begin) + (verified - drafted) + host_s
-            observations.append(RoundObservation.of(result, own_s + shared_s * share))
+            seconds, n_new = own_s + shared_s * share, len(result.token_ids)
+            observations.append(
+                RoundObservation(state.request.id, action, result.n_proposed, result.n_accepted, n_new, seconds)
+            )
         told = time.perf_counter()
         try:
             self.selector.observe(observations)
@@ -302,10 +306,9 @@ class Engine:
 
     def _choose(self, states: Sequence[Running]) -> list[int]:
         """One arm a request, as the selector would have it."""
-        choices = self.selector.select([self._context(state) for state in states])
-        if len(choices) != len(states):
-            raise ValueError(f"the selector must make {len(states)} choices, one a request, got {len(choices)}")
-        actions = [choice.action for choice in choices]
+        actions = list(self.selector.select([self._context(state) for state in states]))
+        if len(actions) != len(states):
+            raise ValueError(f"the selector must make {len(states)} choices, one a request, got {len(actions)}")
         for action in actions:
             if not 0 <= action < len(self.arms):
                 raise ValueError(f"the selector must choose an arm in [0, {len(self.arms)}), got {action}")

@@ -213,7 +213,7 @@ def load_pool(spec: PoolSpec, cache: Path = DEFAULT_CACHE) -> Pool:
         key = (arm.kind, *arm.settings.values())
         if key not in drafts:
             drafts[key] = _load_draft(arm, target, cache)
-        arms.add(SpeculativeArm(target, drafts[key], arm.draft_length, arm.name))
+        arms.add(SpeculativeArm(target, drafts[key], arm.draft_length, name=arm.name))
     names = [draft.name for draft in drafts.values()]
     twice = [name for name in names if names.count(name) > 1]
     if twice:  # traces and costs are filed under a draft's name
@@ -225,7 +225,7 @@ def _load_draft(arm: ArmSpec, target: Target, cache: Path) -> Draft:
     if arm.kind == "no_draft":
         return NoDraft()
     if arm.kind == "prompt_lookup":
-        lookup = PromptLookup(arm.max_ngram, arm.min_ngram)
+        lookup = PromptLookup(arm.max_ngram, min_ngram=arm.min_ngram)
         if arm.changed_settings:
             lookup.name += f"_{arm.min_ngram}to{arm.max_ngram}"
         return lookup
@@ -241,7 +241,7 @@ def _load_draft(arm: ArmSpec, target: Target, cache: Path) -> Draft:
         assert arm.n_layers is not None
         if not isinstance(target.model, Decoder):
             raise ValueError(f"early_exit needs a target that draftpick's own decoder computes, not {target.name!r}")
-        return EarlyExit(target.model, arm.n_layers, target.n_tokens)
+        return EarlyExit(target.model, n_layers=arm.n_layers, n_target_vocab=target.n_tokens)
     assert arm.model is not None
     model = target.model
     draft = DraftModel.load(

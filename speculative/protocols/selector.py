@@ -1,12 +1,12 @@
 """Who picks the arm of a round: the hook through which a policy steers the engine."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, Self
 
 import torch
 
-from speculative.protocols.request import Request, RoundResult
+from speculative.protocols.request import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,15 @@ class RoundContext:
 
 @dataclass(frozen=True, slots=True)
 class RoundObservation:
-    """What a round gave: the arm used, its tokens and the seconds it took this request."""
+    """What a round gave: what a selector learns from.
+
+    Attributes:
+        request_id: the request.
+        action: index of the arm used.
+        n_proposed, n_accepted: draft tokens; those after an accepted end of text do not count.
+        n_new: new tokens, the target's own included.
+        seconds: what the round took this request, with its share of the work of all.
+    """
 
     request_id: str
     action: int
@@ -62,34 +70,21 @@ class RoundObservation:
     n_new: int
     seconds: float
 
-    @classmethod
-    def of(cls, result: RoundResult, seconds: float) -> Self:
-        """A round's result, which is no prefill's, and what it took."""
-        assert result.action is not None
-        n_new = len(result.token_ids)
-        return cls(result.request_id, result.action, result.n_proposed, result.n_accepted, n_new, seconds)
 
-
-class Choice(Protocol):
-    """Anything with an arm index; `bandits.Decision` is one."""
-
-    @property
-    def action(self) -> int:
-        """Index of the arm."""
-
-
-class Selector(Protocol):
+class Selector(ABC):
     """Chooses an arm for every running request before each round.
 
-    A subclass need only write `select`; one that learns overrides the rest.
+    A subclass need only write `select`; one that learns overrides the rest. `speculative.testing.check_selector` tests
+    that it keeps the rules.
     """
+
+    @abstractmethod
+    def select(self, rounds: Sequence[RoundContext]) -> Sequence[int]:
+        """Return the index of an arm for each running request, in their order."""
 
     def start(self, query: QueryState) -> None:
         """A request begins."""
         return
-
-    def select(self, rounds: Sequence[RoundContext]) -> Sequence[Choice]:
-        """One choice per running request, in their order."""
 
     def observe(self, observations: Sequence[RoundObservation]) -> None:
         """What came of the choices."""
@@ -98,10 +93,3 @@ class Selector(Protocol):
     def finish(self, request_id: str) -> None:
         """A request has ended or was cancelled."""
         return
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """A bare choice of an arm."""
-
-    action: int

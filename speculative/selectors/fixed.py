@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
-from speculative.protocols.selector import Action, Choice, RoundContext, Selector
+from speculative.protocols.selector import RoundContext, Selector
 
 
 class FixedSelector(Selector):
     """Always the same arm."""
 
     def __init__(self, action: int) -> None:
-        self._choice = Action(action)
+        self.action = action
 
-    def select(self, rounds: Sequence[RoundContext]) -> Sequence[Choice]:
+    def select(self, rounds: Sequence[RoundContext]) -> Sequence[int]:
         """The same arm for every request."""
-        return [self._choice] * len(rounds)
+        return [self.action] * len(rounds)

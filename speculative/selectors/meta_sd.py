@@ -28,7 +28,7 @@ class MetaSD(UpperConfidenceRule):
     longest, so that arms of different lengths are compared by tokens accepted.
     """
 
-    def __init__(self, max_draft_length: int, ucb_width: float = 1.0) -> None:
+    def __init__(self, max_draft_length: int, *, ucb_width: float = 1.0) -> None:
         super().__init__()
         if max_draft_length < 1:
             raise ValueError(f"max_draft_length must be >= 1, got {max_draft_length}")

@@ -8,11 +8,11 @@ import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
 from bandits import ContextEncoder, Decision, Policy
-from speculative.protocols.selector import QueryState, RoundContext, RoundObservation
+from speculative.protocols.selector import QueryState, RoundContext, RoundObservation, Selector
 from speculative.selectors.prefill_encoder import encode_query
 
 
-class PolicySelector:
+class PolicySelector(Selector):
     """Encodes a query once, after the target's prefill, and lets the policy choose its arm.
 
     Args:
@@ -76,9 +76,9 @@ class PolicySelector:
         row = self._policy.probabilities(self.contexts[request_id][None])[0].tolist()
         return dict(zip(self._policy.arm_names, row, strict=True))
 
-    def select(self, rounds: Sequence[RoundContext]) -> Sequence[Decision]:
+    def select(self, rounds: Sequence[RoundContext]) -> Sequence[int]:
         """The choice already made for each request."""
-        return [self.decisions[round_.request_id] for round_ in rounds]
+        return [self.decisions[round_.request_id].action for round_ in rounds]
 
     def observe(self, observations: Sequence[RoundObservation]) -> None:
         """Offline policies learn from logs, not here."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from speculative.protocols.selector import Action, RoundContext, Selector
+from speculative.protocols.selector import RoundContext, Selector
 
 
 class PriorityRule(Selector):
@@ -30,7 +30,7 @@ class PriorityRule(Selector):
     of the neural draft instead of a match length with a constant, and drafts both; here only the arm chosen drafts.
     """
 
-    def __init__(self, min_match_lengths: Mapping[int, int], fallback: int) -> None:
+    def __init__(self, min_match_lengths: Mapping[int, int], *, fallback: int) -> None:
         for action, length in min_match_lengths.items():
             if action < 0:
                 raise ValueError(f"min_match_lengths: an action must be >= 0, got {action}")
@@ -42,13 +42,13 @@ class PriorityRule(Selector):
             raise ValueError(f"fallback must not be in min_match_lengths as well, got {fallback}")
         self._min_match_lengths, self._fallback = dict(min_match_lengths), fallback
 
-    def select(self, rounds: Sequence[RoundContext]) -> Sequence[Action]:
+    def select(self, rounds: Sequence[RoundContext]) -> Sequence[int]:
         """Go down the list for each request.
 
         Raises:
             ValueError: if the engine has no such arm.
         """
-        return [Action(self._first_ready(round_)) for round_ in rounds]
+        return [self._first_ready(round_) for round_ in rounds]
 
     def _first_ready(self, round_: RoundContext) -> int:
         available = round_.available

@@ -37,6 +37,7 @@ class UCBSpec(UpperConfidenceRule):
     def __init__(
         self,
         max_draft_length: int,
+        *,
         failure_probability: float = 0.5,
         ucb_width: float = 1.0,
         plain_round_s: float | None = None,

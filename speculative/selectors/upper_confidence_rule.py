@@ -1,11 +1,11 @@
 """What the bandit rules share: each request learns on its own, from its own rounds, which arm does best."""
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from speculative.protocols.selector import Action, QueryState, RoundContext, RoundObservation
+from speculative.protocols.selector import QueryState, RoundContext, RoundObservation, Selector
 
 
 @dataclass(slots=True)
@@ -17,7 +17,7 @@ class _Tally:
     rewards: dict[int, float] = field(default_factory=dict)
 
 
-class UpperConfidenceRule(ABC):
+class UpperConfidenceRule(Selector):
     """Each available arm once, in their order, then the one with the highest upper bound on its mean reward.
 
     Ties go to the first arm. Every request starts from nothing, as in both papers, and what it learned is
@@ -52,9 +52,9 @@ class UpperConfidenceRule(ABC):
         """Begin with nothing known."""
         self._tallies[query.request.id] = _Tally()
 
-    def select(self, rounds: Sequence[RoundContext]) -> Sequence[Action]:
+    def select(self, rounds: Sequence[RoundContext]) -> Sequence[int]:
         """The highest bound among each request's available arms."""
-        return [Action(self._best(round_)) for round_ in rounds]
+        return [self._best(round_) for round_ in rounds]
 
     def observe(self, observations: Sequence[RoundObservation]) -> None:
         """Add each round's reward to the arm that played it."""

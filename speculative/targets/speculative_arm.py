@@ -30,6 +30,7 @@ class SpeculativeArm(Arm):
         target: Target,
         draft: Draft,
         draft_length: int = 0,
+        *,
         name: str | None = None,
         sampling: SamplingParams = GREEDY,
     ) -> None:

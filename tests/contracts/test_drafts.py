@@ -12,7 +12,7 @@ from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.drafts.suffix.draft import SuffixDraft
 from speculative.models.checkpoint_files import load_decoder
 from speculative.protocols.draft import Draft, DraftSession, Proposal
-from speculative.testing.drafts import check_draft
+from speculative.testing import check_draft
 from tests.support.tiny_models import save_tiny
 
 N_VOCAB = 24
@@ -28,12 +28,14 @@ def built_in_drafts(folder):
     return {
         "no_draft": NoDraft(),
         "prompt_lookup": PromptLookup(),
-        "prompt_lookup_2": PromptLookup(2, 2),
+        "prompt_lookup_2": PromptLookup(2, min_ngram=2),
         "suffix": suffix,
-        "early_exit": EarlyExit(load_decoder(str(folder / "full")), 1),
-        "draft_model": DraftModel("full", load_decoder(str(folder / "full")), N_VOCAB),
-        "draft_model_trimmed": DraftModel("trimmed", trimmed, N_VOCAB, [0, 3, 5, 8, 23, 1, 10, 11, 2]),
-        "draft_model_short": DraftModel("short", load_decoder(str(folder / "short")), N_VOCAB),
+        "early_exit": EarlyExit(load_decoder(str(folder / "full")), n_layers=1),
+        "draft_model": DraftModel(load_decoder(str(folder / "full")), name="full", n_target_vocab=N_VOCAB),
+        "draft_model_trimmed": DraftModel(
+            trimmed, name="trimmed", n_target_vocab=N_VOCAB, target_ids=[0, 3, 5, 8, 23, 1, 10, 11, 2]
+        ),
+        "draft_model_short": DraftModel(load_decoder(str(folder / "short")), name="short", n_target_vocab=N_VOCAB),
     }
 
 
@@ -249,7 +251,7 @@ class ChangingTheText(GoodDraft):
         return session
 
 
-GLOBAL = "propose must never draw from a global generator of random, numpy or torch"
+GLOBAL = "draft 'good': a global generator of random, numpy or torch must not be used"
 LAWS = "draft 'good': probs must be laws that give the tokens proposed"
 BROKEN_DRAFTS = {
     Nameless: "Nameless.name must be a string and not blank, got ' '",
@@ -295,3 +297,9 @@ def test_every_broken_draft_is_caught(broken):
 def test_the_check_says_what_it_needs():
     with pytest.raises(AssertionError, match="a draft must be an instance of Draft, got 'draft'"):
         check_draft("draft", N_VOCAB)
+
+
+def test_a_factory_is_checked_as_an_instance_is():
+    check_draft(GoodDraft, N_VOCAB)
+    with pytest.raises(AssertionError, match="token_ids must be a list of at most 3 ids"):
+        check_draft(TooLong, N_VOCAB)

@@ -9,11 +9,11 @@ import torch
 
 from bandits import EpsilonGreedy, HashingEncoder, Uniform
 from speculative.protocols.request import Request
-from speculative.protocols.selector import Action, QueryState, RoundContext, RoundObservation
+from speculative.protocols.selector import QueryState, RoundContext, RoundObservation, Selector
 from speculative.selectors import MetaSD, PriorityRule, UCBSpec
 from speculative.selectors.fixed import FixedSelector
 from speculative.selectors.policy_selector import PolicySelector
-from speculative.testing.drafts import check_selector
+from speculative.testing import check_selector
 from tests.support.hard_cases import RandomSelector
 
 ARMS = ("no_draft", "look_up", "model", "long_look_up")
@@ -46,7 +46,7 @@ def test_every_selector_keeps_the_contract(make_selector):
     check_selector(make_selector(), N_ARMS)
 
 
-@pytest.mark.parametrize("make_selector", [lambda: MetaSD(1), lambda: UCBSpec(1), lambda: PriorityRule({}, 0)])
+@pytest.mark.parametrize("make_selector", [lambda: MetaSD(1), lambda: UCBSpec(1), lambda: PriorityRule({}, fallback=0)])
 def test_one_arm_is_enough(make_selector):
     check_selector(make_selector(), 1)
 
@@ -67,7 +67,7 @@ def _chosen(selector, seed):
             available = tuple(arm == 0 or rng.random() < 0.7 for arm in range(N_ARMS))
             lengths = [rng.randrange(8) for _ in range(N_ARMS)]
             rounds.append(RoundContext(request_id, 2, 1, available, match_length=lengths.__getitem__))
-        actions = [choice.action for choice in selector.select(rounds)]
+        actions = selector.select(rounds)
         chosen += [(r.available, action) for r, action in zip(rounds, actions, strict=True)]
         told = []
         for request_id, action in zip(running, actions, strict=True):
@@ -91,7 +91,7 @@ def test_the_rules_of_others_choose_available_arms_only(name):
     assert len({action for _, action in chosen}) >= 3  # the world was varied enough to mean something
 
 
-class GoodSelector:
+class GoodSelector(Selector):
     """Plays the arms in turn, per request; each broken selector below breaks one rule."""
 
     n_arms = N_ARMS
@@ -105,7 +105,7 @@ class GoodSelector:
         self.n_played[query.request.id] = 0
 
     def select(self, rounds):
-        return [Action(self.n_played[r.request_id] % self.n_arms) for r in rounds]
+        return [self.n_played[r.request_id] % self.n_arms for r in rounds]
 
     def observe(self, observations):
         for observation in observations:
@@ -117,12 +117,12 @@ class GoodSelector:
 
 class OneForAll(GoodSelector):
     def select(self, rounds):
-        return [Action(0)]
+        return [0]
 
 
 class OneTooMany(GoodSelector):
     def select(self, rounds):
-        return [*super().select(rounds), Action(0)]
+        return [*super().select(rounds), 0]
 
 
 class Astray(GoodSelector):
@@ -131,12 +131,12 @@ class Astray(GoodSelector):
 
 class Negative(GoodSelector):
     def select(self, rounds):
-        return [Action(-1) for _ in rounds]
+        return [-1 for _ in rounds]
 
 
 class Fractional(GoodSelector):
     def select(self, rounds):
-        return [Action(0.5) for _ in rounds]
+        return [0.5 for _ in rounds]
 
 
 class ChangingTheRounds(GoodSelector):
@@ -171,7 +171,7 @@ class ForgettingOnlyWhatPlayed(GoodSelector):
         pass
 
     def select(self, rounds):
-        return [Action(0) for _ in rounds]
+        return [0 for _ in rounds]
 
     def observe(self, observations):
         self.n_played |= {observation.request_id: 1 for observation in observations}
@@ -186,7 +186,7 @@ class GreedyOnly(GoodSelector):
 
 class ReckoningWithAMatch(GoodSelector):
     def select(self, rounds):
-        return [Action(int(r.match_length(0) > 3)) for r in rounds]
+        return [int(r.match_length(0) > 3) for r in rounds]
 
 
 class AskingTooFar(GoodSelector):
@@ -234,7 +234,7 @@ class DrawingFromTorch(Drawing):
     draw = staticmethod(lambda: torch.rand(1))
 
 
-GLOBAL = "a selector must draw from its own generator, never from a global one"
+GLOBAL = ": a global generator of random, numpy or torch must not be used"
 BROKEN = {
     OneForAll: "OneForAll: select must give one choice per request, got 1 for 2",
     OneTooMany: "OneTooMany: select must give one choice per request, got 2 for 1",
@@ -265,3 +265,22 @@ def test_a_good_selector_of_ones_own_passes():
 def test_every_broken_selector_is_caught(broken):
     with pytest.raises(AssertionError, match=re.escape(BROKEN[broken])):
         check_selector(broken(), N_ARMS)
+
+
+def test_a_factory_is_checked_as_an_instance_is():
+    check_selector(GoodSelector, N_ARMS)
+    with pytest.raises(AssertionError, match="Negative: an action must be an arm index"):
+        check_selector(Negative, N_ARMS)
+
+
+def test_what_is_no_selector_is_named():
+    with pytest.raises(AssertionError, match="a selector must be an instance of Selector, got 'first arm'"):
+        check_selector("first arm", N_ARMS)
+
+
+def test_a_selector_without_select_cannot_be_made():
+    class Silent(Selector):
+        pass
+
+    with pytest.raises(TypeError, match="select"):
+        Silent()

@@ -11,7 +11,7 @@ from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.drafts.suffix.draft import SuffixDraft
 from speculative.models.checkpoint_files import load_decoder
-from speculative.protocols.selector import Action
+from speculative.protocols.selector import Selector
 from speculative.protocols.token_batch import TokenBatch
 from tests.support.tiny_models import N_VOCAB, ScriptedDraft, greedy_text
 
@@ -29,7 +29,7 @@ PROMPTS = _prompts()
 
 
 @dataclass
-class RandomSelector:
+class RandomSelector(Selector):
     """Any arm in any round; remembers what it was told."""
 
     n_arms: int
@@ -46,8 +46,8 @@ class RandomSelector:
         self.started.append(query)
 
     def select(self, rounds):
-        choices = [Action(self.rng.randrange(self.n_arms)) for _ in rounds]
-        self.chosen += [(r.request_id, choice.action) for r, choice in zip(rounds, choices, strict=True)]
+        choices = [self.rng.randrange(self.n_arms) for _ in rounds]
+        self.chosen += [(r.request_id, choice) for r, choice in zip(rounds, choices, strict=True)]
         return choices
 
     def observe(self, observations):
@@ -110,16 +110,22 @@ def every_draft(tiny, target):
         "no_draft": NoDraft(),
         "suffix": suffix,
         "lookup_1_3": PromptLookup(3),
-        "lookup_2_2": PromptLookup(2, 2),
-        "lookup_1_1": PromptLookup(1, 1),
-        "model_itself": DraftModel("itself", target.decoder, N_VOCAB),
-        "model_random": DraftModel("random", tiny("qwen2", seed=5).decoder, N_VOCAB),
-        "model_trimmed": DraftModel("trimmed", trimmed.decoder, N_VOCAB, [0, 3, 5, 8, 23, 1, 10, 11, 2]),
-        "model_padded": DraftModel("padded", tiny("llama", seed=6, vocab_size=32).decoder, N_VOCAB),
-        "model_fewer_ids": DraftModel("fewer", tiny("llama", seed=7, vocab_size=20).decoder, N_VOCAB),
-        "early_exit": EarlyExit(target.decoder, 1),
-        "model_short": DraftModel("short", tiny("llama", 8, max_position_embeddings=14).decoder, N_VOCAB),
-        "model_nan": DraftModel("nan", broken, N_VOCAB),
+        "lookup_2_2": PromptLookup(2, min_ngram=2),
+        "lookup_1_1": PromptLookup(1, min_ngram=1),
+        "model_itself": DraftModel(target.decoder, name="itself", n_target_vocab=N_VOCAB),
+        "model_random": DraftModel(tiny("qwen2", seed=5).decoder, name="random", n_target_vocab=N_VOCAB),
+        "model_trimmed": DraftModel(
+            trimmed.decoder, name="trimmed", n_target_vocab=N_VOCAB, target_ids=[0, 3, 5, 8, 23, 1, 10, 11, 2]
+        ),
+        "model_padded": DraftModel(tiny("llama", seed=6, vocab_size=32).decoder, name="padded", n_target_vocab=N_VOCAB),
+        "model_fewer_ids": DraftModel(
+            tiny("llama", seed=7, vocab_size=20).decoder, name="fewer", n_target_vocab=N_VOCAB
+        ),
+        "early_exit": EarlyExit(target.decoder, n_layers=1),
+        "model_short": DraftModel(
+            tiny("llama", 8, max_position_embeddings=14).decoder, name="short", n_target_vocab=N_VOCAB
+        ),
+        "model_nan": DraftModel(broken, name="nan", n_target_vocab=N_VOCAB),
         "right": ScriptedDraft("right", right),
         "wrong": ScriptedDraft("wrong", wrong),
         "any_length": ScriptedDraft("any_length", any_length),

@@ -28,8 +28,8 @@ def play(selector, n_arms, n_rounds, play_arm):
     selector.start(query())
     for _ in range(n_rounds):
         [choice] = selector.select([context([True] * n_arms)])
-        counts[choice.action] += 1
-        selector.observe([play_arm(choice.action)])
+        counts[choice] += 1
+        selector.observe([play_arm(choice)])
     selector.finish("a")
     return counts
 

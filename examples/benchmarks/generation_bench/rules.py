@@ -64,4 +64,4 @@ def _arms_by_kind(pool: Pool) -> dict[str, list[str]]:
 
 def _rule_mode(pool: Pool, name: str, min_match_lengths: Mapping[str, int], fallback: str) -> Mode:
     lengths = {pool.arms.index(arm): length for arm, length in min_match_lengths.items()}
-    return selector_mode(pool.arms, lambda: PriorityRule(lengths, pool.arms.index(fallback)), name=name)
+    return selector_mode(pool.arms, lambda: PriorityRule(lengths, fallback=pool.arms.index(fallback)), name=name)

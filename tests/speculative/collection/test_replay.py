@@ -59,10 +59,10 @@ def world(tmp_path_factory):
     target_ids = [0, *random.Random(0).sample(range(1, N_VOCAB), 11)]
     drafts = {
         "lookup": PromptLookup(),
-        "lookup_long": PromptLookup(3, 2),
-        "like": DraftModel("like", like, N_VOCAB),
-        "short": DraftModel("short", short, N_VOCAB),
-        "trimmed": DraftModel("trimmed", trimmed, N_VOCAB, target_ids),
+        "lookup_long": PromptLookup(3, min_ngram=2),
+        "like": DraftModel(like, name="like", n_target_vocab=N_VOCAB),
+        "short": DraftModel(short, name="short", n_target_vocab=N_VOCAB),
+        "trimmed": DraftModel(trimmed, name="trimmed", n_target_vocab=N_VOCAB, target_ids=target_ids),
     }
     return target, drafts
 

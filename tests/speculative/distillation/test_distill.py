@@ -157,5 +157,5 @@ def test_the_vocabulary_is_the_answers_tokens_by_count_then_the_prompts():
 
 def test_the_target_itself_matches_everything(target, tmp_path):
     texts = write_corpus(target, HELD_OUT, tmp_path)
-    rate = match_rate(DraftModel("same", target.model, target.model.n_vocab), texts)
+    rate = match_rate(DraftModel(target.model, name="same", n_target_vocab=target.model.n_vocab), texts)
     assert (rate.value, rate.low, rate.high) == (1.0, 1.0, 1.0)

@@ -19,9 +19,11 @@ texts = st.lists(st.integers(0, N_VOCAB - 1), min_size=2, max_size=40)
 @pytest.fixture(scope="module")
 def models(tiny):
     return {
-        "full": DraftModel("full", tiny("qwen2", seed=5).decoder, N_VOCAB),
-        "trimmed": DraftModel("trimmed", tiny("llama", 11, vocab_size=9).decoder, N_VOCAB, TARGET_IDS),
-        "short": DraftModel("short", tiny("llama", 8, max_position_embeddings=14).decoder, N_VOCAB),
+        "full": DraftModel(tiny("qwen2", seed=5).decoder, name="full", n_target_vocab=N_VOCAB),
+        "trimmed": DraftModel(
+            tiny("llama", 11, vocab_size=9).decoder, name="trimmed", n_target_vocab=N_VOCAB, target_ids=TARGET_IDS
+        ),
+        "short": DraftModel(tiny("llama", 8, max_position_embeddings=14).decoder, name="short", n_target_vocab=N_VOCAB),
     }
 
 
@@ -125,7 +127,7 @@ def test_a_draft_writes_as_far_as_its_context_reaches(models):
 def test_a_vocabulary_that_does_not_fit_is_refused(tiny, target_ids):
     decoder = tiny("llama", 11, vocab_size=9).decoder
     with pytest.raises(VocabularyMismatchError, match="draft 'x': its vocabulary must name 9 target ids"):
-        DraftModel("x", decoder, N_VOCAB, target_ids)
+        DraftModel(decoder, name="x", n_target_vocab=N_VOCAB, target_ids=target_ids)
 
 
 def test_loading_checks_the_tokenizer(tmp_path):

@@ -6,7 +6,7 @@ from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
 from speculative.protocols.request import Request
 from speculative.protocols.token_batch import TokenBatch
-from speculative.testing.drafts import check_draft
+from speculative.testing import check_draft
 from tests.support.tiny_models import N_VOCAB, Arm, greedy_text
 
 PROMPT = (3, 1, 4, 1, 5)
@@ -29,12 +29,12 @@ def early_greedy(target, n_layers, prefix, n):
 
 def test_the_contract_holds(target):
     for n_layers in (1, 2):
-        check_draft(EarlyExit(target.decoder, n_layers), N_VOCAB)
+        check_draft(EarlyExit(target.decoder, n_layers=n_layers), N_VOCAB)
 
 
 @pytest.mark.parametrize("n_layers", [1, 2])
 def test_it_says_what_the_first_layers_would(target, n_layers):
-    draft = EarlyExit(target.decoder, n_layers)
+    draft = EarlyExit(target.decoder, n_layers=n_layers)
     session, text = draft.open(PROMPT), [*PROMPT, 9, 9, 2, 7]
     for end in (5, 6, 8, 9):
         assert session.propose(text[:end], 4).token_ids == early_greedy(target, n_layers, text[:end], 4)
@@ -58,7 +58,7 @@ def test_in_an_engine_it_shares_the_targets_cache_and_reads_one_token_a_round(ta
             session.propose = watched
             return session
 
-    draft = Watched(target.decoder, n_layers)
+    draft = Watched(target.decoder, n_layers=n_layers)
     requests = [Request(str(i), PROMPT[: 1 + i], 16 + i) for i in range(4)]
     for generation in generate(Engine(target.decoder, [Arm(draft, 3)], max_batch=3), requests):
         assert generation.stats.faults == []
@@ -68,7 +68,7 @@ def test_in_an_engine_it_shares_the_targets_cache_and_reads_one_token_a_round(ta
 
 
 def test_accepted_lengths_are_those_of_asking_position_by_position(target):
-    draft = EarlyExit(target.decoder, 2)
+    draft = EarlyExit(target.decoder, n_layers=2)
     new = greedy_text(target.reference, PROMPT, 24)
     found = draft.accepted_lengths(PROMPT, new, 4)
     expected = super(EarlyExit, draft).accepted_lengths(PROMPT, new, 4)
@@ -87,15 +87,15 @@ def test_stopping_early_leaves_the_later_layers_slots_alone(target):
 @pytest.mark.parametrize("n_layers", [0, 3])
 def test_layers_the_target_lacks_are_refused(target, n_layers):
     with pytest.raises(ValueError, match=rf"n_layers must be in \[1, 3\), got {n_layers}"):
-        EarlyExit(target.decoder, n_layers)
+        EarlyExit(target.decoder, n_layers=n_layers)
 
 
 @pytest.mark.parametrize("n_target_vocab", [0, N_VOCAB + 1])
 def test_a_vocabulary_the_target_lacks_is_refused(target, n_target_vocab):
     with pytest.raises(ValueError, match=rf"n_target_vocab must be in \[1, {N_VOCAB}\], got {n_target_vocab}"):
-        EarlyExit(target.decoder, 1, n_target_vocab)
+        EarlyExit(target.decoder, n_layers=1, n_target_vocab=n_target_vocab)
 
 
 def test_another_kind_of_target_is_refused():
     with pytest.raises(TypeError, match="early exit needs draftpick's own decoder as the target, got str"):
-        EarlyExit("a model", 1)
+        EarlyExit("a model", n_layers=1)

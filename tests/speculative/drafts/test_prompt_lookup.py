@@ -42,7 +42,7 @@ texts = st.integers(1, 6).flatmap(lambda v: st.lists(st.integers(0, v), min_size
 )
 def test_every_proposal_of_a_growing_prefix_equals_the_slow_search(text, sizes, growth):
     min_ngram, max_ngram = sizes
-    draft = PromptLookup(max_ngram, min_ngram)
+    draft = PromptLookup(max_ngram, min_ngram=min_ngram)
     session = draft.open(text[:1])
     end = 0
     for n_new, draft_length in growth:
@@ -66,13 +66,13 @@ def test_a_repetition_is_drawn_out():
 
 def test_nothing_seen_before_gives_no_proposal():
     assert PromptLookup().open([]).propose([1, 2, 3], 4).token_ids == []
-    assert PromptLookup(4, 2).open([]).propose([1, 2, 1], 4).token_ids == []
+    assert PromptLookup(4, min_ngram=2).open([]).propose([1, 2, 1], 4).token_ids == []
 
 
 @pytest.mark.parametrize("sizes", [(0, 0), (1, 2), (3, 0)])
 def test_sizes_out_of_order_are_refused(sizes):
     with pytest.raises(ValueError, match="need 1 <= min_ngram <= max_ngram"):
-        PromptLookup(*sizes)
+        PromptLookup(sizes[0], min_ngram=sizes[1])
 
 
 @bounded(max_examples=60)

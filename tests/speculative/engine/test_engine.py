@@ -117,7 +117,9 @@ def check_what_the_selector_saw(selector, engine, texts):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
 def test_on_cuda_the_text_is_plain_greedy(target, tiny):
     decoder = load_decoder(str(target.folder), device="cuda")
-    draft = DraftModel("random", load_decoder(str(tiny("qwen2", seed=5).folder), device="cuda"), N_VOCAB)
+    draft = DraftModel(
+        load_decoder(str(tiny("qwen2", seed=5).folder), device="cuda"), name="random", n_target_vocab=N_VOCAB
+    )
     arms = [Arm(draft, 3), Arm(PromptLookup(3), 4), Arm(NoDraft(), 0)]
     requests = [Request(str(i), prompt, 20) for i, prompt in enumerate(PROMPTS)]
     for generation in generate(Engine(decoder, arms, RandomSelector(3, 0), max_batch=3), requests):

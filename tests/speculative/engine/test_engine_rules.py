@@ -9,7 +9,6 @@ from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
 from speculative.protocols import kv_cache
 from speculative.protocols.request import Request
-from speculative.protocols.selector import Action
 from speculative.protocols.token_batch import TokenBatch
 from tests.support.hard_cases import PROMPTS, RandomSelector
 from tests.support.tiny_models import N_VOCAB, Arm, expected_text, greedy_text
@@ -43,7 +42,7 @@ def test_arms_that_differ_in_length_share_their_drafts_session(target, drafts):
 def test_only_an_idle_draft_catches_up(target, drafts):
     class InTurn(RandomSelector):
         def select(self, rounds):
-            return [Action(len(self.observations) // 2 % 2) for _ in rounds]
+            return [len(self.observations) // 2 % 2 for _ in rounds]
 
     always = Engine(target.decoder, [Arm(drafts["model_random"], 2)])
     [generation] = generate(always, [Request("q", PROMPTS[0], 20)])
@@ -60,7 +59,7 @@ def test_a_draft_past_its_context_is_unavailable_and_the_text_goes_on(target, dr
     class Watching(RandomSelector):
         def select(self, rounds):
             seen.extend((r.n_prompt + r.n_new, r.available) for r in rounds)
-            return [Action(0) for _ in rounds]
+            return [0 for _ in rounds]
 
     arms = [Arm(drafts["model_short"], 3), Arm(drafts["no_draft"], 0)]
     [generation] = generate(Engine(target.decoder, arms, Watching(2, 0)), [Request("q", PROMPTS[4], 24)])
@@ -130,7 +129,7 @@ def test_cancelling_frees_row_sessions_and_id_of_running_and_of_waiting_requests
 def test_an_arm_that_does_not_exist_is_refused(target, action):
     class Astray(RandomSelector):
         def select(self, rounds):
-            return [Action(action)]
+            return [action]
 
     engine = Engine(target.decoder, [Arm(NoDraft(), 0)], Astray(1, 0))
     with pytest.raises(ValueError, match=rf"must choose an arm in \[0, 1\), got {action}"):

@@ -7,7 +7,6 @@ from speculative.drafts.no_draft import NoDraft
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate, stream
 from speculative.protocols.request import Request
-from speculative.protocols.selector import Action
 from speculative.selectors.fixed import FixedSelector
 from tests.support.hard_cases import PROMPTS, audit
 from tests.support.tiny_models import Arm, expected_text
@@ -146,7 +145,7 @@ def test_requests_may_be_submitted_inside_a_step(target):
 def test_a_selector_must_choose_once_a_request(target, n_choices):
     class Miscounting(FixedSelector):
         def select(self, rounds):
-            return [Action(0)] * n_choices
+            return [0] * n_choices
 
     engine = Engine(target.decoder, [Arm(NoDraft(), 0)], Miscounting(0), max_batch=2)
     for name in ("a", "b"):

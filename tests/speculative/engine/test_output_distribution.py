@@ -108,8 +108,10 @@ def arms(tiny):
             "no_draft": Arm(NoDraft(), 0),
             "prompt_lookup": Arm(PromptLookup(3), 2),
             "suffix": Arm(suffix, 2),
-            "model": Arm(DraftModel("other", other, v), 2),
-            "trimmed": Arm(DraftModel("trimmed", trimmed, v, [0, *range(1, v)][::-1]), 2),
+            "model": Arm(DraftModel(other, name="other", n_target_vocab=v), 2),
+            "trimmed": Arm(
+                DraftModel(trimmed, name="trimmed", n_target_vocab=v, target_ids=[0, *range(1, v)][::-1]), 2
+            ),
             "certain": Arm(ScriptedDraft("certain", lambda prefix, n, v=v: [(prefix[-1] + 1) % v] * n), 2),
         }
     return made
@@ -151,7 +153,7 @@ def test_output_law_over_five_tokens(arms, way, monkeypatch):
 @pytest.mark.parametrize("way", WAYS)
 def test_output_law_of_early_exit_up_to_the_rounding_of_its_targets_passes(tiny, way, monkeypatch):
     target = softened(tiny("llama", seed=21, vocab_size=3).decoder)
-    arms = [Arm(EarlyExit(target, 1), 2), Arm(NoDraft(), 0)]
+    arms = [Arm(EarlyExit(target, n_layers=1), 2), Arm(NoDraft(), 0)]
     check(target, arms, "plain", way, 1, (), monkeypatch, tolerance=1e-6)
 
 

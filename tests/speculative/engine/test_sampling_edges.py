@@ -63,10 +63,10 @@ def test_every_seed_gives_a_text_of_its_own_again_and_again(target, drafts, veri
 def test_a_draft_whose_vocabulary_is_padded_beyond_the_texts_is_of_use(target, tiny, drafts, verification, penalty):
     """Ids from `n_tokens` on are no text: a draft's law over more ids is cut to those, and is no fault."""
     n_tokens = 15
-    padded = DraftModel("padded", tiny("llama", seed=6, vocab_size=32).decoder, N_VOCAB)
+    padded = DraftModel(tiny("llama", seed=6, vocab_size=32).decoder, name="padded", n_target_vocab=N_VOCAB)
     prompts = [tuple(token % n_tokens for token in prompt) for prompt in PROMPTS]
     sampling = SamplingParams(1.2, verification=verification, seed=3, repetition_penalty=penalty)
-    for draft in (padded, EarlyExit(target.decoder, 1), drafts["model_itself"]):
+    for draft in (padded, EarlyExit(target.decoder, n_layers=1), drafts["model_itself"]):
         engine = Engine(target.decoder, [Arm(draft, 3)], max_batch=3, n_tokens=n_tokens)
         found = generate(engine, [Request(str(i), p, 16, sampling=sampling) for i, p in enumerate(prompts)])
         assert all(max(text.token_ids) < n_tokens for text in found)
@@ -79,7 +79,7 @@ def test_a_draft_whose_vocabulary_is_padded_beyond_the_texts_is_of_use(target, t
 @pytest.mark.parametrize("n_prompt", [1, 75, 95])
 def test_prompts_of_one_token_and_texts_that_fill_both_contexts(target, tiny, drafts, way, n_prompt):
     """The target's context is 96 tokens, the short draft's 14, another's one less than the target's."""
-    near = DraftModel("near", tiny("qwen2", seed=9, max_position_embeddings=95).decoder, N_VOCAB)
+    near = DraftModel(tiny("qwen2", seed=9, max_position_embeddings=95).decoder, name="near", n_target_vocab=N_VOCAB)
     arms = [Arm(near, 7), Arm(drafts["model_itself"], 7), Arm(drafts["early_exit"], 7), Arm(drafts["model_short"], 7)]
     prompt = tuple((7 * i + 3) % N_VOCAB for i in range(n_prompt))
     requests = [Request(str(i), prompt, 96 - n_prompt, sampling=ways(i)[way]) for i in range(2)]

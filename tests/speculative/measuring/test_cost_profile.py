@@ -110,11 +110,11 @@ def test_a_draft_that_learns_takes_nothing_of_the_random_text(timed_model):
 
 def test_a_draft_of_short_context_is_measured_within_it(timed_model, tiny):
     decoder = tiny(max_position_embeddings=48).decoder
-    costs = measure_costs(timed_model, [DraftModel("short", decoder, decoder.n_vocab)])
+    costs = measure_costs(timed_model, [DraftModel(decoder, name="short", n_target_vocab=decoder.n_vocab)])
     assert "short" in costs.drafts
     decoder = tiny(max_position_embeddings=40).decoder
     with pytest.raises(ValueError, match="draft 'short': a context of 40 tokens is too short"):
-        measure_costs(timed_model, [DraftModel("short", decoder, decoder.n_vocab)])
+        measure_costs(timed_model, [DraftModel(decoder, name="short", n_target_vocab=decoder.n_vocab)])
 
 
 def test_too_short_a_target_is_refused(tiny):

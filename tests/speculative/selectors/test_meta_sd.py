@@ -56,4 +56,4 @@ def test_other_arms_are_played_no_more_often_than_ucb1_may():
 )
 def test_arguments_out_of_range_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
-        MetaSD(*arguments)
+        MetaSD(arguments[0], **dict(zip(["ucb_width"], arguments[1:], strict=False)))

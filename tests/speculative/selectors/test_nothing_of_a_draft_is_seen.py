@@ -13,7 +13,7 @@ from speculative.drafts.no_draft import NoDraft
 from speculative.engine.engine import Engine
 from speculative.protocols.draft import Draft, DraftSession, Proposal
 from speculative.protocols.request import Request
-from speculative.protocols.selector import Action, RoundContext
+from speculative.protocols.selector import RoundContext
 from speculative.sampling.sampling_params import SamplingParams
 from tests.support.tiny_models import N_VOCAB, Arm
 
@@ -61,7 +61,7 @@ class Noting:
         lengths = [round_.match_length(action) for action in range(self.n_arms)]
         self.told[round_.n_new] = (*values, *lengths)
         self.n_proposals.append(sum(draft.n_proposals for draft in self.drafts))
-        return [Action(self.rng.randrange(1, self.n_arms))]
+        return [self.rng.randrange(1, self.n_arms)]
 
     def observe(self, observations):
         pass

@@ -28,32 +28,32 @@ THRESHOLD = PriorityRule({LOOK_UP: 4}, fallback=MODEL)
         (THRESHOLD, (False, True, False, True), {LOOK_UP: 3}, LOOK_UP),
         (THRESHOLD, (False, False, False, True), {}, LONG),
         (THRESHOLD, (False, False, False, False), {}, MODEL),
-        (PriorityRule({MODEL: 0, LOOK_UP: 1}, NONE), ALL, {}, MODEL),
-        (PriorityRule({MODEL: 1}, NONE), ALL, {MODEL: None}, NONE),
-        (PriorityRule({}, MODEL), ALL, {}, MODEL),
+        (PriorityRule({MODEL: 0, LOOK_UP: 1}, fallback=NONE), ALL, {}, MODEL),
+        (PriorityRule({MODEL: 1}, fallback=NONE), ALL, {MODEL: None}, NONE),
+        (PriorityRule({}, fallback=MODEL), ALL, {}, MODEL),
     ],
 )
 def test_the_first_arm_with_a_match_long_enough_is_chosen(rule, available, match_lengths, expected):
     # `match_lengths` holds the only arms that may be asked: none that is unavailable, none after the one chosen.
     [choice] = rule.select([context(available, match_lengths)])
-    assert choice.action == expected
+    assert choice == expected
 
 
 def test_each_request_is_judged_by_its_own_round_and_nothing_is_remembered():
     rounds = [context(ALL, {LOOK_UP: length}, f"query-{length}") for length in (3, 4, 0, 8)]
     expected = [MODEL, LOOK_UP, MODEL, LOOK_UP]
-    assert [choice.action for choice in THRESHOLD.select(rounds)] == expected
+    assert THRESHOLD.select(rounds) == expected
     THRESHOLD.start(query("query-3"))
     THRESHOLD.observe([observation(LOOK_UP, 4, "query-3"), observation(MODEL, 0, "query-4")])
     THRESHOLD.finish("query-8")
-    assert [choice.action for choice in THRESHOLD.select(rounds[::-1])] == expected[::-1]
+    assert THRESHOLD.select(rounds[::-1]) == expected[::-1]
 
 
 def test_the_order_is_the_callers_and_cannot_be_changed_later():
     lengths = {LONG: 1, LOOK_UP: 1}
-    rule = PriorityRule(lengths, NONE)
+    rule = PriorityRule(lengths, fallback=NONE)
     lengths.clear()
-    assert rule.select([context(ALL, {LONG: 1})])[0].action == LONG
+    assert rule.select([context(ALL, {LONG: 1})])[0] == LONG
 
 
 @pytest.mark.parametrize(
@@ -67,10 +67,10 @@ def test_the_order_is_the_callers_and_cannot_be_changed_later():
 )
 def test_what_makes_no_sense_is_refused(min_match_lengths, fallback, message):
     with pytest.raises(ValueError, match=message):
-        PriorityRule(min_match_lengths, fallback)
+        PriorityRule(min_match_lengths, fallback=fallback)
 
 
-@pytest.mark.parametrize("rule", [PriorityRule({4: 1}, 0), PriorityRule({1: 0}, 4)])
+@pytest.mark.parametrize("rule", [PriorityRule({4: 1}, fallback=0), PriorityRule({1: 0}, fallback=4)])
 def test_an_arm_that_the_engine_lacks_is_refused_at_once(rule):
     with pytest.raises(ValueError, match="the rule names arm 4, but the engine has 4 arms"):
         rule.select([context(ALL, {})])

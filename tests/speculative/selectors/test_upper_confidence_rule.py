@@ -17,7 +17,7 @@ each_rule = pytest.mark.parametrize("make_rule", RULES.values(), ids=RULES.keys(
 
 
 def _choose(rule, available, request_id="a"):
-    return rule.select([context(available, request_id=request_id)])[0].action
+    return rule.select([context(available, request_id=request_id)])[0]
 
 
 @each_rule
@@ -98,8 +98,8 @@ def test_a_request_learns_from_its_own_rounds_only(make_rule):
         choices = rule.select([context([True] * 4, request_id=request_id) for request_id in running])
         observations = []
         for request_id, choice in zip(running, choices, strict=True):
-            observations.append(outcome(request_id, choice.action, len(actions[request_id])))
-            actions[request_id].append(choice.action)
+            observations.append(outcome(request_id, choice, len(actions[request_id])))
+            actions[request_id].append(choice)
         rule.observe(observations)
         for request_id in [r for r in running if len(actions[r]) == 60]:
             running.remove(request_id)

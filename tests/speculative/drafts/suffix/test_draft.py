@@ -7,7 +7,7 @@ from speculative.drafts.suffix.store import SuffixStore
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
 from speculative.protocols.request import Request
-from speculative.testing.drafts import check_draft
+from speculative.testing import check_draft
 from tests.speculative.drafts.suffix.test_tree import repetitive, slow_match
 from tests.support.tiny_models import N_VOCAB, Arm, bounded, greedy_text, make_tiny
 
