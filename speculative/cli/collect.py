@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from speculative.cli import options
+from speculative.cli.progress import progress
 
 
 def collect(
@@ -33,7 +34,7 @@ def collect(
 
     loaded = options.open_pool(pool, cache, device)
     costs = options.pool_costs(loaded, cache)
-    with options.progress("collecting", len(queries)) as advance:
+    with progress("collecting", len(queries)) as advance:
         data = run(queries, loaded.arms, loaded.encoder, out, costs, own_texts=own_texts, on_progress=advance)
     means = dict(zip(data.arm_names, data.rewards.mean(axis=0).tolist(), strict=True))
     lines = [f"{len(data)} queries in {out}; mean speedup over no draft:"]

@@ -12,6 +12,7 @@ import typer
 
 from arms.atomic_file import write_file
 from speculative.cli import options
+from speculative.cli.progress import busy, stages
 from speculative.cli.train import PolicyName, make_policy
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def compare(
     results: dict[str, Comparison] = {}
     for path, name in zip(data, names, strict=True):
         rows = _read(path, make_contexts)
-        with options.stages() as tell:
+        with stages() as tell:
             results[name] = bandits.compare(
                 learners,
                 rows,
@@ -144,7 +145,7 @@ def _read(path: Path, encoder: "ContextEncoder | None") -> "FullInformationData 
             path
         )
     try:
-        with options.busy(f"reading {path.name}"):
+        with busy(f"reading {path.name}"):
             return bandits.from_long_table(path, encoder)
     except (TypeError, ValueError) as error:
         hint = "" if encoder is not None else " (texts need --encoder hashing or --encoder sentence)"

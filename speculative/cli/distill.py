@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from speculative.cli import options
+from speculative.cli.progress import busy, stages
 
 if TYPE_CHECKING:
     from speculative.targets.target import Target
@@ -47,7 +48,7 @@ def distill(
 
     settings = DistillSettings(n_epochs=epochs, n_vocab=vocabulary, seed=seed)
     loaded = _target(pool, target, max_new_tokens, cache)
-    with options.stages() as tell:
+    with stages() as tell:
         rate = run(loaded, train_queries, held_out_queries, out, settings, on_progress=tell)
     text = (
         f"{out} guesses {rate.value:.1%} [{rate.low:.1%}, {rate.high:.1%}] of the target's next tokens on "
@@ -61,7 +62,7 @@ def _target(pool: Path | None, name: str | None, max_new_tokens: int | None, cac
     from speculative.targets.target import Target
 
     folder = options.cache_folder(cache)
-    with options.busy("loading the target"):
+    with busy("loading the target"):
         if pool is not None:
             target = load_target(read_pool_spec(pool), folder)
         else:

@@ -1,12 +1,13 @@
 """Options that several commands share, and how a command reports."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from speculative.cli.progress import busy, progress
 
 if TYPE_CHECKING:
     from speculative.measuring.cost_profile import CostProfile
@@ -88,45 +89,6 @@ def cache_folder(cache: Path | None) -> Path:
     from speculative.models.checkpoint_files import DEFAULT_CACHE
 
     return cache or DEFAULT_CACHE
-
-
-@contextmanager
-def busy(task: str) -> Iterator[None]:
-    """Say on standard error what is going on."""
-    from rich.console import Console
-
-    with Console(stderr=True).status(task):
-        yield
-
-
-@contextmanager
-def stages() -> Iterator[Callable[[str, int, int], None]]:
-    """Show a progress bar on standard error; yields the function to tell (stage, done, of how many)."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", visible=False)  # until there is something to tell
-
-        def tell(stage: str, done: int, total: int) -> None:
-            bar.update(task, description=stage, completed=done, total=total, visible=True)
-
-        yield tell
-
-
-@contextmanager
-def progress(task: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar on standard error; yields the function to tell how many more are done."""
-    with stages() as tell:
-        done = 0
-
-        def advance(n: int) -> None:
-            nonlocal done
-            done += n
-            tell(task, done, total)
-
-        yield advance
 
 
 def report(result: Mapping[str, object], text: str, as_json: bool) -> None:

@@ -11,6 +11,7 @@ import typer
 
 from rewards.named import REWARD_HELP, make_reward
 from speculative.cli import options
+from speculative.cli.progress import busy
 
 if TYPE_CHECKING:
     from bandits import Policy
@@ -73,7 +74,7 @@ def train(
     rewarded = stored
     if reward != "speedup":
         rewarded = stored.with_reward(make_reward(reward, stored.known_observations(), missing_alignment))
-    with options.busy("learning"):
+    with busy("learning"):
         learner.fit(rewarded)
     file = learner.save(out)
     value = rewarded.value(learner)

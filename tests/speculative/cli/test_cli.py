@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from bandits import Evaluation, FullInformationData, load_policy
-from speculative.cli import main as cli
 from speculative.cli import options
-from speculative.cli.main import shadow_warnings
+from speculative.cli.plain_errors import one_line
+from speculative.cli.shadowing import is_project, shadow_warnings
 from tests.support.command_runner import make_place, pool_of, refused, run_cli
 from tests.support.tiny_pool import ARMS, MAX_POSITIONS
 
@@ -248,8 +248,8 @@ def test_without_torch_a_command_names_the_extra(place, monkeypatch):
 
 
 def test_an_error_without_a_message_has_its_type():
-    assert cli.one_line(ValueError("two\n  lines")) == "two lines"
-    assert cli.one_line(FileNotFoundError()) == "FileNotFoundError"
+    assert one_line(ValueError("two\n  lines")) == "two lines"
+    assert one_line(FileNotFoundError()) == "FileNotFoundError"
 
 
 def _python(code, cwd, **environment):
@@ -298,9 +298,9 @@ def test_a_folder_that_shadows_nothing_is_not_named(tmp_path):
 
 
 def test_the_project_itself_shadows_nothing(tmp_path):
-    project = Path(cli.__file__).parents[2]
+    project = Path(options.__file__).parents[2]
     assert shadow_warnings(project) == []
-    assert cli._is_project(project)
-    assert not cli._is_project(tmp_path)
+    assert is_project(project)
+    assert not is_project(tmp_path)
     (tmp_path / "pyproject.toml").write_text("[project")
-    assert not cli._is_project(tmp_path)
+    assert not is_project(tmp_path)

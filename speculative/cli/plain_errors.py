@@ -1,0 +1,68 @@
+"""How a command ends when something is wrong: one line on standard error, and an exit status that says whose fault."""
+
+import traceback
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+USERS_FAULT = 2
+OUR_FAULT = 1
+_USERS = (ValueError, OSError, ImportError, MemoryError)
+
+
+class _FlagsWithoutType:
+    """Shows a flag in the help without a type, which would read as if it took a value."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        params: list[Any] = super().get_params(ctx)  # type: ignore[misc]  # of the command that this is mixed into
+        for param in params:
+            if getattr(param, "is_flag", False):
+                param.metavar = ""
+        return params
+
+
+class Command(_FlagsWithoutType, TyperCommand):
+    """A command of draftpick."""
+
+
+class Group(_FlagsWithoutType, TyperGroup):
+    """Turns every exception into one line on standard error.
+
+    Exit status 2 is bad input or a broken environment; 1 is a fault of draftpick's own. `--traceback`, anywhere on the
+    line, shows the traceback first.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take `--traceback` from wherever it stands before a bare `--`."""
+        end = args.index("--") if "--" in args else len(args)
+        shown = "--traceback" in args[:end]
+        rest = [arg for arg in args[:end] if arg != "--traceback"] + args[end:]
+        ctx.meta["traceback"] = shown
+        return super().parse_args(ctx, rest)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; see the class."""
+        try:
+            return super().invoke(ctx)
+        except (BrokenPipeError, typer.Abort, typer.Exit):  # the reader has gone, or the command has said it all
+            raise
+        except Exception as error:
+            if isinstance(error, typer.BadParameter) or type(error).__module__.startswith(("click", "typer")):
+                raise  # wrong usage, which the library reports
+            if ctx.meta.get("traceback"):
+                traceback.print_exception(error)
+            if isinstance(error, _USERS):
+                typer.echo(f"error: {one_line(error)}", err=True)
+                raise typer.Exit(USERS_FAULT) from None
+            typer.echo(
+                f"error: {type(error).__name__}: {one_line(error)} "
+                "(a fault of draftpick's own: run again with --traceback, and report it)",
+                err=True,
+            )
+            raise typer.Exit(OUR_FAULT) from None
+
+
+def one_line(error: Exception) -> str:
+    """Give an error's message without line breaks; its type where it has no message."""
+    return " ".join(str(error).split()) or type(error).__name__
