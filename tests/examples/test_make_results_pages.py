@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from results_pages.parts import details, tables, transposed
 
 from bandits import BestFixedArm, LinUCB, evaluate
 from bandits.testing.policies import example_data
@@ -43,9 +44,14 @@ def generation_record(ratios: dict[str, object], counts: dict[str, int]) -> dict
     }
     bars = [{"name": "no draft | greedy", "value": 1.25, "bar": 1.4, "holds": False}]
     single = {
-        "modes": {"no_draft": {"tokens_per_second": 41.5, **ratios}},
+        "modes": {
+            name: {"tokens_per_second": 41.5, **ratios}
+            for name in ("no_draft", "prompt_lookup_7", "a rule", "LinTS", "LinTS (real run)", "transformers greedy")
+        },
         "best_transformers_mode": "transformers greedy",
         "best_fixed_arm": "prompt_lookup_7",
+        "best_fixed_arm_or_rule": "a rule",
+        "best_learned_policy": "LinTS",
         "oracle_over_best_fixed_arm": 1.0625,
         "looping_share": 0.125,
         "equality": {"no_draft": counts},
@@ -64,6 +70,7 @@ def generation_record(ratios: dict[str, object], counts: dict[str, int]) -> dict
     int4_ratios = dict.fromkeys(("times_fastest_transformers_mode", "times_no_draft"), RATIO)
     int4 = {
         "modes": {"no_draft (batch-invariant)": {"tokens_per_second": 77.5, **int4_ratios}},
+        "best_arm": "no_draft (batch-invariant)",
         "fastest_transformers_mode": "transformers greedy, bfloat16",
         "equality": {"no_draft (batch-invariant)": counts},
     }
@@ -146,8 +153,8 @@ def test_every_figure_reaches_its_page(tmp_path):
     main("--results", str(tmp_path))
     text = {name: (tmp_path / name).read_text(encoding="utf-8") for name in PAGES}
     assert "| no_draft | 41.5 | 1.25 [1.12, 1.50] |" in text["generation.md"]
-    assert "| no draft \\| greedy | 1.25 | 1.40 | no |" in text["generation.md"]
-    assert "| maths | 1.10 |  |" in text["generation.md"]
+    assert "| no draft \\| greedy | 1.25 | at least 1.40 | no |" in text["generation.md"]
+    assert "| other |  | 1.30 |" in text["generation.md"]
     assert "12%" in text["generation.md"]
     for line in (
         "| no_draft, batch 8 | 99.5 | 1.25 [1.12, 1.50] | 1.25 [1.12, 1.50] |",
@@ -155,7 +162,7 @@ def test_every_figure_reaches_its_page(tmp_path):
         "Largest gap of the two best logits where texts part: 2.5e-04.",
         "| no_draft (batch-invariant) | 77.5 | 1.25 [1.12, 1.50] | 1.25 [1.12, 1.50] |",
         "- MetaSD choose before every round among suffix_5.",
-        "| 256 tokens | 11.5 | 23.5 |",
+        "| m = 8 | 23.5 |",
         "| 4 bits | 2.04 |",
         "| 4 bits, 1 token | 538 | 26.5 | 19.5 | 33.5 |",
         "| float32, 8 tokens | 29.5 | 2.5 | 1.5 |",
@@ -165,9 +172,9 @@ def test_every_figure_reaches_its_page(tmp_path):
         assert line in text["generation.md"].splitlines(), line
     assert text["generation.md"].count("prompt_lookup pays") == 1
     for name in ("policies.md", "headline.md"):
-        assert "> The interval allows no verdict." in text[name]
+        assert "The interval allows no verdict." in text[name]
         assert "demo_speed_by_domain.png" in text[name]
-    assert "### Speedup" in text["policies.md"]
+    assert "<summary>Speedup</summary>" in text["policies.md"]
     row = next(line for line in text["policies.md"].splitlines() if line.startswith("| LinUCB |"))
     expected = records()["demo"]["evaluation"]["rows"][0]["value"]["value"]
     assert f"{expected:.3f}" in row
@@ -203,3 +210,44 @@ def test_damaged_json_is_named(tmp_path, damage):
     (tmp_path / "drafts.json").write_text(damage, encoding="utf-8")
     with pytest.raises(ValueError, match=r"drafts"):
         main("--results", str(tmp_path))
+
+
+def test_pages_lead_with_answers_and_end_with_the_limits_that_are_watched(tmp_path):
+    write(tmp_path, records())
+    main("--results", str(tmp_path))
+    text = (tmp_path / "generation.md").read_text(encoding="utf-8")
+    asked = (
+        "How much faster?",
+        "Against whom?",
+        "Does choosing pay?",
+        "Is the text the same?",
+        "Limits that are watched",
+    )
+    assert [text.index(question) for question in asked] == sorted(text.index(question) for question in asked)
+    assert "`prompt_lookup_7`, 1.25 [1.12, 1.50] times as many" in text
+
+
+def test_no_committed_table_has_more_than_six_columns():
+    for page in (ROOT / "docs" / "results").glob("*.md"):
+        for line in page.read_text(encoding="utf-8").splitlines():
+            if line.startswith("|---"):
+                assert line.count("|") - 1 <= 6, f"{page.name}: {line}"
+
+
+@pytest.mark.parametrize("n_columns", [2, 6, 7, 11, 12, 13])
+def test_a_wide_table_is_divided_into_tables_that_hold_every_column_once(n_columns):
+    heads = [f"h{i}" for i in range(n_columns)]
+    lines = tables(heads, [[f"c{i}" for i in range(n_columns)]])
+    shown = [cell.strip() for line in lines if line.startswith("| h") for cell in line.strip("|").split("|")]
+    assert [head for head in shown if head != "h0"] == heads[1:]
+    assert all(line.count("|") - 1 <= 6 for line in lines)
+
+
+def test_a_transposed_table_is_itself_when_transposed_again():
+    heads, rows = ["", "a", "b"], [["x", "1", "2"], ["y", "3", "4"], ["z", "5", "6"]]
+    assert transposed(*transposed(heads, rows)) == (heads, rows)
+    assert transposed(heads, rows) == (["", "x", "y", "z"], [["a", "1", "3", "5"], ["b", "2", "4", "6"]])
+
+
+def test_details_of_nothing_are_nothing():
+    assert details("empty", []) == details("empty", [""]) == []

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from results_pages.bandits_summary import bandits_summary
 from results_pages.parts import (
     Record,
     bar_table,
+    details,
     missing,
     origin,
     page_head,
@@ -13,13 +15,9 @@ from results_pages.parts import (
     picture,
     read_record,
     table,
+    tables,
     three_digits,
     two_digits,
-)
-
-_HOW_TO_READ_BARS = (
-    "A time ratio is needed below its limit. A difference in reward is needed not to lie below zero with its whole "
-    "interval."
 )
 
 _SPEED_NOTES = [
@@ -30,8 +28,6 @@ _SPEED_NOTES = [
 ]
 
 _QUALITY_NOTES = [
-    "### Reasons for the differences",
-    "",
     "- Ours with their defaults: an intercept; for LinTS a learned noise scale and prior precision, and scores "
     "sharpened to 0.2 of the posterior's deviation. `posterior_scale=1` is Thompson sampling as published.",
     "- MABWiser's arms hold copies of one random generator, so after a batch their noise is nearly the same and "
@@ -42,7 +38,7 @@ _QUALITY_NOTES = [
     "openai_gsm8k_solutions does the interval exclude zero, by 0.004.",
     "- LinUCB without an intercept makes the same choices as MABWiser's (see agreement under Speed). The intercept "
     "gains up to 0.010 on logs and costs 0.027 on covertype-like online. On digits, bayesianbandits' bound is a "
-    "quantile of draws, which is another law.",
+    "quantile of draws, which is another computation.",
     "- contextualbandits' LinTS that samples coefficients is near chance: its draws have the wrong covariance. Its "
     "ci mode multiplies the standard deviation where its setting says variance (at 1 the same).",
     "- Reinforce is within its interval of a ridge policy of default precision on the four logs, or above it. A ridge "
@@ -70,6 +66,7 @@ def bandits_page(folder: Path) -> str:
     if record is None:
         return page_text(lines, missing("make bench-peers"))
     parts = record["parts"]
+    lines += bandits_summary(parts)
     lines += picture(folder, "bench_bandits.png", "Times and rewards beside other libraries'")
     sections: tuple[tuple[str, Callable[[Record], list[str]]], ...] = (
         ("speed", _bandit_speed),
@@ -79,66 +76,90 @@ def bandits_page(folder: Path) -> str:
     for name, make in sections:
         if name in parts:
             lines += [*make(parts[name]), ""]
-    lines += [*bar_table(record["bars"]), _HOW_TO_READ_BARS, ""]
     for name, part in parts.items():
-        lines += origin(part, f"## Where the figures come from: {name}")
-        lines.append("")
-    return page_text(lines)
+        lines += origin(part, f"Where the figures come from: {name}")
+    return page_text(lines + bar_table(record["bars"]))
 
 
 def _bandit_speed(part: Record) -> list[str]:
     lines = [
         "## Speed",
         "",
-        f"Microseconds a row, ours / the peer's, and how many times the peer's ours is, on one thread; n = "
-        f"{part['n']:,}, k = {part['lin_ts'][0]['k']}, unit-length contexts, rewards 0 or 1. Each peer is paired with "
-        f"our LinUCB in alternation; medians of {part['pairs']} pairs with the 95 % bootstrap interval of their ratio. "
-        "Our times include the checks of what comes in, the record of each decision and its propensity. All are "
-        "ridge regressions of prior precision 1 without intercept, width one standard deviation; *other law* marks "
-        "what is not the same computation. Agreement: share of 100 contexts on which both choose the same arm.",
-        "",
-        *(f"- {name}: {text}" for name, text in _OPERATIONS.items()),
+        f"How many times a peer's time ours is, on one thread: below 1, ours is faster. n = {part['n']:,}, "
+        f"k = {part['lin_ts'][0]['k']}, unit-length contexts, rewards 0 or 1.",
         "",
     ]
     for n_features in dict.fromkeys(row["d"] for row in part["rows"]):
         rows = [row for row in part["rows"] if row["d"] == n_features]
-        lines += [f"### d = {n_features}", "", *_ratio_table("peer", rows), ""]
-    lines += _SPEED_NOTES
-    lines += [
-        "### LinTS against LinUCB",
+        lines += [f"With {n_features} features:", "", *_ratio_table("peer", rows), ""]
+        lines += details(f"Microseconds a row with {n_features} features", _microseconds("peer", rows))
+    return [*lines, *details("How speed is measured", _how_measured(part)), *_own_speed(part)]
+
+
+def _how_measured(part: Record) -> list[str]:
+    return [
+        *(f"- {name}: {text}" for name, text in _OPERATIONS.items()),
         "",
-        "Ours both. LinTS computes each arm's probability of being best by quadrature for every choice; the peer's "
-        "place is LinUCB's. The quadrature costs the same at any d, so the ratio falls as d grows.",
+        f"Each peer is paired with our LinUCB in alternation; medians of {part['pairs']} pairs with the 95 % bootstrap "
+        "interval of their ratio. Our times include the checks of what comes in, the record of each decision and its "
+        "propensity. All are ridge regressions of prior precision 1 without intercept, width one standard deviation; "
+        "*another rule* marks what is not the same computation. Agreement: share of 100 contexts on which both choose "
+        "the same arm.",
         "",
-        *_ratio_table("d", [{**row, "same_law": True} for row in part["lin_ts"]]),
+        *_SPEED_NOTES,
+    ]
+
+
+def _own_speed(part: Record) -> list[str]:
+    """How LinTS compares with LinUCB, and how both grow."""
+    rows = [{**row, "same_law": True} for row in part["lin_ts"]]
+    lines = [
+        "LinTS computes each arm's probability of being best by quadrature for every choice. Times LinUCB's time:",
         "",
-        "### How ours grow",
+        *_ratio_table("d", rows),
         "",
+        *details("Microseconds a row of LinTS and LinUCB", _microseconds("d", rows)),
     ]
     shown = ("fit", "batch", "decision", "online")
+    growth: list[str] = []
     for axis in dict.fromkeys(row["along"] for row in part["growth"]):
         own = [row for row in part["growth"] if row["along"] == axis]
         fixed = ", ".join(f"{name} = {own[0][name]:,}" for name in "dkn" if name != axis)
-        cells = [[row["policy"], f"{row[axis]:,}", *(f"{row[f'{name}_us']:.3g}" for name in shown)] for row in own]
-        lines += [f"Microseconds a row as {axis} grows ({fixed}):", "", *table(["", axis, *shown], cells), ""]
-    return lines
+        cells = [[row["policy"], f"{row[axis]:,}", *(_digits(row[f"{name}_us"]) for name in shown)] for row in own]
+        growth += [f"Microseconds a row as {axis} grows ({fixed}):", "", *table(["", axis, *shown], cells), ""]
+    return [*lines, *details("How ours grow", growth)]
 
 
 def _ratio_table(head: str, rows: Sequence[Record]) -> list[str]:
-    labels = list(dict.fromkeys(row[head] for row in rows))
+    return _by_operation(head, rows, _ratio_cell, with_agreement=True)
+
+
+def _microseconds(head: str, rows: Sequence[Record]) -> list[str]:
+    table_lines = _by_operation(head, rows, lambda row: f"{_digits(row['ours_us'])} / {_digits(row['peer_us'])}")
+    return ["Ours / the peer's.", "", *table_lines]
+
+
+def _by_operation(
+    head: str, rows: Sequence[Record], show: Callable[[Record], str], *, with_agreement: bool = False
+) -> list[str]:
+    """Return a table of one row a peer (or a size) and one column an operation."""
     cells = []
-    for label in labels:
+    for label in dict.fromkeys(row[head] for row in rows):
         own = {row["operation"]: row for row in rows if row[head] == label}
-        agreement = f"{next(iter(own.values()))['agreement']:.2f}"
-        cells.append([f"{label}", *(_ratio_cell(own.get(name)) for name in _OPERATIONS), agreement])
-    return table([head, *_OPERATIONS, "agreement"], cells)
+        cells.append([f"{label}", *(show(own[name]) if name in own else "" for name in _OPERATIONS)])
+        if with_agreement:
+            cells[-1].append(f"{next(iter(own.values()))['agreement']:.2f}")
+    return table([head, *_OPERATIONS, *(["agreement"] if with_agreement else [])], cells)
 
 
-def _ratio_cell(row: Record | None) -> str:
-    if row is None:
-        return ""
-    times = f"{row['ours_us']:.3g} / {row['peer_us']:.3g}: {two_digits({**row, 'value': row['ratio']})}"
-    return times if row["same_law"] else f"{times}, other law"
+def _ratio_cell(row: Record) -> str:
+    times = two_digits({**row, "value": row["ratio"]})
+    return times if row["same_law"] else f"{times}, another rule"
+
+
+def _digits(value: float) -> str:
+    """Return three digits of a number, never in powers of ten."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _bandit_quality(part: Record) -> list[str]:
@@ -156,15 +177,15 @@ def _bandit_quality(part: Record) -> list[str]:
         "of the labels wrong), not the real covertype. The others are logs of LLM calls, with 384 hashed words and "
         "pairs of words of the query as contexts.",
         "",
-        *table(["", "rows", "d", "k"], sizes),
+        *table(["data", "rows", "features", "arms"], sizes),
         "",
     ]
     for way in dict.fromkeys(row["way"] for row in part["rows"]):
         for algorithm in dict.fromkeys(row["algorithm"] for row in part["rows"]):
             own = [row for row in part["rows"] if (row["way"], row["algorithm"]) == (way, algorithm)]
-            lines += [f"### {algorithm}, {way}", "", *_reward_table(own), ""]
-            lines += [text for row in own for text in _difference_lines(row)] + [""]
-    return [*lines, *_QUALITY_NOTES]
+            differences = [text for row in own for text in _difference_lines(row)]
+            lines += details(f"{algorithm}, {way}", [*_reward_table(own), "", *differences])
+    return [*lines, *details("Reasons for the differences", _QUALITY_NOTES)]
 
 
 def _reward_table(rows: Sequence[Record]) -> list[str]:
@@ -173,7 +194,7 @@ def _reward_table(rows: Sequence[Record]) -> list[str]:
         [name, *(three_digits(row["mean_reward"][name]) if name in row["mean_reward"] else "" for row in rows)]
         for name in names
     ]
-    return table(["", *(row["world"] for row in rows)], cells)
+    return tables(["", *(row["world"] for row in rows)], cells, most=4)
 
 
 def _difference_lines(row: Record) -> list[str]:
@@ -208,4 +229,4 @@ def _bandit_reinforce(part: Record) -> list[str]:
         [f"Reinforce less ridge, {kind}", *(three_digits(row["less_ridge"][kind]) for row in part["rows"])]
         for kind in ("bandit", "full")
     ]
-    return [*lines, *table(["", *(row["world"] for row in part["rows"])], cells)]
+    return [*lines, *tables(["", *(row["world"] for row in part["rows"])], cells, most=4)]

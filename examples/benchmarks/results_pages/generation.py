@@ -4,10 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from results_pages.generation_costs import costs_lines
+from results_pages.generation_summary import summary_lines
 from results_pages.parts import (
     HOW_TO_READ,
     Record,
     bar_table,
+    details,
     missing,
     origin,
     page_head,
@@ -15,6 +17,8 @@ from results_pages.parts import (
     picture,
     read_record,
     table,
+    tables,
+    transposed,
     two_digits,
 )
 
@@ -33,11 +37,12 @@ def generation_page(folder: Path) -> str:
     if record is None:
         return page_text(lines, missing("make bench"))
     parts = record["parts"]
-    lines += bar_table(record["bars"])
+    lines += summary_lines(parts)
+    lines += picture(folder, "bench_generation.png", "Speed by domain over transformers' greedy decoding")
     sections: tuple[tuple[str, str, Callable[[Path, Record], list[str]]], ...] = (
         ("single", "Batch 1, float32", _single),
         ("batch", "Batches, float32", _batch),
-        ("int4", "The target at 4 bits", _int4),
+        ("int4", "The target's weights at 4 bits", _int4),
         ("costs", "What a pass and a round cost", costs_lines),
     )
     for name, heading, section in sections:
@@ -47,8 +52,8 @@ def generation_page(folder: Path) -> str:
             continue
         if name != "costs":
             lines += [f"Answers of at most {parts[name]['max_new_tokens']} tokens.", ""]
-        lines += [*section(folder, parts[name]), *origin(parts[name], "### Where the figures come from"), ""]
-    return page_text(lines + _exactness(folder))
+        lines += [*section(folder, parts[name]), *origin(parts[name]), ""]
+    return page_text([*lines, *_exactness(folder), *bar_table(record["bars"])])
 
 
 def _single(folder: Path, record: Record) -> list[str]:
@@ -59,7 +64,7 @@ def _single(folder: Path, record: Record) -> list[str]:
         "times_best_fixed_arm": f"times {record['best_fixed_arm']}",
         "times_best_transformers_mode_without_loops": f"times {peer}, without looping texts",
     }
-    return [
+    speeds = [
         *_speeds(record["modes"], references),
         HOW_TO_READ,
         "",
@@ -68,10 +73,11 @@ def _single(folder: Path, record: Record) -> list[str]:
         f"{record['oracle_over_best_fixed_arm']:.2f} times. One timing each, so a little high.",
         f"- Texts that loop (over half of their 4-grams are repeats): {record['looping_share']:.0%}.",
         *_choices(record),
-        "",
-        *picture(folder, "bench_generation.png", "Speed by domain over transformers' greedy decoding"),
-        *_domains("### By domain, times transformers' greedy", record["by_domain"]),
-        *_equality("### Texts against no draft's", record["equality"]),
+    ]
+    return [
+        *_domains(record["by_domain"], record["best_fixed_arm"]),
+        *details("Every mode", speeds),
+        *_equality("Texts against no draft's", record["equality"]),
     ]
 
 
@@ -106,7 +112,7 @@ def _batch(folder: Path, record: Record) -> list[str]:
         )
         + ".",
         "",
-        *_equality("### Texts against no draft's at batch 1", record["equality"]),
+        *_equality("Texts against no draft's at batch 1", record["equality"]),
     ]
 
 
@@ -120,7 +126,7 @@ def _int4(folder: Path, record: Record) -> list[str]:
         f"{record['fastest_transformers_mode']} is transformers' fastest mode of both dtypes. Batch-invariant: "
         "arithmetic that makes texts equal bit by bit. Brackets: 95 % bootstrap intervals over prompts.",
         "",
-        *_equality("### Texts against no draft's, both at 4 bits", record["equality"]),
+        *_equality("Texts against no draft's, both at 4 bits", record["equality"]),
     ]
 
 
@@ -159,7 +165,7 @@ def _exactness(folder: Path) -> list[str]:
         "",
         *table(["arm", "equal", "different"], rows),
         "",
-        *origin(record, "### How they were checked"),
+        *origin(record, "How they were checked"),
         *_switching(record.get("switching")),
     ]
 
@@ -175,30 +181,45 @@ def _switching(record: Record | None) -> list[str]:
         f"{record['n_prompts']} prompts; every round of every request goes to an arm drawn at random. Greedy texts "
         "against no draft's, sampled ones (coupled, temperature 0.8, top-p 0.95) against no draft's with equal seeds.",
         "",
-        *_equality("### Against no draft's", record["texts"]),
-        *origin(record, "### How they were compared"),
+        *_equality("Texts against no draft's", record["texts"]),
+        *origin(record, "How they were compared"),
     ]
 
 
-def _domains(heading: str, by_domain: Mapping[str, Mapping[str, float]]) -> list[str]:
+def _domains(by_domain: Mapping[str, Mapping[str, float]], best: str) -> list[str]:
     names = list(dict.fromkeys(name for row in by_domain.values() for name in row))
     rows = [
         [domain, *(f"{row[name]:.2f}" if name in row else "" for name in names)] for domain, row in by_domain.items()
     ]
-    return [heading, "", *table(["domain", *names], rows), ""]
+    lead = [[domain, f"{row['no_draft']:.2f}", _fastest(row), _cell(row, best)] for domain, row in by_domain.items()]
+    heads = ["domain", "no draft", "fastest of all", f"`{best}`"]
+    return [
+        "By domain, times transformers' greedy decoding; the fastest is chosen with hindsight:",
+        "",
+        *table(heads, lead),
+        "",
+        *details("By domain, every mode", tables(*transposed(["domain", *names], rows))),
+    ]
 
 
-def _equality(heading: str, counts: Mapping[str, Record]) -> list[str]:
+def _fastest(row: Mapping[str, float]) -> str:
+    name = max(row, key=lambda mode: row[mode])
+    return f"{row[name]:.2f} ({name})"
+
+
+def _cell(row: Mapping[str, float], name: str) -> str:
+    return f"{row[name]:.2f}" if name in row else ""
+
+
+def _equality(summary: str, counts: Mapping[str, Record]) -> list[str]:
     kinds = ("identical", "tie", "different")
     gaps: Sequence[float] = [row["largest_gap"] for row in counts.values() if "largest_gap" in row]
     rows = [[name, *(str(row[kind]) for kind in kinds)] for name, row in counts.items()]
     lines = [
-        heading,
-        "",
         *table(["mode", *kinds], rows),
         "",
         "A tie: at the first difference the target's two best logits lie within 1e-4 of each other.",
     ]
     if gaps:
         lines += ["", f"Largest gap of the two best logits where texts part: {max(gaps):.1e}."]
-    return [*lines, ""]
+    return details(summary, lines)

@@ -11,7 +11,7 @@ def headline(folder: Path) -> str:
     lines = [NOTICE, ""]
     if demo is None:
         return page_text(lines, missing("make demo"))
-    lines += [f"> {demo['verdict']}", "", f"{machine_line(demo)} [All figures](results/policies.md).", ""]
+    lines += [demo["verdict"], "", f"*{machine_line(demo)} [All figures](results/policies.md).*", ""]
     name = "demo_speed_by_domain.png"
     if (folder / name).is_file():
         lines += [f"![Speed by domain and arm on held-out prompts](results/{name})", ""]

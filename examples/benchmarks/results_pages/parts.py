@@ -1,4 +1,4 @@
-"""What every page is made of: headings, tables, bars, figures and where they come from."""
+"""What every page is made of: headings, tables, folded details, figures and where they come from."""
 
 import json
 import re
@@ -13,8 +13,10 @@ NOTICE = (
     "<!-- Written by examples/benchmarks/make_results_pages.py; change that script, or the JSON, not this page. -->"
 )
 
+MOST_COLUMNS = 6
+
 HOW_TO_READ = (
-    "Brackets: 95 % bootstrap intervals over prompts. A policy's row is the measured time of the arms it picked plus "
+    "Brackets: 95 % bootstrap intervals over prompts. A policy's row is the measured time of the arms it chose plus "
     'its own measured time; "real run" is what it took when it ran itself.'
 )
 
@@ -60,6 +62,36 @@ def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
+def tables(heads: Sequence[str], rows: Sequence[Sequence[str]], most: int = MOST_COLUMNS) -> list[str]:
+    """Return a table, or several of at most so many columns each; all begin with the first column."""
+    n_tables = -(-(len(heads) - 1) // (most - 1))
+    lines: list[str] = []
+    for part in range(n_tables):
+        chosen = [0, *_share(len(heads), part, n_tables)]
+        lines += [*table([heads[i] for i in chosen], [[row[i] for i in chosen] for row in rows]), ""]
+    return lines[:-1]
+
+
+def _share(n_columns: int, part: int, n_tables: int) -> range:
+    """Return the columns of one of several tables, which share all but the first evenly and in their order."""
+    size, left = divmod(n_columns - 1, n_tables)
+    begin = 1 + part * size + min(part, left)
+    return range(begin, begin + size + (part < left))
+
+
+def transposed(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
+    """Return the heads and rows of a table with rows and columns swapped; the corner stays."""
+    columns = list(zip(heads, *rows, strict=True))
+    return list(columns[0]), [list(column) for column in columns[1:]]
+
+
+def details(summary: str, lines: Sequence[str]) -> list[str]:
+    """Return lines that are folded away under a summary until a reader opens them; none where there are no lines."""
+    if not any(lines):
+        return []
+    return ['<details markdown="1">', f"<summary>{summary}</summary>", "", *lines, "", "</details>", ""]
+
+
 def picture(folder: Path, name: str, caption: str) -> list[str]:
     """Return the lines that show a picture, none where there is no such file."""
     return [f"![{caption}]({name})", ""] if (folder / name).is_file() else []
@@ -76,9 +108,10 @@ def two_digits(cell: Record) -> str:
 
 
 def bar_table(bars: Sequence[Record]) -> list[str]:
-    """Return the table of what a script is meant to reach, with its heading."""
-    rows = [[bar["name"], _measured(bar), _needed(bar), "yes" if bar["holds"] else "no"] for bar in bars]
-    return ["## What it is meant to reach", "", *table(["", "measured", "needed", "reached"], rows), ""]
+    """Return the folded table of the limits that the scripts watch."""
+    rows = [[bar["name"], _measured(bar), _limit(bar), "yes" if bar["holds"] else "no"] for bar in bars]
+    note = "Limits that the measuring scripts watch from version to version, so that a loss is seen."
+    return details("Limits that are watched", [note, "", *table(["figure", "measured", "limit", "kept"], rows)])
 
 
 def _measured(bar: Record) -> str:
@@ -89,22 +122,20 @@ def _measured(bar: Record) -> str:
     return three_digits(bar) if bar.get("within_interval") else two_digits(bar)
 
 
-def _needed(bar: Record) -> str:
+def _limit(bar: Record) -> str:
     number = f"{bar['bar']:,.0f}" if bar["bar"] >= 1000 else f"{bar['bar']:.2f}"
-    return f"at most {number}" if bar.get("at_most") else number
+    return f"at {'most' if bar.get('at_most') else 'least'} {number}"
 
 
-def origin(record: Record, heading: str = "## Where the figures come from") -> list[str]:
-    """Return the list of where figures come from; no lines where a record does not say."""
-    lines = [heading, ""]
-    if "machine" in record:
-        lines.append(f"- {machine_line(record)}")
+def origin(record: Record, summary: str = "Where the figures come from") -> list[str]:
+    """Return the folded list of where figures come from; no lines where a record does not say."""
+    lines = [f"- {machine_line(record)}"] if "machine" in record else []
     for key in ("command", "date", "seed", "max_new_tokens", "prompts", "settings"):
         if key in record:
             value = record[key]
             text = value if isinstance(value, str) else json.dumps(value)
             lines.append(f"- {key.replace('_', ' ')}: `{text}`")
-    return lines if len(lines) > 2 else []
+    return details(summary, lines)
 
 
 def machine_line(record: Record) -> str:

@@ -1,4 +1,4 @@
-"""The demo's policies and every reward's table."""
+"""The demo's policies, whether they pay, and every reward's table."""
 
 import json
 from pathlib import Path
@@ -7,6 +7,7 @@ from bandits import Evaluation
 from results_pages.parts import (
     HOW_TO_READ,
     Record,
+    details,
     machine_line,
     missing,
     origin,
@@ -15,6 +16,7 @@ from results_pages.parts import (
     picture,
     read_record,
     table,
+    three_digits,
     two_digits,
 )
 
@@ -26,15 +28,43 @@ def policies_page(folder: Path) -> str:
         "What learned policies bring on held-out prompts, against each fixed arm, no draft and the per-query oracle.",
     )
     demo = read_record(folder / "demo.json")
-    lines += ["## The demo", ""]
-    lines += missing("make demo") if demo is None else _demo(folder, demo)
+    lines += missing("make demo") if demo is None else [*_summary(demo), *_demo(folder, demo)]
     rewards = read_record(folder / "bench_rewards.json")
     lines += ["", "## Other rewards, the same observations", ""]
     if rewards is None:
         return page_text(lines, missing("python examples/benchmarks/bench_rewards.py"))
     for name, evaluation in rewards["rewards"].items():
-        lines += [f"### {name}", "", *_evaluation(evaluation), ""]
+        lines += details(name, _evaluation(evaluation))
     return page_text(lines + origin(rewards))
+
+
+def _summary(demo: Record) -> list[str]:
+    """Return the answers to what a reader asks first: the speed, and whether choosing pays."""
+    evaluation = demo["evaluation"]
+    rows = {row["name"]: row for row in evaluation["rows"]}
+    learned = [row for row in rows.values() if row["kind"] == "policy" and row["name"] != "best fixed arm"]
+    lines = ["## In short", "", f"- **In wall-clock time**: {demo['verdict']}"]
+    fixed = evaluation["best_fixed_arm"]
+    if learned and fixed:
+        best = max(learned, key=lambda row: float(row["value"]["value"]))
+        lines.append(
+            f"- **Does choosing pay?** By replay of {evaluation['n_queries']} held-out prompts, {best['name']} saves "
+            f"{three_digits(best['difference'])} more of no draft's time than always `{fixed}`: "
+            f"{_conclusion(best['difference'])}. Each prompt's best arm, known in hindsight, would save "
+            f"{three_digits(rows['oracle']['difference'])} more."
+        )
+    equality = demo["equality"]
+    total = sum(equality[kind] for kind in ("identical", "tie", "different"))
+    lines.append(
+        f"- **Is the text the same?** {equality['identical']} of {total} texts are no draft's, token for token."
+    )
+    return [*lines, ""]
+
+
+def _conclusion(difference: Record) -> str:
+    if difference["low"] > 0:
+        return "it pays"
+    return "it costs" if difference["high"] < 0 else "the interval includes zero, so this says neither yes nor no"
 
 
 def _demo(folder: Path, demo: Record) -> list[str]:
@@ -45,13 +75,10 @@ def _demo(folder: Path, demo: Record) -> list[str]:
     ]
     equality = demo["equality"]
     return [
-        f"> {demo['verdict']}",
+        "## In wall-clock time",
         "",
         f"{demo['n_timed']} held-out prompts of at most {demo['max_new_tokens']} new tokens, every mode on every "
         f"prompt, interleaved; transformers on {demo['n_transformers']} of them. {machine_line(demo)}",
-        "",
-        *picture(folder, "demo_speed_by_domain.png", "Speed by domain and arm on held-out prompts, replayed"),
-        "### By the clock",
         "",
         *table(["mode", "tokens/s", *(f"times {reference}" for reference in references)], clock),
         "",
@@ -61,11 +88,12 @@ def _demo(folder: Path, demo: Record) -> list[str]:
         f"the target's two best logits, {equality['different']} different. Texts that loop: "
         f"{demo['looping_share']:.0%}.",
         "",
-        "### Held-out prompts by replay",
+        "## Held-out prompts by replay",
         "",
         *_evaluation(demo["evaluation"]),
         "",
-        *picture(folder, "demo_picks_by_domain.png", "Each policy's picks by domain"),
+        *picture(folder, "demo_speed_by_domain.png", "Speed by domain and arm on held-out prompts, replayed"),
+        *picture(folder, "demo_picks_by_domain.png", "Each policy's choices by domain"),
     ]
 
 
