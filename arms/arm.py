@@ -9,14 +9,14 @@ from arms.query import Query
 class Arm(ABC):
     """One way to answer a query: a draft at a draft length, an LLM endpoint, a prompt template.
 
-    A subclass writes `name` (a class attribute or a property) and `pull`, nothing else.
-    `arms.testing.arms.check_arm` tests that it keeps the rules below.
+    A subclass sets `name`, in the class or in its `__init__`, and writes `pull`, nothing else.
+    `arms.testing.check_arm` tests that it keeps the rules below.
+
+    Attributes:
+        name: names the arm in policies, logs and tables; not blank, and the same for the arm's whole life.
     """
 
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """Names the arm in policies, logs and tables; not blank, and the same for the arm's whole life."""
+    name: str
 
     @abstractmethod
     def pull(self, query: Query, seed: int) -> Observation:
@@ -31,4 +31,7 @@ class Arm(ABC):
 
         Returns:
             An observation under this arm's `name` and the query's `id`.
+
+        Raises:
+            Exception: any, if there is no answer; `pull_all` then records a failed pull.
         """

@@ -42,9 +42,11 @@ class ArmSet(Generic[A]):
         """
         if not isinstance(arm, Arm):
             raise TypeError(f"an ArmSet holds instances of Arm, got {arm!r}")
-        name = arm.name
+        name = getattr(arm, "name", None)
         if not isinstance(name, str) or not name.strip():
-            raise ValueError(f"an arm's name must be a string and not blank, got {name!r} from {type(arm).__name__}")
+            raise ValueError(
+                f"{type(arm).__name__} must set a name, in the class or in __init__: a string, not blank; got {name!r}"
+            )
         if name in self._arms:
             raise ValueError(f"arm names must be unique, got a second {name!r}; remove the first or rename one")
         self._arms[name] = arm

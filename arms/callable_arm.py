@@ -30,15 +30,10 @@ class CallableArm(Arm):
         cost: float | None = None,
         count_tokens: Callable[[str], int] = count_words,
     ) -> None:
-        self._name = name
+        self.name = name
         self._function = function
         self._cost = cost
         self._count_tokens = count_tokens
-
-    @property
-    def name(self) -> str:
-        """The name given at construction."""
-        return self._name
 
     def pull(self, query: Query, seed: int) -> Observation:
         """Time one call; what it returns is both the text and the arm's own text.

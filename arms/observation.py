@@ -60,6 +60,8 @@ class Observation:
         own_text: What the draft writes alone, where it was asked; the target's text where nothing drafts.
         cost: What the pull cost, in the caller's unit; finite, >= 0.
         reference: The target's own generation for this query, where known.
+        failure: Why the pull failed, e.g. "TimeoutError: no answer within 30 s"; None where it did not. A failed pull
+            has an empty `text`, no tokens, no rounds and no `own_text`; it has its `seconds`, and may have a `cost`.
 
     Raises:
         ValueError: naming arm, query, rule and value, if a field breaks its rule.
@@ -75,6 +77,21 @@ class Observation:
     own_text: str | None = None
     cost: float | None = None
     reference: Reference | None = None
+    failure: str | None = None
+
+    @classmethod
+    def failed(cls, arm: str, query_id: str, error: BaseException | str, seconds: float) -> Self:
+        """Record a pull that gave no answer.
+
+        Args:
+            arm: name of the arm that was pulled.
+            query_id: the query it was pulled for.
+            error: what went wrong.
+            seconds: time until that was known.
+        """
+        if isinstance(error, BaseException):
+            error = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        return cls(arm, query_id, text="", n_tokens=0, seconds=seconds, failure=error)
 
     def __post_init__(self) -> None:
         for name in ("arm", "query_id"):
@@ -92,6 +109,7 @@ class Observation:
         if not (self.reference is None or isinstance(self.reference, Reference)):
             raise ValueError(f"{where}: reference must be a Reference or None, got {self.reference!r}")
         _check_rounds(where, self.proposed, self.accepted)
+        _check_failure(where, self)
 
     def __str__(self) -> str:
         return f"observation of arm {self.arm!r} on query {self.query_id!r}"
@@ -145,6 +163,7 @@ class Observation:
             "own_text": self.own_text,
             "cost": None if self.cost is None else float(self.cost),
             "reference": None if self.reference is None else self.reference.to_dict(),
+            "failure": self.failure,
         }
 
     @classmethod
@@ -194,6 +213,17 @@ def _check_rounds(where: str, proposed: tuple[int, ...], accepted: tuple[int, ..
             raise ValueError(
                 f"{where}: accepted[{index}] must be <= proposed[{index}] = {n_proposed}, got {n_accepted}"
             )
+
+
+def _check_failure(where: str, observation: Observation) -> None:
+    if observation.failure is None:
+        return
+    _check_text(where, "failure", observation.failure)
+    if not observation.failure.strip():
+        raise ValueError(f"{where}: failure must say what went wrong, or be None, got {observation.failure!r}")
+    for name, empty in (("text", ""), ("n_tokens", 0), ("proposed", ()), ("own_text", None)):
+        if getattr(observation, name) != empty:
+            raise ValueError(f"{where}: a failed pull must have {name} {empty!r}, got {getattr(observation, name)!r}")
 
 
 def _checked_keys(kind: str, cls: type[Reference] | type[Observation], record: object) -> dict[str, Any]:

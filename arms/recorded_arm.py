@@ -19,16 +19,11 @@ class RecordedArm(Arm):
     """
 
     def __init__(self, name: str, observations: Mapping[str, Observation]) -> None:
-        self._name = name
+        self.name = name
         self._observations = dict(observations)
         for query_id, observation in self._observations.items():
             if (observation.arm, observation.query_id) != (name, query_id):
                 raise ValueError(f"recorded arm {name!r}: got an {observation} filed under query {query_id!r}")
-
-    @property
-    def name(self) -> str:
-        """The recorded arm's name."""
-        return self._name
 
     def pull(self, query: Query, seed: int) -> Observation:
         """Give the observation stored for `query`; `seed` changes nothing.

@@ -1,10 +1,31 @@
 """Rewards: the value put on the facts of one pull, and rewards made of rewards."""
 
 from rewards.acceptance_length import AcceptanceLength
+from rewards.on_failure import OnFailure
 from rewards.relative_speed import RelativeSpeed
-from rewards.reward import Reward, WeightedSum
+from rewards.reward import FittedReward, Reward, WeightedSum
 from rewards.rouge_l import RougeL
 from rewards.speedup import Speedup
 from rewards.time_saved import TimeSaved
 
-__all__ = ["AcceptanceLength", "RelativeSpeed", "Reward", "RougeL", "Speedup", "TimeSaved", "WeightedSum"]
+# The names by which formulas, the command line and the contract tests know the built-in rewards.
+REWARDS: dict[str, type[Reward]] = {
+    "time_saved": TimeSaved,
+    "speedup": Speedup,
+    "relative_speed": RelativeSpeed,
+    "acceptance_length": AcceptanceLength,
+    "rouge_l": RougeL,
+}
+
+__all__ = [
+    "REWARDS",
+    "AcceptanceLength",
+    "FittedReward",
+    "OnFailure",
+    "RelativeSpeed",
+    "Reward",
+    "RougeL",
+    "Speedup",
+    "TimeSaved",
+    "WeightedSum",
+]

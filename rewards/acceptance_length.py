@@ -17,7 +17,7 @@ class AcceptanceLength(Reward):
 
     bounds = (1.0, math.inf)
 
-    def __call__(self, observation: Observation) -> float:
+    def _value(self, observation: Observation) -> float:
         """Give the observation's `acceptance_length`.
 
         Raises:

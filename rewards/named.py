@@ -1,61 +1,144 @@
-"""The rewards that the command line knows by name."""
+"""Rewards written as text: "0.5 * rouge_l + 0.5 * relative_speed"."""
 
+import ast
+import math
+import operator
 import re
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from arms import Observation
+from arms.plugin import find_plugin
+from rewards import REWARDS, FittedReward, OnFailure, RelativeSpeed, Reward, RougeL
 
-if TYPE_CHECKING:
-    from rewards import RelativeSpeed, Reward
-
+MAX_LENGTH = 500
+MAX_DEPTH = 100
 REWARD_HELP = (
-    "speedup (over no draft), time_saved (share of no draft's time), "
-    "acceptance_length, relative_speed (to the fastest answer in the training data), "
-    "rouge_l (the draft's own text against the target's), or paper(ALPHA) = ALPHA * rouge_l + (1 - ALPHA) * "
-    "relative_speed."
+    f"A formula of {', '.join(REWARDS)} and of your own rewards as package.module:Class, "
+    "for example 0.5 * rouge_l(missing=1) + 0.5 * relative_speed; "
+    "on_failure(REWARD, VALUE) values failed pulls; paper(A) is A * rouge_l + (1 - A) * relative_speed."
 )
 
+_PLUGIN = re.compile(r"[^\W\d][\w.]*:\w+")
+_OPERATORS: dict[type[ast.operator], tuple[str, Callable[[Any, Any], Any]]] = {
+    ast.Add: ("+", operator.add),
+    ast.Sub: ("-", operator.sub),
+    ast.Mult: ("*", operator.mul),
+    ast.Div: ("/", operator.truediv),
+}
+_Value: TypeAlias = Reward | float | str | None  # texts and None as settings only
 
-def make_reward(
-    formula: str, training: "Iterable[Observation] | None", missing_alignment: float | None = None
-) -> "Reward":
-    """Build a reward from its name.
+
+def make_reward(formula: str, training: Iterable[Observation] | None = None) -> Reward:
+    """Build a reward from a sum, difference, product or quotient of rewards and numbers.
+
+    A reward is a name of `REWARDS` or a path "package.module:Class", with settings in parentheses where it has some:
+    `rouge_l(missing=1)`. One that is fitted on training observations, as `relative_speed` is, is fitted on
+    `training` unless its settings are given. Nothing of the formula is evaluated as Python.
 
     Args:
-        formula: see `REWARD_HELP`.
-        training: observations among which the fastest answer is looked for; None where there are no training data.
-        missing_alignment: stands in for the alignment of an arm without a text of its own; None refuses it.
+        formula: at most 500 characters; see `REWARD_HELP`.
+        training: every arm's observations of the training queries; None where there are none.
 
     Raises:
-        ValueError: if the name is unknown, alpha is outside [0, 1], or training data are needed and missing.
+        ValueError: naming formula and rule, if it cannot be read, a name is unknown, a setting breaks its rule, or
+            training observations are needed and missing.
+        TypeError: if a path names no class of rewards.
     """
-    from rewards import AcceptanceLength, RougeL, Speedup, TimeSaved
+    if len(formula) > MAX_LENGTH:
+        raise ValueError(f"a reward formula must have at most {MAX_LENGTH} characters, got {len(formula)}")
+    paths: dict[str, str] = {}
 
-    table: dict[str, Callable[[], Reward]] = {
-        "speedup": Speedup,
-        "time_saved": TimeSaved,
-        "acceptance_length": AcceptanceLength,
-        "relative_speed": lambda: _relative_speed(formula, training),
-        "rouge_l": lambda: RougeL(missing_alignment),
-    }
-    if formula in table:
-        return table[formula]()
-    paper = re.fullmatch(r"paper\((\d+\.?\d*|\.\d+)\)", formula)
-    if paper is None:
-        raise ValueError(f"--reward must be one of {', '.join(table)}, paper(ALPHA), got {formula!r}")
-    alpha = float(paper[1])
-    if alpha > 1:
-        raise ValueError(f"--reward paper(ALPHA) needs ALPHA in [0, 1], got {formula!r}")
-    return alpha * RougeL(missing_alignment) + (1 - alpha) * _relative_speed(formula, training)
+    def stand_in(found: re.Match[str]) -> str:
+        name = f"path_{len(paths)}_"
+        paths[name] = found[0]
+        return name
+
+    text = _PLUGIN.sub(stand_in, formula)
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        raise ValueError(f"reward {formula!r} cannot be read ({error}); write, for example, 2 * speedup") from error
+    value = _Reader(formula, paths, None if training is None else list(training)).read(tree)
+    if not isinstance(value, Reward):
+        raise ValueError(f"reward {formula!r} must name a reward: {', '.join(REWARDS)}, or package.module:Class")
+    return value
 
 
-def _relative_speed(formula: str, training: "Iterable[Observation] | None") -> "RelativeSpeed":
-    from rewards import RelativeSpeed
+class _Reader:
+    """Turns the few kinds of nodes that a formula may hold into rewards and numbers."""
 
-    if training is None:
-        raise ValueError(
-            f"reward {formula!r} measures speed against the fastest answer in the training data; "
-            "give them with --train-data"
+    def __init__(self, formula: str, paths: Mapping[str, str], training: list[Observation] | None) -> None:
+        self._formula, self._paths, self._training = formula, paths, training
+
+    def read(self, node: ast.expr, depth: int = 1) -> _Value:
+        if depth > MAX_DEPTH:
+            raise self._error(f"it must be nested at most {MAX_DEPTH} deep")
+        match node:
+            case ast.Constant(value=None | str() as setting):
+                return setting
+            case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
+                return self._number(number)
+            case ast.Name(id=name):
+                return self._reward(name, [], {})
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return self._combined(ast.Mult, -1.0, self.read(operand, depth + 1))
+            case ast.BinOp(left=left, op=sign, right=right) if type(sign) in _OPERATORS:
+                return self._combined(type(sign), self.read(left, depth + 1), self.read(right, depth + 1))
+            case ast.Call(func=ast.Name(id=name), args=arguments, keywords=keywords):
+                settings = {str(word.arg): self.read(word.value, depth + 1) for word in keywords}
+                return self._reward(name, [self.read(argument, depth + 1) for argument in arguments], settings)
+        raise self._error(
+            f"{ast.unparse(node)!r} is no number, reward, or sum, difference, product or quotient of them"
         )
-    return RelativeSpeed.fitted(training)
+
+    def _combined(self, kind: type[ast.operator], left: _Value, right: _Value) -> Reward | float:
+        sign, operation = _OPERATORS[kind]
+        if not (isinstance(left, Reward | float) and isinstance(right, Reward | float)):
+            raise self._error(f"{sign} takes rewards and numbers, got {left!r} and {right!r}")
+        n_rewards = isinstance(left, Reward) + isinstance(right, Reward)
+        if sign in "+-" and n_rewards == 1:
+            raise self._error("a number may multiply or divide a reward, not be added to one")
+        if (sign == "*" and n_rewards == 2) or (sign == "/" and isinstance(right, Reward)):
+            raise self._error("a reward may be multiplied and divided by numbers only")
+        if sign == "/" and right == 0:
+            raise self._error("a divisor must not be 0")
+        combined: Reward | float = operation(left, right)
+        return combined if isinstance(combined, Reward) else self._number(combined)
+
+    def _reward(self, name: str, arguments: Sequence[_Value], settings: Mapping[str, _Value]) -> Reward:
+        makers: dict[str, Callable[..., Reward]] = {"paper": self._paper, "on_failure": OnFailure}
+        make = makers.get(name)
+        if make is None:
+            name = self._paths.get(name, name)
+            found = find_plugin(name, REWARDS, Reward, "reward")
+            if issubclass(found, FittedReward) and not arguments and not settings:
+                return self._fitted(found, name)
+            make = found
+        try:
+            return make(*arguments, **settings)
+        except TypeError as error:
+            raise self._error(f"{name} does not take these settings ({error})") from error
+
+    def _fitted(self, reward: type[FittedReward], name: str) -> Reward:
+        if self._training is None:
+            raise self._error(f"{name} is fitted on training observations: give some, or its settings in parentheses")
+        return reward.fitted(self._training)
+
+    def _paper(self, alpha: float, missing: float | None = None) -> Reward:
+        if not 0 <= alpha <= 1:
+            raise self._error(f"paper(A) needs A in [0, 1], got {alpha:g}")
+        speed = self._fitted(RelativeSpeed, "relative_speed")
+        return alpha * RougeL(missing) + (1 - alpha) * speed
+
+    def _number(self, number: float) -> float:
+        try:
+            value = float(number)
+        except OverflowError:
+            value = math.inf
+        if not math.isfinite(value):
+            raise self._error("a number must be finite")
+        return value
+
+    def _error(self, rule: str) -> ValueError:
+        return ValueError(f"reward {self._formula!r}: {rule}")

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Self
 
 from arms import Observation
-from rewards.reward import Reward
+from rewards.reward import FittedReward
 
 
 @dataclass(frozen=True)
-class RelativeSpeed(Reward):
+class RelativeSpeed(FittedReward):
     """min(1, tokens_per_second / fastest): in (0, 1], and 0 for an empty generation.
 
     Args:
@@ -33,17 +33,21 @@ class RelativeSpeed(Reward):
         """Take as `fastest` the speed of the fastest single observation.
 
         Args:
-            observations: Every arm's observations of the training queries, never of the held-out ones.
+            observations: Every arm's observations of the training queries, never of the held-out ones; those of
+                failed pulls do not count.
 
         Raises:
             ValueError: if there is none, one has no time, or none generated a token.
         """
-        fastest = max((observation.tokens_per_second for observation in observations), default=None)
+        answered = (observation for observation in observations if observation.failure is None)
+        fastest = max((observation.tokens_per_second for observation in answered), default=None)
         if fastest is None:
-            raise ValueError("RelativeSpeed.fitted needs at least one observation, got none")
+            raise ValueError(
+                "RelativeSpeed.fitted needs at least one observation of a pull that did not fail, got none"
+            )
         return cls(fastest)
 
-    def __call__(self, observation: Observation) -> float:
+    def _value(self, observation: Observation) -> float:
         """Compare the observation's speed with the fastest.
 
         Raises:

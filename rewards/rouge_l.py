@@ -34,7 +34,7 @@ class RougeL(Reward):
         if self.missing is not None and not 0.0 <= self.missing <= 1.0:
             raise ValueError(f"missing must be in [0, 1] or None, got {self.missing!r}")
 
-    def __call__(self, observation: Observation) -> float:
+    def _value(self, observation: Observation) -> float:
         """Compare `own_text` with `reference.text`.
 
         Raises:

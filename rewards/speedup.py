@@ -16,7 +16,7 @@ class Speedup(Reward):
 
     bounds = (0.0, math.inf)
 
-    def __call__(self, observation: Observation) -> float:
+    def _value(self, observation: Observation) -> float:
         """Compare seconds a token with the reference's.
 
         Raises:

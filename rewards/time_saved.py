@@ -18,7 +18,7 @@ class TimeSaved(Reward):
 
     bounds = (-math.inf, 1.0)
 
-    def __call__(self, observation: Observation) -> float:
+    def _value(self, observation: Observation) -> float:
         """Compare seconds a token with the reference's.
 
         Raises:

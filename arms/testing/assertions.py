@@ -1,4 +1,4 @@
-"""How the contract checks say that a law is broken: AssertionError, also under `python -O`."""
+"""How every contract check says that a rule is broken: AssertionError, also under `python -O`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ import random
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 TOLERANCE = 1e-9  # for what differs by rounding only
 
+Plugin = TypeVar("Plugin")
+
 
 def hold(law: bool, message: str) -> None:
-    """Raise AssertionError unless the law holds."""
+    """Raise AssertionError unless the law holds; `assert` would vanish under `python -O`."""
     if not law:
         raise AssertionError(message)
 
@@ -32,6 +35,31 @@ def refused(action: Callable[[], object], what: str) -> None:
     except ValueError:
         return
     raise AssertionError(f"{what} must raise ValueError")
+
+
+def checked_name(plugin: object) -> str:
+    """Return a plug-in's name, which must be a string and not blank."""
+    name = getattr(plugin, "name", None)
+    if not isinstance(name, str) or not name.strip():
+        raise AssertionError(f"{type(plugin).__name__}.name must be a string and not blank, got {name!r}")
+    return name
+
+
+def instance_of(given: Plugin | Callable[[], Plugin], base: type[Plugin], what: str) -> Plugin:
+    """Return the plug-in to check: what was given, or what the given factory makes.
+
+    Args:
+        given: an instance of `base`, or a callable without arguments, such as a class, that makes one.
+        base: class that it must derive from.
+        what: what is checked, e.g. "an arm", for the message.
+
+    Raises:
+        AssertionError: if that is no instance of `base`.
+    """
+    made = given if isinstance(given, base) or not callable(given) else given()
+    if not isinstance(made, base):
+        raise AssertionError(f"{what} must be an instance of {base.__name__}, got {made!r}")
+    return made
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from arms import Query
-from arms.testing.assertions import global_generators_untouched, hold, near
+from arms.testing.assertions import global_generators_untouched, hold, instance_of, near
 from bandits.encoders.encoder import ContextEncoder
 
 EncoderOrMaker = ContextEncoder | Callable[[], ContextEncoder]
@@ -38,22 +38,16 @@ def check_encoder(encoder: EncoderOrMaker, texts: Sequence[str] = EXAMPLE_TEXTS)
         AssertionError: naming the law that does not hold.
     """
     hold(len(set(texts)) > 1, "check_encoder needs at least two different texts")
-    first, second = _made(encoder), _made(encoder)
+    first, second, third = (instance_of(encoder, ContextEncoder, "an encoder") for _ in range(3))
     check_name_and_size(first)
     check_rows(first, texts)
     check_same_text_same_row(first, texts)
     check_query_is_its_text(first, texts)
-    check_same_name_same_rows(_made(encoder), second, texts)
-
-
-def _made(encoder: EncoderOrMaker) -> ContextEncoder:
-    """Return the encoder itself, or a new one."""
-    return encoder() if callable(encoder) and not isinstance(encoder, ContextEncoder) else encoder
+    check_same_name_same_rows(third, second, texts)
 
 
 def check_name_and_size(encoder: ContextEncoder) -> None:
     """Check that an encoder has a name for data to be marked with, and a size."""
-    hold(isinstance(encoder, ContextEncoder), f"an encoder must be an instance of ContextEncoder, got {encoder!r}")
     try:
         name, size = encoder.name, encoder.n_features
     except AttributeError as error:

@@ -25,7 +25,7 @@ class LatencyPenalty(Reward):
 
     bounds = (-1.0, 0.0)
 
-    def __call__(self, observation: Observation) -> float:
+    def _value(self, observation: Observation) -> float:
         """Longer is worse, and beyond the budget nothing gets worse."""
         return -min(1.0, observation.seconds / self.budget_s)
 

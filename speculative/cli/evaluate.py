@@ -25,10 +25,6 @@ def evaluate(
         typer.Option("--train-data", help="Training data, to compare with the arm that was best there."),
     ] = None,
     reward: Annotated[str, typer.Option("--reward", help=REWARD_HELP)] = "speedup",
-    missing_alignment: Annotated[
-        float | None,
-        typer.Option("--missing-alignment", min=0.0, max=1.0, help="As in `draftpick train`."),
-    ] = None,
     baseline: Annotated[str, typer.Option("--baseline", help="Arm that speed is compared with.")] = "no_draft",
     seed: options.SeedOption = 0,
     as_json: options.JsonOption = False,
@@ -44,7 +40,7 @@ def evaluate(
     training = None if train_data is None else bandits.FullInformationData.load(train_data)
     if reward != "speedup":
         observations = None if training is None else training.known_observations()
-        value_of = make_reward(reward, observations, missing_alignment)
+        value_of = make_reward(reward, observations)
         held_out = held_out.with_reward(value_of)
         training = None if training is None else training.with_reward(value_of)
     policies = _load_policies(policy, held_out)

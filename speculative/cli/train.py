@@ -39,15 +39,6 @@ def train(
     ],
     policy: Annotated[PolicyName, typer.Option("--policy", help="Which policy learns.")] = PolicyName.linucb,
     reward: Annotated[str, typer.Option("--reward", help=REWARD_HELP)] = "speedup",
-    missing_alignment: Annotated[
-        float | None,
-        typer.Option(
-            "--missing-alignment",
-            min=0.0,
-            max=1.0,
-            help="Alignment of an arm without a text of its own, such as prompt lookup; refused by default.",
-        ),
-    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -73,7 +64,7 @@ def train(
     stored = FullInformationData.load(data)
     rewarded = stored
     if reward != "speedup":
-        rewarded = stored.with_reward(make_reward(reward, stored.known_observations(), missing_alignment))
+        rewarded = stored.with_reward(make_reward(reward, stored.known_observations()))
     with busy("learning"):
         learner.fit(rewarded)
     file = learner.save(out)

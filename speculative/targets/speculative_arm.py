@@ -40,13 +40,8 @@ class SpeculativeArm(Arm):
             )
         if draft_length < 0:
             raise ValueError(f"draft_length must be >= 1, got {draft_length}")
-        self._name = name or (f"{draft.name}_{draft_length}" if draft_length else draft.name)
+        self.name = name or (f"{draft.name}_{draft_length}" if draft_length else draft.name)
         self.target, self.draft, self.draft_length, self.sampling = target, draft, draft_length, sampling
-
-    @property
-    def name(self) -> str:
-        """The arm's name in its pool."""
-        return self._name
 
     def pull(self, query: Query, seed: int) -> Observation:
         """Generate the answer; the seed changes nothing of a greedy one."""

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable
 
-from arms.testing.assertions import global_generators_untouched, hold
+from arms.testing.assertions import checked_name, global_generators_untouched, hold, instance_of
 from speculative.protocols.draft import Draft, DraftSession, Proposal
 from speculative.sampling.sampling_params import SamplingParams
 from speculative.sampling.token_sampler import GREEDY, CoupledSampler, DrawingSampler, RandomDice, TokenSampler
@@ -27,14 +27,8 @@ def check_draft(draft: Draft | Callable[[], Draft], n_vocab: int) -> None:
     Raises:
         AssertionError: saying which rule was broken, and how.
     """
-    if not isinstance(draft, Draft) and callable(draft):
-        draft = draft()
-    hold(isinstance(draft, Draft), f"a draft must be an instance of Draft, got {draft!r}")
-    name = draft.name
-    hold(
-        isinstance(name, str) and bool(name.strip()),
-        f"{type(draft).__name__}.name must be a string and not blank, got {name!r}",
-    )
+    draft = instance_of(draft, Draft, "a draft")
+    name = checked_name(draft)
     hold(draft.law in ("point", "sampled"), f"draft {name!r}: law must be 'point' or 'sampled', got {draft.law!r}")
     limit = draft.max_positions
     hold(limit is None or limit >= 1, f"draft {name!r}: max_positions must be None or >= 1, got {limit!r}")

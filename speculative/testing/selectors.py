@@ -6,7 +6,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from arms.testing.assertions import global_generators_untouched, hold
+from arms.testing.assertions import global_generators_untouched, hold, instance_of
 from speculative.protocols.request import Request
 from speculative.protocols.selector import QueryState, RoundContext, RoundObservation, Selector
 from speculative.sampling.sampling_params import SamplingParams
@@ -31,9 +31,7 @@ def check_selector(selector: Selector | Callable[[], Selector], n_arms: int, n_f
     Raises:
         AssertionError: saying which rule was broken, and how.
     """
-    if not isinstance(selector, Selector) and callable(selector):
-        selector = selector()
-    hold(isinstance(selector, Selector), f"a selector must be an instance of Selector, got {selector!r}")
+    selector = instance_of(selector, Selector, "a selector")
     with global_generators_untouched(f"{type(selector).__name__}: "):
         _played_through(selector, n_arms, n_features)
 

@@ -58,9 +58,21 @@ def test_index_out_of_range_is_refused(index):
 def test_only_named_arms_are_taken():
     with pytest.raises(TypeError, match="an ArmSet holds instances of Arm, got 'a'"):
         ArmSet(["a"])
-    with pytest.raises(ValueError, match="an arm's name must be a string and not blank, got '' from CallableArm"):
+    with pytest.raises(
+        ValueError, match="CallableArm must set a name, in the class or in __init__: a string, not blank; got ''"
+    ):
         ArmSet([arm("")])
 
 
-def test_an_arm_needs_name_and_pull_and_nothing_else():
-    assert Arm.__abstractmethods__ == {"name", "pull"}
+class Unnamed(Arm):
+    def pull(self, query, seed):
+        raise NotImplementedError
+
+
+def test_an_arm_writes_pull_and_sets_its_name_in_the_class_or_in_init():
+    assert Arm.__abstractmethods__ == {"pull"}
+    with pytest.raises(ValueError, match="Unnamed must set a name, in the class or in __init__"):
+        ArmSet([Unnamed()])
+    given = Unnamed()
+    given.name = "given"
+    assert ArmSet([given]).names == ("given",)

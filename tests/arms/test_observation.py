@@ -21,6 +21,10 @@ COUNTS = st.integers(min_value=0, max_value=2**40)
 
 @st.composite
 def observations(draw):
+    if draw(st.booleans()):
+        return Observation.failed(
+            draw(st.text(min_size=1).filter(str.strip)), "q", draw(st.text(min_size=1).filter(str.strip)), draw(AMOUNTS)
+        )
     proposed = draw(st.lists(st.integers(0, 9), max_size=5))
     return Observation(
         arm=draw(st.text(min_size=1).filter(str.strip)),
@@ -71,6 +75,31 @@ def test_records_survive_dict_json_and_pickle(observation):
     assert Observation.from_dict(json.loads(json.dumps(observation.to_dict()))) == observation
     assert pickle.loads(pickle.dumps(observation)) == observation
     assert hash(pickle.loads(pickle.dumps(observation))) == hash(observation)
+
+
+def test_a_failed_pull_says_what_went_wrong_and_how_long_it_took():
+    for error, failure in ((TimeoutError("no answer"), "TimeoutError: no answer"), (KeyError(), "KeyError")):
+        failed = Observation.failed("a", "q", error, 1.5)
+        assert (failed.failure, failed.text, failed.n_tokens, failed.seconds) == (failure, "", 0, 1.5)
+    assert dataclasses.replace(failed, cost=0.1).cost == 0.1
+    assert EMPTY.failure is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"failure": " "}, "failure must say what went wrong, or be None, got ' '"),
+        ({"failure": TimeoutError()}, "failure must be a string, got TimeoutError()"),
+        ({"text": "half"}, "a failed pull must have text '', got 'half'"),
+        ({"n_tokens": 3}, "a failed pull must have n_tokens 0, got 3"),
+        ({"proposed": (3,), "accepted": (0,)}, "a failed pull must have proposed (), got (3,)"),
+        ({"own_text": ""}, "a failed pull must have own_text None, got ''"),
+    ],
+)
+def test_a_failed_pull_holds_no_answer(changes, rule):
+    failed = Observation.failed("a", "q", "no answer", 1.5)
+    with pytest.raises(ValueError, match=re.escape(f"observation of arm 'a' on query 'q': {rule}")):
+        dataclasses.replace(failed, **changes)
 
 
 def test_numpy_numbers_become_json_numbers():

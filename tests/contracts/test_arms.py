@@ -90,6 +90,11 @@ class RenamingItself(GoodArm):
         return observation
 
 
+class Failing(GoodArm):
+    def pull(self, query, seed):
+        return Observation.failed(self.name, query.id, "endpoint is down", 0.1)
+
+
 class Nameless(GoodArm):
     name = " "
 
@@ -127,6 +132,7 @@ class Unstorable(GoodArm):
 BROKEN = {
     WrongType: "arm 'good' on query 'a': pull must return an Observation, got 'red'",
     Raising: "on query 'a': pull must answer the query, but raised TimeoutError('endpoint is down')",
+    Failing: "on query 'a': pull must answer the query, but observed a failure: endpoint is down",
     WrongArm: "arm 'good' on query 'a': observation.arm must be 'good', got 'other'",
     WrongQuery: "arm 'good' on query 'a': observation.query_id must be 'a', got 'other'",
     TooLong: "arm 'good' on query 'a': n_tokens must be <= max_new_tokens = 4, got 5",
@@ -135,8 +141,8 @@ BROKEN = {
     RenamingItself: "arm 'good' on query 'a': the name must not change, got 'good!' after a pull",
     Nameless: "Nameless.name must be a string and not blank, got ' '",
     ChangingTheQuery: "arm 'good' on query 'a': pull must leave the query unmodified",
-    SeedingRandom: "pull must draw from its seed, never from the global generator of random or numpy",
-    SeedingNumpy: "pull must draw from its seed, never from the global generator of random or numpy",
+    SeedingRandom: "pull must draw from its seed; a global generator of random, numpy or torch must not be used",
+    SeedingNumpy: "pull must draw from its seed; a global generator of random, numpy or torch must not be used",
     Unstorable: "the observation must survive to_dict, JSON and from_dict",
 }
 
@@ -158,6 +164,13 @@ def test_every_broken_arm_is_caught(broken):
     queries = [query.model_copy(deep=True) for query in QUERIES]
     with pytest.raises(AssertionError, match=re.escape(BROKEN[broken])):
         check_arm(broken(), queries)
+
+
+def test_the_check_takes_an_instance_or_what_makes_one():
+    check_arm(GoodArm, QUERIES)
+    check_arm(lambda: CallableArm("echo", lambda query, seed: query.text[:4]), QUERIES)
+    with pytest.raises(AssertionError, match="an arm must be an instance of Arm, got 'arm'"):
+        check_arm(lambda: "arm", QUERIES)
 
 
 def test_the_check_says_what_it_needs():

@@ -4,7 +4,7 @@ import re
 import pytest
 
 from arms import Observation, Reference
-from rewards import AcceptanceLength, RelativeSpeed, Reward, RougeL, Speedup, TimeSaved
+from rewards import REWARDS, AcceptanceLength, OnFailure, RelativeSpeed, Reward, RougeL, Speedup, TimeSaved
 from rewards.testing.rewards import check_reward
 
 
@@ -34,42 +34,47 @@ class GoodReward(Reward):
 
     bounds = (0.0, 1.0)
 
-    def __call__(self, observation: Observation) -> float:
+    def _value(self, observation: Observation) -> float:
         return len(self.reference_of(observation).text) / 100
 
 
 class NotFinite(GoodReward):
-    def __call__(self, observation):
-        return super().__call__(observation) and math.nan
+    def _value(self, observation):
+        return super()._value(observation) and math.nan
 
 
-class NotAFloat(GoodReward):
-    def __call__(self, observation):
-        return int(super().__call__(observation))
+class NotANumber(GoodReward):
+    def _value(self, observation):
+        return "high"
+
+
+class Boundless(Reward):
+    def _value(self, observation):
+        return 0.5
 
 
 class BeyondItsBounds(GoodReward):
-    def __call__(self, observation):
-        return super().__call__(observation) + 1.0
+    def _value(self, observation):
+        return super()._value(observation) + 1.0
 
 
 class Remembering(GoodReward):
     n_calls = 0
 
-    def __call__(self, observation):
+    def _value(self, observation):
         self.n_calls += 1
-        return super().__call__(observation) / self.n_calls
+        return super()._value(observation) / self.n_calls
 
 
 class Raising(GoodReward):
-    def __call__(self, observation):
+    def _value(self, observation):
         raise self.unfit(observation, "it never will")
 
 
 class ChangingTheObservation(GoodReward):
-    def __call__(self, observation):
+    def _value(self, observation):
         object.__setattr__(observation, "n_tokens", observation.n_tokens + 1)
-        return super().__call__(observation)
+        return super()._value(observation)
 
 
 class NotANumberOfBounds(GoodReward):
@@ -91,13 +96,18 @@ class GrowingBounds(GoodReward):
     def bounds(self):
         return 0.0, self.highest
 
-    def __call__(self, observation):
+    def _value(self, observation):
         self.highest += 1.0
-        return super().__call__(observation)
+        return super()._value(observation)
 
 
 class Nameless(GoodReward):
     name = ""
+
+
+class FailureBeyondItsBounds(GoodReward):
+    def _value_of_failure(self, observation):
+        return -1.0
 
 
 class OwnArithmetic(GoodReward):
@@ -106,25 +116,26 @@ class OwnArithmetic(GoodReward):
 
 
 class Careless(GoodReward):
-    def __call__(self, observation):
+    def _value(self, observation):
         return len(observation.reference.text) / 100
 
 
 class Curt(GoodReward):
-    def __call__(self, observation):
+    def _value(self, observation):
         if observation.reference is None:
             raise ValueError("no reference")
         return 0.5
 
 
 class BeyondItsBoundsWhenBare(GoodReward):
-    def __call__(self, observation):
+    def _value(self, observation):
         return 0.5 if observation.n_tokens else -1.0
 
 
 BROKEN = {
-    NotFinite: "on the observation of arm 'draft_3' on query 'a': must give a finite float, got nan",
-    NotAFloat: "must give a finite float, got 0",
+    NotFinite: "on the observation of arm 'draft_3' on query 'a': must value the observation, but raised ValueError(",
+    NotANumber: "the value must be a finite number, got 'high'",
+    Boundless: "Boundless must set bounds = (lowest, highest), two floats, in the class or in __init__",
     BeyondItsBounds: "must stay within its bounds [0.0, 1.0], got 1.22",
     Remembering: "on query 'c': must give the same value, got",
     Raising: "on query 'a': must value the observation, but raised ValueError(",
@@ -134,9 +145,10 @@ BROKEN = {
     SwappedBounds: "bounds must be two floats (low, high) with low <= high, got (1.0, 0.0)",
     GrowingBounds: "GrowingBounds: bounds must not change, got (0.0, 1.0), then (0.0, ",
     Nameless: "Nameless.name must be a string and not blank, got ''",
-    OwnArithmetic: "2 r - r must be r = 0.22, got",
+    OwnArithmetic: "2 r - r / 2 - r / 2 must be r = 0.22, got",
     Careless: "must give a value or a ValueError, but raised AttributeError(",
     Curt: "the ValueError must name arm and query, got 'no reference'",
+    FailureBeyondItsBounds: "on a failed pull: must stay within its bounds [0.0, 1.0], got -1.0",
     BeyondItsBoundsWhenBare: "tokens and seconds: must stay within its bounds [0.0, 1.0], got -1.0",
 }
 
@@ -151,6 +163,9 @@ GOOD = [
     TimeSaved(),
     0.5 * RougeL() + 0.5 * RelativeSpeed(20.0),
     -0.1 * Speedup() + 2.0 * AcceptanceLength(),
+    Speedup() / 2 - AcceptanceLength(),
+    OnFailure(RougeL() - RelativeSpeed(20.0), -2.0),
+    2 * OnFailure(TimeSaved(), 0.0),
 ]
 
 
@@ -165,6 +180,15 @@ def test_every_broken_reward_is_caught(broken):
     observations = [Observation.from_dict(observation.to_dict()) for observation in OBSERVATIONS]
     with pytest.raises(AssertionError, match=re.escape(BROKEN[broken])):
         check_reward(broken(), observations)
+
+
+def test_every_named_reward_is_checked():
+    assert set(REWARDS.values()) <= {type(reward) for reward in GOOD}
+
+
+def test_the_check_takes_an_instance_or_what_makes_one():
+    check_reward(GoodReward, OBSERVATIONS)
+    check_reward(lambda: RelativeSpeed(20.0), OBSERVATIONS)
 
 
 def test_the_check_says_what_it_needs():

@@ -50,7 +50,7 @@ def test_fitted_gives_the_fastest_training_observation_exactly_1(pulls):
 
 
 def test_fitted_needs_observations_with_tokens_and_time():
-    with pytest.raises(ValueError, match=r"RelativeSpeed\.fitted needs at least one observation, got none"):
+    with pytest.raises(ValueError, match=r"RelativeSpeed\.fitted needs at least one observation of a pull"):
         RelativeSpeed.fitted([])
     with pytest.raises(ValueError, match=r"fastest must be a finite number of tokens a second > 0, got 0\.0"):
         RelativeSpeed.fitted([dataclasses.replace(BASE, n_tokens=0)])

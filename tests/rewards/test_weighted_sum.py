@@ -34,7 +34,7 @@ class Constant(Reward):
     def bounds(self) -> tuple[float, float]:
         return self.low, self.high
 
-    def __call__(self, observation: Observation) -> float:
+    def _value(self, observation: Observation) -> float:
         return self.value
 
 
@@ -118,10 +118,50 @@ def test_empty_sums_and_strangers_are_refused():
 
 def test_an_overflowing_sum_is_refused():
     reward = 1e308 * Constant(1e10, 0.0, 1e10)
-    rule = "cannot value the observation of arm 'a' on query 'q': the sum must be finite, got inf"
+    rule = "cannot value the observation of arm 'a' on query 'q': the value must be a finite number, got inf"
     with pytest.raises(ValueError, match=re.escape(rule)):
         reward(OBSERVATION)
 
 
-def test_a_reward_needs_bounds_and_a_call_and_nothing_else():
-    assert Reward.__abstractmethods__ == {"bounds", "__call__"}
+class Given(Reward):
+    def __init__(self, name, bounds):
+        self.name, self.bounds = name, bounds
+
+    def _value(self, observation):
+        return 1.0
+
+
+def test_a_reward_writes_its_value_and_sets_bounds_and_name_in_the_class_or_in_init():
+    assert Reward.__abstractmethods__ == {"_value"}
+    reward = Given("flat", (0.0, 1.0))
+    assert (reward.name, reward.bounds, (2 * reward).name) == ("flat", (0.0, 1.0), "2 * flat")
+    assert Speedup().name == "Speedup"
+    with pytest.raises(TypeError, match=re.escape("Given must set bounds = (lowest, highest)")):
+        _ = 2 * Given("flat", None)
+
+
+@settings(deadline=None)
+@given(constants(), constants(), st.floats(1e-3, 1e3))
+def test_differences_negations_and_quotients_are_sums(first, second, divisor):
+    for built, expected in (
+        (first - second, [(1.0, first), (-1.0, second)]),
+        (-first, [(-1.0, first)]),
+        (first / divisor, [(1 / divisor, first)]),
+        (-(first - second) / 2, [(-0.5, first), (0.5, second)]),
+    ):
+        assert built.terms == tuple(expected)
+        low, high = built.bounds
+        assert low <= built(OBSERVATION) <= high
+
+
+def test_names_of_differences_read_as_formulas():
+    assert (RougeL() - Speedup() / 2).name == "RougeL - 0.5 * Speedup"
+    assert (-RougeL() + Speedup()).name == "-RougeL + Speedup"
+
+
+def test_a_reward_is_not_divided_by_0_or_by_a_reward():
+    with pytest.raises(ValueError, match="a reward's divisor must not be 0, got RougeL / 0"):
+        RougeL() / 0
+    for combine in (lambda: RougeL() / RougeL(), lambda: 1 / RougeL(), lambda: RougeL() - 1, lambda: 1 - RougeL()):
+        with pytest.raises(TypeError, match="unsupported operand"):
+            combine()

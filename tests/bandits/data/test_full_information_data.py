@@ -34,11 +34,9 @@ def data(**changes):
 
 
 class Slowness(Reward):
-    @property
-    def bounds(self):
-        return (0.0, 100.0)
+    bounds = (0.0, 100.0)
 
-    def __call__(self, observation):
+    def _value(self, observation):
         return observation.seconds
 
 

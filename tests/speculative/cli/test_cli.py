@@ -76,10 +76,9 @@ def test_train_saves_any_policy(place, tmp_path, policy):
         assert getattr(learned, name) == float(value)
 
 
-@pytest.mark.parametrize("reward", ["acceptance_length", "relative_speed", "rouge_l", "paper(0.5)"])
+@pytest.mark.parametrize("reward", ["acceptance_length", "relative_speed", "rouge_l(missing=0.5)", "paper(0.5, 0.5)"])
 def test_train_knows_the_rewards(place, tmp_path, reward):
-    stand_in = ("--missing-alignment", 0.5) if reward in ("rouge_l", "paper(0.5)") else ()
-    result = run_cli("train", place / "train", "--reward", reward, *stand_in, "--out", tmp_path / "p", "--json")
+    result = run_cli("train", place / "train", "--reward", reward, "--out", tmp_path / "p", "--json")
     value = json.loads(result.stdout)["training_value"]
     assert 1 <= value <= 8 if reward == "acceptance_length" else 0 < value <= 1
 
@@ -87,8 +86,8 @@ def test_train_knows_the_rewards(place, tmp_path, reward):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--reward", "beauty"), "--reward must be one of speedup, "),
-        (("--reward", "paper(2)"), r"needs ALPHA in [0, 1], got 'paper(2)'"),
+        (("--reward", "beauty"), "unknown reward 'beauty'; there are time_saved, "),
+        (("--reward", "paper(2)"), "reward 'paper(2)': paper(A) needs A in [0, 1], got 2"),
         (("--reward", "rouge_l"), "own_text (what the draft writes alone) is missing"),
         (("--set", "speed=1"), "linucb has the settings ucb_width, prior_precision, intercept_precision"),
         (("--set", "ucb_width=wide"), "the value must be JSON"),
@@ -133,7 +132,7 @@ def test_evaluate_without_matplotlib_says_so(place, tmp_path, monkeypatch):
 def test_evaluate_fits_relative_speed_on_the_training_data(place, tmp_path):
     policy = ("--policy", place / "linucb.safetensors", "--out", tmp_path / "report")
     reward = ("--reward", "relative_speed")
-    assert "give them with --train-data" in refused("evaluate", place / "test", *policy, *reward)
+    assert "relative_speed is fitted on training observations" in refused("evaluate", place / "test", *policy, *reward)
     shown = run_cli("evaluate", place / "test", *policy, *reward, "--train-data", place / "train", "--json")
     rows = {row["name"]: row["value"]["value"] for row in json.loads(shown.stdout)["rows"]}
     assert all(0 < value <= 1 for value in rows.values())
