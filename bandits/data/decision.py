@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -20,11 +20,13 @@ class Decision:
         arm: name of the chosen arm.
         action: index of that arm in the policy's `arm_names`.
         propensity: probability in (0, 1] that the policy gave this arm when it drew it.
+        probabilities: arm to probability, in the policy's order: the whole distribution that the arm was drawn from.
     """
 
     arm: str
     action: int
     propensity: float
+    probabilities: Mapping[str, float] = field(hash=False)
 
 
 class ChoosesArms(Protocol):

@@ -159,7 +159,8 @@ class Policy(ABC):
             raise RuntimeError(f"{type(self).__name__}.probabilities must give a distribution, got {chances}")
         action = bisect_right(cumulative, rng.random() * total)
         action = min(action, bisect_left(cumulative, total))  # rounding may reach the total itself
-        return Decision(self.arm_names[action], action, min(chances[action], 1.0))
+        names = self.arm_names
+        return Decision(names[action], action, min(chances[action], 1.0), dict(zip(names, chances, strict=True)))
 
     def add_arm(self, name: str, like: str | None = None) -> None:
         """Add an arm, last in order, that starts with no data or with what is known of the arm `like`."""

@@ -25,7 +25,7 @@ from speculative.engine.generate import stream
 from speculative.measuring.cost_profile import CostProfile, cached_costs
 from speculative.models.checkpoint_files import DEFAULT_CACHE
 from speculative.pools.pool import ArmSpec, EncoderSpec, Pool, PoolSpec, load_pool
-from speculative.selectors.policy_selector import PolicySelector
+from speculative.selectors.policy_selector import PolicyChoice, PolicySelector
 
 PROMPTS = (
     "Name three rivers in France.",
@@ -78,11 +78,13 @@ def learn(queries: Sequence[Query], pool: Pool, costs: CostProfile, folder: Path
 # --8<-- [start:answer]
 def answer(query: Query, pool: Pool, policy: Policy, seed: int) -> str:
     """Let the policy pick the arm, then generate; the text is the target's own, whatever was picked."""
-    selector = PolicySelector(policy, pool.encoder, pool.arms.names, np.random.default_rng(seed))
+    chosen: list[PolicyChoice] = []
+    rng = np.random.default_rng(seed)
+    selector = PolicySelector(policy, pool.encoder, pool.arms.names, rng, on_finish=chosen.append)
     engine = pool.target.engine(pool.arms, selector)
     token_ids = [token for result in stream(engine, pool.target.request(query)) for token in result.token_ids]
 
-    decision, stats = selector.decisions[query.id], engine.take(query.id).stats
+    decision, stats = chosen[0].decision, engine.take(query.id).stats
     print(f"picked {decision.arm} (probability {decision.propensity:.2f})")
     print(
         f"{stats.n_new} tokens in {stats.seconds:.2f} s, {stats.n_accepted} of {stats.n_proposed} draft tokens accepted"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from speculative.protocols.request import Generation, Request
     from speculative.sampling.sampling_params import SamplingParams
     from speculative.selectors.fixed import FixedSelector
-    from speculative.selectors.policy_selector import PolicySelector
+    from speculative.selectors.policy_selector import PolicyChoice, PolicySelector
 
 FAILED = 1
 
@@ -86,12 +86,10 @@ def generate(
     options.start_torch(threads)
     loaded = options.open_pool(pool, cache, device)
     query = Query(id="prompt", prompt=text, max_new_tokens=max_new_tokens)
-    result = _answer(
-        loaded,
-        loaded.target.request(query, sampling, stop or ()),
-        _fixed(loaded, arm) if policy is None else _learned(loaded, policy, seed),
-        quiet=as_json,
-    )
+    chosen: list[PolicyChoice] = []
+    selector = _fixed(loaded, arm) if policy is None else _learned(loaded, policy, seed, chosen)
+    request = loaded.target.request(query, sampling, stop or ())
+    result = _answer(loaded, request, selector, quiet=as_json) | _choice(arm, chosen)
     if as_json:
         options.report(result, "", as_json=True)
     else:
@@ -115,13 +113,22 @@ def _fixed(pool: "Pool", arm: str | None) -> "FixedSelector":
     return FixedSelector(pool.arms.index(arm or ""))
 
 
-def _learned(pool: "Pool", file: Path, seed: int) -> "PolicySelector":
+def _learned(pool: "Pool", file: Path, seed: int, chosen: "list[PolicyChoice]") -> "PolicySelector":
     import numpy as np
 
     from bandits import load_policy
     from speculative.selectors.policy_selector import PolicySelector
 
-    return PolicySelector(load_policy(file), pool.encoder, pool.arms.names, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    return PolicySelector(load_policy(file), pool.encoder, pool.arms.names, rng, on_finish=chosen.append)
+
+
+def _choice(arm: str | None, chosen: "list[PolicyChoice]") -> dict[str, Any]:
+    """Return the arm, and the distribution that a policy drew it from."""
+    if not chosen:
+        return {"arm": arm, "probabilities": None}
+    [choice] = chosen
+    return {"arm": choice.decision.arm, "probabilities": dict(choice.decision.probabilities)}
 
 
 def _answer(
@@ -129,7 +136,6 @@ def _answer(
 ) -> dict[str, Any]:
     """Generate, showing the text as it grows, and account for it."""
     from speculative.engine.generate import stream
-    from speculative.selectors.policy_selector import PolicySelector
 
     engine = pool.target.engine(pool.arms, selector, decode=True)
     for result in stream(engine, request):
@@ -138,13 +144,7 @@ def _answer(
     if not quiet:
         typer.echo()
     generation = engine.take(request.id)
-    actions = generation.stats.actions
-    # Every round of a query goes to one arm; a text of one token has no round.
-    chosen: dict[str, Any] = {"arm": pool.arms.names[actions[0]] if actions else None, "probabilities": None}
-    if isinstance(selector, PolicySelector):
-        chosen["arm"] = selector.decisions[request.id].arm
-        chosen["probabilities"] = selector.probabilities(request.id)
-    return {"text": generation.text, "finished": generation.finished} | chosen | _account(generation)
+    return {"text": generation.text, "finished": generation.finished} | _account(generation)
 
 
 def _account(generation: "Generation") -> dict[str, Any]:

@@ -13,7 +13,7 @@ from bandits import ContextEncoder, Policy
 from speculative.engine.generate import generate
 from speculative.protocols.selector import Selector
 from speculative.selectors.fixed import FixedSelector
-from speculative.selectors.policy_selector import PolicySelector
+from speculative.selectors.policy_selector import PolicyChoice, PolicySelector
 from speculative.targets.speculative_arm import SpeculativeArm, target_of
 from speculative.targets.target import Target
 
@@ -86,14 +86,16 @@ def policy_mode(
     rng, target, names = np.random.default_rng(seed), target_of(arms), [arm.name for arm in arms]
 
     def run(query: Query) -> Run:
-        selector = PolicySelector(policy, encoder, names, rng)
+        chosen: list[PolicyChoice] = []
+        selector = PolicySelector(policy, encoder, names, rng, on_finish=chosen.append)
         request = target.request(query)
         engine = target.engine(arms, selector)
         begin = time.perf_counter()
         generation = generate(engine, [request])[0]
         seconds = time.perf_counter() - begin
-        pick = selector.decisions[query.id].arm
-        return Run(query.id, query.domain, name, seconds, generation.token_ids, selector.seconds[query.id], pick)
+        [choice] = chosen
+        arm = choice.decision.arm
+        return Run(query.id, query.domain, name, seconds, generation.token_ids, choice.seconds, arm)
 
     return run
 

@@ -1,30 +1,48 @@
 """A bandit policy at the wheel of the engine: one choice per query, kept for all its rounds."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
 from bandits import ContextEncoder, Decision, Policy
-from speculative.protocols.selector import QueryState, RoundContext, RoundObservation, Selector
+from speculative.protocols.selector import QueryState, RoundContext, Selector
 from speculative.selectors.prefill_encoder import encode_query
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyChoice:
+    """The choice that a policy made for a whole request.
+
+    Attributes:
+        request_id: the request.
+        decision: arm, propensity and the distribution drawn from, in the policy's terms.
+        action: index of the arm among the engine's arms.
+        context: (d,) float32 features that the choice was made from.
+        seconds: what encoding and choosing took.
+    """
+
+    request_id: str
+    decision: Decision
+    action: int
+    context: npt.NDArray[np.float32]
+    seconds: float
 
 
 class PolicySelector(Selector):
     """Encodes a query once, after the target's prefill, and lets the policy choose its arm.
+
+    A choice is kept while its request runs and handed to `on_finish` when it ends; nothing is kept after that.
 
     Args:
         policy: fitted; its arms are matched to the engine's by name.
         encoder: the one its training contexts came from.
         arm_names: the engine's arms in order.
         rng: the policy draws from it.
-
-    Attributes:
-        decisions: request id to the choice made, with its propensity.
-        contexts: request id to the (d,) float32 features that it was made from.
-        seconds: request id to the seconds that encoding and choosing took.
+        on_finish: called with the choice of each request that has ended or was cancelled.
 
     Raises:
         ValueError: if the policy knows no arm, or one that the engine lacks, or learned from another
@@ -32,7 +50,12 @@ class PolicySelector(Selector):
     """
 
     def __init__(
-        self, policy: Policy, encoder: ContextEncoder, arm_names: Sequence[str], rng: np.random.Generator
+        self,
+        policy: Policy,
+        encoder: ContextEncoder,
+        arm_names: Sequence[str],
+        rng: np.random.Generator,
+        on_finish: Callable[[PolicyChoice], None] | None = None,
     ) -> None:
         if not policy.arm_names:
             raise ValueError("the policy knows no arms yet: fit it, or give it arm_names")
@@ -42,22 +65,11 @@ class PolicySelector(Selector):
                 f"the policy chooses among {', '.join(policy.arm_names)}, but the pool has no arm "
                 f"{unknown[0]!r} (its arms: {', '.join(arm_names)})"
             )
-        state = policy.state
-        if state is not None and state.encoder not in (None, encoder.name):
-            raise ValueError(
-                f"the policy learned from contexts of {state.encoder!r}, the pool encodes with {encoder.name!r}"
-            )
-        if state is not None and state.n_features != encoder.n_features:
-            raise ValueError(
-                f"the policy learned from contexts of {state.n_features} features, the pool's encoder "
-                f"{encoder.name!r} gives {encoder.n_features}"
-            )
-        self._policy, self._encoder, self._rng = policy, encoder, rng
+        _check_encoder(policy, encoder)
+        self._policy, self._encoder, self._rng, self._on_finish = policy, encoder, rng, on_finish
         self._blas = ThreadpoolController()
-        self._index = {name: i for i, name in enumerate(arm_names)}
-        self.decisions: dict[str, Decision] = {}
-        self.contexts: dict[str, npt.NDArray[np.float32]] = {}
-        self.seconds: dict[str, float] = {}
+        self._action_of = {name: action for action, name in enumerate(arm_names)}
+        self._choices: dict[str, PolicyChoice] = {}
 
     def start(self, query: QueryState) -> None:
         """Choose for the whole query."""
@@ -65,23 +77,32 @@ class PolicySelector(Selector):
         context = encode_query(self._encoder, query)
         # A BLAS that has used several threads keeps them spinning for a while, on the cores that decoding needs next.
         with self._blas.limit(limits=1, user_api="blas"):
-            chosen = self._policy.choose(context, self._rng)
-        decision = Decision(chosen.arm, self._index[chosen.arm], chosen.propensity)
-        self.decisions[query.request.id] = decision
-        self.contexts[query.request.id] = context
-        self.seconds[query.request.id] = time.perf_counter() - begin
-
-    def probabilities(self, request_id: str) -> dict[str, float]:
-        """With what chance each arm was to be chosen for a request, for whoever explains the choice."""
-        row = self._policy.probabilities(self.contexts[request_id][None])[0].tolist()
-        return dict(zip(self._policy.arm_names, row, strict=True))
+            decision = self._policy.choose(context, self._rng)
+        seconds = time.perf_counter() - begin
+        name = query.request.id
+        self._choices[name] = PolicyChoice(name, decision, self._action_of[decision.arm], context, seconds)
 
     def select(self, rounds: Sequence[RoundContext]) -> Sequence[int]:
-        """The choice already made for each request."""
-        return [self.decisions[round_.request_id].action for round_ in rounds]
-
-    def observe(self, observations: Sequence[RoundObservation]) -> None:
-        """Offline policies learn from logs, not here."""
+        """Return the choice already made for each request."""
+        return [self._choices[round_.request_id].action for round_ in rounds]
 
     def finish(self, request_id: str) -> None:
-        """Decisions are kept for whoever logs them."""
+        """Hand the choice over and forget it."""
+        choice = self._choices.pop(request_id, None)  # None where `start` raised
+        if choice is not None and self._on_finish is not None:
+            self._on_finish(choice)
+
+
+def _check_encoder(policy: Policy, encoder: ContextEncoder) -> None:
+    state = policy.state
+    if state is None:
+        return
+    if state.encoder not in (None, encoder.name):
+        raise ValueError(
+            f"the policy learned from contexts of {state.encoder!r}, the pool encodes with {encoder.name!r}"
+        )
+    if state.n_features != encoder.n_features:
+        raise ValueError(
+            f"the policy learned from contexts of {state.n_features} features, the pool's encoder "
+            f"{encoder.name!r} gives {encoder.n_features}"
+        )

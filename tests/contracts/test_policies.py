@@ -209,7 +209,7 @@ class StartsWithAFavourite(Sums):
 class ChoosesByItself(Sums):
     def choose(self, context, rng, available=None):
         decision = super().choose(context, rng, available)
-        return type(decision)(decision.arm, decision.action, 0.5)
+        return type(decision)(decision.arm, decision.action, 0.5, decision.probabilities)
 
 
 BROKEN = {

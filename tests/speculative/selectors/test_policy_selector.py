@@ -1,12 +1,17 @@
 """A policy at the wheel: it chooses once a query, is asked by name, and refuses what does not fit."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
+import torch
 
-from bandits import EpsilonGreedy, FullInformationData, HashingEncoder, LinUCB, Uniform
+from bandits import EpsilonGreedy, FullInformationData, HashingEncoder, LinUCB, LoggedData, Uniform
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
 from speculative.pools.pool import load_pool, read_pool_spec
+from speculative.protocols.request import Request
+from speculative.protocols.selector import QueryState, RoundContext
 from speculative.selectors.policy_selector import PolicySelector
 from tests.support.tiny_pool import ARMS, queries, save_pool
 
@@ -33,30 +38,76 @@ def _generate(pool, selector, asked):
 
 def test_the_policys_arm_works_in_every_round(pool):
     policy = _learned(pool.encoder, ("draft_small_2", "prompt_lookup_7"))  # other order, fewer arms
-    selector = PolicySelector(policy, pool.encoder, ARMS, np.random.default_rng(0))
+    chosen = {}
+    selector = PolicySelector(
+        policy, pool.encoder, ARMS, np.random.default_rng(0), lambda choice: chosen.update({choice.request_id: choice})
+    )
     asked = queries(8)
     for query, generation in zip(asked, _generate(pool, selector, asked), strict=True):
         context = pool.encoder.encode([query.text])[0]
         best = policy.arm_names[int(np.argmax(policy.probabilities(context[None])[0]))]
-        decision = selector.decisions[query.id]
-        assert (decision.arm, decision.action, decision.propensity) == (best, ARMS.index(best), 1.0)
-        assert set(generation.stats.actions) == {decision.action}
-        assert selector.probabilities(query.id)[best] == 1.0
-        assert selector.seconds[query.id] >= 0
-        np.testing.assert_array_equal(selector.contexts[query.id], context)
-    assert len({decision.arm for decision in selector.decisions.values()}) == 2
+        choice = chosen[query.id]
+        assert (choice.decision.arm, choice.decision.propensity) == (best, 1.0)
+        assert policy.arm_names[choice.decision.action] == ARMS[choice.action] == best
+        assert set(generation.stats.actions) == {choice.action}
+        assert choice.decision.probabilities == {name: float(name == best) for name in policy.arm_names}
+        assert choice.seconds >= 0
+        np.testing.assert_array_equal(choice.context, context)
+    assert len({choice.action for choice in chosen.values()}) == 2
 
 
 def test_one_seed_gives_the_same_choices_and_propensities(pool):
     policy = EpsilonGreedy(_learned(pool.encoder, ARMS), epsilon=0.5)
     runs = []
     for _ in range(2):
-        selector = PolicySelector(policy, pool.encoder, ARMS, np.random.default_rng(7))
-        _generate(pool, selector, queries(8))
-        runs.append(selector.decisions)
+        choices = []
+        _generate(
+            pool, PolicySelector(policy, pool.encoder, ARMS, np.random.default_rng(7), choices.append), queries(8)
+        )
+        runs.append({choice.request_id: choice.decision for choice in choices})
     assert runs[0] == runs[1]
     for decision in runs[0].values():
         assert decision.propensity in (pytest.approx(0.125), pytest.approx(0.625))
+        assert decision.probabilities[decision.arm] == decision.propensity
+
+
+def _serve_one(selector, request_id):
+    selector.start(QueryState(Request(request_id, (1,), 4, text="some text"), torch.zeros(2)))
+    selector.select([RoundContext(request_id, 1, 0, (True,) * len(ARMS))])
+    selector.finish(request_id)
+
+
+def test_the_distribution_handed_over_is_the_one_drawn_from_though_the_policy_learns_meanwhile():
+    encoder, choices = HashingEncoder(8), []
+    policy = _learned(encoder, ARMS)
+    selector = PolicySelector(policy, encoder, ARMS, np.random.default_rng(0), choices.append)
+    before = policy.probabilities(encoder.encode(["some text"]))[0]
+    selector.start(QueryState(Request("a", (1,), 4, text="some text"), torch.zeros(2)))
+    worst = int(np.argmin(before))
+    policy.update(LoggedData(encoder.encode(["some text"]), [worst], [100.0], [0.5], ARMS, encoder=encoder.name))
+    selector.finish("a")
+    np.testing.assert_array_equal(list(choices[0].decision.probabilities.values()), before)
+    assert policy.probabilities(encoder.encode(["some text"]))[0, worst] != before[worst]
+
+
+def test_memory_does_not_grow_with_the_requests_served():
+    selector = PolicySelector(Uniform(ARMS), HashingEncoder(8), ARMS, np.random.default_rng(0))
+    for i in range(100):
+        _serve_one(selector, f"warm-up {i}")
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    for i in range(2000):
+        _serve_one(selector, f"request {i}")
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert grown < 20_000  # a context and a decision each would be a megabyte
+
+
+def test_a_request_whose_start_raised_is_finished_in_silence():
+    choices = []
+    selector = PolicySelector(Uniform(ARMS), HashingEncoder(8), ARMS, np.random.default_rng(0), choices.append)
+    selector.finish("never started")
+    assert choices == []
 
 
 def test_texts_do_not_depend_on_the_choice(pool):
