@@ -28,7 +28,7 @@ from speculative.collection.collect import collect
 from speculative.demo.demo import demo_queries, learn
 from speculative.measuring.cost_profile import cached_costs
 from speculative.measuring.machine import machine_facts
-from speculative.models.checkpoint_files import DEFAULT_CACHE
+from speculative.models.settings import DEFAULT_CACHE
 from speculative.pools.pool import load_pool, read_pool_spec
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"

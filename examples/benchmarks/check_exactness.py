@@ -35,7 +35,7 @@ from speculative.measuring.cost_profile import cached_costs
 from speculative.measuring.machine import machine_facts
 from speculative.measuring.text_equality import compare_texts
 from speculative.measuring.wall_clock import transformers_mode
-from speculative.models.checkpoint_files import DEFAULT_CACHE
+from speculative.models.settings import DEFAULT_CACHE
 from speculative.pools.pool import Pool, load_pool, read_pool_spec
 from speculative.protocols.request import Generation
 from speculative.protocols.selector import RoundContext, Selector

@@ -24,7 +24,7 @@ from speculative.distillation.prompts import TrainingPrompt, code_prompts, maths
 from speculative.distillation.training import DistillSettings
 from speculative.drafts.draft_model import DraftModel
 from speculative.measuring.machine import machine_facts
-from speculative.models.checkpoint_files import SHIPPED_DRAFTS
+from speculative.models.sources import SHIPPED_DRAFTS
 from speculative.targets.target import Target
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"

@@ -23,7 +23,7 @@ from bandits import FullInformationData, LinUCB, Policy, evaluate
 from speculative.collection.collect import collect
 from speculative.engine.generate import stream
 from speculative.measuring.cost_profile import CostProfile, cached_costs
-from speculative.models.checkpoint_files import DEFAULT_CACHE
+from speculative.models.settings import DEFAULT_CACHE
 from speculative.pools.pool import ArmSpec, EncoderSpec, Pool, PoolSpec, load_pool
 from speculative.selectors.policy_selector import PolicyChoice, PolicySelector
 

@@ -58,6 +58,7 @@ def distill(
 
 
 def _target(pool: Path | None, name: str | None, max_new_tokens: int | None, cache: Path | None) -> "Target":
+    from speculative.models.settings import ModelSettings
     from speculative.pools.pool import load_target, read_pool_spec
     from speculative.targets.target import Target
 
@@ -66,5 +67,5 @@ def _target(pool: Path | None, name: str | None, max_new_tokens: int | None, cac
         if pool is not None:
             target = load_target(read_pool_spec(pool), folder)
         else:
-            target = Target.load(name or "", cache=folder)
+            target = Target.load(name or "", ModelSettings(cache=folder))
     return target if max_new_tokens is None else replace(target, max_new_tokens=max_new_tokens)

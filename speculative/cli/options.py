@@ -86,7 +86,7 @@ def pool_costs(pool: "Pool", cache: Path | None, refresh: bool = False) -> "Cost
 
 def cache_folder(cache: Path | None) -> Path:
     """The folder asked for, or the default one."""
-    from speculative.models.checkpoint_files import DEFAULT_CACHE
+    from speculative.models.settings import DEFAULT_CACHE
 
     return cache or DEFAULT_CACHE
 

@@ -26,7 +26,7 @@ from speculative.collection.collect import collect
 from speculative.demo.report import LOOKUP, PLAIN, DemoReport, make_report, save_report, show_report
 from speculative.measuring.cost_profile import CostProfile, cached_costs
 from speculative.measuring.wall_clock import Run, arm_mode, measure, policy_mode, transformers_mode
-from speculative.models.checkpoint_files import DEFAULT_CACHE
+from speculative.models.settings import DEFAULT_CACHE
 from speculative.pools.pool import Pool, load_pool, read_pool_spec
 
 

@@ -25,9 +25,10 @@ from speculative.distillation.training import (
     transformers_config,
 )
 from speculative.drafts.draft_model import VOCABULARY_FILE, DraftModel
-from speculative.models.checkpoint_files import read_weights, tokenizer_fingerprint
 from speculative.models.config import DecoderConfig
 from speculative.models.decoder import Decoder
+from speculative.models.tokenizer import tokenizer_fingerprint
+from speculative.models.weight_files import read_weights
 from speculative.protocols.draft import Counts
 from speculative.targets.target import Target
 

@@ -11,14 +11,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 
-from speculative.models.checkpoint_files import (
-    DEFAULT_CACHE,
-    WeightPrecision,
-    load_tokenizer,
-    resolve_model,
-    tokenizer_fingerprint,
-)
 from speculative.models.loading import load_model
+from speculative.models.settings import DEFAULT_SETTINGS, ModelSettings
+from speculative.models.sources import resolve_model
+from speculative.models.tokenizer import load_tokenizer, tokenizer_fingerprint
 from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.draft import Counts, Draft, DraftSession, Proposal, SharedCache
 from speculative.protocols.token_batch import TokenBatch
@@ -81,12 +77,9 @@ class DraftModel(Draft):
         model: str,
         target_tokenizer: Any,
         n_target_vocab: int,
+        settings: ModelSettings = DEFAULT_SETTINGS,
         *,
         name: str | None = None,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-        weights: WeightPrecision = "dense",
-        cache: Path = DEFAULT_CACHE,
     ) -> "DraftModel":
         """Load a draft by hub id, folder, GGUF file or `shipped:NAME`, if its tokens are the target's.
 
@@ -96,19 +89,19 @@ class DraftModel(Draft):
             VocabularyMismatchError: if its tokenizer differs from the target's.
             ValueError: if the model cannot be found or read.
         """
-        folder = resolve_model(model, cache)
+        folder = resolve_model(model, settings.cache)
         expected = tokenizer_fingerprint(target_tokenizer)
         target_ids = None
         if (folder / VOCABULARY_FILE).is_file():
             found, target_ids = _read_vocabulary(folder / VOCABULARY_FILE)
         else:
-            found = tokenizer_fingerprint(load_tokenizer(model, cache))
+            found = tokenizer_fingerprint(load_tokenizer(folder))
         if found != expected:
             raise VocabularyMismatchError(
                 f"draft {model!r} was made for tokenizer {found}, the target's is {expected}: their token "
                 "ids mean different text; name a draft of the target's family or distil one"
             )
-        loaded = load_model(model, dtype=dtype, device=device, cache=cache, weights=weights)
+        loaded = load_model(folder, settings)
         name = name or f"draft_{re.split('[/:]', model)[-1]}"
         return cls(loaded, name=name, n_target_vocab=n_target_vocab, target_ids=target_ids)
 

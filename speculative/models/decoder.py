@@ -29,7 +29,7 @@ class Decoder:
         dtype, device: of every weight and of the cache.
         linear: the class of the layers' matrix products: `Linear`, or `Int4Linear` for weights at 4 bits.
         head: the class of the product that gives the logits; None for `linear`. At 4 bits it is where most of the loss
-            comes from (`loading.load_decoder` has the figures).
+            comes from (`ModelSettings` has the figures).
         blocks: projections at 4 bits by name, in place of dense ones.
         min_rows: a pass of fewer tokens is filled up to this many. Where weights come from memory, oneDNN's kernels for
             one to three rows are slower than that for four (36, 40, 35 and 33 ms on SmolLM2-135M, AVX2, two threads).

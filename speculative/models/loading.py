@@ -4,41 +4,28 @@ import json
 from pathlib import Path
 from typing import Literal
 
-import torch
-
-from speculative.models.checkpoint_files import (
-    DEFAULT_CACHE,
-    WeightPrecision,
-    check_device,
-    load_decoder,
-    resolve_model,
-)
 from speculative.models.config import SUPPORTED_FAMILIES, DecoderConfig, inverse_frequencies
+from speculative.models.decoder import Decoder
+from speculative.models.gguf_blocks import load_blocks
+from speculative.models.linear import Int4Linear, Int8Linear, Linear, WideInt4Linear
+from speculative.models.settings import DEFAULT_SETTINGS, ModelSettings
+from speculative.models.sources import resolve_model
+from speculative.models.weight_files import BLOCKS_FILE, read_weights
 from speculative.protocols.causal_lm import CausalLM
 
 Backend = Literal["auto", "decoder", "transformers"]
 
 
 def load_model(
-    name: str,
-    *,
-    backend: Backend = "auto",
-    dtype: torch.dtype = torch.float32,
-    device: torch.device | str = "cpu",
-    cache: Path = DEFAULT_CACHE,
-    weights: WeightPrecision = "dense",
-    min_rows: int = 1,
+    source: str | Path, settings: ModelSettings = DEFAULT_SETTINGS, *, backend: Backend = "auto", min_rows: int = 1
 ) -> CausalLM:
     """Load a target model.
 
     Args:
-        name: as `resolve_model` takes it.
+        source: a name that `resolve_model` takes, or the checkpoint folder that it gave.
+        settings: how the model is held; transformers' models have dense weights only.
         backend: "decoder", the engine's own, which is fast; "transformers", its model of the family; "auto", the
             decoder where it computes the model exactly, else transformers.
-        dtype: of the weights and the KV cache.
-        device: of both.
-        cache: where converted weights are kept.
-        weights: of the decoder, as `load_decoder` takes it; transformers' models have dense ones only.
         min_rows: of the decoder.
 
     Raises:
@@ -46,17 +33,57 @@ def load_model(
     """
     if backend not in ("auto", "decoder", "transformers"):
         raise ValueError(f"backend must be 'auto', 'decoder' or 'transformers', got {backend!r}")
-    check_device(device)
-    folder = resolve_model(name, cache)
+    folder = _folder(source, settings)
     if backend == "decoder" or (backend == "auto" and _is_decoders(folder)):
-        return load_decoder(str(folder), dtype=dtype, device=device, cache=cache, weights=weights, min_rows=min_rows)
-    if weights != "dense":
+        return load_decoder(folder, settings, min_rows=min_rows)
+    if settings.weights != "dense":
         raise ValueError(
-            f"{folder}: weights={weights!r} needs the engine's decoder, which computes {SUPPORTED_FAMILIES}"
+            f"{folder}: weights={settings.weights!r} needs the engine's decoder, which computes {SUPPORTED_FAMILIES}"
         )
     from speculative.models.adapters.transformers_lm import load_transformers_lm
 
-    return load_transformers_lm(folder, dtype=dtype, device=device)
+    return load_transformers_lm(folder, dtype=settings.dtype, device=settings.device)
+
+
+def load_decoder(source: str | Path, settings: ModelSettings = DEFAULT_SETTINGS, *, min_rows: int = 1) -> Decoder:
+    """Load a Llama-family checkpoint into the engine's own decoder.
+
+    Args:
+        source: as in `load_model`.
+        settings: how it is held.
+        min_rows: as in `Decoder`.
+
+    Raises:
+        ValueError: if the model cannot be found, is incomplete or of another family.
+    """
+    folder = _folder(source, settings)
+    config = DecoderConfig.from_folder(folder)
+    held = folder / BLOCKS_FILE
+    blocks = load_blocks(held) if settings.weights != "dense" and held.is_file() else {}
+    dense = read_weights(folder, blocks)
+    layers: type[Linear] | type[Int4Linear] = Linear if settings.weights == "dense" else Int4Linear
+    head: type[Linear] | type[Int4Linear] | type[Int8Linear] = layers
+    if settings.weights in ("int4", "int4_fast"):
+        head = Int8Linear if Int8Linear.supported() else Linear
+    if settings.weights == "int4_fast" and WideInt4Linear.supported():
+        layers = WideInt4Linear
+    try:
+        return Decoder(
+            config,
+            dense,
+            dtype=settings.dtype,
+            device=settings.device,
+            linear=layers,
+            head=head,
+            blocks=blocks,
+            min_rows=min_rows,
+        )
+    except ValueError as error:
+        raise ValueError(f"{folder}: {error}") from error
+
+
+def _folder(source: str | Path, settings: ModelSettings) -> Path:
+    return source if isinstance(source, Path) else resolve_model(source, settings.cache)
 
 
 def _is_decoders(folder: Path) -> bool:

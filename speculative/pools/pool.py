@@ -16,8 +16,8 @@ from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.drafts.suffix.draft import SuffixDraft
 from speculative.drafts.suffix.store import SuffixStore
-from speculative.models.checkpoint_files import DEFAULT_CACHE, WeightPrecision
 from speculative.models.decoder import Decoder
+from speculative.models.settings import DEFAULT_CACHE, ModelSettings, WeightPrecision
 from speculative.protocols.draft import Draft
 from speculative.targets.hidden_state_encoder import HiddenStateEncoder
 from speculative.targets.speculative_arm import SpeculativeArm, drafts_of
@@ -191,12 +191,9 @@ def load_target(spec: PoolSpec, cache: Path = DEFAULT_CACHE) -> Target:
     """
     return Target.load(
         spec.target,
+        ModelSettings(dtype=_DTYPES[spec.dtype], device=spec.device, weights=spec.weights, cache=cache),
         max_new_tokens=spec.max_new_tokens,
         max_batch=spec.max_batch,
-        dtype=_DTYPES[spec.dtype],
-        device=spec.device,
-        cache=cache,
-        weights=spec.weights,
     )
 
 
@@ -248,10 +245,12 @@ def _load_draft(arm: ArmSpec, target: Target, cache: Path) -> Draft:
         arm.model,
         target.tokenizer,
         target.n_tokens or model.n_vocab,
-        dtype=model.dtype,
-        device=model.device,
-        weights="int4_all" if arm.weights == "int4" else "dense",  # a guess may be less exact than a text
-        cache=cache,
+        ModelSettings(
+            dtype=model.dtype,
+            device=model.device,
+            weights="int4_all" if arm.weights == "int4" else "dense",  # a guess may be less exact than a text
+            cache=cache,
+        ),
     )
     if arm.weights == "int4":
         draft.name += "_int4"

@@ -12,8 +12,10 @@ import torch
 from arms import Query
 from speculative.engine.engine import Engine
 from speculative.engine.text_stream import check_stop
-from speculative.models.checkpoint_files import DEFAULT_CACHE, WeightPrecision, load_tokenizer, resolve_model
 from speculative.models.loading import load_model
+from speculative.models.settings import DEFAULT_SETTINGS, ModelSettings
+from speculative.models.sources import resolve_model
+from speculative.models.tokenizer import load_tokenizer
 from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.draft import DraftingArm
 from speculative.protocols.request import Request, check_length
@@ -49,38 +51,29 @@ class Target:
 
     @classmethod
     def load(
-        cls,
-        name: str,
-        *,
-        max_new_tokens: int = 128,
-        max_batch: int = 8,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-        cache: Path = DEFAULT_CACHE,
-        weights: WeightPrecision = "dense",
+        cls, name: str, settings: ModelSettings = DEFAULT_SETTINGS, *, max_new_tokens: int = 128, max_batch: int = 8
     ) -> Self:
         """Load model and tokenizer.
 
         Args:
             name: a hub id, a folder, a GGUF file or `package:NAME`.
+            settings: dtype, device and precision of the weights. Weights at 4 bits are faster and write a text of
+                their own.
             max_new_tokens: length of an answer where a query sets none.
             max_batch: most queries answered at once.
-            dtype: of the weights and the KV cache.
-            device: of both.
-            cache: where converted weights are kept.
-            weights: "int4" keeps them at 4 bits on the CPU, which is faster and writes a text of its own; see
-                `load_decoder` for the kinds.
 
         Raises:
             ValueError: if the model cannot be found or read, is no causal LM, or names tokens that end a text by
                 anything but ids.
         """
-        min_rows = 4 if dtype == torch.float32 and torch.device(device).type == "cpu" else 1
-        min_rows = min_rows if weights == "dense" else 1  # a row at 4 bits costs time of its own
-        model = load_model(name, dtype=dtype, device=device, cache=cache, weights=weights, min_rows=min_rows)
-        folder, tokenizer = resolve_model(name, cache), load_tokenizer(name, cache)
+        on_cpu = torch.device(settings.device).type == "cpu"
+        # a row at 4 bits costs time of its own
+        min_rows = 4 if on_cpu and settings.dtype == torch.float32 and settings.weights == "dense" else 1
+        folder = resolve_model(name, settings.cache)
+        model, tokenizer = load_model(folder, settings, min_rows=min_rows), load_tokenizer(folder)
         n_tokens = min(model.n_vocab, 1 + max(tokenizer.get_vocab().values()))
-        return cls(name, folder, model, tokenizer, max_new_tokens, max_batch, read_eos_ids(folder, tokenizer), n_tokens)
+        eos_ids = read_eos_ids(folder, tokenizer)
+        return cls(name, folder, model, tokenizer, max_new_tokens, max_batch, eos_ids, n_tokens)
 
     def engine(
         self,

@@ -22,7 +22,6 @@ ALLOWED = {
     "tests/speculative/engine/test_sampling_edges.py": 1,
     "tests/speculative/engine/test_text_stream.py": 1,
     "tests/speculative/models/adapters/test_transformers_lm.py": 3,
-    "tests/speculative/models/test_loading.py": 3,
     "tests/speculative/sampling/test_gumbel_noise.py": 2,
     "tests/speculative/sampling/test_logits.py": 1,
     "tests/speculative/selectors/test_upper_confidence_rule.py": 1,

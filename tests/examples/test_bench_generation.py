@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from speculative.collection.collect import trace_queries
 from speculative.drafts.draft_model import VOCABULARY_FILE, DraftModel
 from speculative.measuring.wall_clock import arm_mode, transformers_mode
-from speculative.models.checkpoint_files import tokenizer_fingerprint
+from speculative.models.tokenizer import tokenizer_fingerprint
 from speculative.pools.pool import load_pool, read_pool_spec
 from speculative.protocols.token_batch import TokenBatch
 from tests.support.tiny_models import save_tiny

@@ -10,7 +10,7 @@ from speculative.drafts.early_exit import EarlyExit
 from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.drafts.suffix.draft import SuffixDraft
-from speculative.models.checkpoint_files import load_decoder
+from speculative.models.loading import load_decoder
 from speculative.protocols.selector import Selector
 from speculative.protocols.token_batch import TokenBatch
 from tests.support.tiny_models import N_VOCAB, ScriptedDraft, greedy_text

@@ -22,8 +22,8 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from speculative.models.checkpoint_files import load_decoder
 from speculative.models.decoder import Decoder
+from speculative.models.loading import load_decoder
 from speculative.protocols.draft import Draft, DraftSession, Proposal
 
 # Examples are drawn the same way in every run: a tie between two logits could otherwise fail one run in many.

@@ -13,7 +13,7 @@ from generation_bench.prompts import Prompts, load_prompts
 from speculative.collection.collect import trace_queries
 from speculative.collection.trace import Trace
 from speculative.measuring.cost_profile import CostProfile, cached_costs, measure_costs
-from speculative.models.checkpoint_files import DEFAULT_CACHE
+from speculative.models.settings import DEFAULT_CACHE
 from speculative.pools.pool import Pool, PoolSpec, load_pool, read_pool_spec
 
 Timing = dict[str, object]

@@ -13,7 +13,7 @@ from transformers.utils.logging import disable_progress_bar
 from arms import Query
 from speculative.drafts.draft_model import VOCABULARY_FILE
 from speculative.measuring.wall_clock import Mode, Run, transformers_mode
-from speculative.models.checkpoint_files import resolve_model
+from speculative.models.sources import resolve_model
 from speculative.pools.pool import Pool
 from speculative.targets.target import Target
 

@@ -15,7 +15,7 @@ from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
-from speculative.models.checkpoint_files import load_decoder
+from speculative.models.loading import load_decoder
 from speculative.protocols.request import Request
 from tests.support.tiny_models import N_VOCAB, Arm, ScriptedDraft, bounded, make_tiny, save_tiny
 from tests.support.tiny_pool import plain_costs

@@ -12,7 +12,7 @@ from speculative.distillation.corpus import TargetText, write_corpus
 from speculative.distillation.distill import distill, draft_config, match_rate
 from speculative.distillation.training import UNKNOWN, DistillSettings, Lesson, Recipe, choose_vocabulary, train_draft
 from speculative.drafts.draft_model import DraftModel
-from speculative.models.checkpoint_files import read_weights
+from speculative.models.weight_files import read_weights
 from speculative.pools.pool import load_pool, load_target, read_pool_spec
 from tests.support.tiny_pool import POOL, queries, save_pool
 

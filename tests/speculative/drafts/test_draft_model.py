@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from speculative.drafts import draft_model
 from speculative.drafts.draft_model import VOCABULARY_FILE, DraftModel, VocabularyMismatchError
-from speculative.models.checkpoint_files import tokenizer_fingerprint
+from speculative.models.tokenizer import tokenizer_fingerprint
 from speculative.protocols.draft import Draft
 from tests.support.tiny_models import N_VOCAB, bounded, greedy_text, save_tiny, tokenizer_of
 

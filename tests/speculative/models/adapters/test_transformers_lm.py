@@ -22,9 +22,10 @@ from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
 from speculative.models.adapters.transformers_lm import TransformersLM, load_transformers_lm
-from speculative.models.checkpoint_files import resolve_model
 from speculative.models.decoder import Decoder
 from speculative.models.loading import load_model
+from speculative.models.settings import ModelSettings
+from speculative.models.sources import resolve_model
 from speculative.protocols.request import Request
 from speculative.protocols.token_batch import TokenBatch
 from tests.support.hard_cases import PROMPTS, TEXT_LENGTH, RandomSelector, audit
@@ -291,7 +292,7 @@ def test_a_folder_is_loaded_in_the_dtype_asked_for(tmp_path, kind):
     model = random_model(kind)
     model.save_pretrained(tmp_path)
     for dtype, atol in ((torch.float32, 1e-4), (torch.bfloat16, 0.5)):
-        lm = load_model(str(tmp_path), dtype=dtype, device="cpu")
+        lm = load_model(str(tmp_path), ModelSettings(dtype=dtype, device="cpu"))
         assert isinstance(lm, TransformersLM)
         assert (lm.n_vocab, lm.device) == (N_VOCAB, torch.device("cpu"))
         assert lm.can_roll_back == (kind in ROLLS_BACK)
@@ -314,11 +315,11 @@ def test_the_decoder_is_used_where_it_computes_the_model(tmp_path):
 def test_options_that_cannot_be_had_are_refused(tmp_path):
     random_model("gpt2").save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="weights='int4' needs the engine's decoder, which computes"):
-        load_model(str(tmp_path), weights="int4")
+        load_model(str(tmp_path), ModelSettings(weights="int4"))
     with pytest.raises(ValueError, match="backend must be 'auto', 'decoder' or 'transformers', got 'vllm'"):
         load_model(str(tmp_path), backend="vllm")
     with pytest.raises(ValueError, match="device 'nonsense' cannot be used here"):
-        load_model(str(tmp_path), device="nonsense")
+        load_model(str(tmp_path), ModelSettings(device="nonsense"))
     with pytest.raises(ValueError, match="'no_such_folder' is neither a folder"):
         load_model("no_such_folder")
 

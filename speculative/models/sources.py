@@ -1,0 +1,75 @@
+"""Where a model comes from: a folder, a GGUF file, an installed package, a shipped draft or the hub."""
+
+import importlib.util
+from pathlib import Path
+
+from speculative.models.gguf_conversion import convert_gguf
+from speculative.models.settings import DEFAULT_CACHE
+
+SHIPPED_DRAFTS = Path(__file__).parents[1] / "drafts" / "shipped"
+_HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+_NOT_READ = ["*/*", "consolidated*"]  # other formats of the same weights: ONNX in folders, Mistral's own files
+
+
+def resolve_model(name: str, cache: Path = DEFAULT_CACHE) -> Path:
+    """Give the checkpoint folder of a model, converting or downloading it when needed.
+
+    Args:
+        name: a folder; a `.gguf` file (converted once to safetensors and cached); `package:NAME`, the one GGUF file
+            inside an installed Python package, none of whose code is run; `shipped:NAME`, a draft that draftpick
+            ships; or a hub id `owner/name`.
+        cache: where converted weights are kept.
+
+    Raises:
+        ValueError: if nothing of that name can be had; the message says what was looked for.
+    """
+    if name.startswith("package:"):
+        return convert_gguf(_gguf_in_package(name.removeprefix("package:")), cache)
+    if name.startswith("shipped:"):
+        return _shipped(name.removeprefix("shipped:"))
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise ValueError(f"model file {path} does not exist")
+        return convert_gguf(path, cache)
+    if path.is_absolute() or name.startswith((".", "~")) or name.count("/") != 1:
+        raise ValueError(f"model {name!r} is neither a folder, a .gguf file nor a hub id of the form owner/name")
+    return _download(name)
+
+
+def _gguf_in_package(package: str) -> Path:
+    """Find the file without importing anything: a spec of a top-level name is found by looking at folders only."""
+    top, *inner = package.split(".")
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):  # no name of a module, or one that was made without a spec
+        spec = None
+    if spec is None:
+        raise ValueError(f"Python package {package!r} is not installed; install it or name another model")
+    folders = [Path(folder).joinpath(*inner) for folder in spec.submodule_search_locations or ()]
+    files = sorted(file for folder in folders for file in folder.glob("*.gguf"))
+    if len(files) != 1:
+        raise ValueError(f"Python package {package!r} must hold one .gguf file, found {len(files)}")
+    return files[0]
+
+
+def _shipped(name: str) -> Path:
+    folder = SHIPPED_DRAFTS / name
+    if not folder.is_dir():
+        known = sorted(path.parent.name for path in SHIPPED_DRAFTS.glob("*/config.json"))
+        raise ValueError(f"no shipped draft is named {name!r}; there are {known}")
+    return folder
+
+
+def _download(hub_id: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(hub_id, allow_patterns=_HUB_FILES, ignore_patterns=_NOT_READ))
+    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise ValueError(
+            f"model {hub_id!r} is not a folder here and could not be downloaded from the hub: {error}"
+        ) from error
