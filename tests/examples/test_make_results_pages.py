@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from results_pages.parts import details, tables, transposed
+from results_pages.parts import details, table, tables, transposed
 
 from bandits import BestFixedArm, LinUCB, evaluate
 from bandits.testing.policies import example_data
@@ -151,7 +151,7 @@ def test_every_figure_reaches_its_page(tmp_path):
     write(tmp_path, records())
     (tmp_path / "demo_speed_by_domain.png").touch()
     main("--results", str(tmp_path))
-    text = {name: (tmp_path / name).read_text(encoding="utf-8") for name in PAGES}
+    text = {name: (tmp_path / name).read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ") for name in PAGES}
     assert "| no_draft | 41.5 | 1.25 [1.12, 1.50] |" in text["generation.md"]
     assert "| no draft \\| greedy | 1.25 | at least 1.40 | no |" in text["generation.md"]
     assert "| other |  | 1.30 |" in text["generation.md"]
@@ -251,3 +251,9 @@ def test_a_transposed_table_is_itself_when_transposed_again():
 
 def test_details_of_nothing_are_nothing():
     assert details("empty", []) == details("empty", [""]) == []
+
+
+def test_an_interval_in_a_table_stays_on_one_line():
+    assert table(["mode", "times"], [["a, b", "1.25 [-1.12, 1.50]"]])[-1] == (
+        "| a, b | 1.25 [-1.12,\N{NO-BREAK SPACE}1.50] |"
+    )

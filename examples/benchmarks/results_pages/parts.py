@@ -14,6 +14,7 @@ NOTICE = (
 )
 
 MOST_COLUMNS = 6
+_INTERVAL = re.compile(r"\[([-\d.,]+), ")
 
 HOW_TO_READ = (
     "Brackets: 95 % bootstrap intervals over prompts. A policy's row is the measured time of the arms it chose plus "
@@ -59,7 +60,8 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    whole = (_INTERVAL.sub("[\\1,\N{NO-BREAK SPACE}", cell) for cell in cells)  # an interval stays on one line
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in whole) + " |"
 
 
 def tables(heads: Sequence[str], rows: Sequence[Sequence[str]], most: int = MOST_COLUMNS) -> list[str]:
