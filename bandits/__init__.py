@@ -10,7 +10,7 @@ from bandits.data.io.open_bandit import from_open_bandit, to_open_bandit
 from bandits.data.io.pandas import from_pandas, to_pandas
 from bandits.data.logged_data import DeterministicLogWarning, LoggedData
 from bandits.data.parquet_parts import part_indices
-from bandits.data.policy_data import DataStream, PolicyData, write_part
+from bandits.data.policy_data import DataStream, PolicyData
 from bandits.data.propensity import arm_frequencies, estimate_propensities
 from bandits.data.splits import Split, folds_by_query, split_by_domain, split_by_query, split_by_time
 from bandits.encoders.encoder import ContextEncoder
@@ -151,5 +151,4 @@ __all__ = [
     "split_by_time",
     "to_open_bandit",
     "to_pandas",
-    "write_part",
 ]

@@ -155,15 +155,15 @@ def _range(array: np.ndarray, empty: float = 0) -> tuple[float, float]:
     return array.min(), array.max()
 
 
-def availability(values: ArrayLike, n_rows: int, n_arms: int) -> Bool:
+def availability(values: ArrayLike, n_rows: int, n_arms: int, what: str = "available") -> Bool:
     """Return available as (n, k) bool with at least one arm a row."""
     raw = np.asarray(values)
     if raw.dtype != np.bool_:
-        raise TypeError(f"available must be boolean, got dtype {raw.dtype}")
-    array: Bool = matrix(raw, "available", np.bool_, (n_rows, n_arms))
+        raise TypeError(f"{what} must be boolean, got dtype {raw.dtype}")
+    array: Bool = matrix(raw, what, np.bool_, (n_rows, n_arms))
     none = ~array.any(axis=1)
     if none.any():
-        raise ValueError(f"available must leave at least one arm: row {int(np.argmax(none))} has none")
+        raise ValueError(f"{what} must leave at least one arm: row {int(np.argmax(none))} has none")
     return array
 
 

@@ -2,41 +2,30 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from collections.abc import Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
+from itertools import zip_longest
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import ArrayLike
 
-from arms import Observation
+from arms import Observation, Query
 from bandits import checks
-from bandits.checks import Bool, Float32, Float64
+from bandits.checks import Bool, Float32, Float64, Int64
+from bandits.data.columns import Column, Numbers, ObservationRow, Observations, PerArm, Texts
 from bandits.data.decision import ChoosesArms, draw_actions
 from bandits.data.logged_data import LoggedData
-from bandits.data.policy_data import (
-    PolicyData,
-    chosen_labels,
-    chosen_rows,
-    fixed_lists,
-    joined_labels,
-    joined_names,
-    labels_of,
-    required_rows,
-    rows_of,
-)
-
-if TYPE_CHECKING:
-    from rewards import Reward
-
-ObservationRow = tuple[Observation | None, ...]
+from bandits.data.policy_data import PolicyData
+from bandits.encoders.encoder import ContextEncoder
+from rewards import Reward
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FullInformationData(PolicyData):
     """The reward of each arm on each query, one query a row.
+
+    The first three arguments may be given by position, the rest by name only.
 
     Args:
         contexts: (n, d) float32, finite.
@@ -55,10 +44,21 @@ class FullInformationData(PolicyData):
     """
 
     kind: ClassVar[str] = "FullInformationData"
+    columns: ClassVar[tuple[Column[Any], ...]] = (
+        Numbers("contexts", "context"),
+        PerArm("rewards"),
+        PerArm("observed", of_new_arm=False, all_true=True),
+        PerArm("costs"),
+        Texts("query_ids", "query_id"),
+        Texts("domains", "domain"),
+        Observations("observations"),
+    )
+    n_required: ClassVar[int] = 2
 
     contexts: Float32
     rewards: Float64
     arm_names: tuple[str, ...]
+    _: KW_ONLY
     observed: Bool | None = None
     costs: Float64 | None = None
     query_ids: tuple[str | None, ...] | None = None
@@ -72,13 +72,13 @@ class FullInformationData(PolicyData):
         n, k = contexts.shape[0], len(arm_names)
         if n == 0:
             raise ValueError("FullInformationData must hold at least one row, got none")
-        observed = None if self.observed is None else checks.availability(self.observed, n, k)
+        observed = None if self.observed is None else checks.availability(self.observed, n, k, "observed")
         if observed is not None and observed.all():
             observed = None
         checked: dict[str, object] = {
             "arm_names": arm_names,
-            "contexts": checks.frozen(contexts),
-            "observed": None if observed is None else checks.frozen(observed),
+            "contexts": contexts,
+            "observed": observed,
             "rewards": _observed_matrix(self.rewards, "rewards", (n, k), observed),
             "query_ids": checks.labels(self.query_ids, "query_ids", n),
             "domains": checks.labels(self.domains, "domains", n),
@@ -90,8 +90,55 @@ class FullInformationData(PolicyData):
             checked["costs"] = costs
         if self.observations is not None:
             checked["observations"] = _checked_observations(self.observations, observed, n, arm_names)
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
+        self._store(checked)
+
+    @classmethod
+    def from_observations(
+        cls,
+        queries: Sequence[Query],
+        observations: Sequence[Sequence[Observation | None]],
+        *,
+        encoder: ContextEncoder,
+        reward: Reward,
+        arm_names: Sequence[str] | None = None,
+        contexts: ArrayLike | None = None,
+    ) -> Self:
+        """Return what pulls of arms showed, a query a row.
+
+        Args:
+            queries: n queries.
+            observations: n rows of k observations, one an arm, always in the same order of arms; None where an arm
+                was not pulled.
+            encoder: makes the contexts from the queries' texts.
+            reward: puts a value on each observation, one of a failed pull included.
+            arm_names: the k arms; None takes them from the observations.
+            contexts: (n, d) float32 that `encoder` has made already.
+
+        Returns:
+            The data; costs are seconds.
+
+        Raises:
+            ValueError: naming query and arm, if an observation is not of its row's query and its column's arm, or
+                the reward refuses it.
+        """
+        rows = tuple(tuple(row) for row in observations)
+        names = checks.names(_names_of(rows) if arm_names is None else arm_names)
+        _check_rows_are_of(queries, rows, len(names))
+        observed = np.array([[observation is not None for observation in row] for row in rows])
+        seconds = [[np.nan if o is None else o.seconds for o in row] for row in rows]
+        if contexts is None:
+            contexts = encoder.encode([query.text for query in queries])
+        return cls(
+            contexts=checks.contexts(contexts, n_rows=len(queries)),
+            rewards=_rewards_of(rows, reward),
+            arm_names=names,
+            observed=checks.availability(observed, len(rows), len(names), "observations"),
+            costs=np.array(seconds),
+            query_ids=tuple(query.id for query in queries),
+            domains=tuple(query.domain for query in queries) if any(query.domain for query in queries) else None,
+            observations=rows,
+            encoder=encoder.name,
+        )
 
     @property
     def observed_mask(self) -> Bool:
@@ -118,16 +165,11 @@ class FullInformationData(PolicyData):
         """Return the same data with the rewards that `reward` gives the stored observations.
 
         Raises:
-            ValueError: if the data hold no observations.
+            ValueError: if the data hold no observations, or naming query and arm, if the reward refuses one.
         """
         if self.observations is None:
             raise ValueError("with_reward needs the stored observations, and these data hold none")
-        rewards = np.full(self.rewards.shape, np.nan)
-        for row, observations in enumerate(self.observations):
-            for arm, observation in enumerate(observations):
-                if observation is not None:
-                    rewards[row, arm] = reward(observation)
-        return replace(self, rewards=rewards)
+        return replace(self, rewards=_rewards_of(self.observations, reward))
 
     def log_with(self, policy: ChoosesArms, rng: np.random.Generator) -> LoggedData:
         """Return the log that `policy` would have written: one arm a row, drawn with its own probabilities.
@@ -195,96 +237,62 @@ class FullInformationData(PolicyData):
             raise ValueError("an exact value needs rows on which every arm is observed, and there is none")
         return self.subset(complete)
 
-    def subset(self, rows: ArrayLike) -> FullInformationData:
-        """Return the rows that a boolean mask or indices name."""
-        index = chosen_rows(rows, len(self))
-        arrays = ("contexts", "rewards", "observed", "costs")
-        kept: dict[str, Any] = {name: value[index] for name in arrays if (value := getattr(self, name)) is not None}
-        observations = None if self.observations is None else tuple(self.observations[i] for i in index.tolist())
-        labels: dict[str, Any] = {name: chosen_labels(getattr(self, name), index) for name in ("query_ids", "domains")}
-        return replace(self, observations=observations, **kept, **labels)
-
-    def with_arms(self, arm_names: Sequence[str]) -> FullInformationData:
-        """Return the same rows with these arms as columns; an arm that is new to the data is unobserved."""
-        wanted, index = self._arm_index(arm_names, strict=True)
-        return self if wanted == self.arm_names else self._columns_at(wanted, index)
+    def _derived(self, values: dict[str, Any]) -> Self:
+        """Return a copy with valid fields replaced; full observation is `observed` None, as in the constructor."""
+        observed = values.get("observed")
+        return PolicyData._derived(
+            self, {**values, "observed": None} if observed is not None and observed.all() else values
+        )
 
     def select_arms(self, arm_names: Sequence[str]) -> FullInformationData:
         """Return these arms' columns; rows on which none of them is observed are dropped."""
-        wanted, index = self._arm_index(arm_names, strict=False)
-        seen = self.observed_mask[:, [i for i in index if i >= 0]].any(axis=1)
+        wanted, places = self._arm_places(arm_names, strict=False)
+        seen = self.observed_mask[:, [place for place in places if place >= 0]].any(axis=1)
         if not seen.any():
             raise ValueError(f"no row of the data observes one of {', '.join(wanted)}")
-        return (self if seen.all() else self.subset(seen))._columns_at(wanted, index)
+        return (self if seen.all() else self.subset(seen))._in_arms(wanted, places)
 
-    def _columns_at(self, wanted: tuple[str, ...], index: list[int]) -> FullInformationData:
-        known = np.array(index) >= 0
-        observations = self.observations and tuple(
-            tuple(row[i] if i >= 0 else None for i in index) for row in self.observations
-        )
-        return replace(
-            self,
-            arm_names=wanted,
-            rewards=np.where(known, self.rewards[:, index], np.nan),
-            observed=np.where(known, self.observed_mask[:, index], False),
-            costs=None if self.costs is None else np.where(known, self.costs[:, index], np.nan),
-            observations=observations,
-        )
+    def _arm_summary(self) -> tuple[Int64, Float64]:
+        counts = self.observed_mask.sum(axis=0)
+        sums = np.where(self.observed_mask, self.rewards, 0.0).sum(axis=0)
+        return counts, np.divide(sums, counts, out=np.full(self.n_arms, np.nan), where=counts > 0)
 
-    @classmethod
-    def concat(cls, parts: Iterable[Self]) -> Self:
-        """Return all parts' rows; arms are joined by name, one that a part lacks is unobserved there."""
-        all_parts = list(parts)
-        aligned = [part.with_arms(joined_names(all_parts)) for part in all_parts]
-        for name in ("costs", "observations"):
-            n_present = sum(getattr(part, name) is not None for part in aligned)
-            if 0 < n_present < len(aligned):
-                raise ValueError(f"parts must all have {name} or none of them, got {n_present} of {len(aligned)}")
-        with_costs = aligned[0].costs is not None
-        with_observations = aligned[0].observations is not None
-        return cls(
-            contexts=np.concatenate([part.contexts for part in aligned]),
-            rewards=np.concatenate([part.rewards for part in aligned]),
-            arm_names=aligned[0].arm_names,
-            observed=np.concatenate([part.observed_mask for part in aligned]),
-            costs=np.concatenate([cast("Float64", part.costs) for part in aligned]) if with_costs else None,
-            query_ids=joined_labels(aligned, [part.query_ids for part in aligned]),
-            domains=joined_labels(aligned, [part.domains for part in aligned]),
-            observations=tuple(row for part in aligned for row in part.observations or ())
-            if with_observations
-            else None,
-            encoder=aligned[0].encoder,
-        )
 
-    def _columns(self) -> dict[str, pa.Array]:
-        columns = {"rewards": fixed_lists(self.rewards), "observed": fixed_lists(self.observed_mask)}
-        if self.costs is not None:
-            columns["costs"] = fixed_lists(self.costs)
-        if self.observations is not None:
-            texts = [[None if o is None else json.dumps(o.to_dict()) for o in row] for row in self.observations]
-            columns["observations"] = pa.array(texts, pa.list_(pa.string()))
-        return columns
+def _names_of(rows: Sequence[ObservationRow]) -> list[str]:
+    """Return the arm of each column, from the first observation in it."""
+    names = [next((o.arm for o in column if o is not None), None) for column in zip_longest(*rows)]
+    if not names or None in names:
+        at = f" {names.index(None)}" if names else "s"
+        raise ValueError(f"column{at} of the observations must hold at least one, or arm_names be given")
+    return cast("list[str]", names)
 
-    @classmethod
-    def from_table(cls, table: pa.Table, header: dict[str, object]) -> Self:
-        """Return the rows of a table that a part file holds."""
-        observations = None
-        if "observations" in table.column_names:
-            observations = tuple(
-                tuple(None if text is None else Observation.from_dict(json.loads(text)) for text in row)
-                for row in table.column("observations").to_pylist()
+
+def _check_rows_are_of(queries: Sequence[Query], rows: Sequence[ObservationRow], n_arms: int) -> None:
+    """Refuse rows that are not as many as the queries, of another length, or of another query."""
+    if len(queries) != len(rows):
+        raise ValueError(f"observations must be a row a query, got {len(rows)} rows for {len(queries)} queries")
+    for query, row in zip(queries, rows, strict=True):
+        if len(row) != n_arms:
+            raise ValueError(
+                f"query {query.id!r} must have {n_arms} observations (None where not pulled), got {len(row)}"
             )
-        return cls(
-            contexts=required_rows(table, "context"),
-            rewards=required_rows(table, "rewards"),
-            arm_names=tuple(cast("list[str]", header["arm_names"])),
-            observed=rows_of(table, "observed"),
-            costs=rows_of(table, "costs"),
-            query_ids=labels_of(table, "query_id"),
-            domains=labels_of(table, "domain"),
-            observations=observations,
-            encoder=cast("str | None", header["encoder"]),
-        )
+        for observation in row:
+            if observation is not None and observation.query_id != query.id:
+                raise ValueError(f"the row of query {query.id!r} holds the {observation}: sort observations by query")
+
+
+def _rewards_of(rows: Sequence[ObservationRow], reward: Reward) -> Float64:
+    """Return (n, k) float64, NaN where nothing was observed."""
+    values = np.full((len(rows), len(rows[0]) if rows else 0), np.nan)
+    for row, observations in enumerate(rows):
+        for arm, observation in enumerate(observations):
+            if observation is None:
+                continue
+            try:
+                values[row, arm] = reward(observation)
+            except ValueError as error:
+                raise ValueError(f"query {observation.query_id!r}, arm {observation.arm!r}: {error}") from error
+    return values
 
 
 def _observed_matrix(values: ArrayLike, what: str, shape: tuple[int, int], observed: Bool | None) -> Float64:
@@ -293,7 +301,7 @@ def _observed_matrix(values: ArrayLike, what: str, shape: tuple[int, int], obser
         checks.finite(array, what, observed)
     except ValueError as error:
         raise ValueError(f"{error}; mark what is not known with observed=") from None
-    return cast("Float64", checks.frozen(array if observed is None else np.where(observed, array, np.nan)))
+    return array if observed is None else np.where(observed, array, np.nan)
 
 
 def _checked_observations(

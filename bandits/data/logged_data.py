@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Self, cast
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import ArrayLike
 
 from bandits import checks
 from bandits.checks import Bool, Float32, Float64, Int64
-from bandits.data.policy_data import (
-    PolicyData,
-    chosen_labels,
-    chosen_rows,
-    fixed_lists,
-    joined_labels,
-    joined_names,
-    labels_of,
-    required_rows,
-    rows_of,
-)
-
-_OPTIONAL_VECTORS = ("costs", "weights", "times")
-_OPTIONAL_MATRICES = ("available", "action_probabilities")
+from bandits.data.columns import Actions, Column, Numbers, PerArm, Texts
+from bandits.data.policy_data import PolicyData
 
 
 class DeterministicLogWarning(UserWarning):
     """A logging policy left nothing to chance, so its log supports no off-policy estimate."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LoggedData(PolicyData):
     """Decisions of a logging policy, one a row.
+
+    The first five arguments may be given by position, the rest by name only.
 
     Args:
         contexts: (n, d) float32, finite.
@@ -66,12 +54,28 @@ class LoggedData(PolicyData):
     """
 
     kind: ClassVar[str] = "LoggedData"
+    columns: ClassVar[tuple[Column[Any], ...]] = (
+        Numbers("contexts", "context"),
+        Actions("actions"),
+        Numbers("rewards"),
+        Numbers("propensities"),
+        PerArm("available", of_new_arm=False, all_true=True),
+        PerArm("action_probabilities", of_new_arm=0.0),
+        Numbers("costs"),
+        Numbers("weights"),
+        Numbers("times"),
+        Texts("query_ids", "query_id"),
+        Texts("domains", "domain"),
+    )
+    n_required: ClassVar[int] = 4
+    marks: ClassVar[tuple[str, ...]] = ("propensities_estimated",)
 
     contexts: Float32
     actions: Int64
     rewards: Float64
     propensities: Float64
     arm_names: tuple[str, ...]
+    _: KW_ONLY
     available: Bool | None = None
     action_probabilities: Float64 | None = None
     costs: Float64 | None = None
@@ -92,22 +96,21 @@ class LoggedData(PolicyData):
         checks.finite(rewards, "rewards")
         checked: dict[str, object] = {
             "arm_names": arm_names,
-            "contexts": checks.frozen(contexts),
-            "actions": checks.frozen(checks.actions(self.actions, n, arm_names)),
-            "rewards": checks.frozen(rewards),
-            "propensities": checks.frozen(checks.propensities(self.propensities, n)),
+            "contexts": contexts,
+            "actions": checks.actions(self.actions, n, arm_names),
+            "rewards": rewards,
+            "propensities": checks.propensities(self.propensities, n),
             "query_ids": checks.labels(self.query_ids, "query_ids", n),
             "domains": checks.labels(self.domains, "domains", n),
         }
-        for name in _OPTIONAL_VECTORS:
+        for name in ("costs", "weights", "times"):
             checked[name] = _optional_vector(getattr(self, name), name, n)
         if self.available is not None:
-            checked["available"] = checks.frozen(checks.availability(self.available, n, k))
+            checked["available"] = checks.availability(self.available, n, k)
         if self.action_probabilities is not None:
             whole = checks.distribution(self.action_probabilities, "action_probabilities", n, k)
-            checked["action_probabilities"] = checks.frozen(whole)
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
+            checked["action_probabilities"] = whole
+        self._store(checked)
         if self.available is not None or self.action_probabilities is not None:
             self._check_consistency()
         if self.action_probabilities is not None:
@@ -156,127 +159,22 @@ class LoggedData(PolicyData):
                 stacklevel=stacklevel + 1,
             )
 
-    def _derived(self, **changes: object) -> LoggedData:
-        """Return a copy with some fields replaced by what is known to be valid: nothing is checked again."""
-        result = copy.copy(self)
-        for name, value in changes.items():
-            object.__setattr__(result, name, checks.frozen(value) if isinstance(value, np.ndarray) else value)
-        return result
-
-    def subset(self, rows: ArrayLike) -> LoggedData:
-        """Return the rows that a boolean mask or indices name."""
-        index = chosen_rows(rows, len(self))
-        arrays = ("contexts", "actions", "rewards", "propensities", *_OPTIONAL_MATRICES, *_OPTIONAL_VECTORS)
-        kept: dict[str, Any] = {name: value[index] for name in arrays if (value := getattr(self, name)) is not None}
-        labels: dict[str, Any] = {name: chosen_labels(getattr(self, name), index) for name in ("query_ids", "domains")}
-        return self._derived(**kept, **labels)
-
-    def with_arms(self, arm_names: Sequence[str]) -> LoggedData:
-        """Return the same decisions counted through `arm_names`, which must hold every arm of the log.
-
-        Arms that the log does not know were not available in it.
-        """
-        wanted, index = self._arm_index(arm_names, strict=True)
-        if wanted == self.arm_names:
-            return self
-        place = np.array([wanted.index(name) for name in self.arm_names], dtype=np.int64)
-        known = np.array(index) >= 0
-        available = self.available if self.available is not None else np.ones((len(self), self.n_arms), np.bool_)
-        probabilities = self.action_probabilities
-        return self._derived(
-            arm_names=wanted,
-            actions=place[self.actions],
-            available=None if self.available is None and known.all() else np.where(known, available[:, index], False),
-            action_probabilities=None if probabilities is None else np.where(known, probabilities[:, index], 0.0),
-        )
-
     def select_arms(self, arm_names: Sequence[str]) -> LoggedData:
         """Return the decisions that took one of these arms; the others are dropped.
 
         The propensities stay those of the draw among all arms; the whole distributions are left out, because
         they speak of arms that are gone.
         """
-        wanted, index = self._arm_index(arm_names, strict=False)
-        kept = np.isin(self.actions, [i for i in index if i >= 0])
+        wanted, places = self._arm_places(arm_names, strict=False)
+        kept = np.isin(self.actions, [place for place in places if place >= 0])
         if not kept.any():
             raise ValueError(f"no row of the log took one of {', '.join(wanted)}")
-        rows = self.subset(kept)
-        place = np.full(self.n_arms, -1, dtype=np.int64)
-        for new, old in enumerate(index):
-            if old >= 0:
-                place[old] = new
-        known = np.array(index) >= 0
-        available = rows.available if rows.available is not None else np.ones((len(rows), self.n_arms), np.bool_)
-        return rows._derived(
-            arm_names=wanted,
-            actions=place[rows.actions],
-            available=np.where(known, available[:, index], False),
-            action_probabilities=None,
-        )
+        return self.subset(kept)._derived({"action_probabilities": None})._in_arms(wanted, places)
 
-    @classmethod
-    def concat(cls, parts: Iterable[Self]) -> Self:
-        """Return all parts' rows; arms are joined by name, an optional column is in all parts or in none."""
-        all_parts = list(parts)
-        wanted = joined_names(all_parts)
-        aligned = [part.with_arms(wanted) for part in all_parts]
-        values: dict[str, object] = {}
-        for name in (
-            "contexts",
-            "actions",
-            "rewards",
-            "propensities",
-            *_OPTIONAL_VECTORS,
-            *_OPTIONAL_MATRICES,
-        ):
-            arrays = [getattr(part, name) for part in aligned]
-            if name == "available" and any(array is not None for array in arrays):
-                arrays = [
-                    np.ones((len(part), len(wanted)), np.bool_) if array is None else array
-                    for part, array in zip(aligned, arrays, strict=True)
-                ]
-            present = [array for array in arrays if array is not None]
-            if present and len(present) < len(arrays):
-                raise ValueError(f"parts must all have {name} or none of them, got {len(present)} of {len(arrays)}")
-            values[name] = np.concatenate(present) if present else None
-        return cls(
-            arm_names=wanted,
-            encoder=all_parts[0].encoder,
-            query_ids=joined_labels(all_parts, [part.query_ids for part in all_parts]),
-            domains=joined_labels(all_parts, [part.domains for part in all_parts]),
-            propensities_estimated=any(part.propensities_estimated for part in all_parts),
-            **values,  # type: ignore[arg-type]  # the dictionary holds one array a field, by name
-        )
-
-    def _header(self) -> dict[str, object]:
-        return {"propensities_estimated": self.propensities_estimated}
-
-    def _columns(self) -> dict[str, pa.Array]:
-        columns = {name: pa.array(getattr(self, name)) for name in ("actions", "rewards", "propensities")}
-        for name in _OPTIONAL_VECTORS:
-            if getattr(self, name) is not None:
-                columns[name] = pa.array(getattr(self, name))
-        if self.available is not None:
-            columns["available"] = fixed_lists(self.available)
-        if self.action_probabilities is not None:
-            columns["action_probabilities"] = fixed_lists(self.action_probabilities)
-        return columns
-
-    @classmethod
-    def from_table(cls, table: pa.Table, header: dict[str, object]) -> Self:
-        """Return the rows of a table that a part file holds."""
-        values = {name: required_rows(table, name) for name in ("actions", "rewards", "propensities")}
-        optional = {name: rows_of(table, name) for name in (*_OPTIONAL_VECTORS, *_OPTIONAL_MATRICES)}
-        return cls(
-            contexts=required_rows(table, "context"),
-            arm_names=tuple(cast("list[str]", header["arm_names"])),
-            encoder=cast("str | None", header["encoder"]),
-            query_ids=labels_of(table, "query_id"),
-            domains=labels_of(table, "domain"),
-            propensities_estimated=bool(header.get("propensities_estimated", False)),
-            **values,
-            **optional,  # type: ignore[arg-type]  # one array a field, by name; __post_init__ checks each
-        )
+    def _arm_summary(self) -> tuple[Int64, Float64]:
+        counts = np.bincount(self.actions, minlength=self.n_arms)
+        sums = np.bincount(self.actions, self.rewards, minlength=self.n_arms)
+        return counts, np.divide(sums, counts, out=np.full(self.n_arms, np.nan), where=counts > 0)
 
 
 def _optional_vector(values: ArrayLike | None, name: str, n_rows: int) -> np.ndarray | None:
@@ -286,4 +184,4 @@ def _optional_vector(values: ArrayLike | None, name: str, n_rows: int) -> np.nda
     checks.finite(array, name)
     if name != "times" and (array < 0).any():
         checks.refuse(array, array < 0, name, "must be >= 0")
-    return checks.frozen(array)
+    return array

@@ -1,9 +1,11 @@
-"""What LoggedData and FullInformationData share: rows, names of arms, a folder of Parquet parts."""
+"""What LoggedData and FullInformationData share: declared columns, names of arms, a folder of Parquet parts."""
 
 from __future__ import annotations
 
+import copy
+import html
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast
@@ -13,15 +15,26 @@ import pyarrow as pa
 from numpy.typing import ArrayLike
 
 from bandits import checks
+from bandits.checks import Float64, Int64
 from bandits.data import parquet_parts
+from bandits.data.columns import Column, chosen_rows
+from bandits.encoders.encoder import encoder_mismatch
 
 AnyData = TypeVar("AnyData", bound="PolicyData")
+
+_ARMS_SHOWN = 8  # in a repr
 
 
 class PolicyData(ABC):
     """Rows that a policy can learn from; see `LoggedData` and `FullInformationData`.
 
+    A subclass is a frozen dataclass that lists its row-wise fields once, in `columns`; choosing rows and arms,
+    joining parts, and life on disk follow from that.
+
     Attributes:
+        kind: what a part file says it holds.
+        columns: the row-wise fields; the first ones, up to `n_required`, are in all data.
+        marks: names of boolean fields that are true of joined data if they are of any part.
         contexts: (n, d) float32.
         arm_names: the k arms, in column (or action) order.
         encoder: name of the context encoder that made `contexts`, or None.
@@ -29,6 +42,9 @@ class PolicyData(ABC):
     """
 
     kind: ClassVar[str]
+    columns: ClassVar[tuple[Column[Any], ...]]
+    n_required: ClassVar[int]
+    marks: ClassVar[tuple[str, ...]] = ()
     contexts: checks.Float32
     arm_names: tuple[str, ...]
     encoder: str | None
@@ -38,6 +54,35 @@ class PolicyData(ABC):
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.contexts)
+
+    def __repr__(self) -> str:
+        """Return sizes, arms, the optional columns that are there, and the encoder; never contents."""
+        names = list(self.arm_names[:_ARMS_SHOWN]) + ["..."] * (self.n_arms > _ARMS_SHOWN)
+        extra = [column.name for column in self.columns[self.n_required :] if getattr(self, column.name) is not None]
+        marked = [mark for mark in self.marks if getattr(self, mark)]
+        parts = [
+            f"{len(self)} rows",
+            f"{self.n_features} features",
+            f"{self.n_arms} arms: {', '.join(names)}",
+            f"encoder: {self.encoder}",
+            *([f"with {', '.join(extra)}"] if extra else []),
+            *marked,
+        ]
+        return f"{self.kind}({'; '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        """Return the repr and a table of the arms, for a notebook."""
+        counts, means = self._arm_summary()
+        rows = "".join(
+            f"<tr><td>{html.escape(name)}</td><td>{count:,}</td><td>{mean:.4g}</td></tr>"
+            for name, count, mean in zip(self.arm_names, counts.tolist(), means.tolist(), strict=True)
+        )
+        head = "<tr><th>arm</th><th>rows</th><th>mean reward</th></tr>"
+        return f"<p>{html.escape(repr(self))}</p><table><thead>{head}</thead><tbody>{rows}</tbody></table>"
+
+    @abstractmethod
+    def _arm_summary(self) -> tuple[Int64, Float64]:
+        """Return for each arm (k,) the number of rows that show its reward, and the mean of these (NaN of none)."""
 
     @property
     def n_features(self) -> int:
@@ -49,49 +94,98 @@ class PolicyData(ABC):
         """Return k, the number of arms."""
         return len(self.arm_names)
 
-    @abstractmethod
-    def subset(self, rows: ArrayLike) -> Self:
-        """Return the rows that `rows` (a boolean mask or indices) names."""
+    def _store(self, values: dict[str, Any]) -> None:
+        """Set fields of frozen data to checked values, arrays as read-only views; the one place that may."""
+        for name, value in values.items():
+            object.__setattr__(self, name, checks.frozen(value) if isinstance(value, np.ndarray) else value)
 
-    @abstractmethod
+    def _derived(self, values: dict[str, Any]) -> Self:
+        """Return a copy with some fields replaced by what is known to be valid: nothing is checked again."""
+        result = copy.copy(self)
+        result._store(values)
+        return result
+
+    def subset(self, rows: ArrayLike) -> Self:
+        """Return the rows that a boolean mask or indices name."""
+        index = chosen_rows(rows, len(self))
+        present = ((column, getattr(self, column.name)) for column in self.columns)
+        return self._derived({c.name: c.take(values, index) for c, values in present if values is not None})
+
     def with_arms(self, arm_names: Sequence[str]) -> Self:
-        """Return the same rows with these arms in this order; every arm of the data must be among them."""
+        """Return the same rows with these arms in this order; every arm of the data must be among them.
+
+        An arm that is new to the data was not available (in a log), or not observed.
+        """
+        wanted, places = self._arm_places(arm_names, strict=True)
+        return self if wanted == self.arm_names else self._in_arms(wanted, places)
 
     @abstractmethod
     def select_arms(self, arm_names: Sequence[str]) -> Self:
         """Return what the data say about these arms only, in this order."""
 
+    def _in_arms(self, wanted: tuple[str, ...], places: list[int]) -> Self:
+        shape = len(self), self.n_arms
+        values = {column.name: column.in_arms(getattr(self, column.name), places, shape) for column in self.columns}
+        return self._derived({"arm_names": wanted, **values})
+
     @classmethod
-    @abstractmethod
     def concat(cls, parts: Iterable[Self]) -> Self:
-        """Return the rows of all parts, one after the other; arms are joined by name."""
+        """Return the rows of all parts, one after the other.
 
-    @abstractmethod
-    def _columns(self) -> dict[str, pa.Array]:
-        """Return the columns beyond contexts and labels that a part file stores."""
+        Arms are joined by name. An optional column is in all parts or in none, except labels, and what is true of
+        every arm where it is not stated.
 
-    def _header(self) -> dict[str, object]:
-        """Return what a part file's header holds beyond kind, arms and encoder."""
-        return {}
+        Raises:
+            ValueError: if there is no part, or parts differ in context size, encoder or columns.
+        """
+        all_parts = list(parts)
+        wanted = _joined_names(all_parts)
+        aligned = [part.with_arms(wanted) for part in all_parts]
+        lengths = [len(part) for part in aligned]
+        values: dict[str, Any] = {
+            column.name: column.joined([getattr(part, column.name) for part in aligned], lengths, len(wanted))
+            for column in cls.columns
+        }
+        values |= {mark: any(getattr(part, mark) for part in aligned) for mark in cls.marks}
+        return cls._checked(arm_names=wanted, encoder=aligned[0].encoder, **values)
 
     @classmethod
-    @abstractmethod
+    def _checked(cls, **values: Any) -> Self:
+        """Return data of these fields, checked by the constructor."""
+        return cast("Callable[..., Self]", cls)(**values)
+
+    @classmethod
     def from_table(cls, table: pa.Table, header: dict[str, object]) -> Self:
-        """Return the rows of one part file."""
+        """Return the rows of a table that a part file holds.
+
+        Raises:
+            ValueError: if a column that all data have is missing, or a value breaks its rule.
+        """
+        values: dict[str, Any] = {}
+        for place, column in enumerate(cls.columns):
+            if column.file_name in table.column_names:
+                values[column.name] = column.from_arrow(table.column(column.file_name).combine_chunks())
+            elif place < cls.n_required:
+                known = ", ".join(table.column_names)
+                raise ValueError(f"the column {column.file_name!r} is missing; there are {known}")
+        names = tuple(cast("list[str]", header["arm_names"]))
+        marks = {mark: bool(header.get(mark, False)) for mark in cls.marks}
+        return cls._checked(arm_names=names, encoder=header["encoder"], **values, **marks)
 
     def write_part(self, folder: str | Path, part_index: int) -> Path:
-        """Write these rows as part `part_index` of `folder`, atomically."""
-        columns = {"context": fixed_lists(self.contexts)}
-        for name, values in (("query_id", self.query_ids), ("domain", self.domains)):
-            if values is not None:
-                columns[name] = pa.array(values, pa.string())
+        """Write these rows as part `part_index` of `folder`, atomically; a part of the same index is replaced.
+
+        A collection that goes on where it was stopped asks `part_indices(folder)` which parts are there.
+        """
+        present = ((column, getattr(self, column.name)) for column in self.columns)
+        table = pa.table({c.file_name: c.to_arrow(values) for c, values in present if values is not None})
         header: dict[str, object] = {
             "kind": self.kind,
             "arm_names": list(self.arm_names),
             "encoder": self.encoder,
-            **self._header(),
+            **{mark: getattr(self, mark) for mark in self.marks},
         }
-        return parquet_parts.write_table(folder, part_index, pa.table({**columns, **self._columns()}), header)
+        return parquet_parts.write_table(folder, part_index, table, header)
 
     def save(self, folder: str | Path) -> None:
         """Write the rows as the only part of `folder`.
@@ -116,7 +210,7 @@ class PolicyData(ABC):
         """Return all rows of a folder of part files."""
         return cls.concat(cls.stream(folder))
 
-    def _arm_index(self, arm_names: Sequence[str], *, strict: bool) -> tuple[tuple[str, ...], list[int]]:
+    def _arm_places(self, arm_names: Sequence[str], *, strict: bool) -> tuple[tuple[str, ...], list[int]]:
         """Return the wanted names and, for each, its index here (-1 where the data do not have it)."""
         wanted = checks.names(arm_names)
         unknown = [name for name in self.arm_names if name not in wanted]
@@ -173,28 +267,24 @@ def open_stream(data_class: type[AnyData], folder: str | Path, batch_rows: int |
         ValueError: if a part is unreadable, of another kind, or of another context size or encoder than the
             first.
     """
-    if batch_rows is not None and batch_rows < 1:
-        raise ValueError(f"batch_rows must be >= 1, got {batch_rows}")
+    if batch_rows is not None:
+        checks.at_least(batch_rows, 1, "batch_rows")
     arm_names: dict[str, None] = {}
     n_rows = 0
-    first: tuple[int, object] | None = None
+    first: tuple[Path, tuple[int, str | None]] | None = None
     for path, schema, part_rows, header in parquet_parts.read_headers(folder, data_class.kind):
         names = header.get("arm_names")
         if not isinstance(names, list):
             raise ValueError(f"{path} has a damaged header (arm_names: {names!r}): delete it and run again")
-        shape = _n_features(path, schema), header.get("encoder")
-        first = first or shape
-        if shape != first:
-            raise ValueError(
-                f"parts must share context size and encoder: {path} has {shape[0]} features from {shape[1]}, "
-                f"the parts before it {first[0]} from {first[1]}"
-            )
+        made = _n_features(path, schema), cast("str | None", header.get("encoder"))
+        first = first or (path, made)
+        _check_same_contexts(str(path), made, str(first[0]), first[1])
         arm_names |= dict.fromkeys(names)
         n_rows += part_rows
     if first is None:
         raise RuntimeError("read_headers must yield a part or raise")
-    encoder = cast("str | None", first[1])
-    return DataStream(data_class, Path(folder), batch_rows, tuple(arm_names), first[0], n_rows, encoder)
+    n_features, encoder = first[1]
+    return DataStream(data_class, Path(folder), batch_rows, tuple(arm_names), n_features, n_rows, encoder)
 
 
 def _n_features(path: Path, schema: Any) -> int:
@@ -204,99 +294,23 @@ def _n_features(path: Path, schema: Any) -> int:
     return int(schema.field(index).type.list_size)
 
 
-def query_numbers(data: PolicyData) -> checks.Int64:
-    """Return (n,) int64 in [0, q): equal for rows that share a query id, each row its own where it has none.
-
-    Numbers follow first appearance.
-    """
-    if data.query_ids is None:
-        return np.arange(len(data), dtype=np.int64)
-    keys: list[object] = [row if key is None else key for row, key in enumerate(data.query_ids)]
-    place = {key: index for index, key in enumerate(dict.fromkeys(keys))}
-    return np.array([place[key] for key in keys], dtype=np.int64)
-
-
-def joined_names(parts: Sequence[PolicyData]) -> tuple[str, ...]:
-    """Return the arms of all parts, each once, in order of first appearance.
-
-    Raises:
-        ValueError: if there is no part, or parts differ in context size or encoder.
-    """
+def _joined_names(parts: Sequence[PolicyData]) -> tuple[str, ...]:
+    """Return the arms of all parts, each once, in order of first appearance."""
     if not parts:
         raise ValueError("concat needs at least one part, got none")
-    for part in parts:
-        if part.n_features != parts[0].n_features:
-            raise ValueError(f"parts must share a context size, got {parts[0].n_features} and {part.n_features}")
-        if part.encoder != parts[0].encoder:
-            raise ValueError(f"parts must share a context encoder, got {parts[0].encoder} and {part.encoder}")
+    first = parts[0]
+    for number, part in enumerate(parts):
+        _check_same_contexts(
+            f"part {number}", (part.n_features, part.encoder), "part 0", (first.n_features, first.encoder)
+        )
     return tuple(dict.fromkeys(name for part in parts for name in part.arm_names))
 
 
-def joined_labels(
-    parts: Sequence[PolicyData], values: Sequence[tuple[str | None, ...] | None]
-) -> tuple[str | None, ...] | None:
-    """Return the labels of all parts, None for the rows of a part that has none."""
-    if all(value is None for value in values):
-        return None
-    pairs = zip(parts, values, strict=True)
-    return tuple(x for part, value in pairs for x in (value if value is not None else (None,) * len(part)))
-
-
-def fixed_lists(array: np.ndarray) -> pa.Array:
-    """Return (n, m) as an Arrow column of lists of m."""
-    return pa.FixedSizeListArray.from_arrays(pa.array(array.reshape(-1)), array.shape[1])
-
-
-def rows_of(table: pa.Table, name: str) -> np.ndarray | None:
-    """Return a column as an array, (n, m) when it holds lists; None when the table lacks it."""
-    if name not in table.column_names:
-        return None
-    column = table.column(name).combine_chunks()
-    if pa.types.is_fixed_size_list(column.type):
-        flat = column.flatten().to_numpy(zero_copy_only=False)
-        return cast("np.ndarray", flat.reshape(len(column), column.type.list_size))
-    return cast("np.ndarray", column.to_numpy(zero_copy_only=False))
-
-
-def required_rows(table: pa.Table, name: str) -> np.ndarray:
-    """Return `rows_of` a column that must be there.
-
-    Raises:
-        ValueError: if the table lacks it.
-    """
-    rows = rows_of(table, name)
-    if rows is None:
-        raise ValueError(f"the column {name!r} is missing; there are {', '.join(table.column_names)}")
-    return rows
-
-
-def labels_of(table: pa.Table, name: str) -> tuple[str | None, ...] | None:
-    """Return a text column as a tuple; None when the table lacks it."""
-    return tuple(table.column(name).to_pylist()) if name in table.column_names else None
-
-
-def chosen_rows(rows: ArrayLike, n_rows: int) -> checks.Int64:
-    """Return a mask or indices as indices; refuse an empty choice and indices outside the data."""
-    array = np.asarray(rows)
-    if array.dtype == np.bool_:
-        array = np.flatnonzero(checks.vector(array, "rows (a mask)", np.bool_, n_rows))
-    if array.size == 0:
-        raise ValueError("subset must keep at least one row, got none")
-    if array.dtype.kind not in "iu" or array.ndim != 1:
-        raise TypeError(f"rows must be a boolean mask or a list of indices, got dtype {array.dtype}")
-    if array.min() < -n_rows or array.max() >= n_rows:
-        raise ValueError(f"rows must be below {n_rows}, got {array.min()} to {array.max()}")
-    return array.astype(np.int64)
-
-
-def chosen_labels(values: tuple[str | None, ...] | None, rows: checks.Int64) -> tuple[str | None, ...] | None:
-    """Return the labels of the chosen rows."""
-    return None if values is None else tuple(values[row] for row in rows.tolist())
-
-
-def write_part(folder: str | Path, data: PolicyData, part_index: int) -> Path:
-    """Write `data` as part `part_index` of `folder`, atomically; a part of the same index is replaced.
-
-    A collection that goes on where it was stopped asks `part_indices(folder)` which parts are there.
-    """
-    return data.write_part(folder, part_index)
+def _check_same_contexts(
+    part: str, made: tuple[int, str | None], first: str, first_made: tuple[int, str | None]
+) -> None:
+    """Refuse parts whose contexts, (size, encoder), differ; here an unknown encoder is one of its own."""
+    if made[0] != first_made[0]:
+        raise ValueError(f"parts must share a context size: {part} has {made[0]} features, {first} has {first_made[0]}")
+    if made[1] != first_made[1]:
+        raise encoder_mismatch(part, made[1], first, first_made[1])

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from bandits import checks
 from bandits.checks import Bool, Int64
 from bandits.data.logged_data import LoggedData
-from bandits.data.policy_data import PolicyData, query_numbers
+from bandits.data.policy_data import PolicyData
 
 AnyData = TypeVar("AnyData", bound=PolicyData)
 
@@ -26,6 +26,41 @@ class Split(Generic[AnyData]):
 
     train: AnyData
     test: AnyData
+
+
+def query_numbers(data: PolicyData) -> Int64:
+    """Return (n,) int64 in [0, q): equal for rows that share a query id, each row its own where it has none.
+
+    Numbers follow first appearance.
+    """
+    if data.query_ids is None:
+        return np.arange(len(data), dtype=np.int64)
+    keys: list[object] = [row if key is None else key for row, key in enumerate(data.query_ids)]
+    place = {key: index for index, key in enumerate(dict.fromkeys(keys))}
+    return np.array([place[key] for key in keys], dtype=np.int64)
+
+
+def query_ranks(data: PolicyData, rng: np.random.Generator) -> Int64:
+    """Return the place of each row's query in a random order of the queries, (n,) int64 in [0, q).
+
+    Every random division by query is a bound on these ranks.
+    """
+    query = query_numbers(data)
+    n_queries = int(query.max()) + 1
+    ranks = np.empty(n_queries, np.int64)
+    ranks[rng.permutation(n_queries)] = np.arange(n_queries)
+    return ranks[query]
+
+
+def n_test_queries(n_queries: int, test_share: float) -> int:
+    """Return how many queries a share is, rounded; at least one is tested, and one is left to train on.
+
+    Raises:
+        ValueError: if there are fewer than two queries, or the share is outside (0, 1).
+    """
+    checks.share(test_share, "test_share")
+    _at_least(n_queries, 2, "a split")
+    return min(max(round(test_share * n_queries), 1), n_queries - 1)
 
 
 def split_by_query(data: AnyData, test_share: float, rng: np.random.Generator) -> Split[AnyData]:
@@ -39,13 +74,8 @@ def split_by_query(data: AnyData, test_share: float, rng: np.random.Generator) -
     Raises:
         ValueError: if there are fewer than two queries, or the share is outside (0, 1).
     """
-    _check_share(test_share)
-    query = query_numbers(data)
-    n_queries = _at_least(query, 2, "a split")
-    n_test = min(max(round(test_share * n_queries), 1), n_queries - 1)
-    tested = np.zeros(n_queries, np.bool_)
-    tested[rng.permutation(n_queries)[:n_test]] = True
-    return _split(data, tested[query])
+    ranks = query_ranks(data, rng)
+    return _split(data, ranks < n_test_queries(int(ranks.max()) + 1, test_share))
 
 
 def folds_by_query(data: AnyData, n_folds: int, rng: np.random.Generator) -> Iterator[Split[AnyData]]:
@@ -60,13 +90,10 @@ def folds_by_query(data: AnyData, n_folds: int, rng: np.random.Generator) -> Ite
 
 def fold_masks(data: PolicyData, n_folds: int, rng: np.random.Generator) -> list[Bool]:
     """Return each fold's test rows as an (n,) bool mask; see `folds_by_query`."""
-    if n_folds < 2:
-        raise ValueError(f"n_folds must be >= 2, got {n_folds}")
-    query = query_numbers(data)
-    n_queries = _at_least(query, n_folds, f"{n_folds} folds")
-    fold = np.empty(n_queries, np.int64)
-    fold[rng.permutation(n_queries)] = np.arange(n_queries) % n_folds
-    return [fold[query] == index for index in range(n_folds)]
+    checks.at_least(n_folds, 2, "n_folds")
+    ranks = query_ranks(data, rng)
+    _at_least(int(ranks.max()) + 1, n_folds, f"{n_folds} folds")
+    return [ranks % n_folds == index for index in range(n_folds)]
 
 
 def split_by_time(data: AnyData, test_share: float, times: ArrayLike | None = None) -> Split[AnyData]:
@@ -83,7 +110,7 @@ def split_by_time(data: AnyData, test_share: float, times: ArrayLike | None = No
     Raises:
         ValueError: if times are missing or not finite, or one side would be empty.
     """
-    _check_share(test_share)
+    checks.share(test_share, "test_share")
     stored = data.times if times is None and isinstance(data, LoggedData) else times
     if stored is None:
         raise ValueError("split_by_time needs times: pass times=, one a row (these data hold none)")
@@ -133,13 +160,6 @@ def _split(data: AnyData, test: Bool) -> Split[AnyData]:
     return Split(data.subset(~test), data.subset(test))
 
 
-def _check_share(test_share: float) -> None:
-    if not (isinstance(test_share, int | float) and 0 < test_share < 1):
-        raise ValueError(f"test_share must be in (0, 1), got {test_share!r}")
-
-
-def _at_least(query: Int64, wanted: int, what: str) -> int:
-    n_queries = int(query.max()) + 1
+def _at_least(n_queries: int, wanted: int, what: str) -> None:
     if n_queries < wanted:
         raise ValueError(f"{what} by query needs at least {wanted} queries, the data hold {n_queries}")
-    return n_queries

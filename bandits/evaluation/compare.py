@@ -13,7 +13,7 @@ import numpy as np
 from bandits.checks import Float64
 from bandits.data.full_information_data import FullInformationData
 from bandits.data.logged_data import LoggedData
-from bandits.data.policy_data import query_numbers
+from bandits.data.splits import query_numbers
 from bandits.evaluation.comparison import Comparison, ComparisonRow, CurvePoint
 from bandits.evaluation.task import LOGGING_POLICY, ORACLE, ComparisonSettings, ComparisonTask, Scores
 from bandits.off_policy.estimators import IPS, SNIPS, DoublyRobust, OffPolicyEstimator

@@ -10,7 +10,7 @@ import numpy as np
 
 from bandits.checks import Float64
 from bandits.data.full_information_data import FullInformationData
-from bandits.data.policy_data import query_numbers
+from bandits.data.splits import query_numbers
 from bandits.evaluation.evaluation import Evaluation, EvaluationRow
 from bandits.policies.best_fixed_arm import BestFixedArm
 from bandits.policies.policy import Policy, greedy

@@ -11,7 +11,7 @@ import numpy as np
 
 from bandits.checks import Bool, Float64, Int64
 from bandits.data.full_information_data import FullInformationData
-from bandits.data.policy_data import query_numbers
+from bandits.data.splits import query_numbers
 from bandits.off_policy.diagnostics import diagnose
 from bandits.off_policy.estimators import OffPolicyEstimator
 from bandits.off_policy.problem import OffPolicyProblem

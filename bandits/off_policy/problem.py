@@ -10,7 +10,7 @@ import numpy as np
 from bandits import checks
 from bandits.checks import Float64, Int64
 from bandits.data.logged_data import LoggedData
-from bandits.data.policy_data import query_numbers
+from bandits.data.splits import query_numbers
 from bandits.off_policy.reward_model import RewardModel
 from bandits.off_policy.terms import Range, Terms
 from bandits.policies.policy import Policy

@@ -11,7 +11,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from bandits.checks import Float64, Int64, positive
 from bandits.data.logged_data import LoggedData
-from bandits.data.policy_data import query_numbers
+from bandits.data.splits import query_numbers
 from bandits.off_policy.terms import Range
 
 

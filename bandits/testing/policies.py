@@ -270,5 +270,5 @@ def check_choose(make_policy: MakePolicy, data: Data) -> None:
 def _widened(data: Data) -> Data:
     wide = np.concatenate([data.contexts, data.contexts[:, :1]], axis=1)
     if isinstance(data, FullInformationData):
-        return FullInformationData(wide, data.rewards, data.arm_names, data.observed)
-    return LoggedData(wide, data.actions, data.rewards, data.propensities, data.arm_names, data.available)
+        return FullInformationData(wide, data.rewards, data.arm_names, observed=data.observed)
+    return LoggedData(wide, data.actions, data.rewards, data.propensities, data.arm_names, available=data.available)

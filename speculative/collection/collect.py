@@ -68,7 +68,8 @@ def collect(
         if on_progress is not None:
             on_progress(len(part))
     for index, traces in enumerate(read_trace_parts(folder / TRACES)):
-        data_from_traces(traces, arms, encoder, costs).write_part(folder, index)
+        part = queries[index * PART_SIZE : (index + 1) * PART_SIZE]
+        data_from_traces(part, traces, arms, encoder, costs).write_part(folder, index)
     return FullInformationData.load(folder)
 
 
@@ -91,6 +92,7 @@ def trace_queries(
 
 
 def data_from_traces(
+    queries: Sequence[Query],
     traces: Sequence[Trace],
     arms: Collection[SpeculativeArm],
     encoder: ContextEncoder,
@@ -100,6 +102,7 @@ def data_from_traces(
     """Replay every arm on every trace; no model runs.
 
     Args:
+        queries: what was traced, in order.
         traces: of these arms' drafts.
         arms: of one target.
         encoder: made the contexts.
@@ -107,23 +110,20 @@ def data_from_traces(
         reward: value put on an observation; `Speedup` over no draft by default.
 
     Raises:
-        ValueError: if an arm's draft was not traced, or not that far.
+        ValueError: if an arm's draft was not traced, or not that far, or the traces are of other queries.
     """
-    reward = reward or Speedup()
     target = target_of(arms)
     texts = [target.text(trace.new_ids) for trace in traces]
     observations = [
         tuple(observe(trace, arm, costs, text) for arm in arms) for trace, text in zip(traces, texts, strict=True)
     ]
-    return FullInformationData(
+    return FullInformationData.from_observations(
+        queries,
+        observations,
+        encoder=encoder,
+        reward=reward or Speedup(),
+        arm_names=[arm.name for arm in arms],
         contexts=np.stack([trace.context for trace in traces]),
-        rewards=np.array([[reward(observation) for observation in row] for row in observations]),
-        arm_names=tuple(arm.name for arm in arms),
-        costs=np.array([[observation.seconds for observation in row] for row in observations]),
-        query_ids=tuple(trace.query_id for trace in traces),
-        domains=tuple(trace.domain for trace in traces),
-        observations=tuple(observations),
-        encoder=encoder.name,
     )
 
 

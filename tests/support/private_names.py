@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.support.public_names import PACKAGES
 
-NAMED_TUPLE = {"_replace", "_asdict", "_fields", "_make"}  # public, whatever they look like
+PROTOCOLS = {"_replace", "_asdict", "_fields", "_make", "_repr_html_"}  # of named tuples and notebooks: public
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class PrivateName:
 def private_names(source: str) -> list[PrivateName]:
     """Return the private names that a test file imports, reads or patches; those it defines itself are its own."""
     tree = ast.parse(source)
-    own = set(_defined(tree)) | NAMED_TUPLE
+    own = set(_defined(tree)) | PROTOCOLS
     return [use for use in _uses(tree) if use.name not in own]
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from bandits.checks import Float64
 from bandits.data.full_information_data import FullInformationData
 from bandits.data.logged_data import LoggedData
+from bandits.data.splits import query_ranks
 from bandits.policies.linear.lin_ucb import LinUCB
 
 if TYPE_CHECKING:
@@ -208,11 +209,8 @@ def _batches(rows: Tensor, batch_size: int, generator: torch.Generator) -> Itera
 
 def _split(data: Data, share: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return row indices to train on and held out; rows of one query stay together."""
-    ids = data.query_ids or (None,) * len(data)
-    keys = [row if name is None else name for row, name in enumerate(ids)]
-    place = {key: index for index, key in enumerate(dict.fromkeys(keys))}
-    query = np.array([place[key] for key in keys])
-    held_out = np.isin(query, rng.permutation(len(place))[: int(share * len(place))])
+    ranks = query_ranks(data, rng)
+    held_out = ranks < int(share * (ranks.max() + 1))
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 

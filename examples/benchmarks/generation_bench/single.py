@@ -34,9 +34,14 @@ def measure_single(bench: Bench) -> Record:
     """Learn policies on the training prompts by replay, then answer the measured prompts in every mode."""
     pool, prompts, seed = bench.pool, bench.prompts, bench.options.seed
     traces = bench.training_traces  # before the test traces: they fill the stores
-    train = data_from_traces(traces, pool.arms, pool.encoder, bench.costs, TimeSaved())
+    train = data_from_traces(prompts.train, traces, pool.arms, pool.encoder, bench.costs, TimeSaved())
     test = data_from_traces(
-        trace_queries(prompts.test, pool.arms, pool.encoder), pool.arms, pool.encoder, bench.costs, TimeSaved()
+        prompts.test,
+        trace_queries(prompts.test, pool.arms, pool.encoder),
+        pool.arms,
+        pool.encoder,
+        bench.costs,
+        TimeSaved(),
     )
     fitted = learn(train, seed)
     evaluation = evaluate(fitted, test, training_data=train, seed=seed)

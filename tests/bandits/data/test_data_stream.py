@@ -16,7 +16,6 @@ from bandits import (
     LinUCB,
     LoggedData,
     Uniform,
-    write_part,
 )
 from bandits.data.parquet_parts import ROW_GROUP_ROWS
 from bandits.testing.policies import example_data, example_log
@@ -26,7 +25,7 @@ from bandits.testing.policies import example_data, example_log
 def folder(tmp_path):
     """A folder of 30 parts of 60 rows."""
     for part in range(30):
-        write_part(tmp_path, example_data().log_with(Uniform(), np.random.default_rng(part)), part)
+        example_data().log_with(Uniform(), np.random.default_rng(part)).write_part(tmp_path, part)
     return tmp_path
 
 
@@ -77,8 +76,8 @@ def test_a_folder_beyond_a_bound_is_never_concatenated(folder, monkeypatch):
 
 def test_a_stream_starts_with_the_arms_of_all_parts(tmp_path):
     data = example_data()
-    write_part(tmp_path, data.select_arms(data.arm_names[:1]), 0)
-    write_part(tmp_path, data, 1)
+    data.select_arms(data.arm_names[:1]).write_part(tmp_path, 0)
+    data.write_part(tmp_path, 1)
     stream = FullInformationData.stream(tmp_path)
     assert [part.arm_names for part in stream] == [data.arm_names] * 2
     policy = LinUCB().fit_stream(stream)
@@ -91,8 +90,8 @@ def test_a_stream_starts_with_the_arms_of_all_parts(tmp_path):
 
 def test_parts_that_do_not_fit_together_are_refused_before_a_row_is_read(tmp_path):
     data = example_data()
-    write_part(tmp_path, data, 0)
-    write_part(tmp_path, FullInformationData(data.contexts[:, :2], data.rewards, data.arm_names), 1)
+    data.write_part(tmp_path, 0)
+    FullInformationData(data.contexts[:, :2], data.rewards, data.arm_names).write_part(tmp_path, 1)
     with pytest.raises(ValueError, match=r"part-00001.*2 features"):
         FullInformationData.stream(tmp_path)
     with pytest.raises(ValueError, match="batch_rows"):
@@ -101,7 +100,7 @@ def test_parts_that_do_not_fit_together_are_refused_before_a_row_is_read(tmp_pat
 
 def test_a_part_without_a_column_is_named(tmp_path):
     log = example_log()
-    path = write_part(tmp_path, log, 0)
+    path = log.write_part(tmp_path, 0)
     pq.write_table(pq.read_table(path).drop_columns(["rewards"]), path)
     with pytest.raises(ValueError, match=r"part-00000.*the column 'rewards' is missing; there are context, "):
         LoggedData.load(tmp_path)
@@ -112,7 +111,7 @@ def test_memory_of_a_stream_does_not_grow_with_its_parts(tmp_path):
     n_rows, n_features = 5 * ROW_GROUP_ROWS, 50
     rows = rng.normal(size=(n_rows, n_features)).astype(np.float32)
     log = LoggedData(rows, rng.integers(2, size=n_rows), rng.random(n_rows), np.full(n_rows, 0.5), ("a", "b"))
-    write_part(tmp_path, log, 0)
+    log.write_part(tmp_path, 0)
     code = f"""
 import pyarrow
 from bandits import LoggedData

@@ -7,17 +7,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bandits import FullInformationData, LoggedData, part_indices, write_part
+from bandits import FullInformationData, LoggedData, part_indices
 from bandits.testing.policies import example_data, example_log
 
 
 def test_a_collection_goes_on_where_it_stopped(tmp_path):
     data = example_data()
     assert part_indices(tmp_path / "none yet") == []
-    write_part(tmp_path, data.subset(np.arange(0, 20)), 0)
-    write_part(tmp_path, data.subset(np.arange(40, 60)), 2)
+    data.subset(np.arange(0, 20)).write_part(tmp_path, 0)
+    data.subset(np.arange(40, 60)).write_part(tmp_path, 2)
     assert part_indices(tmp_path) == [0, 2]
-    write_part(tmp_path, data.subset(np.arange(20, 40)), 1)
+    data.subset(np.arange(20, 40)).write_part(tmp_path, 1)
     assert FullInformationData.load(tmp_path).query_ids == data.query_ids
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"part-0000{i}.parquet" for i in range(3)]
 
@@ -29,13 +29,13 @@ def test_a_crash_while_writing_leaves_no_part(tmp_path, monkeypatch):
 
     monkeypatch.setattr(pq, "write_table", fail)
     with pytest.raises(OSError, match="disk full"):
-        write_part(tmp_path, example_data(), 0)
+        example_data().write_part(tmp_path, 0)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("keep", [0, 10, 400])
 def test_a_half_written_part_is_named(tmp_path, keep):
-    path = write_part(tmp_path, example_data(), 0)
+    path = example_data().write_part(tmp_path, 0)
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(ValueError, match=r"part-00000.parquet is unreadable or half-written.*delete it"):
         FullInformationData.load(tmp_path)
@@ -47,7 +47,7 @@ def test_a_missing_folder_is_named(tmp_path):
 
 
 def test_foreign_wrong_and_newer_files_are_refused(tmp_path):
-    write_part(tmp_path / "log", example_log(), 0)
+    example_log().write_part(tmp_path / "log", 0)
     with pytest.raises(ValueError, match="holds LoggedData, expected FullInformationData"):
         FullInformationData.load(tmp_path / "log")
     table = pa.table({"x": [1]})
@@ -68,7 +68,7 @@ def test_foreign_wrong_and_newer_files_are_refused(tmp_path):
 
 
 def test_a_bad_row_in_a_part_names_the_file(tmp_path):
-    write_part(tmp_path, example_log(), 0)
+    example_log().write_part(tmp_path, 0)
     path = tmp_path / "part-00000.parquet"
     table = pq.read_table(path)
     broken = table.set_column(
@@ -81,4 +81,4 @@ def test_a_bad_row_in_a_part_names_the_file(tmp_path):
 
 def test_part_index_must_not_be_negative(tmp_path):
     with pytest.raises(ValueError, match="part_index must be >= 0, got -1"):
-        write_part(tmp_path, example_data(), -1)
+        example_data().write_part(tmp_path, -1)

@@ -143,7 +143,7 @@ def test_rows_without_every_reward_are_trained_on_but_not_scored():
     observed = np.ones((100, 3), bool)
     observed[::4, 0] = False
     rewards = np.where(observed, data.rewards, np.nan)
-    ragged = FullInformationData(data.contexts, rewards, data.arm_names, observed)
+    ragged = FullInformationData(data.contexts, rewards, data.arm_names, observed=observed)
     result = compare(POLICIES, ragged, settings=QUICK)
     assert result.n_left_out == 25
     assert "25 rows" in result.to_text()

@@ -34,7 +34,7 @@ def classes():
 
 
 def one_arm_seen():
-    return FullInformationData(np.eye(2), np.eye(2), ("a", "b"), [[True, False]] * 2)
+    return FullInformationData(np.eye(2), np.eye(2), ("a", "b"), observed=[[True, False]] * 2)
 
 
 ENVIRONMENTS = [

@@ -146,7 +146,8 @@ def test_a_querys_own_limit_holds(pool):
 
 
 def test_traces_survive_the_disk(pool, tmp_path):
-    traces = trace_queries(queries(5), pool.arms, pool.encoder, own_texts=True)
+    asked = queries(5)
+    traces = trace_queries(asked, pool.arms, pool.encoder, own_texts=True)
     write_traces(tmp_path, 0, traces[:3], pool.encoder.name)
     write_traces(tmp_path, 1, traces[3:], pool.encoder.name)
     first, second = read_trace_parts(tmp_path)
@@ -155,8 +156,8 @@ def test_traces_survive_the_disk(pool, tmp_path):
         assert before.drafts["prompt_lookup"].own_ids is after.drafts["prompt_lookup"].own_ids is None
         np.testing.assert_array_equal(before.context, after.context)
     _assert_equal(
-        data_from_traces(traces, pool.arms, pool.encoder, COSTS),
-        data_from_traces([*first, *second], pool.arms, pool.encoder, COSTS),
+        data_from_traces(asked, traces, pool.arms, pool.encoder, COSTS),
+        data_from_traces(asked, [*first, *second], pool.arms, pool.encoder, COSTS),
     )
 
 

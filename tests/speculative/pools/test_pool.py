@@ -232,7 +232,7 @@ def test_real_rounds_of_every_kind_are_those_that_replay_predicts(wide_pool):
     asked = queries(4)
     traces = trace_queries(asked, wide_pool.arms, wide_pool.encoder)
     costs = plain_costs(*(draft.name for draft in wide_pool.drafts))
-    data = data_from_traces(traces, wide_pool.arms, wide_pool.encoder, costs)
+    data = data_from_traces(asked, traces, wide_pool.arms, wide_pool.encoder, costs)
     n_accepted = dict.fromkeys(wide_pool.arms.names, 0)
     for query, row in zip(asked, data.observations, strict=True):
         for arm, predicted in zip(wide_pool.arms, row, strict=True):
