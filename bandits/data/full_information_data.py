@@ -291,7 +291,9 @@ def _rewards_of(rows: Sequence[ObservationRow], reward: Reward) -> Float64:
             try:
                 values[row, arm] = reward(observation)
             except ValueError as error:
-                raise ValueError(f"query {observation.query_id!r}, arm {observation.arm!r}: {error}") from error
+                if str(observation) in str(error):  # it names query and arm, as those that come with draftpick do
+                    raise
+                raise ValueError(f"{observation}: {error}") from error
     return values
 
 

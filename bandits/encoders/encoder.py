@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict
 
 from arms import Query
 from arms.plugin import resolve_plugin
-from arms.required import required
 from bandits.checks import Float32
 
 
@@ -49,20 +48,17 @@ class EncoderSpec(BaseModel):
 class ContextEncoder(ABC):
     """Turn texts into contexts; the same text always gives the same row.
 
-    A subclass sets `name` and `n_features` (class attributes, properties, or in `__init__`) and writes `encode`.
+    A subclass sets `name` and `n_features`, in the class or in its `__init__`, and writes `encode`.
+
+    Attributes:
+        name: what data and policies are marked with: two encoders of one name give the same contexts.
+        n_features: d, the size of a context.
     """
 
     Spec: ClassVar[type[EncoderSpec]] = EncoderSpec
 
-    @required
-    def name(self) -> str:
-        """Return what data and policies are marked with: two encoders of one name give the same contexts."""
-        raise NotImplementedError
-
-    @required
-    def n_features(self) -> int:
-        """Return d, the size of a context."""
-        raise NotImplementedError
+    name: str
+    n_features: int
 
     @abstractmethod
     def encode(self, texts: Sequence[str]) -> Float32:

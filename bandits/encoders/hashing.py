@@ -32,9 +32,6 @@ class HashingEncoder(ContextEncoder):
     Source: Weinberger et al. 2009, Feature Hashing for Large Scale Multitask Learning (arXiv:0902.2206).
     """
 
-    name: str
-    n_features: int
-
     class Spec(EncoderSpec):
         """The settings in a pool file."""
 

@@ -38,8 +38,6 @@ class SentenceEncoder(ContextEncoder):
         ValueError: on first use, if there is no such model.
     """
 
-    name: str
-
     class Spec(EncoderSpec):
         """The settings in a pool file."""
 
@@ -58,7 +56,7 @@ class SentenceEncoder(ContextEncoder):
         self._loaded: SentenceTransformer | None = None
 
     @property
-    def n_features(self) -> int:
+    def n_features(self) -> int:  # type: ignore[override]  # known once the model is loaded
         """Return the size of the model's embeddings (loads the model)."""
         return int(cast("int", self._load().get_embedding_dimension()))
 

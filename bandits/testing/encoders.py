@@ -51,7 +51,8 @@ def check_name_and_size(encoder: ContextEncoder) -> None:
     try:
         name, size = encoder.name, encoder.n_features
     except AttributeError as error:
-        raise AssertionError(str(error)) from error
+        message = f"an encoder must set name and n_features, in its class or its __init__: {error}"
+        raise AssertionError(message) from error
     hold(isinstance(name, str) and bool(name.strip()), f"name must be a string and not blank, got {name!r}")
     hold(isinstance(size, int) and size >= 1, f"n_features must be an integer >= 1, got {size!r}")
 

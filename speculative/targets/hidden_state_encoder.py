@@ -22,9 +22,6 @@ class HiddenStateEncoder(PrefillEncoder):
     `encode` reads a text anew and is for texts that are not being generated.
     """
 
-    name: str
-    n_features: int
-
     class Spec(EncoderSpec):
         """The settings in a pool file."""
 

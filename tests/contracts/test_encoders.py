@@ -168,7 +168,7 @@ class NotAnEncoder:
 
 BROKEN = {
     Nameless: "name must be a string and not blank, got ' '",
-    Unnamed: "Unnamed must set name: as a class attribute",
+    Unnamed: "must set name and n_features.*no attribute 'name'",
     NoSize: "n_features must be an integer >= 1, got None",
     AnotherSize: r"shape \(n, n_features\) = \(8, 3\), got \(8, 2\)",
     Double: "must be float32, got float64",

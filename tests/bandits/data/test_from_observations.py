@@ -5,7 +5,7 @@ import pytest
 
 from arms import Observation, Query
 from bandits import FullInformationData, HashingEncoder
-from rewards import Reward
+from rewards import OnFailure, Reward
 
 ENCODER = HashingEncoder(8)
 QUERIES = [Query(id="q0", prompt="one", domain="x"), Query(id="q1", prompt="two"), Query(id="q2", prompt="one")]
@@ -14,10 +14,17 @@ QUERIES = [Query(id="q0", prompt="one", domain="x"), Query(id="q1", prompt="two"
 class Haste(Reward):
     bounds = (0.0, 1.0)
 
-    def __call__(self, observation):
+    def _value(self, observation):
         if observation.seconds == 0:
             raise ValueError("seconds must be above zero")
         return min(1.0, 1 / observation.seconds)
+
+
+class Seconds(Reward):
+    bounds = (0.0, float("inf"))
+
+    def _value(self, observation):
+        return observation.seconds
 
 
 def pull(arm, query, seconds):
@@ -55,12 +62,6 @@ def test_an_arm_that_was_not_pulled_is_unobserved():
 
 
 def test_it_is_the_data_that_another_reward_gives():
-    class Seconds(Haste):
-        bounds = (0.0, float("inf"))
-
-        def __call__(self, observation):
-            return observation.seconds
-
     some = rows()
     some[1][0] = None
     made = data(some)
@@ -87,8 +88,22 @@ def test_contexts_that_were_made_already_are_taken():
 def test_a_reward_that_refuses_is_told_with_query_and_arm():
     some = rows()
     some[1][1] = pull("arm_1", "q1", 0.0)
-    with pytest.raises(ValueError, match="query 'q1', arm 'arm_1': seconds must be above zero"):
+    with pytest.raises(ValueError, match=r"^observation of arm 'arm_1' on query 'q1': seconds must be above zero"):
         data(some)
+
+
+def test_the_reward_decides_what_a_failed_pull_is_worth():
+    some = rows()
+    some[1][1] = Observation.failed("arm_1", "q1", "timed out", seconds=9.0)
+    with pytest.raises(
+        ValueError,
+        match=r"^Haste cannot value the observation of arm 'arm_1' on query 'q1': the pull failed \(timed out\)",
+    ):
+        data(some)
+    made = FullInformationData.from_observations(QUERIES, some, encoder=ENCODER, reward=OnFailure(Haste(), 0.0))
+    assert made.rewards[1, 1] == 0.0
+    assert made.costs[1, 1] == 9.0
+    assert made.observed is None
 
 
 @pytest.mark.parametrize(
