@@ -37,6 +37,7 @@ from bandits.off_policy.intervals import Bootstrap, DeltaMethod, EmpiricalBernst
 from bandits.off_policy.problem import OffPolicyProblem
 from bandits.off_policy.reward_model import ConstantReward, CrossFittedRidge, GivenPredictions, RewardModel
 from bandits.off_policy.terms import Terms
+from bandits.online import Agent, DecisionLog, Learner
 from bandits.policies import (
     KNN,
     UCB1,
@@ -74,6 +75,7 @@ __all__ = [
     "SNIPS",
     "UCB1",
     "AdamWSettings",
+    "Agent",
     "BestFixedArm",
     "Bootstrap",
     "ClippedIPS",
@@ -86,6 +88,7 @@ __all__ = [
     "CurvePoint",
     "DataStream",
     "Decision",
+    "DecisionLog",
     "DeltaMethod",
     "DeterministicLogWarning",
     "Diagnostics",
@@ -105,6 +108,7 @@ __all__ = [
     "HybridLinUCB",
     "Interval",
     "IntervalMethod",
+    "Learner",
     "LinTS",
     "LinUCB",
     "LinearEnvironment",
