@@ -18,9 +18,11 @@ from bandits.encoders.hashing import HashingEncoder
 from bandits.encoders.sentence import SentenceEncoder
 from bandits.evaluation.compare import compare
 from bandits.evaluation.comparison import Comparison, ComparisonRow, CurvePoint
-from bandits.evaluation.evaluate import best_fixed_arm, evaluate
+from bandits.evaluation.cross_validation import cross_validated
+from bandits.evaluation.evaluate import evaluate
 from bandits.evaluation.evaluation import Evaluation, EvaluationRow
-from bandits.evaluation.task import ComparisonSettings
+from bandits.evaluation.objective import best_fixed_arm
+from bandits.evaluation.settings import ComparisonSettings
 from bandits.off_policy.diagnostics import Diagnostics, diagnose
 from bandits.off_policy.estimate import OffPolicyEstimate, estimate
 from bandits.off_policy.estimators import (
@@ -33,11 +35,10 @@ from bandits.off_policy.estimators import (
     RejectionReplay,
     SelfNormalisedDR,
 )
-from bandits.off_policy.intervals import Bootstrap, DeltaMethod, EmpiricalBernstein, Interval, IntervalMethod
+from bandits.off_policy.intervals import BootstrapInterval, DeltaMethod, EmpiricalBernstein, Interval, IntervalMethod
 from bandits.off_policy.problem import OffPolicyProblem
 from bandits.off_policy.reward_model import ConstantReward, CrossFittedRidge, GivenPredictions, RewardModel
 from bandits.off_policy.terms import Terms
-from bandits.online import Agent, DecisionLog, Learner
 from bandits.policies import (
     KNN,
     UCB1,
@@ -59,15 +60,16 @@ from bandits.seeds import SeedTree
 from bandits.simulation.environments import (
     DriftingEnvironment,
     Environment,
+    EnvironmentBatch,
     FullInformationEnvironment,
     LinearEnvironment,
     NonLinearEnvironment,
-    Situations,
     SupervisedEnvironment,
 )
 from bandits.simulation.simulate import simulate
 from bandits.simulation.simulation import Simulation
-from bandits.statistics.value import Estimate
+from bandits.statistics.bootstrap import Bootstrap
+from bandits.statistics.estimate import Estimate
 
 __all__ = [
     "IPS",
@@ -75,9 +77,9 @@ __all__ = [
     "SNIPS",
     "UCB1",
     "AdamWSettings",
-    "Agent",
     "BestFixedArm",
     "Bootstrap",
+    "BootstrapInterval",
     "ClippedIPS",
     "Comparison",
     "ComparisonRow",
@@ -88,7 +90,6 @@ __all__ = [
     "CurvePoint",
     "DataStream",
     "Decision",
-    "DecisionLog",
     "DeltaMethod",
     "DeterministicLogWarning",
     "Diagnostics",
@@ -97,6 +98,7 @@ __all__ = [
     "DriftingEnvironment",
     "EmpiricalBernstein",
     "Environment",
+    "EnvironmentBatch",
     "EpsilonGreedy",
     "Estimate",
     "Evaluation",
@@ -108,7 +110,6 @@ __all__ = [
     "HybridLinUCB",
     "Interval",
     "IntervalMethod",
-    "Learner",
     "LinTS",
     "LinUCB",
     "LinearEnvironment",
@@ -127,7 +128,6 @@ __all__ = [
     "SelfNormalisedDR",
     "SentenceEncoder",
     "Simulation",
-    "Situations",
     "Softmax",
     "Split",
     "SquareCB",
@@ -139,6 +139,7 @@ __all__ = [
     "best_fixed_arm",
     "choose_prior_precision",
     "compare",
+    "cross_validated",
     "diagnose",
     "estimate",
     "estimate_propensities",

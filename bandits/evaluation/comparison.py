@@ -1,31 +1,34 @@
-"""The result of `compare`: a row a candidate, learning curves; JSON, table and plots."""
+"""The result of `compare`: a row a candidate, learning curves, and the conclusion."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from io import StringIO
-from typing import ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
-from rich.console import Console
-from rich.table import Table
+from bandits.data.full_information_data import FullInformationData
+from bandits.evaluation.conclusion import Conclusion
+from bandits.evaluation.scores import Kind
+from bandits.policies.policy import Data, Policy
+from bandits.statistics.estimate import Estimate
+from bandits.statistics.results import Results
+from bandits.statistics.table import Table
 
-from bandits.statistics.saved_result import SavedResult
-from bandits.statistics.value import Estimate
-
-_FIGURES = ("value", "difference", "regret", "cost")
-_RIGHT = (*_FIGURES, "effective_sample_size")
+if TYPE_CHECKING:
+    from rewards import Reward
 
 
-@dataclass(frozen=True, slots=True)
-class ComparisonRow:
-    """What one candidate brings on queries that it was not trained on.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonRow(Estimate):
+    """What one candidate earns on queries that it was not trained on.
 
     Attributes:
-        name: of the policy or arm, "oracle" (best reward per query) or "logging policy".
-        kind: "policy", "arm", "oracle" or "log".
+        name: of the policy or arm; "best fixed arm" (the best one on each seed's training part), "oracle" (best reward
+            per query) or "logging policy".
+        kind: "policy", "fixed", "arm", "oracle" or "log".
         estimator: of the value: "exact" on full information, "on policy" for the log itself, else the
             off-policy estimator's name.
-        value: mean reward over seeds and test queries.
+        value, low, high: mean reward over seeds and test queries.
         difference: value minus the baseline's under the same estimator, paired by seed and query.
         regret: the oracle's value minus this one's, paired; None on a log, where no oracle is known.
         cost: mean cost; None where the data hold none.
@@ -36,9 +39,8 @@ class ComparisonRow:
     """
 
     name: str
-    kind: str
+    kind: Kind
     estimator: str
-    value: Estimate
     difference: Estimate | None
     regret: Estimate | None
     cost: Estimate | None
@@ -47,24 +49,24 @@ class ComparisonRow:
     effective_sample_size: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CurvePoint:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvePoint(Estimate):
     """A policy's value after learning from part of the training rows (their number is a mean over seeds)."""
 
     name: str
     estimator: str
     train_share: float
     n_train: float
-    value: Estimate
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison(SavedResult):
+@dataclass(frozen=True, slots=True, repr=False)
+class Comparison(Results[ComparisonRow]):
     """Policies fitted and scored on disjoint rows, for several seeds.
 
     Attributes:
         rows: policies in the order given, for each estimator; then arms and oracle, or the logging policy.
         curves: learning curves, in order of training size.
+        conclusion: the best policy against the best fixed arm.
         arm_names: of the data.
         learned_from: what the policies were shown.
         baseline: the row that differences refer to.
@@ -79,6 +81,7 @@ class Comparison(SavedResult):
 
     rows: tuple[ComparisonRow, ...]
     curves: tuple[CurvePoint, ...]
+    conclusion: Conclusion
     arm_names: tuple[str, ...]
     learned_from: str
     baseline: str
@@ -91,17 +94,38 @@ class Comparison(SavedResult):
     n_bootstrap: int
     notes: tuple[str, ...]
 
-    def row(self, name: str, estimator: str | None = None) -> ComparisonRow:
-        """Return a candidate's row (by the first estimator, unless one is named)."""
+    def row(self, name: str, estimator: str) -> ComparisonRow:
+        """Return a candidate's row under one estimator; `comparison[name]` is that of the first."""
         for row in self.rows:
-            if row.name == name and estimator in (None, row.estimator):
+            if (row.name, row.estimator) == (name, estimator):
                 return row
-        raise KeyError(f"no row {name!r}; there are {', '.join(dict.fromkeys(row.name for row in self.rows))}")
+        known = ", ".join(f"{row.name} ({row.estimator})" for row in self.rows)
+        raise KeyError(f"no row {name!r} under estimator {estimator!r}; there are {known}")
 
-    def best(self) -> ComparisonRow:
-        """Return the policy of highest value (by the first estimator)."""
-        policies = [row for row in self.rows if row.kind == "policy"]
-        return max((row for row in policies if row.estimator == policies[0].estimator), key=lambda row: row.value.value)
+    @property
+    def best(self) -> str:
+        """Return the name of the best policy by the objective (total seconds, or the reward), the conclusion's."""
+        return self.conclusion.policy
+
+    def fit_best(self, policies: Mapping[str, Policy], data: Data, reward: Reward | None = None) -> Policy:
+        """Return a copy of the best policy, fitted to all rows.
+
+        Args:
+            policies: as they were given to `compare`.
+            data: all rows to learn from.
+            reward: as it was given to `compare`.
+
+        Raises:
+            KeyError: if `best` is not among the policies.
+            ValueError: if a reward is given for data without observations.
+        """
+        if self.best not in policies:
+            raise KeyError(f"the best policy {self.best!r} is not among {', '.join(policies)}")
+        if reward is not None:
+            if not isinstance(data, FullInformationData):
+                raise ValueError("reward needs the stored observations of full information, and a log holds none")
+            data = data.with_reward(reward)
+        return policies[self.best].clone().fit(data)
 
     def pareto(self, estimator: str | None = None) -> tuple[ComparisonRow, ...]:
         """Return the policies and arms that no other beats in both cost and value, cheapest first.
@@ -110,44 +134,29 @@ class Comparison(SavedResult):
             ValueError: if the data hold no costs.
         """
         first = estimator or self.rows[0].estimator
-        candidates = [row for row in self.rows if row.kind != "oracle" and row.estimator in (first, "on policy")]
-        priced = [(row.cost.value, -row.value.value, index) for index, row in enumerate(candidates) if row.cost]
+        shown = ("policy", "arm", "log")
+        candidates = [row for row in self.rows if row.kind in shown and row.estimator in (first, "on policy")]
+        priced = [(row.cost.value, -row.value, index) for index, row in enumerate(candidates) if row.cost]
         if not priced:
             raise ValueError("cost against quality needs costs, and the data hold none")
         front: list[ComparisonRow] = []
         for _, negative, index in sorted(priced):
-            if not front or -negative > front[-1].value.value:
+            if not front or -negative > front[-1].value:
                 front.append(candidates[index])
         return tuple(front)
 
     def table(self) -> Table:
-        """Return a rich table: one line a row, intervals in brackets."""
-        table = Table(title=self._title(), title_justify="left")
+        """Return one line a row, intervals in brackets, the conclusion last."""
         columns = self._columns()
-        for heading in columns:
-            table.add_column(heading, justify="right" if columns[heading] in _RIGHT else "left", no_wrap=True)
-        before = self.rows[0]
-        for row in self.rows:
-            if (row.kind, row.estimator) != (before.kind, before.estimator):
-                table.add_section()
-            before = row
-            table.add_row(*self._cells(row))
-        return table
-
-    def to_text(self) -> str:
-        """Return the table as plain text, and what the reader must know about it."""
-        console = Console(file=StringIO(), width=220, color_system=None)
-        console.print(self.table())
-        table = cast("StringIO", console.file).getvalue().rstrip()
-        return "\n".join([table, *self._remarks()])
-
-    def to_markdown(self) -> str:
-        """Return the table as Markdown."""
-        columns = self._columns()
-        lines = [f"**{self._title()}**", "", "| " + " | ".join(columns) + " |"]
-        lines.append("|" + "|".join("---:" if field in _RIGHT else "---" for field in columns.values()) + "|")
-        lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in self._cells(row)) + " |" for row in self.rows]
-        return "\n".join([*lines, "", *(f"- {remark}" for remark in self._remarks())]) + "\n"
+        groups = [(row.kind, row.estimator if row.kind == "policy" else None) for row in self.rows]
+        return Table(
+            title=self._title(),
+            headings=tuple(columns),
+            lines=tuple(tuple(_cell(row, field) for field in columns.values()) for row in self.rows),
+            sections=frozenset(index for index in range(1, len(groups)) if groups[index] != groups[index - 1]),
+            remarks=tuple(self._remarks()),
+            left=frozenset({"estimator"}),
+        )
 
     def _title(self) -> str:
         seeds = f"{len(self.seeds)} seed" + ("s" if len(self.seeds) > 1 else "")
@@ -162,20 +171,20 @@ class Comparison(SavedResult):
                 columns[heading] = name
         return columns
 
-    def _cells(self, row: ComparisonRow) -> list[str]:
-        return [_cell(getattr(row, field), field) for field in self._columns().values()]
-
     def _remarks(self) -> list[str]:
         remarks = [f"policies learned from {self.learned_from}"]
         if self.n_left_out:
             remarks.append(f"{self.n_left_out} rows without every arm's reward were trained on but not scored")
-        return [*remarks, *self.notes]
+        return [*remarks, *self.notes, str(self.conclusion)]
 
 
-def _cell(value: object, field: str) -> str:
+def _cell(row: ComparisonRow, field: str) -> str:
     """Return a cell's text; costs, which may be tiny, in three significant digits."""
-    if isinstance(value, Estimate) and field == "cost":
-        return f"{value.value:.3g} [{value.low:.3g}, {value.high:.3g}]"
-    if isinstance(value, float):
-        return f"{value:.0f}"
-    return "" if value is None else str(value)
+    if field == "value":
+        return str(row)  # a row is the estimate of its value
+    content = getattr(row, field)
+    if content is None:
+        return ""
+    if field == "cost":
+        return f"{content:.3g}"
+    return f"{content:.0f}" if isinstance(content, float) else str(content)

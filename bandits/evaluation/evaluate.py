@@ -4,40 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from bandits.checks import Float64
 from bandits.data.full_information_data import FullInformationData
 from bandits.data.splits import query_numbers
+from bandits.evaluation.conclusion import Conclusion, conclude
 from bandits.evaluation.evaluation import Evaluation, EvaluationRow
-from bandits.policies.best_fixed_arm import BestFixedArm
+from bandits.evaluation.objective import NO_DRAFT, Objective, best_fixed_arm, learned, objective_of
 from bandits.policies.policy import Policy, greedy
-from bandits.statistics.resampling import resampled_sums
-from bandits.statistics.value import Estimate
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """Something that chooses: (n, k) probabilities under a name."""
-
-    name: str
-    kind: Literal["policy", "arm", "oracle"]
-    chances: Float64
+from bandits.statistics.bootstrap import Bootstrap, sums_by_unit
+from bandits.statistics.estimate import Estimate
 
 
 def evaluate(
     policies: Mapping[str, Policy],
     data: FullInformationData,
     *,
-    baseline_arm: str | None = "no_draft",
-    n_bootstrap: int = 2000,
-    confidence: float = 0.95,
-    seed: int = 0,
     training_data: FullInformationData | None = None,
+    baseline_arm: str | None = None,
+    objective: Objective | None = None,
+    bootstrap: Bootstrap | None = None,
 ) -> Evaluation:
-    """Say what each policy, each fixed arm and the per-query oracle bring on held-out queries.
+    """Say what each policy, each fixed arm and the per-query oracle earn on held-out queries.
 
     Values are exact expectations over the policy's own probabilities, not draws. Intervals are percentile
     bootstrap intervals over queries (rows that share a query id are drawn together); all rows of the table
@@ -46,62 +37,59 @@ def evaluate(
 
     Args:
         policies: by the name to print; fitted, on other queries than those of `data`.
-        data: held-out queries. Rows on which an arm is not observed are left out and counted. If they hold
-            costs (seconds), speed against `baseline_arm` is reported.
-        baseline_arm: an arm of the data; None leaves speed out. Without costs it is ignored.
-        n_bootstrap: number of bootstrap samples.
-        confidence: in (0, 1).
-        seed: of the bootstrap.
-        training_data: where given, values are compared with those of the arm that was best there.
+        data: held-out queries. Rows on which an arm is not observed are left out and counted.
+        training_data: where given, rows are compared with the arm that was best there.
+        baseline_arm: the arm that speed is compared with, for which `data` must hold costs (seconds); None takes
+            `no_draft` where the data hold its seconds, and reports no speed elsewhere.
+        objective: what the conclusion ranks by; see `objective_of`. "reward" leaves speed out.
+        bootstrap: of the intervals; None draws 2,000 times with seed 0 for 95 %.
 
     Raises:
         ValueError: if a name is taken, a policy has an arm that the data lack, or no row is fully observed.
     """
-    if n_bootstrap < 1 or not 0 < confidence < 1:
-        raise ValueError(f"n_bootstrap must be >= 1 and confidence in (0, 1), got {n_bootstrap} and {confidence}")
+    bootstrap = bootstrap or Bootstrap()
+    objective = "seconds" if objective is None and baseline_arm is not None else objective
+    objective = objective_of(data, objective)
     rows = data.complete_rows()
-    baseline = _baseline_index(data, baseline_arm)
-    best = None if training_data is None else best_fixed_arm(training_data.select_arms(data.arm_names))
+    baseline = _baseline(rows, baseline_arm, objective)
+    best = None if training_data is None else best_fixed_arm(training_data.select_arms(data.arm_names), objective)
     candidates = _candidates(policies, rows)
-    bootstrap = _Bootstrap(rows, n_bootstrap, confidence, seed)
-    figures = _figures(candidates, rows, bootstrap, baseline, best)
+    figures = _Figures(rows, candidates, bootstrap, baseline)
+    columns = figures.columns(best)
     return Evaluation(
-        rows=tuple(_row(candidate, index, figures, rows.arm_names) for index, candidate in enumerate(candidates)),
+        rows=tuple(_row(candidate, index, columns, rows.arm_names) for index, candidate in enumerate(candidates)),
         arm_names=rows.arm_names,
         n_rows=len(rows),
-        n_queries=bootstrap.n_queries,
+        n_queries=figures.n_queries,
         n_left_out=len(data) - len(rows),
-        baseline_arm=None if baseline is None else baseline_arm,
+        baseline_arm=baseline,
         best_fixed_arm=best,
-        confidence=confidence,
-        n_bootstrap=n_bootstrap,
-        seed=seed,
+        conclusion=figures.conclude(learned(policies), best or best_fixed_arm(rows, objective), objective),
+        confidence=bootstrap.confidence,
+        n_bootstrap=bootstrap.n_resamples,
+        seed=bootstrap.seed,
     )
 
 
-def _row(
-    candidate: _Candidate, index: int, figures: dict[str, list[Estimate] | None], arm_names: tuple[str, ...]
-) -> EvaluationRow:
-    own: dict[str, Any] = {name: estimates and estimates[index] for name, estimates in figures.items()}
-    shares = dict(zip(arm_names, candidate.chances.mean(axis=0).tolist(), strict=True))
-    return EvaluationRow(name=candidate.name, kind=candidate.kind, arm_shares=shares, **own)
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """Something that chooses: (n, k) probabilities under a name."""
+
+    name: str
+    kind: Literal["policy", "arm", "oracle"]
+    probabilities: Float64
 
 
-def best_fixed_arm(data: FullInformationData) -> str:
-    """Return the arm with the highest mean reward on the rows that observe it (the first of equals)."""
-    policy = BestFixedArm().fit(data)
-    return policy.arm_names[int(np.argmax(policy.mean_rewards()))]
-
-
-def _baseline_index(data: FullInformationData, baseline_arm: str | None) -> int | None:
-    if data.costs is None or baseline_arm is None:
+def _baseline(rows: FullInformationData, baseline_arm: str | None, objective: Objective) -> str | None:
+    if objective == "reward":
+        if baseline_arm is not None:
+            raise ValueError(f"baseline_arm {baseline_arm!r} is for speed, which objective 'reward' leaves out")
         return None
-    if baseline_arm not in data.arm_names:
-        raise ValueError(
-            f"baseline_arm {baseline_arm!r} is not among the arms {', '.join(data.arm_names)}: "
-            "pass baseline_arm=, or None to leave speed out"
-        )
-    return data.arm_names.index(baseline_arm)
+    if baseline_arm is None:
+        return NO_DRAFT if NO_DRAFT in rows.arm_names else None
+    if baseline_arm not in rows.arm_names:
+        raise ValueError(f"baseline_arm {baseline_arm!r} is not among the arms {', '.join(rows.arm_names)}")
+    return baseline_arm
 
 
 def _candidates(policies: Mapping[str, Policy], rows: FullInformationData) -> list[_Candidate]:
@@ -119,58 +107,82 @@ def _candidates(policies: Mapping[str, Policy], rows: FullInformationData) -> li
     return result
 
 
-def _figures(
-    candidates: list[_Candidate],
-    rows: FullInformationData,
-    bootstrap: _Bootstrap,
-    baseline: int | None,
-    best: str | None,
-) -> dict[str, list[Estimate] | None]:
-    """Return each figure of an evaluation row for every candidate (None where it is not defined)."""
-    names = [candidate.name for candidate in candidates]
-    chances = np.stack([candidate.chances for candidate in candidates], axis=1)  # (n, c, k)
-    columns = [np.einsum("nck,nk->nc", chances, rows.rewards)]
-    if baseline is not None and rows.costs is not None:
-        columns.append(np.einsum("nck,nk->nc", chances, rows.costs))
-        columns.append(np.einsum("nck,nk->nc", chances, rows.costs > rows.costs[:, [baseline]]))
-    count, values, *priced = bootstrap.sums([np.ones((len(rows), 1)), *columns])
-    means = values / count
-    figures: dict[str, list[Estimate] | None] = {
-        "value": bootstrap.estimates(means),
-        "regret": bootstrap.estimates(means[:, [names.index("oracle")]] - means),
-        "speedup": None,
-        "slower_share": None,
-        "difference": None if best is None else bootstrap.estimates(means - means[:, [names.index(best)]]),
-    }
-    if baseline is None or not priced:
-        return figures
-    seconds, slower = priced
-    if (seconds <= 0).any():
-        raise ValueError("a speedup needs costs above 0, and a resampled total is 0: pass baseline_arm=None")
-    figures["speedup"] = bootstrap.estimates(seconds[:, [names.index(rows.arm_names[baseline])]] / seconds)
-    figures["slower_share"] = bootstrap.estimates(slower / count)
-    return figures
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Each figure of an evaluation row for every candidate; None where it is not defined."""
+
+    value: list[Estimate]
+    regret: list[Estimate]
+    speedup: list[Estimate] | None
+    slower_share: list[Estimate] | None
+    difference: list[Estimate] | None
 
 
-class _Bootstrap:
-    """Draws queries with replacement; every sum is taken over the same draws."""
+class _Figures:
+    """Means of every candidate, from the data and from each resample, (1 + B, c) float64, all on the same draws."""
 
-    def __init__(self, rows: FullInformationData, n_bootstrap: int, confidence: float, seed: int) -> None:
-        self._query = query_numbers(rows)
-        self.n_queries = int(self._query.max()) + 1
-        self._tail = (1 - confidence) / 2
-        self._n_bootstrap, self._seed = n_bootstrap, seed
+    def __init__(
+        self, rows: FullInformationData, candidates: list[_Candidate], bootstrap: Bootstrap, baseline: str | None
+    ) -> None:
+        self._bootstrap, self._baseline = bootstrap, baseline
+        self._place = {candidate.name: index for index, candidate in enumerate(candidates)}
+        units = query_numbers(rows)
+        self.n_queries = int(units.max()) + 1
+        of_rows: dict[str, Float64] = {"reward": rows.rewards}
+        if rows.costs is not None:
+            of_rows["seconds"] = rows.costs
+            if baseline is not None:
+                of_rows["slower"] = (rows.costs > rows.costs[:, [rows.arm_names.index(baseline)]]).astype(np.float64)
+        probabilities = np.stack([candidate.probabilities for candidate in candidates], axis=1)  # (n, c, k)
+        expected = [np.einsum("nck,nk->nc", probabilities, values) for values in of_rows.values()]
+        columns = np.concatenate([np.ones((len(rows), 1)), *expected], axis=1)
+        sums = bootstrap.sums(sums_by_unit(columns, units, self.n_queries))
+        parts = np.split(sums[:, 1:] / sums[:, :1], len(of_rows), axis=1)
+        self._means: dict[str, Float64] = dict(zip(of_rows, parts, strict=True))
 
-    def sums(self, columns: list[Float64]) -> list[Float64]:
-        """Return, for each (n, c), the sums over the data and over each bootstrap sample: (1 + B, c) float64."""
-        joined = np.concatenate(columns, axis=1)
-        per_query = np.zeros((self.n_queries, joined.shape[1]))
-        np.add.at(per_query, self._query, joined)
-        resampled = resampled_sums(per_query, self._n_bootstrap, np.random.default_rng(self._seed))
-        whole = np.concatenate([per_query.sum(axis=0, keepdims=True), resampled])
-        return np.split(whole, np.cumsum([part.shape[1] for part in columns])[:-1], axis=1)
+    def columns(self, best: str | None) -> _Columns:
+        """Return the table's figures; difference is against the arm `best`."""
+        rewards, estimates = self._means["reward"], self._bootstrap.estimates
+        speedup = slower_share = None
+        if self._baseline is not None and "slower" in self._means:
+            seconds = self._means["seconds"]
+            if (seconds <= 0).any():
+                raise ValueError("a speedup needs costs above 0, and a resampled total is 0: pass objective='reward'")
+            speedup = estimates(self._of("seconds", self._baseline) / seconds)
+            slower_share = estimates(self._means["slower"])
+        return _Columns(
+            value=estimates(rewards),
+            regret=estimates(self._of("reward", "oracle") - rewards),
+            speedup=speedup,
+            slower_share=slower_share,
+            difference=None if best is None else estimates(rewards - self._of("reward", best)),
+        )
 
-    def estimates(self, figures: Float64) -> list[Estimate]:
-        """Return a figure with its percentile interval for each column of (1 + B, c)."""
-        low, high = np.quantile(figures[1:], [self._tail, 1 - self._tail], axis=0)
-        return [Estimate(float(v), float(lo), float(hi)) for v, lo, hi in zip(figures[0], low, high, strict=True)]
+    def conclude(self, names: list[str], fixed_arm: str, objective: Objective) -> Conclusion | None:
+        """Return the best of these policies against a fixed arm; None without policies."""
+        if not names:
+            return None
+        policies = self._means[objective][:, [self._place[name] for name in names]]
+        fixed = self._of(objective, fixed_arm)[:, 0]
+        return conclude(names, policies, fixed, (fixed_arm,), objective, self._bootstrap)
+
+    def _of(self, what: str, name: str) -> Float64:
+        """Return (1 + B, 1) float64, one candidate's means."""
+        return self._means[what][:, [self._place[name]]]
+
+
+def _row(candidate: _Candidate, index: int, columns: _Columns, arm_names: tuple[str, ...]) -> EvaluationRow:
+    value = columns.value[index]
+    shares = candidate.probabilities.mean(axis=0).tolist()
+    return EvaluationRow(
+        value=value.value,
+        low=value.low,
+        high=value.high,
+        name=candidate.name,
+        kind=candidate.kind,
+        regret=columns.regret[index],
+        speedup=None if columns.speedup is None else columns.speedup[index],
+        slower_share=None if columns.slower_share is None else columns.slower_share[index],
+        difference=None if columns.difference is None else columns.difference[index],
+        arm_shares=dict(zip(arm_names, shares, strict=True)),
+    )

@@ -1,17 +1,33 @@
-"""Pictures of comparisons and simulations. Needs matplotlib (extra `plots`)."""
+"""Pictures of evaluations, comparisons and simulations. Needs matplotlib (extra `plots`)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from arms.atomic_file import atomic_file
-from arms.optional_import import optional_import
-from bandits.evaluation.comparison import Comparison
+from bandits.evaluation.canvas import curves, interval_bars, new_figure, save_figure
+from bandits.evaluation.colours import TEXT, colours_of
+from bandits.evaluation.comparison import Comparison, ComparisonRow, CurvePoint
+from bandits.evaluation.evaluation import Evaluation
+from bandits.simulation.simulation import Simulation
+from bandits.statistics.estimate import Estimate
 
-if TYPE_CHECKING:
-    from bandits.simulation.simulation import Simulation
+_MARKS = {"policy": "o", "arm": "s", "log": "D", "oracle": "*", "fixed": "s"}
+_NEAR = 0.02  # of the picture: points nearer than this share a label
+
+
+def plot_values(evaluation: Evaluation, path: str | Path, *, reward: str = "reward") -> None:
+    """Draw every row's value with its interval, as horizontal bars.
+
+    Args:
+        evaluation: of `evaluate`.
+        path: file to write; its ending says which format.
+        reward: what the values are means of, for the axis.
+
+    Raises:
+        ImportError: if matplotlib is not installed.
+    """
+    bars: dict[str, Estimate | float] = {row.name: row for row in evaluation}
+    interval_bars(path, bars, title="held-out queries", x_label=f"mean {reward}")
 
 
 def plot_pareto(comparison: Comparison, path: str | Path, estimator: str | None = None) -> None:
@@ -27,66 +43,64 @@ def plot_pareto(comparison: Comparison, path: str | Path, estimator: str | None 
         ValueError: if the data hold no costs.
     """
     front = comparison.pareto(estimator)
-    figure, axes = _axes()
     first = estimator or comparison.rows[0].estimator
-    marks = {"policy": "o", "arm": "s", "log": "D", "oracle": "*"}
-    for row in comparison.rows:
-        if row.cost is None or row.estimator not in (first, "on policy"):
-            continue
-        low, high = row.value.value - row.value.low, row.value.high - row.value.value
-        error = [[max(low, 0.0)], [max(high, 0.0)]]
-        axes.errorbar(row.cost.value, row.value.value, yerr=error, fmt=marks[row.kind], capsize=2, label=row.name)
+    rows = [row for row in comparison if row.kind != "fixed" and row.estimator in (first, "on policy")]
+    priced = [(row, row.cost.value) for row in rows if row.cost is not None]
+    figure, (axes,) = new_figure(3.6)
+    colours = colours_of([row.name for row, _ in priced])
+    for row, cost in priced:
+        error = [[max(row.value - row.low, 0.0)], [max(row.high - row.value, 0.0)]]
+        hollow = "none" if row.kind == "policy" else colours[row.name]  # a policy over its favourite arm hides nothing
+        axes.errorbar(
+            cost, row.value, yerr=error, fmt=_MARKS[row.kind], color=colours[row.name], mfc=hollow, ms=8, capsize=2
+        )
     costs = [row.cost.value for row in front if row.cost is not None]
-    axes.plot(costs, [row.value.value for row in front], color="#444", linewidth=0.8, linestyle="--", zorder=0)
+    axes.plot(costs, [row.value for row in front], color=TEXT, linewidth=0.8, linestyle="--", zorder=0)
     if min(costs) > 0 and max(costs) > 20 * min(costs):
         axes.set_xscale("log")
-    axes.set_xlabel("mean cost")
-    axes.set_ylabel("mean reward")
-    axes.set_title("cost against quality", loc="left")
-    _save(figure, axes, path)
+    axes.margins(x=0.15)
+    for names, cost, value in _labels(priced):
+        axes.annotate(names, (cost, value), (7, 5), textcoords="offset points", color=TEXT, size=8)
+    axes.set_xlabel("mean cost", fontsize=9)
+    axes.set_ylabel("mean reward", fontsize=9)
+    axes.set_title("cost against quality", loc="left", color=TEXT, fontsize=10)
+    save_figure(figure, path)
+
+
+def _labels(priced: list[tuple[ComparisonRow, float]]) -> list[tuple[str, float, float]]:
+    """Return (names, cost, value) of each label; points that lie on one another share one."""
+    wide = max(cost for _, cost in priced) - min(cost for _, cost in priced)
+    tall = max(row.value for row, _ in priced) - min(row.value for row, _ in priced)
+    labels: list[tuple[str, float, float]] = []
+    for row, cost in priced:
+        for index, (names, x, y) in enumerate(labels):
+            if abs(x - cost) <= _NEAR * wide and abs(y - row.value) <= 2 * _NEAR * tall:
+                labels[index] = (f"{names}, {row.name}", x, y)
+                break
+        else:
+            labels.append((row.name, cost, row.value))
+    return labels
 
 
 def plot_learning_curves(comparison: Comparison, path: str | Path, estimator: str | None = None) -> None:
     """Draw each policy's value over the number of training rows; see `plot_pareto`."""
-    figure, axes = _axes()
     first = estimator or comparison.curves[0].estimator
-    points = [point for point in comparison.curves if point.estimator == first]
-    for name in dict.fromkeys(point.name for point in points):
-        own = sorted((point for point in points if point.name == name), key=lambda point: point.n_train)
-        sizes = [point.n_train for point in own]
-        (line,) = axes.plot(sizes, [point.value.value for point in own], marker="o", markersize=3, label=name)
-        low, high = [point.value.low for point in own], [point.value.high for point in own]
-        axes.fill_between(sizes, low, high, color=line.get_color(), alpha=0.12, linewidth=0)
-    axes.set_xscale("log")
-    axes.set_xlabel("training rows")
-    axes.set_ylabel("mean reward")
-    axes.set_title(f"learning curves ({first})", loc="left")
-    _save(figure, axes, path)
+    lines: dict[str, list[CurvePoint]] = {}
+    for point in comparison.curves:
+        if point.estimator == first:
+            lines.setdefault(point.name, []).append(point)
+    ordered = {name: sorted(points, key=lambda point: point.n_train) for name, points in lines.items()}
+    curves(
+        path,
+        {name: ([point.n_train for point in points], points) for name, points in ordered.items()},
+        title=f"learning curves ({first})",
+        x_label="training rows",
+        y_label="mean reward",
+        x_ticks=sorted({round(point.n_train) for points in ordered.values() for point in points}),
+    )
 
 
-def plot_regret(simulations: Mapping[str, Simulation], path: str | Path) -> None:
-    """Draw mean cumulative regret over decisions with its interval over seeds, a line a simulation."""
-    figure, axes = _axes()
-    for name, simulation in simulations.items():
-        curve = simulation.regret_curve()
-        (line,) = axes.plot(simulation.decisions, [point.value for point in curve], label=name)
-        low, high = [point.low for point in curve], [point.high for point in curve]
-        axes.fill_between(simulation.decisions, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
-    axes.set_xlabel("decisions")
-    axes.set_ylabel("cumulative regret")
-    axes.set_title("regret", loc="left")
-    _save(figure, axes, path)
-
-
-def _axes() -> tuple[Any, Any]:
-    pyplot = optional_import("matplotlib.figure", "plots")
-    figure = pyplot.Figure(figsize=(8, 4.8))
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def _save(figure: Any, axes: Any, path: str | Path) -> None:
-    axes.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
-    with atomic_file(path) as file:
-        figure.savefig(file, dpi=130, bbox_inches="tight", format=Path(path).suffix[1:])
+def plot_regret(simulation: Simulation, path: str | Path) -> None:
+    """Draw each policy's mean cumulative regret over decisions with its interval over seeds."""
+    lines = {row.name: (simulation.decisions, row.regret_curve(simulation.confidence)) for row in simulation}
+    curves(path, lines, title=f"regret in {simulation.environment}", x_label="decisions", y_label="cumulative regret")

@@ -1,4 +1,4 @@
-"""Whether a log can answer an off-policy question: overlap, weights, propensities, and the verdict in words."""
+"""Whether a log can answer an off-policy question: overlap, weights, propensities, and the warnings in words."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ class Diagnostics:
         return not self.problems
 
     def __str__(self) -> str:
-        verdict = "; ".join(self.problems) or "nothing speaks against the question"
+        warnings = "; ".join(self.problems) or "no warnings"
         return (
             f"{self.effective_sample_size:.1f} effective of {self.n_queries} queries, overlap {self.overlap:.2f}, "
-            f"mean weight {self.mean_weight:.2f}, worst weight {self.worst_weight:.3g}: {verdict}"
+            f"mean weight {self.mean_weight:.2f}, worst weight {self.worst_weight:.3g}: {warnings}"
         )
 
 
@@ -147,14 +147,14 @@ def _problems(problem: OffPolicyProblem, facts: _Facts, rare: np.ndarray) -> lis
     if facts.effective < MIN_EFFECTIVE_SIZE:
         found.append(
             f"the log is worth {facts.effective:.1f} decisions of this policy (of {len(log)} rows): with fewer than "
-            f"{MIN_EFFECTIVE_SIZE} an interval holds the truth less often than it says"
+            f"{MIN_EFFECTIVE_SIZE} an interval covers the truth less often than its nominal level"
         )
     if facts.rare_mass > MASS_THAT_MATTERS:
         names = [name for name, is_rare in zip(log.arm_names, rare, strict=True) if is_rare]
         shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
         found.append(
             f"{facts.rare_mass:.0%} of the policy's probability lies on arms that the log hardly tried ({shown}: fewer "
-            f"than {FEW_ROWS} rows each), so what they bring is not in the log"
+            f"than {FEW_ROWS} rows each), so their rewards are not in the log"
         )
     if facts.outside is not None and facts.outside > MASS_THAT_MATTERS:
         found.append(

@@ -7,9 +7,49 @@ from dataclasses import dataclass
 import numpy as np
 
 from bandits.checks import Float64, Int64
+from bandits.statistics.bootstrap import sums_by_unit
 
 Range = tuple[float, float] | str
 """Bounds that terms keep for certain, or a clause that says why there are none."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TermSums:
+    """Sums of terms, each times its row weight: of all rows, by query, or of resamples; any shape, one for all four.
+
+        values = numerator / denominator + offset / weight
+
+    Args:
+        numerator, denominator: float64 sums of what `Terms` calls so.
+        weight: float64 sums of the row weights.
+        offset: float64 sums of the offsets.
+    """
+
+    numerator: Float64
+    denominator: Float64
+    weight: Float64
+    offset: Float64
+
+    @classmethod
+    def unstack(cls, columns: Float64) -> TermSums:
+        """Return the sums of which `stack` made columns (..., 4)."""
+        return cls(*np.moveaxis(columns, -1, 0))
+
+    def stack(self) -> Float64:
+        """Return (..., 4) float64, which a bootstrap can add up."""
+        return np.stack([self.numerator, self.denominator, self.weight, self.offset], axis=-1)
+
+    @property
+    def defined(self) -> np.ndarray:
+        """Return bool, where there is an estimate: some row counts and some denominator is above 0."""
+        return np.asarray((self.denominator > 0) & (self.weight > 0))
+
+    @property
+    def values(self) -> Float64:
+        """Return float64, the estimate that each of the sums gives; NaN where none is defined."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = self.numerator / self.denominator + self.offset / self.weight
+        return np.where(self.defined, values, np.nan)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +86,10 @@ class Terms:
             array = getattr(self, what)
             if array is not None and (array.shape != self.row_weights.shape or not np.isfinite(array).all()):
                 raise ValueError(f"{what} must be {len(self.row_weights)} finite numbers, one a row")
-        if len(self.row_weights) == 0 or not self.sums()[2] > 0:
+        sums = self.sums()
+        if len(self.row_weights) == 0 or not sums.weight > 0:
             raise ValueError("an estimate needs at least one row that counts, and every row has weight 0")
-        if not self.sums()[1] > 0:
+        if not sums.denominator > 0:
             raise ValueError(
                 "no logged action has a positive probability under the evaluated policy, so a self-normalised "
                 "estimate is 0 / 0: this log cannot support the question"
@@ -64,30 +105,33 @@ class Terms:
         """Return the number of independent units."""
         return int(self.queries.max()) + 1
 
-    def columns(self) -> Float64:
-        """Return (m, 4) float64: numerator, denominator, row weight and offset, each times the row weight."""
-        ones = np.ones_like(self.row_weights)
-        denominator = ones if self.denominator is None else self.denominator
-        offset = 0.0 * ones if self.offset is None else self.offset
-        return np.stack([self.numerator, denominator, ones, offset], axis=1) * self.row_weights[:, None]
+    def by_row(self) -> TermSums:
+        """Return (m,) sums: each row's own terms times its weight."""
+        weight = self.row_weights
+        return TermSums(
+            self.numerator * weight,
+            weight if self.denominator is None else self.denominator * weight,
+            weight,
+            np.zeros_like(weight) if self.offset is None else self.offset * weight,
+        )
 
-    def query_sums(self) -> Float64:
-        """Return (q, 4) float64: `columns` summed within each query."""
-        columns = self.columns()
+    def by_query(self) -> TermSums:
+        """Return (q,) sums: `by_row` summed within each query."""
+        columns = self.by_row().stack()
         if self.n_queries == len(columns):
             result = np.empty_like(columns)
             result[self.queries] = columns
-            return result
-        return np.stack([np.bincount(self.queries, column, self.n_queries) for column in columns.T], axis=1)
+            return TermSums.unstack(result)
+        return TermSums.unstack(sums_by_unit(columns, self.queries, self.n_queries))
 
-    def sums(self) -> Float64:
-        """Return (4,) float64: `columns` summed over all rows."""
-        return np.asarray(self.columns().sum(axis=0))
+    def sums(self) -> TermSums:
+        """Return sums without a shape: over all rows."""
+        return TermSums.unstack(self.by_row().stack().sum(axis=0))
 
     @property
     def value(self) -> float:
         """Return the estimate."""
-        return float(values_of(self.sums()[None])[0])
+        return float(self.sums().values)
 
     def influence(self) -> Float64:
         """Return (q,) float64: how much each query moves the estimate, to first order; sums to zero.
@@ -96,13 +140,7 @@ class Terms:
 
         Source: Owen 2013, Monte Carlo theory, methods and examples, section 9.2 (delta method for a ratio).
         """
-        numerator, denominator, weight, offset = self.sums()
-        ratio, centre = numerator / denominator, offset / weight
-        per_query = self.query_sums()
-        moved = (per_query[:, 0] - ratio * per_query[:, 1]) / denominator
-        return np.asarray(moved + (per_query[:, 3] - centre * per_query[:, 2]) / weight)
-
-
-def values_of(sums: Float64) -> Float64:
-    """Return (b,) float64, the estimate that each line of sums (b, 4) gives."""
-    return np.asarray(sums[:, 0] / sums[:, 1] + sums[:, 3] / sums[:, 2])
+        total, own = self.sums(), self.by_query()
+        ratio, centre = total.numerator / total.denominator, total.offset / total.weight
+        moved = (own.numerator - ratio * own.denominator) / total.denominator
+        return np.asarray(moved + (own.offset - centre * own.weight) / total.weight)

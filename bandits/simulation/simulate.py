@@ -1,8 +1,8 @@
-"""Let a policy decide and learn in a simulated world, and count its regret."""
+"""Let policies decide and learn in a simulated environment, and count their regret."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -12,88 +12,120 @@ from bandits.data.logged_data import LoggedData
 from bandits.policies.policy import Policy
 from bandits.policies.seeded import seeded
 from bandits.seeds import SeedTree
-from bandits.simulation.environments.environment import Environment, Situations
-from bandits.simulation.simulation import Simulation
+from bandits.simulation.environments.environment import Environment, EnvironmentBatch
+from bandits.simulation.simulation import Simulation, SimulationRow, over_seeds
 
 _CURVE_POINTS = 200
+_CONFIDENCE = 0.95
 
 
 def simulate(
-    policy: Policy,
+    policies: Mapping[str, Policy],
     environment: Environment,
     n_decisions: int,
     seeds: Sequence[int] = (0, 1, 2, 3, 4),
     *,
     update_every: int = 1,
 ) -> Simulation:
-    """Run a policy that learns from its own decisions, once a seed, and count what it lost.
+    """Run policies that learn from their own decisions, once a seed each, and count what they lost.
 
-    regret after t decisions = sum over i <= t of max_a E[r_i(a)] - E[r_i(a_i)], on the situations of this run.
+    regret after t decisions = sum over i <= t of max_a E[r_i(a)] - E[r_i(a_i)], on the contexts of this run.
 
-    The world, the draws of arms and whatever is random inside the policy have streams of their own, so that two
-    policies simulated with one seed meet the same situations.
+    The environment, the draws of arms and whatever is random inside a policy have streams of their own, so that all
+    policies see the same contexts and rewards.
 
     Args:
-        policy: starts without data in each run, from a fresh copy.
-        environment: the world.
+        policies: by the name to print; each starts without data in each run, from a fresh copy.
+        environment: the source of contexts and rewards.
         n_decisions: of each run.
         seeds: different integers >= 0.
         update_every: decisions between updates, which then come as one batch; 1 learns after each.
 
     Raises:
-        ValueError: if a count is below 1, seeds repeat, or the policy knows other arms than the world.
+        ValueError: if a count is below 1, seeds repeat, or a policy knows other arms than the environment.
     """
-    for name, count in (("n_decisions", n_decisions), ("update_every", update_every)):
+    for what, count in (("n_decisions", n_decisions), ("update_every", update_every)):
         if not isinstance(count, int) or count < 1:
-            raise ValueError(f"{name} must be an integer >= 1, got {count!r}")
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise ValueError(f"seeds must be one or more different integers, got {list(seeds)}")
-    own = policy.clone().arm_names
-    if own and set(own) != set(environment.arm_names):
-        raise ValueError(f"the policy's arms are {', '.join(own)}, the world's {', '.join(environment.arm_names)}")
+            raise ValueError(f"{what} must be an integer >= 1, got {count!r}")
+    _check(policies, environment, seeds)
     points = np.unique(np.linspace(1, n_decisions, min(n_decisions, _CURVE_POINTS)).round().astype(np.int64))
-    curves, rewards, counts = [], [], np.zeros(len(environment.arm_names))
+    runs: dict[str, list[_Run]] = {name: [] for name in policies}
     for seed in seeds:
         tree = SeedTree(seed)
-        situations = environment.situations(n_decisions, tree.rng("environment"))
-        if situations.rewards.shape != (n_decisions, len(environment.arm_names)):
-            raise ValueError(f"the world gave rewards of shape {situations.rewards.shape} for {n_decisions} decisions")
-        actions = _run(seeded(policy, tree.child("policy")), environment.arm_names, situations, tree, update_every)
-        rows = np.arange(n_decisions)
-        regret = situations.means.max(axis=1) - situations.means[rows, actions]
-        curves.append(tuple(np.cumsum(regret)[points - 1].tolist()))
-        rewards.append(float(situations.rewards[rows, actions].mean()))
-        counts += np.bincount(actions, minlength=len(counts))
-    shares = (counts / counts.sum()).tolist()
+        batch = environment.draw(n_decisions, tree.rng("environment"))
+        if batch.rewards.shape != (n_decisions, len(environment.arm_names)):
+            raise ValueError(f"the environment gave rewards of shape {batch.rewards.shape} for {n_decisions} decisions")
+        for name, policy in policies.items():
+            own = seeded(policy, tree.child("policy"))
+            runs[name].append(_Run(batch, _decisions(own, environment.arm_names, batch, tree, update_every), points))
     return Simulation(
-        policy=type(policy).__name__,
+        rows=tuple(_row(name, own, environment.arm_names) for name, own in runs.items()),
         environment=type(environment).__name__,
         n_decisions=n_decisions,
         update_every=update_every,
         seeds=tuple(seeds),
         decisions=tuple(points.tolist()),
-        cumulative_regret=tuple(curves),
-        mean_reward=tuple(rewards),
-        arm_shares=dict(zip(environment.arm_names, shares, strict=True)),
+        confidence=_CONFIDENCE,
     )
 
 
-def _run(
-    policy: Policy, arm_names: tuple[str, ...], situations: Situations, tree: SeedTree, update_every: int
+def _check(policies: Mapping[str, Policy], environment: Environment, seeds: Sequence[int]) -> None:
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds must be one or more different integers, got {list(seeds)}")
+    if not policies:
+        raise ValueError("simulate needs at least one policy, got none")
+    for name, policy in policies.items():
+        if not isinstance(policy, Policy):
+            raise TypeError(f"policy {name!r} must be a Policy, got {policy!r}")
+        own = policy.clone().arm_names
+        if own and set(own) != set(environment.arm_names):
+            shown = f"{', '.join(own)}, the environment's {', '.join(environment.arm_names)}"
+            raise ValueError(f"the arms of policy {name!r} are {shown}")
+
+
+class _Run:
+    """What one policy's decisions earned with one seed."""
+
+    def __init__(self, batch: EnvironmentBatch, actions: Int64, points: Int64) -> None:
+        rows = np.arange(len(actions))
+        lost = batch.means.max(axis=1) - batch.means[rows, actions]
+        self.regret: list[float] = np.cumsum(lost)[points - 1].tolist()
+        self.mean_reward = float(batch.rewards[rows, actions].mean())
+        self.counts = np.bincount(actions, minlength=batch.means.shape[1])
+
+
+def _row(name: str, runs: Sequence[_Run], arm_names: tuple[str, ...]) -> SimulationRow:
+    figures = np.array([(run.mean_reward, run.regret[-1]) for run in runs])
+    value, regret = over_seeds(figures, _CONFIDENCE)
+    counts = np.sum([run.counts for run in runs], axis=0)
+    return SimulationRow(
+        value=value.value,
+        low=value.low,
+        high=value.high,
+        name=name,
+        regret=regret,
+        cumulative_regret=tuple(tuple(run.regret) for run in runs),
+        by_seed=tuple(run.mean_reward for run in runs),
+        arm_shares=dict(zip(arm_names, (counts / counts.sum()).tolist(), strict=True)),
+    )
+
+
+def _decisions(
+    policy: Policy, arm_names: tuple[str, ...], batch: EnvironmentBatch, tree: SeedTree, update_every: int
 ) -> Int64:
     """Return the chosen arms, (n,) int64, in the order of `arm_names`."""
     rng = tree.rng("decisions")
     names = policy.arm_names or arm_names
     column = np.array([arm_names.index(name) for name in names])
-    policy.start(names, situations.contexts.shape[1])
-    n = len(situations.contexts)
+    policy.start(names, batch.contexts.shape[1])
+    n = len(batch.contexts)
     chosen = np.empty(n, np.int64)
     for start in range(0, n, update_every):
-        contexts = situations.contexts[start : start + update_every]
+        contexts = batch.contexts[start : start + update_every]
         actions, propensities = _decide(policy, contexts, rng)
         rows = np.arange(start, start + len(contexts))
         chosen[rows] = column[actions]
-        policy.update(LoggedData(contexts, actions, situations.rewards[rows, chosen[rows]], propensities, names))
+        policy.update(LoggedData(contexts, actions, batch.rewards[rows, chosen[rows]], propensities, names))
     return chosen
 
 
@@ -102,6 +134,6 @@ def _decide(policy: Policy, contexts: np.ndarray, rng: np.random.Generator) -> t
     if len(contexts) == 1:
         decision = policy.choose(contexts[0], rng)
         return np.array([decision.action]), np.array([decision.propensity])
-    chances = policy.probabilities(contexts)
-    actions = draw_actions(chances, rng)
-    return actions, np.minimum(chances[np.arange(len(actions)), actions], 1.0)
+    probabilities = policy.probabilities(contexts)
+    actions = draw_actions(probabilities, rng)
+    return actions, np.minimum(probabilities[np.arange(len(actions)), actions], 1.0)

@@ -122,7 +122,7 @@ def write(folder: Path, result: Mapping[str, Any], runs: Mapping[str, Any]) -> N
             folder / "bench_generation.png",
             fastest_by_domain(result["parts"]["single"]),
             title="Speed by domain, measured, batch 1",
-            y_label="times transformers' greedy",
+            x_label="times transformers' greedy",
             line=1.0,
         )
 

@@ -24,7 +24,7 @@ import numpy as np
 from bandits import (
     IPS,
     SNIPS,
-    Bootstrap,
+    BootstrapInterval,
     ClippedIPS,
     ConstantReward,
     DeltaMethod,
@@ -151,7 +151,7 @@ def digits(rng: np.random.Generator) -> FullInformationData:
     return FullInformationData(contexts, rewards, tuple(f"digit_{i}" for i in range(10)))
 
 
-METHOD_NAMES = (Bootstrap.kind, DeltaMethod.kind, EmpiricalBernstein.kind)
+METHOD_NAMES = (BootstrapInterval.kind, DeltaMethod.kind, EmpiricalBernstein.kind)
 
 
 @dataclass
@@ -179,7 +179,7 @@ def measure(world: World, n_rows: int, options: argparse.Namespace) -> list[dict
     seeds = np.random.SeedSequence((options.seed, n_rows)).spawn(options.repeats)
     for repeat, sequence in enumerate(seeds):
         problem = world.draw(n_rows, np.random.default_rng(sequence))
-        bootstrap = Bootstrap(options.resamples, seed=repeat)
+        bootstrap = BootstrapInterval(options.resamples, seed=repeat)
         found: dict[str, Terms] = {}
         # one seed for all logs would keep the same row numbers, and the luck of those draws would not average out
         drawing = {**ESTIMATORS, "RejectionReplay": RejectionReplay(seed=repeat)}

@@ -19,6 +19,7 @@ from rich.console import Console
 
 from arms import Observation, Query, read_queries
 from bandits import (
+    Bootstrap,
     FullInformationData,
     Reinforce,
     evaluate,
@@ -51,8 +52,10 @@ def main(arguments: list[str] | None = None) -> dict[str, object]:
         rewarded = train.with_reward(reward)
         policies = learn(rewarded, options.seed)
         policies["REINFORCE, exact gradient"] = Reinforce(gradient="exact", seed=options.seed).fit(rewarded)
-        evaluation = evaluate(policies, test.with_reward(reward), training_data=rewarded, seed=options.seed)
-        Console().print(f"\n[bold]{name}[/bold]", evaluation.table())
+        evaluation = evaluate(
+            policies, test.with_reward(reward), training_data=rewarded, bootstrap=Bootstrap(seed=options.seed)
+        )
+        Console().print(f"\n{name}\n{evaluation.to_text()}", markup=False)
         tables[name] = json.loads(evaluation.to_json())
     result: dict[str, object] = {
         "rewards": tables,

@@ -17,7 +17,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from bandits import (
-    BestFixedArm,
     Comparison,
     ComparisonSettings,
     EpsilonGreedy,
@@ -50,7 +49,6 @@ def digits(n_rows: int, rng: np.random.Generator) -> FullInformationData:
 def compare_on(data: FullInformationData, seeds: Sequence[int], with_reinforce: bool) -> Comparison:
     """Fit every policy to what a uniform one logged on part of the queries and score it on the others."""
     policies: dict[str, Policy] = {
-        "best fixed arm": BestFixedArm(),
         "epsilon-greedy ridge": EpsilonGreedy(LinUCB(ucb_width=0.0), epsilon=0.1),
         "LinUCB": LinUCB(ucb_width=0.1),
         "LinTS": LinTS(),
@@ -58,8 +56,8 @@ def compare_on(data: FullInformationData, seeds: Sequence[int], with_reinforce: 
     }
     if with_reinforce:
         policies["Reinforce"] = Reinforce()
-    settings = ComparisonSettings(logging_policy=Uniform())
-    return compare(policies, data, seeds, baseline="best fixed arm", settings=settings)
+    settings = ComparisonSettings(logging_policy=Uniform(), baseline="best fixed arm")
+    return compare(policies, data, seeds, settings=settings)
 
 
 # --8<-- [end:compare]
@@ -75,8 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     data = digits(300 if options.smoke else 1797, np.random.default_rng(options.seed))
     result = compare_on(data, range(2 if options.smoke else 5), with_reinforce)
     print(result.to_text())
-    best = result.best()
-    print(f"best on held-out queries: {best.name}, right on {best.value.value:.0%} of them")
+    print(f"best on held-out queries: {result.best}, right on {result[result.best].value:.0%} of them")
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def compare(
     estimators: Annotated[
         str,
         typer.Option("--estimators", help="For a log: names, separated by commas, the one to trust most first."),
-    ] = "DoublyRobust,SNIPS,IPS",
+    ] = "doubly_robust,snips,ips",
     baseline: Annotated[
         str | None,
         typer.Option("--baseline", help="Policy or arm that others are compared with; by default the first."),
@@ -70,8 +70,12 @@ def compare(
     import bandits
 
     learners = {name.value: make_policy(name, (), 0) for name in _policy_names(policies)}
-    chosen = _estimators(estimators)
-    settings = bandits.ComparisonSettings(logging_policy=bandits.Uniform() if bandit_feedback else None, n_jobs=jobs)
+    settings = bandits.ComparisonSettings(
+        logging_policy=bandits.Uniform() if bandit_feedback else None,
+        estimators=_estimators(estimators),
+        baseline=baseline,
+        n_jobs=jobs,
+    )
     names = _folder_names(data)
     make_contexts = _encoder(encoder)
     results: dict[str, Comparison] = {}
@@ -82,8 +86,6 @@ def compare(
                 learners,
                 rows,
                 range(seeds),
-                chosen,
-                baseline=baseline,
                 settings=settings,
                 on_progress=partial(tell, f"comparing on {name}"),
             )
@@ -102,21 +104,10 @@ def _policy_names(text: str) -> list[PolicyName]:
     return [PolicyName(name) for name in names]
 
 
-def _estimators(text: str) -> "list[OffPolicyEstimator]":
-    import bandits
+def _estimators(text: str) -> "tuple[OffPolicyEstimator, ...]":
+    from bandits.off_policy.estimators import make_estimator
 
-    known: dict[str, type[OffPolicyEstimator]] = {
-        "DirectMethod": bandits.DirectMethod,
-        "IPS": bandits.IPS,
-        "SNIPS": bandits.SNIPS,
-        "DoublyRobust": bandits.DoublyRobust,
-        "SelfNormalisedDR": bandits.SelfNormalisedDR,
-    }
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    for name in names:
-        if name not in known:
-            raise ValueError(f"--estimators: unknown estimator {name!r}; there are {', '.join(known)}")
-    return [known[name]() for name in names]
+    return tuple(make_estimator(name.strip()) for name in text.split(",") if name.strip())
 
 
 def _folder_names(paths: Sequence[Path]) -> list[str]:

@@ -25,7 +25,10 @@ def evaluate(
         typer.Option("--train-data", help="Training data, to compare with the arm that was best there."),
     ] = None,
     reward: Annotated[str, typer.Option("--reward", help=REWARD_HELP)] = "speedup",
-    baseline: Annotated[str, typer.Option("--baseline", help="Arm that speed is compared with.")] = "no_draft",
+    baseline: Annotated[
+        str | None,
+        typer.Option("--baseline", help="Arm that speed is compared with; by default no_draft, where there is one."),
+    ] = None,
     seed: options.SeedOption = 0,
     as_json: options.JsonOption = False,
 ) -> None:
@@ -44,7 +47,9 @@ def evaluate(
         held_out = held_out.with_reward(value_of)
         training = None if training is None else training.with_reward(value_of)
     policies = _load_policies(policy, held_out)
-    evaluation = bandits.evaluate(policies, held_out, baseline_arm=baseline, seed=seed, training_data=training)
+    evaluation = bandits.evaluate(
+        policies, held_out, training_data=training, baseline_arm=baseline, bootstrap=bandits.Bootstrap(seed=seed)
+    )
     text = evaluation.to_text()
     evaluation.save(out / "evaluation.json")
     write_file(out / "table.txt", text + "\n")
@@ -82,10 +87,10 @@ def _plot(
     out: Path,
 ) -> None:
     """Draw each row's value, and each policy's picks by domain."""
-    from speculative.demo.plots import bars_by_group, picks_by_domain
+    from bandits.evaluation.plots import plot_values
+    from speculative.demo.plots import picks_by_domain
 
-    values = {row.name: {reward: row.value.value} for row in evaluation.rows}
-    bars_by_group(out / "values.png", values, title="Held-out queries", y_label=f"mean {reward}")
+    plot_values(evaluation, out / "values.png", reward=reward)
     rows = data.complete_rows()
     labels = [domain or "all" for domain in rows.domains or ("all",) * len(rows)]
     picks: dict[str, dict[str, dict[str, float]]] = {}

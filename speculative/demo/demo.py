@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from arms import Query
 from bandits import (
     BestFixedArm,
+    Bootstrap,
     FullInformationData,
     LinTS,
     LinUCB,
@@ -81,7 +82,7 @@ def run_demo(
         test = _collect(test_queries, pool, out / f"test-{size.max_new_tokens}", costs, progress, "held-out prompts")
         train, test = train.with_reward(TimeSaved()), test.with_reward(TimeSaved())
         policies = learn(train, seed)
-        evaluation = evaluate(policies, test, training_data=train, seed=seed)
+        evaluation = evaluate(policies, test, training_data=train, bootstrap=Bootstrap(seed=seed))
         timed = pick_evenly(test_queries, size.n_timed)
         runs = _clock(timed, pool, policies, size, seed, progress)
     report = make_report(pool, policies, evaluation, test, timed, runs, seed)

@@ -13,12 +13,11 @@ from rich.table import Table
 
 from arms import Query
 from arms.atomic_file import write_file
-from bandits import Evaluation, FullInformationData, Policy
+from bandits import Estimate, Evaluation, FullInformationData, Policy
 from speculative.demo.plots import bars_by_group, picks_by_domain
 from speculative.measuring.machine import machine_facts
 from speculative.measuring.text_equality import compare_texts
 from speculative.measuring.wall_clock import (
-    Ratio,
     Run,
     compose_policy_runs,
     repeated_share,
@@ -54,7 +53,7 @@ class DemoReport:
     n_transformers: int
     evaluation: Evaluation
     speeds: dict[str, float]
-    ratios: dict[str, dict[str, Ratio]]
+    ratios: dict[str, dict[str, Estimate]]
     picks: dict[str, dict[str, dict[str, float]]]
     domain_speed: dict[str, dict[str, float]]
     equality: dict[str, int]
@@ -128,7 +127,7 @@ def save_report(report: DemoReport, runs: Sequence[Run], arm_names: Sequence[str
         out / "speed_by_domain.png",
         report.domain_speed,
         title="Speed by domain and arm, held-out prompts, replayed",
-        y_label="times no draft",
+        x_label="times no draft",
         line=1.0,
     )
     picks_by_domain(out / "picks_by_domain.png", report.picks, arm_names)
@@ -141,8 +140,8 @@ def show_report(report: DemoReport, console: Console) -> None:
     for heading in ("mode", "tokens/s", *(f"times {name}" for name in references)):
         table.add_column(heading, justify="left" if heading == "mode" else "right")
     for name, ratios in report.ratios.items():
-        table.add_row(name, f"{report.speeds[name]:.1f}", *(str(ratios[reference]) for reference in references))
-    console.print(report.evaluation.table())
+        table.add_row(name, f"{report.speeds[name]:.1f}", *(f"{ratios[reference]:.2f}" for reference in references))
+    console.print(report.evaluation.to_text(), markup=False, highlight=False)
     console.print(table)
     console.print(_equality_sentence(report))
     console.print(f"[bold]{report.verdict}[/bold]")
@@ -179,7 +178,7 @@ def to_markdown(report: DemoReport) -> str:
     lines.append("| mode | tokens/s | " + " | ".join(f"times {name}" for name in references) + " |")
     lines.append("|---|---|" + "---|" * len(references))
     for name, ratios in report.ratios.items():
-        cells = " | ".join(str(ratios[reference]) for reference in references)
+        cells = " | ".join(f"{ratios[reference]:.2f}" for reference in references)
         lines.append(f"| {name} | {report.speeds[name]:.1f} | {cells} |")
     lines += [
         "",
@@ -238,18 +237,18 @@ def _verdict(
 ) -> str:
     """Name the best learned policy by held-out replay and say what the clock's interval allows."""
     learned = [name for name in policies if name != "best fixed arm"]
-    best = max(learned, key=lambda name: evaluation[name].value.value)
+    best = max(learned, key=lambda name: evaluation[name].value)
     plain = speed_ratio(grouped[best], grouped["no_draft"], seed)
     fixed_arm = evaluation.best_fixed_arm or "no_draft"
     against_fixed = speed_ratio(grouped[best], grouped[fixed_arm], seed)
-    sentence = f"{best}, the best learned policy on held-out prompts, answers {plain} times as fast as no draft"
+    sentence = f"{best}, the best learned policy on held-out prompts, answers {plain:.2f} times as fast as no draft"
     if plain.low <= 1 <= plain.high:
         sentence += " (the interval allows no verdict)"
     if PLAIN in grouped:
         peers = [name for name in (PLAIN, LOOKUP) if name in grouped]
         peer = max(peers, key=lambda name: tokens_per_second(grouped[name]))
-        sentence += f", {speed_ratio(grouped[best], grouped[peer], seed)} times as fast as {peer}"
-    sentence += f", and {against_fixed} times as fast as always {fixed_arm}"
+        sentence += f", {speed_ratio(grouped[best], grouped[peer], seed):.2f} times as fast as {peer}"
+    sentence += f", and {against_fixed:.2f} times as fast as always {fixed_arm}"
     if against_fixed.low <= 1 <= against_fixed.high:
         sentence += " (no verdict between the two)"
     return sentence + "."

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from arms import Query
 from arms.atomic_file import atomic_folder, atomic_path
 from arms.manifest import check_manifest, digest_queries
+from bandits import Bootstrap, Estimate
 from speculative.distillation.corpus import TargetText, write_corpus
 from speculative.distillation.training import (
     DistillSettings,
@@ -37,8 +38,8 @@ Array = npt.NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
 
 
-@dataclass(frozen=True, slots=True)
-class MatchRate:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchRate(Estimate):
     """Share of the target's next tokens that a draft guesses, over held-out texts.
 
     Attributes:
@@ -48,9 +49,6 @@ class MatchRate:
         n_texts: texts it was measured on.
     """
 
-    value: float
-    low: float
-    high: float
     tokens_per_round: float
     n_texts: int
 
@@ -164,26 +162,21 @@ def save_draft(
 def match_rate(draft: DraftModel, texts: Sequence[TargetText], seed: int = 0) -> MatchRate:
     """Measure how often a draft guesses the target's next token along its texts."""
     hits, sizes, n_rounds = _hits(draft, texts)
-    value, low, high = _bootstrap(hits, sizes, seed)
-    return MatchRate(value, low, high, float(sizes.sum() / max(1, n_rounds)), len(texts))
+    rate = _ratio_of_sums(hits, sizes, seed)
+    return MatchRate(
+        value=rate.value,
+        low=rate.low,
+        high=rate.high,
+        tokens_per_round=float(sizes.sum() / max(1, n_rounds)),
+        n_texts=len(texts),
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class MatchRateDifference:
-    """A draft's match rate minus another's on the same texts, with a paired 95 % bootstrap interval over texts."""
-
-    value: float
-    low: float
-    high: float
-
-
-def compare_match_rates(
-    draft: DraftModel, other: DraftModel, texts: Sequence[TargetText], seed: int = 0
-) -> MatchRateDifference:
-    """Measure by how much one draft guesses better than another."""
+def compare_match_rates(draft: DraftModel, other: DraftModel, texts: Sequence[TargetText], seed: int = 0) -> Estimate:
+    """Return one draft's match rate minus another's on the same texts, with a paired 95 % interval over texts."""
     hits, sizes, _ = _hits(draft, texts)
     other_hits, _, _ = _hits(other, texts)
-    return MatchRateDifference(*_bootstrap(hits - other_hits, sizes, seed))
+    return _ratio_of_sums(hits - other_hits, sizes, seed)
 
 
 def _hits(draft: DraftModel, texts: Sequence[TargetText]) -> tuple[Array, Array, int]:
@@ -194,11 +187,11 @@ def _hits(draft: DraftModel, texts: Sequence[TargetText]) -> tuple[Array, Array,
     return hits, sizes, sum(map(_n_rounds, accepted))
 
 
-def _bootstrap(totals: Array, sizes: Array, seed: int) -> tuple[float, float, float]:
-    """Ratio of sums with its percentile interval, texts resampled."""
-    draws = np.random.default_rng(seed).integers(0, len(totals), (2000, len(totals)))
-    low, high = np.quantile(totals[draws].sum(1) / np.maximum(1, sizes[draws].sum(1)), (0.025, 0.975))
-    return float(totals.sum() / max(1.0, sizes.sum())), float(low), float(high)
+def _ratio_of_sums(totals: Array, sizes: Array, seed: int) -> Estimate:
+    """Return sum(totals) / sum(sizes) with its interval, texts resampled."""
+    bootstrap = Bootstrap(seed=seed)
+    sums = bootstrap.sums(np.stack([totals, sizes], axis=1))
+    return bootstrap.estimate(sums[:, 0] / np.maximum(1, sums[:, 1]))
 
 
 def _n_rounds(accepted: Counts) -> int:

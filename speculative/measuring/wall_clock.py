@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from arms import Query
-from bandits import ContextEncoder, Policy
+from bandits import Bootstrap, ContextEncoder, Estimate, Policy
 from speculative.engine.generate import generate
 from speculative.protocols.selector import Selector
 from speculative.selectors.fixed import FixedSelector
@@ -169,24 +169,12 @@ def compose_policy_runs(runs: Iterable[Run], policy_name: str, picks: Mapping[st
     return composed
 
 
-@dataclass(frozen=True, slots=True)
-class Ratio:
-    """Speed of one mode over another's (total tokens over total seconds each), with a bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
-
-
 def tokens_per_second(runs: Sequence[Run]) -> float:
     """Total new tokens over total seconds."""
     return sum(len(run.token_ids) for run in runs) / sum(run.seconds for run in runs)
 
 
-def speed_ratio(fast: Sequence[Run], slow: Sequence[Run], seed: int = 0, n_bootstrap: int = 2000) -> Ratio:
+def speed_ratio(fast: Sequence[Run], slow: Sequence[Run], seed: int = 0, n_bootstrap: int = 2000) -> Estimate:
     """Tokens per second of `fast` over those of `slow`, on the queries both ran.
 
     The interval is a 95 % percentile bootstrap over queries.
@@ -199,12 +187,9 @@ def speed_ratio(fast: Sequence[Run], slow: Sequence[Run], seed: int = 0, n_boots
     if not pairs:
         raise ValueError("the two modes ran no query in common")
     figures = np.array([(len(a.token_ids), a.seconds, len(b.token_ids), b.seconds) for a, b in pairs])
-    draws = np.random.default_rng(seed).integers(0, len(pairs), (n_bootstrap, len(pairs)))
-    sums = figures[draws].sum(axis=1)
-    ratios = (sums[:, 0] / sums[:, 1]) / (sums[:, 2] / sums[:, 3])
-    total = figures.sum(axis=0)
-    low, high = np.quantile(ratios, (0.025, 0.975))
-    return Ratio(float((total[0] / total[1]) / (total[2] / total[3])), float(low), float(high))
+    bootstrap = Bootstrap(n_resamples=n_bootstrap, seed=seed)
+    sums = bootstrap.sums(figures.astype(np.float64))
+    return bootstrap.estimate((sums[:, 0] / sums[:, 1]) / (sums[:, 2] / sums[:, 3]))
 
 
 def repeated_share(token_ids: Sequence[int]) -> float:

@@ -26,7 +26,7 @@ data = example_data()
 for policy in (bandits.LinUCB(), bandits.LinTS(), bandits.EpsilonGreedy(bandits.BestFixedArm())):
     policy.fit(data).save({str(tmp_path)!r})
     bandits.load_policy({str(tmp_path)!r}).choose(data.contexts[0], np.random.default_rng(0))
-print(bandits.evaluate({{"policy": policy}}, data, n_bootstrap=10).to_text())
+print(bandits.evaluate({{"policy": policy}}, data, bootstrap=bandits.Bootstrap(n_resamples=10)).to_text())
 bandits.HashingEncoder().encode(["text"])
 for action in (lambda: bandits.Reinforce().fit(data), lambda: bandits.SentenceEncoder().encode(["text"])):
     try:

@@ -1,5 +1,11 @@
 """Off-policy estimators, one a file; each returns row terms, from which intervals and diagnostics follow."""
 
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+
+from arms.plugin import find_plugin
 from bandits.off_policy.estimators.clipped_ips import ClippedIPS
 from bandits.off_policy.estimators.direct_method import DirectMethod
 from bandits.off_policy.estimators.doubly_robust import DoublyRobust
@@ -9,7 +15,39 @@ from bandits.off_policy.estimators.rejection_replay import RejectionReplay
 from bandits.off_policy.estimators.self_normalised_dr import SelfNormalisedDR
 from bandits.off_policy.estimators.snips import SNIPS
 
+ESTIMATORS: dict[str, type[OffPolicyEstimator]] = {
+    "ips": IPS,
+    "clipped_ips": ClippedIPS,
+    "snips": SNIPS,
+    "direct_method": DirectMethod,
+    "doubly_robust": DoublyRobust,
+    "self_normalised_dr": SelfNormalisedDR,
+    "rejection_replay": RejectionReplay,
+}
+"""Estimators by name."""
+
+
+def make_estimator(name: str, settings: Mapping[str, object] | None = None) -> OffPolicyEstimator:
+    """Return an estimator by its name, or one of your own by `package.module:Class`.
+
+    Args:
+        name: a key of `ESTIMATORS`, or a path, which imports that module only.
+        settings: the constructor's arguments.
+
+    Raises:
+        ValueError: if the name is unknown, the path does not lead to an estimator, or a setting is none of its own.
+    """
+    estimator_class = find_plugin(name, ESTIMATORS, OffPolicyEstimator, "estimator")
+    known = inspect.signature(estimator_class).parameters
+    for setting in settings or {}:
+        if setting not in known:
+            shown = ", ".join(known) or "none"
+            raise ValueError(f"estimator {name!r} has no setting {setting!r}; it has {shown}")
+    return estimator_class(**(settings or {}))
+
+
 __all__ = [
+    "ESTIMATORS",
     "IPS",
     "SNIPS",
     "ClippedIPS",
@@ -18,4 +56,5 @@ __all__ = [
     "OffPolicyEstimator",
     "RejectionReplay",
     "SelfNormalisedDR",
+    "make_estimator",
 ]

@@ -1,11 +1,11 @@
-"""A synthetic world that changes while decisions are made."""
+"""A synthetic environment that changes while decisions are made."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from bandits.checks import at_least, not_negative
-from bandits.simulation.environments.environment import Environment, Situations, arm_count
+from bandits.simulation.environments.environment import Environment, EnvironmentBatch, arm_count
 from bandits.simulation.environments.linear import unit_rows
 
 
@@ -26,6 +26,7 @@ class DriftingEnvironment(Environment):
     def __init__(
         self,
         n_arms: int = 4,
+        *,
         n_features: int = 10,
         noise: float = 0.5,
         n_changes: int = 3,
@@ -42,7 +43,7 @@ class DriftingEnvironment(Environment):
         """Return arm_0, arm_1, ..."""
         return self._names
 
-    def situations(self, n_decisions: int, rng: np.random.Generator) -> Situations:
+    def draw(self, n_decisions: int, rng: np.random.Generator) -> EnvironmentBatch:
         """Draw all coefficients, then contexts, then noise."""
         draws = rng.normal(size=(self.n_changes + 1, self.n_features, len(self._names)))
         contexts = unit_rows(n_decisions, self.n_features, rng)
@@ -56,4 +57,4 @@ class DriftingEnvironment(Environment):
         else:
             means = per_draw[rows * (self.n_changes + 1) // n_decisions, rows]
         rewards = means + self.noise * rng.normal(size=means.shape)
-        return Situations(contexts.astype(np.float32), rewards, means)
+        return EnvironmentBatch(contexts.astype(np.float32), rewards, means)

@@ -1,4 +1,4 @@
-"""The interface of a simulated world: contexts come, every arm has a reward, one of which is seen."""
+"""The interface of a simulated environment: contexts, and the reward of every arm, one of which is seen."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from bandits.checks import Float32, Float64
 
 
 @dataclass(frozen=True, eq=False)
-class Situations:
-    """What the world brings, one situation a row, whatever a policy does.
+class EnvironmentBatch:
+    """Contexts with the reward of every arm, one decision a row.
 
     Args:
         contexts: (n, d) float32, finite.
-        rewards: (n, k) float64, finite. What each arm would bring, noise included.
+        rewards: (n, k) float64, finite. What each arm would earn, noise included.
         mean_rewards: (n, k) float64, finite. Their expectations, from which regret is counted; None where
             rewards carry no noise.
     """
@@ -44,7 +44,7 @@ class Situations:
 
 
 class Environment(ABC):
-    """A world to simulate decisions in. A subclass gives its arms and draws situations."""
+    """A source of contexts and rewards to simulate decisions in. A subclass names its arms and draws batches."""
 
     @property
     @abstractmethod
@@ -52,11 +52,11 @@ class Environment(ABC):
         """Return the k arms."""
 
     @abstractmethod
-    def situations(self, n_decisions: int, rng: np.random.Generator) -> Situations:
-        """Return the situations of one run, in order.
+    def draw(self, n_decisions: int, rng: np.random.Generator) -> EnvironmentBatch:
+        """Draw the contexts and rewards of one run, in order.
 
-        Whatever is random in the world, its own coefficients included, is drawn from `rng`, so that a seed is a
-        world and two policies with one seed meet the same situations.
+        Whatever is random, coefficients included, is drawn from `rng`, so that two policies that are simulated with
+        one seed see the same contexts and rewards (common random numbers).
 
         Args:
             n_decisions: n, at least 1.

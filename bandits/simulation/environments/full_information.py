@@ -1,11 +1,11 @@
-"""A world made of full-information data."""
+"""An environment made of full-information data."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from bandits.data.full_information_data import FullInformationData
-from bandits.simulation.environments.environment import Environment, Situations
+from bandits.simulation.environments.environment import Environment, EnvironmentBatch
 
 
 class FullInformationEnvironment(Environment):
@@ -26,8 +26,8 @@ class FullInformationEnvironment(Environment):
         """Return the data's arms."""
         return self.data.arm_names
 
-    def situations(self, n_decisions: int, rng: np.random.Generator) -> Situations:
+    def draw(self, n_decisions: int, rng: np.random.Generator) -> EnvironmentBatch:
         """Return rows in random order; regret is counted against the best arm of each row."""
         n_rounds = -(-n_decisions // len(self.data))
         rows = np.concatenate([rng.permutation(len(self.data)) for _ in range(n_rounds)])[:n_decisions]
-        return Situations(self.data.contexts[rows], self.data.rewards[rows])
+        return EnvironmentBatch(self.data.contexts[rows], self.data.rewards[rows])

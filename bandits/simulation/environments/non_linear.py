@@ -1,11 +1,11 @@
-"""A synthetic world whose rewards no linear model describes."""
+"""A synthetic environment whose rewards no linear model describes."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from bandits.checks import at_least, not_negative
-from bandits.simulation.environments.environment import Environment, Situations, arm_count
+from bandits.simulation.environments.environment import Environment, EnvironmentBatch, arm_count
 from bandits.simulation.environments.linear import unit_rows
 
 
@@ -26,7 +26,7 @@ class NonLinearEnvironment(Environment):
     """
 
     def __init__(
-        self, n_arms: int = 4, n_features: int = 10, noise: float = 0.5, width: float = 0.5, n_units: int = 256
+        self, n_arms: int = 4, *, n_features: int = 10, noise: float = 0.5, width: float = 0.5, n_units: int = 256
     ) -> None:
         self._names = arm_count(n_arms)
         self.n_features = at_least(n_features, 1, "n_features")
@@ -41,7 +41,7 @@ class NonLinearEnvironment(Environment):
         """Return arm_0, arm_1, ..."""
         return self._names
 
-    def situations(self, n_decisions: int, rng: np.random.Generator) -> Situations:
+    def draw(self, n_decisions: int, rng: np.random.Generator) -> EnvironmentBatch:
         """Draw the functions, then contexts, then noise."""
         directions = rng.normal(size=(self.n_features, self.n_units)) / self.width
         phases = rng.uniform(0, 2 * np.pi, size=self.n_units)
@@ -49,4 +49,4 @@ class NonLinearEnvironment(Environment):
         contexts = unit_rows(n_decisions, self.n_features, rng)
         means = np.sqrt(2 / self.n_units) * np.cos(contexts @ directions + phases) @ weights
         rewards = means + self.noise * rng.normal(size=means.shape)
-        return Situations(contexts.astype(np.float32), rewards, means)
+        return EnvironmentBatch(contexts.astype(np.float32), rewards, means)

@@ -1,4 +1,4 @@
-"""A world made of a classification data set."""
+"""An environment made of a classification data set."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bandits.simulation.environments.full_information import FullInformationEnvi
 
 
 class SupervisedEnvironment(FullInformationEnvironment):
-    """Classes are the arms: naming a row's class brings 1, any other 0.
+    """Classes are the arms: naming a row's class earns 1, any other 0.
 
     Args:
         contexts: (n, d), finite; scale them as the policy expects (ridge policies: rows of about unit length).

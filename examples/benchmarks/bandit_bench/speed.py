@@ -19,6 +19,7 @@ import numpy as np
 from bandit_bench.learners import UCB_PEERS, Contexts, Learner, Make, Ours, Peer, installed
 from bandits import LinTS, LinUCB, Policy
 from bandits.checks import Float64, Int64
+from bandits.statistics.bootstrap import Bootstrap
 
 Operation = Literal["fit", "batch", "decision", "online"]
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
@@ -218,16 +219,16 @@ def _single_rows(runner: Runner, operation: Operation, sizes: Sizes) -> int:
 
 def _ratio(pairs: Float64, seed: int) -> dict[str, float]:
     """Return medians in microseconds and their ratio, ours over theirs, with its interval."""
+    bootstrap = Bootstrap(n_resamples=RESAMPLES, seed=seed)
     ours, theirs = np.median(pairs, axis=0)
-    draws = np.random.default_rng(seed).integers(len(pairs), size=(RESAMPLES, len(pairs)))
-    medians = np.median(pairs[draws], axis=1)
-    low, high = np.quantile(medians[:, 0] / medians[:, 1], [0.025, 0.975])
+    medians = np.median(pairs[bootstrap.draws(len(pairs))], axis=1)
+    ratio = bootstrap.estimate(np.concatenate([[ours / theirs], medians[:, 0] / medians[:, 1]]))
     return {
         "ours_us": float(1e6 * ours),
         "peer_us": float(1e6 * theirs),
-        "ratio": float(ours / theirs),
-        "low": float(low),
-        "high": float(high),
+        "ratio": ratio.value,
+        "low": ratio.low,
+        "high": ratio.high,
     }
 
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from arms import Query
+from bandits.statistics.estimate import Estimate
 from speculative.measuring.text_equality import compare_texts
-from speculative.measuring.wall_clock import Ratio, Run, speed_ratio, tokens_per_second
+from speculative.measuring.wall_clock import Run, speed_ratio, tokens_per_second
 from speculative.targets.target import Target
 
 Record = dict[str, Any]
@@ -21,7 +22,7 @@ def without(runs: Sequence[Run], left_out: set[str]) -> list[Run]:
     return [run for run in runs if run.query_id not in left_out]
 
 
-def as_record(ratio: Ratio) -> dict[str, float]:
+def as_record(ratio: Estimate) -> dict[str, float]:
     """A ratio as JSON."""
     return {"value": ratio.value, "low": ratio.low, "high": ratio.high}
 

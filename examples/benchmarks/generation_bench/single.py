@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from rich.console import Console
 
-from bandits import BestFixedArm, FullInformationData, Policy, evaluate
+from bandits import BestFixedArm, Bootstrap, FullInformationData, Policy, evaluate
 from generation_bench.bench import Bench
 from generation_bench.earlier_outputs import n_leaked
 from generation_bench.figures import Record, as_record, equality, fastest, ratio_bar, strip, without
@@ -44,9 +44,9 @@ def measure_single(bench: Bench) -> Record:
         TimeSaved(),
     )
     fitted = learn(train, seed)
-    evaluation = evaluate(fitted, test, training_data=train, seed=seed)
+    evaluation = evaluate(fitted, test, training_data=train, bootstrap=Bootstrap(seed=seed))
     policies = {name: policy for name, policy in fitted.items() if not isinstance(policy, BestFixedArm)}  # an arm's row
-    Console().print(evaluation.table())
+    Console().print(evaluation.to_text(), markup=False)
     rules, bandits = threshold_modes(pool), ucb_modes(pool, bench.costs)
     peers = peer_modes(pool.target, bench.peer) | assistant_modes(pool, bench.peer)
     modes = {arm.name: arm_mode(arm) for arm in pool.arms} | rules | bandits

@@ -46,7 +46,7 @@ def _summary(demo: Record) -> list[str]:
     lines = ["## In short", "", f"- **In wall-clock time**: {demo['verdict']}"]
     fixed = evaluation["best_fixed_arm"]
     if learned and fixed:
-        best = max(learned, key=lambda row: float(row["value"]["value"]))
+        best = max(learned, key=lambda row: float(row["value"]))
         lines.append(
             f"- **Does choosing pay?** By replay of {evaluation['n_queries']} held-out prompts, {best['name']} saves "
             f"{three_digits(best['difference'])} more of no draft's time than always `{fixed}`: "
@@ -99,10 +99,10 @@ def _demo(folder: Path, demo: Record) -> list[str]:
 
 def _evaluation(record: Record) -> list[str]:
     evaluation = Evaluation.from_json(json.dumps(record))
-    columns = ["value", "regret"]
+    columns = ["regret"]
     columns += ["speedup", "slower_share"] if evaluation.baseline_arm else []
     columns += ["difference"] if evaluation.best_fixed_arm else []
-    rows = [[row.name, *(str(getattr(row, column)) for column in columns)] for row in evaluation.rows]
+    rows = [[row.name, str(row), *(str(getattr(row, column)) for column in columns)] for row in evaluation]
     notes = [f"{evaluation.n_queries} queries, {evaluation.confidence:.0%} bootstrap intervals."]
     if evaluation.baseline_arm:
         notes.append(f"Speedup and slower share are against {evaluation.baseline_arm}.")
@@ -110,4 +110,4 @@ def _evaluation(record: Record) -> list[str]:
         notes.append(f"Difference is against {evaluation.best_fixed_arm}, the best arm of the training data.")
     if evaluation.n_left_out:
         notes.append(f"{evaluation.n_left_out} rows without every arm's reward were left out.")
-    return [*table(["", *(column.replace("_", " ") for column in columns)], rows), "", " ".join(notes)]
+    return [*table(["", "value", *(column.replace("_", " ") for column in columns)], rows), "", " ".join(notes)]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bandits import BestFixedArm, Evaluation, FullInformationData, LinUCB, Uniform, best_fixed_arm, evaluate
+from bandits import BestFixedArm, Bootstrap, Evaluation, FullInformationData, LinUCB, Uniform, best_fixed_arm, evaluate
 from bandits.testing.policies import example_data
 
 ARMS = ("no_draft", "draft", "lookup")
@@ -25,7 +25,7 @@ def test_figures_are_the_plain_ones():
     rewards, seconds = test.rewards[rows, picks], test.costs[rows, picks]
     best = best_fixed_arm(train)
     row = result["linucb"]
-    assert row.value.value == pytest.approx(rewards.mean())
+    assert row.value == pytest.approx(rewards.mean())
     assert row.regret.value == pytest.approx((test.rewards.max(axis=1) - rewards).mean())
     assert row.speedup.value == pytest.approx(test.costs[:, 0].sum() / seconds.sum())
     assert row.slower_share.value == pytest.approx((seconds > test.costs[:, 0]).mean())
@@ -56,10 +56,10 @@ def test_rows_of_arms_and_oracles():
 def test_interval_of_a_mean_has_the_width_of_theory():
     rng = np.random.default_rng(0)
     data = FullInformationData(np.zeros((400, 1)), rng.normal(size=(400, 2)), ("a", "b"))
-    estimate = evaluate({}, data, n_bootstrap=4000)["a"].value
+    estimate = evaluate({}, data, bootstrap=Bootstrap(n_resamples=4000))["a"]
     error = data.rewards[:, 0].std() / 20
     assert estimate.high - estimate.low == pytest.approx(2 * 1.96 * error, rel=0.08)
-    narrow = evaluate({}, data, n_bootstrap=4000, confidence=0.5)["a"].value
+    narrow = evaluate({}, data, bootstrap=Bootstrap(n_resamples=4000, confidence=0.5))["a"]
     assert narrow.high - narrow.low == pytest.approx(2 * 0.6745 * error, rel=0.08)
 
 
@@ -69,7 +69,7 @@ def test_interval_of_a_ratio_resamples_both_sums():
     draws = rng.integers(200, size=(4000, 200))
     ratios = test.costs[draws, 0].sum(axis=1) / test.costs[draws, 1].sum(axis=1)
     low, high = np.quantile(ratios, [0.025, 0.975])
-    estimate = evaluate({}, test, n_bootstrap=4000)["draft"].speedup
+    estimate = evaluate({}, test, bootstrap=Bootstrap(n_resamples=4000))["draft"].speedup
     assert estimate.low == pytest.approx(low, rel=0.03)
     assert estimate.high == pytest.approx(high, rel=0.03)
 
@@ -80,17 +80,17 @@ def test_rows_of_one_query_are_drawn_together():
     rewards = np.repeat(base, 4, axis=0)
     contexts = np.zeros((400, 1))
     ids = [f"q{i // 4}" for i in range(400)]
-    grouped = evaluate({}, FullInformationData(contexts, rewards, ("a", "b"), query_ids=ids))["a"].value
-    apart = evaluate({}, FullInformationData(contexts, rewards, ("a", "b")))["a"].value
+    grouped = evaluate({}, FullInformationData(contexts, rewards, ("a", "b"), query_ids=ids))["a"]
+    apart = evaluate({}, FullInformationData(contexts, rewards, ("a", "b")))["a"]
     assert (grouped.high - grouped.low) / (apart.high - apart.low) == pytest.approx(2.0, rel=0.15)
 
 
 def test_one_seed_gives_one_result_and_json_brings_it_back(tmp_path):
     train, test = timed(), timed(seed=1)
     policies = {"linucb": LinUCB().fit(train)}
-    result = evaluate(policies, test, training_data=train, n_bootstrap=50)
-    assert result == evaluate(policies, test, training_data=train, n_bootstrap=50)
-    assert result != evaluate(policies, test, training_data=train, n_bootstrap=50, seed=1)
+    result = evaluate(policies, test, training_data=train, bootstrap=Bootstrap(n_resamples=50))
+    assert result == evaluate(policies, test, training_data=train, bootstrap=Bootstrap(n_resamples=50))
+    assert result != evaluate(policies, test, training_data=train, bootstrap=Bootstrap(n_resamples=50, seed=1))
     assert Evaluation.from_json(result.to_json()) == result
     result.save(tmp_path / "report" / "evaluation.json")
     assert Evaluation.load(tmp_path / "report" / "evaluation.json") == result
@@ -104,10 +104,12 @@ def test_one_seed_gives_one_result_and_json_brings_it_back(tmp_path):
 
 def test_text_names_every_row_and_what_it_is_against():
     test = timed()
-    text = evaluate({"uniform": Uniform().fit(test)}, test, training_data=test, n_bootstrap=20).to_text()
+    text = evaluate(
+        {"uniform": Uniform().fit(test)}, test, training_data=test, bootstrap=Bootstrap(n_resamples=20)
+    ).to_text()
     for word in ("uniform", *ARMS, "oracle", "speedup", "slower share", "against no_draft", "200 queries"):
         assert word in text
-    plain = evaluate({}, example_data(), n_bootstrap=20).to_text()
+    plain = evaluate({}, example_data(), bootstrap=Bootstrap(n_resamples=20)).to_text()
     assert "speedup" not in plain
     assert "difference" not in plain
 
@@ -117,7 +119,7 @@ def test_incomplete_rows_are_left_out_and_counted():
     observed = np.ones(full.rewards.shape, bool)
     observed[:10, 0] = False
     ragged = FullInformationData(full.contexts, full.rewards, full.arm_names, observed=observed)
-    result = evaluate({"uniform": Uniform().fit(full)}, ragged, n_bootstrap=20)
+    result = evaluate({"uniform": Uniform().fit(full)}, ragged, bootstrap=Bootstrap(n_resamples=20))
     assert (result.n_rows, result.n_left_out) == (50, 10)
     assert "10 rows without every arm's reward were left out" in result.to_text()
 
@@ -125,19 +127,25 @@ def test_incomplete_rows_are_left_out_and_counted():
 def test_arms_are_matched_by_name():
     test = timed()
     policy = BestFixedArm(arm_names=ARMS[::-1]).fit(test)
-    result = evaluate({"best": policy}, test, n_bootstrap=20)
-    assert result["best"].value == result[best_fixed_arm(test)].value
+    result = evaluate({"best": policy}, test, bootstrap=Bootstrap(n_resamples=20))
+    assert result["best"].value == result[best_fixed_arm(test, "reward")].value
 
 
 def test_bad_questions_are_refused():
     test = timed()
     with pytest.raises(ValueError, match=r"baseline_arm 'none' is not among the arms no_draft"):
         evaluate({}, test, baseline_arm="none")
-    assert evaluate({}, test, baseline_arm=None, n_bootstrap=5)["draft"].speedup is None
+    assert evaluate({}, test, objective="reward", bootstrap=Bootstrap(n_resamples=5))["draft"].speedup is None
+    with pytest.raises(ValueError, match="objective 'reward' leaves out"):
+        evaluate({}, test, objective="reward", baseline_arm="draft")
+    with pytest.raises(ValueError, match="must be 'seconds' or 'reward', got 'speed'"):
+        evaluate({}, test, objective="speed")
+    with pytest.raises(ValueError, match="needs data that hold costs"):
+        evaluate({}, example_data(), baseline_arm="arm_a")
     with pytest.raises(ValueError, match="name 'draft' is that of an arm"):
         evaluate({"draft": Uniform().fit(test)}, test)
-    with pytest.raises(ValueError, match="confidence in"):
-        evaluate({}, test, confidence=95)
+    with pytest.raises(ValueError, match="confidence must be in"):
+        evaluate({}, test, bootstrap=Bootstrap(confidence=95))
     stranger = Uniform(arm_names=("other",))
     with pytest.raises(ValueError, match="may choose 'other'"):
         evaluate({"stranger": stranger}, test)

@@ -13,6 +13,7 @@ from bandits import (
     IPS,
     SNIPS,
     Bootstrap,
+    BootstrapInterval,
     ClippedIPS,
     ConstantReward,
     DeltaMethod,
@@ -26,10 +27,11 @@ from bandits import (
     Terms,
 )
 from bandits.off_policy.intervals import UndefinedIntervalError, degrees_of_freedom, standard_error
+from bandits.off_policy.terms import TermSums
 from bandits.testing.policies import example_log
 from tests.support.off_policy_cases import TinyWorld, random_problem
 
-METHODS = (Bootstrap(200), DeltaMethod(), EmpiricalBernstein())
+METHODS = (BootstrapInterval(200), DeltaMethod(), EmpiricalBernstein())
 
 
 def plain(values, queries=None, **kinds):
@@ -104,16 +106,10 @@ def test_bootstrap_resamples_numerator_and_denominator_together():
     drawn = np.random.default_rng(7).integers(40, size=(25, 40))
     w, r = problem.weights, problem.log.rewards
     expected = [(w[i] * r[i]).sum() / w[i].sum() for i in drawn]
-    np.testing.assert_allclose(Bootstrap(25, seed=7).resampled_values(terms), expected)
-    low, high = Bootstrap(25, seed=7).bounds(terms, 0.8)
+    found = TermSums.unstack(Bootstrap(n_resamples=25, seed=7).sums(terms.by_query().stack())).values
+    np.testing.assert_allclose(found, [terms.value, *expected])
+    low, high = BootstrapInterval(25, seed=7).bounds(terms, 0.8)
     assert (low, high) == pytest.approx(tuple(np.quantile(expected, [0.1, 0.9])))
-
-
-def test_bootstrap_blocks_do_not_change_the_draws(monkeypatch):
-    terms = plain(np.arange(10.0))
-    whole = Bootstrap(50, seed=1).resampled_values(terms)
-    monkeypatch.setattr("bandits.statistics.resampling._COUNTS_AT_ONCE", 35)
-    np.testing.assert_allclose(Bootstrap(50, seed=1).resampled_values(terms), whole)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -212,7 +208,7 @@ def test_delta_and_bootstrap_cover_about_as_often_as_they_say():
     hits = np.zeros(2)
     for _ in range(300):
         terms = SNIPS().terms(world.draw(300, rng))
-        for place, method in enumerate((DeltaMethod(), Bootstrap(200))):
+        for place, method in enumerate((DeltaMethod(), BootstrapInterval(200))):
             low, high = method.bounds(terms, 0.9)
             hits[place] += low <= world.value <= high
     assert (np.abs(hits / 300 - 0.9) < 0.06).all()
@@ -260,12 +256,12 @@ def test_bootstrap_refuses_when_samples_hold_no_row_that_counts():
     weights = np.zeros(30)
     weights[0] = 1.0
     terms = Terms(weights, np.ones(30), np.arange(30), denominator=weights)
-    assert "hold no row of positive weight" in Bootstrap(100).interval(terms).refused
+    assert "hold no row of positive weight" in BootstrapInterval(100).interval(terms).refused
 
 
 def test_wrong_settings_are_refused():
     with pytest.raises(ValueError, match="n_resamples"):
-        Bootstrap(0)
+        BootstrapInterval(0)
     for wrong in (0.0, 1.0, np.nan):
         with pytest.raises(ValueError, match="confidence"):
             DeltaMethod().interval(plain([1.0, 2.0]), wrong)

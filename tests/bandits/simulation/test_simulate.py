@@ -1,4 +1,4 @@
-"""Simulated worlds and the regret of policies that learn in them."""
+"""Simulated environments and the regret of policies that learn in them."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ from bandits import (
     BestFixedArm,
     DriftingEnvironment,
     Environment,
+    EnvironmentBatch,
     EpsilonGreedy,
     FullInformationData,
     FullInformationEnvironment,
@@ -18,7 +19,6 @@ from bandits import (
     PolicyState,
     SeedTree,
     Simulation,
-    Situations,
     SupervisedEnvironment,
     Uniform,
     simulate,
@@ -38,10 +38,10 @@ def one_arm_seen():
 
 
 ENVIRONMENTS = [
-    LinearEnvironment(3, 4),
-    NonLinearEnvironment(3, 4),
-    DriftingEnvironment(3, 4),
-    DriftingEnvironment(3, 4, gradual=True),
+    LinearEnvironment(3, n_features=4),
+    NonLinearEnvironment(3, n_features=4),
+    DriftingEnvironment(3, n_features=4),
+    DriftingEnvironment(3, n_features=4, gradual=True),
     FullInformationEnvironment(example_data()),
     SupervisedEnvironment(*classes()),
 ]
@@ -49,7 +49,7 @@ ENVIRONMENTS = [
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_environments_are_fixed_by_the_generator(environment):
-    first, second, other = (environment.situations(150, np.random.default_rng(seed)) for seed in (0, 0, 1))
+    first, second, other = (environment.draw(150, np.random.default_rng(seed)) for seed in (0, 0, 1))
     for name in ("contexts", "rewards", "means"):
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
         assert not np.array_equal(getattr(first, name), getattr(other, name))
@@ -59,26 +59,26 @@ def test_environments_are_fixed_by_the_generator(environment):
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS[:4])
 def test_noise_averages_out(environment):
-    situations = environment.situations(20_000, np.random.default_rng(0))
-    noise = situations.rewards - situations.means
+    batch = environment.draw(20_000, np.random.default_rng(0))
+    noise = batch.rewards - batch.means
     assert np.abs(noise.mean(axis=0)).max() < 0.02
     assert noise.std() == pytest.approx(0.5, abs=0.02)
 
 
 def test_linear_rewards_are_linear_and_others_are_not():
     def unexplained(environment):
-        situations = environment.situations(2000, np.random.default_rng(0))
-        rows = np.c_[situations.contexts.astype(float), np.ones(2000)]
-        residual = situations.means - rows @ np.linalg.lstsq(rows, situations.means, rcond=None)[0]
-        return residual.var() / situations.means.var()
+        batch = environment.draw(2000, np.random.default_rng(0))
+        rows = np.c_[batch.contexts.astype(float), np.ones(2000)]
+        residual = batch.means - rows @ np.linalg.lstsq(rows, batch.means, rcond=None)[0]
+        return residual.var() / batch.means.var()
 
-    assert unexplained(LinearEnvironment(3, 4)) < 1e-9
-    assert unexplained(NonLinearEnvironment(3, 4)) > 0.3
+    assert unexplained(LinearEnvironment(3, n_features=4)) < 1e-9
+    assert unexplained(NonLinearEnvironment(3, n_features=4)) > 0.3
 
 
 def test_drift_changes_the_best_arm_and_gradually_where_asked():
-    jumps = DriftingEnvironment(3, 4, n_changes=2)
-    contexts_of = jumps.situations(300, np.random.default_rng(0))
+    jumps = DriftingEnvironment(3, n_features=4, n_changes=2)
+    contexts_of = jumps.draw(300, np.random.default_rng(0))
     pieces = []
     for part in np.split(np.arange(300), 3):
         rows = contexts_of.contexts[part].astype(float)
@@ -86,14 +86,14 @@ def test_drift_changes_the_best_arm_and_gradually_where_asked():
         assert residual.max() < 1e-9
         pieces.append(fit)
     assert np.abs(pieces[0] - pieces[1]).max() > 0.5
-    smooth = DriftingEnvironment(3, 1, n_changes=2, gradual=True).situations(300, np.random.default_rng(0))
+    smooth = DriftingEnvironment(3, n_features=1, n_changes=2, gradual=True).draw(300, np.random.default_rng(0))
     slopes = smooth.means / smooth.contexts
     assert np.abs(np.diff(slopes, axis=0)).max() < 0.1
 
 
 def test_data_are_shown_once_before_any_is_shown_again():
     data = example_data()
-    shown = FullInformationEnvironment(data).situations(150, np.random.default_rng(0))
+    shown = FullInformationEnvironment(data).draw(150, np.random.default_rng(0))
     for part in (slice(0, 60), slice(60, 120)):
         assert sorted(shown.contexts[part, 0].tolist()) == sorted(data.contexts[:, 0].tolist())
 
@@ -131,63 +131,64 @@ class Identity(Environment):
     def arm_names(self):
         return ("a", "b")
 
-    def situations(self, n_decisions, rng):
+    def draw(self, n_decisions, rng):
         contexts = rng.normal(size=(n_decisions, 2))
-        return Situations(contexts, contexts.astype(np.float32) + rng.normal(size=(n_decisions, 2)), contexts)
+        return EnvironmentBatch(contexts, contexts.astype(np.float32) + rng.normal(size=(n_decisions, 2)), contexts)
 
 
 def test_regret_is_counted_against_the_best_mean():
-    assert simulate(Oracle([[1.0, 0], [0, 1]]), Identity(), 100, (0, 1)).cumulative_regret[0][-1] == pytest.approx(0)
-    worst = simulate(Oracle([[-1.0, 0], [0, -1]]), Identity(), 100, (0,), update_every=10)
-    situations = Identity().situations(100, SeedTree(0).rng("environment"))
-    gaps = np.abs(np.diff(situations.means, axis=1))[:, 0]
-    np.testing.assert_allclose(worst.cumulative_regret[0], np.cumsum(gaps)[np.array(worst.decisions) - 1])
+    assert simulate({"o": Oracle([[1.0, 0], [0, 1]])}, Identity(), 100, (0, 1))["o"].cumulative_regret[0][
+        -1
+    ] == pytest.approx(0)
+    worst = simulate({"worst": Oracle([[-1.0, 0], [0, -1]])}, Identity(), 100, (0,), update_every=10)
+    batch = Identity().draw(100, SeedTree(0).rng("environment"))
+    gaps = np.abs(np.diff(batch.means, axis=1))[:, 0]
+    np.testing.assert_allclose(worst["worst"].cumulative_regret[0], np.cumsum(gaps)[np.array(worst.decisions) - 1])
 
 
 def test_learning_beats_not_learning():
-    world = LinearEnvironment(3, 4)
-    regret = {
-        type(policy).__name__: simulate(policy, world, 300, (0, 1)).regret_curve()[-1].value
-        for policy in (Uniform(), LinUCB(), LinTS())
-    }
-    assert regret["LinUCB"] < regret["Uniform"] / 2
-    assert regret["LinTS"] < regret["Uniform"] / 2
+    world = LinearEnvironment(3, n_features=4)
+    result = simulate({"Uniform": Uniform(), "LinUCB": LinUCB(), "LinTS": LinTS()}, world, 300, (0, 1))
+    for name in ("LinUCB", "LinTS"):
+        assert result[name].regret.value < result["Uniform"].regret.value / 2
+        assert result[name].value > result["Uniform"].value
+        assert result[name].regret == result[name].regret_curve()[-1]
 
 
 def test_policies_meet_the_same_world_and_share_no_stream_with_it():
-    world = LinearEnvironment(2, 2, noise=0.0)
-    runs = [simulate(policy, world, 50, (7,)) for policy in (Uniform(), EpsilonGreedy(LinUCB(), 1.0))]
-    assert runs[0].cumulative_regret == runs[1].cumulative_regret  # both draw uniformly, from one stream
+    world = LinearEnvironment(2, n_features=2, noise=0.0)
+    first, second = simulate({"a": Uniform(), "b": EpsilonGreedy(LinUCB(), 1.0)}, world, 50, (7,))
+    assert first.cumulative_regret == second.cumulative_regret  # both draw uniformly, from one stream
 
 
 @pytest.mark.parametrize("update_every", [1, 7, 300])
 def test_batches_of_decisions(update_every):
-    result = simulate(LinUCB(), LinearEnvironment(3, 4), 100, (0,), update_every=update_every)
-    assert sum(result.arm_shares.values()) == pytest.approx(1)
+    result = simulate({"l": LinUCB()}, LinearEnvironment(3, n_features=4), 100, (0,), update_every=update_every)
+    assert sum(result["l"].arm_shares.values()) == pytest.approx(1)
     assert result.decisions[-1] == 100
 
 
 def test_arms_are_matched_by_name():
-    world = LinearEnvironment(3, 4)
+    world = LinearEnvironment(3, n_features=4)
     turned = LinUCB(arm_names=("arm_2", "arm_0", "arm_1"))
-    assert simulate(turned, world, 200, (0,)).regret_curve()[-1].value < 100
-    with pytest.raises(ValueError, match="the policy's arms are x, y"):
-        simulate(LinUCB(arm_names=("x", "y")), world, 10)
+    assert simulate({"turned": turned}, world, 200, (0,))["turned"].regret.value < 100
+    with pytest.raises(ValueError, match="arms of policy 'l' are x, y"):
+        simulate({"l": LinUCB(arm_names=("x", "y"))}, world, 10)
 
 
 def test_simulations_come_back_from_disk_and_are_drawn(tmp_path):
-    result = simulate(BestFixedArm(), LinearEnvironment(3, 4), 250, (0, 1))
+    result = simulate({"fixed": BestFixedArm()}, LinearEnvironment(3, n_features=4), 250, (0, 1))
     assert len(result.decisions) == 200
     result.save(tmp_path / "s.json")
     assert Simulation.load(tmp_path / "s.json") == result
     (tmp_path / "s.json").write_text(result.to_json()[:50])
     with pytest.raises(ValueError, match="not a saved simulation"):
         Simulation.load(tmp_path / "s.json")
-    assert "BestFixedArm in LinearEnvironment" in result.to_text()
+    assert "fixed has the least regret" in result.to_text()
     pytest.importorskip("matplotlib")
     from bandits.evaluation.plots import plot_regret
 
-    plot_regret({"fixed": result}, tmp_path / "regret.png")
+    plot_regret(result, tmp_path / "regret.png")
     assert (tmp_path / "regret.png").exists()
 
 
@@ -195,18 +196,18 @@ def test_simulations_come_back_from_disk_and_are_drawn(tmp_path):
     ("make", "message"),
     [
         (lambda: LinearEnvironment(1), "n_arms"),
-        (lambda: LinearEnvironment(2, 0), "n_features"),
+        (lambda: LinearEnvironment(2, n_features=0), "n_features"),
         (lambda: LinearEnvironment(noise=-1), "noise"),
         (lambda: NonLinearEnvironment(width=0), "width"),
         (lambda: DriftingEnvironment(n_changes=0), "n_changes"),
         (lambda: SupervisedEnvironment(np.eye(3), [1, 2]), "one a context"),
         (lambda: SupervisedEnvironment(np.eye(3), [1, 1, 1]), "at least two kinds"),
         (lambda: SupervisedEnvironment(np.full((2, 1), np.nan), [1, 2]), "row 0, column 0 is nan"),
-        (lambda: Situations(np.eye(2), [[np.nan, 1], [1, 1]]), "row 0, column 0 is nan"),
+        (lambda: EnvironmentBatch(np.eye(2), [[np.nan, 1], [1, 1]]), "row 0, column 0 is nan"),
         (lambda: FullInformationEnvironment(one_arm_seen()), "there is none"),
-        (lambda: simulate(Uniform(), LinearEnvironment(), 0), "n_decisions"),
-        (lambda: simulate(Uniform(), LinearEnvironment(), 5, update_every=0), "update_every"),
-        (lambda: simulate(Uniform(), LinearEnvironment(), 5, (1, 1)), "seeds must be"),
+        (lambda: simulate({"u": Uniform()}, LinearEnvironment(), 0), "n_decisions"),
+        (lambda: simulate({"u": Uniform()}, LinearEnvironment(), 5, update_every=0), "update_every"),
+        (lambda: simulate({"u": Uniform()}, LinearEnvironment(), 5, (1, 1)), "seeds must be"),
     ],
 )  # fmt: skip
 def test_bad_input_is_refused(make, message):

@@ -134,7 +134,7 @@ def test_evaluate_fits_relative_speed_on_the_training_data(place, tmp_path):
     reward = ("--reward", "relative_speed")
     assert "relative_speed is fitted on training observations" in refused("evaluate", place / "test", *policy, *reward)
     shown = run_cli("evaluate", place / "test", *policy, *reward, "--train-data", place / "train", "--json")
-    rows = {row["name"]: row["value"]["value"] for row in json.loads(shown.stdout)["rows"]}
+    rows = {row["name"]: row["value"] for row in json.loads(shown.stdout)["rows"]}
     assert all(0 < value <= 1 for value in rows.values())
 
 

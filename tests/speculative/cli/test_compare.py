@@ -67,7 +67,7 @@ def test_a_long_table_is_compared(place, tmp_path):
     assert "minus best_fixed" in result.stdout
     comparison = Comparison.load(tmp_path / "comparison.json")
     assert comparison.seeds == (0, 1)
-    assert comparison.row("linucb").value.value > comparison.row("best_fixed").value.value
+    assert comparison["linucb"].value > comparison["best_fixed"].value
     assert (tmp_path / "table.md").read_text().startswith("**40 queries")
     assert (tmp_path / "learning_curves.png").exists()
     assert (tmp_path / "pareto.png").exists()

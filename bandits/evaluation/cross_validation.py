@@ -1,0 +1,116 @@
+"""The score of one kind of policy on queries that it was not trained on, every query once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bandits.data.full_information_data import FullInformationData
+from bandits.data.splits import query_numbers
+from bandits.evaluation.conclusion import Conclusion, conclude
+from bandits.evaluation.division import Division
+from bandits.evaluation.objective import Objective, objective_of
+from bandits.evaluation.scores import Scores, fixed_arm_scores, policy_scores
+from bandits.off_policy.diagnostics import MIN_EFFECTIVE_SIZE
+from bandits.off_policy.estimators import DoublyRobust, OffPolicyEstimator
+from bandits.off_policy.terms import TermSums
+from bandits.policies.policy import Data, Policy
+from bandits.policies.seeded import seeded
+from bandits.seeds import SeedTree
+from bandits.statistics.bootstrap import Bootstrap
+from bandits.statistics.estimate import Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOutScore(Estimate):
+    """A policy's mean reward on queries that it was not trained on.
+
+    Attributes:
+        name: of the policy's class.
+        value, low, high: mean reward with its bootstrap interval over queries (of the training, no luck is in it).
+        conclusion: the policy against the best fixed arm of each fold's training rows.
+        n_queries, n_folds: how it was made; each query was held out once.
+    """
+
+    name: str
+    conclusion: Conclusion
+    n_queries: int
+    n_folds: int
+
+    def __str__(self) -> str:
+        return f"{Estimate(self.value, self.low, self.high)} on held-out queries ({self.n_folds} folds)"
+
+
+def cross_validated(
+    policy: Policy,
+    data: Data,
+    *,
+    seed: int = 0,
+    n_folds: int = 10,
+    objective: Objective | None = None,
+    estimator: OffPolicyEstimator | None = None,
+) -> HeldOutScore:
+    """Fit copies of a policy on all folds but one, score each on the fold left out, and pool the scores.
+
+    Args:
+        policy: an unfitted one will do; it is not changed.
+        data: of at least two queries; rows of one query are in one fold.
+        seed: of the folds, of what is random in the policy, and of the bootstrap.
+        n_folds: >= 2; as many as there are queries (or more) leaves one query out at a time.
+        objective: what the conclusion is about; see `objective_of`.
+        estimator: for a log; None takes DoublyRobust.
+
+    Raises:
+        ValueError: if there are fewer than two queries or folds, or the policy fails.
+    """
+    query = query_numbers(data)
+    scored = np.unique(query[data.complete] if isinstance(data, FullInformationData) else query)
+    n_queries = len(scored)
+    if n_queries < 2 or n_folds < 2:
+        raise ValueError(f"held-out scores need >= 2 queries and n_folds >= 2, got {n_queries} and {n_folds}")
+    objective = objective_of(data, objective)
+    estimators = (estimator or DoublyRobust(),)
+    tree = SeedTree(seed)
+    n_folds = min(n_folds, n_queries)
+    order = tree.rng("folds").permutation(scored)
+    own: list[Scores] = []
+    fixed: list[Scores] = []
+    for fold in range(n_folds):
+        rank = np.zeros(int(query.max()) + 1, np.int64)
+        rank[order[fold::n_folds]] = -1
+        division = Division(data, rank)
+        fitted = seeded(policy, tree.child("policy", str(fold))).fit(division.train)
+        own += policy_scores(division, fitted, type(policy).__name__, estimators)
+        fixed += fixed_arm_scores(division, estimators, objective)
+    return _pooled(own, fixed, objective, Bootstrap(seed=seed), n_queries)
+
+
+def _pooled(
+    own: Sequence[Scores], fixed: Sequence[Scores], objective: Objective, bootstrap: Bootstrap, n_queries: int
+) -> HeldOutScore:
+    name = own[0].candidate.name
+    values = TermSums.unstack(bootstrap.sums(_by_query(own, "reward"))).values
+    both = np.concatenate([_by_query(own, objective), _by_query(fixed, objective)], axis=1)
+    drawn = bootstrap.sums(both)
+    policy, arm = (TermSums.unstack(part).values for part in np.split(drawn, 2, axis=1))
+    arms = [str(scores.fixed_arm) for scores in fixed]
+    value = bootstrap.estimate(values)
+    sizes = [scores.effective_sample_size for scores in own if scores.effective_sample_size is not None]
+    supported = not sizes or sum(sizes) >= MIN_EFFECTIVE_SIZE  # each fold's own log is small
+    return HeldOutScore(
+        value=value.value,
+        low=value.low,
+        high=value.high,
+        name=name,
+        conclusion=replace(conclude([name], policy[:, None], arm, arms, objective, bootstrap), supported=supported),
+        n_queries=n_queries,
+        n_folds=len(own),
+    )
+
+
+def _by_query(scores: Sequence[Scores], objective: Objective) -> np.ndarray:
+    """Return (q, 4) float64, the sums of all folds, a query a row."""
+    sums = [one.reward if objective == "reward" else one.cost for one in scores]
+    return np.concatenate([part.stack() for part in sums if part is not None])

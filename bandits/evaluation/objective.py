@@ -1,0 +1,62 @@
+"""What policies are ranked by: total seconds where the costs are seconds, else the reward."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from bandits.data.full_information_data import FullInformationData
+from bandits.data.logged_data import LoggedData
+from bandits.policies.best_fixed_arm import BestFixedArm
+from bandits.policies.policy import Policy
+
+NO_DRAFT = "no_draft"
+
+Objective = Literal["seconds", "reward"]
+
+
+def objective_of(data: FullInformationData | LoggedData, asked: Objective | None = None) -> Objective:
+    """Return what policies are ranked by on these data.
+
+    Args:
+        data: rows to be evaluated.
+        asked: what the caller asks for; None takes seconds where the data hold costs and an arm `no_draft`, as data on
+            drafts do, whose costs are seconds, and the reward elsewhere (costs of other data may be money).
+
+    Raises:
+        ValueError: if seconds are asked for and the data hold no costs, or for another objective.
+    """
+    if asked is None:
+        return "seconds" if data.costs is not None and NO_DRAFT in data.arm_names else "reward"
+    if asked not in ("seconds", "reward"):
+        raise ValueError(f"objective must be 'seconds' or 'reward', got {asked!r}")
+    if asked == "seconds" and data.costs is None:
+        raise ValueError("objective 'seconds' needs data that hold costs (seconds): pass objective='reward'")
+    return asked
+
+
+def best_fixed_arm(data: FullInformationData | LoggedData, objective: Objective | None = None) -> str:
+    """Return the arm that is best on these data whatever the context (the first of equals).
+
+    Args:
+        data: training data.
+        objective: as in `objective_of`; with "seconds" the arm of least seconds on the rows that observe it, with
+            "reward" that of the highest mean reward.
+    """
+    policy = fixed_policy(data, objective_of(data, objective))
+    return policy.arm_names[int(np.argmax(policy.mean_rewards()))]
+
+
+def fixed_policy(data: FullInformationData | LoggedData, objective: Objective) -> BestFixedArm:
+    """Return `BestFixedArm` fitted to the objective: with "seconds", the fewer the better."""
+    if objective == "reward" or data.costs is None:
+        return BestFixedArm().fit(data)
+    return BestFixedArm().fit(replace(data, rewards=-data.costs))
+
+
+def learned(policies: Mapping[str, Policy]) -> list[str]:
+    """Return the names of the policies that are no fixed arm themselves (all, where there are no others)."""
+    return [name for name, policy in policies.items() if not isinstance(policy, BestFixedArm)] or list(policies)

@@ -1,0 +1,185 @@
+"""What one candidate earned on one division's test queries, in sums from which estimates are resampled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from bandits.checks import Float64, Int64
+from bandits.data.full_information_data import FullInformationData
+from bandits.data.logged_data import LoggedData
+from bandits.evaluation.division import Division
+from bandits.evaluation.objective import Objective, best_fixed_arm, fixed_policy
+from bandits.off_policy.diagnostics import diagnose
+from bandits.off_policy.estimators import OffPolicyEstimator
+from bandits.off_policy.problem import OffPolicyProblem
+from bandits.off_policy.terms import TermSums
+from bandits.policies.policy import Policy, greedy
+
+EXACT = "exact"
+ON_POLICY = "on policy"
+ORACLE = "oracle"
+BEST_FIXED = "best fixed arm"
+LOGGING_POLICY = "logging policy"
+
+Kind = Literal["policy", "fixed", "arm", "oracle", "log"]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What is scored, and how.
+
+    Attributes:
+        name: of the policy or arm, or of a reference: "best fixed arm", "oracle", "logging policy".
+        kind: "policy", "fixed" (the arm that was best on training data), "arm", "oracle" or "log".
+        estimator: name of the off-policy estimator, or "exact" or "on policy".
+        train_share: share of the training queries that it learned from.
+    """
+
+    name: str
+    kind: Kind
+    estimator: str
+    train_share: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """One candidate's scores on one division.
+
+    Attributes:
+        candidate: whose.
+        n_train: training rows that it learned from.
+        queries: (t,) int64, the test queries' numbers in the whole data.
+        reward, cost: sums by test query (t,); cost is None where the data hold none.
+        arm_shares: (k,) float64, mean probability of each arm.
+        notes: what the reader must know.
+        problems: why the test log cannot support the estimate, if it cannot.
+        effective_sample_size: decisions of this policy that the test log is worth; None on full information.
+        fixed_arm: the arm that "best fixed arm" was.
+    """
+
+    candidate: Candidate
+    n_train: int
+    queries: Int64
+    reward: TermSums
+    cost: TermSums | None
+    arm_shares: Float64
+    notes: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    effective_sample_size: float | None = None
+    fixed_arm: str | None = None
+
+
+def policy_scores(
+    division: Division,
+    policy: Policy,
+    name: str,
+    estimators: Sequence[OffPolicyEstimator],
+    *,
+    train_share: float = 1.0,
+    n_train: int = 0,
+) -> list[Scores]:
+    """Return a fitted policy's scores: one exact one on full information, one an estimator on a log."""
+    test = division.test
+    if isinstance(test, FullInformationData):
+        candidate = Candidate(name, "policy", EXACT, train_share)
+        return [_exact(division, test, candidate, test.probabilities_of(policy), n_train)]
+    candidates = [Candidate(name, "policy", estimator.name, train_share) for estimator in estimators]
+    return _estimated(division, OffPolicyProblem.of(policy, test), estimators, candidates, n_train)
+
+
+def fixed_arm_scores(
+    division: Division, estimators: Sequence[OffPolicyEstimator], objective: Objective
+) -> list[Scores]:
+    """Return the scores of the arm that is best on this division's training rows."""
+    test, n_train = division.test, len(division.train)
+    if isinstance(test, FullInformationData):
+        arm = best_fixed_arm(division.train, objective)
+        scores = _exact(division, test, Candidate(BEST_FIXED, "fixed", EXACT), _always(test, arm), n_train)
+        return [replace(scores, fixed_arm=arm)]
+    policy = fixed_policy(division.train, objective)
+    arm = policy.arm_names[int(np.argmax(policy.mean_rewards()))]
+    candidates = [Candidate(BEST_FIXED, "fixed", estimator.name) for estimator in estimators]
+    scored = _estimated(division, OffPolicyProblem.of(policy, test), estimators, candidates, n_train)
+    return [replace(scores, fixed_arm=arm) for scores in scored]
+
+
+def reference_scores(division: Division) -> Iterator[Scores]:
+    """Yield every arm and the oracle on full information; on a log, what the log itself earned."""
+    test, n_train = division.test, len(division.train)
+    if isinstance(test, FullInformationData):
+        for arm in test.arm_names:
+            yield _exact(division, test, Candidate(arm, "arm", EXACT), _always(test, arm), n_train)
+        yield _exact(division, test, Candidate(ORACLE, "oracle", EXACT), greedy(test.rewards, None), n_train)
+        return
+    yield Scores(
+        candidate=Candidate(LOGGING_POLICY, "log", ON_POLICY),
+        n_train=n_train,
+        queries=division.queries,
+        reward=division.mean_sums(test.rewards, test.weights),
+        cost=None if test.costs is None else division.mean_sums(test.costs, test.weights),
+        arm_shares=np.bincount(test.actions, minlength=test.n_arms) / len(test),
+    )
+
+
+def _always(test: FullInformationData, arm: str) -> Float64:
+    one_hot = np.eye(test.n_arms)[test.arm_names.index(arm)]
+    return np.broadcast_to(one_hot, test.rewards.shape)
+
+
+def _exact(
+    division: Division, test: FullInformationData, candidate: Candidate, probabilities: Float64, n_train: int
+) -> Scores:
+    """Return exact expectations under (n, k) probabilities on full information."""
+    reward = division.mean_sums(np.einsum("nk,nk->n", probabilities, test.rewards))
+    cost = None if test.costs is None else division.mean_sums(np.einsum("nk,nk->n", probabilities, test.costs))
+    return Scores(candidate, n_train, division.queries, reward, cost, probabilities.mean(axis=0))
+
+
+def _estimated(
+    division: Division,
+    problem: OffPolicyProblem,
+    estimators: Sequence[OffPolicyEstimator],
+    candidates: Sequence[Candidate],
+    n_train: int,
+) -> list[Scores]:
+    """Return the scores that each estimator gives one fitted policy on the test log."""
+    priced = _priced(problem)
+    diagnostics = diagnose(problem)
+    result = []
+    for candidate, estimator in zip(candidates, estimators, strict=True):
+        reward, notes = _estimator_sums(division, estimator, problem)
+        scores = Scores(
+            candidate=candidate,
+            n_train=n_train,
+            queries=division.queries,
+            reward=reward,
+            cost=None if priced is None else _estimator_sums(division, estimator, priced)[0],
+            arm_shares=problem.probabilities.mean(axis=0),
+            notes=notes,
+            problems=diagnostics.problems,
+            effective_sample_size=diagnostics.effective_sample_size,
+        )
+        result.append(scores)
+    return result
+
+
+def _priced(problem: OffPolicyProblem) -> OffPolicyProblem | None:
+    """Return the same question about the costs; None where the log holds none."""
+    log: LoggedData = problem.log
+    return None if log.costs is None else OffPolicyProblem(replace(log, rewards=log.costs), problem.probabilities)
+
+
+def _estimator_sums(
+    division: Division, estimator: OffPolicyEstimator, problem: OffPolicyProblem
+) -> tuple[TermSums, tuple[str, ...]]:
+    terms = estimator.terms(problem)
+    if len(terms.row_weights) != len(problem.log):
+        raise ValueError(
+            f"{estimator.name} leaves rows out, so differences between policies cannot be paired: use another "
+            "estimator in compare"
+        )
+    return division.query_sums(terms.by_row()), terms.notes

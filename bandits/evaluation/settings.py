@@ -1,0 +1,56 @@
+"""How `compare` divides, trains, scores and resamples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bandits.evaluation.objective import Objective
+from bandits.off_policy.estimators import IPS, SNIPS, DoublyRobust, OffPolicyEstimator
+from bandits.policies.policy import Policy
+from bandits.statistics.bootstrap import Bootstrap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonSettings:
+    """How `compare` divides, trains, scores and resamples.
+
+    Args:
+        test_share: in (0, 1), share of the queries that each seed scores on; the rest are for training.
+        train_shares: in (0, 1], ascending and ending in 1: shares of the training queries to learn from, for
+            learning curves. Smaller shares are parts of larger ones.
+        logging_policy: on full information, learn from the log that this policy would have written (drawn anew
+            for each seed) instead of from every arm's reward; None shows all rewards.
+        estimators: for a log, the one to trust most first.
+        objective: what the conclusion ranks by; None as in `objective_of`.
+        baseline: the row that differences refer to: a policy, an arm, "best fixed arm" or "logging policy"; None takes
+            the first policy.
+        n_bootstrap: resamples for the intervals.
+        confidence: in (0, 1).
+        n_jobs: processes. Each gets the data, and uses as many threads as its BLAS: set OMP_NUM_THREADS=1 in the
+            environment where there are several. Results do not depend on it.
+    """
+
+    test_share: float = 0.3
+    train_shares: tuple[float, ...] = (0.125, 0.25, 0.5, 1.0)
+    logging_policy: Policy | None = None
+    estimators: tuple[OffPolicyEstimator, ...] = field(default_factory=lambda: (DoublyRobust(), SNIPS(), IPS()))
+    objective: Objective | None = None
+    baseline: str | None = None
+    n_bootstrap: int = 1000
+    confidence: float = 0.95
+    n_jobs: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 < self.test_share < 1:
+            raise ValueError(f"test_share must be in (0, 1), got {self.test_share}")
+        shares = tuple(self.train_shares)
+        if not shares or shares[-1] != 1 or not all(0 < a < b for a, b in zip(shares, (*shares[1:], 2), strict=True)):
+            raise ValueError(f"train_shares must ascend within (0, 1] and end in 1, got {shares}")
+        Bootstrap(n_resamples=self.n_bootstrap, confidence=self.confidence)  # checks them
+        if self.n_jobs < 1:
+            raise ValueError(f"n_jobs must be >= 1, got {self.n_jobs}")
+        names = [estimator.name for estimator in self.estimators]
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"estimators must be one or more with different names, got {names}")
+        object.__setattr__(self, "train_shares", shares)
+        object.__setattr__(self, "estimators", tuple(self.estimators))

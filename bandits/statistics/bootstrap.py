@@ -1,0 +1,114 @@
+"""The bootstrap: draws units with replacement and gives percentile intervals of whatever is computed from the draws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bandits.checks import Float64, Int64
+from bandits.seeds import SeedTree
+from bandits.statistics.estimate import Estimate
+
+_COUNTS_AT_ONCE = 2_000_000  # 16 MB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bootstrap:
+    """A percentile bootstrap over units that are independent: queries, texts, pairs of timings.
+
+        sums = Bootstrap().sums(per_query)                       # (1 + B, c)
+        speedup = Bootstrap().estimate(sums[:, 0] / sums[:, 1])  # both sums drawn together
+
+    Line 0 of what `sums` and `two_way_sums` return is of the data itself, the others are of the B resamples. All
+    columns of a call share their draws, so that differences are paired and the sums of a ratio are drawn together.
+
+    Args:
+        n_resamples: B >= 1.
+        confidence: in (0, 1).
+        seed: of the draws, >= 0; units in one number and order get the same draws.
+
+    Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapters 8 (clusters) and 13 (percentiles).
+    """
+
+    n_resamples: int = 2000
+    confidence: float = 0.95
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.n_resamples, int) or self.n_resamples < 1:
+            raise ValueError(f"n_resamples must be an integer >= 1, got {self.n_resamples!r}")
+        if not 0 < self.confidence < 1:
+            raise ValueError(f"confidence must be in (0, 1), got {self.confidence}")
+        SeedTree(self.seed)  # checks it
+
+    def draws(self, n_units: int) -> Int64:
+        """Return (B, n_units) int64, the units of each resample; for statistics that are not made of sums."""
+        return np.random.default_rng(self.seed).integers(n_units, size=(self.n_resamples, n_units))
+
+    def sums(self, per_unit: Float64) -> Float64:
+        """Return (1 + B, c) float64: sums of per_unit (q, c) over the units and over those of each resample."""
+        rng = np.random.default_rng(self.seed)
+        sums = np.empty((1 + self.n_resamples, per_unit.shape[1]))
+        sums[0] = per_unit.sum(axis=0)
+        for block in _blocks(self.n_resamples, len(per_unit)):
+            counts = _draw_counts(block.stop - block.start, len(per_unit), rng)
+            sums[1 + block.start : 1 + block.stop] = counts @ per_unit
+        return sums
+
+    def two_way_sums(self, per_group: Sequence[Float64], units: Sequence[Int64], n_units: int) -> Float64:
+        """Return (1 + B, c) float64: sums over groups and units, both drawn with replacement, independently.
+
+        Args:
+            per_group: for each group (a seed, say) (t, c) float64, sums by unit.
+            units: for each group (t,) int64 in [0, n_units), the units of its lines.
+            n_units: how many units there are to draw from.
+
+        Source: Owen 2007, The pigeonhole bootstrap (arXiv:0712.1111), equation 3.
+        """
+        n_lines = 1 + self.n_resamples
+        sums = np.zeros((n_lines, per_group[0].shape[1]))
+        tree = SeedTree(self.seed).child("bootstrap")
+        unit_rng, group_rng = tree.rng("queries"), tree.rng("seeds")
+        for block in _blocks(n_lines, n_units):
+            n = block.stop - block.start
+            unit_counts = _draw_counts(n, n_units, unit_rng)
+            group_counts = _draw_counts(n, len(per_group), group_rng)
+            if block.start == 0:
+                unit_counts[0], group_counts[0] = 1, 1
+            for group, (lines, own) in enumerate(zip(per_group, units, strict=True)):
+                sums[block] += group_counts[:, group, None] * (unit_counts[:, own] @ lines)
+        return sums
+
+    def estimate(self, figures: Float64) -> Estimate:
+        """Return the first of (1 + B,) figures with the percentile interval of the others."""
+        return self.estimates(figures[:, None])[0]
+
+    def estimates(self, figures: Float64) -> list[Estimate]:
+        """Return `estimate` of each column of (1 + B, c); resamples in which a figure is NaN are left out."""
+        quantile = np.nanquantile if np.isnan(figures[1:]).any() else np.quantile
+        tail = (1 - self.confidence) / 2
+        low, high = quantile(figures[1:], [tail, 1 - tail], axis=0)
+        columns = zip(figures[0].tolist(), low.tolist(), high.tolist(), strict=True)
+        return [Estimate(*column) for column in columns]
+
+
+def sums_by_unit(values: Float64, units: Int64, n_units: int) -> Float64:
+    """Return (n_units, c) float64: the rows of values (n, c) summed within each unit."""
+    sums = np.zeros((n_units, values.shape[1]))
+    np.add.at(sums, units, values)
+    return sums
+
+
+def _draw_counts(n_samples: int, n_units: int, rng: np.random.Generator) -> Float64:
+    """Return (n_samples, n_units) float64: how often each unit is drawn in as many draws as there are units."""
+    drawn = rng.integers(n_units, size=(n_samples, n_units)) + np.arange(n_samples)[:, None] * n_units
+    return np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
+
+
+def _blocks(n_samples: int, n_units: int) -> Iterator[slice]:
+    """Yield slices that cover range(n_samples), each of so few samples that their counts take 16 MB at most."""
+    step = max(1, _COUNTS_AT_ONCE // n_units)
+    for start in range(0, n_samples, step):
+        yield slice(start, min(start + step, n_samples))
