@@ -39,6 +39,7 @@ from bandits.off_policy.intervals import BootstrapInterval, DeltaMethod, Empiric
 from bandits.off_policy.problem import OffPolicyProblem
 from bandits.off_policy.reward_model import ConstantReward, CrossFittedRidge, GivenPredictions, RewardModel
 from bandits.off_policy.terms import Terms
+from bandits.online import Agent, DecisionLog, Learner
 from bandits.policies import (
     KNN,
     UCB1,
@@ -77,6 +78,7 @@ __all__ = [
     "SNIPS",
     "UCB1",
     "AdamWSettings",
+    "Agent",
     "BestFixedArm",
     "Bootstrap",
     "BootstrapInterval",
@@ -90,6 +92,7 @@ __all__ = [
     "CurvePoint",
     "DataStream",
     "Decision",
+    "DecisionLog",
     "DeltaMethod",
     "DeterministicLogWarning",
     "Diagnostics",
@@ -110,6 +113,7 @@ __all__ = [
     "HybridLinUCB",
     "Interval",
     "IntervalMethod",
+    "Learner",
     "LinTS",
     "LinUCB",
     "LinearEnvironment",

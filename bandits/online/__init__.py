@@ -1,1 +1,8 @@
 """The loop: an agent that chooses, pulls, rewards and logs, and a learner that reads the log."""
+
+from bandits.online.agent import Agent
+from bandits.online.decision_log import DecisionLog, TornRecordWarning
+from bandits.online.learner import Learner
+from bandits.online.records import LoggedDecision, PolicyVersion
+
+__all__ = ["Agent", "DecisionLog", "Learner", "LoggedDecision", "PolicyVersion", "TornRecordWarning"]

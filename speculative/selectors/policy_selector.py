@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
-from bandits import ContextEncoder, Decision, Policy
+from bandits import ContextEncoder, Decision, DecisionLog, Policy
+from bandits.online import PolicyVersion
 from speculative.protocols.selector import QueryState, RoundContext, Selector
 from speculative.selectors.prefill_encoder import encode_query
 
@@ -22,7 +23,7 @@ class PolicyChoice:
         decision: arm, propensity and the distribution drawn from, in the policy's terms.
         action: index of the arm among the engine's arms.
         context: (d,) float32 features that the choice was made from.
-        seconds: what encoding and choosing took.
+        seconds: what encoding, choosing and logging took.
     """
 
     request_id: str
@@ -43,6 +44,8 @@ class PolicySelector(Selector):
         arm_names: the engine's arms in order.
         rng: the policy draws from it.
         on_finish: called with the choice of each request that has ended or was cancelled.
+        log: each choice is written there before a draft runs, under the request's id; whoever values the request
+            calls `log.rewarded`.
 
     Raises:
         ValueError: if the policy knows no arm, or one that the engine lacks, or learned from another
@@ -56,6 +59,7 @@ class PolicySelector(Selector):
         arm_names: Sequence[str],
         rng: np.random.Generator,
         on_finish: Callable[[PolicyChoice], None] | None = None,
+        log: DecisionLog | None = None,
     ) -> None:
         if not policy.arm_names:
             raise ValueError("the policy knows no arms yet: fit it, or give it arm_names")
@@ -67,6 +71,7 @@ class PolicySelector(Selector):
             )
         _check_encoder(policy, encoder)
         self._policy, self._encoder, self._rng, self._on_finish = policy, encoder, rng, on_finish
+        self._log, self._version = log, PolicyVersion(type(policy).__name__, "0", encoder.name)
         self._blas = ThreadpoolController()
         self._action_of = {name: action for action, name in enumerate(arm_names)}
         self._choices: dict[str, PolicyChoice] = {}
@@ -78,8 +83,10 @@ class PolicySelector(Selector):
         # A BLAS that has used several threads keeps them spinning for a while, on the cores that decoding needs next.
         with self._blas.limit(limits=1, user_api="blas"):
             decision = self._policy.choose(context, self._rng)
-        seconds = time.perf_counter() - begin
         name = query.request.id
+        if self._log is not None:
+            self._log.decided(self._log.next_number(), name, context, decision, self._version)
+        seconds = time.perf_counter() - begin
         self._choices[name] = PolicyChoice(name, decision, self._action_of[decision.arm], context, seconds)
 
     def select(self, rounds: Sequence[RoundContext]) -> Sequence[int]:

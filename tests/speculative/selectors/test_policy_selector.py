@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from bandits import EpsilonGreedy, FullInformationData, HashingEncoder, LinUCB, LoggedData, Uniform
+from bandits import DecisionLog, EpsilonGreedy, FullInformationData, HashingEncoder, LinUCB, LoggedData, Uniform
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
 from speculative.pools.pool import load_pool, read_pool_spec
@@ -90,6 +90,28 @@ def test_the_distribution_handed_over_is_the_one_drawn_from_though_the_policy_le
     assert policy.probabilities(encoder.encode(["some text"]))[0, worst] != before[worst]
 
 
+def test_every_choice_is_logged_under_the_policys_arms_before_a_draft_runs(pool, tmp_path):
+    policy = EpsilonGreedy(_learned(pool.encoder, ("draft_small_2", "prompt_lookup_7")), 0.5)
+    asked, rng = queries(8), np.random.default_rng(0)
+    with DecisionLog(tmp_path) as log:
+        choices = {}
+
+        def finished(choice):
+            assert choice.request_id in log.open_queries
+            choices[choice.request_id] = choice
+            log.rewarded(choice.request_id, float(choice.action))
+
+        _generate(pool, PolicySelector(policy, pool.encoder, ARMS, rng, finished, log), asked)
+        data = log.to_logged_data()
+    assert data.arm_names == policy.arm_names != ARMS
+    for row, query_id in enumerate(data.query_ids):
+        choice = choices[query_id]
+        assert data.arm_names[data.actions[row]] == ARMS[choice.action]
+        assert data.rewards[row] == choice.action
+        np.testing.assert_array_equal(data.action_probabilities[row], policy.probabilities(choice.context[None])[0])
+    assert len(choices) == 8
+
+
 def test_memory_does_not_grow_with_the_requests_served():
     selector = PolicySelector(Uniform(ARMS), HashingEncoder(8), ARMS, np.random.default_rng(0))
     for i in range(100):
@@ -100,7 +122,7 @@ def test_memory_does_not_grow_with_the_requests_served():
         _serve_one(selector, f"request {i}")
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
-    assert grown < 20_000  # a context and a decision each would be a megabyte
+    assert grown < 100_000  # a context and a decision each would be megabytes
 
 
 def test_a_request_whose_start_raised_is_finished_in_silence():

@@ -1,0 +1,139 @@
+"""Learning from a decision log, off the path of the decisions."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import cast
+
+from arms.atomic_file import write_file
+from bandits import checks
+from bandits.online.folder_lock import FolderLock
+from bandits.online.log_table import logged_data
+from bandits.online.records import LoggedDecision, LoggedReward
+from bandits.online.segments import BEGINNING, Position, read_record, read_records
+from bandits.policies.codec import load_policy, save_policy
+from bandits.policies.policy import Policy
+
+_CHECKPOINT = "checkpoint.json"
+
+
+class Learner:
+    """Reads rewarded decisions in the order of their rewards and lets a policy learn from them, each once.
+
+        learner = Learner(policy, "log", "learner", batch=100)
+        while learner.step():
+            agent.serve(learner.policy, learner.version)
+
+    Policy and place in the log are saved together after every batch: a learner that was killed goes on after the last
+    batch it saved, counts no decision twice and misses none. It may run in the process that writes the log, or in
+    another. A policy with `exact_updates` ends where one fit to the whole log does, up to rounding.
+
+    Args:
+        policy: to begin with, where there is no checkpoint; left as it is.
+        log_folder: of the `DecisionLog`.
+        checkpoint: folder for the policy and the place; made if it is missing.
+        batch: decisions learned from at once, >= 1.
+
+    Attributes:
+        policy: what was learned so far. A step puts another object here and never changes this one, so that other
+            threads may choose with it.
+        n_learned: how many decisions it was learned from.
+
+    Raises:
+        RuntimeError: if another learner uses the checkpoint.
+        ValueError: if the checkpoint is damaged, or holds a policy of another class or with other settings.
+    """
+
+    def __init__(self, policy: Policy, log_folder: str | Path, checkpoint: str | Path, *, batch: int = 100) -> None:
+        self._log_folder, self._folder = Path(log_folder), Path(checkpoint)
+        self._batch = checks.at_least(batch, 1, "batch")
+        self.policy, self.n_learned = policy, 0
+        self._position = BEGINNING
+        self._lock = FolderLock(self._folder, "learner")
+        try:
+            if (self._folder / _CHECKPOINT).exists():
+                self._restore(policy)
+        except BaseException:
+            self._lock.close()
+            raise
+
+    @property
+    def version(self) -> str:
+        """What tells the present policy from earlier ones: how many decisions it was learned from."""
+        return str(self.n_learned)
+
+    def step(self, *, whole_batches: bool = True) -> int:
+        """Learn from the next batch and save; return how many decisions that were.
+
+        Args:
+            whole_batches: wait until there is a whole batch, so that the batches do not depend on when this is
+                called; else take what there is.
+
+        Raises:
+            ValueError: if the log is damaged, or holds what the policy cannot learn from.
+        """
+        decisions: list[LoggedDecision] = []
+        rewards: list[float] = []
+        position = self._position
+        for placed in read_records(self._log_folder, self._position):
+            position = placed.end
+            if placed.record["kind"] != "rewarded":
+                continue
+            reward = LoggedReward.from_record(placed.record)
+            decisions.append(LoggedDecision.from_record(read_record(self._log_folder, reward.decided_at)))
+            rewards.append(reward.reward)
+            if len(rewards) == self._batch:
+                break
+        if not rewards or (whole_batches and len(rewards) < self._batch):
+            return 0
+        policy = copy.deepcopy(self.policy)
+        policy.update(logged_data(decisions, rewards, with_distributions=False))
+        self._save(policy, position, self.n_learned + len(rewards))
+        self._position, self.n_learned, self.policy = position, self.n_learned + len(rewards), policy
+        return len(rewards)
+
+    def close(self) -> None:
+        """Let the checkpoint go."""
+        self._lock.close()
+
+    def _save(self, policy: Policy, position: Position, n_learned: int) -> None:
+        """Write the policy under a name of its own; the checkpoint that names it then takes effect at once."""
+        name = f"policy-{n_learned}.safetensors"
+        save_policy(policy, self._folder / name)
+        place = {"segment": position.segment, "offset": position.offset}
+        checkpoint = {"policy": name, "n_learned": n_learned, "position": place}
+        write_file(self._folder / _CHECKPOINT, json.dumps(checkpoint))
+        for old in self._folder.glob("policy-*.safetensors"):
+            if old.name != name:
+                old.unlink()
+
+    def _restore(self, policy: Policy) -> None:
+        file = self._folder / _CHECKPOINT
+        try:
+            saved = json.loads(file.read_text())
+            name, n_learned, place = cast("str", saved["policy"]), int(saved["n_learned"]), saved["position"]
+            position = Position(int(place["segment"]), int(place["offset"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{file} is damaged ({error!r}): delete the folder to learn the log anew") from error
+        restored = load_policy(self._folder / name, classes=_classes(policy))
+        if _settings(restored) != _settings(policy):
+            raise ValueError(
+                f"{self._folder} holds a policy with the settings {_settings(restored)}, got {_settings(policy)}: "
+                "use another checkpoint folder"
+            )
+        self.policy, self.n_learned, self._position = restored, n_learned, position
+
+
+def _settings(policy: Policy) -> dict[str, object]:
+    """Return class and arguments, those of a policy inside included, without arms: they may be known or not."""
+    values = policy.get_params()
+    values.pop("arm_names", None)
+    inner = {name: _settings(value) if isinstance(value, Policy) else value for name, value in values.items()}
+    return {"class": type(policy).__name__} | inner
+
+
+def _classes(policy: Policy) -> tuple[type[Policy], ...]:
+    inner = [value for value in policy.get_params().values() if isinstance(value, Policy)]
+    return (type(policy), *(one for value in inner for one in _classes(value)))
