@@ -61,10 +61,11 @@ def die_at(count: int, rng: np.random.Generator) -> None:
             if left == 0 and moment == "within" and call is write:
                 handle, content = arguments
                 write(handle, content[: int(share * len(content))])
-            result = call(*arguments, **options) if left > 0 or moment == "after" else None
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return result
+            try:
+                return call(*arguments, **options) if left > 0 or moment == "after" else None
+            finally:  # a file that is unlinked may be missing
+                if left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
 
         return counted
 
@@ -79,7 +80,7 @@ def main(folder: Path, seed: int, n_kills: int, n_queries: int) -> None:
         if child == 0:
             if life < n_kills:
                 rng = np.random.default_rng((seed, life))
-                die_at(int(rng.integers(1, 120)), rng)
+                die_at(int(rng.integers(1, 100)), rng)
             serve(folder, n_queries)
             sys.exit(0)
         _, status = os.waitpid(child, 0)
