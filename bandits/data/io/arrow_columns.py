@@ -8,25 +8,20 @@ from typing import cast
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from bandits.checks import Float64
+from bandits.data.io.table_files import read_table
 
 
 def arrow_table(table: str | Path | pa.Table | Mapping[str, Sequence[object]]) -> pa.Table:
-    """Return a Parquet file, a pandas frame or columns by name as an Arrow table.
+    """Return a file, a pandas frame or columns by name as an Arrow table.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is no Parquet file, or columns differ in length.
+        ValueError: if the file cannot be read (see `read_table`), or columns differ in length.
     """
     if isinstance(table, str | Path):
-        try:
-            return pq.read_table(table, partitioning=None)
-        except (pa.ArrowException, OSError) as error:
-            if isinstance(error, FileNotFoundError):
-                raise FileNotFoundError(f"{table} does not exist") from error
-            raise ValueError(f"{table} is not a readable Parquet file ({error})") from error
+        return read_table(table)
     if isinstance(table, pa.Table):
         return table
     if type(table).__module__.split(".")[0] == "pandas":

@@ -32,11 +32,13 @@ class TableLayout:
         context_columns: features; numbers as they are, text as one 0/1 feature a level (levels sorted). None
             takes the columns named context_0, context_1, ...; an encoder needs none.
         arm_names: the arms in order, also those that no row took; None takes the table's, sorted.
+        encoder: name of the encoder that made the context columns, which the data are marked with.
     """
 
     columns: Mapping[str, str] | None = None
     context_columns: Sequence[str] | None = None
     arm_names: Sequence[str] | None = None
+    encoder: str | None = None
 
     def __post_init__(self) -> None:
         unknown = [role for role in self.columns or () if role not in ROLES]
@@ -58,7 +60,7 @@ def from_long_table(
     and no propensity could mean either, and is refused unless propensities are to be estimated.
 
     Args:
-        table: a Parquet file, an Arrow table, a pandas frame, or columns by name.
+        table: a Parquet, CSV or JSON lines file (see `read_table`), an Arrow table, a pandas frame, or columns by name.
         encoder: makes contexts from the column `query`; None takes them from the layout's context columns.
         layout: names of the columns, where they are not those above.
         propensities: "estimated" makes a log of a table without them; see `estimate_propensities`.
@@ -183,9 +185,10 @@ class _Rows:
 
     def contexts(self, encoder: ContextEncoder | None) -> Float32:
         """Return (n, d) float32: encoded texts, or the context columns."""
-        self.encoder = None if encoder is None else encoder.name
         if encoder is None:
+            self.encoder = self._layout.encoder
             return self._feature_columns()
+        self.encoder = encoder.name
         texts = cast("tuple[str, ...]", self._required(self.texts("query"), "query"))
         for row, text in enumerate(texts):
             if not text.strip():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,8 +14,6 @@ from bandits.data.logged_data import LoggedData
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_ATTRIBUTES = ("arm_names", "encoder", "propensities_estimated")
 
 
 def to_pandas(data: FullInformationData | LoggedData) -> pd.DataFrame:
@@ -34,8 +33,6 @@ def to_pandas(data: FullInformationData | LoggedData) -> pd.DataFrame:
     columns = _log_columns(data) if isinstance(data, LoggedData) else _full_columns(data)
     frame = pandas.DataFrame({name: values for name, values in columns.items() if values is not None})
     frame.attrs.update({"arm_names": list(data.arm_names), "encoder": data.encoder})
-    if isinstance(data, LoggedData):
-        frame.attrs["propensities_estimated"] = data.propensities_estimated
     return frame
 
 
@@ -44,15 +41,8 @@ def from_pandas(frame: pd.DataFrame, layout: TableLayout | None = None) -> FullI
 
     For a frame with texts to encode, or without propensities, call `from_long_table`, which takes frames too.
     """
-    known = {name: frame.attrs[name] for name in _ATTRIBUTES if name in frame.attrs}
-    layout = layout or TableLayout(arm_names=known.get("arm_names"))
-    data = from_long_table(frame, layout=layout)
-    object.__setattr__(data, "encoder", known.get("encoder"))
-    if isinstance(data, LoggedData):
-        object.__setattr__(
-            data, "propensities_estimated", bool(known.get("propensities_estimated", data.propensities_estimated))
-        )
-    return data
+    layout = layout or TableLayout(arm_names=frame.attrs.get("arm_names"))
+    return from_long_table(frame, layout=replace(layout, encoder=layout.encoder or frame.attrs.get("encoder")))
 
 
 def _log_columns(log: LoggedData) -> dict[str, object]:

@@ -248,3 +248,12 @@ def test_a_deterministic_log_that_is_imported_is_warned_about():
 
 def test_arm_frequencies():
     np.testing.assert_array_equal(arm_frequencies(np.array([0, 0, 2, 0]), 3), [0.75, 0, 0.25])
+
+
+def test_context_columns_are_marked_with_the_encoder_that_made_them():
+    columns = {**decisions(), "context_0": np.arange(len(decisions()["arm"]), dtype=float)}
+    data = from_long_table(columns, layout=TableLayout(encoder="mine-1"))
+    assert data.encoder == "mine-1"
+    assert from_pandas(to_pandas(data)).encoder == "mine-1"
+    assert from_pandas(to_pandas(data), TableLayout(encoder="other")).encoder == "other"
+    assert from_long_table(columns).encoder is None

@@ -1,0 +1,128 @@
+"""Tables from files: Parquet, CSV and JSON lines, the same table whichever holds it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import reprlib
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as arrow_csv
+import pyarrow.parquet as pq
+
+ENDINGS = (".parquet", ".csv", ".jsonl", ".json")
+
+
+def read_table(path: str | Path) -> pa.Table:
+    """Read a table with at least one row.
+
+    A CSV file starts with a line of names; quoted values may span lines, an empty one is missing. A column becomes
+    numbers (or true and false) if every value is written as one, without leading zeros, else text, so that the ids
+    "007" and "7" stay apart. A JSON file holds one object a line, or one list of objects; a key that an object lacks
+    is missing there.
+
+    Args:
+        path: ends in .parquet, .csv, .jsonl or .json.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if its ending is another, it holds no row, or a line cannot be read; the line is named.
+    """
+    path = Path(path)
+    readers = {".parquet": _read_parquet, ".csv": _read_csv, ".jsonl": _read_json, ".json": _read_json}
+    if path.suffix not in readers:
+        raise ValueError(f"{path} must end in {', '.join(ENDINGS)}, got {path.suffix!r}: rename or convert it")
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist as a file; check the path")
+    table = readers[path.suffix](path)
+    if table.num_rows == 0 or table.num_columns == 0:
+        raise ValueError(f"{path} must hold at least one row, got none")
+    return table
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path, partitioning=None)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path} is not a readable Parquet file ({error})") from error
+
+
+def _read_csv(path: Path) -> pa.Table:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            names = next(csv.reader(lines), [])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} must be CSV in UTF-8 ({error})") from error
+    twice = [name for name in names if names.count(name) > 1]
+    if twice or not all(names):
+        raise ValueError(f"{path}, line 1: columns must have names that differ, got {reprlib.repr(names)}")
+    if not names:
+        raise ValueError(f"{path} must start with a line of column names, got an empty file")
+    try:
+        table = arrow_csv.read_csv(
+            path,
+            arrow_csv.ReadOptions(use_threads=False),  # with threads, errors name no row
+            arrow_csv.ParseOptions(newlines_in_values=True),
+            arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""]
+            ),
+        )
+    except pa.ArrowException as error:
+        raise ValueError(f"{path} cannot be read as CSV: {error}") from error
+    return pa.table({name: _typed(table.column(name)) for name in names})
+
+
+def _typed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return text as int64, float64 or bool where nothing of what was written is lost by that."""
+    if column.null_count == len(column):
+        return column
+    if pc.all(pc.is_in(pc.utf8_lower(column), pa.array(["true", "false", None]))).as_py():
+        return pc.equal(pc.utf8_lower(column), "true")
+    if pc.any(pc.match_substring_regex(column, r"^[+-]?0\d")).as_py():
+        return column
+    for kind in (pa.int64(), pa.float64()):
+        try:
+            return column.cast(kind)
+        except pa.ArrowInvalid:
+            continue
+    return column
+
+
+def _read_json(path: Path) -> pa.Table:
+    rows = _json_rows(path)
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {}
+    for name in names:
+        try:
+            columns[name] = pa.array([row.get(name) for row in rows])
+        except pa.ArrowException as error:
+            raise ValueError(f"{path}: the values of {name!r} must be of one kind: {error}") from error
+    return pa.table(columns)
+
+
+def _json_rows(path: Path) -> list[dict[str, object]]:
+    """Return a file's objects; a list of objects is one, whatever its lines."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} must be JSON in UTF-8 ({error})") from error
+    if text.lstrip().startswith("["):
+        return [_checked(f"{path}, entry {place}", row) for place, row in enumerate(_parsed(str(path), text))]
+    lines = ((number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip())
+    return [_checked(f"{path}, line {number}", _parsed(f"{path}, line {number}", line)) for number, line in lines]
+
+
+def _parsed(where: str, text: str) -> list[object]:
+    try:
+        parsed: list[object] = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{where}: must be JSON, got {reprlib.repr(text)} ({error})") from error
+    return parsed
+
+
+def _checked(where: str, row: object) -> dict[str, object]:
+    if not isinstance(row, dict):
+        raise ValueError(f"{where}: must be one JSON object, got {reprlib.repr(row)}")
+    return row
