@@ -11,6 +11,7 @@ from bandits import checks
 from bandits.checks import Float64, Int64
 from bandits.data.logged_data import LoggedData
 from bandits.data.splits import query_numbers
+from bandits.encoders.encoder import check_same_encoder
 from bandits.off_policy.reward_model import RewardModel
 from bandits.off_policy.terms import Range, Terms
 from bandits.policies.policy import Policy
@@ -108,10 +109,7 @@ class OffPolicyProblem:
                 f"{', '.join(log.arm_names)}): the log cannot say what it brings; policy.remove_arm takes it out"
             )
         encoder = None if policy.state is None else policy.state.encoder
-        if encoder is not None and log.encoder is not None and encoder != log.encoder:
-            raise ValueError(
-                f"the policy learned from encoder {encoder!r}, the log's contexts are from {log.encoder!r}"
-            )
+        check_same_encoder("the policy", encoder, "the log", log.encoder)
         columns = [log.arm_names.index(name) for name in policy.arm_names]
         chances = np.zeros((len(log), log.n_arms))
         available = None if log.available is None else log.available[:, columns]

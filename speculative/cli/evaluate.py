@@ -63,6 +63,7 @@ def evaluate(
 def _load_policies(files: Sequence[Path], data: "FullInformationData") -> dict[str, "Policy"]:
     """Load policies under the names of their files, or of the folders that hold them."""
     from bandits import load_policy
+    from bandits.encoders.encoder import check_same_encoder
 
     policies: dict[str, Policy] = {}
     for file in files:
@@ -71,8 +72,7 @@ def _load_policies(files: Sequence[Path], data: "FullInformationData") -> dict[s
             raise ValueError(f"two policies are named {name!r}; rename one file or folder")
         policy = load_policy(file, n_features=data.n_features)
         encoder = policy.state.encoder if policy.state is not None else None
-        if None not in (encoder, data.encoder) and encoder != data.encoder:
-            raise ValueError(f"{file} learned from contexts of {encoder!r}, the data's are of {data.encoder!r}")
+        check_same_encoder(str(file), encoder, "the data", data.encoder)
         if not policy.arm_names:
             raise ValueError(f"{file} knows no arms: train it first")
         policies[name] = policy

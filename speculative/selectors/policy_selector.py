@@ -9,6 +9,7 @@ import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
 from bandits import ContextEncoder, Decision, DecisionLog, Policy
+from bandits.encoders.encoder import check_same_encoder
 from bandits.online import PolicyVersion
 from speculative.protocols.selector import QueryState, RoundContext, Selector
 from speculative.selectors.prefill_encoder import encode_query
@@ -104,10 +105,7 @@ def _check_encoder(policy: Policy, encoder: ContextEncoder) -> None:
     state = policy.state
     if state is None:
         return
-    if state.encoder not in (None, encoder.name):
-        raise ValueError(
-            f"the policy learned from contexts of {state.encoder!r}, the pool encodes with {encoder.name!r}"
-        )
+    check_same_encoder("the policy", state.encoder, "the pool", encoder.name)
     if state.n_features != encoder.n_features:
         raise ValueError(
             f"the policy learned from contexts of {state.n_features} features, the pool's encoder "

@@ -242,7 +242,9 @@ def test_what_cannot_be_asked_is_refused():
     with pytest.raises(ValueError, match="may choose 'new', which the log does not hold"):
         OffPolicyProblem.of(LinUCB(arm_names=(*log.arm_names, "new")).fit(data), log)
     policy = LinUCB().fit(replace(data, encoder="one"))
-    with pytest.raises(ValueError, match="learned from encoder 'one'"):
+    with pytest.raises(
+        ValueError, match="the policy and the log must have contexts of one encoder, got 'one' and 'other'"
+    ):
         OffPolicyProblem.of(policy, replace(log, encoder="other"))
     thirds = np.full((len(log), 3), 1 / 3)
     with pytest.raises(ValueError, match="row sums must be 1"):

@@ -156,7 +156,7 @@ def test_evaluate_refuses_policies_that_do_not_fit(place, tmp_path):
     policy.remove_arm("eagle_4")
     policy.learned.encoder = "hashing-8b"
     policy.save(tmp_path / "other.safetensors")
-    assert "learned from contexts of 'hashing-8b', the data's are of 'hashing-8'" in refusal_of(
+    assert "and the data must have contexts of one encoder, got 'hashing-8b' and 'hashing-8'" in refusal_of(
         tmp_path / "other.safetensors"
     )
     twice = ("--policy", place / "linucb.safetensors") * 2

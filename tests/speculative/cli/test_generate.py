@@ -140,7 +140,7 @@ def test_generate_refuses_in_one_line(place, tmp_path):
     other = place / "other.toml"
     other.write_text(text.replace("n_features = 8", "n_features = 9"))
     line = refused("generate", "x", "--pool", other, "--cache", tmp_path, *policy)
-    assert "learned from contexts of 'hashing-8', the pool encodes with 'hashing-9'" in line
+    assert "the policy and the pool must have contexts of one encoder, got 'hashing-8' and 'hashing-9'" in line
     other.write_text(text.replace("draft_length = 7", "draft_length = 6"))
     line = refused("generate", "x", "--pool", other, "--cache", tmp_path, *policy)
     assert "the pool has no arm 'prompt_lookup_7'" in line

@@ -251,7 +251,7 @@ def test_arm_frequencies():
 
 
 def test_context_columns_are_marked_with_the_encoder_that_made_them():
-    columns = {**decisions(), "context_0": np.arange(len(decisions()["arm"]), dtype=float)}
+    columns = decisions()
     data = from_long_table(columns, layout=TableLayout(encoder="mine-1"))
     assert data.encoder == "mine-1"
     assert from_pandas(to_pandas(data)).encoder == "mine-1"
