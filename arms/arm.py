@@ -35,3 +35,10 @@ class Arm(ABC):
         Raises:
             Exception: any, if there is no answer; `pull_all` then records a failed pull.
         """
+
+    def fingerprint(self) -> str:
+        """Return what the arm's answers depend on beside its name, so that a resumed job finds out that it changed.
+
+        The class's name by default; an arm with a model or a prompt behind it adds their digests.
+        """
+        return type(self).__qualname__

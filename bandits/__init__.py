@@ -3,6 +3,7 @@
 Nothing here needs torch until `Reinforce` is fitted or `SentenceEncoder` encodes.
 """
 
+from arms.version import lazy_version
 from bandits.data.decision import Decision
 from bandits.data.full_information_data import FullInformationData
 from bandits.data.io.long_table import TableLayout, from_long_table
@@ -161,3 +162,7 @@ __all__ = [
     "to_open_bandit",
     "to_pandas",
 ]
+
+
+def __getattr__(name: str) -> str:
+    return lazy_version(name)

@@ -1,5 +1,6 @@
 """Rewards: the value put on the facts of one pull, and rewards made of rewards."""
 
+from arms.version import lazy_version
 from rewards.acceptance_length import AcceptanceLength
 from rewards.on_failure import OnFailure
 from rewards.relative_speed import RelativeSpeed
@@ -29,3 +30,7 @@ __all__ = [
     "TimeSaved",
     "WeightedSum",
 ]
+
+
+def __getattr__(name: str) -> str:
+    return lazy_version(name)
