@@ -1,11 +1,10 @@
 """What one pull of an arm showed: facts only, no judgement."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
-from numbers import Integral, Real
 from typing import Any, Self
 
+from arms import checks
 from arms.acceptance import acceptance_length, acceptance_rate
 
 
@@ -28,8 +27,8 @@ class Reference:
 
     def __post_init__(self) -> None:
         _check_text("reference", "text", self.text)
-        _check_amount("reference", "seconds", self.seconds)
-        _check_count("reference", "n_tokens", self.n_tokens)
+        checks.not_negative(self.seconds, "reference: seconds")
+        checks.at_least(self.n_tokens, 0, "reference: n_tokens")
 
     def to_dict(self) -> dict[str, object]:
         """Give the record as JSON values."""
@@ -100,12 +99,12 @@ class Observation:
                 raise ValueError(f"observation: {name} must not be blank, got {getattr(self, name)!r}")
         where = str(self)
         _check_text(where, "text", self.text)
-        _check_count(where, "n_tokens", self.n_tokens)
-        _check_amount(where, "seconds", self.seconds)
+        checks.at_least(self.n_tokens, 0, f"{where}: n_tokens")
+        checks.not_negative(self.seconds, f"{where}: seconds")
         if self.own_text is not None:
             _check_text(where, "own_text", self.own_text)
         if self.cost is not None:
-            _check_amount(where, "cost", self.cost)
+            checks.not_negative(self.cost, f"{where}: cost")
         if not (self.reference is None or isinstance(self.reference, Reference)):
             raise ValueError(f"{where}: reference must be a Reference or None, got {self.reference!r}")
         _check_rounds(where, self.proposed, self.accepted)
@@ -187,22 +186,12 @@ def _check_text(where: str, name: str, value: object) -> None:
         raise ValueError(f"{where}: {name} must be a string, got {value!r}")
 
 
-def _check_count(where: str, name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
-        raise ValueError(f"{where}: {name} must be an integer >= 0, got {value!r}")
-
-
-def _check_amount(where: str, name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or value < 0:
-        raise ValueError(f"{where}: {name} must be a finite number >= 0, got {value!r}")
-
-
 def _check_rounds(where: str, proposed: tuple[int, ...], accepted: tuple[int, ...]) -> None:
     for name, counts in (("proposed", proposed), ("accepted", accepted)):
         if not isinstance(counts, tuple):
             raise ValueError(f"{where}: {name} must be a tuple with one count a round, got {counts!r}")
         for index, count in enumerate(counts):
-            _check_count(where, f"{name}[{index}]", count)
+            checks.at_least(count, 0, f"{where}: {name}[{index}]")
     if len(proposed) != len(accepted):
         raise ValueError(
             f"{where}: proposed and accepted must have one entry for each round, "

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bandits import checks
+
 _WORDS_PER_ROLE = 4  # 128 bits a role: names do not collide by chance
 
 
@@ -36,8 +38,7 @@ class SeedTree:
     path: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not isinstance(self.seed, int) or isinstance(self.seed, bool) or self.seed < 0:
-            raise ValueError(f"seed must be an integer >= 0, got {self.seed!r}")
+        checks.at_least(self.seed, 0, "seed")
 
     def child(self, *roles: str) -> SeedTree:
         """Return the tree below these roles.

@@ -1,8 +1,6 @@
 """What a failed pull is worth."""
 
-import math
-
-from arms import Observation
+from arms import Observation, checks
 from rewards.reward import Reward, bounds_of
 
 
@@ -21,9 +19,7 @@ class OnFailure(Reward):
     def __init__(self, reward: Reward, value: float) -> None:
         if not isinstance(reward, Reward):
             raise TypeError(f"OnFailure wraps an instance of Reward, got {reward!r}")
-        if not math.isfinite(value):
-            raise ValueError(f"value must be a finite number, got {value!r}")
-        self.reward, self.value = reward, float(value)
+        self.reward, self.value = reward, checks.number(value, "value")
         low, high = bounds_of(reward)
         self.bounds = min(low, self.value), max(high, self.value)
         self.name = f"OnFailure({reward.name}, {self.value:g})"

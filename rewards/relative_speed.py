@@ -1,11 +1,10 @@
 """Speed as a share of the fastest seen."""
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
-from arms import Observation
+from arms import Observation, checks
 from rewards.reward import FittedReward
 
 
@@ -25,8 +24,7 @@ class RelativeSpeed(FittedReward):
     bounds = (0.0, 1.0)
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.fastest) and self.fastest > 0.0):
-            raise ValueError(f"fastest must be a finite number of tokens a second > 0, got {self.fastest!r}")
+        checks.positive(self.fastest, "fastest")
 
     @classmethod
     def fitted(cls, observations: Iterable[Observation]) -> Self:

@@ -10,7 +10,7 @@ from functools import cached_property
 from numbers import Real
 from typing import Self
 
-from arms import Observation, Reference
+from arms import Observation, Reference, checks
 
 
 class Reward(ABC):
@@ -139,9 +139,7 @@ class WeightedSum(Reward):
             raise ValueError("terms must hold at least one (weight, reward) pair, got none")
         flat: list[tuple[float, Reward]] = []
         for weight, reward in terms:
-            is_number = isinstance(weight, Real) and not isinstance(weight, bool)
-            if not is_number or not math.isfinite(weight):
-                raise ValueError(f"a reward's weight must be a finite number, got {weight!r}")
+            checks.number(weight, "a reward's weight")
             if not isinstance(reward, Reward):
                 raise TypeError(f"a WeightedSum adds instances of Reward, got {reward!r}")
             inner = reward.terms if isinstance(reward, WeightedSum) else ((1.0, reward),)

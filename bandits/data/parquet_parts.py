@@ -14,6 +14,7 @@ from typing import cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from arms import checks
 from arms.atomic_file import atomic_file
 
 FORMAT_VERSION = 1
@@ -24,8 +25,7 @@ _KEY = b"draftpick"
 
 def part_path(folder: str | Path, part_index: int) -> Path:
     """Return the path of part `part_index` in `folder`."""
-    if part_index < 0:
-        raise ValueError(f"part_index must be >= 0, got {part_index}")
+    checks.at_least(part_index, 0, "part_index")
     return Path(folder) / f"part-{part_index:05d}.parquet"
 
 

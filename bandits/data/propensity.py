@@ -7,6 +7,7 @@ from typing import cast
 
 import numpy as np
 
+from bandits import checks
 from bandits.checks import Bool, Float64, Int64
 from bandits.data.logged_data import LoggedData
 from bandits.data.splits import fold_masks
@@ -41,8 +42,7 @@ def estimate_propensities(
         ValueError: if there are fewer queries than folds, or an arm was taken in one fold only, so that the
             other folds give it probability 0.
     """
-    if not (np.isfinite(prior_precision) and prior_precision > 0):
-        raise ValueError(f"prior_precision must be a finite number > 0, got {prior_precision!r}")
+    checks.positive(prior_precision, "prior_precision")
     contexts = log.contexts.astype(np.float64)
     spread = contexts.std(axis=0)
     contexts = (contexts - contexts.mean(axis=0)) / np.where(spread > 0, spread, 1.0)

@@ -78,9 +78,7 @@ def cross_validated(
     own: list[Scores] = []
     fixed: list[Scores] = []
     for fold in range(n_folds):
-        rank = np.zeros(int(query.max()) + 1, np.int64)
-        rank[order[fold::n_folds]] = -1
-        division = Division(data, rank)
+        division = Division(data, -np.isin(query, order[fold::n_folds]).astype(np.int64))
         fitted = seeded(policy, tree.child("policy", str(fold))).fit(division.train)
         own += policy_scores(division, fitted, type(policy).__name__, estimators)
         fixed += fixed_arm_scores(division, estimators, objective)

@@ -9,7 +9,7 @@ import numpy as np
 
 from bandits.checks import Bool, Float64, Int64
 from bandits.data.full_information_data import FullInformationData
-from bandits.data.splits import query_numbers
+from bandits.data.splits import n_test_queries, query_numbers, query_ranks
 from bandits.evaluation.settings import ComparisonSettings
 from bandits.off_policy.terms import TermSums
 from bandits.policies.policy import Data, Policy
@@ -27,23 +27,24 @@ class Division:
 
     Args:
         data: all rows.
-        rank: (q,) int64 by query number: below 0 for tested queries, else their place among the training queries.
+        ranks: (n,) int64, the same for rows of one query: below 0 where it is tested, else its place among the
+            training queries.
 
     Raises:
         ValueError: if no tested row observes every arm.
     """
 
-    def __init__(self, data: Data, rank: Int64) -> None:
+    def __init__(self, data: Data, ranks: Int64) -> None:
         query = query_numbers(data)
-        tested = rank[query] < 0
+        tested = ranks < 0
         scored = tested & data.complete if isinstance(data, FullInformationData) else tested
         if not scored.any():
             raise ValueError("no tested row observes every arm, so no exact value exists")
         self.train: Data = data.subset(~tested)
         self.test: Data = data.subset(scored)
         self.queries, self._place = np.unique(query[scored], return_inverse=True)
-        self._train_rank = rank[query[~tested]]
-        self._n_train = int((rank >= 0).sum())
+        self._train_rank = ranks[~tested]
+        self._n_train = len(np.unique(query[~tested]))
 
     @classmethod
     def random(cls, data: Data, settings: ComparisonSettings, tree: SeedTree) -> Division:
@@ -52,14 +53,10 @@ class Division:
         Raises:
             ValueError: if there are fewer than two queries, or no tested row observes every arm.
         """
-        n_queries = int(query_numbers(data).max()) + 1
-        if n_queries < 2:
-            raise ValueError("a comparison needs at least two queries, to train on one and score on the other")
-        n_test = min(max(round(settings.test_share * n_queries), 1), n_queries - 1)
-        rank = np.empty(n_queries, np.int64)
-        rank[tree.rng("split").permutation(n_queries)] = np.arange(n_queries) - n_test
+        ranks = query_ranks(data, tree.rng("split"))
+        n_test = n_test_queries(int(ranks.max()) + 1, settings.test_share)
         try:
-            division = cls(data, rank)
+            division = cls(data, ranks - n_test)
         except ValueError as error:
             raise ValueError(f"seed {tree.seed}: {error}") from error
         if settings.logging_policy is not None:

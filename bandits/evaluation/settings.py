@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from bandits import checks
 from bandits.evaluation.objective import Objective
 from bandits.off_policy.estimators import IPS, SNIPS, DoublyRobust, OffPolicyEstimator
 from bandits.policies.policy import Policy
@@ -41,14 +42,12 @@ class ComparisonSettings:
     n_jobs: int = 1
 
     def __post_init__(self) -> None:
-        if not 0 < self.test_share < 1:
-            raise ValueError(f"test_share must be in (0, 1), got {self.test_share}")
+        checks.share(self.test_share, "test_share")
         shares = tuple(self.train_shares)
         if not shares or shares[-1] != 1 or not all(0 < a < b for a, b in zip(shares, (*shares[1:], 2), strict=True)):
             raise ValueError(f"train_shares must ascend within (0, 1] and end in 1, got {shares}")
         Bootstrap(n_resamples=self.n_bootstrap, confidence=self.confidence)  # checks them
-        if self.n_jobs < 1:
-            raise ValueError(f"n_jobs must be >= 1, got {self.n_jobs}")
+        checks.at_least(self.n_jobs, 1, "n_jobs")
         names = [estimator.name for estimator in self.estimators]
         if not names or len(set(names)) < len(names):
             raise ValueError(f"estimators must be one or more with different names, got {names}")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from bandits import checks
 from bandits.checks import Float64, Int64
 from bandits.data.decision import draw_actions
 from bandits.data.logged_data import LoggedData
@@ -45,8 +46,7 @@ def simulate(
         ValueError: if a count is below 1, seeds repeat, or a policy knows other arms than the environment.
     """
     for what, count in (("n_decisions", n_decisions), ("update_every", update_every)):
-        if not isinstance(count, int) or count < 1:
-            raise ValueError(f"{what} must be an integer >= 1, got {count!r}")
+        checks.at_least(count, 1, what)
     _check(policies, environment, seeds)
     points = np.unique(np.linspace(1, n_decisions, min(n_decisions, _CURVE_POINTS)).round().astype(np.int64))
     runs: dict[str, list[_Run]] = {name: [] for name in policies}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bandits import checks
 from bandits.checks import Float64, Int64
 from bandits.seeds import SeedTree
 from bandits.statistics.estimate import Estimate
@@ -37,10 +38,8 @@ class Bootstrap:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.n_resamples, int) or self.n_resamples < 1:
-            raise ValueError(f"n_resamples must be an integer >= 1, got {self.n_resamples!r}")
-        if not 0 < self.confidence < 1:
-            raise ValueError(f"confidence must be in (0, 1), got {self.confidence}")
+        checks.at_least(self.n_resamples, 1, "n_resamples")
+        checks.share(self.confidence, "confidence")
         SeedTree(self.seed)  # checks it
 
     def draws(self, n_units: int) -> Int64:

@@ -115,7 +115,7 @@ def test_a_name_without_a_colon_imports_nothing(own):
         ("paper(2)", "paper(A) needs A in [0, 1], got 2"),
         ("paper()", "paper does not take these settings"),
         ("on_failure(speedup)", "on_failure does not take these settings"),
-        ("relative_speed(0)", "fastest must be a finite number of tokens a second > 0"),
+        ("relative_speed(0)", "fastest must be a finite number > 0"),
         ("os:system", "reward 'os:system' must be a class"),
         ("no.such.module:Class", "module no.such.module does not import"),
         ("-" * 200 + "speedup", "it must be nested at most 100 deep"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -36,7 +37,7 @@ def from_open_bandit(feedback: Mapping[str, object], arm_names: Sequence[str] | 
         raise ValueError(f"feedback needs the key {missing[0]!r}; it has {', '.join(map(str, feedback))}")
     if feedback["pscore"] is None:
         raise ValueError("feedback has no pscore: build a LoggedData with arm_frequencies, then estimate_propensities")
-    n, k = _count(feedback, "n_rounds"), _count(feedback, "n_actions")
+    n, k = (checks.at_least(cast("int", feedback[key]), 1, key) for key in ("n_rounds", "n_actions"))
     names = checks.names(arm_names if arm_names is not None else [str(index) for index in range(k)])
     if len(names) != k:
         raise ValueError(f"arm_names must hold {k} names (n_actions), got {len(names)}")
@@ -91,13 +92,6 @@ def to_open_bandit(log: LoggedData) -> dict[str, object]:
         "pi_b": None if chances is None else chances[:, :, None].copy(),
         "propensities_estimated": log.propensities_estimated,
     }
-
-
-def _count(feedback: Mapping[str, object], key: str) -> int:
-    value = feedback[key]
-    if not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{key} must be an integer >= 1, got {value!r}")
-    return int(value)
 
 
 def _array(feedback: Mapping[str, object], key: str) -> ArrayLike:

@@ -66,6 +66,4 @@ class Environment(ABC):
 
 def arm_count(n_arms: int) -> tuple[str, ...]:
     """Return the names arm_0, arm_1, ... of at least two arms."""
-    if not isinstance(n_arms, int) or n_arms < 2:
-        raise ValueError(f"n_arms must be an integer >= 2, got {n_arms!r}")
-    return tuple(f"arm_{index}" for index in range(n_arms))
+    return tuple(f"arm_{index}" for index in range(checks.at_least(n_arms, 2, "n_arms")))

@@ -80,5 +80,5 @@ def test_a_bad_row_in_a_part_names_the_file(tmp_path):
 
 
 def test_part_index_must_not_be_negative(tmp_path):
-    with pytest.raises(ValueError, match="part_index must be >= 0, got -1"):
+    with pytest.raises(ValueError, match="part_index must be an integer >= 0, got -1"):
         example_data().write_part(tmp_path, -1)

@@ -255,7 +255,7 @@ class Broken(LinTS):
         ({"seeds": (1, 1)}, "seeds must be"),
         ({"seeds": (-1,)}, "seed must be"),
         ({"settings": replace(QUICK, baseline="nobody")}, "baseline must be one of fixed, LinUCB"),
-        ({"data": example_data(1)}, "at least two queries"),
+        ({"data": example_data(1)}, "a split by query needs at least 2 queries"),
     ],
 )
 def test_bad_input_is_refused(changes, message):
