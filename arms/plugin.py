@@ -8,7 +8,10 @@ import re
 from collections.abc import Mapping
 from typing import TypeVar
 
+from pydantic import BaseModel
+
 Base = TypeVar("Base")
+Spec = TypeVar("Spec", bound=BaseModel)
 
 _PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
@@ -68,3 +71,56 @@ def resolve_plugin(path: str, base: type[Base], what: str) -> type[Base]:
         missing = ", ".join(sorted(getattr(found, "__abstractmethods__", ())))
         raise TypeError(f"{what} {path!r} must not be abstract: it lacks {missing}")
     return found
+
+
+def read_spec(
+    settings: Spec | Mapping[str, object] | str,
+    table: Mapping[str, type[Base]],
+    base: type[Base],
+    spec: type[Spec],
+    what: str,
+) -> Spec:
+    """Return the checked settings of a plug-in, as the spec of its kind: the class `Spec` inside the plug-in's class.
+
+    Args:
+        settings: `kind` and that kind's settings, as a file's table has them; the kind alone; or a spec, which is
+            returned. A pydantic field takes it as a `BeforeValidator`.
+        table: the registry of built-in classes; "package.module:Class" is always a kind.
+        base: class that a plug-in must derive from.
+        spec: class that its `Spec` must derive from, and which a class without settings goes by.
+        what: what is looked for, e.g. "draft", for the error's text.
+
+    Raises:
+        ValueError: if the kind is missing or unknown, or a setting breaks its rule (pydantic's `ValidationError`).
+        TypeError: if the kind names no such class, its `Spec` is of another base, or settings are none of these.
+    """
+    if isinstance(settings, spec):
+        return settings
+    values = {"kind": settings} if isinstance(settings, str) else settings
+    article = "an" if what[0] in "aeiou" else "a"
+    if not isinstance(values, Mapping):
+        raise TypeError(f"{article} {what}'s settings must be a table with a kind, got {settings!r}")
+    kind = values.get("kind")
+    if not isinstance(kind, str):
+        raise ValueError(f'{article} {what} needs a kind ({", ".join(table)}, or "package.module:Class"), got {kind!r}')
+    own = getattr(find_plugin(kind, table, base, what), "Spec", spec)
+    if not (isinstance(own, type) and issubclass(own, spec)):
+        raise TypeError(f"{what} {kind!r}: its Spec must derive from {spec.__module__}.{spec.__name__}, and does not")
+    return own.model_validate(values)
+
+
+def build_plain(kind: str, base: type[Base], spec: type[BaseModel], what: str) -> Base:
+    """Make a plug-in that has no settings, from the path of its class.
+
+    Raises:
+        TypeError: if the class needs arguments: it lacks a `Spec`.
+        ValueError: as in `resolve_plugin`.
+    """
+    cls = resolve_plugin(kind, base, what)
+    try:
+        return cls()
+    except TypeError as error:
+        raise TypeError(
+            f"{what} {kind!r} needs a class Spec({spec.__name__}) for its settings, with a method build that makes "
+            f"the {what} of them: {error}"
+        ) from error

@@ -9,7 +9,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from arms import Query
-from arms.plugin import resolve_plugin
+from arms.plugin import build_plain
 from bandits.checks import Float32
 
 
@@ -36,13 +36,7 @@ class EncoderSpec(BaseModel):
             TypeError: if the class at `kind` needs arguments and has no `Spec` that gives them.
             ValueError: if `kind` names no encoder.
         """
-        cls = resolve_plugin(self.kind, ContextEncoder, "encoder")
-        try:
-            return cls()
-        except TypeError as error:
-            raise TypeError(
-                f"encoder {self.kind!r} needs a class Spec(EncoderSpec) for its settings: {error}"
-            ) from error
+        return build_plain(self.kind, ContextEncoder, EncoderSpec, "encoder")
 
 
 class ContextEncoder(ABC):

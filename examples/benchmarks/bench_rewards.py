@@ -30,7 +30,8 @@ from speculative.demo.demo import demo_queries, learn
 from speculative.measuring.cost_profile import cached_costs
 from speculative.measuring.machine import machine_facts
 from speculative.models.settings import DEFAULT_CACHE
-from speculative.pools.pool import load_pool, read_pool_spec
+from speculative.pools.pool import Pool
+from speculative.pools.spec import read_pool_spec
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 
@@ -77,7 +78,7 @@ def collected(options: argparse.Namespace, folder: Path) -> tuple[FullInformatio
     spec = read_pool_spec(options.pool).model_copy(update={"max_new_tokens": options.max_new_tokens})
     if options.smoke:
         spec = spec.model_copy(update={"max_new_tokens": 8, "max_batch": 4})
-    pool = load_pool(spec)
+    pool = Pool.of(spec)
     costs = cached_costs(pool.target.model, pool.target.name, pool.drafts, DEFAULT_CACHE / "profiles")
     train_queries, test_queries = split_queries(options)
     torch.manual_seed(options.seed)

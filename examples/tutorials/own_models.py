@@ -21,11 +21,15 @@ from transformers.utils.logging import disable_progress_bar
 from arms import Query, read_queries
 from bandits import FullInformationData, LinUCB, Policy, evaluate
 from speculative.collection.collect import collect
+from speculative.drafts import DraftModel, NoDraft, PromptLookup
 from speculative.engine.generate import stream
 from speculative.measuring.cost_profile import CostProfile, cached_costs
 from speculative.models.settings import DEFAULT_CACHE
-from speculative.pools.pool import ArmSpec, EncoderSpec, Pool, PoolSpec, load_pool
+from speculative.pools.pool import Pool
 from speculative.selectors.policy_selector import PolicyChoice, PolicySelector
+from speculative.targets.hidden_state_encoder import HiddenStateEncoder
+from speculative.targets.speculative_arm import SpeculativeArm
+from speculative.targets.target import Target
 
 PROMPTS = (
     "Name three rivers in France.",
@@ -46,14 +50,15 @@ PROMPTS = (
 # --8<-- [start:pool]
 def make_pool(target: str, drafts: Sequence[str], max_new_tokens: int) -> Pool:
     """The target alone, two look-ups in the text itself, and each draft model at one draft length."""
+    loaded = Target.load(target, max_new_tokens=max_new_tokens)
+    lookup = PromptLookup()
     arms = [
-        ArmSpec(kind="no_draft"),
-        ArmSpec(kind="prompt_lookup", draft_length=3),
-        ArmSpec(kind="prompt_lookup", draft_length=7),
-        *(ArmSpec(kind="draft_model", model=draft, draft_length=3) for draft in drafts),
+        SpeculativeArm(loaded, NoDraft()),
+        SpeculativeArm(loaded, lookup, 3),
+        SpeculativeArm(loaded, lookup, 7),
+        *(SpeculativeArm(loaded, DraftModel.Spec(model=draft).build(loaded), 3) for draft in drafts),
     ]
-    encoder = EncoderSpec(kind="hidden_state")  # the target's own view of the prompt
-    return load_pool(PoolSpec(target=target, max_new_tokens=max_new_tokens, encoder=encoder, arms=tuple(arms)))
+    return Pool(loaded, arms, HiddenStateEncoder(loaded))  # contexts: the target's own view of the prompt
 
 
 # --8<-- [end:pool]

@@ -59,7 +59,8 @@ def distill(
 
 def _target(pool: Path | None, name: str | None, max_new_tokens: int | None, cache: Path | None) -> "Target":
     from speculative.models.settings import ModelSettings
-    from speculative.pools.pool import load_target, read_pool_spec
+    from speculative.pools.pool import load_target
+    from speculative.pools.spec import read_pool_spec
     from speculative.targets.target import Target
 
     folder = options.cache_folder(cache)

@@ -57,15 +57,16 @@ def open_pool(path: Path, cache: Path | None, device: str | None = None) -> "Poo
     """Read a pool file and load its models, on another device than it names where one is given.
 
     Raises:
-        ValueError: see `read_pool_spec` and `load_pool`.
+        ValueError: see `read_pool_spec` and `Pool.of`.
     """
-    from speculative.pools.pool import load_pool, read_pool_spec
+    from speculative.pools.pool import Pool
+    from speculative.pools.spec import read_pool_spec
 
     spec = read_pool_spec(path)
     if device is not None:
         spec = spec.model_copy(update={"device": device})
     with busy("loading models"):
-        return load_pool(spec, cache_folder(cache))
+        return Pool.of(spec, cache_folder(cache))
 
 
 def pool_costs(pool: "Pool", cache: Path | None, refresh: bool = False) -> "CostProfile":

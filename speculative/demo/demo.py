@@ -28,7 +28,8 @@ from speculative.demo.report import LOOKUP, PLAIN, DemoReport, make_report, save
 from speculative.measuring.cost_profile import CostProfile, cached_costs
 from speculative.measuring.wall_clock import Run, arm_mode, measure, policy_mode, transformers_mode
 from speculative.models.settings import DEFAULT_CACHE
-from speculative.pools.pool import Pool, load_pool, read_pool_spec
+from speculative.pools.pool import Pool
+from speculative.pools.spec import read_pool_spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def run_demo(
     if device is not None:
         spec = spec.model_copy(update={"device": device})
     with console.status("loading the target and its drafts (the first time weights are converted)"):
-        pool = load_pool(spec)
+        pool = Pool.of(spec)
     train_queries, test_queries = demo_queries()
     with _progress(console) as progress:
         costs = _profile(pool, progress)

@@ -5,12 +5,14 @@ import math
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 
+from speculative.drafts.spec import DraftedTarget, DraftSpec
 from speculative.models.loading import load_model
 from speculative.models.settings import DEFAULT_SETTINGS, ModelSettings
 from speculative.models.sources import resolve_model
@@ -50,6 +52,27 @@ class DraftModel(Draft):
     """
 
     law: ClassVar[Literal["point", "sampled"]] = "sampled"
+
+    class Spec(DraftSpec):
+        """The settings in a pool file.
+
+        Attributes:
+            model: whatever `resolve_model` finds.
+            weights: "int4" keeps all of them at 4 bits, the head's too.
+        """
+
+        kind: Literal["draft_model"] = "draft_model"
+        model: str
+        weights: Literal["dense", "int4"] = "dense"
+
+        def build(self, target: DraftedTarget) -> Draft:
+            """Load the draft, held as the target is but for its weights' precision."""
+            # a guess may be less exact than a text
+            settings = replace(target.settings, weights="int4_all" if self.weights == "int4" else "dense")
+            draft = DraftModel.load(self.model, target.tokenizer, target.n_tokens or target.model.n_vocab, settings)
+            if self.weights == "int4":
+                draft.name += "_int4"
+            return draft
 
     def __init__(
         self, model: CausalLM, *, name: str, n_target_vocab: int, target_ids: Sequence[int] | None = None

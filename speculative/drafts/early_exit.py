@@ -6,7 +6,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 
+from speculative.drafts.spec import DraftedTarget, DraftSpec
 from speculative.models.decoder import Decoder
 from speculative.protocols.draft import Counts, Draft, DraftSession, Proposal, SharedCache
 from speculative.protocols.token_batch import TokenBatch
@@ -38,6 +40,21 @@ class EarlyExit(Draft):
     """
 
     law: ClassVar[Literal["point", "sampled"]] = "sampled"
+
+    class Spec(DraftSpec):
+        """The settings in a pool file."""
+
+        kind: Literal["early_exit"] = "early_exit"
+        n_layers: int = Field(ge=1)
+
+        def build(self, target: DraftedTarget) -> Draft:
+            """Make the draft of the target's own layers."""
+            model = target.model
+            if not isinstance(model, Decoder):
+                raise ValueError(
+                    f"early_exit needs a target that draftpick's own decoder computes, not {target.name!r}"
+                )
+            return EarlyExit(model, n_layers=self.n_layers, n_target_vocab=target.n_tokens)
 
     def __init__(self, target: Decoder, *, n_layers: int, n_target_vocab: int | None = None) -> None:
         if not isinstance(target, Decoder):

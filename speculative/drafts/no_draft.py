@@ -1,7 +1,9 @@
 """No draft: the target alone."""
 
 from collections.abc import Sequence
+from typing import Literal
 
+from speculative.drafts.spec import DraftedTarget, DraftSpec
 from speculative.protocols.draft import Draft, DraftSession, Proposal, SharedCache
 from speculative.sampling.token_sampler import GREEDY, TokenSampler
 
@@ -13,6 +15,15 @@ class NoDraft(Draft):
     """
 
     name = "no_draft"
+
+    class Spec(DraftSpec):
+        """The settings in a pool file."""
+
+        kind: Literal["no_draft"] = "no_draft"
+
+        def build(self, target: DraftedTarget) -> Draft:
+            """Make the draft."""
+            return NoDraft()
 
     def open(self, prompt: Sequence[int], shared: SharedCache | None = None) -> DraftSession:
         """A session without state."""

@@ -1,7 +1,11 @@
 """Copy what followed the same words last time."""
 
 from collections.abc import Sequence
+from typing import Literal, Self
 
+from pydantic import Field, model_validator
+
+from speculative.drafts.spec import DraftedTarget, DraftSpec
 from speculative.protocols.draft import Draft, DraftSession, Proposal, SharedCache
 from speculative.sampling.token_sampler import GREEDY, TokenSampler
 
@@ -20,14 +24,37 @@ class PromptLookup(Draft):
         max_ngram: longest match tried, tokens.
         min_ngram: shortest match that is trusted.
 
+    Attributes:
+        name: "prompt_lookup", with the two lengths where they are not the defaults.
+
+    Raises:
+        ValueError: if not 1 <= min_ngram <= max_ngram.
+
     Source: Saxena 2023, "Prompt Lookup Decoding"; Yang et al. 2023 (arXiv:2304.04487).
     """
+
+    class Spec(DraftSpec):
+        """The settings in a pool file."""
+
+        kind: Literal["prompt_lookup"] = "prompt_lookup"
+        max_ngram: int = Field(4, ge=1)
+        min_ngram: int = Field(1, ge=1)
+
+        @model_validator(mode="after")
+        def _check(self) -> Self:
+            if self.min_ngram > self.max_ngram:
+                raise ValueError(f"min_ngram must be <= max_ngram, got {self.min_ngram} > {self.max_ngram}")
+            return self
+
+        def build(self, target: DraftedTarget) -> Draft:
+            """Make the draft."""
+            return PromptLookup(self.max_ngram, min_ngram=self.min_ngram)
 
     def __init__(self, max_ngram: int = 4, *, min_ngram: int = 1) -> None:
         if not 1 <= min_ngram <= max_ngram:
             raise ValueError(f"need 1 <= min_ngram <= max_ngram, got {min_ngram} and {max_ngram}")
         self.max_ngram, self.min_ngram = max_ngram, min_ngram
-        self.name = "prompt_lookup"
+        self.name = "prompt_lookup" + ("" if (min_ngram, max_ngram) == (1, 4) else f"_{min_ngram}to{max_ngram}")
 
     def open(self, prompt: Sequence[int], shared: SharedCache | None = None) -> DraftSession:
         """A session with an empty index; the prompt is read at the first proposal."""
@@ -35,6 +62,23 @@ class PromptLookup(Draft):
 
 
 class _LookupSession(DraftSession):
+    class Spec(DraftSpec):
+        """The settings in a pool file."""
+
+        kind: Literal["prompt_lookup"] = "prompt_lookup"
+        max_ngram: int = Field(4, ge=1)
+        min_ngram: int = Field(1, ge=1)
+
+        @model_validator(mode="after")
+        def _check(self) -> Self:
+            if self.min_ngram > self.max_ngram:
+                raise ValueError(f"min_ngram must be <= max_ngram, got {self.min_ngram} > {self.max_ngram}")
+            return self
+
+        def build(self, target: DraftedTarget) -> Draft:
+            """Make the draft."""
+            return PromptLookup(self.max_ngram, min_ngram=self.min_ngram)
+
     def __init__(self, max_ngram: int, min_ngram: int) -> None:
         self._sizes = range(max_ngram, min_ngram - 1, -1)
         self._continuations: dict[tuple[int, ...], int] = {}  # n-gram -> position after its latest occurrence

@@ -1,7 +1,35 @@
-"""The rules that others ship for choosing an arm at every round, as selectors to compare with."""
+"""Selectors: one arm always, a policy's choice for a query, and the rules that others ship, to compare with."""
 
+from collections.abc import Mapping
+
+from arms.plugin import read_spec
+from speculative.protocols.selector import Selector
+from speculative.selectors.fixed import FixedSelector
 from speculative.selectors.meta_sd import MetaSD
 from speculative.selectors.priority_rule import PriorityRule
+from speculative.selectors.spec import SelectorSpec
 from speculative.selectors.ucb_spec import UCBSpec
 
-__all__ = ["MetaSD", "PriorityRule", "UCBSpec"]
+SELECTORS: dict[str, type[Selector]] = {
+    "fixed": FixedSelector,
+    "priority_rule": PriorityRule,
+    "meta_sd": MetaSD,
+    "ucb_spec": UCBSpec,
+}
+"""The kinds of selectors by the name that files and options use."""
+
+
+def read_selector_spec(settings: SelectorSpec | Mapping[str, object] | str) -> SelectorSpec:
+    """Return the checked settings of a selector: `arms.plugin.read_spec` for `SELECTORS`."""
+    return read_spec(settings, SELECTORS, Selector, SelectorSpec, "selector")
+
+
+__all__ = [
+    "SELECTORS",
+    "FixedSelector",
+    "MetaSD",
+    "PriorityRule",
+    "SelectorSpec",
+    "UCBSpec",
+    "read_selector_spec",
+]

@@ -1,12 +1,25 @@
 """One arm for every round."""
 
 from collections.abc import Sequence
+from typing import Literal
 
+from speculative.protocols.draft import DraftingArm
 from speculative.protocols.selector import RoundContext, Selector
+from speculative.selectors.spec import SelectorSpec, index_of
 
 
 class FixedSelector(Selector):
     """Always the same arm."""
+
+    class Spec(SelectorSpec):
+        """The settings: the arm's name."""
+
+        kind: Literal["fixed"] = "fixed"
+        arm: str
+
+        def build(self, arms: Sequence[DraftingArm]) -> Selector:
+            """Make the selector."""
+            return FixedSelector(index_of(self.arm, arms))
 
     def __init__(self, action: int) -> None:
         self.action = action

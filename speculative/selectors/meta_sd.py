@@ -1,8 +1,14 @@
 """MetaSD: a bandit over drafts, asked before every round."""
 
 import math
+from collections.abc import Sequence
+from typing import Literal
 
-from speculative.protocols.selector import RoundObservation
+from pydantic import Field
+
+from speculative.protocols.draft import DraftingArm
+from speculative.protocols.selector import RoundObservation, Selector
+from speculative.selectors.spec import SelectorSpec, longest
 from speculative.selectors.upper_confidence_rule import UpperConfidenceRule
 
 
@@ -27,6 +33,16 @@ class MetaSD(UpperConfidenceRule):
     block efficiency, the reward the paper compares it with. Its drafts share one length; ours are divided by the
     longest, so that arms of different lengths are compared by tokens accepted.
     """
+
+    class Spec(SelectorSpec):
+        """The settings; the longest draft length is the arms'."""
+
+        kind: Literal["meta_sd"] = "meta_sd"
+        ucb_width: float = Field(1.0, ge=0)
+
+        def build(self, arms: Sequence[DraftingArm]) -> Selector:
+            """Make the selector."""
+            return MetaSD(longest(arms), ucb_width=self.ucb_width)
 
     def __init__(self, max_draft_length: int, *, ucb_width: float = 1.0) -> None:
         super().__init__()

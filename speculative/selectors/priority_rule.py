@@ -1,8 +1,11 @@
 """The hand-written rule of serving engines: a look-up where its match is long enough, else the next in line."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
+from speculative.protocols.draft import DraftingArm
 from speculative.protocols.selector import RoundContext, Selector
+from speculative.selectors.spec import SelectorSpec, index_of
 
 
 class PriorityRule(Selector):
@@ -29,6 +32,18 @@ class PriorityRule(Selector):
     that match length on, else the neural draft). ArcticInference compares a score of the suffix with the length
     of the neural draft instead of a match length with a constant, and drafts both; here only the arm chosen drafts.
     """
+
+    class Spec(SelectorSpec):
+        """The settings: as the constructor's, with arms by name."""
+
+        kind: Literal["priority_rule"] = "priority_rule"
+        min_match_lengths: dict[str, int]
+        fallback: str
+
+        def build(self, arms: Sequence[DraftingArm]) -> Selector:
+            """Make the selector."""
+            lengths = {index_of(name, arms): length for name, length in self.min_match_lengths.items()}
+            return PriorityRule(lengths, fallback=index_of(self.fallback, arms))
 
     def __init__(self, min_match_lengths: Mapping[int, int], *, fallback: int) -> None:
         for action, length in min_match_lengths.items():

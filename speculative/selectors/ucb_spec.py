@@ -1,8 +1,14 @@
 """UCBSpec: a bandit over drafts or draft lengths, asked before every round."""
 
 import math
+from collections.abc import Sequence
+from typing import Literal
 
-from speculative.protocols.selector import RoundObservation
+from pydantic import Field
+
+from speculative.protocols.draft import DraftingArm
+from speculative.protocols.selector import RoundObservation, Selector
+from speculative.selectors.spec import SelectorSpec, longest
 from speculative.selectors.upper_confidence_rule import UpperConfidenceRule
 
 
@@ -33,6 +39,23 @@ class UCBSpec(UpperConfidenceRule):
     plain decoding's speed. The published code divides by the rounds of all arms together; as in the paper,
     each arm has its own count here.
     """
+
+    class Spec(SelectorSpec):
+        """The settings; the longest draft length is the arms'."""
+
+        kind: Literal["ucb_spec"] = "ucb_spec"
+        failure_probability: float = Field(0.5, gt=0, le=1)
+        ucb_width: float = Field(1.0, ge=0)
+        plain_round_s: float | None = Field(None, gt=0)
+
+        def build(self, arms: Sequence[DraftingArm]) -> Selector:
+            """Make the selector."""
+            return UCBSpec(
+                longest(arms),
+                failure_probability=self.failure_probability,
+                ucb_width=self.ucb_width,
+                plain_round_s=self.plain_round_s,
+            )
 
     def __init__(
         self,

@@ -38,6 +38,7 @@ class Target:
         max_batch: most queries answered at once, where many are asked.
         eos_ids: tokens that end a text; `load` takes all that the checkpoint and its tokenizer name.
         n_tokens: ids from here on are padding of the model's vocabulary and mean no text; None for no padding.
+        settings: how the model is held; draft models are held the same way.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Target:
     max_batch: int = 8
     eos_ids: tuple[int, ...] = ()
     n_tokens: int | None = None
+    settings: ModelSettings = DEFAULT_SETTINGS
 
     @classmethod
     def load(
@@ -73,7 +75,7 @@ class Target:
         model, tokenizer = load_model(folder, settings, min_rows=min_rows), load_tokenizer(folder)
         n_tokens = min(model.n_vocab, 1 + max(tokenizer.get_vocab().values()))
         eos_ids = read_eos_ids(folder, tokenizer)
-        return cls(name, folder, model, tokenizer, max_new_tokens, max_batch, eos_ids, n_tokens)
+        return cls(name, folder, model, tokenizer, max_new_tokens, max_batch, eos_ids, n_tokens, settings)
 
     def engine(
         self,

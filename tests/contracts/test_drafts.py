@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from speculative.drafts import DRAFTS
 from speculative.drafts.draft_model import DraftModel
 from speculative.drafts.early_exit import EarlyExit
 from speculative.drafts.no_draft import NoDraft
@@ -59,6 +60,10 @@ def drafts(tmp_path_factory):
 )
 def test_every_draft_keeps_the_contract(drafts, name):
     check_draft(drafts[name], N_VOCAB)
+
+
+def test_every_kind_of_draft_is_among_those_checked(drafts):
+    assert {type(draft) for draft in drafts.values()} == set(DRAFTS.values())
 
 
 class GoodDraft(Draft):

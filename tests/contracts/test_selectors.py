@@ -10,6 +10,7 @@ import torch
 from bandits import EpsilonGreedy, HashingEncoder, Uniform
 from speculative.protocols.request import Request
 from speculative.protocols.selector import QueryState, RoundContext, RoundObservation, Selector
+from speculative.selectors import SELECTORS as KINDS
 from speculative.selectors import MetaSD, PriorityRule, UCBSpec
 from speculative.selectors.fixed import FixedSelector
 from speculative.selectors.policy_selector import PolicySelector
@@ -44,6 +45,10 @@ SHIPPED = ("PriorityRule", "PriorityRule with a threshold", "MetaSD", "UCBSpec",
 @pytest.mark.parametrize("make_selector", SELECTORS.values(), ids=SELECTORS.keys())
 def test_every_selector_keeps_the_contract(make_selector):
     check_selector(make_selector(), N_ARMS)
+
+
+def test_every_kind_of_selector_is_among_those_checked():
+    assert {type(make_selector()) for make_selector in SELECTORS.values()} >= set(KINDS.values())
 
 
 @pytest.mark.parametrize("make_selector", [lambda: MetaSD(1), lambda: UCBSpec(1), lambda: PriorityRule({}, fallback=0)])

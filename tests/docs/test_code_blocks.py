@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from speculative.cli.main import app
-from speculative.pools.pool import PoolSpec
+from speculative.pools.spec import PoolSpec
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]

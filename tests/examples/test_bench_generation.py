@@ -21,7 +21,7 @@ from speculative.collection.collect import trace_queries
 from speculative.drafts.draft_model import VOCABULARY_FILE, DraftModel
 from speculative.measuring.wall_clock import arm_mode, transformers_mode
 from speculative.models.tokenizer import tokenizer_fingerprint
-from speculative.pools.pool import load_pool, read_pool_spec
+from speculative.pools.pool import Pool
 from speculative.protocols.token_batch import TokenBatch
 from tests.support.tiny_models import save_tiny
 from tests.support.tiny_pool import POOL, byte_tokenizer, queries, save_pool, save_queries
@@ -59,7 +59,7 @@ def _trim(source, folder, fingerprint):
 
 @pytest.fixture(scope="module")
 def pool(folder):
-    return load_pool(read_pool_spec(folder / "pool.toml"))
+    return Pool.load(folder / "pool.toml")
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +154,7 @@ def test_batches_of_transformers_write_each_prompts_own_text(pool, peer):
 
 
 def test_no_text_that_is_measured_is_in_a_store(folder):
-    pool = load_pool(read_pool_spec(folder / "pool.toml"))
+    pool = Pool.load(folder / "pool.toml")
     train, held_out = (trace_queries(asked, pool.arms, pool.encoder) for asked in (queries(4), queries(4, first=4)))
     fill_stores(pool, [trace.new_ids for trace in train])
     texts = [trace.new_ids for trace in held_out]

@@ -14,7 +14,8 @@ from speculative.collection.collect import trace_queries
 from speculative.collection.trace import Trace
 from speculative.measuring.cost_profile import CostProfile, cached_costs, measure_costs
 from speculative.models.settings import DEFAULT_CACHE
-from speculative.pools.pool import Pool, PoolSpec, load_pool, read_pool_spec
+from speculative.pools.pool import Pool
+from speculative.pools.spec import PoolSpec, read_pool_spec
 
 Timing = dict[str, object]
 
@@ -41,7 +42,7 @@ class Bench:
     @cached_property
     def pool(self) -> Pool:
         """The pool of `--pool`."""
-        return load_pool(self.spec(self.options.pool))
+        return Pool.of(self.spec(self.options.pool))
 
     @cached_property
     def peer(self) -> Any:

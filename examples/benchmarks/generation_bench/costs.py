@@ -10,6 +10,7 @@ from typing import Any
 from generation_bench.bench import Bench
 from generation_bench.figures import Record, limit_bar
 from generation_bench.pass_parts import bandwidths, bytes_per_weight, pass_parts, weight_bytes
+from generation_bench.rules import kind_of
 from generation_bench.sampling import sampling_costs
 from speculative.drafts.draft_model import DraftModel
 from speculative.measuring.cost_profile import CostProfile, measure_costs
@@ -109,8 +110,8 @@ def timed_forwards(models: Sequence[Any]) -> Iterator[list[tuple[float, float]]]
 
 def _one_arm_a_kind(pool: Pool) -> list[SpeculativeArm]:
     first: dict[str, SpeculativeArm] = {}
-    for spec, arm in zip(pool.spec.arms, pool.arms, strict=True):
-        first.setdefault(spec.kind, arm)
+    for arm in pool.arms:
+        first.setdefault(kind_of(arm.draft), arm)
     return list(first.values())
 
 

@@ -9,7 +9,7 @@ from generation_bench.peers import load_peer, peer_modes
 from generation_bench.progress import ticks
 from speculative.demo.report import group_modes
 from speculative.measuring.wall_clock import Mode, arm_mode, measure, selector_mode, speed_ratio, tokens_per_second
-from speculative.pools.pool import Pool, load_pool
+from speculative.pools.pool import Pool
 from speculative.selectors.fixed import FixedSelector
 
 INVARIANT = " (batch-invariant)"
@@ -23,7 +23,7 @@ def measure_four_bits(bench: Bench) -> Record:
     attention that makes texts equal bit by bit.
     """
     prompts, seed = bench.prompts, bench.options.seed
-    pool = load_pool(bench.spec(bench.options.int4_pool))
+    pool = Pool.of(bench.spec(bench.options.int4_pool))
     fill_stores(pool, plain_texts(pool, prompts.train[:N_STORED]))
     invariant = ["no_draft", *(arm.name for arm in pool.arms if arm.draft_length)][:2]
     peers = peer_modes(bench.pool.target, bench.peer, ", float32")

@@ -11,10 +11,10 @@ from transformers import AutoModelForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
 from arms import Query
-from speculative.drafts.draft_model import VOCABULARY_FILE
+from speculative.drafts.draft_model import VOCABULARY_FILE, DraftModel
 from speculative.measuring.wall_clock import Mode, Run, transformers_mode
 from speculative.models.sources import resolve_model
-from speculative.pools.pool import Pool
+from speculative.pools.spec import PoolSpec
 from speculative.targets.target import Target
 
 GREEDY = "transformers greedy"
@@ -37,16 +37,17 @@ def peer_modes(target: Target, peer: Any, note: str = "") -> dict[str, Mode]:
     return {name + note: transformers_mode(target, peer, name + note, **more) for name, more in options.items()}
 
 
-def assistant_modes(pool: Pool, peer: Any) -> dict[str, Mode]:
+def assistant_modes(spec: PoolSpec, target: Target, peer: Any) -> dict[str, Mode]:
     """Assisted generation with each draft model of the pool, as many tokens a round as the pool's arm asks for."""
     modes: dict[str, Mode] = {}
-    for arm in pool.spec.arms:
-        if arm.model is None:
+    for arm in spec.arms:
+        if not isinstance(arm.draft, DraftModel.Spec):
             continue
-        name = f"transformers assistant {arm.model.split(':')[-1].split('/')[-1]} {arm.draft_length}"
+        model = arm.draft.model
+        name = f"transformers assistant {model.split(':')[-1].split('/')[-1]} {arm.draft_length}"
         if name not in modes:
-            assistant = load_assistant(arm.model, peer.config.vocab_size, arm.draft_length)
-            modes[name] = transformers_mode(pool.target, peer, name, assistant_model=assistant)
+            assistant = load_assistant(model, peer.config.vocab_size, arm.draft_length)
+            modes[name] = transformers_mode(target, peer, name, assistant_model=assistant)
     return modes
 
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 
+from speculative.drafts import DRAFTS
 from speculative.measuring.cost_profile import CostProfile
 from speculative.measuring.wall_clock import Mode, selector_mode
 from speculative.pools.pool import Pool
+from speculative.protocols.draft import Draft
 from speculative.selectors import MetaSD, PriorityRule, UCBSpec
 
 LOOKUPS = ("prompt_lookup", "suffix")
@@ -48,17 +50,23 @@ def ucb_modes(pool: Pool, costs: CostProfile) -> dict[str, Mode]:
 
 def ucb_arms(pool: Pool) -> list[str]:
     """What the bandit rules choose from."""
-    first: dict[tuple[str, str | None], str] = {}
-    for arm, name in zip(pool.spec.arms, pool.arms.names, strict=True):
-        if arm.kind in (*LOOKUPS, "draft_model"):
-            first.setdefault((arm.kind, arm.model), name)
+    first: dict[str, str] = {}
+    for arm in pool.arms:
+        kind = kind_of(arm.draft)
+        if kind in (*LOOKUPS, "draft_model"):
+            first.setdefault(kind if kind in LOOKUPS else arm.draft.name, arm.name)
     return list(first.values())
+
+
+def kind_of(draft: Draft) -> str:
+    """The name of a draft's class in the registry."""
+    return next(kind for kind, cls in DRAFTS.items() if type(draft) is cls)
 
 
 def _arms_by_kind(pool: Pool) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for arm, name in zip(pool.spec.arms, pool.arms.names, strict=True):
-        found.setdefault(arm.kind, []).append(name)
+    for arm in pool.arms:
+        found.setdefault(kind_of(arm.draft), []).append(arm.name)
     return found
 
 

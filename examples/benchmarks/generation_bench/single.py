@@ -48,7 +48,9 @@ def measure_single(bench: Bench) -> Record:
     policies = {name: policy for name, policy in fitted.items() if not isinstance(policy, BestFixedArm)}  # an arm's row
     Console().print(evaluation.to_text(), markup=False)
     rules, bandits = threshold_modes(pool), ucb_modes(pool, bench.costs)
-    peers = peer_modes(pool.target, bench.peer) | assistant_modes(pool, bench.peer)
+    peers = peer_modes(pool.target, bench.peer) | assistant_modes(
+        bench.spec(bench.options.pool), pool.target, bench.peer
+    )
     modes = {arm.name: arm_mode(arm) for arm in pool.arms} | rules | bandits
     for name, policy in policies.items():
         modes[name] = policy_mode(pool.arms, pool.encoder, policy, name=name, seed=seed)

@@ -3,7 +3,11 @@
 import math
 import time
 from collections.abc import Sequence
+from typing import Literal
 
+from pydantic import Field
+
+from speculative.drafts.spec import DraftedTarget, DraftSpec
 from speculative.drafts.suffix.store import SuffixStore
 from speculative.drafts.suffix.tree import SuffixTree
 from speculative.protocols.draft import Counts, Draft, DraftSession, Proposal, SharedCache
@@ -35,6 +39,32 @@ class SuffixDraft(Draft):
 
     Source: Oliaro et al. 2024, "SuffixDecoding" (arXiv:2411.04975); here one path, not a tree of them.
     """
+
+    class Spec(DraftSpec):
+        """The settings in a pool file.
+
+        Attributes:
+            max_match: longest match that is told apart, tokens.
+            store_tokens: earlier outputs that are kept, tokens.
+            max_tokens_per_match_token, offset, learn: as in `SuffixDraft`.
+        """
+
+        kind: Literal["suffix"] = "suffix"
+        max_match: int = Field(16, ge=1)
+        store_tokens: int = Field(65_536, ge=0)
+        max_tokens_per_match_token: float | None = Field(None, ge=0)
+        offset: float = 0.0
+        learn: bool = False
+
+        def build(self, target: DraftedTarget) -> Draft:
+            """Make the draft, named by the settings that are not the defaults."""
+            return SuffixDraft(
+                SuffixStore(self.store_tokens, self.max_match),
+                learn=self.learn,
+                max_tokens_per_match_token=self.max_tokens_per_match_token,
+                offset=self.offset,
+                name="_".join(["suffix", *(f"{name}_{value}" for name, value in self.changed.items())]),
+            )
 
     def __init__(
         self,

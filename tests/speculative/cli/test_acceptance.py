@@ -6,7 +6,7 @@ import pytest
 
 from arms import Query
 from rewards import AcceptanceLength
-from speculative.pools.pool import load_pool, read_pool_spec
+from speculative.pools.pool import Pool
 from tests.support.command_runner import pool_of, run_cli
 from tests.support.tiny_pool import POOL, save_pool
 
@@ -19,8 +19,8 @@ def place(tmp_path_factory):
     """A pool whose greedy text ends on a token that the draft proposed, and the index of that token."""
     folder = tmp_path_factory.mktemp("pool")
     file = save_pool(folder, pool=POOL.replace('model = "small"', 'model = "target"\nname = "itself"'))
-    target = load_pool(read_pool_spec(file)).target
-    engine = target.engine([load_pool(read_pool_spec(file)).arms["itself"]])
+    target = Pool.load(file).target
+    engine = target.engine([Pool.load(file).arms["itself"]])
     request = target.request(QUERY)
     engine.submit(request)
     while engine.step():
@@ -40,7 +40,7 @@ def test_the_last_round_counts_in_full_whoever_reports_it(place):
     assert result["acceptance_length"] == 1 + DRAFT_LENGTH  # counted in tokens of the text, it would be less
     assert (result["n_tokens"] - 1) / n_rounds < 1 + DRAFT_LENGTH
     assert result["acceptance_rate"] == 1.0
-    observation = load_pool(read_pool_spec(folder / "pool.toml")).arms["itself"].pull(QUERY, 0)
+    observation = Pool.load(folder / "pool.toml").arms["itself"].pull(QUERY, 0)
     assert observation.acceptance_length == AcceptanceLength()(observation) == result["acceptance_length"]
     assert observation.acceptance_rate == result["acceptance_rate"]
 

@@ -7,7 +7,7 @@ import pytest
 
 from speculative.cli.generate import _summary
 from speculative.models.decoder import Decoder
-from speculative.pools.pool import load_pool, read_pool_spec
+from speculative.pools.pool import Pool
 from tests.support.command_runner import make_place, pool_of, refused, run_cli
 from tests.support.tiny_pool import ARMS, MAX_POSITIONS, queries
 
@@ -19,7 +19,7 @@ def place(tmp_path_factory):
 
 def test_generate_streams_the_targets_text_and_explains(place):
     prompt = queries(1)[0].prompt
-    pool = load_pool(read_pool_spec(place / "pool.toml"))
+    pool = Pool.load(place / "pool.toml")
     expected = pool.arms["no_draft"].pull(queries(1)[0], 0)
     policy = ("--policy", place / "linucb.safetensors")
     shown = run_cli("generate", prompt, *pool_of(place), *policy)

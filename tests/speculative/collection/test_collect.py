@@ -10,7 +10,7 @@ from bandits import FullInformationData, LinUCB, part_indices
 from rewards import AcceptanceLength, RougeL
 from speculative.collection.collect import PART_SIZE, TRACES, collect, data_from_traces, trace_queries
 from speculative.collection.trace_store import read_trace_parts, write_traces
-from speculative.pools.pool import load_pool, read_pool_spec
+from speculative.pools.pool import Pool
 from tests.support.tiny_pool import ARMS, MAX_POSITIONS, plain_costs, queries, save_pool
 
 COSTS = plain_costs("prompt_lookup", "draft_small")
@@ -19,7 +19,7 @@ N = 2 * PART_SIZE + 3
 
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory):
-    return load_pool(read_pool_spec(save_pool(tmp_path_factory.mktemp("pool"))))
+    return Pool.load(save_pool(tmp_path_factory.mktemp("pool")))
 
 
 @pytest.fixture(scope="module")
@@ -114,9 +114,8 @@ def test_another_folders_work_is_not_mixed_in(whole, pool, tmp_path):
         collect(queries(N - 1), pool.arms, pool.encoder, folder, COSTS, own_texts=True)
     with pytest.raises(ValueError, match="was begun with other own_texts"):
         collect(queries(N), pool.arms, pool.encoder, folder, COSTS)
-    other = load_pool(pool.spec.model_copy(update={"arms": pool.spec.arms[:2]}))
     with pytest.raises(ValueError, match="was begun with other arms"):
-        collect(queries(N), other.arms, other.encoder, folder, COSTS, own_texts=True)
+        collect(queries(N), list(pool.arms)[:2], pool.encoder, folder, COSTS, own_texts=True)
 
 
 def test_a_damaged_manifest_and_foreign_data_are_refused(whole, pool, tmp_path):
@@ -177,7 +176,7 @@ def test_a_policy_learns_from_what_was_collected(whole):
 def test_hidden_states_as_contexts_are_the_prefills_and_the_encoders(tmp_path):
     file = save_pool(tmp_path)
     file.write_text(file.read_text().replace('kind = "hashing"\nn_features = 8', 'kind = "hidden_state"'))
-    pool = load_pool(read_pool_spec(file))
+    pool = Pool.load(file)
     traces = trace_queries(queries(3), pool.arms, pool.encoder)
     contexts = np.stack([trace.context for trace in traces])
     np.testing.assert_allclose(contexts, pool.encoder.encode([q.text for q in queries(3)]), atol=1e-5)

@@ -13,7 +13,8 @@ from speculative.distillation.distill import distill, draft_config, match_rate
 from speculative.distillation.training import UNKNOWN, DistillSettings, Lesson, Recipe, choose_vocabulary, train_draft
 from speculative.drafts.draft_model import DraftModel
 from speculative.models.weight_files import read_weights
-from speculative.pools.pool import load_pool, load_target, read_pool_spec
+from speculative.pools.pool import Pool, load_target
+from speculative.pools.spec import read_pool_spec
 from tests.support.tiny_pool import POOL, queries, save_pool
 
 SETTINGS = DistillSettings(n_epochs=2, n_vocab=64, n_teacher=4, batch_tokens=256, learning_rate=3e-3)
@@ -64,8 +65,8 @@ def test_the_saved_folder_serves_in_a_pool(distilled, pool_file):
     folder, _, _ = distilled
     file = pool_file.with_name("mine.toml")
     file.write_text(POOL.replace('"small"', f'"{folder}"'))
-    arm = load_pool(read_pool_spec(file)).arms["draft_mine_2"]
-    plain = load_pool(read_pool_spec(pool_file)).arms["no_draft"]
+    arm = Pool.load(file).arms["draft_mine_2"]
+    plain = Pool.load(pool_file).arms["no_draft"]
     for query in HELD_OUT:
         observation = arm.pull(query, 0)
         assert observation.text == plain.pull(query, 0).text

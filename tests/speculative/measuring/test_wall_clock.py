@@ -14,7 +14,7 @@ from speculative.measuring.wall_clock import (
     speed_ratio,
     tokens_per_second,
 )
-from speculative.pools.pool import load_pool, read_pool_spec
+from speculative.pools.pool import Pool
 from speculative.selectors.fixed import FixedSelector
 from tests.support.tiny_pool import ARMS, queries, save_pool
 
@@ -71,7 +71,7 @@ def test_repeated_share_counts_four_grams_seen_before(tokens, share):
 
 def test_every_mode_answers_every_prompt_with_one_text(tmp_path):
     save_pool(tmp_path)
-    pool = load_pool(read_pool_spec(tmp_path / "pool.toml"), tmp_path / "cache")
+    pool = Pool.load(tmp_path / "pool.toml", tmp_path / "cache")
     policy = BestFixedArm(ARMS)
     policy.start(ARMS, pool.encoder.n_features)
     modes = {arm.name: arm_mode(arm) for arm in pool.arms}
@@ -91,7 +91,7 @@ def test_every_mode_answers_every_prompt_with_one_text(tmp_path):
 
 def test_a_selector_mode_uses_the_arms_it_is_given(tmp_path):
     save_pool(tmp_path)
-    pool = load_pool(read_pool_spec(tmp_path / "pool.toml"), tmp_path / "cache")
+    pool = Pool.load(tmp_path / "pool.toml", tmp_path / "cache")
     seen = []
 
     class Watching(FixedSelector):

@@ -1,16 +1,23 @@
 """Reading a pool file, loading it, and what is refused."""
 
+import sys
+from dataclasses import replace
+
 import pytest
 import torch
 
 from arms import Query
 from bandits import HashingEncoder, SentenceEncoder
 from speculative.collection.collect import data_from_traces, trace_queries
-from speculative.drafts.draft_model import VocabularyMismatchError
+from speculative.drafts.draft_model import DraftModel, VocabularyMismatchError
+from speculative.drafts.no_draft import NoDraft
+from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.drafts.suffix.draft import SuffixDraft
-from speculative.pools.pool import ArmSpec, EncoderSpec, PoolSpec, load_pool, load_target, read_pool_spec
+from speculative.pools.pool import Pool, load_target
+from speculative.pools.spec import POOL_ENCODERS, ArmSpec, PoolSpec, read_pool_spec
 from speculative.protocols.token_batch import TokenBatch
 from speculative.targets.hidden_state_encoder import HiddenStateEncoder
+from speculative.targets.speculative_arm import SpeculativeArm
 from tests.support.tiny_models import save_tiny
 from tests.support.tiny_pool import ARMS, POOL, TEMPLATE, byte_tokenizer, plain_costs, queries, save_pool
 
@@ -23,11 +30,11 @@ def pool_file(tmp_path_factory):
 def test_models_are_found_beside_the_pool_file(pool_file):
     spec = read_pool_spec(pool_file)
     assert spec.target == str(pool_file.parent / "target")
-    assert spec.arms[3].model == str(pool_file.parent / "small")
+    assert spec.arms[3].draft.model == str(pool_file.parent / "small")
 
 
 def test_a_pool_has_its_arms_in_order_and_each_draft_once(pool_file):
-    pool = load_pool(read_pool_spec(pool_file))
+    pool = Pool.load(pool_file)
     assert pool.arms.names == ARMS
     assert [draft.name for draft in pool.drafts] == ["no_draft", "prompt_lookup", "draft_small"]
     assert pool.arms[1].draft is pool.arms[2].draft
@@ -38,15 +45,15 @@ def test_a_pool_has_its_arms_in_order_and_each_draft_once(pool_file):
 
 def test_look_ups_of_other_settings_are_other_drafts(pool_file):
     text = POOL + '\n[[arms]]\nkind = "prompt_lookup"\ndraft_length = 3\nmin_ngram = 2\n'
-    pool = load_pool(read_pool_spec(_written(pool_file, text)))
+    pool = Pool.load(_written(pool_file, text))
     assert pool.arms.names[-1] == "prompt_lookup_2to4_3"
     assert [draft.name for draft in pool.drafts][-1] == "prompt_lookup_2to4"
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("hidden_state", HiddenStateEncoder), ("sentence", SentenceEncoder)])
 def test_encoders_by_kind(pool_file, kind, expected):
-    spec = read_pool_spec(pool_file).model_copy(update={"encoder": EncoderSpec(kind=kind)})
-    encoder = load_pool(spec).encoder
+    spec = read_pool_spec(pool_file).model_copy(update={"encoder": POOL_ENCODERS[kind].Spec()})
+    encoder = Pool.of(spec).encoder
     assert isinstance(encoder, expected)
     assert encoder.name in (f"hidden_state:{spec.target}", "sentence-transformers/all-MiniLM-L6-v2")
 
@@ -54,7 +61,7 @@ def test_encoders_by_kind(pool_file, kind, expected):
 def test_an_encoders_folder_is_found_beside_the_pool_file(pool_file):
     (pool_file.parent / "minilm").mkdir(exist_ok=True)
     text = POOL.replace('kind = "hashing"\nn_features = 8', 'kind = "sentence"\nmodel = "minilm"')
-    pool = load_pool(read_pool_spec(_written(pool_file, text)))
+    pool = Pool.load(_written(pool_file, text))
     assert pool.encoder.model == str(pool_file.parent / "minilm")
 
 
@@ -62,22 +69,25 @@ def test_an_encoders_folder_is_found_beside_the_pool_file(pool_file):
     ("change", "message"),
     [
         (("draft_length = 3", "draft_length = 0"), r"arms\.1: draft_length must be 0 for no_draft and >= 1"),
-        (('model = "small"', ""), r"arms\.3: model must be given for draft_model"),
-        (("draft_length = 3", 'draft_length = 3\nmodel = "small"'), r"arms\.1: model must be given"),
+        (('model = "small"', ""), r"arms\.3\.model: Field required"),
+        (("draft_length = 3", 'draft_length = 3\nmodel = "small"'), r"arms\.1\.model: Extra inputs are not permitted"),
         (("draft_length = 3", "draft_length = 3\nmin_ngram = 9"), "min_ngram must be <= max_ngram, got 9 > 4"),
         (
             ('kind = "prompt_lookup"\ndraft_length = 3', 'kind = "early_exit"\ndraft_length = 3'),
-            "n_layers must be given for e",
+            r"arms\.1\.n_layers: Field required",
         ),
-        (("draft_length = 3", "draft_length = 3\nn_layers = 1"), "n_layers must be .* got 1 for prompt_lookup"),
+        (("draft_length = 3", "draft_length = 3\nn_layers = 1"), r"arms\.1\.n_layers: Extra inputs .*, got 1"),
         (
             ("draft_length = 3", "draft_length = 3\nmax_match = 3"),
-            "max_match is a setting of suffix .* for prompt_lookup",
+            r"arms\.1\.max_match: Extra inputs .*, got 3",
         ),
-        (("draft_length = 3", "draft_length = 3\nlearn = true"), "learn is a setting of suffix and of no other kind"),
+        (("draft_length = 3", "draft_length = 3\nlearn = true"), r"arms\.1\.learn: Extra inputs"),
         (('target = "target"', 'target = "target"\nweights = "int2"'), "weights: .*'int4'.*, got 'int2'"),
         (('kind = "no_draft"', 'kind = "prompt_lookup"\ndraft_length = 1'), "must hold one of kind no_draft"),
-        (('kind = "hashing"', 'kind = "astrology"'), r"encoder\.kind: .*got 'astrology'"),
+        (
+            ('kind = "hashing"', 'kind = "astrology"'),
+            "encoder: unknown encoder 'astrology'",
+        ),
         (("max_new_tokens = 20", "max_new_tokens = 0"), "max_new_tokens: .*greater than or equal to 1, got 0"),
         (("max_batch = 4", "max_bach = 4"), "max_bach: Extra inputs are not permitted, got 4"),
         (('target = "target"', ""), "target: Field required"),
@@ -103,13 +113,13 @@ def test_a_missing_or_binary_file_is_refused(tmp_path):
 def test_a_missing_model_is_refused(pool_file):
     file = _written(pool_file, POOL.replace('"small"', '"./nowhere"'))
     with pytest.raises(ValueError, match=r"model './nowhere' is neither a folder"):
-        load_pool(read_pool_spec(file))
+        Pool.load(file)
 
 
 def test_arms_of_one_name_are_refused(pool_file):
     file = _written(pool_file, POOL.replace("draft_length = 7", "draft_length = 3"))
-    with pytest.raises(ValueError, match="a second 'prompt_lookup_3'"):
-        load_pool(read_pool_spec(file))
+    with pytest.raises(ValueError, match=r"other.toml, arms.2: an arm before it is named 'prompt_lookup_3'"):
+        Pool.load(file)
 
 
 def test_drafts_of_one_name_are_refused(pool_file):
@@ -118,9 +128,9 @@ def test_drafts_of_one_name_are_refused(pool_file):
     if not other.exists():
         other.parent.mkdir()
         other.symlink_to(pool_file.parent / "small")
-    arm = ArmSpec(kind="draft_model", model=str(other), draft_length=4)
-    with pytest.raises(ValueError, match="two models of the pool give a draft the name 'draft_small'"):
-        load_pool(spec.model_copy(update={"arms": (*spec.arms, arm)}))
+    arm = ArmSpec(draft=DraftModel.Spec(model=str(other)), draft_length=4)
+    with pytest.raises(ValueError, match=r"pool.toml, arms.4: an arm before it has another draft named 'draft_small'"):
+        Pool.of(spec.model_copy(update={"arms": (*spec.arms, arm)}))
 
 
 def test_a_draft_of_other_tokens_is_refused(tmp_path):
@@ -129,7 +139,7 @@ def test_a_draft_of_other_tokens_is_refused(tmp_path):
     tokenizer.add_tokens(["new"])
     tokenizer.save_pretrained(tmp_path / "small")
     with pytest.raises(VocabularyMismatchError, match="their token ids mean different text"):
-        load_pool(read_pool_spec(file))
+        Pool.load(file)
 
 
 def test_a_chat_template_is_used_and_may_refuse(tmp_path):
@@ -144,7 +154,7 @@ def test_a_chat_template_is_used_and_may_refuse(tmp_path):
 
 
 def test_a_pool_without_drafts_is_a_pool():
-    spec = PoolSpec(target="x", arms=(ArmSpec(kind="no_draft"),))
+    spec = PoolSpec(target="x", arms=(ArmSpec(draft="no_draft"),))
     assert spec.encoder.kind == "sentence"
 
 
@@ -161,7 +171,7 @@ def test_a_draft_at_four_bits_is_a_draft_of_its_own(tmp_path):
     byte_tokenizer().save_pretrained(tmp_path / "wide")
     arm = '\n[[arms]]\nkind = "draft_model"\nmodel = "wide"\ndraft_length = 2\n'
     pool_file.write_text(POOL + arm + arm + 'weights = "int4"\n')
-    pool = load_pool(read_pool_spec(pool_file))
+    pool = Pool.load(pool_file)
     assert pool.arms.names[-2:] == ("draft_wide_2", "draft_wide_int4_2")
     dense, rounded = list(pool.arms)[-2:]
     prompt = list(range(40, 60))
@@ -175,9 +185,9 @@ def test_four_bits_are_refused_where_they_cannot_be(tmp_path):
     pool_file = save_pool(tmp_path)
     pool_file.write_text(POOL + 'weights = "int4"\n')  # the last arm's model is 16 wide
     with pytest.raises(ValueError, match=r"in_features .*multiple of 32"):
-        load_pool(read_pool_spec(pool_file))
-    with pytest.raises(ValueError, match="weights must be dense unless kind is draft_model"):
-        ArmSpec(kind="prompt_lookup", draft_length=2, weights="int4")
+        Pool.load(pool_file)
+    with pytest.raises(ValueError, match="Extra inputs"):
+        ArmSpec.model_validate({"kind": "prompt_lookup", "draft_length": 2, "weights": "int4"})
 
 
 MORE_ARMS = """
@@ -205,7 +215,7 @@ MORE_NAMES = ("suffix_4", "suffix_6", "suffix_store_tokens_100_max_tokens_per_ma
 
 @pytest.fixture(scope="module")
 def wide_pool(pool_file):
-    return load_pool(read_pool_spec(_written(pool_file, POOL + MORE_ARMS)))
+    return Pool.load(_written(pool_file, POOL + MORE_ARMS))
 
 
 def test_suffixes_of_equal_settings_share_a_draft_that_learns_nothing(wide_pool):
@@ -221,7 +231,7 @@ def test_suffixes_of_equal_settings_share_a_draft_that_learns_nothing(wide_pool)
 
 def test_a_suffix_that_learns_keeps_what_was_generated(pool_file):
     arm = '\n[[arms]]\nkind = "suffix"\ndraft_length = 4\nlearn = true\n'
-    pool = load_pool(read_pool_spec(_written(pool_file, POOL + arm)))
+    pool = Pool.load(_written(pool_file, POOL + arm))
     learning = pool.arms[-1]
     observation = learning.pull(Query(id="q", prompt="abcabc"), 0)
     assert learning.name == "suffix_learn_True_4"
@@ -248,7 +258,7 @@ def test_a_target_at_four_bits_writes_one_text_with_every_arm(tmp_path):
     sizes = {"vocab_size": 257, "max_position_embeddings": 160, "hidden_size": 32, "intermediate_size": 64}
     save_tiny("llama_tied", tmp_path / "target", **sizes)
     byte_tokenizer().save_pretrained(tmp_path / "target")
-    pool = load_pool(read_pool_spec(pool_file))
+    pool = Pool.load(pool_file)
     query = Query(id="q", prompt="abcabc")
     texts = {arm.name: arm.pull(query, 0).text for arm in pool.arms}
     assert len(set(texts.values())) == 1
@@ -259,3 +269,108 @@ def test_a_target_at_four_bits_writes_one_text_with_every_arm(tmp_path):
         for target in (dense, pool.target)
     ]
     assert 1e-3 < (logits[0] - logits[1]).abs().max() < 0.5 * logits[0].abs().max()
+
+
+OWN = """
+from speculative.drafts import DraftSpec
+from speculative.protocols.draft import Draft, DraftSession, Proposal
+
+
+class Stock(Draft):
+    name = "stock"
+
+    class Spec(DraftSpec):
+        phrase: str
+
+        def build(self, target):
+            return Stock(target.tokenizer(self.phrase)["input_ids"])
+
+    def __init__(self, token_ids):
+        self.token_ids = token_ids
+
+    def open(self, prompt, shared=None):
+        return StockSession(self.token_ids)
+
+
+class StockSession(DraftSession):
+    def __init__(self, token_ids):
+        self.token_ids = token_ids
+
+    def propose(self, prefix, draft_length, sampler=None):
+        return Proposal(self.token_ids[:draft_length])
+
+
+class Undescribed(Stock):
+    Spec = DraftSpec
+
+
+class Spoilt(Stock):
+    Spec = dict
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A pool file of a user, and the name of a module of theirs that defines drafts."""
+    module = f"own_{tmp_path.name}"
+    (tmp_path / f"{module}.py").write_text(OWN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return save_pool(tmp_path), module
+
+
+def test_ones_own_draft_is_named_by_its_path(own):
+    file, module = own
+    file.write_text(POOL + f'\n[[arms]]\nkind = "{module}:Stock"\nphrase = "abc"\ndraft_length = 3\n')
+    pool = Pool.load(file)
+    assert pool.arms["stock_3"].draft.token_ids == pool.target.tokenizer("abc")["input_ids"]
+    query = queries(1)[0]
+    assert pool.arms["stock_3"].pull(query, 0).text == pool.arms["no_draft"].pull(query, 0).text
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ('kind = "{}:Stock"', r"arms\.4\.phrase: Field required"),
+        ('kind = "{}:Stock"\nphrase = "a"\nlength = 2', r"arms\.4\.length: Extra inputs .*, got 2"),
+        ('kind = "{}:Undescribed"', r"needs a class Spec\(DraftSpec\) for its settings, with a method build"),
+        ('kind = "{}:Spoilt"', "its Spec must derive from speculative.drafts.spec.DraftSpec"),
+        ('kind = "{}:Nothing"', "has no 'Nothing'"),
+        ('kind = "{}:DraftSession"', "must be a subclass of speculative.protocols.draft.Draft"),
+        ('kind = "no_such_module:Draft"', "module no_such_module does not import"),
+        (
+            'kind = "n_gram"',
+            "unknown draft 'n_gram'; there are no_draft, prompt_lookup, suffix, draft_model",
+        ),
+    ],
+)
+def test_a_draft_of_ones_own_that_cannot_be_made_is_named_with_the_file(own, lines, message):
+    file, module = own
+    file.write_text(f"{POOL}\n[[arms]]\ndraft_length = 3\n{lines.format(module)}\n")
+    with pytest.raises(ValueError, match=message) as refusal:
+        Pool.load(file)
+    assert str(file) in str(refusal.value)
+
+
+def test_only_what_the_file_names_is_imported(own, monkeypatch):
+    file, module = own
+    (file.parent / "other.py").write_text("raise RuntimeError('imported')")
+    file.write_text(POOL + f'\n[[arms]]\nkind = "{module}:Stock"\nphrase = "abc"\ndraft_length = 3\n')
+    read_pool_spec(file)
+    assert "other" not in sys.modules
+
+
+def test_a_pool_is_made_by_hand_from_loaded_objects(wide_pool):
+    target = wide_pool.target
+    lookup = PromptLookup()
+    arms = [SpeculativeArm(target, NoDraft()), SpeculativeArm(target, lookup, 3), SpeculativeArm(target, lookup, 5)]
+    pool = Pool(target, arms, HashingEncoder(8))
+    assert pool.arms.names == ("no_draft", "prompt_lookup_3", "prompt_lookup_5")
+    with pytest.raises(ValueError, match="arms must be at least one"):
+        Pool(target, [], HashingEncoder(8))
+    with pytest.raises(ValueError, match="arm 'twin': another draft of the pool has the name 'prompt_lookup'"):
+        Pool(target, [*arms, SpeculativeArm(target, PromptLookup(), 3, name="twin")], HashingEncoder(8))
+    with pytest.raises(ValueError, match="a second 'no_draft'"):
+        Pool(target, [*arms, arms[0]], HashingEncoder(8))
+    other = replace(target, name="other")
+    with pytest.raises(ValueError, match=r"the arms answer with .*, not with the target 'other'"):
+        Pool(other, arms, HashingEncoder(8))

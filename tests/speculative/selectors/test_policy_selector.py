@@ -9,7 +9,7 @@ import torch
 from bandits import DecisionLog, EpsilonGreedy, FullInformationData, HashingEncoder, LinUCB, LoggedData, Uniform
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
-from speculative.pools.pool import load_pool, read_pool_spec
+from speculative.pools.pool import Pool
 from speculative.protocols.request import Request
 from speculative.protocols.selector import QueryState, RoundContext
 from speculative.selectors.policy_selector import PolicySelector
@@ -18,7 +18,7 @@ from tests.support.tiny_pool import ARMS, queries, save_pool
 
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory):
-    return load_pool(read_pool_spec(save_pool(tmp_path_factory.mktemp("pool"))))
+    return Pool.load(save_pool(tmp_path_factory.mktemp("pool")))
 
 
 def _learned(encoder, arm_names, n=12):

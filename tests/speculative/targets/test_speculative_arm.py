@@ -6,7 +6,7 @@ from arms import Query
 from arms.testing.arms import check_arm
 from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
-from speculative.pools.pool import load_pool, read_pool_spec
+from speculative.pools.pool import Pool
 from speculative.sampling.sampling_params import SamplingParams
 from speculative.targets.speculative_arm import SpeculativeArm
 from tests.support.tiny_pool import queries, save_pool
@@ -14,7 +14,7 @@ from tests.support.tiny_pool import queries, save_pool
 
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory):
-    return load_pool(read_pool_spec(save_pool(tmp_path_factory.mktemp("pool"))))
+    return Pool.load(save_pool(tmp_path_factory.mktemp("pool")))
 
 
 def test_every_arm_keeps_the_contract(pool):

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from arms import Query
-from speculative.pools.pool import load_target, read_pool_spec
+from speculative.pools.pool import load_target
+from speculative.pools.spec import read_pool_spec
 from speculative.sampling.sampling_params import SamplingParams
 from speculative.targets.target import Target, read_eos_ids
 from tests.support.tiny_pool import N_VOCAB, byte_tokenizer, save_pool

@@ -1,0 +1,156 @@
+"""What a pool file says: the target, its arms and the encoder, checked before any model is loaded."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import torch
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SerializeAsAny,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from bandits.encoders import ENCODERS, ContextEncoder, EncoderSpec, SentenceEncoder, read_encoder_spec
+from speculative.drafts import DraftSpec, NoDraft, read_draft_spec
+from speculative.models.settings import DEFAULT_CACHE, ModelSettings, WeightPrecision
+from speculative.targets.hidden_state_encoder import HiddenStateEncoder
+
+POOL_ENCODERS: dict[str, type[ContextEncoder]] = {**ENCODERS, "hidden_state": HiddenStateEncoder}
+"""The kinds of encoders that a pool may have: those that need no target, and the target's own states."""
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def _read_encoder(settings: object) -> EncoderSpec:
+    if not isinstance(settings, EncoderSpec | Mapping | str):
+        raise ValueError(f"an encoder's settings must be a table with a kind, got {settings!r}")
+    return read_encoder_spec(settings, POOL_ENCODERS)
+
+
+class ArmSpec(BaseModel):
+    """One arm: a draft and how far it may draft in a round.
+
+    In a file the draft's kind and settings stand beside the arm's: `kind`, `draft_length`, `name` and what the draft's
+    `Spec` has.
+
+    Attributes:
+        draft: kind and settings of the draft; arms whose drafts are equal share one.
+        draft_length: most draft tokens a round; 0 for no draft.
+        name: of the arm; by default made of the draft's name and the draft length.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    draft: Annotated[SerializeAsAny[DraftSpec], BeforeValidator(read_draft_spec)]
+    draft_length: int = Field(default=0, ge=0, le=64)
+    name: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split(cls, table: object) -> object:
+        if not isinstance(table, Mapping) or "draft" in table:
+            return table
+        own = {key: table[key] for key in ("draft_length", "name") if key in table}
+        return {**own, "draft": {key: value for key, value in table.items() if key not in own}}
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if isinstance(self.draft, NoDraft.Spec) != (self.draft_length == 0):
+            kind = self.draft.kind
+            raise ValueError(f"draft_length must be 0 for no_draft and >= 1 for {kind}, got {self.draft_length}")
+        return self
+
+
+class PoolSpec(BaseModel):
+    """The content of a pool.toml.
+
+    Attributes:
+        target: whatever `resolve_model` finds.
+        weights: of the target, as in `ModelSettings`; at 4 bits it is faster and writes a text of its own.
+        dtype: of the target's other numbers, and of every draft.
+        device: of all models.
+        max_new_tokens: length of an answer where a query sets none.
+        max_batch: most queries answered at once.
+        encoder: how queries become contexts.
+        arms: one of kind no_draft at least; names differ.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    target: str
+    weights: WeightPrecision = "dense"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    device: str = "cpu"
+    max_new_tokens: int = Field(default=128, ge=1)
+    max_batch: int = Field(default=8, ge=1)
+    encoder: Annotated[SerializeAsAny[EncoderSpec], BeforeValidator(_read_encoder)] = SentenceEncoder.Spec()
+    arms: tuple[ArmSpec, ...] = Field(min_length=1)
+    _file: Path | None = PrivateAttr(default=None)
+
+    @property
+    def origin(self) -> str:
+        """What errors call it: its file, where it was read from one."""
+        return "the pool" if self._file is None else f"pool file {self._file}"
+
+    @field_validator("arms")
+    @classmethod
+    def _check_arms(cls, arms: tuple[ArmSpec, ...]) -> tuple[ArmSpec, ...]:
+        if not any(isinstance(arm.draft, NoDraft.Spec) for arm in arms):
+            raise ValueError("arms must hold one of kind no_draft: what every other arm is compared with")
+        return arms
+
+    def model_settings(self, cache: Path = DEFAULT_CACHE) -> ModelSettings:
+        """How the target is held.
+
+        Raises:
+            ValueError: if the device is not there, or 4-bit weights are not to be had on it.
+        """
+        return ModelSettings(dtype=_DTYPES[self.dtype], device=self.device, weights=self.weights, cache=cache)
+
+
+def read_pool_spec(path: Path) -> PoolSpec:
+    """Read and check a pool.toml; relative model folders and files are taken from where it lies.
+
+    Only a module that the file names as "package.module:Class" is imported.
+
+    Raises:
+        ValueError: if the file is missing, is no TOML or breaks a rule; it names file, field and value.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"pool file {path} cannot be read ({error.strerror}); check the path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"pool file {path} is not TOML: {error}") from error
+    try:
+        spec = PoolSpec.model_validate(_beside(path.parent, raw))
+        spec._file = path
+        return spec
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"] if part != "draft")  # in the file they stand side by side
+        rule = first["msg"].removeprefix("Value error, ")
+        got = "" if isinstance(first["input"], dict | list | tuple) else f", got {first['input']!r}"
+        raise ValueError(f"pool file {path}{field and ', ' + field}: {rule}{got}") from error
+    except TypeError as error:  # a plug-in of the wrong kind
+        raise ValueError(f"pool file {path}: {error}") from error
+
+
+def _beside(folder: Path, table: Mapping[str, object]) -> dict[str, object]:
+    """Take models that a table names by a path which exists beside the pool file from there."""
+    found = dict(table)
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            found[key] = _beside(folder, value)
+        elif isinstance(value, list):
+            found[key] = [_beside(folder, item) if isinstance(item, Mapping) else item for item in value]
+        elif key in ("target", "model") and isinstance(value, str) and value and (folder / value).exists():
+            found[key] = str((folder / value).resolve())
+    return found
