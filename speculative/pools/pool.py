@@ -7,6 +7,7 @@ from typing import Self
 from arms import ArmSet
 from bandits import ContextEncoder
 from speculative.drafts import DraftSpec
+from speculative.drafts.draft_model import VocabularyMismatchError
 from speculative.models.settings import DEFAULT_CACHE
 from speculative.pools.spec import PoolSpec, read_pool_spec
 from speculative.protocols.draft import Draft
@@ -65,18 +66,17 @@ class Pool:
         drafts: dict[tuple[type[DraftSpec], str], Draft] = {}
         arms: dict[str, SpeculativeArm] = {}
         for i, arm in enumerate(spec.arms):
-            key = type(arm.draft), arm.draft.model_dump_json()
+            where, key = f"{spec.origin}, arms.{i}", (type(arm.draft), arm.draft.model_dump_json())
             if key not in drafts:
-                drafts[key] = arm.draft.build(target)
+                drafts[key] = _build(arm.draft, target, where)
+                if any(drafts[key].name == other.draft.name for other in arms.values()):
+                    raise ValueError(
+                        f"{where}: an arm before it has another draft named {drafts[key].name!r}; rename one (a draft "
+                        "model has the name of its folder or file)"
+                    )
             made = SpeculativeArm(target, drafts[key], arm.draft_length, name=arm.name)
-            where = f"{spec.origin}, arms.{i}"
             if made.name in arms:
                 raise ValueError(f"{where}: an arm before it is named {made.name!r}; give one another name")
-            if any(made.draft.name == other.draft.name and made.draft is not other.draft for other in arms.values()):
-                raise ValueError(
-                    f"{where}: an arm before it has another draft named {made.draft.name!r}; rename one (a draft model "
-                    "has the name of its folder or file)"
-                )
             arms[made.name] = made
         return cls(target, arms.values(), spec.encoder.build(target))
 
@@ -95,3 +95,13 @@ def load_target(spec: PoolSpec, cache: Path = DEFAULT_CACHE) -> Target:
     return Target.load(
         spec.target, spec.model_settings(cache), max_new_tokens=spec.max_new_tokens, max_batch=spec.max_batch
     )
+
+
+def _build(spec: DraftSpec, target: Target, where: str) -> Draft:
+    """Make a draft; what is wrong with it is said with the place in the pool file."""
+    try:
+        return spec.build(target)
+    except VocabularyMismatchError as error:
+        raise VocabularyMismatchError(f"{where}: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where}: {error}") from error

@@ -37,7 +37,5 @@ def test_an_arm_that_is_not_there_is_named():
 
 
 def test_an_unknown_kind_is_named_with_those_there_are():
-    with pytest.raises(
-        ValueError, match="unknown selector 'oracle'; there are fixed, priority_rule, meta_sd"
-    ):
+    with pytest.raises(ValueError, match="unknown selector 'oracle'; there are fixed, priority_rule, meta_sd"):
         read_selector_spec("oracle")
