@@ -17,7 +17,13 @@ from speculative.protocols.draft import Draft, DraftingArm, Proposal, SharedCach
 from speculative.protocols.request import FinishReason, Generation, Request, RoundResult, check_length
 from speculative.protocols.selector import QueryState, RoundContext, RoundObservation, Selector
 from speculative.protocols.token_batch import TokenBatch
-from speculative.selectors.fixed import FixedSelector
+
+
+class _FirstArm(Selector):
+    """What an engine without a selector does."""
+
+    def select(self, rounds: Sequence[RoundContext]) -> Sequence[int]:
+        return [0] * len(rounds)
 
 
 class Engine:
@@ -70,7 +76,7 @@ class Engine:
         self.arms = list(arms)
         longest = max(arm.draft_length for arm in arms)
         self.target = batch_invariant_model(target, max_batch, longest) if batch_invariant else target
-        self.selector: Selector = selector or FixedSelector(0)
+        self.selector = selector or _FirstArm()
         self.n_tokens = target.n_vocab if n_tokens is None else n_tokens
         self._cache = target.new_cache(max_batch)
         self._prefill_chunk, self._decode = prefill_chunk, decode
