@@ -37,6 +37,7 @@ from speculative.measuring.text_equality import compare_texts
 from speculative.measuring.wall_clock import transformers_mode
 from speculative.models.settings import DEFAULT_CACHE
 from speculative.pools.pool import Pool
+from speculative.pools.spec import read_pool_spec
 from speculative.protocols.request import Generation
 from speculative.protocols.selector import RoundContext, Selector
 from speculative.protocols.token_batch import TokenBatch
@@ -64,7 +65,7 @@ def main(arguments: list[str] | None = None) -> dict[str, object]:
         options.n, options.max_new_tokens = 2, 8
     disable_progress_bar()
     queries = pick_evenly(demo_queries()[1] if options.prompts is None else read_queries(options.prompts), options.n)
-    pool = Pool.load(options.pool.model_copy(update={"max_new_tokens": options.max_new_tokens}))
+    pool = Pool.of(read_pool_spec(options.pool).model_copy(update={"max_new_tokens": options.max_new_tokens}))
     origin = {
         "n_prompts": len(queries),
         "prompts": "the project's own" if options.prompts is None else options.prompts.name,
