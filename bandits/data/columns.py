@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 import pyarrow as pa
@@ -179,7 +179,7 @@ class Texts(Column[Labels]):
 
 @dataclass(frozen=True, slots=True)
 class Observations(Column[tuple[ObservationRow, ...]]):
-    """A row of observations, one an arm, stored as JSON."""
+    """A row of observations, one an arm, stored as JSON in which a text that several share stands once."""
 
     def take(self, values: tuple[ObservationRow, ...], rows: Int64) -> tuple[ObservationRow, ...]:
         """Return the rows with these indices."""
@@ -196,16 +196,41 @@ class Observations(Column[tuple[ObservationRow, ...]]):
         return values and tuple(tuple(row[i] if i >= 0 else None for i in places) for row in values)
 
     def to_arrow(self, values: tuple[ObservationRow, ...]) -> pa.Array:
-        """Return lists of JSON texts."""
-        texts = [[None if o is None else json.dumps(o.to_dict()) for o in row] for row in values]
-        return pa.array(texts, pa.list_(pa.string()))
+        """Return a JSON text a row."""
+        return pa.array([_packed(row) for row in values], pa.string())
 
     def from_arrow(self, column: pa.Array) -> tuple[ObservationRow, ...]:
         """Return the observations, checked anew."""
-        return tuple(
-            tuple(None if text is None else Observation.from_dict(json.loads(text)) for text in row)
-            for row in column.to_pylist()
-        )
+        return tuple(_unpacked(text) for text in column.to_pylist())
+
+
+def _packed(row: ObservationRow) -> str:
+    """Return a row as JSON that holds each text once: the arms of one query share the target's."""
+    places: dict[object, int] = {}
+    records = [
+        None if o is None else _with_texts(o.to_dict(), lambda text: places.setdefault(text, len(places))) for o in row
+    ]
+    return json.dumps({"texts": list(places), "observations": records})
+
+
+def _unpacked(packed: str) -> ObservationRow:
+    stored = json.loads(packed)
+    texts = stored["texts"]
+    return tuple(
+        None if record is None else Observation.from_dict(_with_texts(record, lambda place: texts[place]))
+        for record in stored["observations"]
+    )
+
+
+def _with_texts(record: Mapping[str, object], change: Callable[[Any], object]) -> dict[str, object]:
+    """Return an observation's record, `change` applied to its texts and its reference's."""
+    result = dict(record)
+    for key, value in record.items():
+        if isinstance(value, Mapping):
+            result[key] = _with_texts(value, change)
+        elif key in ("text", "own_text") and value is not None:
+            result[key] = change(value)
+    return result
 
 
 def chosen_rows(rows: object, n_rows: int) -> Int64:

@@ -254,7 +254,7 @@ class DataStream(Generic[AnyData]):
         for path, table, header in parquet_parts.read_tables(self.folder, self.data_class.kind, self.batch_rows):
             try:
                 data = self.data_class.from_table(table, header)
-            except (KeyError, TypeError, ValueError, pa.ArrowException) as error:
+            except (LookupError, TypeError, ValueError, pa.ArrowException) as error:
                 raise ValueError(f"{path}: {error}") from error
             yield data.with_arms(self.arm_names)
 

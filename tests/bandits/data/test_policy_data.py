@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arms import Observation
+from arms import Observation, Reference
 from bandits import FullInformationData, LoggedData
 
 K = 3
@@ -158,3 +158,14 @@ def test_a_notebook_shows_means_of_what_was_seen():
 def test_optional_columns_are_given_by_name_only(make):
     with pytest.raises(TypeError, match="positional"):
         make()
+
+
+def test_a_text_that_arms_share_is_stored_and_held_once(tmp_path):
+    text = "the target's own text " * 20
+    row = [Observation(name, "q", text, 1, 2.0, own_text=text, reference=Reference(text, 3.0, 1)) for name in NAMES]
+    data = FullInformationData(np.ones((1, 1)), np.ones((1, 3)), NAMES, observations=[row])
+    data.save(tmp_path)
+    loaded = FullInformationData.load(tmp_path)
+    assert loaded.observations == data.observations
+    held = {id(part) for o in loaded.observations[0] for part in (o.text, o.own_text, o.reference.text)}
+    assert len(held) == 1
