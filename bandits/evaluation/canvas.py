@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from arms.atomic_file import atomic_file
 from arms.optional_import import optional_import
 from bandits.evaluation.colours import GRID, TEXT, colours_of
 from bandits.statistics.estimate import Estimate
@@ -40,8 +41,8 @@ def new_figure(height: float, n_columns: int = 1, width: float = WIDTH) -> tuple
 
 def save_figure(figure: Figure, path: str | Path) -> None:
     """Write the picture without a background; the path's ending says which format."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=200, bbox_inches="tight", transparent=True)
+    with atomic_file(path) as file:
+        figure.savefig(file, format=Path(path).suffix[1:], dpi=200, bbox_inches="tight", transparent=True)
 
 
 def legend_below(figure: Figure, axes: Axes, n_columns: int = 2) -> None:

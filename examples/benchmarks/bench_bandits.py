@@ -25,6 +25,7 @@ from bandit_bench.learners import TS_PEERS, UCB_PEERS, missing_packages
 from bandit_bench.plots import draw
 from bandit_bench.worlds import worlds
 
+from arms.atomic_file import write_file
 from bandits import FullInformationData
 from speculative.measuring.machine import machine_facts
 
@@ -56,8 +57,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         result["parts"][part] = {**found, "seconds": round(time.perf_counter() - started, 1), **origin(part, options)}
         result["bars"] = [bar for name in PARTS if name in result["parts"] for bar in result["parts"][name]["bars"]]
         if not options.smoke:
-            RESULTS.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+            write_file(path, json.dumps(result, indent=1, allow_nan=False) + "\n")
             draw(result["parts"], path.with_suffix(".png"))
     return result
 

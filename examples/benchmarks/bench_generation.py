@@ -32,6 +32,7 @@ from generation_bench.costs import measure_costs_part
 from generation_bench.four_bits import measure_four_bits
 from generation_bench.single import measure_single
 
+from arms.atomic_file import write_file
 from speculative.demo.plots import bars_by_group
 from speculative.measuring.machine import machine_facts
 
@@ -113,10 +114,10 @@ def merge(result: Mapping[str, Any], part: str, found: Mapping[str, Any]) -> dic
 def write(folder: Path, result: Mapping[str, Any], runs: Mapping[str, Any]) -> None:
     """Write figures, timings and plot."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "bench_generation.json").write_text(json.dumps(result, indent=1) + "\n")
+    write_file(folder / "bench_generation.json", json.dumps(result, indent=1) + "\n")
     path = folder / "bench_generation_runs.json"
     old = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    path.write_text(json.dumps({**old, **runs}) + "\n")
+    write_file(path, json.dumps({**old, **runs}) + "\n")
     if "single" in result["parts"]:
         bars_by_group(
             folder / "bench_generation.png",

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from arms.atomic_file import write_file
 from bandits import (
     IPS,
     SNIPS,
@@ -98,8 +99,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         from speculative.measuring.machine import machine_facts
 
         result["machine"] = machine_facts()
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        (RESULTS / "bench_intervals.json").write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
+        write_file(RESULTS / "bench_intervals.json", json.dumps(result, indent=1, allow_nan=False) + "\n")
         draw(rows, RESULTS / "bench_intervals.png")
     return result
 

@@ -18,6 +18,7 @@ import torch
 from rich.console import Console
 
 from arms import Observation, Query, read_queries
+from arms.atomic_file import write_file
 from bandits import (
     Bootstrap,
     FullInformationData,
@@ -68,8 +69,7 @@ def main(arguments: list[str] | None = None) -> dict[str, object]:
         "date": time.strftime("%Y-%m-%d"),
     }
     if not options.smoke:
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        (RESULTS / "bench_rewards.json").write_text(json.dumps(result, indent=1) + "\n")
+        write_file(RESULTS / "bench_rewards.json", json.dumps(result, indent=1) + "\n")
     return result
 
 

@@ -27,6 +27,7 @@ from transformers import AutoModelForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
 from arms import Query, read_queries
+from arms.atomic_file import write_file
 from speculative.collection.collect import trace_queries
 from speculative.collection.replay import replay
 from speculative.demo.demo import demo_queries, pick_evenly
@@ -83,8 +84,7 @@ def main(arguments: list[str] | None = None) -> dict[str, object]:
         result["switching"] = check_switching(pool, queries, queries[: options.n_sampled]) | origin
     print(json.dumps(result, indent=1))
     if not options.smoke:
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(result, indent=1) + "\n")
+        write_file(file, json.dumps(result, indent=1) + "\n")
     return result
 
 

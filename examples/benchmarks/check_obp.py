@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from arms.atomic_file import write_file
 from bandits import (
     IPS,
     SNIPS,
@@ -78,8 +79,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         from speculative.measuring.machine import machine_facts
 
         result["machine"] = machine_facts()
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        (RESULTS / "check_obp.json").write_text(json.dumps(result, indent=1) + "\n")
+        write_file(RESULTS / "check_obp.json", json.dumps(result, indent=1) + "\n")
     if not bar["holds"]:
         raise SystemExit(f"estimates differ by {worst:.1e}, more than {TOLERANCE}")
     return result

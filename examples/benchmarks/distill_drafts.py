@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from arms import Query
+from arms.atomic_file import write_file
 from speculative.distillation.corpus import TargetText, write_corpus
 from speculative.distillation.distill import MatchRate, compare_match_rates, distill, match_rate
 from speculative.distillation.prompts import TrainingPrompt, code_prompts, maths_word_problems, split
@@ -63,10 +64,9 @@ def main(arguments: list[str] | None = None) -> dict[str, object]:
             make_draft(name, target, options)
     result = measure(target, names, options)
     if not options.smoke:
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        (RESULTS / "drafts.json").write_text(json.dumps(result, indent=1) + "\n")
+        write_file(RESULTS / "drafts.json", json.dumps(result, indent=1) + "\n")
         for name in names:
-            (options.out / name / "README.md").write_text(model_card(name, result, options.out))
+            write_file(options.out / name / "README.md", model_card(name, result, options.out))
     print(json.dumps(result["matrix"], indent=1))
     return result
 

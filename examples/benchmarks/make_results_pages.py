@@ -14,6 +14,8 @@ from pathlib import Path
 
 from results_pages import make_pages
 
+from arms.atomic_file import write_file
+
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 
 
@@ -35,9 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{options.results / name} is out of date: run python examples/benchmarks/make_results_pages.py")
         return 1 if stale else 0
     if not options.smoke:
-        options.results.mkdir(parents=True, exist_ok=True)
         for name in stale:
-            (options.results / name).write_text(pages[name], encoding="utf-8")
+            write_file(options.results / name, pages[name])
     print(f"{len(pages)} pages, {len(stale)} changed{' (not written)' if options.smoke else ''}")
     return 0
 
