@@ -1,1 +1,19 @@
 """Held-out value of policies: evaluate, compare, their tables and plots."""
+
+from bandits.evaluation.comparison import Comparison, ComparisonRow, CurvePoint
+from bandits.evaluation.conclusion import Conclusion
+from bandits.evaluation.cross_validation import HeldOutScore
+from bandits.evaluation.evaluation import Evaluation, EvaluationRow
+from bandits.evaluation.objective import best_fixed_arm, objective_of
+
+__all__ = [
+    "Comparison",
+    "ComparisonRow",
+    "Conclusion",
+    "CurvePoint",
+    "Evaluation",
+    "EvaluationRow",
+    "HeldOutScore",
+    "best_fixed_arm",
+    "objective_of",
+]

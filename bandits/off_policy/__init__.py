@@ -1,1 +1,27 @@
 """What a policy is worth on another policy's log: problem, estimators, intervals, diagnostics."""
+
+from bandits.off_policy.diagnostics import Diagnostics, diagnose
+from bandits.off_policy.estimate import OffPolicyEstimate, OffPolicyEstimates
+from bandits.off_policy.intervals import BootstrapInterval, DeltaMethod, EmpiricalBernstein, Interval, IntervalMethod
+from bandits.off_policy.problem import OffPolicyProblem
+from bandits.off_policy.reward_model import ConstantReward, CrossFittedRidge, GivenPredictions, RewardModel
+from bandits.off_policy.terms import Terms, TermSums
+
+__all__ = [
+    "BootstrapInterval",
+    "ConstantReward",
+    "CrossFittedRidge",
+    "DeltaMethod",
+    "Diagnostics",
+    "EmpiricalBernstein",
+    "GivenPredictions",
+    "Interval",
+    "IntervalMethod",
+    "OffPolicyEstimate",
+    "OffPolicyEstimates",
+    "OffPolicyProblem",
+    "RewardModel",
+    "TermSums",
+    "Terms",
+    "diagnose",
+]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.linalg import cho_factor, cho_solve
 
 from bandits.checks import Float64, Int64, positive
 from bandits.data.logged_data import LoggedData
@@ -63,6 +62,8 @@ class CrossFittedRidge(RewardModel):
         Raises:
             ValueError: if all rows belong to one query, so that there is nothing to fit on.
         """
+        from scipy.linalg import cho_factor, cho_solve  # slow to import
+
         folds = self._folds(log)
         n_folds = int(folds.max()) + 1
         weights = np.ones(len(log)) if log.weights is None else log.weights

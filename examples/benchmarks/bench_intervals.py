@@ -25,27 +25,27 @@ from arms.atomic_file import write_file
 from bandits import (
     IPS,
     SNIPS,
-    BootstrapInterval,
-    ClippedIPS,
-    ConstantReward,
-    DeltaMethod,
     DirectMethod,
     DoublyRobust,
-    EmpiricalBernstein,
     EpsilonGreedy,
     FullInformationData,
-    Interval,
     LinUCB,
     LoggedData,
-    OffPolicyEstimator,
-    OffPolicyProblem,
     Policy,
-    RejectionReplay,
     SelfNormalisedDR,
-    Terms,
-    choose_prior_precision,
 )
 from bandits.data.decision import draw_actions
+from bandits.off_policy import (
+    BootstrapInterval,
+    ConstantReward,
+    DeltaMethod,
+    EmpiricalBernstein,
+    Interval,
+    OffPolicyProblem,
+    Terms,
+)
+from bandits.off_policy.estimators import ClippedIPS, OffPolicyEstimator, RejectionReplay
+from bandits.policies.linear.prior_precision import choose_prior_precision
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 CONFIDENCES = (0.9, 0.95)

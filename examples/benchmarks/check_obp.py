@@ -30,20 +30,16 @@ from arms.atomic_file import write_file
 from bandits import (
     IPS,
     SNIPS,
-    ClippedIPS,
-    CrossFittedRidge,
     DirectMethod,
     DoublyRobust,
     EpsilonGreedy,
-    GivenPredictions,
     LinUCB,
     LoggedData,
-    OffPolicyEstimator,
-    OffPolicyProblem,
     Policy,
-    RejectionReplay,
     SelfNormalisedDR,
 )
+from bandits.off_policy import CrossFittedRidge, GivenPredictions, OffPolicyProblem
+from bandits.off_policy.estimators import ClippedIPS, OffPolicyEstimator, RejectionReplay
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 TOLERANCE = 1e-6

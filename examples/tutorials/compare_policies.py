@@ -17,7 +17,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from bandits import (
-    Comparison,
     ComparisonSettings,
     EpsilonGreedy,
     FullInformationData,
@@ -28,6 +27,7 @@ from bandits import (
     Uniform,
     compare,
 )
+from bandits.evaluation import Comparison
 
 
 def digits(n_rows: int, rng: np.random.Generator) -> FullInformationData:

@@ -16,7 +16,9 @@ from speculative.cli.progress import busy, stages
 from speculative.cli.train import PolicyName, make_policy
 
 if TYPE_CHECKING:
-    from bandits import Comparison, ContextEncoder, FullInformationData, LoggedData, OffPolicyEstimator
+    from bandits import ContextEncoder, FullInformationData, LoggedData
+    from bandits.evaluation import Comparison
+    from bandits.off_policy.estimators import OffPolicyEstimator
 
 DEFAULT_POLICIES = "best_fixed,linucb,lints,epsilon_greedy,uniform"
 

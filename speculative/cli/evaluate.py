@@ -13,7 +13,8 @@ from rewards.named import REWARD_HELP, make_reward
 from speculative.cli import options
 
 if TYPE_CHECKING:
-    from bandits import Evaluation, FullInformationData, Policy
+    from bandits import FullInformationData, Policy
+    from bandits.evaluation import Evaluation
 
 
 def evaluate(

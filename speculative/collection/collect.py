@@ -8,7 +8,8 @@ import numpy as np
 
 from arms import Query
 from arms.manifest import check_manifest, digest_queries
-from bandits import ContextEncoder, FullInformationData, part_indices
+from bandits import ContextEncoder, FullInformationData
+from bandits.data import part_indices
 from rewards import Reward, Speedup
 from speculative.collection.replay import observe
 from speculative.collection.trace import Trace, trace_draft

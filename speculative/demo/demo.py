@@ -19,9 +19,9 @@ from bandits import (
     LinUCB,
     Policy,
     Reinforce,
-    choose_prior_precision,
     evaluate,
 )
+from bandits.policies.linear.prior_precision import choose_prior_precision
 from rewards import TimeSaved
 from speculative.collection.collect import collect
 from speculative.demo.report import LOOKUP, PLAIN, DemoReport, make_report, save_report, show_report

@@ -13,7 +13,8 @@ from rich.table import Table
 
 from arms import Query
 from arms.atomic_file import write_file
-from bandits import Estimate, Evaluation, FullInformationData, Policy
+from bandits import Estimate, FullInformationData, Policy
+from bandits.evaluation import Evaluation
 from speculative.demo.plots import bars_by_group, picks_by_domain
 from speculative.measuring.machine import machine_facts
 from speculative.measuring.text_equality import compare_texts

@@ -5,19 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from bandits import (
-    IPS,
-    SNIPS,
-    ClippedIPS,
-    ConstantReward,
-    CrossFittedRidge,
-    DirectMethod,
-    DoublyRobust,
-    OffPolicyEstimator,
-    OffPolicyProblem,
-    RejectionReplay,
-    SelfNormalisedDR,
-)
+from bandits import IPS, SNIPS, DirectMethod, DoublyRobust, SelfNormalisedDR
+from bandits.off_policy import ConstantReward, CrossFittedRidge, OffPolicyProblem
+from bandits.off_policy.estimators import ClippedIPS, OffPolicyEstimator, RejectionReplay
 from bandits.testing.policies import check_estimator, example_log
 
 ESTIMATORS = {

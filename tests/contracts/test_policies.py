@@ -6,7 +6,6 @@ import pytest
 from bandits import (
     KNN,
     UCB1,
-    AdamWSettings,
     BestFixedArm,
     EpsilonGreedy,
     FullInformationData,
@@ -20,6 +19,7 @@ from bandits import (
     SquareCB,
     Uniform,
 )
+from bandits.policies import AdamWSettings
 from bandits.policies.policy import greedy, uniform_over
 from bandits.testing.policies import check_policy, example_data, example_log
 

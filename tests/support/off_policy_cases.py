@@ -4,7 +4,8 @@ from itertools import product
 
 import numpy as np
 
-from bandits import LoggedData, OffPolicyProblem
+from bandits import LoggedData
+from bandits.off_policy import OffPolicyProblem
 
 
 class TinyWorld:

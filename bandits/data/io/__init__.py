@@ -1,1 +1,12 @@
 """Other people's tables: long tables, pandas frames, the Open Bandit data set."""
+
+from bandits.data.io.long_table import TableLayout
+from bandits.data.io.open_bandit import from_open_bandit, to_open_bandit
+from bandits.data.io.pandas import to_pandas
+
+__all__ = [
+    "TableLayout",
+    "from_open_bandit",
+    "to_open_bandit",
+    "to_pandas",
+]

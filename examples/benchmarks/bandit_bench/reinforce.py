@@ -12,16 +12,9 @@ from arms.optional_import import optional_import
 from bandit_bench.quality import at_least_zero, interval
 from bandit_bench.speed import Log
 from bandit_bench.worlds import LOGS, split
-from bandits import (
-    AdamWSettings,
-    FullInformationData,
-    LinUCB,
-    LoggedData,
-    Policy,
-    Reinforce,
-    SeedTree,
-    choose_prior_precision,
-)
+from bandits import FullInformationData, LinUCB, LoggedData, Policy, Reinforce, SeedTree
+from bandits.policies import AdamWSettings
+from bandits.policies.linear.prior_precision import choose_prior_precision
 
 NEEDED_ROWS_A_SECOND = 100_000
 EPOCHS = 5

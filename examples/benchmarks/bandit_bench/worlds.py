@@ -6,15 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bandits import (
-    FullInformationData,
-    HashingEncoder,
-    LoggedData,
-    SeedTree,
-    SupervisedEnvironment,
-    Uniform,
-    from_long_table,
-)
+from bandits import FullInformationData, HashingEncoder, LoggedData, SeedTree, Uniform, from_long_table
+from bandits.simulation.environments import SupervisedEnvironment
 
 LOGS = ("paretobandit_k4", "llmrouter", "routellm_gsm8k", "openai_gsm8k_solutions")
 SYNTHETIC = "covertype-like"

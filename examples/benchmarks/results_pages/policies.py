@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from bandits import Evaluation
+from bandits.evaluation import Evaluation
 from results_pages.parts import (
     HOW_TO_READ,
     Record,

@@ -5,7 +5,8 @@ import warnings
 import numpy as np
 import pytest
 
-from bandits import BestFixedArm, DeterministicLogWarning, EpsilonGreedy, LoggedData
+from bandits import BestFixedArm, EpsilonGreedy, LoggedData
+from bandits.data import DeterministicLogWarning
 from bandits.testing.policies import example_data
 
 

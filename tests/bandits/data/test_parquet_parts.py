@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bandits import FullInformationData, LoggedData, part_indices
+from bandits import FullInformationData, LoggedData
+from bandits.data import part_indices
 from bandits.testing.policies import example_data, example_log
 
 

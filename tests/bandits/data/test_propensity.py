@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from bandits import FullInformationData, LinTS, LoggedData, estimate_propensities
+from bandits import FullInformationData, LinTS, LoggedData
+from bandits.data import estimate_propensities
 from bandits.data.propensity import _softmax
 
 

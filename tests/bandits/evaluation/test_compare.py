@@ -10,7 +10,6 @@ from bandits import (
     IPS,
     SNIPS,
     BestFixedArm,
-    Comparison,
     ComparisonSettings,
     DoublyRobust,
     EpsilonGreedy,
@@ -19,12 +18,13 @@ from bandits import (
     LinUCB,
     LoggedData,
     Policy,
-    RejectionReplay,
     Uniform,
     compare,
 )
+from bandits.evaluation import Comparison
 from bandits.evaluation.task import ComparisonTask
 from bandits.off_policy.estimate import estimate_problem
+from bandits.off_policy.estimators import RejectionReplay
 from bandits.off_policy.problem import OffPolicyProblem
 from bandits.testing.policies import example_data
 

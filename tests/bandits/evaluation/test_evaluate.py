@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from bandits import BestFixedArm, Bootstrap, Evaluation, FullInformationData, LinUCB, Uniform, best_fixed_arm, evaluate
+from bandits import BestFixedArm, Bootstrap, FullInformationData, LinUCB, Uniform, evaluate
+from bandits.evaluation import Evaluation, best_fixed_arm
 from bandits.testing.policies import example_data
 
 ARMS = ("no_draft", "draft", "lookup")

@@ -9,22 +9,24 @@ from bandits import (
     IPS,
     SNIPS,
     BestFixedArm,
-    BootstrapInterval,
-    ClippedIPS,
-    ConstantReward,
-    DeltaMethod,
     DirectMethod,
-    EmpiricalBernstein,
     EpsilonGreedy,
     FullInformationData,
     LinUCB,
     LoggedData,
-    OffPolicyProblem,
     Uniform,
-    diagnose,
     estimate,
 )
+from bandits.off_policy import (
+    BootstrapInterval,
+    ConstantReward,
+    DeltaMethod,
+    EmpiricalBernstein,
+    OffPolicyProblem,
+    diagnose,
+)
 from bandits.off_policy.estimate import OffPolicyEstimates, estimate_problem
+from bandits.off_policy.estimators import ClippedIPS
 from bandits.testing.policies import example_data, example_log
 from tests.support.off_policy_cases import TinyWorld
 

@@ -10,21 +10,16 @@ from hypothesis import strategies as st
 from bandits import (
     IPS,
     SNIPS,
-    ClippedIPS,
-    ConstantReward,
-    CrossFittedRidge,
     DirectMethod,
     DoublyRobust,
     EpsilonGreedy,
-    GivenPredictions,
     LinUCB,
     LoggedData,
-    OffPolicyProblem,
-    RejectionReplay,
     SelfNormalisedDR,
-    Terms,
     Uniform,
 )
+from bandits.off_policy import ConstantReward, CrossFittedRidge, GivenPredictions, OffPolicyProblem, Terms
+from bandits.off_policy.estimators import ClippedIPS, RejectionReplay
 from bandits.testing.policies import example_data, example_log
 from tests.support.off_policy_cases import TinyWorld, random_problem
 

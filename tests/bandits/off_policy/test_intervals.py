@@ -9,23 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from bandits import (
-    IPS,
-    SNIPS,
-    Bootstrap,
+from bandits import IPS, SNIPS, Bootstrap, DirectMethod, DoublyRobust, SelfNormalisedDR
+from bandits.off_policy import (
     BootstrapInterval,
-    ClippedIPS,
     ConstantReward,
     DeltaMethod,
-    DirectMethod,
-    DoublyRobust,
     EmpiricalBernstein,
     GivenPredictions,
     OffPolicyProblem,
-    RejectionReplay,
-    SelfNormalisedDR,
     Terms,
 )
+from bandits.off_policy.estimators import ClippedIPS, RejectionReplay
 from bandits.off_policy.intervals import UndefinedIntervalError, degrees_of_freedom, standard_error
 from bandits.off_policy.terms import TermSums
 from bandits.testing.policies import example_log

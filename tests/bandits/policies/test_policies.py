@@ -14,9 +14,8 @@ from bandits import (
     LinUCB,
     LoggedData,
     Uniform,
-    choose_prior_precision,
 )
-from bandits.policies.linear.prior_precision import leave_one_out_errors
+from bandits.policies.linear.prior_precision import choose_prior_precision, leave_one_out_errors
 from bandits.testing.policies import example_data, example_log
 
 

@@ -5,25 +5,27 @@ import pytest
 
 from bandits import (
     BestFixedArm,
-    DriftingEnvironment,
-    Environment,
-    EnvironmentBatch,
     EpsilonGreedy,
     FullInformationData,
-    FullInformationEnvironment,
-    LinearEnvironment,
     LinTS,
     LinUCB,
-    NonLinearEnvironment,
     Policy,
     PolicyState,
     SeedTree,
-    Simulation,
-    SupervisedEnvironment,
     Uniform,
     simulate,
 )
 from bandits.policies.policy import greedy
+from bandits.simulation import Simulation
+from bandits.simulation.environments import (
+    DriftingEnvironment,
+    Environment,
+    EnvironmentBatch,
+    FullInformationEnvironment,
+    LinearEnvironment,
+    NonLinearEnvironment,
+    SupervisedEnvironment,
+)
 from bandits.testing.policies import example_data
 
 

@@ -5,17 +5,10 @@ import json
 import pytest
 
 from arms.atomic_file import atomic_file
-from bandits import (
-    BestFixedArm,
-    Bootstrap,
-    Comparison,
-    Evaluation,
-    Simulation,
-    SupervisedEnvironment,
-    compare,
-    evaluate,
-    simulate,
-)
+from bandits import BestFixedArm, Bootstrap, compare, evaluate, simulate
+from bandits.evaluation import Comparison, Evaluation
+from bandits.simulation import Simulation
+from bandits.simulation.environments import SupervisedEnvironment
 from bandits.testing.policies import example_data
 
 

@@ -11,7 +11,8 @@ from types import ModuleType
 import pytest
 import torch
 
-from bandits import Evaluation, FullInformationData, load_policy
+from bandits import FullInformationData, load_policy
+from bandits.evaluation import Evaluation
 from speculative.cli import options
 from speculative.cli.plain_errors import one_line
 from speculative.cli.shadowing import is_project, shadow_warnings

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from bandits import Comparison, Uniform
+from bandits import Uniform
+from bandits.evaluation import Comparison
 from bandits.testing.policies import example_data
 from speculative.cli.main import app
 

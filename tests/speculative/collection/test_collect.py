@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from arms import Query
-from bandits import FullInformationData, LinUCB, part_indices
+from bandits import FullInformationData, LinUCB
+from bandits.data import part_indices
 from rewards import AcceptanceLength, RougeL
 from speculative.collection.collect import PART_SIZE, TRACES, collect, data_from_traces, trace_queries
 from speculative.collection.trace_store import read_trace_parts, write_traces

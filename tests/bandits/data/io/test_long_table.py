@@ -5,21 +5,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bandits import (
-    DeterministicLogWarning,
-    FullInformationData,
-    HashingEncoder,
-    LoggedData,
-    TableLayout,
-    Uniform,
-    arm_frequencies,
-    estimate_propensities,
-    from_long_table,
-    from_open_bandit,
-    from_pandas,
-    to_open_bandit,
-    to_pandas,
-)
+from bandits import FullInformationData, HashingEncoder, LoggedData, Uniform, from_long_table, from_pandas
+from bandits.data import DeterministicLogWarning, arm_frequencies, estimate_propensities
+from bandits.data.io import TableLayout, from_open_bandit, to_open_bandit, to_pandas
 from bandits.testing.policies import example_data, example_log
 
 NAN = float("nan")

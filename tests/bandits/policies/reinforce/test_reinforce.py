@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from bandits import AdamWSettings, BestFixedArm, FullInformationData, LoggedData, Reinforce, Uniform
+from bandits import BestFixedArm, FullInformationData, LoggedData, Reinforce, Uniform
+from bandits.policies import AdamWSettings
 from bandits.policies.reinforce.training import FullInformationObjective, LoggedObjective
 from bandits.testing.policies import example_data, example_log
 
