@@ -1,42 +1,41 @@
-"""One process at a time in a folder."""
+"""One process at a time writes in a folder."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-LOCK_FILE = ".lock"
 
+class FolderLock:
+    """Holds a folder for this object until `close`, or until the process ends, however it ends.
 
-@contextmanager
-def folder_lock(folder: str | Path) -> Iterator[None]:
-    """Hold a folder, which is made if missing, for the length of the body.
-
-    The system gives the lock back when the process ends, however it ends; the empty lock file stays.
+    Args:
+        folder: made if it is missing.
+        what: names it in the error, such as "decision log".
 
     Raises:
-        RuntimeError: if another process, or another holder in this one, has the folder.
+        RuntimeError: if another process, or another object of this one, holds it.
     """
-    path = Path(folder) / LOCK_FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
+
+    def __init__(self, folder: Path, what: str) -> None:
+        import fcntl  # here, so that where there is no flock everything else can be imported
+
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = (folder / "lock").open("a+")
         try:
-            _take(file.fileno())
-        except OSError as error:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._file.seek(0)
+            holder = self._file.read().strip()
+            self._file.close()
+            where = "this process itself" if holder == str(os.getpid()) else f"process {holder}"
             raise RuntimeError(
-                f"{folder} is in use by another process; wait for it to end, or name another folder"
+                f"{folder} is in use by {where}: close that {what} first, or use another folder"
             ) from error
-        yield
+        self._file.truncate(0)
+        self._file.write(str(os.getpid()))
+        self._file.flush()
 
-
-def _take(descriptor: int) -> None:
-    if os.name == "posix":
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    else:
-        import msvcrt
-
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]  # exists on Windows only
+    def close(self) -> None:
+        """Let the folder go."""
+        self._file.close()

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,7 +18,7 @@ from arms.arm import Arm
 from arms.arm_set import ArmSet
 from arms.checks import at_least, not_negative, positive
 from arms.executors import Executor, Failed, SerialExecutor
-from arms.folder_lock import folder_lock
+from arms.folder_lock import FolderLock
 from arms.manifest import check_manifest, digest_queries
 from arms.observation import Observation
 from arms.observation_parts import read_part, write_part
@@ -90,7 +91,7 @@ def pull_all(
         ValueError: if arms or queries are none, unnamed or named twice; if the folder holds another job or a damaged
             part, which the message names; or if an arm's observation names another arm or query.
         TypeError: if an arm returns anything but an observation.
-        RuntimeError: if another process works in the folder.
+        RuntimeError: if the folder is in use, by another process or by another call of this one.
     """
     chosen, asked = ArmSet(arms), _checked_queries(queries)
     if len(chosen) == 0:
@@ -99,7 +100,7 @@ def pull_all(
     job = _Job(chosen, settings, executor or SerialExecutor(), on_progress, n_pulls=len(chosen) * len(asked))
     if folder is None:
         return _rows(list(job.pull(asked)), len(chosen))
-    with folder_lock(folder):
+    with closing(FolderLock(Path(folder), "job")):
         return _pull_in_parts(job, asked, Path(folder))
 
 

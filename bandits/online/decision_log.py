@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from arms import Observation
+from arms.folder_lock import FolderLock
 from bandits import checks
 from bandits.data.decision import Decision
 from bandits.data.logged_data import LoggedData
 from bandits.online.appender import Appender
-from bandits.online.folder_lock import FolderLock
 from bandits.online.log_table import logged_data
 from bandits.online.records import LoggedDecision, LoggedReward, PolicyVersion
 from bandits.online.segments import (

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import cast
 
 from arms.atomic_file import write_file
+from arms.folder_lock import FolderLock
 from bandits import checks
-from bandits.online.folder_lock import FolderLock
 from bandits.online.log_table import logged_data
 from bandits.online.records import LoggedDecision, LoggedReward
 from bandits.online.segments import BEGINNING, Position, read_record, read_records

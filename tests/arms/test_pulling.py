@@ -223,7 +223,9 @@ def test_a_folder_in_use_is_rejected(tmp_path):
     def again(n_done, n_total):
         pull_all(ARMS, QUERIES, folder=tmp_path)
 
-    with pytest.raises(RuntimeError, match=re.escape(f"{tmp_path} is in use by another process")):
+    with pytest.raises(
+        RuntimeError, match=re.escape(f"{tmp_path} is in use by this process itself: close that job first")
+    ):
         pull_all(ARMS, QUERIES, folder=tmp_path, on_progress=again)
 
 
