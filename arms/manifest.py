@@ -35,6 +35,6 @@ def check_manifest(path: Path, asked: Mapping[str, object]) -> None:
 
 
 def digest_queries(queries: Sequence[Query]) -> str:
-    """A digest of everything the queries say."""
+    """Return a digest of everything the queries say."""
     texts = json.dumps([query.model_dump() for query in queries])
     return hashlib.sha256(texts.encode()).hexdigest()

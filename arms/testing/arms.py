@@ -74,7 +74,7 @@ def _checked_pull(arm: Arm, name: str, query: Query) -> Observation:
 
 
 def _facts(observation: Observation) -> dict[str, object]:
-    """What must not change between two pulls: everything but timings and costs."""
+    """Return what must not change between two pulls: everything but timings and costs."""
     reference = observation.reference
     return {
         "text": observation.text,

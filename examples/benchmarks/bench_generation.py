@@ -100,7 +100,7 @@ def measure_part(part: str, bench: Bench, single: Mapping[str, Any] | None) -> d
 
 
 def read(path: Path) -> dict[str, Any]:
-    """What was measured before."""
+    """Return what was measured before."""
     empty: dict[str, Any] = {"parts": {}, "bars": []}
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else empty
 

@@ -200,7 +200,7 @@ def measure(world: World, n_rows: int, options: argparse.Namespace) -> list[dict
 
 
 def finished(terms: Terms) -> Terms:
-    """The wrong way, as other libraries do it: terms w r / mean(w), as if the mean weight were known."""
+    """Estimate the wrong way, as other libraries do: terms w r / mean(w), as if the mean weight were known."""
     assert terms.denominator is not None
     return Terms(terms.numerator / terms.denominator.mean(), terms.row_weights, terms.queries)
 

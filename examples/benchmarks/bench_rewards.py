@@ -87,7 +87,7 @@ def collected(options: argparse.Namespace, folder: Path) -> tuple[FullInformatio
 
 
 def split_queries(options: argparse.Namespace) -> tuple[list[Query], list[Query]]:
-    """The demo's own split, or alternate prompts of a file."""
+    """Return the demo's own split, or alternate prompts of a file."""
     if options.prompts is None:
         train, test = demo_queries()
     else:

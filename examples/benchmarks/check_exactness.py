@@ -169,7 +169,7 @@ def check_switching(pool: Pool, queries: Sequence[Query], sampled: Sequence[Quer
 
 
 def run_arm(pool: Pool, action: int, query: Query) -> Generation:
-    """A real run of one arm."""
+    """Run one arm."""
     engine = pool.target.engine(pool.arms, FixedSelector(action))
     return generate(engine, [pool.target.request(query)])[0]
 

@@ -124,7 +124,7 @@ def measure(target: Target, names: list[str], options: argparse.Namespace) -> di
 
 
 def held_out_texts(name: str, target: Target, options: argparse.Namespace) -> list[TargetText]:
-    """The target's texts on a domain's held-out prompts."""
+    """Return the target's texts on a domain's held-out prompts."""
     folder = (options.texts or options.out.with_name(f"{options.out.name}.texts")) / name
     if options.smoke:
         folder = folder.with_name(f"{name}-smoke")
@@ -132,7 +132,7 @@ def held_out_texts(name: str, target: Target, options: argparse.Namespace) -> li
 
 
 def model_card(name: str, result: dict[str, object], folder: Path) -> str:
-    """The draft's README."""
+    """Return the draft's README."""
     metrics = result["metrics"][name]  # type: ignore[index]
     rows = [
         f"| {draft} | " + " | ".join(cell(MatchRate(**rate)) for rate in row.values()) + " |"
@@ -169,7 +169,7 @@ def model_card(name: str, result: dict[str, object], folder: Path) -> str:
 
 
 def cell(rate: MatchRate) -> str:
-    """A match rate in a table."""
+    """Return a match rate in a table."""
     return f"{rate.value:.1%} [{rate.low:.1%}, {rate.high:.1%}], {rate.tokens_per_round:.2f}"
 
 

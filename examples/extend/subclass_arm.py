@@ -93,7 +93,7 @@ def logged_references(queries: Sequence[Query]) -> dict[str, Reference]:
 
 # --8<-- [start:recorded]
 def replay_target(references: dict[str, Reference]) -> RecordedArm:
-    """The log as an arm: it answers at once, with the seconds that were logged."""
+    """Make the log an arm: it answers at once, with the seconds that were logged."""
     observations = {
         query_id: Observation(
             arm="target",

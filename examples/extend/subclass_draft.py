@@ -47,16 +47,16 @@ class PhraseSession(DraftSession):
         self.draft = draft
 
     def propose(self, prefix: Sequence[int], draft_length: int, sampler: TokenSampler = GREEDY) -> Proposal:
-        """The rest of the phrase; a draft without logits ignores the sampler."""
+        """Return the rest of the phrase; a draft without logits ignores the sampler."""
         matched, phrase = self._longest(prefix)
         return Proposal(phrase[matched : matched + draft_length])
 
     def match_length(self, prefix: Sequence[int]) -> int:
-        """What a selector may ask before it chooses."""
+        """Return what a selector may ask before it chooses."""
         return self._longest(prefix)[0]
 
     def _longest(self, prefix: Sequence[int]) -> tuple[int, list[int]]:
-        """The most tokens of a phrase's beginning that the prefix ends with."""
+        """Return the most tokens of a phrase's beginning that the prefix ends with."""
         found: tuple[int, list[int]] = (0, [])
         for phrase in self.draft.phrases:
             for n in range(min(len(phrase), len(prefix)), self.draft.min_match - 1, -1):

@@ -139,7 +139,7 @@ def _check(
 
 
 def draft_config(target: DecoderConfig, settings: DistillSettings, n_vocab: int) -> DecoderConfig:
-    """The target's sizes with fewer layers and tokens."""
+    """Return the target's sizes with fewer layers and tokens."""
     return replace(target, n_layers=len(settings.layers), n_vocab=n_vocab, tied_head=True)
 
 
@@ -203,7 +203,7 @@ def _n_rounds(accepted: Counts) -> int:
 
 
 def _lessons(target: Target, texts: Sequence[TargetText], folder: Path, n_teacher: int, tell: Progress) -> list[Lesson]:
-    """The target's probabilities along every text; parts already on disk are read."""
+    """Return the target's probabilities along every text; parts already on disk are read."""
     folder.mkdir(parents=True, exist_ok=True)
     lessons: list[Lesson] = []
     for begin in range(0, len(texts), LESSONS_PER_PART):

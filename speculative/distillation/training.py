@@ -166,7 +166,7 @@ def _keep(checkpoint: Path | None, parts: dict[str, Any], epoch: int) -> None:
 
 
 def _student(recipe: Recipe, target_weights: Weights) -> torch.nn.Module:
-    """A trainable transformers Llama that starts from the target's embedding rows and chosen layers."""
+    """Return a trainable transformers Llama that starts from the target's embedding rows and chosen layers."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     n_target_layers = 1 + max(int(name.split(".")[2]) for name in target_weights if name.startswith("model.layers."))
@@ -184,7 +184,7 @@ def _student(recipe: Recipe, target_weights: Weights) -> torch.nn.Module:
 
 
 def transformers_config(config: DecoderConfig) -> dict[str, object]:
-    """A draft's `config.json` in transformers' words."""
+    """Return a draft's `config.json` in transformers' words."""
     return {
         "model_type": "llama",
         "architectures": ["LlamaForCausalLM"],
@@ -228,7 +228,7 @@ def _loss(
 
 
 def _batches(lessons: Sequence[Lesson], batch_tokens: int, rng: np.random.Generator) -> Iterator[list[int]]:
-    """Groups of texts of like length, in random order."""
+    """Return groups of texts of like length, in random order."""
     order = sorted(rng.permutation(len(lessons)).tolist(), key=lambda i: len(lessons[i].token_ids))
     groups: list[list[int]] = [[]]
     for i in order:

@@ -54,7 +54,7 @@ class Running:
         return id(draft) not in self._set_aside and (limit is None or len(self.tokens) < limit)
 
     def match_length(self, draft: Draft) -> int | None:
-        """What the draft says of its look-up; None where it looks nothing up or was put aside."""
+        """Return what the draft says of its look-up; None where it looks nothing up or is disabled."""
         if not self.can_use(draft):
             return None
         try:
@@ -86,7 +86,7 @@ class Running:
         return proposal
 
     def judge(self, rows: TargetRows, proposal: Proposal) -> Verification:
-        """The target's judgement of a proposal, as far as its logits allow one."""
+        """Verify a proposal, as far as the target's logits allow it."""
         try:
             return self.verifier.verify(rows, proposal, self.tokens)
         except InvalidLogitsError as error:
@@ -133,7 +133,7 @@ class Running:
         self._sessions.clear()
 
     def generation(self, reason: FinishReason) -> Generation:
-        """The text so far, as a finished one."""
+        """Return the text so far, as a finished one."""
         new = tuple(self.tokens[len(self.request.token_ids) :])
         text = None if self.text is None else self.text.text
         return Generation(self.request.id, new, reason, self.stats, self.seed, text)

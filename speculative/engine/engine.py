@@ -192,7 +192,7 @@ class Engine:
         return results
 
     def _state(self, request: Request) -> Running:
-        """A request on the next free row."""
+        """Put a request on the next free row."""
         params = request.sampling
         seed = None if params.greedy else secrets.randbits(62) if params.seed is None else params.seed
         return Running(

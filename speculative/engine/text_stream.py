@@ -191,7 +191,7 @@ class _Window:
         return window._shorten(decode), text[len(self.text) :]
 
     def end(self, decode: Callable[[Sequence[int]], str]) -> str:
-        """The text not yet given out, unfinished characters as they are."""
+        """Return the text not yet given out, unfinished characters as they are."""
         if not self.token_ids:
             return ""
         whole = decode(self.token_ids)
@@ -200,7 +200,7 @@ class _Window:
         return decode(self.token_ids[self.n_clean :])[len(self.text) - self.clean_text :]
 
     def _last_clean(self, decode: Callable[[Sequence[int]], str], token_ids: tuple[int, ...]) -> tuple[int, str]:
-        """The clean place before an unfinished character, and the text up to there."""
+        """Return the clean place before an unfinished character, and the text up to there."""
         first = max(self.n_clean, len(token_ids) - _MAX_CHARACTER_TOKENS)
         for n in range(len(token_ids) - 1, first, -1):
             text = decode(token_ids[:n])

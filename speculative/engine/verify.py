@@ -72,7 +72,7 @@ class TargetRows:
         return self._logits[self._first + i]
 
     def best(self, i: int) -> int:
-        """The likeliest token after i draft tokens.
+        """Return the likeliest token after i draft tokens.
 
         Raises:
             InvalidLogitsError: if no token can be chosen.
@@ -169,7 +169,7 @@ class Verifier(ABC):
 
     @abstractmethod
     def draft_sampler(self) -> TokenSampler:
-        """What a draft picks with in the coming round."""
+        """Return what a draft samples with in the coming round."""
 
     @abstractmethod
     def verify(self, rows: TargetRows, proposal: Proposal, prefix: Sequence[int]) -> Verification:
@@ -199,7 +199,7 @@ class MatchVerifier(Verifier):
         self._sampler, self._draft_sampler = sampler, draft_sampler or sampler
 
     def draft_sampler(self) -> TokenSampler:
-        """The target's own, so that both pick under the same noise."""
+        """Return the target's own sampler, so that both sample under the same noise."""
         return self._draft_sampler
 
     def verify(self, rows: TargetRows, proposal: Proposal, prefix: Sequence[int]) -> Verification:
@@ -236,7 +236,7 @@ class RejectionVerifier(Verifier):
 
 
 def make_verifier(params: SamplingParams, seed: int, n_vocab: int) -> Verifier:
-    """The rule that a request's sampling parameters ask for."""
+    """Return the rule that a request's sampling parameters ask for."""
     if params.greedy:
         return GreedyVerifier() if params.repetition_penalty == 1.0 else MatchVerifier(GreedySampler(params), GREEDY)
     if params.verification == "coupling":

@@ -125,7 +125,7 @@ class CostProfile:
         return f"{subject} pays once each token is accepted with chance {share:.0%}"
 
     def to_json(self) -> str:
-        """The profile as JSON text."""
+        """Return the profile as JSON text."""
         return json.dumps(asdict(self), indent=1)
 
     @classmethod
@@ -213,7 +213,7 @@ def cached_costs(
     refresh: bool = False,
     on_progress: Callable[[], None] | None = None,
 ) -> CostProfile:
-    """The stored profile of this machine and target, or a new one where it is missing, old, noisy or short.
+    """Return the stored profile, or a new one where it is missing, old, noisy or short.
 
     Short is one that lacks a draft; what it knows of other drafts is kept.
 
@@ -241,7 +241,7 @@ def cached_costs(
 
 
 def _stored(path: Path) -> CostProfile | None:
-    """The profile on disk, unless there is none, or an old or noisy one."""
+    """Return the profile on disk, unless there is none, or an old or noisy one."""
     if not path.is_file():
         return None
     try:

@@ -154,7 +154,7 @@ def measure(
 
 
 def compose_policy_runs(runs: Iterable[Run], policy_name: str, picks: Mapping[str, tuple[str, float]]) -> list[Run]:
-    """A policy's time on each query: the measured time of its pick and its own measured selector time.
+    """Return a policy's time on each query: the measured times of its choice and of choosing.
 
     Args:
         runs: with every arm on every query.

@@ -18,7 +18,7 @@ _N_PASSES = 16  # at least, where there are few widths
 
 
 def batch_invariant_model(target: CausalLM, max_batch: int, draft_length: int) -> Decoder:
-    """The same weights, computing every token's logits independently of what else is in a pass.
+    """Return the same weights, computing every token's logits independently of what else is in a pass.
 
     Attention and activations do so by their form: every token is computed by calls of its own, of one shape. Norms and
     rotations are sums over one token's own numbers and exactly rounded operations. Matrix products are a library's, and

@@ -31,7 +31,7 @@ class Checkpoint:
         return name in self._weights
 
     def tensor(self, name: str) -> torch.Tensor:
-        """A dense tensor.
+        """Return a dense tensor.
 
         Raises:
             KeyError: if there is none of that name.
@@ -39,7 +39,7 @@ class Checkpoint:
         return self._weights[name].to(self._device, self._dtype)
 
     def matrix(self, name: str) -> Matrix:
-        """A projection's weight.
+        """Return a projection's weight.
 
         Raises:
             KeyError: if there is no projection of that name.
@@ -48,5 +48,5 @@ class Checkpoint:
         return self.tensor(f"{name}.weight") if block is None else block
 
     def bias(self, name: str) -> torch.Tensor | None:
-        """A projection's bias, where it has one."""
+        """Return a projection's bias, where it has one."""
         return self.tensor(f"{name}.bias") if f"{name}.bias" in self else None

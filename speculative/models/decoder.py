@@ -108,7 +108,7 @@ class Decoder:
         return model
 
     def new_cache(self, n_rows: int, capacity: int = 512) -> KVCache:
-        """An empty cache of this model's shape."""
+        """Make an empty cache of this model's shape."""
         return KVCache(
             self.config.n_layers,
             n_rows,
@@ -229,7 +229,7 @@ class _Layer:
 
 
 def _filled(x: torch.Tensor, n_rows: int) -> torch.Tensor:
-    """The rows of (n, d), with the last one repeated until there are `n_rows`."""
+    """Return the rows of (n, d), with the last one repeated until there are `n_rows`."""
     n_more = n_rows - len(x)
     return x if n_more <= 0 else torch.cat([x, x[-1:].expand(n_more, -1)])
 

@@ -28,7 +28,7 @@ _PROJECTIONS = {
 
 
 def read_gguf_blocks(file: Path, n_heads: int, n_kv_heads: int) -> dict[str, WeightBlocks]:
-    """The projections that a GGUF file of a Llama-family model holds in Q4_0 or Q4_1, by checkpoint name.
+    """Return the projections that a GGUF file of a Llama-family model holds in Q4_0 or Q4_1, by checkpoint name.
 
     Tensors of other types are left out: the token embedding, and what K-quants keep in other blocks.
 
@@ -81,7 +81,7 @@ def save_blocks(blocks: Mapping[str, WeightBlocks], path: Path) -> None:
 
 
 def load_blocks(path: Path) -> dict[str, WeightBlocks]:
-    """What `save_blocks` wrote.
+    """Return what `save_blocks` wrote.
 
     Raises:
         ValueError: if the file is unreadable or truncated.

@@ -33,7 +33,7 @@ class Linear:
     def gated(
         cls, gate: Matrix, up: Matrix, gate_bias: torch.Tensor | None = None, up_bias: torch.Tensor | None = None
     ) -> "SplitGate":
-        """The gated first half of a feed-forward block."""
+        """Return the gated first half of a feed-forward block."""
         return SplitGate(cls(gate, gate_bias), cls(up, up_bias))
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
@@ -93,7 +93,7 @@ class Int4Linear:
     def gated(
         cls, gate: Matrix, up: Matrix, gate_bias: torch.Tensor | None = None, up_bias: torch.Tensor | None = None
     ) -> "StackedGate":
-        """The gated first half of a feed-forward block.
+        """Return the gated first half of a feed-forward block.
 
         Raises:
             ValueError: as the constructor does.

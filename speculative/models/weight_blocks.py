@@ -45,15 +45,15 @@ class WeightBlocks:
         return cls(torch.cat(levels), torch.cat(scales), torch.cat(minimums))
 
     def __len__(self) -> int:
-        """Number of rows."""
+        """Return the number of rows."""
         return len(self.levels)
 
     def __getitem__(self, rows: torch.Tensor) -> "WeightBlocks":
-        """The matrix of the rows that (n,) int64 `rows` names, in that order."""
+        """Return the matrix of the rows that (n,) int64 `rows` names, in that order."""
         return WeightBlocks(self.levels[rows], self.scales[rows], self.minimums[rows])
 
     def dense(self) -> torch.Tensor:
-        """The weights as (out, in) float32, equal to what transformers reads from the same file."""
+        """Return the weights as (out, in) float32, equal to what transformers reads from the same file."""
         blocks = self.levels.view(len(self.levels), -1, BLOCK).float()
         return (blocks * self.scales[..., None] + self.minimums[..., None]).flatten(1)
 

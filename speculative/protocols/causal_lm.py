@@ -55,7 +55,7 @@ class CausalLM(Protocol):
         """Whether the cache can forget a row's last tokens; only then can drafts be verified."""
 
     def new_cache(self, n_rows: int, capacity: int = 512) -> KVCache:
-        """An empty cache."""
+        """Make an empty cache."""
 
     def forward(self, batch: TokenBatch, cache: KVCache, logit_rows: Sequence[int] | None = None) -> ForwardOutput:
         """Run the batch's tokens and append them to the cache."""

@@ -102,7 +102,7 @@ class Draft(ABC):
         """
 
     def write(self, prompt: Sequence[int], n_tokens: int) -> list[int] | None:
-        """The draft's own continuation of a prompt; None for a draft that only guesses along."""
+        """Return the draft's own continuation of a prompt; None for a draft that only proposes along a text."""
         return None
 
     def accepted_lengths(

@@ -83,13 +83,13 @@ class Selector(ABC):
         """Return the index of an arm for each running request, in their order."""
 
     def start(self, query: QueryState) -> None:
-        """A request begins."""
+        """Begin a request."""
         return
 
     def observe(self, observations: Sequence[RoundObservation]) -> None:
-        """What came of the choices."""
+        """Receive the outcome of the choices."""
         return
 
     def finish(self, request_id: str) -> None:
-        """A request has ended or was cancelled."""
+        """Forget a request that has ended or was cancelled."""
         return

@@ -24,7 +24,7 @@ class TokenBatch:
 
     @classmethod
     def of(cls, tokens: Sequence[Sequence[int]], device: torch.device, first_row: int = 0) -> "TokenBatch":
-        """A batch of these rows' tokens."""
+        """Make a batch of these rows' tokens."""
         flat = np.fromiter(chain.from_iterable(tokens), np.int64)
         token_ids = torch.from_numpy(flat)  # half the time of torch.tensor
         if device.type != "cpu":

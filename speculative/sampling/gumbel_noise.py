@@ -74,7 +74,7 @@ def _mix_int(word: int) -> int:
 
 
 def _words_device(seed: int, position: int, token_ids: Tensor) -> Tensor:
-    """The same words by torch: its int64 arithmetic wraps, and masks make its shifts logical."""
+    """Compute the same words by torch: its int64 arithmetic wraps, and masks make its shifts logical."""
     words = (token_ids * _signed(_GOLDEN)).add_(_signed(_key(seed, position)))
     for shift, factor in _ROUNDS:
         words.bitwise_xor_((words >> shift).bitwise_and_(_WORD >> shift)).mul_(_signed(factor))

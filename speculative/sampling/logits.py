@@ -75,7 +75,7 @@ def _divide(scores: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
 
 
 def largest(scores: Tensor) -> Tensor:
-    """The largest score of any shape as (), NaN where there is one.
+    """Return the largest score of any shape as (), NaN where there is one.
 
     NumPy's reduction takes a tenth of torch's time on a row in the CPU's memory; it knows no bfloat16.
     """

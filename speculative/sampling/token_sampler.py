@@ -37,7 +37,7 @@ class TokenSampler(ABC):
         """
 
     def laws(self) -> torch.Tensor | None:
-        """What the picks so far were drawn from, (n, v) float64; None where each was a function of the prefix."""
+        """Return what the tokens so far were drawn from, (n, v) float64; None where deterministic."""
         return None
 
 
@@ -54,7 +54,7 @@ class GreedySampler(TokenSampler):
         prefix: Sequence[int] = (),
         target_ids: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """The first of the largest entries."""
+        """Return the first of the largest entries."""
         if self._params is not None and prefix:
             logits = process_logits(logits, self._params, prefix)
         if logits.device.type == "cpu" and logits.dtype == torch.float32:  # NumPy takes a tenth of torch's time here
@@ -88,7 +88,7 @@ class CoupledSampler(TokenSampler):
         prefix: Sequence[int] = (),
         target_ids: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """The best entry once the position's noise is added."""
+        """Return the best entry once the position's noise is added."""
         processed = process_logits(logits, self._params, prefix)
         return argmax_with_noise(processed, self._seed, position, target_ids)
 
@@ -97,10 +97,10 @@ class Dice(Protocol):
     """Where the randomness of rejection sampling comes from; a test enumerates it."""
 
     def accept(self, probability: float) -> bool:
-        """True with the given chance."""
+        """Return True with the given probability."""
 
     def draw(self, weights: torch.Tensor) -> int:
-        """An index of (v,) float64 weights, each with chance in proportion to its weight."""
+        """Draw an index of (v,) float64 weights, with probability in proportion to its weight."""
 
 
 class RandomDice:
@@ -110,11 +110,11 @@ class RandomDice:
         self._rng = np.random.default_rng((seed, stream))
 
     def accept(self, probability: float) -> bool:
-        """True with the given chance."""
+        """Return True with the given probability."""
         return bool(self._rng.random() < probability)
 
     def draw(self, weights: torch.Tensor) -> int:
-        """An index, by inversion of the cumulative weights; an entry of weight 0 is never drawn."""
+        """Draw an index by inversion of the cumulative weights; an entry of weight 0 is never drawn."""
         mass = weights.cpu().numpy()
         possible = np.flatnonzero(mass)
         cumulative = mass[possible].cumsum()
@@ -154,5 +154,5 @@ class DrawingSampler(TokenSampler):
         return entry
 
     def laws(self) -> torch.Tensor | None:
-        """The laws drawn from, (n, v) float64 over the target's vocabulary."""
+        """Return the distributions drawn from, (n, v) float64 over the target's vocabulary."""
         return torch.stack(self._laws) if self._laws else None

@@ -64,5 +64,5 @@ class Bench:
         return traces
 
     def spec(self, path: Any) -> PoolSpec:
-        """A pool file under the command line's token limit."""
+        """Return a pool file under the command line's token limit."""
         return read_pool_spec(path).model_copy(update={"max_new_tokens": self.options.max_new_tokens})

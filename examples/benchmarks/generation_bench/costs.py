@@ -130,7 +130,7 @@ def _eight_over_one(profile: CostProfile) -> dict[str, float]:
 def _floor(
     dense: Target, int4: Target, profile: CostProfile, int4_profile: CostProfile, n_repeats: int
 ) -> dict[str, Record]:
-    """What a pass over one token would take if only weights had to be read, and where its time goes."""
+    """Return what a pass over one token would take if only weights had to be read, and where its time goes."""
     size = 2**24 if n_repeats == 1 else 2**29
     speeds = bandwidths(size)
     found: dict[str, Record] = {"bandwidth_gb_per_s": {name: speed / 1e9 for name, speed in speeds.items()}}

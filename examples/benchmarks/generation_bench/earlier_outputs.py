@@ -16,7 +16,7 @@ LONG = 16  # tokens; shorter texts are answers that two prompts may well share
 
 
 def suffix_drafts(pool: Pool) -> list[SuffixDraft]:
-    """The pool's drafts that copy from earlier outputs."""
+    """Return the pool's drafts that copy from earlier outputs."""
     return [draft for draft in pool.drafts if isinstance(draft, SuffixDraft)]
 
 
@@ -28,7 +28,7 @@ def fill_stores(pool: Pool, texts: Sequence[Sequence[int]]) -> None:
 
 
 def plain_texts(pool: Pool, queries: Sequence[Query]) -> list[tuple[int, ...]]:
-    """The target's own texts, in batches."""
+    """Return the target's own texts, in batches."""
     arm = SpeculativeArm(pool.target, NoDraft())
     engine = pool.target.engine([arm], max_batch=min(pool.target.max_batch, len(queries)))
     return [generation.token_ids for generation in generate(engine, [pool.target.request(query) for query in queries])]

@@ -13,28 +13,28 @@ Record = dict[str, Any]
 
 
 def fastest(grouped: Mapping[str, Sequence[Run]], names: Sequence[str]) -> str:
-    """The mode of most tokens per second, summed over all prompts."""
+    """Return the mode of most tokens per second, summed over all prompts."""
     return max(names, key=lambda name: tokens_per_second(grouped[name]))
 
 
 def without(runs: Sequence[Run], left_out: set[str]) -> list[Run]:
-    """The runs on other prompts than these."""
+    """Return the runs on other prompts than these."""
     return [run for run in runs if run.query_id not in left_out]
 
 
 def as_record(ratio: Estimate) -> dict[str, float]:
-    """A ratio as JSON."""
+    """Return a ratio as JSON."""
     return {"value": ratio.value, "low": ratio.low, "high": ratio.high}
 
 
 def ratio_bar(name: str, fast: Sequence[Run], slow: Sequence[Run], needed: float) -> Record:
-    """A ratio of speeds that is meant to reach a value."""
+    """Return a ratio of speeds that is meant to reach a value."""
     ratio = speed_ratio(fast, slow)
     return {"name": name, **as_record(ratio), "bar": needed, "holds": ratio.value >= needed}
 
 
 def limit_bar(name: str, value: float, limit: float) -> Record:
-    """A figure that is meant to stay below a limit."""
+    """Return a figure that is meant to stay below a limit."""
     return {"name": name, "value": value, "bar": limit, "at_most": True, "holds": value <= limit}
 
 
@@ -57,7 +57,7 @@ def equality(
 
 
 def strip(runs: Sequence[Run]) -> list[dict[str, object]]:
-    """Timings without the texts, which belong to their authors."""
+    """Return the timings without the texts, which belong to their authors."""
     return [
         {
             "query_id": run.query_id,

@@ -26,7 +26,7 @@ IMPOSSIBLE = -1e9  # logit of a token that the draft does not know
 
 
 def load_peer(target: Target, dtype: torch.dtype) -> Any:
-    """The target's weights in transformers."""
+    """Return the target's weights in transformers."""
     disable_progress_bar()
     return AutoModelForCausalLM.from_pretrained(target.folder, dtype=dtype)
 
@@ -52,7 +52,7 @@ def assistant_modes(spec: PoolSpec, target: Target, peer: Any) -> dict[str, Mode
 
 
 def load_assistant(model: str, n_vocab: int, n_tokens: int) -> Any:
-    """A draft as transformers' assistant: float32, with the target's vocabulary.
+    """Return a draft as transformers' assistant: float32, with the target's vocabulary.
 
     Args:
         model: a draft, whatever `resolve_model` finds; one with a vocabulary of its own is given the target's.

@@ -33,7 +33,7 @@ def threshold_modes(pool: Pool) -> dict[str, Mode]:
 
 
 def ucb_modes(pool: Pool, costs: CostProfile) -> dict[str, Mode]:
-    """The bandit rules, among the first arm of each look-up and of each draft model."""
+    """Return the bandit rules, among the first arm of each look-up and of each draft model."""
     names = ucb_arms(pool)
     if len(names) < 2:
         return {}

@@ -59,7 +59,7 @@ def sampling_costs(target: Target, request: Request, n_repeats: int) -> dict[str
 
 
 def _right_proposal(logits: torch.Tensor, params: SamplingParams, seed: int, position: int) -> Proposal:
-    """A draft for all rows but the last that verification accepts."""
+    """Return a draft for all rows but the last that verification accepts."""
     rows = logits[:-1]
     if params.verification == "coupling":
         sampler = CoupledSampler(params, seed)

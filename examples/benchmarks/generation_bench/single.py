@@ -120,7 +120,7 @@ def _speeds(
 
 
 def _without_loops(runs: Sequence[Run], peer: Sequence[Run], loops: set[str]) -> dict[str, float] | None:
-    """The ratio on texts that do not loop; None where all do."""
+    """Return the ratio on texts that do not loop; None where all do."""
     straight = without(runs, loops)
     return as_record(speed_ratio(straight, peer)) if straight else None
 

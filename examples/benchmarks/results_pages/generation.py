@@ -82,7 +82,7 @@ def _single(folder: Path, record: Record) -> list[str]:
 
 
 def _choices(record: Record) -> list[str]:
-    """What the rules choose from and what the suffix drafts know; nothing where a record does not say."""
+    """Return what the rules choose from and what the suffix drafts know; nothing where a record does not say."""
     lines = []
     if "bandit_rules" in record:
         rules, arms = (", ".join(record[key]) for key in ("bandit_rules", "bandit_rules_choose_from"))

@@ -9,7 +9,7 @@ _MODELS = {"float32": "float32", "int4": "4 bits"}
 
 
 def costs_lines(folder: Path, record: Record) -> list[str]:
-    """The section's lines."""
+    """Return the section's lines."""
     return [
         "A draft pays where verifying several tokens costs hardly more than one.",
         "",

@@ -83,7 +83,7 @@ def _identical(counts: list[Record]) -> str:
 
 
 def _short_table(record: Record) -> list[str]:
-    """The few modes that the sentences name."""
+    """Return the few modes that the sentences name."""
     modes, peer = record["modes"], record["best_transformers_mode"]
     policy = record["best_learned_policy"]
     names = ["no_draft", record["best_fixed_arm"], record["best_fixed_arm_or_rule"], f"{policy} (real run)"]

@@ -6,7 +6,7 @@ from results_pages.parts import NOTICE, machine_line, missing, page_text, read_r
 
 
 def headline(folder: Path) -> str:
-    """The demo's verdict and picture for the start page."""
+    """Return the demo's verdict and picture for the start page."""
     demo = read_record(folder / "demo.json")
     lines = [NOTICE, ""]
     if demo is None:

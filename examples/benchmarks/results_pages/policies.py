@@ -22,7 +22,7 @@ from results_pages.parts import (
 
 
 def policies_page(folder: Path) -> str:
-    """The demo's policies by replay and by the clock, and every reward's table."""
+    """Return the demo's policies, replayed and in wall-clock time, and every reward's table."""
     lines = page_head(
         "Policies and rewards",
         "What learned policies bring on held-out prompts, against each fixed arm, no draft and the per-query oracle.",

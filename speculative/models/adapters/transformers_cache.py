@@ -66,7 +66,7 @@ class StoreLayout:
         return cls(len(layers), n_kv_heads, head_dim, tuple(sorted(set(kinds))))
 
     def new_cache(self, n_rows: int, capacity: int, dtype: torch.dtype, device: torch.device) -> KVCache:
-        """An empty store."""
+        """Make an empty store."""
         shape = (self.n_layers, n_rows, self.n_kv_heads, self.head_dim)
         return KVCache(*shape, capacity=capacity, dtype=dtype, device=device)
 
@@ -150,7 +150,7 @@ class PaddedPass:
         return mask.masked_fill_(hidden, torch.finfo(dtype).min)[:, None]
 
     def cache(self, store: KVCache) -> Cache:
-        """The store as transformers sees it during this pass."""
+        """Return the store as transformers sees it during this pass."""
         return Cache(layers=[_StoreLayer(k, v, self) for k, v in zip(store.keys, store.values, strict=True)])
 
 
@@ -236,7 +236,7 @@ class AppendOnlyCache(KVCache):
         self.lengths[destination], self.lengths[source] = self.lengths[source], 0
 
     def state(self, row: int) -> Any:
-        """The row's state, or None where it is new.
+        """Return the row's state, or None where it is new.
 
         Raises:
             ValueError: if the row was cut.

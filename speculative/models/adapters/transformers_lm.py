@@ -80,7 +80,7 @@ class TransformersLM:
         return self._layout is not None
 
     def new_cache(self, n_rows: int, capacity: int = 512) -> KVCache:
-        """An empty cache of this model's shape; one that only grows where `can_roll_back` is False."""
+        """Make an empty cache of this model's shape; one that only grows where `can_roll_back` is False."""
         if self._layout is None:
             return AppendOnlyCache(n_rows, capacity)
         return self._layout.new_cache(n_rows, capacity, self.dtype, self.device)
@@ -152,7 +152,7 @@ class TransformersLM:
     def _run(
         self, chosen: Sequence[int] | torch.Tensor, *, use_cache: bool = True, **inputs: Any
     ) -> tuple[torch.Tensor, torch.Tensor, Any]:
-        """The model's own forward with its head on the chosen tokens of the flattened (b * t).
+        """Run the model's own forward with its head on the chosen tokens of the flattened (b * t).
 
         Returns:
             Logits (m, v), the head's input (b * t, d), and the model's cache after the pass.
