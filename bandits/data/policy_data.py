@@ -38,7 +38,8 @@ class PolicyData(ABC):
         contexts: (n, d) float32.
         arm_names: the k arms, in column (or action) order.
         encoder: name of the context encoder that made `contexts`, or None.
-        query_ids, domains: a label a row, or None.
+        query_ids: a label a row, or None.
+        domains: a label a row, or None.
     """
 
     kind: ClassVar[str]

@@ -28,7 +28,9 @@ class ComparisonRow(Estimate):
         kind: "policy", "fixed", "arm", "oracle" or "log".
         estimator: of the value: "exact" on full information, "on policy" for the log itself, else the
             off-policy estimator's name.
-        value, low, high: mean reward over seeds and test queries.
+        value: mean reward over seeds and test queries.
+        low: lower bound of its interval.
+        high: upper bound of its interval.
         difference: value minus the baseline's under the same estimator, paired by seed and query.
         regret: the oracle's value minus this one's, paired; None on a log, where no oracle is known.
         cost: mean cost; None where the data hold none.
@@ -71,9 +73,12 @@ class Comparison(Results[ComparisonRow]):
         learned_from: what the policies were shown.
         baseline: the row that differences refer to.
         seeds: each gave one division of the queries.
-        n_rows, n_queries: in the data.
+        n_rows: rows of the data.
+        n_queries: queries of the data.
         n_left_out: rows without every arm's reward, which are trained on but not scored.
-        test_share, confidence, n_bootstrap: see `ComparisonSettings`.
+        test_share: see `ComparisonSettings`.
+        confidence: see `ComparisonSettings`.
+        n_bootstrap: see `ComparisonSettings`.
         notes: what the reader must know.
     """
 

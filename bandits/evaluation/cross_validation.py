@@ -29,9 +29,12 @@ class HeldOutScore(Estimate):
 
     Attributes:
         name: of the policy's class.
-        value, low, high: mean reward with its bootstrap interval over queries (of the training, no luck is in it).
+        value: mean reward.
+        low: lower bound of its bootstrap interval over queries (of the training, no luck is in it).
+        high: upper bound of the same interval.
         conclusion: the policy against the best fixed arm of each fold's training rows.
-        n_queries, n_folds: how it was made; each query was held out once.
+        n_queries: each was held out once.
+        n_folds: parts that the queries were divided into.
     """
 
     name: str

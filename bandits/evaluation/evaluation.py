@@ -18,7 +18,9 @@ class EvaluationRow(Estimate):
     Attributes:
         name: of the policy or arm; "oracle" (best reward per query) or "fastest" (least seconds per query).
         kind: "policy", "arm" or "oracle".
-        value, low, high: mean expected reward.
+        value: mean expected reward.
+        low: lower bound of its interval.
+        high: upper bound of its interval.
         regret: mean of the oracle's reward minus this one's.
         speedup: seconds of the baseline arm over all rows divided by expected seconds here (a ratio of sums).
         slower_share: share of queries on which the chosen arm takes longer than the baseline arm.
@@ -42,12 +44,15 @@ class Evaluation(Results[EvaluationRow]):
     Attributes:
         rows: policies first, then every fixed arm, then the oracle(s).
         arm_names: arms of the data.
-        n_rows, n_queries: rows that were evaluated, and queries that the bootstrap drew from.
+        n_rows: rows that were evaluated.
+        n_queries: queries that the bootstrap drew from.
         n_left_out: rows without every arm's reward, on which no exact value exists.
         baseline_arm: the arm that `speedup` and `slower_share` refer to; None where there is none, or no seconds.
         best_fixed_arm: best arm of the training data by the objective; None if none were given.
         conclusion: the best policy against the best fixed arm; None where no policy was evaluated.
-        confidence, n_bootstrap, seed: of the percentile bootstrap.
+        confidence: of the percentile bootstrap.
+        n_bootstrap: resamples of the percentile bootstrap.
+        seed: of the percentile bootstrap.
     """
 
     kind: ClassVar[str] = "evaluation"

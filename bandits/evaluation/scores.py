@@ -53,7 +53,8 @@ class Scores:
         candidate: whose.
         n_train: training rows that it learned from.
         queries: (t,) int64, the test queries' numbers in the whole data.
-        reward, cost: sums by test query (t,); cost is None where the data hold none.
+        reward: sums by test query (t,).
+        cost: sums by test query (t,); None where the data hold none.
         arm_shares: (k,) float64, mean probability of each arm.
         notes: what the reader must know.
         problems: why the test log cannot support the estimate, if it cannot.

@@ -23,13 +23,15 @@ class Diagnostics:
     """What a log says about its own fitness for one evaluated policy.
 
     Attributes:
-        n_rows, n_queries: size of the log.
+        n_rows: rows of the log.
+        n_queries: queries of the log.
         effective_sample_size: (sum W)^2 / sum W^2 over queries' weights W: decisions of the evaluated policy itself
             that would be as noisy a mean (Kish 1965).
         overlap: mean over contexts of sum_a min(pi_e, pi_b), 1 for equal policies and 0 for disjoint ones; estimated
             by the mean of min(w, 1) where the log holds only the taken actions' propensities.
         mean_weight: near 1 where the propensities are right and the logging policy tries what the evaluated one does.
-        worst_weight, worst_row: the largest weight and where it stands.
+        worst_weight: the largest weight.
+        worst_row: where it stands.
         worst_weight_share: share of all weight on the one query that has most.
         mass_on_rare_arms: the evaluated policy's probability on arms that the log took on fewer than `FEW_ROWS` rows.
         mass_outside: the same where the logging policy's probability is 0; None where the log does not tell.

@@ -88,7 +88,8 @@ class OffPolicyEstimates(Results[OffPolicyEstimate]):
 
     Attributes:
         rows: in the order in which estimators were given.
-        n_rows, n_queries: of the log.
+        n_rows: rows of the log.
+        n_queries: queries of the log.
     """
 
     kind: ClassVar[str] = "off-policy estimate"

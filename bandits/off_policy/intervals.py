@@ -26,7 +26,8 @@ class Interval:
     Attributes:
         kind: name of the method.
         confidence: probability with which intervals made in this way cover the expectation of the estimate.
-        low, high: the bounds; None where refused.
+        low: lower bound; None where refused.
+        high: upper bound; None where refused.
         refused: why the interval is not defined; None where it is.
     """
 

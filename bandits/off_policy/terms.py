@@ -20,7 +20,8 @@ class TermSums:
         values = numerator / denominator + offset / weight
 
     Args:
-        numerator, denominator: float64 sums of what `Terms` calls so.
+        numerator: float64 sums of what `Terms` calls so.
+        denominator: float64 sums of what `Terms` calls so.
         weight: float64 sums of the row weights.
         offset: float64 sums of the offsets.
     """

@@ -19,7 +19,9 @@ class SimulationRow(Estimate):
 
     Attributes:
         name: of the policy.
-        value, low, high: mean reward a decision, noise included, with a t interval over seeds.
+        value: mean reward a decision, noise included.
+        low: lower bound of its t interval over seeds.
+        high: upper bound of its t interval over seeds.
         regret: cumulative regret at the end, with a t interval over seeds.
         cumulative_regret: for each seed, the sum of (best arm's mean reward - chosen arm's mean reward) so far, at each
             of the simulation's `decisions`.
@@ -48,7 +50,8 @@ class Simulation(Results[SimulationRow]):
     Attributes:
         rows: one a policy, in the order given.
         environment: name of its class.
-        n_decisions, update_every: of each run.
+        n_decisions: decisions of each run.
+        update_every: decisions between two updates.
         seeds: one run each.
         decisions: after how many decisions the cumulative regrets were taken.
         confidence: of the t intervals over seeds.

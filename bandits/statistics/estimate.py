@@ -13,7 +13,8 @@ class Estimate:
 
     Attributes:
         value: the figure.
-        low, high: bounds of its interval; what made it (and its confidence) is said where it was made.
+        low: lower bound of its interval; what made it (and its confidence) is said where it was made.
+        high: upper bound of the same interval.
     """
 
     value: float

@@ -88,7 +88,7 @@ def check_determinism(make_estimator: MakeEstimator, problem: OffPolicyProblem) 
 
 
 def check_arm_permutation(make_estimator: MakeEstimator, problem: OffPolicyProblem) -> None:
-    """Listing the arms in another order changes nothing."""
+    """Check that listing the arms in another order changes nothing."""
     log = problem.log
     shuffled = (*log.arm_names[1:], log.arm_names[0])
     columns = [log.arm_names.index(name) for name in shuffled]
@@ -110,7 +110,7 @@ def check_row_weights(make_estimator: MakeEstimator, problem: OffPolicyProblem) 
 
 
 def check_own_log_of_constant_reward(make_estimator: MakeEstimator, problem: OffPolicyProblem) -> None:
-    """A policy that logged a constant reward itself is worth that reward."""
+    """Check that a policy that logged a constant reward itself is worth that reward."""
     log = problem.log
     k = log.n_arms
     rng = np.random.default_rng(2)

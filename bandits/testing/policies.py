@@ -107,7 +107,7 @@ def check_availability(make_policy: MakePolicy, data: Data) -> None:
 
 
 def check_determinism(make_policy: MakePolicy, data: Data) -> None:
-    """The same data and seed give the same policy and decisions, and no global generator is touched."""
+    """Check that equal data and seeds give equal policies, and that no global generator is touched."""
     with global_generators_untouched():
         first, second = make_policy().fit(data), make_policy().fit(data)
         chances = first.probabilities(data.contexts)
@@ -160,7 +160,7 @@ def check_batches_equal_one_fit(make_policy: MakePolicy, data: Data) -> None:
 
 
 def check_arm_permutation(make_policy: MakePolicy, data: Data) -> None:
-    """Listing the arms in another order gives the same probabilities in that order."""
+    """Check that listing the arms in another order gives the same probabilities in that order."""
     shuffled = (*data.arm_names[1:], data.arm_names[0])
     policy, other = make_policy().fit(data), make_policy().fit(data.with_arms(shuffled))
     columns = [other.arm_names.index(name) for name in policy.arm_names]
@@ -174,7 +174,7 @@ def check_arm_permutation(make_policy: MakePolicy, data: Data) -> None:
 
 
 def check_save_and_load(make_policy: MakePolicy, data: Data) -> None:
-    """A saved policy comes back the same, and learns on as the original does."""
+    """Check that a saved policy comes back the same, and learns on as the original does."""
     policy = make_policy().fit(data)
     with tempfile.TemporaryDirectory() as folder:
         policy.save(Path(folder) / "saved")

@@ -25,7 +25,7 @@ ENCODER = HashingEncoder(64)
 
 
 def right_answers() -> dict[str, str]:
-    """What the big model answers: facts, and sums."""
+    """Return what the big model answers: facts, and sums."""
     facts = {
         f"{ask} the capital of {country}?": f"The capital of {country} is the city of {capital}."
         for country, capital in CAPITALS

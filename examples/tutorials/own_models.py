@@ -49,7 +49,7 @@ PROMPTS = (
 
 # --8<-- [start:pool]
 def make_pool(target: str, drafts: Sequence[str], max_new_tokens: int) -> Pool:
-    """The target alone, two look-ups in the text itself, and each draft model at one draft length."""
+    """Return the target alone, two look-ups in the text itself, and each draft model at one draft length."""
     loaded = Target.load(target, max_new_tokens=max_new_tokens)
     lookup = PromptLookup()
     arms = [

@@ -70,7 +70,7 @@ def open_pool(path: Path, cache: Path | None, device: str | None = None) -> "Poo
 
 
 def pool_costs(pool: "Pool", cache: Path | None, refresh: bool = False) -> "CostProfile":
-    """The pool's cost profile, measured where none is stored."""
+    """Return the pool's cost profile, measured where none is stored."""
     from speculative.measuring.cost_profile import cached_costs
 
     folder = cache_folder(cache) / "profiles"
@@ -86,7 +86,7 @@ def pool_costs(pool: "Pool", cache: Path | None, refresh: bool = False) -> "Cost
 
 
 def cache_folder(cache: Path | None) -> Path:
-    """The folder asked for, or the default one."""
+    """Return the folder asked for, or the default one."""
     from speculative.models.settings import DEFAULT_CACHE
 
     return cache or DEFAULT_CACHE

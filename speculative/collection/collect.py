@@ -170,7 +170,7 @@ def _trace(
 
 
 def _whole_parts(folder: Path) -> list[int]:
-    """Indices of the parts on disk; a broken one is refused before more work is done."""
+    """Return the indices of the parts on disk; a broken one raises before more work is done."""
     done = part_indices(folder)
     if done:
         for _ in read_trace_parts(folder):

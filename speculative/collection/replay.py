@@ -60,7 +60,7 @@ def replay(trace: Trace, draft: str, draft_length: int, costs: CostProfile) -> R
 
 
 def observe(trace: Trace, arm: SpeculativeArm, costs: CostProfile, text: str) -> Observation:
-    """The observation a pull of `arm` would have given, with replayed rounds and modelled seconds.
+    """Return the observation that a pull of `arm` would have given, with modelled seconds.
 
     Args:
         trace: of the query.

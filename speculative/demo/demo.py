@@ -45,7 +45,7 @@ FULL_SIZE = DemoSize(n_timed=84, n_transformers=84, max_new_tokens=96)
 
 
 def demo_queries() -> tuple[list[Query], list[Query]]:
-    """The project's own prompts: training and held-out, 210 over seven domains."""
+    """Return the project's own prompts: training and held-out, 210 over seven domains."""
     lines = files("speculative").joinpath("demo/prompts.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
     sides: dict[str, list[Query]] = {"train": [], "test": []}

@@ -36,7 +36,10 @@ class DemoReport:
     """All figures of a demo.
 
     Attributes:
-        seed, max_new_tokens, n_timed, n_transformers: what was run.
+        seed: of the run.
+        max_new_tokens: the longest answer.
+        n_timed: prompts measured in wall-clock time.
+        n_transformers: prompts that transformers answered as well.
         evaluation: held-out values by replay.
         speeds: mode to tokens per second, total over total, on the timed prompts.
         ratios: mode to its speed over no draft's and over each transformers mode's, with intervals.
@@ -158,7 +161,7 @@ def _equality_sentence(report: DemoReport) -> str:
 
 
 def to_markdown(report: DemoReport) -> str:
-    """The report as a page to read."""
+    """Return the report as a page to read."""
     machine = report.machine
     lines = [
         "# draftpick demo",

@@ -52,7 +52,8 @@ class Lesson:
 
     Attributes:
         token_ids: (t,) int64 target ids, prompt then answer.
-        top_ids, top_probs: (t - 1, n_teacher) the target's likeliest next tokens and their probabilities.
+        top_ids: (t - 1, n_teacher) the target's likeliest next tokens.
+        top_probs: (t - 1, n_teacher) their probabilities.
         n_prompt: tokens of the prompt.
     """
 

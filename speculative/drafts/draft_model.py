@@ -129,11 +129,11 @@ class DraftModel(Draft):
         return cls(loaded, name=name, n_target_vocab=n_target_vocab, target_ids=target_ids)
 
     def open(self, prompt: Sequence[int], shared: SharedCache | None = None) -> DraftSession:
-        """A session with its own cache row; the prompt is read at the first proposal."""
+        """Make a session with its own cache row; the prompt is read at the first proposal."""
         return _ModelSession(self)
 
     def write(self, prompt: Sequence[int], n_tokens: int) -> list[int]:
-        """The draft's own greedy continuation of a prompt, as far as its context reaches."""
+        """Return the draft's own greedy continuation of a prompt, as far as its context reaches."""
         n_tokens = min(n_tokens, self.model.max_positions - len(prompt))
         return self.open(prompt).propose(prompt, n_tokens).token_ids if n_tokens >= 1 else []
 
@@ -178,7 +178,7 @@ class DraftModel(Draft):
 
 
 def _read_vocabulary(file: Path) -> tuple[str, list[int]]:
-    """The tokenizer's fingerprint and the target's id of each draft id."""
+    """Return the tokenizer's fingerprint and the target's id of each draft id."""
     try:
         vocabulary = json.loads(file.read_text())
         return str(vocabulary["tokenizer"]), [int(token) for token in vocabulary["target_ids"]]

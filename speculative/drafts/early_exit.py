@@ -68,7 +68,7 @@ class EarlyExit(Draft):
         self.name, self.max_positions = f"early_exit_{n_layers}", target.max_positions
 
     def open(self, prompt: Sequence[int], shared: SharedCache | None = None) -> DraftSession:
-        """A session on the request's row of the target's cache; with a cache of its own where it stands alone."""
+        """Open a session on the request's row of the target's cache, or on a cache of its own where it stands alone."""
         return _ExitSession(self, SharedCache(self.target, self.target.new_cache(1), 0) if shared is None else shared)
 
     def accepted_lengths(

@@ -26,7 +26,7 @@ class NoDraft(Draft):
             return NoDraft()
 
     def open(self, prompt: Sequence[int], shared: SharedCache | None = None) -> DraftSession:
-        """A session without state."""
+        """Make a session without state."""
         return _Silent()
 
 

@@ -57,7 +57,7 @@ class PromptLookup(Draft):
         self.name = "prompt_lookup" + ("" if (min_ngram, max_ngram) == (1, 4) else f"_{min_ngram}to{max_ngram}")
 
     def open(self, prompt: Sequence[int], shared: SharedCache | None = None) -> DraftSession:
-        """A session with an empty index; the prompt is read at the first proposal."""
+        """Make a session with an empty index; the prompt is read at the first proposal."""
         return _LookupSession(self.max_ngram, self.min_ngram)
 
 

@@ -153,7 +153,8 @@ def _check(proposal: Proposal, draft_length: int, n_tokens: int) -> None:
     """Refuse a proposal that the target could not judge.
 
     Raises:
-        TypeError, ValueError: saying what it holds and what it must.
+        TypeError: saying what it holds and what it must.
+        ValueError: saying what it holds and what it must.
     """
     if not isinstance(proposal, Proposal):
         raise TypeError(f"propose must return a Proposal, got {proposal!r}")

@@ -159,8 +159,10 @@ class _Window:
     Attributes:
         token_ids: from some clean place on.
         text: the part of their decoding that was given out.
-        n_clean, clean_text: tokens up to the last clean place, and the length of their text.
-        mark, mark_text: the same for the clean place at which the window may begin next.
+        n_clean: tokens up to the last clean place.
+        clean_text: the length of their text.
+        mark: tokens up to the clean place at which the window may begin next.
+        mark_text: the length of their text.
     """
 
     token_ids: tuple[int, ...] = ()

@@ -23,7 +23,8 @@ class Run:
     """One answer, timed from token ids in to token ids out (prefill, encoding and choosing included).
 
     Attributes:
-        query_id, domain: of the prompt.
+        query_id: of the prompt.
+        domain: of the prompt.
         mode: what answered.
         seconds: wall clock.
         token_ids: the new tokens.

@@ -24,7 +24,8 @@ class AttentionPart:
     Attributes:
         tokens: which of the pass's tokens.
         rows: their rows of the cache, b of them.
-        n_rows, width: b, and the most tokens of one row, t.
+        n_rows: b.
+        width: the most tokens of one row, t.
         kv_length: keys of the longest row.
         padded: (n,) int64, each token's place among b * t; None where every row has t of them.
         mask: additive, (b, 1, groups * t, kv_length); None where every query sees every key.
@@ -56,7 +57,8 @@ class AttentionPlan:
         positions: (n,) int64, each token's place in its text.
         slots: where its key and value go.
         parts: the calls, in the order of the tokens.
-        n_groups, apart: as given.
+        n_groups: as given.
+        apart: as given.
     """
 
     def __init__(

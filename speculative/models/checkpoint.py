@@ -13,7 +13,8 @@ class Checkpoint:
     Args:
         weights: dense tensors by name.
         blocks: projections at 4 bits by name; each takes the place of a dense one.
-        device, dtype: of every dense tensor that is asked for.
+        device: of every dense tensor that is asked for.
+        dtype: of every dense tensor that is asked for.
     """
 
     def __init__(

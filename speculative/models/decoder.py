@@ -26,7 +26,8 @@ class Decoder:
     Args:
         config: sizes and constants.
         weights: a transformers checkpoint's tensors by name.
-        dtype, device: of every weight and of the cache.
+        dtype: of every weight and of the cache.
+        device: of every weight and of the cache.
         linear: the class of the layers' matrix products: `Linear`, or `Int4Linear` for weights at 4 bits.
         head: the class of the product that gives the logits; None for `linear`. At 4 bits it is where most of the loss
             comes from (`ModelSettings` has the figures).

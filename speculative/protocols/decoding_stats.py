@@ -25,12 +25,17 @@ class DecodingStats:
     In a batch, the seconds of shared work are divided evenly among its requests; drafting is each one's own.
 
     Attributes:
-        n_prompt, n_new: prompt tokens; generated tokens, the prefill's one included.
+        n_prompt: prompt tokens.
+        n_new: generated tokens, the prefill's one included.
         actions: arm index of each round.
-        proposed, accepted: draft tokens of each round; the target's own `next_token` is not counted.
+        proposed: draft tokens proposed in each round.
+        accepted: those accepted; the target's own `next_token` is not counted.
         n_caught_up: tokens that a draft idle in the round before had to read first.
         faults: drafts put aside, in order.
-        prefill_s, select_s, draft_s, verify_s: seconds by what was being done; the selector's learning is in
+        prefill_s: seconds of the prompt's pass.
+        draft_s: seconds of drafting.
+        verify_s: seconds of verifying.
+        select_s: seconds of choosing; the selector's learning is in
             select_s.
         catch_up_s: the part of draft_s spent on the `n_caught_up` tokens.
         host_s: seconds of the engine's own bookkeeping.

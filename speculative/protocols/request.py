@@ -51,7 +51,8 @@ class RoundResult:
         request_id: the request.
         token_ids: new tokens, in order, cut at the end of the text.
         action: index of the arm used; None for the token that the prefill yields.
-        n_proposed, n_accepted: draft tokens of this round; those after an accepted end of text do not count.
+        n_proposed: draft tokens of this round; those after an accepted end of text do not count.
+        n_accepted: those of them that were accepted.
         finished: why the text ended, or None while it goes on.
         text: what may be shown now, where the engine decodes: never a part of a stop string or of a character.
     """

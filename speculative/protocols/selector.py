@@ -34,7 +34,8 @@ class RoundContext:
 
     Attributes:
         request_id: the request.
-        n_prompt, n_new: tokens of the prompt; tokens generated so far.
+        n_prompt: tokens of the prompt.
+        n_new: tokens generated so far.
         available: per arm, whether its draft can work on this prefix.
         temperature: of the request; 0 for greedy.
         n_running: requests that share the coming step.
@@ -58,7 +59,8 @@ class RoundObservation:
     Attributes:
         request_id: the request.
         action: index of the arm used.
-        n_proposed, n_accepted: draft tokens; those after an accepted end of text do not count.
+        n_proposed: draft tokens; those after an accepted end of text do not count.
+        n_accepted: those of them that were accepted.
         n_new: new tokens, the target's own included.
         seconds: what the round took this request, with its share of the work of all.
     """

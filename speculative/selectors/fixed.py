@@ -25,5 +25,5 @@ class FixedSelector(Selector):
         self.action = action
 
     def select(self, rounds: Sequence[RoundContext]) -> Sequence[int]:
-        """The same arm for every request."""
+        """Choose the same arm for every request."""
         return [self.action] * len(rounds)

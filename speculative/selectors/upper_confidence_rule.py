@@ -53,7 +53,7 @@ class UpperConfidenceRule(Selector):
         self._tallies[query.request.id] = _Tally()
 
     def select(self, rounds: Sequence[RoundContext]) -> Sequence[int]:
-        """The highest bound among each request's available arms."""
+        """Choose the highest bound among each request's available arms."""
         return [self._best(round_) for round_ in rounds]
 
     def observe(self, observations: Sequence[RoundObservation]) -> None:

@@ -67,7 +67,7 @@ def drafts_of(arms: Iterable[SpeculativeArm]) -> list[Draft]:
 
 
 def target_of(arms: Iterable[SpeculativeArm]) -> Target:
-    """The one target that the arms answer with.
+    """Return the one target that the arms answer with.
 
     Raises:
         ValueError: if there is no arm, or two have different targets.

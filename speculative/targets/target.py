@@ -86,7 +86,7 @@ class Target:
         decode: bool = False,
         batch_invariant: bool = False,
     ) -> Engine:
-        """An engine that writes this target's text; arguments as there, `decode` with the target's tokenizer.
+        """Return an engine that writes this target's text; arguments as there, `decode` with the target's tokenizer.
 
         Raises:
             ValueError: see `Engine`.

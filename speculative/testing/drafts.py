@@ -135,7 +135,7 @@ def _proposed(
 
 
 def _require_laws(name: str, proposal: Proposal, n_vocab: int) -> None:
-    """What was drawn must come with the law that it was drawn from."""
+    """Check that what was drawn comes with the distribution that it was drawn from."""
     if proposal.probs is None:
         return
     shape = (len(proposal.token_ids), n_vocab)

@@ -71,7 +71,7 @@ class _MatchLengths:
         self.context = RoundContext(request.id, 3, 1 + step, available, temperature, n_running, self._match_length)
 
     def close(self) -> None:
-        """The round begins: the prefix is about to change."""
+        """Begin the round: the prefix is about to change."""
         self._is_open = False
 
     def check(self, name: str) -> None:

@@ -35,7 +35,10 @@ class HybridLinUCB(LinUCB):
             feature 1: a model common to all arms, and each arm's difference from it.
         shared_precision: precision of the shared coefficients' prior; the smaller against `prior_precision`,
             the more is shared.
-        ucb_width, prior_precision, intercept_precision, arm_names: see `LinUCB`.
+        ucb_width: see `LinUCB`.
+        prior_precision: see `LinUCB`.
+        intercept_precision: see `LinUCB`.
+        arm_names: see `LinUCB`.
 
     Source: Li et al. 2010, Algorithm 2 (arXiv:1003.0146), where H is A_0 and z_a is any joint feature.
     """

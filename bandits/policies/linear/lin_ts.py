@@ -37,10 +37,12 @@ class LinTS(LinearPolicy):
         noise_scale: standard deviation of the noise, if it is known: scores are then normal. None learns it.
         posterior_scale: what the scores' deviations are multiplied by, > 0. None: 0.2, or 1 where you give
             `noise_scale`, which is then taken as it is.
-        prior_shape, prior_rate: of the noise variance's prior; its weight is that of 2 * prior_shape rows of
+        prior_shape: of the noise variance's prior.
+        prior_rate: of the noise variance's prior; its weight is that of 2 * prior_shape rows of
             variance prior_rate / prior_shape.
         prior_precision: see `LinearPolicy`; by default it is learned too.
-        intercept_precision, arm_names: see `LinearPolicy`.
+        intercept_precision: see `LinearPolicy`.
+        arm_names: see `LinearPolicy`.
 
     Source: Agrawal and Goyal 2013 (arXiv:1209.3352), Algorithm 1, there with a fixed scale v; posterior:
     Murphy 2012, Machine Learning, section 7.6.3; `posterior_scale`: Chapelle and Li 2011, An Empirical Evaluation

@@ -22,7 +22,9 @@ class LinUCB(LinearPolicy):
 
     Args:
         ucb_width: how many prior standard deviations of the reward's mean are added.
-        prior_precision, intercept_precision, arm_names: see `LinearPolicy`.
+        prior_precision: see `LinearPolicy`.
+        intercept_precision: see `LinearPolicy`.
+        arm_names: see `LinearPolicy`.
 
     Source: Li et al. 2010, Algorithm 1 (arXiv:1003.0146); `ucb_width` is the paper's alpha, `prior_precision`
     its identity matrix. The unpenalised intercept is ours.

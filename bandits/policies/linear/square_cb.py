@@ -25,7 +25,9 @@ class SquareCB(LinearPolicy):
     Args:
         sharpness: > 0, for rewards within about one unit; divide it by the range of yours.
         growth: in [0, 1]; 0.5 is the paper's rate, 0 keeps the sharpness fixed.
-        prior_precision, intercept_precision, arm_names: see `LinearPolicy`.
+        prior_precision: see `LinearPolicy`.
+        intercept_precision: see `LinearPolicy`.
+        arm_names: see `LinearPolicy`.
 
     Source: Foster and Rakhlin 2020, Beyond UCB, Algorithm 1 (arXiv:2002.04926), there in losses, with gamma =
     sharpness_n and mu = m; the defaults of `sharpness` and `growth` are Vowpal Wabbit's.

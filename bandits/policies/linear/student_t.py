@@ -54,8 +54,10 @@ class HeavyTails:
         df: (k,) float64, degrees of freedom; 1 where a law is normal.
         normal: (k,) bool.
         constants: (k, 1, 1) float32, Gamma((df + 1) / 2) / (Gamma(df / 2) sqrt(df pi)).
-        per_df, power: (k, 1, 1) float32, 1 / df and -(df + 1) / 2.
-        a, b: (k, 1, 1) float32, of the series in `t_distribution`.
+        per_df: (k, 1, 1) float32, 1 / df.
+        power: (k, 1, 1) float32, -(df + 1) / 2.
+        a: (k, 1, 1) float32, of the series in `t_distribution`.
+        b: (k, 1, 1) float32, of the series in `t_distribution`.
         exceptions: the arms for which the series is not used.
     """
 

@@ -22,7 +22,8 @@ class AdamWSettings:
     """How fast and how long `Reinforce` trains.
 
     Attributes:
-        learning_rate, weight_decay: of AdamW.
+        learning_rate: of AdamW.
+        weight_decay: of AdamW.
         batch_size: rows a step; None takes a 64th of the training rows, at least 64 and at most 512.
         max_epochs: passes over the data at most.
         patience: passes without a better held-out value after which training stops.

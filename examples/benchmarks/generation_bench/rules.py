@@ -49,7 +49,7 @@ def ucb_modes(pool: Pool, costs: CostProfile) -> dict[str, Mode]:
 
 
 def ucb_arms(pool: Pool) -> list[str]:
-    """What the bandit rules choose from."""
+    """Return what the bandit rules choose from."""
     first: dict[str, str] = {}
     for arm in pool.arms:
         kind = kind_of(arm.draft)
@@ -59,7 +59,7 @@ def ucb_arms(pool: Pool) -> list[str]:
 
 
 def kind_of(draft: Draft) -> str:
-    """The name of a draft's class in the registry."""
+    """Return the name of a draft's class in the registry."""
     return next(kind for kind, cls in DRAFTS.items() if type(draft) is cls)
 
 

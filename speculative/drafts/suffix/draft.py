@@ -46,7 +46,9 @@ class SuffixDraft(Draft):
         Attributes:
             max_match: longest match that is told apart, tokens.
             store_tokens: earlier outputs that are kept, tokens.
-            max_tokens_per_match_token, offset, learn: as in `SuffixDraft`.
+            max_tokens_per_match_token: as in `SuffixDraft`.
+        offset: as in `SuffixDraft`.
+        learn: as in `SuffixDraft`.
         """
 
         kind: Literal["suffix"] = "suffix"
@@ -85,7 +87,7 @@ class SuffixDraft(Draft):
         self.max_tokens_per_match_token, self.offset = max_tokens_per_match_token, offset
 
     def open(self, prompt: Sequence[int], shared: SharedCache | None = None) -> DraftSession:
-        """A session with an empty tree; the prompt is read at the first question."""
+        """Make a session with an empty tree; the prompt is read at the first question."""
         return _SuffixSession(self, len(prompt))
 
     def accepted_lengths(

@@ -48,7 +48,7 @@ class SuffixTree:
             self._insert(position)
 
     def longest_match(self, context: Sequence[int]) -> tuple[int, int]:
-        """The longest suffix of `context` that was read before and followed by a token.
+        """Return the longest suffix of `context` that was read before and followed by a token.
 
         Args:
             context: token ids, at least 0 each.
@@ -102,7 +102,7 @@ class SuffixTree:
             node = child
 
     def _inner_node(self, depth: int, child: "_Node | int") -> "_Node":
-        """A node on the edge to `child`, with the followers that it has."""
+        """Return a node on the edge to `child`, with the followers that it has."""
         self.n_nodes += 1
         if isinstance(child, int):
             inner, position = _Node(depth, child, self._text[child], 1), child

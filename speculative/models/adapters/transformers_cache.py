@@ -102,7 +102,8 @@ class PaddedPass:
     prefix, every query sees a key, and what the copies compute is thrown away.
 
     Attributes:
-        token_ids, positions: (b, width) int64.
+        token_ids: (b, width) int64.
+        positions: (b, width) int64.
         gather: (n,) int64, where the batch's tokens stand in the flattened rectangle; None where they fill it.
         slots: where the keys of the batch's tokens go.
         rows: the cache rows.
