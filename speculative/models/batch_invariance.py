@@ -1,7 +1,7 @@
 """Text that is the same bit for bit whichever arms helped: the target with results that no other token can touch."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -66,7 +66,9 @@ def is_batch_invariant(model: Decoder, max_batch: int, draft_length: int) -> boo
         model, max_batch, draft_length, min(n_layers, _N_LAYERS)
     ):
         return False
-    return n_layers <= _N_LAYERS or _passes_agree(model, min(max_batch, 2), min(draft_length, 3), n_layers, n_passes=2)
+    return n_layers <= _N_LAYERS or _passes_agree(
+        model, min(max_batch, 2), min(draft_length, 3), n_layers, prefixes=_PREFIXES[1:2], n_passes=2
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +100,20 @@ class _Part:
 
 
 def _passes_agree(
-    model: Decoder, max_batch: int, draft_length: int, n_layers: int, n_passes: int | None = None
+    model: Decoder,
+    max_batch: int,
+    draft_length: int,
+    n_layers: int,
+    *,
+    prefixes: Sequence[int] = _PREFIXES,
+    n_passes: int | None = None,
 ) -> bool:
     """Whether passes agree with single tokens in the first `n_layers`; all widths at least once, or `n_passes`."""
     most = min(1 + draft_length, model.max_positions - 1)
     n_follow = min(most + _N_MORE, model.max_positions - 1)
-    cache = model.new_cache(max(max_batch, len(_PREFIXES)))
-    sequences = _sequences(model, cache, n_follow, n_layers)
+    cache = model.new_cache(max(max_batch, len(prefixes)))
+    lengths = [min(length, model.max_positions - n_follow) for length in prefixes]
+    sequences = _sequences(model, cache, lengths, n_follow, n_layers)
     rng = random.Random(0)
     begins = [0] * cache.n_rows  # following tokens that each row holds
     widest = max_batch * most
@@ -133,10 +142,9 @@ def _prefills_agree(model: Decoder, max_batch: int) -> bool:
     return all(torch.equal(first, last) for first, last in zip(*seen, strict=True))
 
 
-def _sequences(model: Decoder, cache: KVCache, n_follow: int, n_layers: int) -> list[_Sequence]:
+def _sequences(model: Decoder, cache: KVCache, lengths: Sequence[int], n_follow: int, n_layers: int) -> list[_Sequence]:
     """Sequences with random keys and values before them, row r of the cache holding number r modulo theirs."""
     generator = torch.Generator().manual_seed(0)
-    lengths = [min(length, model.max_positions - n_follow) for length in _PREFIXES]
     cache.reserve(max(lengths) + n_follow)
     for row in range(cache.n_rows):
         length = cache.lengths[row] = lengths[row % len(lengths)]
