@@ -74,7 +74,7 @@ def generate(
     from speculative.engine.text_stream import check_stop
     from speculative.sampling.sampling_params import SamplingParams
 
-    text = sys.stdin.read() if prompt == "-" else prompt
+    text = _standard_input() if prompt == "-" else prompt
     if not text.strip():
         raise ValueError("the prompt must not be blank")
     if (policy is None) == (arm is None):
@@ -96,6 +96,14 @@ def generate(
         options.say(_summary(result))
     if result["finished"] == "failed":
         raise typer.Exit(FAILED)
+
+
+def _standard_input() -> str:
+    """Read every byte as it is: a text stream would change the line ends."""
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"the prompt on standard input must be UTF-8 text: {error}") from error
 
 
 def _refuse_idle_options(sampling: "SamplingParams") -> None:

@@ -1,21 +1,29 @@
 """Runs the command line in the test's own process, on a tiny pool."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from click.testing import Result
 from typer.testing import CliRunner
 
 from speculative.cli.main import app
 from tests.support.tiny_pool import queries, save_pool, save_queries
 
 
-def run_cli(*arguments: object, status: int = 0, text: str | None = None) -> Result:
-    """A command's result, whose exit status must be the one given."""
+@dataclass(frozen=True)
+class Printed:
+    """What a command printed, each byte of it: click's own result changes the line ends."""
+
+    stdout: str
+    stderr: str
+
+
+def run_cli(*arguments: object, status: int = 0, text: str | bytes | None = None) -> Printed:
+    """What a command prints, whose exit status must be the one given."""
     result = CliRunner().invoke(app, [str(argument) for argument in arguments], input=text)
     assert result.exit_code == status, result.output + repr(result.exception)
-    return result
+    return Printed(result.stdout_bytes.decode(), result.stderr_bytes.decode())
 
 
 def refused(*arguments: object) -> str:

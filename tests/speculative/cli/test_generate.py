@@ -8,6 +8,7 @@ import pytest
 from speculative.cli.generate import _summary
 from speculative.models.decoder import Decoder
 from speculative.pools.pool import Pool
+from speculative.targets.target import Target
 from tests.support.command_runner import make_place, pool_of, refused, run_cli
 from tests.support.tiny_pool import ARMS, MAX_POSITIONS, queries
 
@@ -53,7 +54,31 @@ def test_generate_samples_the_same_text_whichever_draft_helps(place):
     assert other["seed"] == 8
 
 
-def test_generate_tells_the_fresh_seed_of_a_sampled_text(place):
+def test_line_ends_of_a_prompt_and_a_text_come_through_unchanged(place, monkeypatch):
+    monkeypatch.setattr(
+        "speculative.targets.target.Target.text", lambda self, token_ids: "a\r\nb\rc\n" * len(token_ids)
+    )
+    asked = []
+    request = Target.request
+    monkeypatch.setattr(
+        "speculative.targets.target.Target.request",
+        lambda self, query, *rest: asked.append(query.prompt) or request(self, query, *rest),
+    )
+    arguments = ("generate", "-", *pool_of(place), "--arm", "no_draft", "--max-new-tokens", 3)
+    shown = run_cli(*arguments, text=b"one\r\ntwo\rthree\n")
+    assert shown.stdout == "a\r\nb\rc\n" * 3 + "\n"
+    assert json.loads(run_cli(*arguments, "--json", text=b"x").stdout)["text"] == "a\r\nb\rc\n" * 3
+    assert asked == ["one\r\ntwo\rthree\n", "x"]
+
+
+def test_a_prompt_on_standard_input_that_is_no_utf8_is_refused(place):
+    arguments = ("generate", "-", *pool_of(place), "--arm", "no_draft")
+    assert "the prompt on standard input must be UTF-8 text" in run_cli(*arguments, text=b"caf\xe9", status=2).stderr
+
+
+def test_generate_tells_the_fresh_seed_of_a_sampled_text(place, monkeypatch):
+    seeds = iter(range(10, 20))
+    monkeypatch.setattr("secrets.randbits", lambda n_bits: next(seeds))
     sampling = ("--arm", "draft_small_2", "--temperature", 1.5, "--verification", "rejection")
     first, second = _generated(place, *sampling), _generated(place, *sampling)
     assert first["seed"] != second["seed"]
