@@ -6,7 +6,7 @@ PEERS := .venv-peers
 PIP_FLAGS ?=
 OUT ?= report
 
-.PHONY: help setup demo demo-full test bench bench-peers docs clean
+.PHONY: help setup demo demo-full test test-machines bench bench-peers docs clean
 .DEFAULT_GOAL := help
 
 help: ## Say what each target does
@@ -36,6 +36,17 @@ test: setup ## Format, lint, types, import contracts, tests, docs build, example
 	@echo "== tests" && $(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 	@echo "== docs" && $(BIN)/mkdocs build --strict --quiet --site-dir site
 	@echo "== all checks passed"
+
+MACHINES := ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=SSE41 ONEDNN_MAX_CPU_ISA=AVX2 THREADS=2
+ORDER ?= 1
+
+test-machines: setup ## Tests with other kernels, one and two threads, random order; 15 minutes; ORDER=2 for another order
+	@failed=""; for machine in $(MACHINES); do \
+		threads=1; case $$machine in THREADS=*) threads=$${machine#THREADS=};; esac; \
+		echo "== $$machine, $$threads thread(s), order $(ORDER)"; \
+		env $$machine OMP_NUM_THREADS=$$threads $(BIN)/python -m pytest -q -m "not real_models" -p no:cacheprovider \
+			--threads=$$threads --random-order --random-order-seed=$(ORDER) || failed="$$failed $$machine"; \
+	done; test -z "$$failed" || { echo "== failed with:$$failed"; exit 1; }; echo "== passed on all of them"
 
 bench: setup ## Measure generation against transformers, an hour; PROMPTS=file.jsonl for other prompts
 	$(BIN)/python examples/benchmarks/bench_generation.py --only single costs --n-test 20 $(if $(PROMPTS),--prompts $(PROMPTS))
