@@ -38,7 +38,7 @@ def test_picture_and_page_show_what_was_measured(result, tmp_path):
     assert (tmp_path / "bench_bandits.png").stat().st_size > 5_000
     (tmp_path / "bench_bandits.json").write_text(json.dumps(result), encoding="utf-8")
     text = runpy.run_path(str(EXAMPLES / "benchmarks" / "make_results_pages.py"))["make_pages"](tmp_path)["bandits.md"]
-    assert "### LinTS against LinUCB" in text
+    assert "Microseconds a row of LinTS and LinUCB" in text
     assert f"{result['parts']['reinforce']['training'][0]['rows_a_second']:,.0f}" in text
     assert "bench_bandits.png" in text
 
