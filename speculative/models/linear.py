@@ -161,6 +161,8 @@ class Int8Linear:
         weight: (out_features, in_features) on a CPU that `supported` accepts.
     """
 
+    _N_PROBED = 64  # inputs of the product that `supported` tries
+
     def __init__(self, weight: torch.Tensor) -> None:
         self._scales = weight.float().abs().amax(1).clamp_min(1e-30) / 127
         levels = (weight.float() / self._scales[:, None]).round().to(torch.int8)
@@ -170,9 +172,16 @@ class Int8Linear:
 
     @staticmethod
     def supported() -> bool:
-        """Whether this CPU multiplies 8-bit integers without saturating (VNNI)."""
+        """Whether the largest 8-bit integers are multiplied without saturating here.
+
+        A CPU's flags would not tell: oneDNN may be held to an older instruction set, whose sums of two products
+        saturate at 16 bits.
+        """
         has_onednn: bool = torch._C._has_mkldnn
-        return has_onednn and bool(torch.cpu._is_vnni_supported())
+        if not has_onednn:
+            return False
+        row = torch.full((1, Int8Linear._N_PROBED), 127.0)
+        return bool((Int8Linear(row.expand(32, -1))(row) == Int8Linear._N_PROBED * 127**2).all())
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Map (n, in_features) to (n, out_features), in the type of `x`."""
