@@ -65,7 +65,6 @@ def _process_state() -> dict[str, object]:
     }
     if torch := sys.modules.get("torch"):
         state |= {
-            "torch's threads": torch.get_num_threads(),
             "torch's gradients": torch.is_grad_enabled(),
             "torch's inference mode": torch.is_inference_mode_enabled(),
             "torch's default type": torch.get_default_dtype(),
