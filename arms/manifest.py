@@ -27,11 +27,13 @@ def check_manifest(path: Path, asked: Mapping[str, object]) -> None:
         begun = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is damaged ({error}); name another folder, or delete this one") from error
-    for key, value in asked.items():
-        if not isinstance(begun, dict) or begun.get(key) != value:
-            raise ValueError(
-                f"{path.parent} was begun with other {key}; name another folder, or delete this one to start anew"
-            )
+    begun = begun if isinstance(begun, dict) else {}
+    other = [key for key, value in asked.items() if begun.get(key) != value]
+    if other:
+        raise ValueError(
+            f"{path.parent} was begun with other {', '.join(other)}; "
+            "name another folder, or delete this one to start anew"
+        )
 
 
 def digest_queries(queries: Sequence[Query]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 
+from arms.fingerprint import digest
 from arms.optional_import import optional_import
 from bandits import checks
 from bandits.checks import Float32
@@ -59,6 +60,12 @@ class SentenceEncoder(ContextEncoder):
     def n_features(self) -> int:  # type: ignore[override]  # known once the model is loaded
         """Return the size of the model's embeddings (loads the model)."""
         return int(cast("int", self._load().get_embedding_dimension()))
+
+    def fingerprint(self) -> str:
+        """Return a digest of the model's name and, of a folder, of the files in it and their sizes."""
+        folder = Path(self.model)
+        files = sorted(file for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else []
+        return digest(type(self), self.name, [(str(file.relative_to(folder)), file.stat().st_size) for file in files])
 
     def encode(self, texts: Sequence[str]) -> Float32:
         """Return (n, d) float32, rows of unit length."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from arms import Query
+from arms.fingerprint import fingerprint
 from arms.manifest import check_manifest, digest_queries
 from bandits import ContextEncoder, FullInformationData
 from bandits.data import part_indices
@@ -56,7 +57,8 @@ def collect(
 
     Raises:
         ValueError: if a prompt does not fit the target, ids repeat, a part on disk is unreadable, or the
-            folder belongs to other queries, arms or another encoder.
+            folder was begun with other queries, arms, models or another encoder: what they are counts (weights,
+            settings, own source), not what they are called.
     """
     target_of(arms).check(queries)
     _check_folder(folder, queries, arms, encoder, own_texts)
@@ -191,9 +193,10 @@ def _check_folder(
         raise ValueError(f"{folder} holds data that collect did not write; name another folder")
     asked = {
         "queries": digest_queries(queries),
-        "target": target_of(arms).name,
-        "encoder": encoder.name,
-        "arms": {arm.name: [arm.draft.name, arm.draft_length] for arm in arms},
         "own_texts": own_texts,
+        "target": target_of(arms).fingerprint(),
+        "encoder": fingerprint(encoder),
+        "arms": [arm.name for arm in arms],
+        **{f"arm {arm.name}": [fingerprint(arm.draft), arm.draft_length] for arm in arms},
     }
     check_manifest(path, asked)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 
+from arms.fingerprint import digest
 from speculative.drafts.spec import DraftedTarget, DraftSpec
 from speculative.models.loading import load_model
 from speculative.models.settings import DEFAULT_SETTINGS, ModelSettings
@@ -127,6 +128,10 @@ class DraftModel(Draft):
         loaded = load_model(folder, settings)
         name = name or f"draft_{re.split('[/:]', model)[-1]}"
         return cls(loaded, name=name, n_target_vocab=n_target_vocab, target_ids=target_ids)
+
+    def fingerprint(self) -> str:
+        """Return a digest of the model and of what its ids mean."""
+        return digest(type(self), self.model.fingerprint(), self._target_ids, self.proposable.stop)
 
     def open(self, prompt: Sequence[int], shared: SharedCache | None = None) -> DraftSession:
         """Make a session with its own cache row; the prompt is read at the first proposal."""

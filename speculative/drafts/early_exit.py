@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
+from arms.fingerprint import digest
 from speculative.drafts.spec import DraftedTarget, DraftSpec
 from speculative.models.decoder import Decoder
 from speculative.protocols.draft import Counts, Draft, DraftSession, Proposal, SharedCache
@@ -66,6 +67,10 @@ class EarlyExit(Draft):
         if not 1 <= self.n_proposable <= target.n_vocab:
             raise ValueError(f"n_target_vocab must be in [1, {target.n_vocab}], got {n_target_vocab}")
         self.name, self.max_positions = f"early_exit_{n_layers}", target.max_positions
+
+    def fingerprint(self) -> str:
+        """Return a digest of the target and of how many of its layers run."""
+        return digest(type(self), self.target.fingerprint(), self.n_layers, self.n_proposable)
 
     def open(self, prompt: Sequence[int], shared: SharedCache | None = None) -> DraftSession:
         """Open a session on the request's row of the target's cache, or on a cache of its own where it stands alone."""

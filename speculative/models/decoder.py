@@ -9,6 +9,7 @@ from torch.nn import functional
 from speculative.models.attention import Apart, AttentionPlan, attend
 from speculative.models.checkpoint import Checkpoint
 from speculative.models.config import DecoderConfig, inverse_frequencies
+from speculative.models.fingerprint import model_fingerprint
 from speculative.models.linear import Int4Linear, Int8Linear, Linear
 from speculative.models.weight_blocks import WeightBlocks, stack_rows
 from speculative.protocols.causal_lm import ForwardOutput
@@ -71,6 +72,12 @@ class Decoder:
         angles = torch.outer(torch.arange(config.max_positions).float(), inverse_frequencies(config))
         rotations = torch.polar(torch.ones_like(angles), angles)[:, None]  # (positions, 1, head_dim / 2)
         self._rotations = rotations.to(self.device)
+        parts = [(f"{name}.{i}", part) for name, block in (blocks or {}).items() for i, part in enumerate(block.parts)]
+        self._fingerprint = model_fingerprint(f"{config} {dtype} {self.arithmetic}", [*weights.items(), *parts])
+
+    def fingerprint(self) -> str:
+        """Return a digest of configuration, weights, dtype and arithmetic."""
+        return self._fingerprint
 
     @property
     def n_vocab(self) -> int:

@@ -23,6 +23,11 @@ class WeightBlocks:
     scales: torch.Tensor
     minimums: torch.Tensor
 
+    @property
+    def parts(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Levels, scales and minimums."""
+        return self.levels, self.scales, self.minimums
+
     @classmethod
     def quantise(cls, weight: torch.Tensor) -> "WeightBlocks":
         """Round an (out, in) matrix to 16 even levels between each block's ends.

@@ -54,6 +54,9 @@ class CausalLM(Protocol):
     def can_roll_back(self) -> bool:
         """Whether the cache can forget a row's last tokens; only then can drafts be verified."""
 
+    def fingerprint(self) -> str:
+        """Digest of weights and way of computing: two models of one fingerprint write the same text."""
+
     def new_cache(self, n_rows: int, capacity: int = 512) -> KVCache:
         """Make an empty cache."""
 

@@ -10,12 +10,13 @@ from typing import Any, Self
 import torch
 
 from arms import Query
+from arms.fingerprint import digest
 from speculative.engine.engine import Engine
 from speculative.engine.text_stream import check_stop
 from speculative.models.loading import load_model
 from speculative.models.settings import DEFAULT_SETTINGS, ModelSettings
 from speculative.models.sources import resolve_model
-from speculative.models.tokenizer import load_tokenizer
+from speculative.models.tokenizer import load_tokenizer, tokenizer_fingerprint
 from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.draft import DraftingArm
 from speculative.protocols.request import Request, check_length
@@ -76,6 +77,11 @@ class Target:
         n_tokens = min(model.n_vocab, 1 + max(tokenizer.get_vocab().values()))
         eos_ids = read_eos_ids(folder, tokenizer)
         return cls(name, folder, model, tokenizer, max_new_tokens, max_batch, eos_ids, n_tokens, settings)
+
+    def fingerprint(self) -> str:
+        """Return a digest of all that its answers depend on: model, tokenizer, chat template, where a text ends."""
+        words = tokenizer_fingerprint(self.tokenizer), self.tokenizer.chat_template
+        return digest(self.model.fingerprint(), words, self.eos_ids, self.n_tokens, self.max_new_tokens)
 
     def engine(
         self,

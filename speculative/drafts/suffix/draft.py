@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from arms.fingerprint import digest
 from speculative.drafts.spec import DraftedTarget, DraftSpec
 from speculative.drafts.suffix.store import SuffixStore
 from speculative.drafts.suffix.tree import SuffixTree
@@ -85,6 +86,12 @@ class SuffixDraft(Draft):
         self.store = SuffixStore() if store is None else store
         self.learn, self.name = learn, name
         self.max_tokens_per_match_token, self.offset = max_tokens_per_match_token, offset
+
+    def fingerprint(self) -> str:
+        """Return a digest of the settings and, unless it changes with each answer, of the store's texts."""
+        held = None if self.learn else self.store.fingerprint()
+        sizes = self.store.max_tokens, self.store.max_match
+        return digest(type(self), sizes, self.learn, self.max_tokens_per_match_token, self.offset, held)
 
     def open(self, prompt: Sequence[int], shared: SharedCache | None = None) -> DraftSession:
         """Make a session with an empty tree; the prompt is read at the first question."""

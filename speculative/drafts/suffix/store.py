@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from arms.fingerprint import digest
 from speculative.drafts.suffix.tree import SuffixTree
 
 
@@ -85,6 +86,10 @@ class SuffixStore:
         young, old = self._trees
         found = young.longest_match(context)
         return max(found, old.longest_match(context), key=_length) if old.n_tokens else found
+
+    def fingerprint(self) -> str:
+        """Return a digest of the texts held."""
+        return digest([tree.text for tree in self._trees])
 
     def contains(self, token_ids: Sequence[int]) -> bool:
         """Whether these tokens, one at least, stand side by side in a text that is held."""

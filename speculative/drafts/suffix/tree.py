@@ -34,6 +34,11 @@ class SuffixTree:
         self._n_texts = 0
         self._root = _Node(0, 0, -1, 0)
 
+    @property
+    def text(self) -> bytes:
+        """What was read, each text behind a mark of its own."""
+        return self._text.tobytes()
+
     def begin_text(self) -> None:
         """Start a new text; no match reaches over the border."""
         self._n_texts += 1

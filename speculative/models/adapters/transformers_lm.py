@@ -15,6 +15,7 @@ from speculative.models.adapters.transformers_cache import (
     StoreLayout,
     narrow_window,
 )
+from speculative.models.fingerprint import model_fingerprint
 from speculative.protocols.causal_lm import ForwardOutput
 from speculative.protocols.kv_cache import KVCache
 from speculative.protocols.token_batch import TokenBatch
@@ -78,6 +79,10 @@ class TransformersLM:
     def can_roll_back(self) -> bool:
         """Whether rejected draft tokens can be forgotten, so that drafts can be verified."""
         return self._layout is not None
+
+    def fingerprint(self) -> str:
+        """Return a digest of configuration, weights and dtype."""
+        return model_fingerprint(f"{self._config.to_json_string()} {self.dtype}", self._model.state_dict().items())
 
     def new_cache(self, n_rows: int, capacity: int = 512) -> KVCache:
         """Make an empty cache of this model's shape; one that only grows where `can_roll_back` is False."""
