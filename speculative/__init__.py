@@ -1,7 +1,104 @@
-"""Lossless speculative decoding with a learned choice of draft: models, engine, drafts, selectors."""
+"""Lossless speculative decoding with a learned choice of draft: models, engine, drafts, selectors.
+
+Names are imported when first asked for, so that `import speculative` needs no torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from speculative.collection.collect import collect
+    from speculative.collection.replay import replay
+    from speculative.drafts.draft_model import DraftModel
+    from speculative.drafts.early_exit import EarlyExit
+    from speculative.drafts.no_draft import NoDraft
+    from speculative.drafts.prompt_lookup import PromptLookup
+    from speculative.drafts.spec import DraftSpec
+    from speculative.drafts.suffix.draft import SuffixDraft
+    from speculative.engine.engine import Engine
+    from speculative.engine.generate import generate, stream
+    from speculative.measuring.cost_profile import CostProfile
+    from speculative.models.settings import ModelSettings
+    from speculative.pools.pool import Pool
+    from speculative.protocols.draft import Draft, DraftSession, Proposal
+    from speculative.protocols.request import Request
+    from speculative.protocols.selector import Selector
+    from speculative.sampling.sampling_params import SamplingParams
+    from speculative.selectors.fixed import FixedSelector
+    from speculative.selectors.policy_selector import PolicySelector
+    from speculative.selectors.priority_rule import PriorityRule
+    from speculative.targets.hidden_state_encoder import HiddenStateEncoder
+    from speculative.targets.speculative_arm import SpeculativeArm
+    from speculative.targets.target import Target
+
+_HOMES = {
+    "CostProfile": "measuring.cost_profile",
+    "Draft": "protocols.draft",
+    "DraftModel": "drafts.draft_model",
+    "DraftSession": "protocols.draft",
+    "DraftSpec": "drafts.spec",
+    "EarlyExit": "drafts.early_exit",
+    "Engine": "engine.engine",
+    "FixedSelector": "selectors.fixed",
+    "HiddenStateEncoder": "targets.hidden_state_encoder",
+    "ModelSettings": "models.settings",
+    "NoDraft": "drafts.no_draft",
+    "PolicySelector": "selectors.policy_selector",
+    "Pool": "pools.pool",
+    "PriorityRule": "selectors.priority_rule",
+    "PromptLookup": "drafts.prompt_lookup",
+    "Proposal": "protocols.draft",
+    "Request": "protocols.request",
+    "SamplingParams": "sampling.sampling_params",
+    "Selector": "protocols.selector",
+    "SpeculativeArm": "targets.speculative_arm",
+    "SuffixDraft": "drafts.suffix.draft",
+    "Target": "targets.target",
+    "collect": "collection.collect",
+    "generate": "engine.generate",
+    "replay": "collection.replay",
+    "stream": "engine.generate",
+}
+
+__all__ = [
+    "CostProfile",
+    "Draft",
+    "DraftModel",
+    "DraftSession",
+    "DraftSpec",
+    "EarlyExit",
+    "Engine",
+    "FixedSelector",
+    "HiddenStateEncoder",
+    "ModelSettings",
+    "NoDraft",
+    "PolicySelector",
+    "Pool",
+    "PriorityRule",
+    "PromptLookup",
+    "Proposal",
+    "Request",
+    "SamplingParams",
+    "Selector",
+    "SpeculativeArm",
+    "SuffixDraft",
+    "Target",
+    "collect",
+    "generate",
+    "replay",
+    "stream",
+]
 
 
-def __getattr__(name: str) -> str:
-    from arms.version import lazy_version
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        from arms.version import lazy_version  # arms loads pydantic, which a bare import should not
 
-    return lazy_version(name)
+        return lazy_version(name)
+    value = getattr(importlib.import_module(f"speculative.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -88,8 +88,8 @@ def distill(
         texts[side] = write_corpus(target, queries, work / side, on_progress=counter.add)
     lessons = _lessons(target, texts["train"], work / "lessons", settings.n_teacher, tell)
     target_ids = choose_vocabulary(texts["train"], settings.n_vocab)
-    if not isinstance(target.model, Decoder):
-        raise ValueError(f"distilling needs a target that draftpick's own decoder computes, not {target.name!r}")
+    if not isinstance(target.model, Decoder) or target.folder is None:
+        raise ValueError(f"distilling needs a target that was loaded into draftpick's own decoder, not {target.name!r}")
     config = draft_config(target.model.config, settings, len(target_ids))
     weights = train_draft(
         Recipe(config, target_ids, settings),

@@ -1,18 +1,33 @@
 """A pool: a loaded target, the arms that may help it, and the encoder of queries."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Self
 
+import numpy as np
+
 from arms import ArmSet
-from bandits import ContextEncoder
+from bandits import ContextEncoder, Policy
+from rewards import TimeSaved
+from speculative.collection.collect import collect
 from speculative.drafts import DraftSpec
 from speculative.drafts.draft_model import VocabularyMismatchError
+from speculative.engine import generate as loops
+from speculative.measuring.cost_profile import cached_costs
 from speculative.models.settings import DEFAULT_CACHE
+from speculative.pools.learning import choose_policy
 from speculative.pools.spec import PoolSpec, read_pool_spec
 from speculative.protocols.draft import Draft
+from speculative.protocols.request import Generation
+from speculative.protocols.selector import Selector
+from speculative.sampling.sampling_params import SamplingParams
+from speculative.selectors.fixed import FixedSelector
+from speculative.selectors.policy_selector import PolicySelector
+from speculative.targets.prompts import Prompt, as_query
 from speculative.targets.speculative_arm import SpeculativeArm, drafts_of, target_of
-from speculative.targets.target import Target
+from speculative.targets.target import GREEDY, Target
 
 
 class Pool:
@@ -79,6 +94,97 @@ class Pool:
                 raise ValueError(f"{where}: an arm before it is named {made.name!r}; give one another name")
             arms[made.name] = made
         return cls(target, arms.values(), spec.encoder.build(target))
+
+    def generate(
+        self,
+        prompt: Prompt,
+        *,
+        policy: Policy | str | None = None,
+        sampling: SamplingParams = GREEDY,
+        max_new_tokens: int | None = None,
+        stop: Sequence[str] = (),
+        seed: int = 0,
+    ) -> Generation:
+        """Answer a prompt with the target's own text, helped by the arm that a policy chooses.
+
+        Args:
+            prompt: a text, chat messages, or a `Query`.
+            policy: fitted on this pool's arms and encoder (see `learn`), or the name of an arm; None for the pool's
+                first arm.
+            sampling: how tokens are picked; greedy by default.
+            max_new_tokens: length of the answer; the query's or the pool's by default.
+            stop: strings that end the text and are left out of it.
+            seed: of the policy's choice.
+
+        Returns:
+            The answer: `.text`, `.token_ids`, why it `.finished`, and `.stats` (seconds, arms used, tokens accepted).
+
+        Raises:
+            ValueError: if the prompt is blank or does not fit the context, the pool has no such arm, or the policy
+                learned from other arms or another encoder.
+        """
+        request = self.target.request(as_query(prompt, max_new_tokens=max_new_tokens), sampling, stop)
+        engine = self.target.engine(self.arms, self._selector(policy, seed), decode=True)
+        return loops.generate(engine, [request])[0]
+
+    def stream(
+        self,
+        prompt: Prompt,
+        *,
+        policy: Policy | str | None = None,
+        sampling: SamplingParams = GREEDY,
+        max_new_tokens: int | None = None,
+        stop: Sequence[str] = (),
+        seed: int = 0,
+    ) -> Iterator[str]:
+        """Yield the answer's text as it grows; arguments and errors as in `generate`."""
+        request = self.target.request(as_query(prompt, max_new_tokens=max_new_tokens), sampling, stop)
+        engine = self.target.engine(self.arms, self._selector(policy, seed), decode=True)
+        return (result.text for result in loops.stream(engine, request) if result.text)
+
+    def learn(
+        self,
+        prompts: Iterable[Prompt],
+        *,
+        folder: str | Path | None = None,
+        cache: Path = DEFAULT_CACHE,
+        seed: int = 0,
+        say: Callable[[str], None] = print,
+    ) -> Policy:
+        """Learn from prompts which arm to use for which, and say whether that pays.
+
+        The target answers each prompt once; every arm is replayed on its text, so nothing is generated twice. The
+        policies tried are compared by total seconds on held-out prompts; the best one is returned if it is faster than
+        the best single arm beyond doubt, else a policy that always takes that arm.
+
+        Args:
+            prompts: at least two, like those that will be asked; texts, chat messages or queries.
+            folder: keeps what was collected, and lets a stopped run go on; a temporary one by default.
+            cache: where this machine's measured costs are kept.
+            seed: of folds, intervals and what is random in a policy.
+            say: told the conclusion, in one sentence; `print` by default.
+
+        Returns:
+            A fitted policy, for `generate(policy=...)`; `policy.save(path)` keeps it.
+
+        Raises:
+            ValueError: if there are fewer than two prompts, one does not fit the target, two queries share an id, or
+                the folder was begun with something else.
+        """
+        queries = [as_query(prompt, f"prompt-{i}") for i, prompt in enumerate(prompts, 1)]
+        if len(queries) < 2:
+            raise ValueError(f"learn needs at least 2 prompts, got {len(queries)}")
+        costs = cached_costs(self.target.model, self.target.name, self.drafts, cache / "profiles")
+        with nullcontext(folder) if folder is not None else TemporaryDirectory() as place:
+            data = collect(queries, self.arms, self.encoder, Path(place), costs).with_reward(TimeSaved())
+        policy, conclusion = choose_policy(data, seed)
+        say(conclusion)
+        return policy
+
+    def _selector(self, policy: Policy | str | None, seed: int) -> Selector:
+        if policy is None or isinstance(policy, str):
+            return FixedSelector(0 if policy is None else self.arms.index(policy))
+        return PolicySelector(policy, self.encoder, self.arms.names, np.random.default_rng(seed))
 
     @property
     def drafts(self) -> list[Draft]:

@@ -1,8 +1,7 @@
 """The large model whose text is kept, with its tokenizer."""
 
-import json
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -11,6 +10,8 @@ import torch
 
 from arms import Query
 from arms.fingerprint import digest
+from speculative.drafts import NoDraft, read_draft_spec
+from speculative.engine import generate as loops
 from speculative.engine.engine import Engine
 from speculative.engine.text_stream import check_stop
 from speculative.models.loading import load_model
@@ -18,12 +19,24 @@ from speculative.models.settings import DEFAULT_SETTINGS, ModelSettings
 from speculative.models.sources import resolve_model
 from speculative.models.tokenizer import load_tokenizer, tokenizer_fingerprint
 from speculative.protocols.causal_lm import CausalLM
-from speculative.protocols.draft import DraftingArm
-from speculative.protocols.request import Request, check_length
+from speculative.protocols.draft import Draft, DraftingArm
+from speculative.protocols.request import Generation, Request, check_length
 from speculative.protocols.selector import Selector
 from speculative.sampling.sampling_params import SamplingParams
+from speculative.targets.eos_ids import join_eos_ids, read_eos_ids
+from speculative.targets.prompts import Prompt, as_query
 
 GREEDY = SamplingParams()
+DRAFT_LENGTH = 5  # draft tokens a round, where a draft is named without a length
+
+
+@dataclass(frozen=True, slots=True)
+class _Drafting:
+    """The one arm of a target that is helped by one draft."""
+
+    name: str
+    draft: Draft
+    draft_length: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +45,7 @@ class Target:
 
     Attributes:
         name: what it was loaded by: a hub id, a folder, a GGUF file or `package:NAME`.
-        folder: the checkpoint it was read from.
+        folder: the checkpoint it was read from; None for a model that was in memory.
         model: draftpick's own decoder, or transformers' model behind an adapter where the decoder does not know it.
         tokenizer: its transformers tokenizer.
         max_new_tokens: length of an answer where a query sets none.
@@ -43,7 +56,7 @@ class Target:
     """
 
     name: str
-    folder: Path
+    folder: Path | None
     model: CausalLM
     tokenizer: Any
     max_new_tokens: int = 128
@@ -77,6 +90,90 @@ class Target:
         n_tokens = min(model.n_vocab, 1 + max(tokenizer.get_vocab().values()))
         eos_ids = read_eos_ids(folder, tokenizer)
         return cls(name, folder, model, tokenizer, max_new_tokens, max_batch, eos_ids, n_tokens, settings)
+
+    @classmethod
+    def of(
+        cls, model: Any, tokenizer: Any, *, name: str | None = None, max_new_tokens: int = 128, max_batch: int = 8
+    ) -> Self:
+        """Take a transformers model that is in memory: quantised, adapted, sharded, as it is.
+
+        transformers computes it; `load` uses draftpick's own decoder where it knows the family, which is faster.
+
+        Args:
+            model: a causal LM, switched to evaluation.
+            tokenizer: its transformers tokenizer.
+            name: what data and policies are marked with; the name that the model was loaded by, by default.
+            max_new_tokens: length of an answer where a query sets none.
+            max_batch: most queries answered at once.
+
+        Raises:
+            ValueError: if the model has an encoder, or no output head or cache of its own.
+        """
+        from speculative.models.adapters.transformers_lm import TransformersLM
+
+        adapted = TransformersLM(model)
+        eos_ids = join_eos_ids(getattr(model.generation_config, "eos_token_id", None), tokenizer)
+        n_tokens = min(adapted.n_vocab, 1 + max(tokenizer.get_vocab().values()))
+        held = ModelSettings(dtype=adapted.dtype, device=adapted.device)
+        named = name or str(getattr(model, "name_or_path", "")) or type(model).__name__
+        return cls(named, None, adapted, tokenizer, max_new_tokens, max_batch, eos_ids, n_tokens, held)
+
+    def generate(
+        self,
+        prompt: Prompt,
+        *,
+        draft: Draft | str | None = None,
+        draft_length: int | None = None,
+        sampling: SamplingParams = GREEDY,
+        max_new_tokens: int | None = None,
+        stop: Sequence[str] = (),
+    ) -> Generation:
+        """Answer a prompt with the target's own text, helped by a draft or not.
+
+        Args:
+            prompt: a text, chat messages, or a `Query`.
+            draft: what proposes tokens: a draft, or a name of `DRAFTS` that needs no settings; None for the target
+                alone.
+            draft_length: most tokens proposed a round; 5 by default.
+            sampling: how tokens are picked; greedy by default.
+            max_new_tokens: length of the answer; the query's or the target's by default.
+            stop: strings that end the text and are left out of it.
+
+        Returns:
+            The answer: `.text`, `.token_ids`, why it `.finished`, and `.stats` (seconds, tokens accepted).
+
+        Raises:
+            ValueError: if the prompt is blank or does not fit the context, the draft has no such name or cannot draft
+                for this target, or the draft length is not >= 1.
+        """
+        request = self.request(as_query(prompt, max_new_tokens=max_new_tokens), sampling, stop)
+        return loops.generate(self.engine([self._drafting(draft, draft_length)], decode=True), [request])[0]
+
+    def stream(
+        self,
+        prompt: Prompt,
+        *,
+        draft: Draft | str | None = None,
+        draft_length: int | None = None,
+        sampling: SamplingParams = GREEDY,
+        max_new_tokens: int | None = None,
+        stop: Sequence[str] = (),
+    ) -> Iterator[str]:
+        """Yield the answer's text as it grows; arguments and errors as in `generate`."""
+        request = self.request(as_query(prompt, max_new_tokens=max_new_tokens), sampling, stop)
+        engine = self.engine([self._drafting(draft, draft_length)], decode=True)
+        return (result.text for result in loops.stream(engine, request) if result.text)
+
+    def _drafting(self, draft: Draft | str | None, draft_length: int | None) -> DraftingArm:
+        if draft is None:
+            draft = NoDraft()
+        elif isinstance(draft, str):
+            draft = read_draft_spec(draft).build(self)
+        if draft_length is None:
+            draft_length = 0 if isinstance(draft, NoDraft) else DRAFT_LENGTH
+        if isinstance(draft, NoDraft) != (draft_length == 0) or draft_length < 0:
+            raise ValueError(f"draft_length must be >= 1 with a draft and not given without, got {draft_length}")
+        return _Drafting(draft.name, draft, draft_length)
 
     def fingerprint(self) -> str:
         """Return a digest of all that its answers depend on: model, tokenizer, chat template, where a text ends."""
@@ -159,39 +256,3 @@ class Target:
     def text(self, token_ids: Sequence[int]) -> str:
         """Decode new tokens, special ones left out."""
         return str(self.tokenizer.decode(list(token_ids), skip_special_tokens=True))
-
-
-def read_eos_ids(folder: Path, tokenizer: Any) -> tuple[int, ...]:
-    """Tokens that end a text: those at which transformers' `generate` stops, and the tokenizer's own.
-
-    Args:
-        folder: a checkpoint. Its `generation_config.json` counts or, where that names none, its `config.json`.
-        tokenizer: its transformers tokenizer.
-
-    Returns:
-        Ids in the order found, each once; none where nobody names any.
-
-    Raises:
-        ValueError: if a file is not JSON, or its `eos_token_id` neither an id nor a list of ids.
-    """
-    found: list[int] = []
-    for name in ("generation_config.json", "config.json"):
-        found = _eos_ids_of(folder / name)
-        if found:
-            break
-    own = tokenizer.eos_token_id
-    return tuple(dict.fromkeys([*found, *([] if own is None else [own])]))
-
-
-def _eos_ids_of(file: Path) -> list[int]:
-    if not file.is_file():
-        return []
-    try:
-        settings = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file} is not JSON: {error}") from error
-    value = settings.get("eos_token_id") if isinstance(settings, dict) else None
-    ids = [] if value is None else value if isinstance(value, list) else [value]
-    if not all(isinstance(token, int) and not isinstance(token, bool) and token >= 0 for token in ids):
-        raise ValueError(f"{file}: eos_token_id must be an id >= 0 or a list of such ids, got {value!r}")
-    return ids

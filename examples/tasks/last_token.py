@@ -1,0 +1,21 @@
+"""A draft of one's own: one class. It keeps nothing of a request, so it is its own session."""
+
+from collections.abc import Sequence
+
+from speculative import Draft, DraftSession, Proposal
+
+
+# --8<-- [start:class]
+class LastToken(Draft, DraftSession):
+    """Proposes the last token again."""
+
+    name = "last_token"
+
+    def open(self, prompt: Sequence[int], shared: object = None) -> DraftSession:
+        return self
+
+    def propose(self, prefix: Sequence[int], draft_length: int, sampler: object = None) -> Proposal:
+        return Proposal([prefix[-1]] * draft_length)
+
+
+# --8<-- [end:class]

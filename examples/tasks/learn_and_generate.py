@@ -1,0 +1,11 @@
+"""Learn which arm suits which prompt, and generate with what was learned."""
+
+train_prompts = ["Name three rivers in France.", "Write an SQL query that counts the rows of the table orders."]
+
+# --8<-- [start:task]
+from speculative import Pool
+
+pool = Pool.load("pool.toml")
+policy = pool.learn(train_prompts)
+print(pool.generate("Why is the sky blue?", policy=policy).text)
+# --8<-- [end:task]
