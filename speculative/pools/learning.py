@@ -9,9 +9,9 @@ from bandits import (
     LinTS,
     LinUCB,
     Policy,
-    choose_prior_precision,
     cross_validated,
 )
+from bandits.policies.linear.prior_precision import choose_prior_precision
 
 N_NEIGHBORS = 10
 
