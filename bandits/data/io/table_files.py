@@ -32,10 +32,10 @@ def read_table(path: str | Path) -> pa.Table:
     """
     path = Path(path)
     readers = {".parquet": _read_parquet, ".csv": _read_csv, ".jsonl": _read_json, ".json": _read_json}
-    if path.suffix not in readers:
-        raise ValueError(f"{path} must end in {', '.join(ENDINGS)}, got {path.suffix!r}: rename or convert it")
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist as a file; check the path")
+    if path.suffix not in readers:
+        raise ValueError(f"{path} must end in {', '.join(ENDINGS)}, got {path.suffix!r}: rename or convert it")
     table = readers[path.suffix](path)
     if table.num_rows == 0 or table.num_columns == 0:
         raise ValueError(f"{path} must hold at least one row, got none")
