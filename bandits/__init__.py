@@ -31,13 +31,16 @@ from bandits.policies import (
     HybridLinUCB,
     LinTS,
     LinUCB,
+    Policy,
+    PolicyState,
+    Regression,
     Reinforce,
     Softmax,
     SquareCB,
     Uniform,
+    load_policy,
+    make_policy,
 )
-from bandits.policies.codec import load_policy
-from bandits.policies.policy import Policy, PolicyState
 from bandits.seeds import SeedTree
 from bandits.simulation.simulate import simulate
 from bandits.statistics.bootstrap import Bootstrap
@@ -68,6 +71,7 @@ __all__ = [
     "LoggedData",
     "Policy",
     "PolicyState",
+    "Regression",
     "Reinforce",
     "SeedTree",
     "SelfNormalisedDR",
@@ -83,6 +87,7 @@ __all__ = [
     "from_long_table",
     "from_pandas",
     "load_policy",
+    "make_policy",
     "simulate",
     "split_by_domain",
     "split_by_query",

@@ -15,6 +15,7 @@ from bandits import checks
 from bandits.checks import Bool, Float32, Float64, Int64
 from bandits.data.columns import Column, Numbers, ObservationRow, Observations, PerArm, Texts
 from bandits.data.decision import ChoosesArms, draw_actions
+from bandits.data.feedback import Feedback
 from bandits.data.logged_data import LoggedData
 from bandits.data.policy_data import PolicyData
 from bandits.encoders.encoder import ContextEncoder
@@ -139,6 +140,10 @@ class FullInformationData(PolicyData):
             observations=rows,
             encoder=encoder.name,
         )
+
+    def feedback(self) -> Feedback:
+        """Return one entry for each observed arm of each row."""
+        return Feedback(self.rewards, self.n_arms, available=self.observed)
 
     @property
     def observed_mask(self) -> Bool:

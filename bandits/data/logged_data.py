@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from bandits import checks
 from bandits.checks import Bool, Float32, Float64, Int64
 from bandits.data.columns import Actions, Column, Numbers, PerArm, Texts
+from bandits.data.feedback import Feedback
 from bandits.data.policy_data import PolicyData
 
 
@@ -158,6 +159,17 @@ class LoggedData(PolicyData):
                 DeterministicLogWarning,
                 stacklevel=stacklevel + 1,
             )
+
+    def feedback(self) -> Feedback:
+        """Return one entry a row: the arm that was taken."""
+        return Feedback(
+            self.rewards,
+            self.n_arms,
+            taken=self.actions,
+            propensities=self.propensities,
+            weights=self.weights,
+            available=self.available,
+        )
 
     def select_arms(self, arm_names: Sequence[str]) -> LoggedData:
         """Return the decisions that took one of these arms; the others are dropped.

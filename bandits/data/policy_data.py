@@ -18,6 +18,7 @@ from bandits import checks
 from bandits.checks import Float64, Int64
 from bandits.data import parquet_parts
 from bandits.data.columns import Column, chosen_rows
+from bandits.data.feedback import Feedback
 from bandits.encoders.encoder import encoder_mismatch
 
 AnyData = TypeVar("AnyData", bound="PolicyData")
@@ -105,6 +106,10 @@ class PolicyData(ABC):
         result = copy.copy(self)
         result._store(values)
         return result
+
+    @abstractmethod
+    def feedback(self) -> Feedback:
+        """Return the known rewards as columns, whatever the kind of data."""
 
     def subset(self, rows: ArrayLike) -> Self:
         """Return the rows that a boolean mask or indices name."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bandits.data.array_data import Data
 from bandits.data.full_information_data import FullInformationData
 from bandits.data.logged_data import LoggedData
 from bandits.data.splits import query_numbers
@@ -20,7 +21,7 @@ from bandits.evaluation.resampled import Resampled, ScoredCandidate, grouped, no
 from bandits.evaluation.scores import BEST_FIXED, LOGGING_POLICY, ORACLE, Scores
 from bandits.evaluation.settings import ComparisonSettings
 from bandits.evaluation.task import ComparisonTask
-from bandits.policies.policy import Data, Policy
+from bandits.policies.policy import Policy
 from bandits.seeds import SeedTree
 from bandits.statistics.bootstrap import Bootstrap
 

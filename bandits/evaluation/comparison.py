@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from bandits.data.array_data import Data
 from bandits.data.full_information_data import FullInformationData
 from bandits.evaluation.conclusion import Conclusion
 from bandits.evaluation.scores import Kind
-from bandits.policies.policy import Data, Policy
+from bandits.policies.policy import Policy
 from bandits.statistics.estimate import Estimate
 from bandits.statistics.results import Results
 from bandits.statistics.table import Table

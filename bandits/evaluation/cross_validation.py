@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bandits.data.array_data import Data
 from bandits.data.full_information_data import FullInformationData
 from bandits.data.splits import query_numbers
 from bandits.evaluation.conclusion import Conclusion, conclude
@@ -16,7 +17,7 @@ from bandits.evaluation.scores import Scores, fixed_arm_scores, policy_scores
 from bandits.off_policy.diagnostics import MIN_EFFECTIVE_SIZE
 from bandits.off_policy.estimators import DoublyRobust, OffPolicyEstimator
 from bandits.off_policy.terms import TermSums
-from bandits.policies.policy import Data, Policy
+from bandits.policies.policy import Policy
 from bandits.policies.seeded import seeded
 from bandits.seeds import SeedTree
 from bandits.statistics.bootstrap import Bootstrap

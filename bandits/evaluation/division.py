@@ -8,11 +8,12 @@ import math
 import numpy as np
 
 from bandits.checks import Bool, Float64, Int64
+from bandits.data.array_data import Data
 from bandits.data.full_information_data import FullInformationData
 from bandits.data.splits import n_test_queries, query_numbers, query_ranks
 from bandits.evaluation.settings import ComparisonSettings
 from bandits.off_policy.terms import TermSums
-from bandits.policies.policy import Data, Policy
+from bandits.policies.policy import Policy
 from bandits.seeds import SeedTree
 from bandits.statistics.bootstrap import sums_by_unit
 

@@ -14,7 +14,8 @@ from bandits.data.splits import query_numbers
 from bandits.evaluation.conclusion import Conclusion, conclude
 from bandits.evaluation.evaluation import Evaluation, EvaluationRow
 from bandits.evaluation.objective import NO_DRAFT, Objective, best_fixed_arm, learned, objective_of
-from bandits.policies.policy import Policy, greedy
+from bandits.policies.distributions import greedy
+from bandits.policies.policy import Policy
 from bandits.statistics.bootstrap import Bootstrap, sums_by_unit
 from bandits.statistics.estimate import Estimate
 

@@ -17,7 +17,8 @@ from bandits.off_policy.diagnostics import diagnose
 from bandits.off_policy.estimators import OffPolicyEstimator
 from bandits.off_policy.problem import OffPolicyProblem
 from bandits.off_policy.terms import TermSums
-from bandits.policies.policy import Policy, greedy
+from bandits.policies.distributions import greedy
+from bandits.policies.policy import Policy
 
 EXACT = "exact"
 ON_POLICY = "on policy"

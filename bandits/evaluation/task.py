@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bandits.data.array_data import Data
 from bandits.evaluation.division import Division
 from bandits.evaluation.objective import Objective
 from bandits.evaluation.scores import Scores, fixed_arm_scores, policy_scores, reference_scores
 from bandits.evaluation.settings import ComparisonSettings
-from bandits.policies.policy import Data, Policy
+from bandits.policies.policy import Policy
 from bandits.policies.seeded import seeded
 from bandits.seeds import SeedTree
 

@@ -13,7 +13,7 @@ from bandits import checks
 from bandits.online.log_table import logged_data
 from bandits.online.records import LoggedDecision, LoggedReward
 from bandits.online.segments import BEGINNING, Position, read_record, read_records
-from bandits.policies.codec import load_policy, save_policy
+from bandits.policies import load_policy
 from bandits.policies.policy import Policy
 
 _CHECKPOINT = "checkpoint.json"
@@ -101,7 +101,7 @@ class Learner:
     def _save(self, policy: Policy, position: Position, n_learned: int) -> None:
         """Write the policy under a name of its own; the checkpoint that names it then takes effect at once."""
         name = f"policy-{n_learned}.safetensors"
-        save_policy(policy, self._folder / name)
+        policy.save(self._folder / name)
         place = {"segment": position.segment, "offset": position.offset}
         checkpoint = {"policy": name, "n_learned": n_learned, "position": place}
         write_file(self._folder / _CHECKPOINT, json.dumps(checkpoint))

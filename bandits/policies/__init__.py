@@ -1,33 +1,119 @@
-"""The policies, one class a file, on one base class."""
+"""The policies, one class a file, on one base class; `POLICIES` is the table of their names."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from bandits.policies.additive_policy import AdditivePolicy
 from bandits.policies.best_fixed_arm import BestFixedArm
+from bandits.policies.distributions import greedy, uniform_over
 from bandits.policies.epsilon_greedy import EpsilonGreedy
+from bandits.policies.kept_rows import KeptRows
 from bandits.policies.knn import KNN
 from bandits.policies.linear.hybrid_lin_ucb import HybridLinUCB
 from bandits.policies.linear.lin_ts import LinTS
 from bandits.policies.linear.lin_ucb import LinUCB
+from bandits.policies.linear.linear_policy import LinearPolicy
 from bandits.policies.linear.square_cb import SquareCB
-from bandits.policies.reinforce.policy import AdamWSettings, Reinforce
-from bandits.policies.softmax import PredictsRewards, Softmax
+from bandits.policies.policy import Policy, read_policy
+from bandits.policies.predicts_rewards import PredictsRewards
+from bandits.policies.regression import Regression
+from bandits.policies.reinforce.policy import Reinforce
+from bandits.policies.reinforce.settings import AdamWSettings
+from bandits.policies.settings import policy_of_settings
+from bandits.policies.softmax import Softmax
+from bandits.policies.state import PolicyState
 from bandits.policies.ucb1 import UCB1
 from bandits.policies.uniform import Uniform
 from bandits.policies.wrapped_policy import WrappedPolicy
 
+POLICIES: dict[str, type[Policy]] = {
+    "uniform": Uniform,
+    "best_fixed_arm": BestFixedArm,
+    "ucb1": UCB1,
+    "lin_ucb": LinUCB,
+    "hybrid_lin_ucb": HybridLinUCB,
+    "lin_ts": LinTS,
+    "square_cb": SquareCB,
+    "knn": KNN,
+    "regression": Regression,
+    "reinforce": Reinforce,
+    "epsilon_greedy": EpsilonGreedy,
+    "softmax": Softmax,
+}
+
+
+def make_policy(name: str, settings: Mapping[str, object] | None = None) -> Policy:
+    """Build an unfitted policy from a name and settings.
+
+        make_policy("epsilon_greedy", {"epsilon": 0.2, "policy": "lin_ucb", "policy__ucb_width": 0.0})
+
+    Args:
+        name: a name in `POLICIES`, or "package.module:Class" of your own; only that module is imported.
+        settings: the constructor's arguments by name; an argument that is a policy may be given by its name, and its
+            own settings as `policy__NAME`.
+
+    Raises:
+        ValueError: if the name or a setting is unknown, or a value breaks the policy's rule.
+        TypeError: if the class is no policy, or a value is of the wrong type.
+    """
+    return policy_of_settings(name, settings or {}, POLICIES)
+
+
+def load_policy(
+    path: str | Path,
+    *,
+    classes: Sequence[type[Policy]] = (),
+    arm_names: Sequence[str] | None = None,
+    n_features: int | None = None,
+) -> Policy:
+    """Read a saved policy of a class in `POLICIES`, or of one of `classes`; a class the file names is never imported.
+
+    Args:
+        path: the file, or the folder that holds it.
+        classes: policy classes of your own that the file may hold.
+        arm_names: if given, the arms it must have been saved for (in any order).
+        n_features: if given, the context size it must have been saved for.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is damaged, from a newer version, of an unknown class, or for other arms or
+            contexts.
+    """
+    policy = read_policy(path, [*POLICIES.values(), *classes])
+    if arm_names is not None and set(arm_names) != set(policy.arm_names):
+        raise ValueError(
+            f"{path} was saved for the arms {', '.join(policy.arm_names)}, not for {', '.join(arm_names)}: "
+            "train it again"
+        )
+    if n_features is not None and policy.state is not None and policy.state.n_features != n_features:
+        raise ValueError(f"{path} was saved for contexts of size {policy.state.n_features}, not {n_features}")
+    return policy
+
+
 __all__ = [
     "KNN",
+    "POLICIES",
     "UCB1",
     "AdamWSettings",
     "AdditivePolicy",
     "BestFixedArm",
     "EpsilonGreedy",
     "HybridLinUCB",
+    "KeptRows",
     "LinTS",
     "LinUCB",
+    "LinearPolicy",
+    "Policy",
+    "PolicyState",
     "PredictsRewards",
+    "Regression",
     "Reinforce",
     "Softmax",
     "SquareCB",
     "Uniform",
     "WrappedPolicy",
+    "greedy",
+    "load_policy",
+    "make_policy",
+    "uniform_over",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
+from dataclasses import replace
 from typing import Self
 
 from bandits.policies.policy import Policy
@@ -26,8 +27,8 @@ class AdditivePolicy(Policy, ABC):
             raise ValueError("merge needs two policies of one class with the same parameters, arms and context size")
         if mine.encoder is not None and theirs.encoder is not None and mine.encoder != theirs.encoder:
             raise ValueError(f"merge needs one encoder, got {mine.encoder!r} and {theirs.encoder!r}")
-        mine.encoder = mine.encoder or theirs.encoder
         order = [theirs.arm_names.index(name) for name in mine.arm_names]
-        prior = self.initial_state(mine.arm_names, mine.n_features)
-        for name, array in mine.per_arm.items():
-            mine.per_arm[name] = array + theirs.per_arm[name][order] - prior.per_arm[name]
+        prior = self._initial_state(mine.arm_names, mine.n_features)
+        sums = {name: array + theirs.per_arm[name][order] - prior.per_arm[name] for name, array in mine.per_arm.items()}
+        n_rows = mine.n_rows + theirs.n_rows
+        self.state = replace(mine, per_arm=sums, encoder=mine.encoder or theirs.encoder, n_rows=n_rows, derived={})

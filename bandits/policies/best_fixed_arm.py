@@ -3,57 +3,52 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from bandits.checks import Float64
-from bandits.data.full_information_data import FullInformationData
+from bandits.checks import Float32, Float64
+from bandits.data.policy_data import PolicyData
 from bandits.policies.additive_policy import AdditivePolicy
-from bandits.policies.policy import Data, PolicyState, greedy
+from bandits.policies.predicts_rewards import PredictsRewards
+from bandits.policies.state import PolicyState
 
 
-class BestFixedArm(AdditivePolicy):
+class BestFixedArm(AdditivePolicy, PredictsRewards):
     """Chooses the available arm whose mean reward in the data was highest; ties share equally.
 
-    On full information the mean is over the rows where the arm was observed. On bandit feedback it is the
-    self-normalised estimate sum(r / propensity) / sum(1 / propensity) over the arm's rows, because a logging
-    policy that looks at the context shows each arm on the queries it likes. An arm without data is never
-    chosen while another has some; without any data all arms are equal.
+    On full information, and on rows without propensities, the mean is over the rows where the arm was observed. On
+    bandit feedback it is the self-normalised estimate sum(r / propensity) / sum(1 / propensity) over the arm's rows,
+    because a logging policy that looks at the context shows each arm on the queries it likes. An arm without data is
+    never chosen while another has some; without any data all arms are equal.
 
     Source: Swaminathan and Joachims 2015, The Self-Normalized Estimator for Counterfactual Learning, eq. 8.
     """
 
-    def initial_state(self, arm_names: tuple[str, ...], n_features: int) -> PolicyState:
+    def _initial_state(self, arm_names: tuple[str, ...], n_features: int) -> PolicyState:
         """Return zero sums."""
         k = len(arm_names)
         return PolicyState(arm_names, n_features, {"rewards": np.zeros(k), "weights": np.zeros(k)})
 
-    def update(self, data: Data) -> None:
+    def _update(self, state: PolicyState, data: PolicyData) -> PolicyState:
         """Add the rows' rewards to their arms' sums."""
-        aligned = self.align(data)
-        sums = self.learned.per_arm
-        if isinstance(aligned, FullInformationData):
-            sums["rewards"] += np.where(aligned.observed_mask, aligned.rewards, 0.0).sum(axis=0)
-            sums["weights"] += aligned.observed_mask.sum(axis=0)
-            return
-        weights = (1.0 if aligned.weights is None else aligned.weights) / aligned.propensities
-        k = len(self.arm_names)
-        sums["rewards"] += np.bincount(aligned.actions, weights * aligned.rewards, k)
-        sums["weights"] += np.bincount(aligned.actions, weights, k)
+        feedback = data.feedback()
+        factors = None
+        if feedback.propensities is not None:
+            factors = (1.0 if feedback.weights is None else feedback.weights) / feedback.propensities
+        rewards, weights = feedback.arm_sums(factors)
+        old = state.per_arm
+        return state.updated({"rewards": old["rewards"] + rewards, "weights": old["weights"] + weights})
 
     def mean_rewards(self) -> Float64:
         """Return each arm's mean reward, (k,) float64; -inf for an arm without data."""
-        sums = self.learned.per_arm
-        seen = sums["weights"] > 0
-        means: Float64 = np.divide(sums["rewards"], sums["weights"], out=np.full(len(seen), -np.inf), where=seen)
-        return means
+        return _means(self.learned)
 
-    def predict_rewards(self, contexts: ArrayLike) -> Float64:
-        """Return `mean_rewards` for each row, (n, k) float64."""
-        rows, _ = self.check(contexts, None)
-        return np.tile(self.mean_rewards(), (len(rows), 1))
+    def _predict_rewards(self, state: PolicyState, contexts: Float32) -> Float64:
+        """Return the arms' mean rewards for each row."""
+        means = _means(state)
+        return np.broadcast_to(means, (len(contexts), len(means)))
 
-    def probabilities(self, contexts: ArrayLike, available: ArrayLike | None = None) -> Float64:
-        """Return probability 1 for the best available arm (shared equally by ties)."""
-        rows, mask = self.check(contexts, available)
-        means = self.mean_rewards()
-        return greedy(np.broadcast_to(means, (len(rows), len(means))), mask)
+
+def _means(state: PolicyState) -> Float64:
+    rewards, weights = state.per_arm["rewards"], state.per_arm["weights"]
+    seen = weights > 0
+    means: Float64 = np.divide(rewards, weights, out=np.full(len(seen), -np.inf), where=seen)
+    return means

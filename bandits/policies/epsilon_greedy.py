@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from numpy.typing import ArrayLike
-
-from bandits.checks import Float64
-from bandits.policies.policy import Policy, uniform_over
+from bandits.checks import Bool, Float32, Float64
+from bandits.policies.distributions import uniform_over
+from bandits.policies.linear.lin_ucb import LinUCB
+from bandits.policies.policy import Policy
+from bandits.policies.state import PolicyState
 from bandits.policies.wrapped_policy import WrappedPolicy
 
 
@@ -18,21 +19,18 @@ class EpsilonGreedy(WrappedPolicy):
     evaluated off-policy. What is learned, and the arms, are the inner policy's.
 
     Args:
-        policy: the policy to follow, for example `LinUCB(ucb_width=0)`.
+        policy: the policy to follow; None takes `LinUCB(ucb_width=0)`, plain ridge regression.
         epsilon: in [0, 1].
     """
 
-    def __init__(self, policy: Policy, epsilon: float = 0.1) -> None:
-        super().__init__(policy)
+    def __init__(self, policy: Policy | None = None, *, epsilon: float = 0.1) -> None:
+        super().__init__(LinUCB(ucb_width=0.0) if policy is None else policy)
         if not (isinstance(epsilon, int | float) and 0 <= epsilon <= 1):
             raise ValueError(f"epsilon must be in [0, 1], got {epsilon!r}")
         self.epsilon = epsilon
 
-    def probabilities(self, contexts: ArrayLike, available: ArrayLike | None = None) -> Float64:
+    def _probabilities(self, state: PolicyState, contexts: Float32, available: Bool | None) -> Float64:
         """Return the mixture of the inner policy and uniform exploration."""
-        chances = self.policy.probabilities(contexts, available) * (1 - self.epsilon)
-        if available is None:
-            chances += self.epsilon / chances.shape[1]
-        else:
-            chances += self.epsilon * uniform_over(self.mask(available, len(chances)))
-        return chances
+        mixed = self.policy._probabilities(state, contexts, available) * (1 - self.epsilon)
+        mixed += self.epsilon / mixed.shape[1] if available is None else self.epsilon * uniform_over(available)
+        return mixed

@@ -6,17 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from bandits.checks import Float32, Float64, Int64
-from bandits.data.full_information_data import FullInformationData
-from bandits.policies.policy import Data, Policy, PolicyState, greedy
+from bandits.checks import Float32, Float64, Int64, at_least
+from bandits.policies.kept_rows import KeptRows
+from bandits.policies.state import PolicyState
 
 _MAX_CELLS = 4_000_000  # distances held at once: 32 MB
 _ROUNDING = 1e-9  # distances that differ by less, relative to the squared lengths, count as equal
 
 
-class KNN(Policy):
+class KNN(KeptRows):
     """Chooses the arm with the best mean reward among its own rows nearest to the context.
 
     predicted reward(x, a) = mean of a's rewards over the `n_neighbors` rows of a nearest to x (Euclidean).
@@ -35,42 +34,16 @@ class KNN(Policy):
 
     exact_updates = True
 
-    def __init__(self, n_neighbors: int = 10, arm_names: Sequence[str] | None = None) -> None:
+    def __init__(self, n_neighbors: int = 10, *, arm_names: Sequence[str] | None = None) -> None:
         super().__init__(arm_names)
-        if not isinstance(n_neighbors, int) or n_neighbors < 1:
-            raise ValueError(f"n_neighbors must be an integer >= 1, got {n_neighbors!r}")
-        self.n_neighbors = n_neighbors
-        self._store: _Store | None = None
+        self.n_neighbors = at_least(n_neighbors, 1, "n_neighbors")
 
-    def initial_state(self, arm_names: tuple[str, ...], n_features: int) -> PolicyState:
-        """Return no rows; `weights` is 0 where a row says nothing about an arm."""
-        per_arm = {name: np.zeros((len(arm_names), 0)) for name in ("rewards", "weights")}
-        return PolicyState(arm_names, n_features, per_arm, {"contexts": np.zeros((0, n_features), np.float32)})
-
-    def update(self, data: Data) -> None:
-        """Keep the rows."""
-        aligned = self.align(data)
-        state, n = self.learned, len(aligned)
-        if isinstance(aligned, FullInformationData):
-            weights = aligned.observed_mask.T.astype(np.float64)
-            rewards = np.where(aligned.observed_mask, aligned.rewards, 0.0).T
-        else:
-            weights, rewards = np.zeros((len(state.arm_names), n)), np.zeros((len(state.arm_names), n))
-            weights[aligned.actions, np.arange(n)] = 1.0 if aligned.weights is None else aligned.weights
-            rewards[aligned.actions, np.arange(n)] = aligned.rewards
-        state.per_arm["weights"] = np.concatenate([state.per_arm["weights"], weights], axis=1)
-        state.per_arm["rewards"] = np.concatenate([state.per_arm["rewards"], rewards], axis=1)
-        state.shared["contexts"] = np.concatenate([state.shared["contexts"], aligned.contexts])
-
-    def predict_rewards(self, contexts: ArrayLike) -> Float64:
-        """Return the mean reward of each arm's nearest rows, (n, k) float64; -inf for an arm without rows."""
-        rows, _ = self.check(contexts, None)
-        state = self.learned
-        if self._store is None or self._store.source is not state.shared["contexts"]:
-            self._store = _Store.of(state.shared["contexts"])
-        predicted = np.full((len(rows), len(state.arm_names)), -np.inf)
-        for part in _parts(len(rows), len(self._store.rows)):
-            distances, rounding = self._store.distances(rows[part].astype(np.float64))
+    def _predict_rewards(self, state: PolicyState, contexts: Float32) -> Float64:
+        """Return the mean reward of each arm's nearest rows; -inf for an arm without rows."""
+        store = state.derive("store", lambda: _Store.of(state.shared["contexts"]))
+        predicted = np.full((len(contexts), len(state.arm_names)), -np.inf)
+        for part in _parts(len(contexts), len(store.rows)):
+            distances, rounding = store.distances(contexts[part].astype(np.float64))
             for arm, weights in enumerate(state.per_arm["weights"]):
                 own = np.flatnonzero(weights > 0)
                 if len(own) > 0:
@@ -78,11 +51,6 @@ class KNN(Policy):
                     rewards = weights[own] * state.per_arm["rewards"][arm, own]
                     predicted[part, arm] = (near @ rewards) / (near @ weights[own])
         return predicted
-
-    def probabilities(self, contexts: ArrayLike, available: ArrayLike | None = None) -> Float64:
-        """Return probability 1 for the best predicted reward (shared equally by ties)."""
-        rows, mask = self.check(contexts, available)
-        return greedy(self.predict_rewards(rows), mask)
 
     def _nearest(self, distances: Float64, own: Int64, rounding: Float64) -> Float64:
         """Return (b, len(own)) float64: 1 for an arm's rows among the nearest, else 0."""
@@ -96,14 +64,13 @@ class KNN(Policy):
 class _Store:
     """The kept rows in float64, with their squared lengths."""
 
-    source: Float32
     rows: Float64
     squares: Float64
 
     @classmethod
     def of(cls, contexts: Float32) -> _Store:
         rows = contexts.astype(np.float64)
-        return cls(contexts, rows, np.einsum("nd,nd->n", rows, rows))
+        return cls(rows, np.einsum("nd,nd->n", rows, rows))
 
     def distances(self, contexts: Float64) -> tuple[Float64, Float64]:
         """Return squared distances (b, n) to the kept rows, and what rounding may add to each row's (b, 1)."""

@@ -1,56 +1,37 @@
-"""The interface that every policy has: learn from data, say probabilities, choose."""
+"""The base of every policy: it aligns, checks and chooses; a subclass says what is learned and how likely an arm is."""
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Self, cast, final
+from typing import Any, Self, cast, final, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from bandits import checks
 from bandits.checks import Bool, Float32, Float64
+from bandits.data.array_data import data_of_arrays
 from bandits.data.decision import Decision
-from bandits.data.full_information_data import FullInformationData
-from bandits.data.logged_data import LoggedData
-from bandits.data.policy_data import DataStream
-
-Data = FullInformationData | LoggedData
-
-
-@dataclass(eq=False)
-class PolicyState:
-    """All that a policy has learned, as named arrays; saving, adding and removing arms need nothing else.
-
-    Attributes:
-        arm_names: the k arms.
-        n_features: d, the size of a context.
-        per_arm: arrays whose first axis counts the arms.
-        shared: arrays that belong to no arm. In both, an axis that begins at length 0 may grow with the rows
-            learned from; an arm added later has zeros there.
-        encoder: name of the context encoder of the data learned from, where they told it.
-    """
-
-    arm_names: tuple[str, ...]
-    n_features: int
-    per_arm: dict[str, np.ndarray] = field(default_factory=dict)
-    shared: dict[str, np.ndarray] = field(default_factory=dict)
-    encoder: str | None = None
+from bandits.data.policy_data import DataStream, PolicyData
+from bandits.policies import codec
+from bandits.policies.parameters import Parameters, built
+from bandits.policies.state import PolicyState
 
 
-class Policy(ABC):
+class Policy(Parameters, ABC):
     """Chooses an arm for a context and learns from what came of it.
 
-    A subclass writes three methods: `initial_state`, `update` and `probabilities`. It keeps what it learns in
-    `self.state`, calls `self.align(data)` first in `update` and `self.check(contexts, available)` first in
-    `probabilities`, and stores every constructor argument under its own name. Saving, loading, adding and
-    removing arms, `fit` and `choose` are derived. `bandits.testing.policies.check_policy` tests the result.
+    A subclass writes three methods: `_initial_state`, `_update` and `_probabilities`, each a function of the state that
+    it is given, and stores every constructor argument under its own name. All else is derived, checked once here.
+    `bandits.testing.check_policy` tests the result.
+
+    What is learned is one `PolicyState`, which is never changed in place: an update builds another and swaps it in by
+    one assignment. So one thread may learn while others choose.
 
     Args:
         arm_names: the arms to choose from; None takes them from the first data.
@@ -64,20 +45,145 @@ class Policy(ABC):
     def __init__(self, arm_names: Sequence[str] | None = None) -> None:
         self._own_names = None if arm_names is None else checks.names(arm_names)
         self._state: PolicyState | None = None
+        self._prior: PolicyState | None = None  # what is known before any data, kept from one decision to the next
 
     @abstractmethod
-    def initial_state(self, arm_names: tuple[str, ...], n_features: int) -> PolicyState:
+    def _initial_state(self, arm_names: tuple[str, ...], n_features: int) -> PolicyState:
         """Return what the policy knows before any data; for each arm the same."""
 
     @abstractmethod
-    def update(self, data: Data) -> None:
-        """Learn from further rows; arms are matched by name.
+    def _update(self, state: PolicyState, data: PolicyData) -> PolicyState:
+        """Return what is known after further rows (`state.updated(...)`); the given state stays as it is.
 
-        Raises:
-            ValueError: if the data hold an arm that is unknown here, or contexts of another size or encoder.
+        Args:
+            state: what is known so far.
+            data: checked rows with the state's arms in its order; `data.feedback()` gives their columns.
         """
 
     @abstractmethod
+    def _probabilities(self, state: PolicyState, contexts: Float32, available: Bool | None) -> Float64:
+        """Return the probability with which each arm would be chosen, (n, k) float64; rows sum to 1.
+
+        Args:
+            state: what is known.
+            contexts: (n, d) float32, finite.
+            available: (n, k) bool with an arm in each row, or None for all; the others must get probability 0.
+        """
+
+    @property
+    def arm_names(self) -> tuple[str, ...]:
+        """Return the arms in the order of `probabilities`' columns; empty while none are known."""
+        state = self.state
+        return state.arm_names if state is not None else self._own_names or ()
+
+    @property
+    def state(self) -> PolicyState | None:
+        """Return what has been learned; None before the first data."""
+        return self._state
+
+    @state.setter
+    def state(self, state: PolicyState | None) -> None:
+        self._state = state
+
+    @property
+    def learned(self) -> PolicyState:
+        """Return `state` where the policy must have one."""
+        state = self.state
+        if state is None:
+            raise RuntimeError(f"{type(self).__name__} has learned nothing yet: fit it on data")
+        return state
+
+    def start(self, arm_names: Sequence[str], n_features: int, encoder: str | None = None) -> None:
+        """Forget everything and begin with these arms and this context size."""
+        self.state = replace(self._initial_state(checks.names(arm_names), n_features), encoder=encoder)
+
+    @overload
+    def fit(self, contexts: PolicyData, /) -> Self: ...
+
+    @overload
+    def fit(
+        self,
+        contexts: ArrayLike,
+        actions: ArrayLike,
+        rewards: ArrayLike,
+        propensities: ArrayLike | None = None,
+        arm_names: Sequence[str] | None = None,
+    ) -> Self: ...
+
+    def fit(
+        self,
+        contexts: PolicyData | ArrayLike,
+        actions: ArrayLike | None = None,
+        rewards: ArrayLike | None = None,
+        propensities: ArrayLike | None = None,
+        arm_names: Sequence[str] | None = None,
+    ) -> Self:
+        """Forget everything, then learn from `fit(data)` or `fit(contexts, actions, rewards, propensities=...)`.
+
+        Args:
+            contexts: a data set and nothing else; or (n, d) float32 beside the arrays below.
+            actions: (n,) int64, indices into `arm_names`; or (n,) names of arms.
+            rewards: (n,) float64; higher is better.
+            propensities: (n,) float64 in (0, 1], with which the actions were chosen. Without them nothing is assumed
+                about how arms were chosen: `BestFixedArm` takes plain means, `Reinforce` refuses such rows; the other
+                policies learn each arm's reward given the context and do not need them.
+            arm_names: the arms, by default the policy's own, else those in `actions`.
+
+        Raises:
+            TypeError: if a data set and arrays are given at once, or arrays are missing.
+            ValueError: as `update` does.
+        """
+        data = data_of_arrays(contexts, actions, rewards, propensities, arm_names or self._own_names)
+        fresh = self._initial_state(self._own_names or data.arm_names, data.n_features)
+        self.state = self._with_rows(fresh, data)
+        return self
+
+    @overload
+    def update(self, contexts: PolicyData, /) -> None: ...
+
+    @overload
+    def update(
+        self,
+        contexts: ArrayLike,
+        actions: ArrayLike,
+        rewards: ArrayLike,
+        propensities: ArrayLike | None = None,
+        arm_names: Sequence[str] | None = None,
+    ) -> None: ...
+
+    def update(
+        self,
+        contexts: PolicyData | ArrayLike,
+        actions: ArrayLike | None = None,
+        rewards: ArrayLike | None = None,
+        propensities: ArrayLike | None = None,
+        arm_names: Sequence[str] | None = None,
+    ) -> None:
+        """Learn from further rows, given as to `fit`; arms are matched by name.
+
+        Raises:
+            TypeError: as `fit` does.
+            ValueError: if the data hold an arm that is unknown here, or contexts of another size or encoder.
+        """
+        if not isinstance(contexts, PolicyData) or actions is not None or rewards is not None:
+            contexts = data_of_arrays(contexts, actions, rewards, propensities, arm_names or self.arm_names or None)
+        state = self.state or self._before_data(self._own_names or contexts.arm_names, contexts.n_features)
+        self.state = self._with_rows(state, contexts)
+
+    def fit_stream(self, stream: DataStream[Any]) -> Self:
+        """Forget everything, then learn from data on disk, a batch at a time.
+
+            policy.fit_stream(LoggedData.stream(folder, batch_rows=10_000))
+
+        Memory holds one batch and what the policy has learned. Where `exact_updates` is true the result is
+        that of `fit` on all rows; else it is that of `fit` on the first batch and `update` on the others.
+        """
+        learn = self.fit
+        for data in stream:
+            learn(data)
+            learn = self.update  # type: ignore[assignment]  # what they return is not used
+        return self
+
     def probabilities(self, contexts: ArrayLike, available: ArrayLike | None = None) -> Float64:
         """Return the probability with which each arm would be chosen.
 
@@ -90,51 +196,11 @@ class Policy(ABC):
             (n, k) float64, columns in the order of `arm_names`, rows sum to 1.
 
         Raises:
+            RuntimeError: if no arms are known.
             ValueError: if a context is not finite or has another size, or a row has no available arm.
         """
-
-    @property
-    def arm_names(self) -> tuple[str, ...]:
-        """Return the arms in the order of `probabilities`' columns; empty while none are known."""
-        return self.state.arm_names if self.state is not None else self._own_names or ()
-
-    @property
-    def state(self) -> PolicyState | None:
-        """Return what has been learned; None before the first data or context."""
-        return self._state
-
-    @state.setter
-    def state(self, state: PolicyState | None) -> None:
-        self._state = state
-
-    def start(self, arm_names: Sequence[str], n_features: int, encoder: str | None = None) -> None:
-        """Forget everything and begin with these arms and this context size."""
-        self.state = self.initial_state(checks.names(arm_names), n_features)
-        self.state.encoder = encoder
-
-    def fit(self, data: Data) -> Self:
-        """Forget everything, then learn from `data`; takes the data's arms if none were given."""
-        _check_kind(data)
-        self.start(self._own_names or data.arm_names, data.n_features, data.encoder)
-        self.update(data)
-        return self
-
-    def fit_stream(self, stream: DataStream[Any]) -> Self:
-        """Forget everything, then learn from data on disk, a batch at a time.
-
-            policy.fit_stream(LoggedData.stream(folder, batch_rows=10_000))
-
-        Memory holds one batch and what the policy has learned. Where `exact_updates` is true the result is
-        that of `fit` on all rows; else it is that of `fit` on the first batch and `update` on the others.
-        """
-        fitted = False
-        for data in stream:
-            if fitted:
-                self.update(data)
-            else:
-                self.fit(data)
-                fitted = True
-        return self
+        state, rows = self._asked(contexts)
+        return self._probabilities(state, rows, _mask(state.arm_names, available, len(rows)))
 
     @final
     def choose(self, context: ArrayLike, rng: np.random.Generator, available: ArrayLike | None = None) -> Decision:
@@ -152,190 +218,157 @@ class Policy(ABC):
             raise ValueError(f"context must have shape (d,), got {row.shape}: choose takes one context")
         if available is not None and not _are_names(available):
             available = np.asarray(available)[None, :]
-        chances = self.probabilities(row[None, :], available)[0].tolist()
-        cumulative = list(accumulate(chances))
+        state, rows = self._asked(row[None, :])
+        probabilities = self._probabilities(state, rows, _mask(state.arm_names, available, 1))[0].tolist()
+        cumulative = list(accumulate(probabilities))
         total = cumulative[-1]
-        if not (abs(total - 1) <= checks.PROBABILITY_TOLERANCE and min(chances) >= 0):
-            raise RuntimeError(f"{type(self).__name__}.probabilities must give a distribution, got {chances}")
+        if not (abs(total - 1) <= checks.PROBABILITY_TOLERANCE and min(probabilities) >= 0):
+            raise RuntimeError(f"{type(self).__name__} must give a distribution, got {probabilities}")
         action = bisect_right(cumulative, rng.random() * total)
         action = min(action, bisect_left(cumulative, total))  # rounding may reach the total itself
-        names = self.arm_names
-        return Decision(names[action], action, min(chances[action], 1.0), dict(zip(names, chances, strict=True)))
+        names = state.arm_names
+        distribution = dict(zip(names, probabilities, strict=True))
+        return Decision(names[action], action, min(probabilities[action], 1.0), distribution)
 
     def add_arm(self, name: str, like: str | None = None) -> None:
         """Add an arm, last in order, that starts with no data or with what is known of the arm `like`."""
         grown = checks.names((*self.arm_names, name))
-        if like is not None:
-            self._index(like)
-        self._own_names = grown
+        place = None if like is None else _index(self.arm_names, like)
         state = self.state
-        if state is None:
-            return
-        fresh = self.initial_state((name,), state.n_features).per_arm
-        for key, array in state.per_arm.items():
-            row = array[[self._index(like)]] if like is not None else fresh[key]
-            if row.shape[1:] != array.shape[1:]:  # an array that grows with the rows
-                row = np.zeros((1, *array.shape[1:]), array.dtype)
-            state.per_arm[key] = np.concatenate([array, row])
-        state.arm_names = grown
+        if state is not None:
+            self.state = state.with_arm(name, self._initial_state((name,), state.n_features).per_arm, place)
+        self._own_names = grown
 
     def remove_arm(self, name: str) -> None:
         """Forget an arm; the others keep what was learned, and old logs keep their meaning by name."""
-        index = self._index(name)
-        if len(self.arm_names) == 1:
+        names, state = self.arm_names, self.state
+        index = _index(names, name)
+        if len(names) == 1:
             raise ValueError(f"{name!r} is the only arm: a policy must keep at least one")
-        shrunk = self.arm_names[:index] + self.arm_names[index + 1 :]
-        self._own_names = shrunk
-        if self.state is not None:
-            for key, array in self.state.per_arm.items():
-                self.state.per_arm[key] = np.delete(array, index, axis=0)
-            self.state.arm_names = shrunk
-
-    def align(self, data: Data) -> Data:
-        """Return `data` with columns (or actions) in this policy's order; start from the prior if need be.
-
-        Raises:
-            ValueError: if the data hold an unknown arm, or contexts of another size or encoder.
-        """
-        _check_kind(data)
-        if self.state is None:
-            self.start(self._own_names or data.arm_names, data.n_features, data.encoder)
-        state = self.learned
-        if data.n_features != state.n_features:
-            raise ValueError(f"contexts must have {state.n_features} features, the data have {data.n_features}")
-        if data.encoder is not None and state.encoder is not None and data.encoder != state.encoder:
-            raise ValueError(f"the policy learned from encoder {state.encoder!r}, the data are from {data.encoder!r}")
-        state.encoder = state.encoder or data.encoder
-        return data if data.arm_names == state.arm_names else data.with_arms(state.arm_names)
-
-    def check(self, contexts: ArrayLike, available: ArrayLike | None) -> tuple[Float32, Bool | None]:
-        """Return checked contexts and availability; a policy without data acts on its prior.
-
-        Raises:
-            RuntimeError: if no arms are known.
-            ValueError: see `probabilities`.
-        """
-        if self.state is None:
-            if not self._own_names:
-                raise RuntimeError(f"{type(self).__name__} knows no arms yet: pass arm_names, or fit it on data")
-            self.start(self._own_names, checks.contexts(contexts).shape[1])
-        rows = checks.contexts(contexts, self.learned.n_features)
-        return rows, None if available is None else self.mask(available, len(rows))
-
-    def mask(self, available: ArrayLike, n_rows: int) -> Bool:
-        """Return `available`, a mask or names of arms, as (n_rows, k) bool.
-
-        Raises:
-            ValueError: if the mask has another shape, a name is unknown, or a row has no available arm.
-        """
-        if not _are_names(available):
-            return checks.availability(available, n_rows, len(self.arm_names))
-        row = np.zeros(len(self.arm_names), np.bool_)
-        for name in cast("Sequence[str]", available):
-            row[self._index(name)] = True
-        return np.broadcast_to(row, (n_rows, len(row)))
-
-    @property
-    def learned(self) -> PolicyState:
-        """Return `state` where the policy must have one."""
-        if self.state is None:
-            raise RuntimeError(f"{type(self).__name__} has learned nothing yet: fit it on data")
-        return self.state
-
-    def get_params(self, deep: bool = False) -> dict[str, object]:
-        """Return the constructor's arguments, from which an unfitted copy can be made.
-
-        Args:
-            deep: also return the arguments of a policy inside, as `policy__epsilon`.
-        """
-        names = [name for name in inspect.signature(type(self).__init__).parameters if name != "self"]
-        params = {name: self._own_names if name == "arm_names" else getattr(self, name) for name in names}
-        inner = {name: value for name, value in params.items() if deep and isinstance(value, Policy)}
-        return params | {f"{name}__{key}": v for name, p in inner.items() for key, v in p.get_params(deep).items()}
-
-    def set_params(self, **params: object) -> Self:
-        """Change constructor arguments and forget what was learned; `policy__epsilon=0.1` reaches inside.
-
-        Raises:
-            ValueError: if an argument is unknown or its value is refused; then nothing is changed.
-        """
-        values: dict[str, Any] = self.get_params()
-        inside: dict[str, dict[str, object]] = {}
-        for key, value in params.items():
-            name, nested, rest = key.partition("__")
-            if name not in values or (nested and not isinstance(values[name], Policy)):
-                raise ValueError(f"{type(self).__name__} has no argument {key!r}; it has {', '.join(values)}")
-            if nested:
-                inside.setdefault(name, {})[rest] = value
-            else:
-                values[name] = value
-        copies: dict[str, Any] = {name: v.clone() if isinstance(v, Policy) else v for name, v in values.items()}
-        for name, changes in inside.items():
-            copies[name].set_params(**changes)
-        changed = type(self)(**copies)
-        vars(self).clear()
-        vars(self).update(vars(changed))
-        return self
-
-    def clone(self) -> Self:
-        """Return an unfitted policy with the same parameters."""
-        params = self.get_params()
-        copies: dict[str, Any] = {name: v.clone() if isinstance(v, Policy) else v for name, v in params.items()}
-        return type(self)(**copies)
+        if state is not None:
+            self.state = state.without_arm(index)
+        self._own_names = names[:index] + names[index + 1 :]
 
     def save(self, path: str | Path) -> Path:
-        """Write the policy as safetensors with JSON metadata; see `bandits.load_policy`."""
-        from bandits.policies.codec import save_policy
-
-        return save_policy(self, path)
-
-    @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Read what `save` wrote, also for classes of your own.
+        """Write the policy to a folder or a .safetensors file, with JSON metadata, and return the file's path.
 
         Raises:
+            TypeError: if a constructor argument is none of: number, text, bool, None, list of these, settings
+                dataclass, policy.
+        """
+        state = self.state
+        header = {
+            **self.described(),
+            "arm_names": list(self.arm_names),
+            "n_features": state.n_features if state else None,
+            "encoder": state.encoder if state else None,
+            "n_rows": state.n_rows if state else 0,
+        }
+        return codec.write_file(path, header, state.tensors() if state else {})
+
+    @classmethod
+    def load(cls, path: str | Path, *, classes: Sequence[type[Policy]] = ()) -> Self:
+        """Read what `save` wrote, also for classes of your own.
+
+        Args:
+            path: the file, or the folder that holds it.
+            classes: further classes that the file may hold; those that are imported already are known.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
             ValueError: if the file is damaged, from a newer version, or holds a policy of another class.
         """
-        from bandits.policies.codec import load_policy
-
-        policy = load_policy(path, classes=(cls,))
+        known: list[type[Policy]] = [cls, *classes]
+        others = [other for other in _subclasses(Policy) if all(other.__name__ != one.__name__ for one in known)]
+        policy = read_policy(path, [*others, *known])
         if not isinstance(policy, cls):
             raise ValueError(f"{path} holds a {type(policy).__name__}, not a {cls.__name__}")
         return policy
 
-    def _index(self, name: str) -> int:
-        if name not in self.arm_names:
-            raise ValueError(f"unknown arm {name!r}; the policy's arms are {', '.join(self.arm_names) or '(none)'}")
-        return self.arm_names.index(name)
+    def _argument(self, name: str) -> object:
+        return self._own_names if name == "arm_names" else getattr(self, name)
+
+    def _before_data(self, arm_names: tuple[str, ...], n_features: int) -> PolicyState:
+        """Return the initial state, made once for these arms and this size."""
+        prior = self._prior
+        if prior is None or (prior.arm_names, prior.n_features) != (arm_names, n_features):
+            prior = self._prior = self._initial_state(arm_names, n_features)
+        return prior
+
+    def _asked(self, contexts: ArrayLike) -> tuple[PolicyState, Float32]:
+        """Return the state, read once, and checked contexts; a policy without data acts on its prior."""
+        state = self.state
+        if state is not None:
+            return state, checks.contexts(contexts, state.n_features)
+        if not self._own_names:
+            raise RuntimeError(f"{type(self).__name__} knows no arms yet: pass arm_names, or fit it on data")
+        rows = checks.contexts(contexts)
+        return self._before_data(self._own_names, rows.shape[1]), rows
+
+    def _with_rows(self, state: PolicyState, data: PolicyData) -> PolicyState:
+        """Check and align the data, and return what is known after them."""
+        if data.n_features != state.n_features:
+            raise ValueError(f"contexts must have {state.n_features} features, the data have {data.n_features}")
+        if data.encoder is not None and state.encoder is not None and data.encoder != state.encoder:
+            raise ValueError(f"the policy learned from encoder {state.encoder!r}, the data are from {data.encoder!r}")
+        encoder = state.encoder or data.encoder
+        aligned = data if data.arm_names == state.arm_names else data.with_arms(state.arm_names)
+        new = self._update(state, aligned)
+        n_rows = state.n_rows + len(data)
+        return PolicyState(new.arm_names, new.n_features, new.per_arm, new.shared, encoder, n_rows, new.derived)
 
 
-def uniform_over(mask: Bool) -> Float64:
-    """Return (n, k) float64: equal probability for the true entries of each row."""
-    counts = np.add.reduce(mask, axis=1, dtype=np.float64)
-    return cast("Float64", mask / counts[:, None])
+def read_policy(path: str | Path, classes: Sequence[type[Policy]]) -> Policy:
+    """Read a saved policy of one of `classes`; nothing is imported.
 
-
-def greedy(scores: Float64, available: Bool | None) -> Float64:
-    """Return all probability on the best available score of each row; ties share it equally.
-
-    Args:
-        scores: (n, k) float64; -inf marks an arm that is chosen only when all available ones are -inf.
-        available: (n, k) bool or None for all.
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is damaged, from a newer version, or of another class.
     """
+    file = codec.policy_path(path)
+    header, tensors = codec.read_file(path)
+    try:
+        policy = cast("Policy", built(header, classes))
+        names, n_features, encoder = header["arm_names"], header["n_features"], header.get("encoder")
+        n_rows = header.get("n_rows", 0)
+        if not isinstance(names, list):
+            raise ValueError(f"arm_names must be a list, got {names!r}")
+        if n_features is None:
+            return policy
+        if type(n_features) is not int or n_features < 1 or not isinstance(encoder, str | None):
+            raise ValueError(f"damaged metadata: n_features {n_features!r}, encoder {encoder!r}")
+        if type(n_rows) is not int or n_rows < 0:
+            raise ValueError(f"damaged metadata: n_rows {n_rows!r}")
+        policy.start(tuple(names), n_features, encoder)
+        policy.state = replace(policy.learned.with_tensors(tensors), n_rows=n_rows)
+    except (KeyError, MemoryError, TypeError, ValueError) as error:
+        raise ValueError(f"{file} cannot be loaded: {error}") from error
+    return policy
+
+
+def _subclasses(cls: type[Policy]) -> Iterator[type[Policy]]:
+    """Yield the policy classes that are imported."""
+    for derived in cls.__subclasses__():
+        yield derived
+        yield from _subclasses(derived)
+
+
+def _index(arm_names: tuple[str, ...], name: str) -> int:
+    if name not in arm_names:
+        raise ValueError(f"unknown arm {name!r}; the policy's arms are {', '.join(arm_names) or '(none)'}")
+    return arm_names.index(name)
+
+
+def _mask(arm_names: tuple[str, ...], available: ArrayLike | None, n_rows: int) -> Bool | None:
+    """Return `available`, a mask or names of arms, as (n_rows, k) bool."""
     if available is None:
-        if len(scores) == 1:  # a single decision: plain floats are faster than arrays
-            row = scores[0].tolist()
-            best = max(row)
-            share = 1.0 / row.count(best)
-            return np.array([[share if score == best else 0.0 for score in row]])
-        return uniform_over(scores == np.maximum.reduce(scores, axis=1)[:, None])
-    best = np.maximum.reduce(np.where(available, scores, -np.inf), axis=1)[:, None]
-    return uniform_over((scores == best) & available)
-
-
-def _check_kind(data: object) -> None:
-    if not isinstance(data, FullInformationData | LoggedData):
-        raise TypeError(f"a policy learns from FullInformationData or LoggedData, got {type(data).__name__}")
+        return None
+    if not _are_names(available):
+        return checks.availability(available, n_rows, len(arm_names))
+    row = np.zeros(len(arm_names), np.bool_)
+    for name in cast("Sequence[str]", available):
+        row[_index(arm_names, name)] = True
+    return np.broadcast_to(row, (n_rows, len(row)))
 
 
 def _are_names(available: ArrayLike) -> bool:

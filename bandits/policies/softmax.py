@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
-
 import numpy as np
-from numpy.typing import ArrayLike
 
-from bandits.checks import Bool, Float64, positive
+from bandits.checks import Bool, Float32, Float64, positive
+from bandits.policies.linear.lin_ucb import LinUCB
 from bandits.policies.policy import Policy
+from bandits.policies.predicts_rewards import PredictsRewards
+from bandits.policies.state import PolicyState
 from bandits.policies.wrapped_policy import WrappedPolicy
-
-
-@runtime_checkable
-class PredictsRewards(Protocol):
-    """A policy that predicts each arm's mean reward, as `BestFixedArm`, `KNN` and the linear policies do."""
-
-    def predict_rewards(self, contexts: ArrayLike) -> Float64:
-        """Return each arm's predicted mean reward, (n, k) float64; -inf for an arm of which nothing is known."""
 
 
 class Softmax(WrappedPolicy):
@@ -28,23 +20,23 @@ class Softmax(WrappedPolicy):
     An arm of which the inner policy knows nothing (prediction -inf) is chosen only where that holds for all.
 
     Args:
-        policy: any policy with `predict_rewards`: a linear one, `BestFixedArm`, `UCB1`, `KNN`.
+        policy: one that `PredictsRewards`: a linear one, `BestFixedArm`, `UCB1`, `KNN`, `Regression`; None takes
+            `LinUCB(ucb_width=0)`, plain ridge regression.
         temperature: > 0, in units of the reward; the smaller, the greedier.
 
     Source: Sutton and Barto 2018, Reinforcement Learning, eq. 2.11 over predicted rewards.
     """
 
-    def __init__(self, policy: Policy, temperature: float = 0.1) -> None:
-        super().__init__(policy)
-        if not isinstance(policy, PredictsRewards):
-            raise TypeError(f"policy must predict rewards (have predict_rewards), {type(policy).__name__} does not")
+    def __init__(self, policy: Policy | None = None, *, temperature: float = 0.1) -> None:
+        super().__init__(LinUCB(ucb_width=0.0) if policy is None else policy)
+        if not isinstance(self.policy, PredictsRewards):
+            raise TypeError(f"policy must predict rewards (be a PredictsRewards), {type(policy).__name__} does not")
+        self.policy: PredictsRewards
         self.temperature = positive(temperature, "temperature")
 
-    def probabilities(self, contexts: ArrayLike, available: ArrayLike | None = None) -> Float64:
+    def _probabilities(self, state: PolicyState, contexts: Float32, available: Bool | None) -> Float64:
         """Return the softmax of the inner policy's predicted rewards."""
-        rows, mask = self.check(contexts, available)
-        predicted = self.policy.predict_rewards(rows)  # type: ignore[attr-defined]  # checked in the constructor
-        return softmax(predicted / self.temperature, mask)
+        return softmax(self.policy._predict_rewards(state, contexts) / self.temperature, available)
 
 
 def softmax(logits: Float64, available: Bool | None) -> Float64:
@@ -60,6 +52,6 @@ def softmax(logits: Float64, available: Bool | None) -> Float64:
         allowed = np.ones(logits.shape, np.bool_) if available is None else available
         logits = np.where(nothing[:, None] & allowed, 0.0, logits)
         top = np.where(nothing[:, None], 0.0, top)
-    chances: Float64 = np.exp(logits - top)
-    chances /= chances.sum(axis=1, keepdims=True)
-    return chances
+    probabilities: Float64 = np.exp(logits - top)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    return probabilities

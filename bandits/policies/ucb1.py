@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from bandits.checks import Float64
-from bandits.data.full_information_data import FullInformationData
+from bandits.checks import Bool, Float32, Float64, not_negative
+from bandits.data.policy_data import PolicyData
 from bandits.policies.additive_policy import AdditivePolicy
-from bandits.policies.policy import Data, PolicyState, greedy
+from bandits.policies.distributions import greedy
+from bandits.policies.predicts_rewards import PredictsRewards
+from bandits.policies.state import PolicyState
 
 
-class UCB1(AdditivePolicy):
+class UCB1(AdditivePolicy, PredictsRewards):
     """Chooses the arm whose mean reward could plausibly be highest; an arm never tried comes first.
 
     score(a) = mean reward of a + ucb_width * sqrt(2 ln n / n_a), n = sum of n_a; ties share equally.
@@ -28,50 +29,42 @@ class UCB1(AdditivePolicy):
     Source: Auer, Cesa-Bianchi and Fischer 2002, Finite-time Analysis of the Multiarmed Bandit Problem, Fig. 1.
     """
 
-    def __init__(self, ucb_width: float = 1.0, arm_names: Sequence[str] | None = None) -> None:
+    def __init__(self, ucb_width: float = 1.0, *, arm_names: Sequence[str] | None = None) -> None:
         super().__init__(arm_names)
-        if not (isinstance(ucb_width, int | float) and np.isfinite(ucb_width) and ucb_width >= 0):
-            raise ValueError(f"ucb_width must be a finite number >= 0, got {ucb_width!r}")
-        self.ucb_width = ucb_width
+        self.ucb_width = not_negative(ucb_width, "ucb_width")
 
-    def initial_state(self, arm_names: tuple[str, ...], n_features: int) -> PolicyState:
+    def _initial_state(self, arm_names: tuple[str, ...], n_features: int) -> PolicyState:
         """Return zero sums."""
         k = len(arm_names)
         return PolicyState(arm_names, n_features, {"rewards": np.zeros(k), "counts": np.zeros(k)})
 
-    def update(self, data: Data) -> None:
+    def _update(self, state: PolicyState, data: PolicyData) -> PolicyState:
         """Add the rows' rewards and counts to their arms' sums."""
-        aligned = self.align(data)
-        sums, k = self.learned.per_arm, len(self.arm_names)
-        if isinstance(aligned, FullInformationData):
-            sums["rewards"] += np.where(aligned.observed_mask, aligned.rewards, 0.0).sum(axis=0)
-            sums["counts"] += aligned.observed_mask.sum(axis=0)
-            return
-        weights = np.ones(len(aligned)) if aligned.weights is None else aligned.weights
-        sums["rewards"] += np.bincount(aligned.actions, weights * aligned.rewards, k)
-        sums["counts"] += np.bincount(aligned.actions, weights, k)
+        rewards, counts = data.feedback().arm_sums()
+        old = state.per_arm
+        return state.updated({"rewards": old["rewards"] + rewards, "counts": old["counts"] + counts})
 
-    def predict_rewards(self, contexts: ArrayLike) -> Float64:
-        """Return each arm's mean reward for each row, (n, k) float64; -inf for an arm never tried."""
-        rows, _ = self.check(contexts, None)
-        sums = self.learned.per_arm
-        tried = sums["counts"] > 0
-        means = np.divide(sums["rewards"], sums["counts"], out=np.full(len(tried), -np.inf), where=tried)
-        return np.tile(means, (len(rows), 1))
+    def _predict_rewards(self, state: PolicyState, contexts: Float32) -> Float64:
+        """Return each arm's mean reward for each row; -inf for an arm never tried."""
+        rewards, counts = state.per_arm["rewards"], state.per_arm["counts"]
+        tried = counts > 0
+        means = np.divide(rewards, counts, out=np.full(len(tried), -np.inf), where=tried)
+        return np.broadcast_to(means, (len(contexts), len(means)))
 
     def bounds(self) -> Float64:
         """Return each arm's upper bound, (k,) float64; infinity for an arm never tried."""
-        sums = self.learned.per_arm
-        counts = sums["counts"]
+        return self._bounds(self.learned)
+
+    def _bounds(self, state: PolicyState) -> Float64:
+        rewards, counts = state.per_arm["rewards"], state.per_arm["counts"]
         tried = counts > 0
         log_total = np.log(max(counts.sum(), 1.0))
         bounds = np.full(len(counts), np.inf)
         known = counts[tried]
-        bounds[tried] = sums["rewards"][tried] / known + self.ucb_width * np.sqrt(2.0 * log_total / known)
+        bounds[tried] = rewards[tried] / known + self.ucb_width * np.sqrt(2.0 * log_total / known)
         return bounds
 
-    def probabilities(self, contexts: ArrayLike, available: ArrayLike | None = None) -> Float64:
+    def _probabilities(self, state: PolicyState, contexts: Float32, available: Bool | None) -> Float64:
         """Return probability 1 for the best bound (shared equally by ties)."""
-        rows, mask = self.check(contexts, available)
-        bounds = self.bounds()
-        return greedy(np.broadcast_to(bounds, (len(rows), len(bounds))), mask)
+        bounds = self._bounds(state)
+        return greedy(np.broadcast_to(bounds, (len(contexts), len(bounds))), available)

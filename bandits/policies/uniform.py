@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from bandits.checks import Float64
-from bandits.policies.policy import Data, Policy, PolicyState, uniform_over
+from bandits.checks import Bool, Float32, Float64
+from bandits.data.policy_data import PolicyData
+from bandits.policies.distributions import uniform_over
+from bandits.policies.policy import Policy
+from bandits.policies.state import PolicyState
 
 
 class Uniform(Policy):
@@ -14,15 +16,15 @@ class Uniform(Policy):
 
     exact_updates = True
 
-    def initial_state(self, arm_names: tuple[str, ...], n_features: int) -> PolicyState:
+    def _initial_state(self, arm_names: tuple[str, ...], n_features: int) -> PolicyState:
         """Return a state without arrays."""
         return PolicyState(arm_names, n_features)
 
-    def update(self, data: Data) -> None:
-        """Check that the data fit; there is nothing to learn."""
-        self.align(data)
+    def _update(self, state: PolicyState, data: PolicyData) -> PolicyState:
+        """Learn nothing."""
+        return state
 
-    def probabilities(self, contexts: ArrayLike, available: ArrayLike | None = None) -> Float64:
+    def _probabilities(self, state: PolicyState, contexts: Float32, available: Bool | None) -> Float64:
         """Return 1 over the number of available arms."""
-        rows, mask = self.check(contexts, available)
-        return uniform_over(np.ones((len(rows), len(self.arm_names)), np.bool_) if mask is None else mask)
+        every = np.ones((len(contexts), len(state.arm_names)), np.bool_)
+        return uniform_over(every if available is None else available)

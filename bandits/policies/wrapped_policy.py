@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC
-from typing import Self
 
-from bandits.policies.policy import Data, Policy, PolicyState
+from bandits.data.policy_data import PolicyData
+from bandits.policies.policy import Policy
+from bandits.policies.state import PolicyState
 
 
 class WrappedPolicy(Policy, ABC):
-    """Learns as another policy does; a subclass says how its opinion becomes probabilities.
+    """Learns as another policy does; a subclass writes `_probabilities`, which says what becomes of its opinion.
 
     What is learned, and the arms, are the inner policy's.
 
@@ -18,16 +19,15 @@ class WrappedPolicy(Policy, ABC):
     """
 
     def __init__(self, policy: Policy) -> None:
-        super().__init__()
         if not isinstance(policy, Policy):
             raise TypeError(f"policy must be a Policy, got {policy!r}")
         self.policy = policy
         self.exact_updates = policy.exact_updates
+        self._prior = None
 
     @property
-    def arm_names(self) -> tuple[str, ...]:
-        """Return the inner policy's arms."""
-        return self.policy.arm_names
+    def _own_names(self) -> tuple[str, ...] | None:  # type: ignore[override]  # an attribute of the base
+        return self.policy._own_names
 
     @property
     def state(self) -> PolicyState | None:
@@ -38,18 +38,13 @@ class WrappedPolicy(Policy, ABC):
     def state(self, state: PolicyState | None) -> None:
         self.policy.state = state
 
-    def initial_state(self, arm_names: tuple[str, ...], n_features: int) -> PolicyState:
+    def _initial_state(self, arm_names: tuple[str, ...], n_features: int) -> PolicyState:
         """Return the inner policy's prior."""
-        return self.policy.initial_state(arm_names, n_features)
+        return self.policy._initial_state(arm_names, n_features)
 
-    def fit(self, data: Data) -> Self:
-        """Fit the inner policy."""
-        self.policy.fit(data)
-        return self
-
-    def update(self, data: Data) -> None:
-        """Update the inner policy."""
-        self.policy.update(data)
+    def _update(self, state: PolicyState, data: PolicyData) -> PolicyState:
+        """Learn as the inner policy does."""
+        return self.policy._update(state, data)
 
     def add_arm(self, name: str, like: str | None = None) -> None:
         """Add an arm to the inner policy."""

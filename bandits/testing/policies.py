@@ -1,9 +1,9 @@
 """Checks that every policy must pass; run them on a policy of your own.
 
-    from bandits.testing.policies import check_policy
+    from bandits.testing import check_policy
 
     def test_my_policy():
-        check_policy(lambda: MyPolicy(width=2.0))
+        check_policy(MyPolicy(width=2.0))
 
 Plain functions that raise AssertionError naming the law that is broken; no test framework is needed.
 """
@@ -17,41 +17,46 @@ from pathlib import Path
 import numpy as np
 
 from arms.testing.assertions import global_generators_untouched, hold, near, refused
+from bandits.data.array_data import data_of_arrays
 from bandits.data.full_information_data import FullInformationData
 from bandits.data.logged_data import LoggedData
-from bandits.policies.policy import Data, Policy
+from bandits.data.policy_data import PolicyData
+from bandits.policies.policy import Policy
 from bandits.policies.uniform import Uniform
-from bandits.testing.encoders import check_encoder as check_encoder
-from bandits.testing.estimators import check_estimator as check_estimator
 
 MakePolicy = Callable[[], Policy]
 
 _UPDATE_TOLERANCE = 1e-6  # batches and one fit: sums in another order, then an inverse
+_FINAL = ("fit", "update", "probabilities", "choose")
 
 
-def check_policy(make_policy: MakePolicy, *data: Data) -> None:
-    """Run every check on what `make_policy` makes.
+def check_policy(policy: Policy | MakePolicy, *data: PolicyData) -> None:
+    """Run every check on a policy.
 
     Args:
-        make_policy: returns a new, unfitted policy without arm names, each time with the same parameters.
+        policy: an unfitted policy without arm names, of which copies are checked; or its class, or a function that
+            returns a new one each time, with the same parameters.
         data: sets of at least 20 rows and two arms to learn from; without any, small synthetic ones of both
             kinds. A policy that learns from one kind only is given that kind.
 
     Raises:
         AssertionError: naming the law that does not hold.
     """
+    make_policy: MakePolicy = policy.clone if isinstance(policy, Policy) else policy
+    check_template(make_policy)
     for one in data or (example_data(), example_log()):
         check_probabilities(make_policy, one)
         check_availability(make_policy, one)
         check_determinism(make_policy, one)
         check_inputs_unmodified(make_policy, one)
+        check_reading_changes_nothing(make_policy, one)
         check_fit_forgets(make_policy, one)
         check_batches_equal_one_fit(make_policy, one)
         check_arm_permutation(make_policy, one)
         check_save_and_load(make_policy, one)
         check_parameters(make_policy, one)
         check_arms_change(make_policy, one)
-        check_bad_inputrefused(make_policy, one)
+        check_bad_input_refused(make_policy, one)
         check_cold_start(make_policy, one)
         check_choose(make_policy, one)
 
@@ -71,30 +76,40 @@ def example_log(seed: int = 11) -> LoggedData:
     return example_data().log_with(Uniform(), np.random.default_rng(seed))
 
 
-def check_probabilities(make_policy: MakePolicy, data: Data) -> None:
+def check_template(make_policy: MakePolicy) -> None:
+    """What the base class derives, a subclass leaves alone: it checks its input there."""
+    policy = make_policy()
+    for name in _FINAL:
+        hold(
+            getattr(type(policy), name) is getattr(Policy, name),
+            f"{name} is the base class's: write _initial_state, _update and _probabilities, do not replace {name}",
+        )
+
+
+def check_probabilities(make_policy: MakePolicy, data: PolicyData) -> None:
     """Probabilities are distributions, and a row's do not depend on the rows beside it."""
     policy = make_policy().fit(data)
-    chances = policy.probabilities(data.contexts)
+    probabilities = policy.probabilities(data.contexts)
     hold(
-        chances.shape == (len(data), data.n_arms),
-        f"probabilities must have shape (n, k), got {chances.shape}",
+        probabilities.shape == (len(data), data.n_arms),
+        f"probabilities must have shape (n, k), got {probabilities.shape}",
     )
-    hold(chances.dtype == np.float64, f"probabilities must be float64, got {chances.dtype}")
-    hold(bool(np.isfinite(chances).all() and (chances >= 0).all()), "probabilities must be finite and >= 0")
-    hold(near(chances.sum(axis=1), 1.0), "rows of probabilities must sum to 1")
+    hold(probabilities.dtype == np.float64, f"probabilities must be float64, got {probabilities.dtype}")
+    hold(bool(np.isfinite(probabilities).all() and (probabilities >= 0).all()), "probabilities must be finite and >= 0")
+    hold(near(probabilities.sum(axis=1), 1.0), "rows of probabilities must sum to 1")
     one_by_one = np.concatenate([policy.probabilities(row[None]) for row in data.contexts])
-    hold(near(chances, one_by_one, _UPDATE_TOLERANCE), "a row's probabilities must not depend on other rows")
+    hold(near(probabilities, one_by_one, _UPDATE_TOLERANCE), "a row's probabilities must not depend on other rows")
 
 
-def check_availability(make_policy: MakePolicy, data: Data) -> None:
+def check_availability(make_policy: MakePolicy, data: PolicyData) -> None:
     """Arms that are not available have probability 0 and are never chosen."""
     policy = make_policy().fit(data)
     rng = np.random.default_rng(3)
     available = rng.random((len(data), data.n_arms)) < 0.5
     available[np.arange(len(data)), rng.integers(data.n_arms, size=len(data))] = True
-    chances = policy.probabilities(data.contexts, available)
-    hold(bool((chances[~available] == 0).all()), "an arm that is not available must have probability 0")
-    hold(near(chances.sum(axis=1), 1.0), "probabilities must sum to 1 over the available arms")
+    probabilities = policy.probabilities(data.contexts, available)
+    hold(bool((probabilities[~available] == 0).all()), "an arm that is not available must have probability 0")
+    hold(near(probabilities.sum(axis=1), 1.0), "probabilities must sum to 1 over the available arms")
     every = np.ones_like(available)
     same = near(policy.probabilities(data.contexts, every), policy.probabilities(data.contexts))
     hold(same, "available=None must mean that every arm is available")
@@ -106,21 +121,21 @@ def check_availability(make_policy: MakePolicy, data: Data) -> None:
         hold(bool(available[row, decision.action]), "choose must not take an arm that is not available")
 
 
-def check_determinism(make_policy: MakePolicy, data: Data) -> None:
+def check_determinism(make_policy: MakePolicy, data: PolicyData) -> None:
     """Check that equal data and seeds give equal policies, and that no global generator is touched."""
     with global_generators_untouched():
         first, second = make_policy().fit(data), make_policy().fit(data)
-        chances = first.probabilities(data.contexts)
-        same = np.array_equal(chances, second.probabilities(data.contexts))
+        probabilities = first.probabilities(data.contexts)
+        same = np.array_equal(probabilities, second.probabilities(data.contexts))
         hold(same, "two fits to the same data must give the same probabilities")
-        again = np.array_equal(chances, first.probabilities(data.contexts))
+        again = np.array_equal(probabilities, first.probabilities(data.contexts))
         hold(again, "asking for probabilities must not change them")
         rngs = np.random.default_rng(5), np.random.default_rng(5)
         for row in data.contexts[:20]:
             hold(first.choose(row, rngs[0]) == second.choose(row, rngs[1]), "one seed must give one decision")
 
 
-def check_inputs_unmodified(make_policy: MakePolicy, data: Data) -> None:
+def check_inputs_unmodified(make_policy: MakePolicy, data: PolicyData) -> None:
     """Neither learning nor choosing changes the arrays that it is given."""
     contexts, available = data.contexts.copy(), np.ones((len(data), data.n_arms), np.bool_)
     available[::2, 0] = False
@@ -133,7 +148,25 @@ def check_inputs_unmodified(make_policy: MakePolicy, data: Data) -> None:
     hold(unchanged, "contexts and available must not be changed")
 
 
-def check_fit_forgets(make_policy: MakePolicy, data: Data) -> None:
+def check_reading_changes_nothing(make_policy: MakePolicy, data: PolicyData) -> None:
+    """Reading leaves the state as it is, and an update makes another one and leaves the old one as it was."""
+    policy = make_policy().fit(data)
+    before = policy.learned
+    tensors = {name: array.copy() for name, array in before.tensors().items()}
+    probabilities = policy.probabilities(data.contexts)
+    policy.choose(data.contexts[0], np.random.default_rng(0))
+    hold(policy.state is before, "reading must not replace the state")
+    policy.update(data)
+    policy.update(data.subset([0]))
+    hold(policy.learned.n_rows == 2 * len(data) + 1, "the state must count the rows learned from")
+    for name, array in before.tensors().items():
+        hold(np.array_equal(array, tensors[name]), f"_update must not change the state's arrays ({name})")
+    policy.state = before
+    same = np.array_equal(policy.probabilities(data.contexts), probabilities)
+    hold(same, "a state must give what it gave, whatever was learned after it: keep what is learned in the state")
+
+
+def check_fit_forgets(make_policy: MakePolicy, data: PolicyData) -> None:
     """`fit` starts anew, whatever was learned before."""
     half = data.subset(np.arange(len(data) // 2))
     policy = make_policy().fit(data)
@@ -144,7 +177,7 @@ def check_fit_forgets(make_policy: MakePolicy, data: Data) -> None:
     hold(same, "fit must forget what was learned before")
 
 
-def check_batches_equal_one_fit(make_policy: MakePolicy, data: Data) -> None:
+def check_batches_equal_one_fit(make_policy: MakePolicy, data: PolicyData) -> None:
     """If `exact_updates` says so: updates in any batches, in any order, give what one fit gives."""
     if not make_policy().exact_updates:
         return
@@ -159,13 +192,13 @@ def check_batches_equal_one_fit(make_policy: MakePolicy, data: Data) -> None:
     hold(same, "updates in batches must give what one fit gives (or set exact_updates = False)")
 
 
-def check_arm_permutation(make_policy: MakePolicy, data: Data) -> None:
+def check_arm_permutation(make_policy: MakePolicy, data: PolicyData) -> None:
     """Check that listing the arms in another order gives the same probabilities in that order."""
     shuffled = (*data.arm_names[1:], data.arm_names[0])
     policy, other = make_policy().fit(data), make_policy().fit(data.with_arms(shuffled))
     columns = [other.arm_names.index(name) for name in policy.arm_names]
-    chances, permuted = policy.probabilities(data.contexts), other.probabilities(data.contexts)[:, columns]
-    hold(near(chances, permuted, _UPDATE_TOLERANCE), "probabilities must follow a permutation of the arms")
+    probabilities, permuted = policy.probabilities(data.contexts), other.probabilities(data.contexts)[:, columns]
+    hold(near(probabilities, permuted, _UPDATE_TOLERANCE), "probabilities must follow a permutation of the arms")
     policy.update(data.with_arms(shuffled))
     twice = make_policy().fit(data)
     twice.update(data)
@@ -173,7 +206,7 @@ def check_arm_permutation(make_policy: MakePolicy, data: Data) -> None:
     hold(same, "update must match the data's arms by name, not by position")
 
 
-def check_save_and_load(make_policy: MakePolicy, data: Data) -> None:
+def check_save_and_load(make_policy: MakePolicy, data: PolicyData) -> None:
     """Check that a saved policy comes back the same, and learns on as the original does."""
     policy = make_policy().fit(data)
     with tempfile.TemporaryDirectory() as folder:
@@ -181,14 +214,14 @@ def check_save_and_load(make_policy: MakePolicy, data: Data) -> None:
         loaded = type(policy).load(Path(folder) / "saved")
     hold(loaded.arm_names == policy.arm_names, "save and load must keep arm_names")
     same = np.array_equal(policy.probabilities(data.contexts), loaded.probabilities(data.contexts))
-    hold(same, "a loaded policy must give the saved one's probabilities: keep what is learned in self.state")
+    hold(same, "a loaded policy must give the saved one's probabilities: keep what is learned in the state")
     policy.update(data)
     loaded.update(data)
     same = near(policy.probabilities(data.contexts), loaded.probabilities(data.contexts), _UPDATE_TOLERANCE)
     hold(same, "a loaded policy must learn on as the saved one does")
 
 
-def check_parameters(make_policy: MakePolicy, data: Data) -> None:
+def check_parameters(make_policy: MakePolicy, data: PolicyData) -> None:
     """`get_params` gives the constructor's arguments, so that a clone learns the same."""
     policy = make_policy().fit(data)
     clone = policy.clone()
@@ -200,7 +233,7 @@ def check_parameters(make_policy: MakePolicy, data: Data) -> None:
     hold(same, "set_params with get_params' values must change nothing")
 
 
-def check_arms_change(make_policy: MakePolicy, data: Data) -> None:
+def check_arms_change(make_policy: MakePolicy, data: PolicyData) -> None:
     """Adding and then removing an arm changes nothing; both refuse what they cannot do."""
     policy = make_policy().fit(data)
     before = policy.probabilities(data.contexts)
@@ -226,7 +259,7 @@ def check_arms_change(make_policy: MakePolicy, data: Data) -> None:
     refused(lambda: policy.add_arm(policy.arm_names[0]), "adding an arm twice")
 
 
-def check_bad_inputrefused(make_policy: MakePolicy, data: Data) -> None:
+def check_bad_input_refused(make_policy: MakePolicy, data: PolicyData) -> None:
     """Contexts of another size or with NaN, and rows without an available arm, raise ValueError."""
     policy = make_policy().fit(data)
     wide = np.zeros((2, data.n_features + 1), np.float32)
@@ -240,35 +273,35 @@ def check_bad_inputrefused(make_policy: MakePolicy, data: Data) -> None:
     refused(lambda: policy.update(_widened(data)), "data of another context size")
 
 
-def check_cold_start(make_policy: MakePolicy, data: Data) -> None:
-    """With arms but no data a policy acts, and gives every arm the same chance."""
+def check_cold_start(make_policy: MakePolicy, data: PolicyData) -> None:
+    """With arms but no data a policy acts, and gives every arm the same probability."""
     policy = make_policy()
     policy.start(data.arm_names, data.n_features)
-    chances = policy.probabilities(data.contexts)
+    probabilities = policy.probabilities(data.contexts)
     hold(
-        near(chances, 1.0 / data.n_arms, _UPDATE_TOLERANCE),
-        "without data every arm must have the same chance",
+        near(probabilities, 1.0 / data.n_arms, _UPDATE_TOLERANCE),
+        "without data every arm must have the same probability",
     )
 
 
-def check_choose(make_policy: MakePolicy, data: Data) -> None:
+def check_choose(make_policy: MakePolicy, data: PolicyData) -> None:
     """`choose` is the base class's: it draws from `probabilities` and reports what it drew with."""
     policy = make_policy().fit(data)
-    hold(type(policy).choose is Policy.choose, "choose is final: a subclass must not replace it")
     rng = np.random.default_rng(2)
     for row in data.contexts[:20]:
         decision = policy.choose(row, rng)
-        chances = policy.probabilities(row[None])[0]
+        probabilities = policy.probabilities(row[None])[0]
         hold(decision.propensity > 0, "a chosen arm must have a propensity above 0")
         hold(
-            near(chances[decision.action], decision.propensity),
+            near(probabilities[decision.action], decision.propensity),
             "the propensity must be the probability drawn with",
         )
         hold(policy.arm_names[decision.action] == decision.arm, "arm and action must agree")
 
 
-def _widened(data: Data) -> Data:
+def _widened(data: PolicyData) -> PolicyData:
     wide = np.concatenate([data.contexts, data.contexts[:, :1]], axis=1)
-    if isinstance(data, FullInformationData):
-        return FullInformationData(wide, data.rewards, data.arm_names, observed=data.observed)
-    return LoggedData(wide, data.actions, data.rewards, data.propensities, data.arm_names, available=data.available)
+    feedback = data.feedback()
+    rows = feedback.rows
+    names = data.arm_names
+    return data_of_arrays(wide[rows], feedback.actions, feedback.rewards, feedback.propensities, names)

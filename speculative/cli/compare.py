@@ -13,14 +13,14 @@ import typer
 from arms.atomic_file import write_file
 from speculative.cli import options
 from speculative.cli.progress import busy, stages
-from speculative.cli.train import PolicyName, make_policy
+from speculative.cli.train import named_policy
 
 if TYPE_CHECKING:
     from bandits import ContextEncoder, FullInformationData, LoggedData
     from bandits.evaluation import Comparison
     from bandits.off_policy.estimators import OffPolicyEstimator
 
-DEFAULT_POLICIES = "best_fixed,linucb,lints,epsilon_greedy,uniform"
+DEFAULT_POLICIES = "best_fixed_arm,lin_ucb,lin_ts,epsilon_greedy,uniform"
 
 
 class EncoderName(StrEnum):
@@ -42,7 +42,10 @@ def compare(
         Path, typer.Option("--out", help="Folder for table.md, comparison.json and plots; one inside for each DATA.")
     ],
     policies: Annotated[
-        str, typer.Option("--policies", help=f"Names, separated by commas, of {', '.join(PolicyName)}.")
+        str,
+        typer.Option(
+            "--policies", help="Names (a wrong one shows them all) or package.module:Class, separated by commas."
+        ),
     ] = DEFAULT_POLICIES,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many divisions into training and test.")] = 5,
     encoder: Annotated[
@@ -71,7 +74,7 @@ def compare(
     """
     import bandits
 
-    learners = {name.value: make_policy(name, (), 0) for name in _policy_names(policies)}
+    learners = {name: named_policy(name, (), 0) for name in _policy_names(policies)}
     settings = bandits.ComparisonSettings(
         logging_policy=bandits.Uniform() if bandit_feedback else None,
         estimators=_estimators(estimators),
@@ -96,14 +99,11 @@ def compare(
     options.report({name: json.loads(result.to_json()) for name, result in results.items()}, text, as_json)
 
 
-def _policy_names(text: str) -> list[PolicyName]:
+def _policy_names(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
-    for name in names:
-        if name not in list(PolicyName):
-            raise ValueError(f"--policies: unknown policy {name!r}; there are {', '.join(PolicyName)}")
     if not names or len(set(names)) < len(names):
         raise ValueError(f"--policies must name one or more different policies, got {text!r}")
-    return [PolicyName(name) for name in names]
+    return names
 
 
 def _estimators(text: str) -> "tuple[OffPolicyEstimator, ...]":

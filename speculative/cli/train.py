@@ -1,11 +1,9 @@
 """`draftpick train`."""
 
-import inspect
 import json
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,27 +15,18 @@ if TYPE_CHECKING:
     from bandits import Policy
 
 
-class PolicyName(StrEnum):
-    """The policies that the command line can train."""
-
-    linucb = "linucb"
-    lints = "lints"
-    reinforce = "reinforce"
-    squarecb = "squarecb"
-    knn = "knn"
-    ucb1 = "ucb1"
-    epsilon_greedy = "epsilon_greedy"
-    softmax = "softmax"
-    best_fixed = "best_fixed"
-    uniform = "uniform"
-
-
 def train(
     data: Annotated[Path, typer.Argument(help="Folder that `draftpick collect` wrote.")],
     out: Annotated[
         Path, typer.Option("--out", help="The policy: a .safetensors file, or a folder for policy.safetensors.")
     ],
-    policy: Annotated[PolicyName, typer.Option("--policy", help="Which policy learns.")] = PolicyName.linucb,
+    policy: Annotated[
+        str,
+        typer.Option(
+            "--policy",
+            help="Which policy learns: a name (a wrong one shows them all), or package.module:Class of your own.",
+        ),
+    ] = "lin_ucb",
     reward: Annotated[str, typer.Option("--reward", help=REWARD_HELP)] = "speedup",
     settings: Annotated[
         list[str] | None,
@@ -53,14 +42,14 @@ def train(
 ) -> None:
     """Learn from collected data which arm suits which query, and save the policy.
 
-    epsilon_greedy and softmax follow LinUCB without its optimism (ucb_width 0); the one explores with chance
+    epsilon_greedy and softmax follow LinUCB without its optimism (ucb_width 0); the one explores with probability
     `epsilon`, the other prefers arms by predicted reward over `temperature`. Only reinforce needs torch.
     """
     from bandits import FullInformationData
 
-    if policy is PolicyName.reinforce or threads is not None:
+    if policy == "reinforce" or threads is not None:
         options.start_torch(threads)
-    learner = make_policy(policy, settings or (), seed)
+    learner = named_policy(policy, settings or (), seed)
     stored = FullInformationData.load(data)
     rewarded = stored
     if reward != "speedup":
@@ -70,63 +59,38 @@ def train(
     file = learner.save(out)
     value = rewarded.value(learner)
     result = {
-        "policy": policy.value,
+        "policy": policy,
         "file": str(file),
         "reward": reward,
         "n_queries": len(rewarded),
         "arm_names": list(learner.arm_names),
         "training_value": value,
     }
-    text = f"{policy.value} learned from {len(rewarded)} queries: mean {reward} {value:.3f} on them; saved in {file}"
+    text = f"{policy} learned from {len(rewarded)} queries: mean {reward} {value:.3f} on them; saved in {file}"
     options.report(result, text, as_json)
 
 
-def make_policy(name: PolicyName, settings: Sequence[str], seed: int) -> "Policy":
+def named_policy(name: str, settings: Sequence[str], seed: int) -> "Policy":
     """Build an unfitted policy.
 
     Args:
-        name: which.
+        name: in `bandits.POLICIES`, or "package.module:Class".
         settings: NAME=VALUE each, VALUE in JSON; the constructor's arguments.
         seed: for the policies that draw while they learn.
 
     Raises:
-        ValueError: if a setting is malformed or unknown, or its value breaks the policy's rule.
+        ValueError: if the name or a setting is unknown or malformed, or its value breaks the policy's rule.
+        TypeError: if a value is of the wrong type.
     """
     import bandits
 
-    classes: dict[PolicyName, type[Policy]] = {
-        PolicyName.linucb: bandits.LinUCB,
-        PolicyName.lints: bandits.LinTS,
-        PolicyName.reinforce: bandits.Reinforce,
-        PolicyName.squarecb: bandits.SquareCB,
-        PolicyName.knn: bandits.KNN,
-        PolicyName.ucb1: bandits.UCB1,
-        PolicyName.epsilon_greedy: bandits.EpsilonGreedy,
-        PolicyName.softmax: bandits.Softmax,
-        PolicyName.best_fixed: bandits.BestFixedArm,
-        PolicyName.uniform: bandits.Uniform,
-    }
-    arguments: dict[str, Any] = {}
-    if name in (PolicyName.epsilon_greedy, PolicyName.softmax):
-        arguments["policy"] = bandits.LinUCB(ucb_width=0.0)
-    if name is PolicyName.reinforce:
-        arguments["seed"] = seed
-    known = [
-        argument
-        for argument in inspect.signature(classes[name].__init__).parameters
-        if argument not in ("self", "arm_names", *arguments)
-    ]
-    arguments |= dict(_setting(setting, name, known) for setting in settings)
-    try:
-        return classes[name](**arguments)
-    except TypeError as error:
-        raise ValueError(f"--set does not suit {name.value}: {error}") from error
+    values = dict(_setting(setting) for setting in settings)
+    policy = bandits.make_policy(name, values)
+    return policy.set_params(seed=seed) if "seed" in policy.get_params() and "seed" not in values else policy
 
 
-def _setting(setting: str, policy: PolicyName, known: Sequence[str]) -> tuple[str, object]:
+def _setting(setting: str) -> tuple[str, object]:
     key, _, value = setting.partition("=")
-    if key not in known:
-        raise ValueError(f"--set {setting!r}: {policy.value} has the settings {', '.join(known) or '(none)'}")
     try:
         return key, json.loads(value)
     except json.JSONDecodeError as error:

@@ -21,7 +21,7 @@ def test_bandits_works_without_torch(tmp_path):
     out = run(f"""
 import numpy as np
 import bandits
-from bandits.testing.policies import example_data
+from bandits.testing import example_data
 data = example_data()
 for policy in (bandits.LinUCB(), bandits.LinTS(), bandits.EpsilonGreedy(bandits.BestFixedArm())):
     policy.fit(data).save({str(tmp_path)!r})
@@ -42,14 +42,14 @@ for action in (lambda: bandits.Reinforce().fit(data), lambda: bandits.SentenceEn
 
 def test_a_trained_reinforce_is_loaded_and_chooses_without_torch(tmp_path):
     from bandits import Reinforce
-    from bandits.testing.policies import example_data
+    from bandits.testing import example_data
 
     data = example_data()
     policy = Reinforce(training={"max_epochs": 1}).fit(data)
     policy.save(tmp_path)
     out = run(f"""
 import bandits
-from bandits.testing.policies import example_data
+from bandits.testing import example_data
 print(bandits.load_policy({str(tmp_path)!r}).probabilities(example_data().contexts[:1]).tolist())
 """)
     assert out.strip() == str(policy.probabilities(data.contexts[:1]).tolist())

@@ -7,7 +7,7 @@ import pytest
 
 from bandits import ContextEncoder, HashingEncoder, SentenceEncoder
 from bandits.encoders import ENCODERS
-from bandits.testing.policies import check_encoder
+from bandits.testing import check_encoder
 
 SETTINGS = {
     "of one feature": lambda: HashingEncoder(1),

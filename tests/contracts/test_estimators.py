@@ -8,7 +8,7 @@ import pytest
 from bandits import IPS, SNIPS, DirectMethod, DoublyRobust, SelfNormalisedDR
 from bandits.off_policy import ConstantReward, CrossFittedRidge, OffPolicyProblem
 from bandits.off_policy.estimators import ClippedIPS, OffPolicyEstimator, RejectionReplay
-from bandits.testing.policies import check_estimator, example_log
+from bandits.testing import check_estimator, example_log
 
 ESTIMATORS = {
     "IPS": IPS,

@@ -30,7 +30,7 @@ SELECTORS = {
     "FixedSelector, last arm": lambda: FixedSelector(N_ARMS - 1),
     "RandomSelector": lambda: RandomSelector(N_ARMS, seed=5),
     "PolicySelector": lambda: _policy_selector(Uniform(ARMS)),
-    "PolicySelector with other arms": lambda: _policy_selector(EpsilonGreedy(Uniform(ARMS[:0:-1]), 0.5)),
+    "PolicySelector with other arms": lambda: _policy_selector(EpsilonGreedy(Uniform(ARMS[:0:-1]), epsilon=0.5)),
     "PriorityRule": lambda: PriorityRule({3: 1, 1: 1, 2: 0}, fallback=0),
     "PriorityRule with a threshold": lambda: PriorityRule({1: 4}, fallback=2),
     "PriorityRule with nothing to match": lambda: PriorityRule({0: 2, 3: 9}, fallback=2),

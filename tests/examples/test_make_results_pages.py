@@ -7,7 +7,7 @@ import pytest
 from results_pages.parts import details, table, tables, transposed
 
 from bandits import BestFixedArm, Bootstrap, LinUCB, evaluate
-from bandits.testing.policies import example_data
+from bandits.testing import example_data
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = runpy.run_path(str(ROOT / "examples" / "benchmarks" / "make_results_pages.py"))

@@ -48,5 +48,5 @@ def make_place(folder: Path) -> Path:
     save_queries(folder / "test.jsonl", queries(8, first=50))
     for side in ("train", "test"):
         run_cli("collect", folder / f"{side}.jsonl", *pool_of(folder), "--out", folder / side, "--own-texts")
-    run_cli("train", folder / "train", "--out", folder / "linucb.safetensors")
+    run_cli("train", folder / "train", "--out", folder / "lin_ucb.safetensors")
     return folder

@@ -11,7 +11,7 @@ from scipy import linalg
 from bandits.checks import Float32, Float64, positive
 from bandits.policies.linear.lin_ucb import LinUCB
 from bandits.policies.linear.ridge import Ridge
-from bandits.policies.policy import PolicyState
+from bandits.policies.state import PolicyState
 
 
 class HybridLinUCB(LinUCB):
@@ -46,18 +46,23 @@ class HybridLinUCB(LinUCB):
     def __init__(
         self,
         arm_features: Mapping[str, Sequence[float]] | None = None,
+        *,
         ucb_width: float = 1.0,
         prior_precision: float = 1.0,
         shared_precision: float = 1.0,
         intercept_precision: float | None = 0.01,
         arm_names: Sequence[str] | None = None,
     ) -> None:
-        super().__init__(ucb_width, positive(prior_precision, "prior_precision"), intercept_precision, arm_names)
+        super().__init__(
+            ucb_width,
+            prior_precision=positive(prior_precision, "prior_precision"),
+            intercept_precision=intercept_precision,
+            arm_names=arm_names,
+        )
         self.shared_precision = positive(shared_precision, "shared_precision")
         self.arm_features = None if arm_features is None else _checked(arm_features)
-        self._joint: tuple[Ridge, int, Float64, Float64] | None = None
 
-    def initial_state(self, arm_names: tuple[str, ...], n_features: int) -> PolicyState:
+    def _initial_state(self, arm_names: tuple[str, ...], n_features: int) -> PolicyState:
         """Return the disjoint model's prior.
 
         Raises:
@@ -65,7 +70,7 @@ class HybridLinUCB(LinUCB):
         """
         for name in arm_names:
             self._features_of(name)
-        return super().initial_state(arm_names, n_features)
+        return super()._initial_state(arm_names, n_features)
 
     def add_arm(self, name: str, like: str | None = None) -> None:
         """Add an arm; without features of its own in `arm_features` it takes those of the arm `like`."""
@@ -76,29 +81,29 @@ class HybridLinUCB(LinUCB):
 
     def posterior(self) -> tuple[Float64, Float64]:
         """Return each arm's coefficients (k, D) and covariance (k, D, D), both float64."""
-        ridge = self.ridge
-        if self._joint is None or self._joint[0] is not ridge or self._joint[1] != ridge.version:
-            features = np.array([self._features_of(name) for name in self.arm_names])
-            prior = self.prior_diagonal(self.learned.n_features)
-            shared = prior * (self.shared_precision / prior[0])
-            self._joint = (ridge, ridge.version, *joint_posterior(ridge, features, prior, shared))
-        return self._joint[2], self._joint[3]
+        return self._posterior(self.learned)
+
+    def _posterior(self, state: PolicyState) -> tuple[Float64, Float64]:
+        return state.derive(("joint", self.shared_precision), lambda: self._joint(state))
+
+    def _joint(self, state: PolicyState) -> tuple[Float64, Float64]:
+        features = np.array([self._features_of(name) for name in state.arm_names])
+        prior = self._prior_diagonal(state.n_features)
+        return joint_posterior(self._ridge(state), features, prior, prior * (self.shared_precision / prior[0]))
 
     def predict(self, contexts: ArrayLike) -> tuple[Float64, Float64]:
         """Return each arm's predicted mean reward and its leverage, both (n, k) float64."""
-        rows, _ = self.check(contexts, None)
-        return self.scores(rows)
+        return self._scores(*self._asked(contexts))
 
-    def predict_rewards(self, contexts: ArrayLike) -> Float64:
-        """Return each arm's predicted mean reward, (n, k) float64."""
-        rows, _ = self.check(contexts, None)
-        predicted: Float64 = self._rows(rows) @ self.posterior()[0].T
+    def _predict_rewards(self, state: PolicyState, contexts: Float32) -> Float64:
+        """Return each arm's predicted mean reward."""
+        predicted: Float64 = self._rows(contexts) @ self._posterior(state)[0].T
         return predicted
 
-    def scores(self, contexts: Float32) -> tuple[Float64, Float64]:
-        """Return what `predict` does for checked contexts."""
+    def _scores(self, state: PolicyState, contexts: Float32) -> tuple[Float64, Float64]:
+        """Return what `predict` does."""
         rows = self._rows(contexts)
-        coefficients, covariances = self.posterior()
+        coefficients, covariances = self._posterior(state)
         leverages = np.empty((len(rows), len(coefficients)))
         for arm, covariance in enumerate(covariances):
             leverages[:, arm] = np.einsum("nd,nd->n", rows @ covariance, rows)

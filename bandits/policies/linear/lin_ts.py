@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from bandits.checks import Float64, positive
+from bandits.checks import Bool, Float32, Float64, positive
 from bandits.policies.linear.best_arm_probability import best_arm_probabilities
 from bandits.policies.linear.linear_policy import LinearPolicy
-from bandits.policies.linear.ridge import Ridge
 from bandits.policies.linear.student_t import StudentLaws
+from bandits.policies.state import PolicyState
 
 _POSTERIOR_SCALE = 0.2  # of 0.1 to 1, by held-out rows of logs and passes of 1,000 decisions
 
@@ -26,7 +25,7 @@ class LinTS(LinearPolicy):
 
     and the mean reward at x is Student-t with 2 shape_n degrees of freedom, location x . c and squared scale
     (rate_n / shape_n) x' P^-1 x. So the scale of the noise is learned, arm by arm, and needs no tuning. Arms
-    are independent, so drawing one score an arm and taking the best has the law of `probabilities`, which are
+    are independent, so drawing one score an arm and taking the best has the distribution of `probabilities`, which are
     computed by quadrature; `choose` draws from that very vector.
 
     Scores have their posterior's deviation times `posterior_scale`. With 1 this is Thompson sampling as published;
@@ -52,6 +51,7 @@ class LinTS(LinearPolicy):
     def __init__(
         self,
         noise_scale: float | None = None,
+        *,
         prior_precision: float | None = None,
         intercept_precision: float | None = 0.01,
         prior_shape: float = 2.0,
@@ -59,38 +59,37 @@ class LinTS(LinearPolicy):
         posterior_scale: float | None = None,
         arm_names: Sequence[str] | None = None,
     ) -> None:
-        super().__init__(prior_precision, intercept_precision, arm_names)
+        super().__init__(prior_precision, intercept_precision=intercept_precision, arm_names=arm_names)
         self.noise_scale = None if noise_scale is None else positive(noise_scale, "noise_scale")
         self.prior_shape = positive(prior_shape, "prior_shape")
         self.prior_rate = positive(prior_rate, "prior_rate")
         self.posterior_scale = None if posterior_scale is None else positive(posterior_scale, "posterior_scale")
-        self._known: tuple[Ridge, int, Float64, StudentLaws] | None = None  # what `_noise` found for that version
 
-    def probabilities(self, contexts: ArrayLike, available: ArrayLike | None = None) -> Float64:
+    def _probabilities(self, state: PolicyState, contexts: Float32, available: Bool | None) -> Float64:
         """Return each arm's probability of having the highest mean reward."""
-        rows, mask = self.check(contexts, available)
-        means, leverages = self.scores(rows)
-        variances, laws = self._noise()
+        means, leverages = self._scores(state, contexts)
+        key = ("noise", self.noise_scale, self.prior_shape, self.prior_rate)
+        variances, scores = state.derive(key, lambda: self._noise(state))
         # A zero context without an intercept has no variance at all: a tiny one keeps the integral finite.
         sharpness = self.posterior_scale or (_POSTERIOR_SCALE if self.noise_scale is None else 1.0)
         scales = sharpness * np.sqrt(np.maximum(variances * leverages, np.finfo(np.float64).tiny))
-        return best_arm_probabilities(means, scales, laws, mask)
+        return best_arm_probabilities(means, scales, scores, available)
 
     def noise_posterior(self) -> tuple[Float64, Float64]:
         """Return each arm's noise variance (rate_n / shape_n) and degrees of freedom, both (k,) float64."""
-        arrays = self.learned.per_arm
-        n_arms = len(self.arm_names)
+        return self._noise_posterior(self.learned)
+
+    def _noise_posterior(self, state: PolicyState) -> tuple[Float64, Float64]:
+        ridge, n_arms = self._ridge(state), len(state.arm_names)
         if self.noise_scale is not None:
             return np.full(n_arms, self.noise_scale**2), np.full(n_arms, np.inf)
-        explained = np.einsum("kd,kd->k", self.ridge.coefficients, arrays["moment"])
-        residual = np.maximum(arrays["squared_rewards"] - explained, 0.0)  # rounding may take it just below zero
-        shapes = self.prior_shape + arrays["row_weight"] / 2
+        explained = np.array([c.dot(sums.moment) for c, sums in zip(ridge.coefficients, ridge.sums, strict=True)])
+        squares = np.array([sums.squared_rewards for sums in ridge.sums])
+        residual = np.maximum(squares - explained, 0.0)  # rounding may take it just below zero
+        shapes = self.prior_shape + np.array([sums.row_weight for sums in ridge.sums]) / 2
         return (self.prior_rate + residual / 2) / shapes, 2 * shapes
 
-    def _noise(self) -> tuple[Float64, StudentLaws]:
-        """Return each arm's noise variance and law, kept until the posteriors change."""
-        ridge, known = self.ridge, self._known
-        if known is None or known[0] is not ridge or known[1] != ridge.version:
-            variances, degrees_of_freedom = self.noise_posterior()
-            known = self._known = (ridge, ridge.version, variances, StudentLaws.of(degrees_of_freedom))
-        return known[2], known[3]
+    def _noise(self, state: PolicyState) -> tuple[Float64, StudentLaws]:
+        """Return each arm's noise variance and the distribution of its score."""
+        variances, degrees_of_freedom = self._noise_posterior(state)
+        return variances, StudentLaws.of(degrees_of_freedom)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from bandits.checks import Float64
+from bandits.checks import Bool, Float32, Float64, not_negative
+from bandits.policies.distributions import greedy
 from bandits.policies.linear.linear_policy import LinearPolicy
-from bandits.policies.policy import greedy
+from bandits.policies.state import PolicyState
 
 
 class LinUCB(LinearPolicy):
@@ -33,17 +33,15 @@ class LinUCB(LinearPolicy):
     def __init__(
         self,
         ucb_width: float = 1.0,
+        *,
         prior_precision: float | None = 1.0,
         intercept_precision: float | None = 0.01,
         arm_names: Sequence[str] | None = None,
     ) -> None:
-        super().__init__(prior_precision, intercept_precision, arm_names)
-        if not (isinstance(ucb_width, int | float) and np.isfinite(ucb_width) and ucb_width >= 0):
-            raise ValueError(f"ucb_width must be a finite number >= 0, got {ucb_width!r}")
-        self.ucb_width = ucb_width
+        super().__init__(prior_precision, intercept_precision=intercept_precision, arm_names=arm_names)
+        self.ucb_width = not_negative(ucb_width, "ucb_width")
 
-    def probabilities(self, contexts: ArrayLike, available: ArrayLike | None = None) -> Float64:
+    def _probabilities(self, state: PolicyState, contexts: Float32, available: Bool | None) -> Float64:
         """Return probability 1 for the best upper bound of each row (shared equally by ties)."""
-        rows, mask = self.check(contexts, available)
-        means, leverages = self.scores(rows)
-        return greedy(means + self.ucb_width * np.sqrt(leverages), mask)
+        means, leverages = self._scores(state, contexts)
+        return greedy(means + self.ucb_width * np.sqrt(leverages), available)

@@ -7,16 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from bandits.checks import Float64
-from bandits.data.full_information_data import FullInformationData
+from bandits.data.policy_data import PolicyData
 from bandits.policies.linear.lin_ucb import LinUCB
 from bandits.policies.linear.linear_policy import LinearPolicy
-from bandits.policies.policy import Data
 
 CANDIDATES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 
 
 def choose_prior_precision(
-    data: Data, candidates: Sequence[float] = CANDIDATES, intercept_precision: float | None = 0.01
+    data: PolicyData, candidates: Sequence[float] = CANDIDATES, intercept_precision: float | None = 0.01
 ) -> float:
     """Return the prior precision with the least mean squared leave-one-out error.
 
@@ -42,15 +41,14 @@ def choose_prior_precision(
     return candidates[int(np.argmin(errors))]
 
 
-def leave_one_out_errors(policy: LinearPolicy, data: Data) -> Float64:
+def leave_one_out_errors(policy: LinearPolicy, data: PolicyData) -> Float64:
     """Return the errors, (m,) float64, of predicting each reward that `policy` was fitted to."""
     aligned = data.with_arms(policy.arm_names)
+    feedback = aligned.feedback()
     means, leverages = policy.predict(aligned.contexts)
-    if isinstance(aligned, FullInformationData):
-        errors = (aligned.rewards - means) / (1.0 - leverages)
-        if aligned.observed is None:
-            return np.asarray(errors - errors.mean(axis=1, keepdims=True)).reshape(-1)
-        return np.asarray(errors[aligned.observed])
-    rows = np.arange(len(aligned))
-    taken = means[rows, aligned.actions], leverages[rows, aligned.actions]
-    return np.asarray((aligned.rewards - taken[0]) / (1.0 - taken[1]))
+    cells = feedback.rows, feedback.actions
+    errors: Float64 = (feedback.rewards - means[cells]) / (1.0 - leverages[cells])
+    if feedback.complete:
+        table = errors.reshape(-1, feedback.n_arms)
+        errors = (table - table.mean(axis=1, keepdims=True)).reshape(-1)
+    return errors

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from bandits.checks import Bool, Float64, positive
+from bandits.checks import Bool, Float32, Float64, positive
 from bandits.policies.linear.linear_policy import LinearPolicy
+from bandits.policies.state import PolicyState
 
 
 class SquareCB(LinearPolicy):
@@ -36,33 +36,33 @@ class SquareCB(LinearPolicy):
     def __init__(
         self,
         sharpness: float = 10.0,
+        *,
         growth: float = 0.5,
         prior_precision: float = 1.0,
         intercept_precision: float | None = 0.01,
         arm_names: Sequence[str] | None = None,
     ) -> None:
-        super().__init__(prior_precision, intercept_precision, arm_names)
+        super().__init__(prior_precision, intercept_precision=intercept_precision, arm_names=arm_names)
         self.sharpness = positive(sharpness, "sharpness")
         if not (isinstance(growth, int | float) and 0 <= growth <= 1):
             raise ValueError(f"growth must be in [0, 1], got {growth!r}")
         self.growth = growth
 
-    def probabilities(self, contexts: ArrayLike, available: ArrayLike | None = None) -> Float64:
+    def _probabilities(self, state: PolicyState, contexts: Float32, available: Bool | None) -> Float64:
         """Return the inverse-gap weights of the predicted rewards."""
-        rows, mask = self.check(contexts, available)
-        n_learned = float(self.learned.per_arm["row_weight"].sum())
+        n_learned = sum(sums.row_weight for sums in self._ridge(state).sums)
         sharpness = self.sharpness * (n_learned**self.growth if n_learned > 0 else 0.0)
-        return inverse_gap_weights(self.predict_rewards(rows), sharpness, mask)
+        return inverse_gap_weights(self._predict_rewards(state, contexts), sharpness, available)
 
 
 def inverse_gap_weights(rewards: Float64, sharpness: float, available: Bool | None) -> Float64:
-    """Return (n, k) float64, the law of `SquareCB` for predicted rewards (n, k)."""
+    """Return (n, k) float64, `SquareCB`'s distributions for predicted rewards (n, k)."""
     allowed = np.ones(rewards.shape, np.bool_) if available is None else available
     best = np.where(allowed, rewards, -np.inf).max(axis=1, keepdims=True)
     top = (rewards == best) & allowed
     others = allowed & ~top
     gaps = np.where(others, best - rewards, 0.0)
-    chances = np.where(others, 1.0 / (allowed.sum(axis=1, keepdims=True) + sharpness * gaps), 0.0)
-    rest = (1.0 - chances.sum(axis=1, keepdims=True)) / top.sum(axis=1, keepdims=True)
-    result: Float64 = np.where(top, rest, chances)
+    probabilities = np.where(others, 1.0 / (allowed.sum(axis=1, keepdims=True) + sharpness * gaps), 0.0)
+    rest = (1.0 - probabilities.sum(axis=1, keepdims=True)) / top.sum(axis=1, keepdims=True)
+    result: Float64 = np.where(top, rest, probabilities)
     return result

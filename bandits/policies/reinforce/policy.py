@@ -3,55 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from arms.optional_import import optional_import
-from bandits.checks import Float64
-from bandits.policies.policy import Data, Policy, PolicyState
+from bandits.checks import Bool, Float32, Float64
+from bandits.data.policy_data import PolicyData
+from bandits.policies.policy import Policy
+from bandits.policies.reinforce.settings import AdamWSettings, Gradient, ObjectiveSettings
 from bandits.policies.softmax import softmax
+from bandits.policies.state import PolicyState
 
-Gradient = Literal["sampled", "exact"]
-
-
-@dataclass(frozen=True, slots=True)
-class AdamWSettings:
-    """How fast and how long `Reinforce` trains.
-
-    Attributes:
-        learning_rate: of AdamW.
-        weight_decay: of AdamW.
-        batch_size: rows a step; None takes a 64th of the training rows, at least 64 and at most 512.
-        max_epochs: passes over the data at most.
-        patience: passes without a better held-out value after which training stops.
-        held_out_share: share of the queries kept aside to decide that; 0 trains for `max_epochs`.
-        device: where to train: "cpu", "cuda", ...
-    """
-
-    learning_rate: float = 3e-3
-    weight_decay: float = 0.01
-    batch_size: int | None = None
-    max_epochs: int = 200
-    patience: int = 20
-    held_out_share: float = 0.2
-    device: str = "cpu"
-
-    def __post_init__(self) -> None:
-        for name in ("batch_size", "max_epochs", "patience"):
-            value = getattr(self, name)
-            if name == "batch_size" and value is None:
-                continue
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
-        for name in ("learning_rate", "weight_decay"):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and value >= 0):
-                raise ValueError(f"{name} must be a finite number >= 0, got {value!r}")
-        if not 0 <= self.held_out_share < 1:
-            raise ValueError(f"held_out_share must be in [0, 1), got {self.held_out_share!r}")
+_DEFAULT_TRAINING = AdamWSettings()
 
 
 class Reinforce(Policy):
@@ -66,6 +30,7 @@ class Reinforce(Policy):
     - On `FullInformationData` actions are drawn from the policy itself (w = 1), four a row; the baseline b of
       a draw is the mean reward of the row's three other draws, and B = 0. `gradient="exact"` takes the
       gradient of sum_a pi(a given x) r(a) instead.
+    - Rows that show one arm each without a propensity are refused.
     - On `LoggedData` w = pi(a given x) / propensity, clipped at `weight_clip` and, with `self_normalise`,
       divided by its mean in the batch. The baseline b(x, a) is a ridge regression of the arm's reward on the
       context, and B = E sum_a pi(a given x) b(x, a) puts back what it takes out: the gradient of the doubly robust
@@ -95,27 +60,21 @@ class Reinforce(Policy):
     def __init__(
         self,
         gradient: Gradient = "sampled",
+        *,
         hidden_size: int = 64,
         entropy_weight: float = 0.01,
         weight_clip: float | None = 20.0,
         self_normalise: bool = True,
         seed: int = 0,
-        training: AdamWSettings | Mapping[str, Any] | None = None,
+        training: AdamWSettings | Mapping[str, Any] = _DEFAULT_TRAINING,
         arm_names: Sequence[str] | None = None,
     ) -> None:
         super().__init__(arm_names)
-        if gradient not in ("sampled", "exact"):
-            raise ValueError(f'gradient must be "sampled" or "exact", got {gradient!r}')
         if not isinstance(hidden_size, int) or hidden_size < 1:
             raise ValueError(f"hidden_size must be an integer >= 1, got {hidden_size!r}")
-        if not (np.isfinite(entropy_weight) and entropy_weight >= 0):
-            raise ValueError(f"entropy_weight must be a finite number >= 0, got {entropy_weight!r}")
-        if weight_clip is not None and not weight_clip > 0:
-            raise ValueError(f"weight_clip must be > 0 or None, got {weight_clip!r}")
-        if not isinstance(self_normalise, bool):
-            raise TypeError(f"self_normalise must be True or False, got {self_normalise!r}")
         if not isinstance(seed, int) or seed < 0:
             raise ValueError(f"seed must be an integer >= 0, got {seed!r}")
+        self.objective = ObjectiveSettings(gradient, entropy_weight, weight_clip, self_normalise)
         self.gradient: Gradient = gradient
         self.hidden_size = hidden_size
         self.entropy_weight = entropy_weight
@@ -124,9 +83,11 @@ class Reinforce(Policy):
         self.seed = seed
         if isinstance(training, Mapping):  # as a saved policy's JSON has it
             training = AdamWSettings(**training)
-        self.training = training or AdamWSettings()
+        if not isinstance(training, AdamWSettings):
+            raise TypeError(f"training must be AdamWSettings or its fields, got {training!r}")
+        self.training = training
 
-    def initial_state(self, arm_names: tuple[str, ...], n_features: int) -> PolicyState:
+    def _initial_state(self, arm_names: tuple[str, ...], n_features: int) -> PolicyState:
         """Return random hidden layers and an output layer of zeros: all arms equally likely."""
         rng = np.random.default_rng(self.seed)
         h, k = self.hidden_size, len(arm_names)
@@ -142,27 +103,25 @@ class Reinforce(Policy):
         per_arm = {"weight_3": np.zeros((k, h), np.float32), "bias_3": np.zeros(k, np.float32)}
         return PolicyState(arm_names, n_features, per_arm, shared)
 
-    def update(self, data: Data) -> None:
+    def _update(self, state: PolicyState, data: PolicyData) -> PolicyState:
         """Train on `data` from the current weights; contexts are standardised as in the first update.
 
         Raises:
             ImportError: if torch is missing.
-            ValueError: if gradient="exact" meets bandit feedback.
+            ValueError: if gradient="exact" meets rows on which one arm is known, or those have no propensities.
         """
         optional_import("torch", "llm")
         from bandits.policies.reinforce.training import train
 
-        train(self, self.align(data))
+        return train(state, data, self.objective, self.training, self.seed)
 
-    def probabilities(self, contexts: ArrayLike, available: ArrayLike | None = None) -> Float64:
+    def _probabilities(self, state: PolicyState, contexts: Float32, available: Bool | None) -> Float64:
         """Return softmax of the network's outputs over the available arms."""
-        rows, mask = self.check(contexts, available)
-        state = self.learned
         shared, per_arm = state.shared, state.per_arm
-        hidden = (rows - shared["mean"]) / shared["scale"]
+        hidden = (contexts - shared["mean"]) / shared["scale"]
         hidden = np.maximum(hidden @ shared["weight_1"].T + shared["bias_1"], 0.0)
         hidden = np.maximum(hidden @ shared["weight_2"].T + shared["bias_2"], 0.0)
-        return softmax((hidden @ per_arm["weight_3"].T + per_arm["bias_3"]).astype(np.float64), mask)
+        return softmax((hidden @ per_arm["weight_3"].T + per_arm["bias_3"]).astype(np.float64), available)
 
 
 def _he_uniform(rng: np.random.Generator, n_out: int, n_in: int) -> np.ndarray:

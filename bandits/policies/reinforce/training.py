@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bandits.checks import Float64
-from bandits.data.full_information_data import FullInformationData
-from bandits.data.logged_data import LoggedData
+from bandits.checks import Float64, Int64
+from bandits.data.feedback import Feedback
+from bandits.data.policy_data import PolicyData
 from bandits.data.splits import query_ranks
 from bandits.policies.linear.lin_ucb import LinUCB
-
-if TYPE_CHECKING:
-    from bandits.policies.policy import Data
-    from bandits.policies.reinforce.policy import AdamWSettings, Reinforce
+from bandits.policies.reinforce.settings import AdamWSettings, ObjectiveSettings
+from bandits.policies.state import Arrays, PolicyState
 
 _DRAWS = 4  # actions drawn a row on full information; the others are each one's baseline
 
@@ -32,72 +30,82 @@ class Objective(Protocol):
         """Return the estimated mean reward of the policy on rows (b,) with logits (b, k)."""
 
 
-def train(policy: Reinforce, data: Data) -> None:
-    """Train `policy` on `data`, whose arms are in its order, and write the weights into its state.
+def train(
+    state: PolicyState, data: PolicyData, aim: ObjectiveSettings, settings: AdamWSettings, seed: int
+) -> PolicyState:
+    """Return the state with weights trained on `data`, whose arms are in its order.
 
     Inside, arms go in alphabetical order, so that the result does not depend on how they are listed.
     """
-    state, settings = policy.learned, policy.training
     n_updates = int(state.shared["n_updates"][0])
-    rng = np.random.default_rng([policy.seed, n_updates])
+    rng = np.random.default_rng([seed, n_updates])
     generator = torch.Generator(settings.device).manual_seed(int(rng.integers(2**62)))
     training_rows, held_out_rows = _split(data, settings.held_out_share, rng)
+    shared: dict[str, np.ndarray] = {"n_updates": np.array([n_updates + 1])}
     if n_updates == 0:
-        spread = data.contexts[training_rows].std(axis=0)
-        state.shared["mean"] = data.contexts[training_rows].mean(axis=0)
-        state.shared["scale"] = _scale(spread)
-    contexts = (data.contexts - state.shared["mean"]) / state.shared["scale"]
+        shared["mean"] = data.contexts[training_rows].mean(axis=0)
+        shared["scale"] = _scale(data.contexts[training_rows].std(axis=0))
+    started = state.updated(shared=shared)
+    contexts = (data.contexts - started.shared["mean"]) / started.shared["scale"]
     order = np.argsort(state.arm_names)
+    feedback = data.feedback()
     objective: Objective
-    if isinstance(data, FullInformationData):
-        objective = FullInformationObjective(policy, data, order, generator)
-    elif policy.gradient == "exact":
-        raise ValueError('gradient="exact" needs FullInformationData: bandit feedback shows one arm a row')
+    if feedback.propensities is not None:
+        predicted = np.zeros(0) if aim.gradient == "exact" else baselines(data, training_rows)
+        objective = LoggedObjective(aim, feedback, order, predicted, settings.device)
     else:
-        objective = LoggedObjective(policy, data, order, baselines(data, training_rows))
-    network = _network(policy, order)
+        objective = FullInformationObjective(aim, feedback, order, generator, settings.device)
+    network = _network(started, order, settings.device)
     rows = (torch.from_numpy(training_rows), torch.from_numpy(held_out_rows))
     _run(network, torch.from_numpy(contexts), rows, objective, settings, generator)
-    _store(policy, network, order)
-    state.shared["n_updates"] = np.array([n_updates + 1])
+    per_arm, layers = _weights(network, order)
+    return started.updated(per_arm, layers)
 
 
 class FullInformationObjective:
     """Every observed arm's reward is known: draws of the policy's own, or the exact gradient."""
 
     def __init__(
-        self, policy: Reinforce, data: FullInformationData, order: np.ndarray, generator: torch.Generator
+        self,
+        aim: ObjectiveSettings,
+        feedback: Feedback,
+        order: np.ndarray,
+        generator: torch.Generator,
+        device: str = "cpu",
     ) -> None:
-        device = policy.training.device
-        observed = data.observed_mask[:, order]
-        rewards = np.where(observed, data.rewards[:, order], 0.0)
+        if len(feedback.rewards) == feedback.n_rows and feedback.n_arms > 1:
+            raise ValueError(
+                "Reinforce learns from rows that show one arm each by importance weights: pass propensities="
+            )
+        by_arm, weights = feedback.by_arm()
+        rewards, observed = by_arm.T[:, order], weights.T[:, order] > 0
         means = rewards.sum(axis=1, keepdims=True) / observed.sum(axis=1, keepdims=True)
         scale = _spread((rewards - means)[observed])
         self._rewards = torch.from_numpy(rewards.astype(np.float32)).to(device)
         self._advantages = torch.from_numpy(((rewards - means) / scale).astype(np.float32)).to(device)
-        self._hidden = None if data.observed is None else torch.from_numpy(~observed).to(device)
-        self._policy = policy
+        self._hidden = None if feedback.available is None else torch.from_numpy(~observed).to(device)
+        self._aim = aim
         self._generator = generator
 
     def loss(self, logits: Tensor, rows: Tensor) -> Tensor:
         """Return minus (advantage-weighted log probabilities + entropy); see `Reinforce`."""
-        log_chances = self._log_chances(logits, rows)
-        chances = log_chances.exp()
+        log_probabilities = self._log_probabilities(logits, rows)
+        probabilities = log_probabilities.exp()
         advantages = self._advantages[rows]
-        if self._policy.gradient == "exact":
-            gain = (chances * advantages).sum(dim=1).mean()
+        if self._aim.gradient == "exact":
+            gain = (probabilities * advantages).sum(dim=1).mean()
         else:
-            drawn = torch.multinomial(chances.detach(), _DRAWS, replacement=True, generator=self._generator)
+            drawn = torch.multinomial(probabilities.detach(), _DRAWS, replacement=True, generator=self._generator)
             rewards = advantages.gather(1, drawn)  # (b, draws)
             others = (rewards.sum(dim=1, keepdim=True) - rewards) / (_DRAWS - 1)
-            gain = ((rewards - others) * log_chances.gather(1, drawn)).mean()
-        return -gain - self._policy.entropy_weight * _entropy(log_chances)
+            gain = ((rewards - others) * log_probabilities.gather(1, drawn)).mean()
+        return -gain - self._aim.entropy_weight * _entropy(log_probabilities)
 
     def value(self, logits: Tensor, rows: Tensor) -> float:
         """Return the mean over rows of sum_a pi(a) r(a), among the observed arms."""
-        return float((self._log_chances(logits, rows).exp() * self._rewards[rows]).sum(dim=1).mean())
+        return float((self._log_probabilities(logits, rows).exp() * self._rewards[rows]).sum(dim=1).mean())
 
-    def _log_chances(self, logits: Tensor, rows: Tensor) -> Tensor:
+    def _log_probabilities(self, logits: Tensor, rows: Tensor) -> Tensor:
         return _log_softmax(logits, None if self._hidden is None else self._hidden[rows])
 
 
@@ -108,58 +116,68 @@ class LoggedObjective:
         baselines: (n, k) float64, what reward each arm is predicted to bring, in the data's order of arms.
     """
 
-    def __init__(self, policy: Reinforce, data: LoggedData, order: np.ndarray, baselines: Float64) -> None:
-        device = policy.training.device
-        place = np.argsort(order)
-        residuals = data.rewards - baselines[np.arange(len(data)), data.actions]
-        scale = _spread(data.rewards - baselines.mean(axis=1))
-        self._actions = torch.from_numpy(place[data.actions]).to(device)[:, None]
+    def __init__(
+        self,
+        aim: ObjectiveSettings,
+        feedback: Feedback,
+        order: np.ndarray,
+        baselines: Float64,
+        device: str = "cpu",
+    ) -> None:
+        if feedback.propensities is None:
+            raise ValueError("Reinforce learns from a log by importance weights: pass propensities=")
+        if aim.gradient == "exact":
+            raise ValueError('gradient="exact" needs FullInformationData: bandit feedback shows one arm a row')
+        place: Int64 = np.argsort(order)
+        residuals = feedback.rewards - baselines[feedback.rows, feedback.actions]
+        scale = _spread(feedback.rewards - baselines.mean(axis=1))
+        self._actions = torch.from_numpy(place[feedback.actions]).to(device)[:, None]
         self._advantages = torch.from_numpy((residuals / scale).astype(np.float32)).to(device)
         self._baselines = torch.from_numpy((baselines[:, order] / scale).astype(np.float32)).to(device)
-        self._propensities = torch.from_numpy(data.propensities.astype(np.float32)).to(device)
-        weights = np.ones(len(data)) if data.weights is None else data.weights
+        self._propensities = torch.from_numpy(feedback.propensities.astype(np.float32)).to(device)
+        weights = np.ones(feedback.n_rows) if feedback.weights is None else feedback.weights
         self._row_weights = torch.from_numpy(weights.astype(np.float32)).to(device)
         self._hidden = None
-        if data.available is not None:
-            self._hidden = torch.from_numpy(~data.available[:, order]).to(device)
-        self._policy = policy
+        if feedback.available is not None:
+            self._hidden = torch.from_numpy(~feedback.available[:, order]).to(device)
+        self._aim = aim
 
     def loss(self, logits: Tensor, rows: Tensor) -> Tensor:
         """Return minus (weighted advantage-weighted log probabilities + entropy); see `Reinforce`."""
-        log_chances, log_taken = self._log_chances(logits, rows)
+        log_probabilities, log_taken = self._log_probabilities(logits, rows)
         weights = self._weights(log_taken.detach(), rows)
-        if self._policy.self_normalise:
+        if self._aim.self_normalise:
             weights = weights / weights.mean().clamp_min(1e-12)  # all-zero row weights must not divide by zero
-        gain = (weights * self._advantages[rows] * log_taken).mean() + self._predicted(log_chances, rows)
-        return -gain - self._policy.entropy_weight * _entropy(log_chances)
+        gain = (weights * self._advantages[rows] * log_taken).mean() + self._predicted(log_probabilities, rows)
+        return -gain - self._aim.entropy_weight * _entropy(log_probabilities)
 
     def value(self, logits: Tensor, rows: Tensor) -> float:
         """Return mean(sum_a pi(a) b(a)) plus sum(w (r - b)) over sum(w), or over the sum of row weights."""
-        log_chances, log_taken = self._log_chances(logits, rows)
+        log_probabilities, log_taken = self._log_probabilities(logits, rows)
         weights = self._weights(log_taken, rows)
-        total = weights.sum() if self._policy.self_normalise else self._row_weights[rows].sum()
+        total = weights.sum() if self._aim.self_normalise else self._row_weights[rows].sum()
         corrections = (weights * self._advantages[rows]).sum() / total.clamp_min(1e-12)
-        return float(corrections + self._predicted(log_chances, rows))
+        return float(corrections + self._predicted(log_probabilities, rows))
 
-    def _predicted(self, log_chances: Tensor, rows: Tensor) -> Tensor:
+    def _predicted(self, log_probabilities: Tensor, rows: Tensor) -> Tensor:
         """Return the mean over rows of sum_a pi(a) b(a), rows counting by their weights."""
         row_weights = self._row_weights[rows]
-        values = (log_chances.exp() * self._baselines[rows]).sum(dim=1)
+        values = (log_probabilities.exp() * self._baselines[rows]).sum(dim=1)
         return (row_weights * values).sum() / row_weights.sum().clamp_min(1e-12)
 
-    def _log_chances(self, logits: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    def _log_probabilities(self, logits: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return log probabilities (b, k) and those of the actions taken (b,)."""
-        log_chances = _log_softmax(logits, None if self._hidden is None else self._hidden[rows])
-        return log_chances, log_chances.gather(1, self._actions[rows])[:, 0]
+        log_probabilities = _log_softmax(logits, None if self._hidden is None else self._hidden[rows])
+        return log_probabilities, log_probabilities.gather(1, self._actions[rows])[:, 0]
 
     def _weights(self, log_taken: Tensor, rows: Tensor) -> Tensor:
         weights = log_taken.exp() / self._propensities[rows]
-        if self._policy.weight_clip is not None:
-            weights = weights.clamp_max(self._policy.weight_clip)
+        if self._aim.weight_clip is not None:
+            weights = weights.clamp_max(self._aim.weight_clip)
         return weights * self._row_weights[rows]
 
 
-def baselines(data: LoggedData, training_rows: np.ndarray) -> Float64:
+def baselines(data: PolicyData, training_rows: np.ndarray) -> Float64:
     """Return each arm's predicted reward on each row, (n, k) float64, by ridge regression on the training rows."""
     ridge = LinUCB(ucb_width=0.0, prior_precision=None, arm_names=data.arm_names).fit(data.subset(training_rows))
     return ridge.predict_rewards(data.contexts)
@@ -207,16 +225,15 @@ def _batches(rows: Tensor, batch_size: int, generator: torch.Generator) -> Itera
     yield from torch.split(shuffled, batch_size)
 
 
-def _split(data: Data, share: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _split(data: PolicyData, share: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return row indices to train on and held out; rows of one query stay together."""
     ranks = query_ranks(data, rng)
     held_out = ranks < int(share * (ranks.max() + 1))
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
-def _network(policy: Reinforce, order: np.ndarray) -> nn.Sequential:
+def _network(state: PolicyState, order: np.ndarray, device: str) -> nn.Sequential:
     """Return the three layers with the state's weights, arms in `order`."""
-    state = policy.learned
     arrays = {**state.shared, **{name: array[order] for name, array in state.per_arm.items()}}
     layers: list[nn.Module] = []
     for number in (1, 2, 3):
@@ -225,18 +242,18 @@ def _network(policy: Reinforce, order: np.ndarray) -> nn.Sequential:
         layer = nn.Linear(n_in, n_out, device="meta").to_empty(device="cpu")  # draws no random numbers
         layer.load_state_dict({"weight": weight, "bias": torch.from_numpy(arrays[f"bias_{number}"].copy())})
         layers += [layer, nn.ReLU()]
-    return nn.Sequential(*layers[:-1]).to(policy.training.device)
+    return nn.Sequential(*layers[:-1]).to(device)
 
 
-def _store(policy: Reinforce, network: nn.Sequential, order: np.ndarray) -> None:
-    """Copy the network's weights into the policy's state, arms back in the policy's order."""
-    state = policy.learned
+def _weights(network: nn.Sequential, order: np.ndarray) -> tuple[Arrays, Arrays]:
+    """Return the network's weights as a state's arrays, per arm (back in the state's order) and shared."""
     place = np.argsort(order)
     weights = {name: value.cpu().numpy().copy() for name, value in network.state_dict().items()}
+    shared = {}
     for number, layer in ((1, 0), (2, 2)):
-        state.shared[f"weight_{number}"] = weights[f"{layer}.weight"]
-        state.shared[f"bias_{number}"] = weights[f"{layer}.bias"]
-    state.per_arm["weight_3"], state.per_arm["bias_3"] = weights["4.weight"][place], weights["4.bias"][place]
+        shared[f"weight_{number}"] = weights[f"{layer}.weight"]
+        shared[f"bias_{number}"] = weights[f"{layer}.bias"]
+    return {"weight_3": weights["4.weight"][place], "bias_3": weights["4.bias"][place]}, shared
 
 
 def _log_softmax(logits: Tensor, hidden: Tensor | None) -> Tensor:
@@ -244,8 +261,8 @@ def _log_softmax(logits: Tensor, hidden: Tensor | None) -> Tensor:
     return torch.log_softmax(logits if hidden is None else logits.masked_fill(hidden, -1e9), dim=1)
 
 
-def _entropy(log_chances: Tensor) -> Tensor:
-    return -(log_chances.exp() * log_chances).sum(dim=1).mean()
+def _entropy(log_probabilities: Tensor) -> Tensor:
+    return -(log_probabilities.exp() * log_probabilities).sum(dim=1).mean()
 
 
 def _copy(network: nn.Sequential) -> dict[str, Tensor]:

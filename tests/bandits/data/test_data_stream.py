@@ -18,7 +18,7 @@ from bandits import (
     Uniform,
 )
 from bandits.data.parquet_parts import ROW_GROUP_ROWS
-from bandits.testing.policies import example_data, example_log
+from bandits.testing import example_data, example_log
 
 
 @pytest.fixture

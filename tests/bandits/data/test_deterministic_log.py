@@ -7,7 +7,7 @@ import pytest
 
 from bandits import BestFixedArm, EpsilonGreedy, LoggedData
 from bandits.data import DeterministicLogWarning
-from bandits.testing.policies import example_data
+from bandits.testing import example_data
 
 
 def log(chances, available=None):
@@ -47,4 +47,6 @@ def test_no_warning_where_there_was_a_choice_or_none_to_make():
         log([[1, 0], [0.5, 0.5]])
         log([[1, 0]])
         log([[1, 0], [1, 0]], available=[[True, False], [True, False]])
-        example_data().log_with(EpsilonGreedy(BestFixedArm().fit(example_data()), 0.1), np.random.default_rng(0))
+        example_data().log_with(
+            EpsilonGreedy(BestFixedArm().fit(example_data()), epsilon=0.1), np.random.default_rng(0)
+        )

@@ -5,7 +5,7 @@ import pytest
 
 from arms import Observation
 from bandits import BestFixedArm, FullInformationData, LinUCB, Uniform
-from bandits.testing.policies import example_data
+from bandits.testing import example_data
 from rewards import Reward
 
 ARMS = ("no_draft", "draft")

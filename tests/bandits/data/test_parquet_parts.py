@@ -9,7 +9,7 @@ import pytest
 
 from bandits import FullInformationData, LoggedData
 from bandits.data import part_indices
-from bandits.testing.policies import example_data, example_log
+from bandits.testing import example_data, example_log
 
 
 def test_a_collection_goes_on_where_it_stopped(tmp_path):

@@ -26,7 +26,7 @@ from bandits.evaluation.task import ComparisonTask
 from bandits.off_policy.estimate import estimate_problem
 from bandits.off_policy.estimators import RejectionReplay
 from bandits.off_policy.problem import OffPolicyProblem
-from bandits.testing.policies import example_data
+from bandits.testing import example_data
 
 POLICIES = {"fixed": BestFixedArm(), "LinUCB": LinUCB(), "uniform": Uniform()}
 QUICK = ComparisonSettings(train_shares=(0.5, 1.0), n_bootstrap=200)
@@ -58,13 +58,13 @@ class Spy(Uniform):
 
     seen: list[tuple[str, set[float]]]
 
-    def update(self, data):
+    def _update(self, state, data):
         Spy.seen.append(("train", set(data.contexts[:, 0].tolist())))
-        super().update(data)
+        return super()._update(state, data)
 
-    def probabilities(self, contexts, available=None):
-        Spy.seen.append(("test", set(np.asarray(contexts)[:, 0].tolist())))
-        return super().probabilities(contexts, available)
+    def _probabilities(self, state, contexts, available):
+        Spy.seen.append(("test", set(contexts[:, 0].tolist())))
+        return super()._probabilities(state, contexts, available)
 
 
 @pytest.mark.parametrize("logged", [True, False])
@@ -154,12 +154,12 @@ def test_rows_without_every_reward_are_trained_on_but_not_scored():
 def test_on_a_log_values_are_the_estimators_own(log):
     seed, estimators = 3, (DoublyRobust(), SNIPS(), IPS())
     result = compare(
-        {"eps": EpsilonGreedy(LinUCB(), 0.2)}, log, (seed,), settings=replace(QUICK, estimators=estimators)
+        {"eps": EpsilonGreedy(LinUCB(), epsilon=0.2)}, log, (seed,), settings=replace(QUICK, estimators=estimators)
     )
     tested = ComparisonTask(log, QUICK, "reward", seed).run()[0].queries
     test = log.subset(tested)
     train = log.subset(np.setdiff1d(np.arange(len(log)), tested))
-    problem = OffPolicyProblem.of(EpsilonGreedy(LinUCB(), 0.2).fit(train), test)
+    problem = OffPolicyProblem.of(EpsilonGreedy(LinUCB(), epsilon=0.2).fit(train), test)
     for estimate in estimate_problem(problem, estimators):
         row = result.row("eps", estimate.name)
         assert row.value == pytest.approx(estimate.value, abs=1e-9)
@@ -240,7 +240,7 @@ def test_tables_name_rows_and_baseline(exact, on_log):
 
 
 class Broken(LinTS):
-    def update(self, data):
+    def _update(self, state, data):
         raise ValueError("cannot learn")
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from bandits import BestFixedArm, Bootstrap, FullInformationData, LinUCB, Uniform, evaluate
 from bandits.evaluation import Evaluation, best_fixed_arm
-from bandits.testing.policies import example_data
+from bandits.testing import example_data
 
 ARMS = ("no_draft", "draft", "lookup")
 

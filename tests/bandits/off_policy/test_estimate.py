@@ -27,7 +27,7 @@ from bandits.off_policy import (
 )
 from bandits.off_policy.estimate import OffPolicyEstimates, estimate_problem
 from bandits.off_policy.estimators import ClippedIPS
-from bandits.testing.policies import example_data, example_log
+from bandits.testing import example_data, example_log
 from tests.support.off_policy_cases import TinyWorld
 
 

@@ -20,7 +20,7 @@ from bandits import (
 )
 from bandits.off_policy import ConstantReward, CrossFittedRidge, GivenPredictions, OffPolicyProblem, Terms
 from bandits.off_policy.estimators import ClippedIPS, RejectionReplay
-from bandits.testing.policies import example_data, example_log
+from bandits.testing import example_data, example_log
 from tests.support.off_policy_cases import TinyWorld, random_problem
 
 WORLD = TinyWorld()

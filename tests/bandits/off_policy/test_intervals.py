@@ -22,7 +22,7 @@ from bandits.off_policy import (
 from bandits.off_policy.estimators import ClippedIPS, RejectionReplay
 from bandits.off_policy.intervals import UndefinedIntervalError, degrees_of_freedom, standard_error
 from bandits.off_policy.terms import TermSums
-from bandits.testing.policies import example_log
+from bandits.testing import example_log
 from tests.support.off_policy_cases import TinyWorld, random_problem
 
 METHODS = (BootstrapInterval(200), DeltaMethod(), EmpiricalBernstein())

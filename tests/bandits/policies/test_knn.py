@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bandits import KNN, EpsilonGreedy, FullInformationData, LoggedData, load_policy
-from bandits.testing.policies import example_data, example_log
+from bandits.testing import example_data, example_log
 
 
 def plain(log, context, arm, n_neighbors):

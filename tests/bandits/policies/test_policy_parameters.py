@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bandits import EpsilonGreedy, LinTS, LinUCB, Softmax, Uniform
-from bandits.testing.policies import example_data
+from bandits.testing import example_data
 
 
 def test_set_params_equals_a_new_policy():
@@ -57,7 +57,7 @@ def test_arms_are_masked_by_name(make):
 
 def test_choice_at_the_edge_of_rounding_takes_an_arm_with_probability():
     class Edge(Uniform):
-        def probabilities(self, contexts, available=None):
+        def _probabilities(self, state, contexts, available):
             return np.array([[0.1 + 0.2, 0.7, 0.0]])
 
     class AlwaysLast:

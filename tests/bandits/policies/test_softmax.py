@@ -5,7 +5,7 @@ import pytest
 from scipy import special
 
 from bandits import BestFixedArm, LinUCB, Reinforce, Softmax, Uniform
-from bandits.testing.policies import example_data, example_log
+from bandits.testing import example_data, example_log
 
 
 def test_probabilities_are_the_softmax_of_predicted_rewards():

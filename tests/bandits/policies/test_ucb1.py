@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bandits import UCB1, LoggedData
-from bandits.testing.policies import example_data, example_log
+from bandits.testing import example_data, example_log
 
 
 def row(action, reward):

@@ -15,7 +15,7 @@ from bandits import (
     Uniform,
     simulate,
 )
-from bandits.policies.policy import greedy
+from bandits.policies import greedy
 from bandits.simulation import Simulation
 from bandits.simulation.environments import (
     DriftingEnvironment,
@@ -26,7 +26,7 @@ from bandits.simulation.environments import (
     NonLinearEnvironment,
     SupervisedEnvironment,
 )
-from bandits.testing.policies import example_data
+from bandits.testing import example_data
 
 
 def classes():
@@ -115,15 +115,14 @@ class Oracle(Policy):
         super().__init__()
         self.coefficients = coefficients
 
-    def initial_state(self, arm_names, n_features):
+    def _initial_state(self, arm_names, n_features):
         return PolicyState(arm_names, n_features)
 
-    def update(self, data):
-        self.align(data)
+    def _update(self, state, data):
+        return state
 
-    def probabilities(self, contexts, available=None):
-        rows, mask = self.check(contexts, available)
-        return greedy(rows @ np.asarray(self.coefficients), mask)
+    def _probabilities(self, state, contexts, available):
+        return greedy(contexts @ np.asarray(self.coefficients), available)
 
 
 class Identity(Environment):
@@ -159,7 +158,7 @@ def test_learning_beats_not_learning():
 
 def test_policies_meet_the_same_world_and_share_no_stream_with_it():
     world = LinearEnvironment(2, n_features=2, noise=0.0)
-    first, second = simulate({"a": Uniform(), "b": EpsilonGreedy(LinUCB(), 1.0)}, world, 50, (7,))
+    first, second = simulate({"a": Uniform(), "b": EpsilonGreedy(LinUCB(), epsilon=1.0)}, world, 50, (7,))
     assert first.cumulative_regret == second.cumulative_regret  # both draw uniformly, from one stream
 
 

@@ -9,7 +9,7 @@ from bandits import BestFixedArm, Bootstrap, compare, evaluate, simulate
 from bandits.evaluation import Comparison, Evaluation
 from bandits.simulation import Simulation
 from bandits.simulation.environments import SupervisedEnvironment
-from bandits.testing.policies import example_data
+from bandits.testing import example_data
 
 
 def results():

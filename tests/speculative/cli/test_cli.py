@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -19,7 +20,7 @@ from speculative.cli.shadowing import is_project, shadow_warnings
 from tests.support.command_runner import make_place, pool_of, refused, run_cli
 from tests.support.tiny_pool import ARMS, MAX_POSITIONS
 
-POLICIES = ("linucb", "lints", "reinforce", "epsilon_greedy", "best_fixed", "uniform")
+POLICIES = ("lin_ucb", "hybrid_lin_ucb", "reinforce", "epsilon_greedy", "best_fixed_arm", "bandits:UCB1")
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def test_collect_refuses_in_one_line(place, tmp_path):
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_train_saves_any_policy(place, tmp_path, policy):
-    settings = {"linucb": ["ucb_width=0.5"], "epsilon_greedy": ["epsilon=0.2"], "reinforce": ["hidden_size=8"]}
+    settings = {"lin_ucb": ["ucb_width=0.5"], "epsilon_greedy": ["epsilon=0.2"], "reinforce": ["hidden_size=8"]}
     arguments = [part for setting in settings.get(policy, []) for part in ("--set", setting)]
     result = run_cli(
         "train", place / "train", "--policy", policy, *arguments, "--out", tmp_path / "policy", "--seed", 3, "--json"
@@ -90,10 +91,13 @@ def test_train_knows_the_rewards(place, tmp_path, reward):
         (("--reward", "beauty"), "unknown reward 'beauty'; there are time_saved, "),
         (("--reward", "paper(2)"), "reward 'paper(2)': paper(A) needs A in [0, 1], got 2"),
         (("--reward", "rouge_l"), "own_text (what the draft writes alone) is missing"),
-        (("--set", "speed=1"), "linucb has the settings ucb_width, prior_precision, intercept_precision"),
+        (
+            ("--set", "speed=1"),
+            "lin_ucb has no setting 'speed'; it has ucb_width, prior_precision, intercept_precision",
+        ),
         (("--set", "ucb_width=wide"), "the value must be JSON"),
         (("--set", "ucb_width=-1"), "ucb_width must be a finite number >= 0, got -1"),
-        (("--policy", "best_fixed", "--set", "x=1"), "best_fixed has the settings (none)"),
+        (("--policy", "best_fixed_arm", "--set", "x=1"), "best_fixed_arm has no setting 'x'; it has none"),
     ],
 )
 def test_train_refuses_in_one_line(place, tmp_path, arguments, message):
@@ -109,11 +113,11 @@ def test_broken_data_are_refused(place, tmp_path):
 
 
 def test_evaluate_writes_table_json_and_plots(place, tmp_path):
-    run_cli("train", place / "train", "--policy", "lints", "--out", tmp_path / "lints")
-    policies = ("--policy", place / "linucb.safetensors", "--policy", tmp_path / "lints")
+    run_cli("train", place / "train", "--policy", "lin_ts", "--out", tmp_path / "lin_ts")
+    policies = ("--policy", place / "lin_ucb.safetensors", "--policy", tmp_path / "lin_ts")
     out = tmp_path / "report"
     shown = run_cli("evaluate", place / "test", *policies, "--train-data", place / "train", "--out", out)
-    for word in ("linucb", "lints", *ARMS, "oracle", "bootstrap", "best arm of the training data"):
+    for word in ("lin_ucb", "lin_ts", *ARMS, "oracle", "bootstrap", "best arm of the training data"):
         assert word in shown.stdout
     assert (out / "table.txt").read_text().strip() == shown.stdout.strip()
     evaluation = Evaluation.load(out / "evaluation.json")
@@ -125,13 +129,15 @@ def test_evaluate_writes_table_json_and_plots(place, tmp_path):
 
 def test_evaluate_without_matplotlib_says_so(place, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    result = run_cli("evaluate", place / "test", "--policy", place / "linucb.safetensors", "--out", tmp_path / "report")
+    result = run_cli(
+        "evaluate", place / "test", "--policy", place / "lin_ucb.safetensors", "--out", tmp_path / "report"
+    )
     assert "no plots: matplotlib is not installed (pip install 'draftpick[plots]')" in result.stderr
     assert sorted(file.name for file in (tmp_path / "report").iterdir()) == ["evaluation.json", "table.txt"]
 
 
 def test_evaluate_fits_relative_speed_on_the_training_data(place, tmp_path):
-    policy = ("--policy", place / "linucb.safetensors", "--out", tmp_path / "report")
+    policy = ("--policy", place / "lin_ucb.safetensors", "--out", tmp_path / "report")
     reward = ("--reward", "relative_speed")
     assert "relative_speed is fitted on training observations" in refused("evaluate", place / "test", *policy, *reward)
     shown = run_cli("evaluate", place / "test", *policy, *reward, "--train-data", place / "train", "--json")
@@ -144,25 +150,25 @@ def test_evaluate_refuses_policies_that_do_not_fit(place, tmp_path):
         return refused("evaluate", place / "test", "--policy", file, "--out", tmp_path / "report")
 
     assert "does not exist: train a policy" in refusal_of(tmp_path / "no.safetensors")
-    content = (place / "linucb.safetensors").read_bytes()
+    content = (place / "lin_ucb.safetensors").read_bytes()
     (tmp_path / "cut.safetensors").write_bytes(content[:-10])
     assert "cut.safetensors is damaged or cut off" in refusal_of(tmp_path / "cut.safetensors")
     data = FullInformationData.load(place / "train")
-    policy = load_policy(place / "linucb.safetensors")
+    policy = load_policy(place / "lin_ucb.safetensors")
     policy.clone().fit(data.select_arms(ARMS[:2]).subset([0, 1])).save(tmp_path / "few.safetensors")
     run_cli("evaluate", place / "test", "--policy", tmp_path / "few.safetensors", "--out", tmp_path / "report")
     policy.add_arm("eagle_4")
     policy.save(tmp_path / "more.safetensors")
     assert "the policy may choose 'eagle_4'" in refusal_of(tmp_path / "more.safetensors")
     policy.remove_arm("eagle_4")
-    policy.learned.encoder = "hashing-8b"
+    policy.state = replace(policy.learned, encoder="hashing-8b")
     policy.save(tmp_path / "other.safetensors")
     assert "and the data must have contexts of one encoder, got 'hashing-8b' and 'hashing-8'" in refusal_of(
         tmp_path / "other.safetensors"
     )
-    twice = ("--policy", place / "linucb.safetensors") * 2
-    assert "two policies are named 'linucb'" in refused("evaluate", place / "test", *twice, "--out", tmp_path)
-    usage = ("evaluate", place / "test", "--policy", place / "linucb.safetensors", "--out", tmp_path / "report")
+    twice = ("--policy", place / "lin_ucb.safetensors") * 2
+    assert "two policies are named 'lin_ucb'" in refused("evaluate", place / "test", *twice, "--out", tmp_path)
+    usage = ("evaluate", place / "test", "--policy", place / "lin_ucb.safetensors", "--out", tmp_path / "report")
     assert "baseline_arm 'nobody' is not among the arms" in refused(*usage, "--baseline", "nobody")
 
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from bandits import Uniform
 from bandits.evaluation import Comparison
-from bandits.testing.policies import example_data
+from bandits.testing import example_data
 from speculative.cli.main import app
 
 BLOCK = """
@@ -65,17 +65,17 @@ def place(tmp_path_factory):
 
 def test_a_long_table_is_compared(place, tmp_path):
     result = _run(place / "table.parquet", "--encoder", "hashing", "--out", tmp_path, "--seeds", 2)
-    assert "minus best_fixed" in result.stdout
+    assert "minus best_fixed_arm" in result.stdout
     comparison = Comparison.load(tmp_path / "comparison.json")
     assert comparison.seeds == (0, 1)
-    assert comparison["linucb"].value > comparison["best_fixed"].value
+    assert comparison["lin_ucb"].value > comparison["best_fixed_arm"].value
     assert (tmp_path / "table.md").read_text().startswith("**40 queries")
     assert (tmp_path / "learning_curves.png").exists()
     assert (tmp_path / "pareto.png").exists()
 
 
 def test_folders_of_both_kinds_are_compared_side_by_side(place, tmp_path):
-    policies = ("--policies", "linucb, softmax,squarecb,knn,ucb1", "--baseline", "knn")
+    policies = ("--policies", "lin_ucb, softmax,square_cb,knn,ucb1", "--baseline", "knn")
     result = _run(place / "full", place / "log", "--out", tmp_path, "--seeds", 2, *policies, "--json")
     printed = json.loads(result.stdout)
     assert list(printed) == ["full", "log"]
@@ -86,15 +86,15 @@ def test_folders_of_both_kinds_are_compared_side_by_side(place, tmp_path):
 
 
 def test_bandit_feedback_is_simulated_when_asked(place, tmp_path):
-    _run(place / "full", "--out", tmp_path, "--seeds", 1, "--bandit-feedback", "--policies", "linucb")
+    _run(place / "full", "--out", tmp_path, "--seeds", 1, "--bandit-feedback", "--policies", "lin_ucb")
     assert "Uniform would have logged" in (tmp_path / "table.md").read_text()
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("full", "--policies", "linucb,nobody"), "unknown policy 'nobody'"),
-        (("full", "--policies", "linucb,linucb"), "different policies"),
+        (("full", "--policies", "lin_ucb,nobody"), "unknown policy 'nobody'"),
+        (("full", "--policies", "lin_ucb,lin_ucb"), "different policies"),
         (("full", "--baseline", "nobody"), "baseline must be one of"),
         (("log", "--estimators", "Magic"), "unknown estimator 'Magic'"),
         (("log", "--bandit-feedback"), "a log already"),

@@ -22,7 +22,7 @@ def test_generate_streams_the_targets_text_and_explains(place):
     prompt = queries(1)[0].prompt
     pool = Pool.load(place / "pool.toml")
     expected = pool.arms["no_draft"].pull(queries(1)[0], 0)
-    policy = ("--policy", place / "linucb.safetensors")
+    policy = ("--policy", place / "lin_ucb.safetensors")
     shown = run_cli("generate", prompt, *pool_of(place), *policy)
     assert shown.stdout == expected.text + "\n"
     for word in ("arm: ", "picked with probability", *ARMS, "speed: ", "tokens in", "a second"):
@@ -155,7 +155,7 @@ def test_generate_refuses_sampling_out_of_range_before_it_loads_a_model(tmp_path
 
 
 def test_generate_refuses_in_one_line(place, tmp_path):
-    policy = ("--policy", place / "linucb.safetensors")
+    policy = ("--policy", place / "lin_ucb.safetensors")
     assert "the prompt must not be blank" in refused("generate", " ", *pool_of(place), *policy)
     assert "exactly one of --policy and --arm" in refused("generate", "x", *pool_of(place))
     assert "no arm is named 'eagle'" in refused("generate", "x", *pool_of(place), "--arm", "eagle")

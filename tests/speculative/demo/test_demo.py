@@ -46,6 +46,6 @@ def test_the_demo_runs_end_to_end_on_a_tiny_pool(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("mode", ["LinUCB", "REINFORCE", "LinTS", "best fixed arm"])
 def test_every_policy_is_learned(mode):
-    from bandits.testing.policies import example_data
+    from bandits.testing import example_data
 
     assert mode in demo.learn(example_data(), seed=0)

@@ -1,6 +1,7 @@
 """A policy at the wheel: it chooses once a query, is asked by name, and refuses what does not fit."""
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -91,7 +92,7 @@ def test_the_distribution_handed_over_is_the_one_drawn_from_though_the_policy_le
 
 
 def test_every_choice_is_logged_under_the_policys_arms_before_a_draft_runs(pool, tmp_path):
-    policy = EpsilonGreedy(_learned(pool.encoder, ("draft_small_2", "prompt_lookup_7")), 0.5)
+    policy = EpsilonGreedy(_learned(pool.encoder, ("draft_small_2", "prompt_lookup_7")), epsilon=0.5)
     asked, rng = queries(8), np.random.default_rng(0)
     with DecisionLog(tmp_path) as log:
         choices = {}
@@ -148,6 +149,6 @@ def test_what_does_not_fit_is_refused(pool):
     with pytest.raises(ValueError, match=r"one encoder, got 'hashing-9' and 'hashing-8'"):
         PolicySelector(_learned(HashingEncoder(9), ARMS), encoder, ARMS, rng)
     unnamed = _learned(HashingEncoder(9), ARMS)
-    unnamed.learned.encoder = None
+    unnamed.state = replace(unnamed.learned, encoder=None)
     with pytest.raises(ValueError, match="contexts of 9 features, the pool's encoder 'hashing-8' gives 8"):
         PolicySelector(unnamed, encoder, ARMS, rng)

@@ -8,7 +8,7 @@ import pytest
 from bandits import FullInformationData, HashingEncoder, LoggedData, Uniform, from_long_table, from_pandas
 from bandits.data import DeterministicLogWarning, arm_frequencies, estimate_propensities
 from bandits.data.io import TableLayout, from_open_bandit, to_open_bandit, to_pandas
-from bandits.testing.policies import example_data, example_log
+from bandits.testing import example_data, example_log
 
 NAN = float("nan")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bandits import HybridLinUCB, LinUCB, load_policy
-from bandits.testing.policies import example_data, example_log
+from bandits.testing import example_data, example_log
 
 FEATURES = {"arm_a": (1.0, 0.2), "arm_b": (0.5, -1.0), "arm_c": (0.0, 0.7)}
 

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bandits.policies.linear import learned_precision as module
-from bandits.policies.linear.learned_precision import SignalSums
+from bandits.policies.linear.arm_sums import ArmSums
+from bandits.policies.linear.learned_precision import learned_prior_precision
 
 
 def rows_of(seed, n_rows=40, n_features=5):
@@ -17,30 +18,37 @@ def rows_of(seed, n_rows=40, n_features=5):
 
 
 def sums_of(arms):
-    precision = np.array([np.tril((rows * weights[:, None]).T @ rows) for rows, _, weights in arms])
-    moment = np.array([rows.T @ (weights * rewards) for rows, rewards, weights in arms])
-    squares = np.array([weights @ rewards**2 for _, rewards, weights in arms])
-    return precision, moment, np.array([weights.sum() for *_, weights in arms]), squares
+    return [
+        ArmSums(
+            np.tril((rows * weights[:, None]).T @ rows),
+            rows.T @ (weights * rewards),
+            float(weights.sum()),
+            float(weights @ rewards**2),
+        )
+        for rows, rewards, weights in arms
+    ]
 
 
 @settings(max_examples=20, deadline=None)
-@given(seed=st.integers(0, 10_000))
-def test_sums_kept_up_row_by_row_equal_those_computed_anew(seed):
-    rows, _, weights = rows_of(seed)
-    precision = np.zeros((2, 6, 6))
-    kept = SignalSums(precision)
-    kept.sums(1)
-    for row, weight in zip(rows, weights, strict=True):
-        kept.expect(1, row, weight)
-        precision[1] += np.tril(weight * np.outer(row, row))
-    np.testing.assert_allclose(kept.sums(1), SignalSums(precision).sums(1), rtol=1e-11)
+@given(seed=st.integers(0, 10_000), n_features=st.sampled_from([5, 150]))
+def test_sums_kept_up_row_by_row_equal_those_computed_anew(seed, n_features):
+    rows, rewards, weights = rows_of(seed, n_features=n_features)
+    kept = ArmSums(np.zeros((n_features + 1, n_features + 1)), np.zeros(n_features + 1))
+    kept.spread()
+    for row, reward, weight in zip(rows, rewards, weights, strict=True):
+        kept = kept.with_row(row, reward, weight)
+    whole = sums_of([(rows, rewards, weights)])[0]
+    np.testing.assert_allclose(kept.spread(), whole.spread(), rtol=1e-10)
+    np.testing.assert_allclose(kept.precision, whole.precision, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(kept.moment, whole.moment, rtol=1e-10, atol=1e-12)
+    assert kept.squared_rewards == pytest.approx(whole.squared_rewards)
 
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_the_precision_solves_the_moment_equations_of_the_rows(seed):
     arms = [rows_of(seed), rows_of(seed + 1, 25)]
-    precision, *sums = sums_of(arms)
+    sums = sums_of(arms)
     explained = pairs = traces = freedoms = 0.0
     for rows, rewards, weights in arms:
         x = rows[:, :-1] - np.average(rows[:, :-1], axis=0, weights=weights)
@@ -53,7 +61,7 @@ def test_the_precision_solves_the_moment_equations_of_the_rows(seed):
     length = traces / freedoms
     share = np.clip((explained * length + length**2) / (pairs + 2 * length**2), 0.002, 0.98)
     expected = length * (1 - share) / share
-    found = SignalSums(precision).prior_precision(*sums)
+    found = learned_prior_precision(sums)
     assert abs(np.log(found / expected)) <= np.log(4) / 2 + 1e-9
     assert np.log(found) / np.log(4) == pytest.approx(round(np.log(found) / np.log(4)))
 
@@ -67,8 +75,8 @@ def test_the_precision_that_made_the_rewards_is_found(truth, monkeypatch):
         rows = np.column_stack([rng.normal(size=(8000, 60)) / np.sqrt(60) + 1.0, np.ones(8000)])
         coefficients = np.append(rng.normal(scale=noise / np.sqrt(truth), size=60), 3.0)
         arms.append((rows, rows @ coefficients + noise * rng.normal(size=8000), np.ones(8000)))
-    precision, *sums = sums_of(arms)
-    assert SignalSums(precision).prior_precision(*sums) == pytest.approx(truth, rel=0.25)
+    sums = sums_of(arms)
+    assert learned_prior_precision(sums) == pytest.approx(truth, rel=0.25)
 
 
 def test_nothing_to_learn_from_leaves_one():
@@ -79,5 +87,4 @@ def test_nothing_to_learn_from_leaves_one():
         (np.ones((9, 6)), np.arange(9.0), np.ones(9)),  # a constant context
         (rows[:0], np.ones(0), np.ones(0)),
     ):
-        precision, *sums = sums_of([arm])
-        assert SignalSums(precision).prior_precision(*sums) == 1.0
+        assert learned_prior_precision(sums_of([arm])) == 1.0

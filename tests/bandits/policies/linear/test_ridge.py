@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bandits.policies.linear.ridge import Ridge, gram
+from bandits.policies.linear.arm_posterior import ArmPosterior
+from bandits.policies.linear.arm_sums import ArmSums, gram
+from bandits.policies.linear.ridge import Ridge
 
 
 def plain(rows, rewards, weights, prior):
@@ -13,14 +15,14 @@ def plain(rows, rewards, weights, prior):
     return np.linalg.solve(precision, rows.T @ (weights * rewards)), np.linalg.inv(precision)
 
 
-def ridge_of(size, prior=1.0, n_arms=1, **options):
-    return Ridge(np.stack([np.eye(size) * prior] * n_arms), np.zeros((n_arms, size)), **options)
+def ridge_of(size, prior=1.0, n_arms=1):
+    return Ridge([ArmSums(np.eye(size) * prior, np.zeros(size)) for _ in range(n_arms)])
 
 
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
-    size=st.integers(1, 40),
+    size=st.one_of(st.integers(1, 40), st.just(140)),
     n_rows=st.integers(1, 50),
     n_cuts=st.integers(0, 6),
     prior=st.floats(0.01, 100.0),
@@ -31,7 +33,7 @@ def test_any_batches_equal_a_solve(seed, size, n_rows, n_cuts, prior):
     weights = rng.uniform(0, 3, size=n_rows)
     ridge = ridge_of(size, prior)
     for part in np.split(np.arange(n_rows), np.sort(rng.integers(0, n_rows + 1, size=n_cuts))):
-        ridge.add(0, rows[part], rewards[part], weights[part])
+        ridge = ridge.with_rows(0, rows[part], rewards[part], weights[part])
         if rng.random() < 0.5:
             ridge.mean_and_leverage(rows[:1])  # factorises, so that later rows go by rank-one updates
     coefficients, covariance = plain(rows, rewards, weights, prior)
@@ -43,15 +45,14 @@ def test_any_batches_equal_a_solve(seed, size, n_rows, n_cuts, prior):
 
 
 @settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), size=st.integers(1, 30))
+@given(seed=st.integers(0, 2**32 - 1), size=st.one_of(st.integers(1, 30), st.just(140)))
 def test_rank_one_updates_equal_a_solve(seed, size):
     rng = np.random.default_rng(seed)
     ridge = ridge_of(size)
     ridge.mean_and_leverage(np.ones((1, size)))
     rows, rewards = rng.normal(size=(20, size)), rng.normal(size=20)
     for row, reward in zip(rows, rewards, strict=True):
-        ridge.add_row(0, row, reward, 1.0)
-    assert ridge._age[0] == 20, "the inverse was kept by updates, not computed anew"
+        ridge = ridge.with_row(0, row, reward, 1.0)
     coefficients, covariance = plain(rows, rewards, np.ones(20), 1.0)
     np.testing.assert_allclose(ridge.coefficients[0], coefficients, rtol=1e-8, atol=1e-10)
     leverage = ridge.mean_and_leverage(rows[:1])[1][0, 0]
@@ -62,7 +63,7 @@ def test_one_row_and_many_rows_score_the_same():
     rng = np.random.default_rng(0)
     ridge = ridge_of(12, n_arms=3)
     for arm in range(3):
-        ridge.add(arm, rng.normal(size=(30, 12)), rng.normal(size=30))
+        ridge = ridge.with_rows(arm, rng.normal(size=(30, 12)), rng.normal(size=30))
     queries = rng.normal(size=(5, 12))
     many = ridge.mean_and_leverage(queries)
     for index in range(5):
@@ -76,12 +77,11 @@ def test_many_ill_conditioned_updates_do_not_drift():
     size, n_rows = 6, 30_000
     rows = rng.normal(size=(n_rows, size)) * np.logspace(0, 4, size)
     rewards = rng.normal(size=n_rows)
-    ridge = ridge_of(size, prior=1e-3, refactor_every=4096)
+    ridge = ridge_of(size, prior=1e-3)
     ridge.mean_and_leverage(rows[:1])
     for index in range(n_rows):
-        ridge.add(0, rows[[index]], rewards[[index]])
-        if ridge._age[0] < 0:
-            ridge.mean_and_leverage(rows[:1])
+        ridge = ridge.with_rows(0, rows[[index]], rewards[[index]])
+        ridge.mean_and_leverage(rows[:1])  # factorises where the update gave the inverse up
     coefficients, covariance = plain(rows, rewards, np.ones(n_rows), 1e-3)
     np.testing.assert_allclose(ridge.coefficients[0], coefficients, rtol=1e-6, atol=1e-12)
     query = rng.normal(size=size)
@@ -89,18 +89,39 @@ def test_many_ill_conditioned_updates_do_not_drift():
     assert leverage == pytest.approx(query @ covariance @ query, rel=1e-6)
 
 
-def test_a_negative_variance_makes_the_inverse_be_computed_anew():
-    ridge = ridge_of(3)
-    ridge.mean_and_leverage(np.ones((1, 3)))
-    ridge._covariance[0] = -np.eye(3)  # as rounding might leave it
-    ridge.add(0, np.ones((1, 3)), np.ones(1))
-    coefficients, _ = plain(np.ones((1, 3)), np.ones(1), np.ones(1), 1.0)
-    np.testing.assert_allclose(ridge.coefficients[0], coefficients)
+def one_more(posterior, sums, row):
+    return posterior.with_row(row, posterior.product(row), 1.0, 1.0, sums, 0.0)
+
+
+def test_an_inverse_that_cannot_be_trusted_is_given_up():
+    rng = np.random.default_rng(0)
+    sums = ArmSums(np.eye(5), np.zeros(5)).with_row(rng.normal(size=5), 1.0, 1.0)
+    right = ArmPosterior.of(sums, 0.0, 0)
+    row = rng.normal(size=5)
+    assert one_more(right, sums, row) is not None
+    negative = ArmPosterior(-right.covariance, right.coefficients, None)  # as rounding might leave it
+    assert one_more(negative, sums, row) is None
+    for age, inverse, kept in (
+        (63, right.covariance, True),
+        (63, right.covariance * (1 + 1e-5), False),  # drift is looked for every 64 rows
+        (62, right.covariance * (1 + 1e-5), True),
+        (4095, right.covariance, False),  # and an old inverse computed anew in any case
+    ):
+        assert (one_more(ArmPosterior(inverse, right.coefficients, None, age=age), sums, row) is not None) is kept
+
+
+def test_an_inverse_that_was_given_up_is_computed_anew():
+    ridge = ridge_of(4)
+    rows, rewards = np.random.default_rng(3).normal(size=(5000, 4)), np.ones(5000)
+    for row in rows:
+        ridge.coefficients  # noqa: B018  factorises, so that rows go by rank-one updates
+        ridge = ridge.with_row(0, row, 1.0)
+    np.testing.assert_allclose(ridge.coefficients[0], plain(rows, rewards, rewards, 1.0)[0], rtol=1e-9)
 
 
 def test_a_precision_that_overflows_is_refused():
     ridge = ridge_of(2)
-    ridge.add(0, np.full((3, 2), 1e200), np.ones(3))
+    ridge = ridge.with_rows(0, np.full((3, 2), 1e200), np.ones(3))
     with pytest.raises(RuntimeError, match="not positive definite"):
         ridge.mean_and_leverage(np.ones((1, 2)))
 
@@ -110,31 +131,15 @@ def test_gram_is_the_lower_triangle():
     np.testing.assert_allclose(gram(rows), np.tril(rows.T @ rows), rtol=1e-12)
 
 
-def test_drift_is_seen_and_mended_long_before_the_scheduled_factorisation():
-    rng = np.random.default_rng(0)
-    ridge = ridge_of(5, refactor_every=10**9)
-    ridge.mean_and_leverage(np.ones((1, 5)))
-    rows, rewards = rng.normal(size=(64, 5)), rng.normal(size=64)
-    for index, (row, reward) in enumerate(zip(rows, rewards, strict=True)):
-        if index == 10:
-            ridge._covariance[0] *= 1 + 1e-5  # what rounding might have left after very many updates
-        ridge.add_row(0, row, reward)
-    assert ridge._age[0] == -1, "the check after 64 updates asks for a factorisation"
-    coefficients, covariance = plain(rows, rewards, np.ones(64), 1.0)
-    np.testing.assert_allclose(ridge.coefficients[0], coefficients, rtol=1e-10)
-    leverage = ridge.mean_and_leverage(rows[:1])[1][0, 0]
-    assert leverage == pytest.approx(rows[0] @ covariance @ rows[0], rel=1e-10)
-
-
 def test_a_million_updates_worth_of_evidence_do_not_drift():
-    # 20,000 updates of weight 50, one direction 1e3 times stronger, and no scheduled factorisation at all.
+    # 20,000 updates of weight 50, one direction 1e3 times stronger.
     rng = np.random.default_rng(2)
     size, n_rows = 4, 20_000
     rows, rewards = rng.normal(size=(n_rows, size)) * np.array([1.0, 1.0, 1e-1, 1e3]), rng.normal(size=n_rows)
-    ridge = ridge_of(size, refactor_every=10**9)
-    ridge.mean_and_leverage(rows[:1])
+    ridge = ridge_of(size)
     for row, reward in zip(rows, rewards, strict=True):
-        ridge.add_row(0, row, reward, 50.0)
+        ridge.mean_and_leverage(row[None])
+        ridge = ridge.with_row(0, row, reward, 50.0)
     coefficients, covariance = plain(rows, rewards, np.full(n_rows, 50.0), 1.0)
     np.testing.assert_allclose(ridge.coefficients[0], coefficients, rtol=1e-6)
     leverage = ridge.mean_and_leverage(rows[:1])[1][0, 0]
@@ -146,7 +151,7 @@ def test_fast_leverages_lose_only_the_root_of_the_condition_number(spread, toler
     rng = np.random.default_rng(3)
     ridge = ridge_of(30, n_arms=2)
     for arm in range(2):
-        ridge.add(arm, rng.normal(size=(200, 30)) * np.geomspace(1, spread, 30), rng.normal(size=200))
+        ridge = ridge.with_rows(arm, rng.normal(size=(200, 30)) * np.geomspace(1, spread, 30), rng.normal(size=200))
     queries = (rng.normal(size=(50, 30)) * np.geomspace(1, spread, 30)).astype(np.float32)
     exact = ridge.mean_and_leverage(queries.astype(float))[1]
     np.testing.assert_allclose(ridge.fast_leverages(queries), exact, rtol=tolerance)
@@ -157,21 +162,39 @@ def test_fast_leverages_see_every_update_and_survive_huge_rows():
     ridge = ridge_of(6)
     queries = rng.normal(size=(40, 6)).astype(np.float32)
     ridge.fast_leverages(queries)
-    ridge.add(0, rng.normal(size=(1, 6)), np.ones(1))  # a rank-one update leaves the kept root behind
+    ridge = ridge.with_rows(0, rng.normal(size=(1, 6)), np.ones(1))  # a rank-one update leaves the kept root behind
     exact = ridge.mean_and_leverage(queries.astype(float))[1]
     np.testing.assert_allclose(ridge.fast_leverages(queries), exact, rtol=1e-5)
     huge = np.full((40, 6), 1e30, np.float32)
     np.testing.assert_allclose(ridge.fast_leverages(huge), ridge.mean_and_leverage(huge.astype(float))[1])
 
 
-def test_a_direction_kept_from_scoring_is_used_only_while_it_holds():
+@pytest.mark.parametrize("size", [5, 150])
+def test_scoring_a_row_before_it_is_learned_changes_nothing(size):
     rng = np.random.default_rng(5)
-    kept, fresh = ridge_of(5, n_arms=2), ridge_of(5, n_arms=2)
-    rows, rewards = rng.normal(size=(30, 5)), rng.normal(size=30)
-    fresh.coefficients  # noqa: B018  factorises, so that rows go by rank-one updates
+    scored, fresh = ridge_of(size, n_arms=2), ridge_of(size, n_arms=2)
+    rows, rewards = rng.normal(size=(30, size)), rng.normal(size=30)
+    fresh.coefficients, scored.coefficients  # noqa: B018  factorises, so that rows go by rank-one updates
     for index, row in enumerate(rows):
-        kept.score(row)
-        for ridge in (kept, fresh):
-            ridge.add_row(index % 2, row, float(rewards[index]))
-            ridge.add_row(index % 2, row, float(rewards[index]))  # the arm has changed since it was scored
-    np.testing.assert_allclose(kept.coefficients, fresh.coefficients, rtol=1e-12)
+        before = scored.score(row)
+        scored.score(rows[0])
+        np.testing.assert_array_equal(scored.score(row)[1], before[1])
+        for _ in range(2):  # the arm has changed since it was scored
+            scored = scored.with_row(index % 2, row, float(rewards[index]))
+            fresh = fresh.with_row(index % 2, row, float(rewards[index]))
+    np.testing.assert_allclose(scored.coefficients, fresh.coefficients, rtol=1e-11)
+
+
+def test_an_update_leaves_the_posteriors_it_began_with():
+    rng = np.random.default_rng(6)
+    for size in (6, 150):
+        ridge = ridge_of(size, n_arms=2)
+        queries = rng.normal(size=(3, size))
+        kept = ridge.mean_and_leverage(queries), ridge.sums[0].precision.copy()
+        later = ridge
+        for row in rng.normal(size=(40, size)):
+            later.score(row)
+            later = later.with_row(0, row, 1.0)
+        np.testing.assert_array_equal(ridge.mean_and_leverage(queries), kept[0])
+        np.testing.assert_array_equal(ridge.sums[0].precision, kept[1])
+        assert not np.allclose(later.mean_and_leverage(queries), kept[0])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from bandits import LinUCB, SquareCB
 from bandits.policies.linear.square_cb import inverse_gap_weights
-from bandits.testing.policies import example_log
+from bandits.testing import example_log
 
 
 def test_weights_by_hand():

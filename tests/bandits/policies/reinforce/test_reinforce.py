@@ -7,7 +7,7 @@ import torch
 from bandits import BestFixedArm, FullInformationData, LoggedData, Reinforce, Uniform
 from bandits.policies import AdamWSettings
 from bandits.policies.reinforce.training import FullInformationObjective, LoggedObjective
-from bandits.testing.policies import example_data, example_log
+from bandits.testing import example_data, example_log
 
 
 def clusters(n=600, seed=0):
@@ -54,7 +54,7 @@ def test_sampled_gradient_averages_to_the_exact_one():
     grads = {}
     for gradient in ("sampled", "exact"):
         policy = Reinforce(gradient, entropy_weight=0.1)
-        objective = FullInformationObjective(policy, data, order, torch.Generator().manual_seed(0))
+        objective = FullInformationObjective(policy.objective, data.feedback(), order, torch.Generator().manual_seed(0))
         grads[gradient] = gradient_of(objective, logits, rows).sum(dim=0)
     torch.testing.assert_close(grads["sampled"], grads["exact"], atol=0.01, rtol=0)
 
@@ -64,9 +64,11 @@ def test_logged_gradient_averages_to_the_exact_one():
     log = full.log_with(Uniform(), np.random.default_rng(0))
     logits, rows = torch.tensor([[0.3, -0.5, 0.1]]).expand(60_000, 3), torch.arange(60_000)
     order = np.arange(3)
-    exact = FullInformationObjective(Reinforce("exact", entropy_weight=0.0), full, order, torch.Generator())
+    exact = FullInformationObjective(
+        Reinforce("exact", entropy_weight=0.0).objective, full.feedback(), order, torch.Generator()
+    )
     baselines = np.tile([0.1, 0.9, -0.4], (60_000, 1))  # wrong ones cost variance only
-    logged = LoggedObjective(Reinforce(entropy_weight=0.0), log, order, baselines)
+    logged = LoggedObjective(Reinforce(entropy_weight=0.0).objective, log.feedback(), order, baselines)
     expected = gradient_of(exact, logits, rows).sum(dim=0)
     found = gradient_of(logged, logits, rows).sum(dim=0)
     scale_exact = (full.rewards - full.rewards.mean(axis=1, keepdims=True)).std()
@@ -82,10 +84,12 @@ def test_a_right_baseline_of_every_arm_leaves_no_noise():
     found = []
     for seed in range(3):
         log = full.log_with(Uniform(), np.random.default_rng(seed))
-        objective = LoggedObjective(Reinforce(entropy_weight=0.0), log, np.arange(3), full.rewards)
+        objective = LoggedObjective(Reinforce(entropy_weight=0.0).objective, log.feedback(), np.arange(3), full.rewards)
         scale = np.std(log.rewards - full.rewards.mean(axis=1))
         found.append((objective.value(logits, rows) * scale, gradient_of(objective, logits, rows) * scale))
-    exact = FullInformationObjective(Reinforce("exact"), full, np.arange(3), torch.Generator()).value(logits, rows)
+    exact = FullInformationObjective(
+        Reinforce("exact").objective, full.feedback(), np.arange(3), torch.Generator()
+    ).value(logits, rows)
     for value, gradient in found:
         assert value == pytest.approx(exact, rel=1e-5)
         torch.testing.assert_close(gradient, found[0][1])
@@ -107,9 +111,9 @@ def test_rare_features_are_divided_by_the_median_spread():
 def test_weights_are_clipped_and_rows_without_weight_do_not_count():
     log = example_log()
     tiny = LoggedData(log.contexts, log.actions, log.rewards, np.full(60, 1e-6), log.arm_names)
-    objective = LoggedObjective(Reinforce(weight_clip=5.0), tiny, np.arange(3), np.zeros((60, 3)))
+    objective = LoggedObjective(Reinforce(weight_clip=5.0).objective, tiny.feedback(), np.arange(3), np.zeros((60, 3)))
     assert objective._weights(torch.zeros(60), torch.arange(60)).tolist() == [5.0] * 60
-    unclipped = LoggedObjective(Reinforce(weight_clip=None), tiny, np.arange(3), np.zeros((60, 3)))
+    unclipped = LoggedObjective(Reinforce(weight_clip=None).objective, tiny.feedback(), np.arange(3), np.zeros((60, 3)))
     assert unclipped._weights(torch.zeros(1), torch.arange(1)).item() == pytest.approx(1e6)
     weighted = LoggedData(log.contexts, log.actions, log.rewards, log.propensities, log.arm_names, weights=np.zeros(60))
     policy = Reinforce(entropy_weight=0.0, training={"max_epochs": 1, "weight_decay": 0.0, "held_out_share": 0.0})
@@ -125,7 +129,7 @@ def test_numpy_forward_pass_equals_torch():
     shared = policy.state.shared
     contexts = torch.from_numpy((data.contexts - shared["mean"]) / shared["scale"])
     with torch.no_grad():
-        expected = torch.softmax(_network(policy, order)(contexts).double(), dim=1)
+        expected = torch.softmax(_network(policy.learned, order, "cpu")(contexts).double(), dim=1)
     np.testing.assert_allclose(policy.probabilities(data.contexts), expected.numpy(), atol=1e-6)
 
 
@@ -149,13 +153,19 @@ def test_queries_are_not_split_between_training_and_held_out():
 
 def test_constant_features_and_rewards_are_harmless():
     data = FullInformationData(np.ones((30, 2)), np.ones((30, 2)), ("a", "b"))
-    chances = Reinforce(training={"max_epochs": 2}).fit(data).probabilities(data.contexts)
-    np.testing.assert_allclose(chances, 0.5, atol=1e-3)
+    probabilities = Reinforce(training={"max_epochs": 2}).fit(data).probabilities(data.contexts)
+    np.testing.assert_allclose(probabilities, 0.5, atol=1e-3)
 
 
 def test_exact_gradient_refuses_bandit_feedback():
     with pytest.raises(ValueError, match="needs FullInformationData"):
         Reinforce("exact").fit(example_log())
+
+
+def test_rows_of_one_arm_without_propensities_are_refused():
+    log = example_log()
+    with pytest.raises(ValueError, match="pass propensities="):
+        Reinforce(training={"max_epochs": 1}).fit(log.contexts, log.actions, log.rewards)
 
 
 def test_divergence_is_an_error():
@@ -187,7 +197,7 @@ def test_weights_are_self_normalised_only_when_asked():
     losses, values = {}, {}
     for option in (True, False):
         policy = Reinforce(entropy_weight=0.0, weight_clip=1.2, self_normalise=option)
-        objective = LoggedObjective(policy, log, np.arange(3), np.zeros((60, 3)))
+        objective = LoggedObjective(policy.objective, log.feedback(), np.arange(3), np.zeros((60, 3)))
         losses[option], values[option] = objective.loss(logits, rows).item(), objective.value(logits, rows)
     weights = objective._weights(torch.log_softmax(logits, 1).gather(1, objective._actions)[:, 0], rows)
     assert weights.max() == pytest.approx(1.2)

@@ -1,0 +1,155 @@
+"""What one arm's rows amount to: sums, from which its ridge regression and the learned prior precision follow."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.linalg import blas
+
+from bandits.checks import Float64
+
+WIDE = 128  # features from which copying a matrix costs more than a few calls
+PENDING_ROWS = 16  # rows of a wide arm that wait until they are added to its matrix in one product
+
+
+class ArmSums:
+    """Sums over one arm's rows x (D,), rewards r and weights w; never changed, a row more makes another one.
+
+    Only one triangle of the precision is kept: the lower one in C order, which BLAS sees as the upper one. Rows of a
+    wide arm wait beside the matrix, so that learning one copies no matrix.
+
+    Attributes:
+        moment: (D,) float64, sum of w r x.
+        row_weight: sum of w.
+        squared_rewards: sum of w r^2.
+    """
+
+    __slots__ = ("_base", "_rows", "_signal", "_spread", "moment", "row_weight", "squared_rewards")
+
+    def __init__(
+        self,
+        precision: Float64,
+        moment: Float64,
+        row_weight: float = 0.0,
+        squared_rewards: float = 0.0,
+        rows: Float64 | None = None,
+    ) -> None:
+        """Take sums, and rows (m, D), scaled by the roots of their weights, that the precision lacks."""
+        self._base, self._rows = precision, rows
+        self.moment, self.row_weight, self.squared_rewards = moment, row_weight, squared_rewards
+        self._spread: tuple[float, float, float] | None = None
+        self._signal: tuple[float, float, float, float] | None = None
+
+    @property
+    def precision(self) -> Float64:
+        """Return the prior's precision plus the sum of w x x', (D, D) float64, lower triangle."""
+        return self._base if self._rows is None else added_gram(self._base, self._rows)
+
+    def times(self, row: Float64) -> Float64:
+        """Return precision x, (D,) float64."""
+        product: Float64 = blas.dsymv(1.0, self._base.T, row)
+        if self._rows is not None:
+            product += self._rows.T @ (self._rows @ row)
+        return product
+
+    def with_row(self, row: Float64, reward: float, weight: float) -> ArmSums:
+        """Return the sums with one row more."""
+        base, rows = self._base, self._rows
+        if len(row) < WIDE:
+            base = blas.dsyr(weight, row, a=base.T).T
+        else:
+            rows = appended(rows, row * math.sqrt(weight))
+            if len(rows) == PENDING_ROWS:
+                base, rows = added_gram(base, rows), None
+        moment = self.moment + (weight * reward) * row
+        row_weight, squares = self.row_weight + weight, self.squared_rewards + weight * reward**2
+        result = ArmSums(base, moment, row_weight, squares, rows)
+        if self._spread is not None:
+            result._spread = self._spread_with(self._spread, row, weight)
+        return result
+
+    def with_sums(self, gram_matrix: Float64, moment: Float64, row_weight: float, squared_rewards: float) -> ArmSums:
+        """Return the sums with those of further rows added; `gram_matrix` as `gram` gives it."""
+        return ArmSums(
+            self.precision + gram_matrix,
+            self.moment + moment,
+            self.row_weight + row_weight,
+            self.squared_rewards + squared_rewards,
+        )
+
+    @property
+    def weighted_contexts(self) -> Float64:
+        """Return the sum of w x without the intercept, (D - 1,) float64: the intercept's row of the precision."""
+        total: Float64 = self._base[-1, :-1]
+        return total if self._rows is None else total + self._rows[:, -1] @ self._rows[:, :-1]
+
+    def spread(self) -> tuple[float, float, float]:
+        """Return |A|^2, s'As and tr A for A = sum w x x' without the intercept and s = sum w x, not centred.
+
+        Computed on first use, then kept up row by row with one matrix-vector product each.
+        """
+        if self._spread is None:
+            lower = np.tril(self.precision[:-1, :-1])
+            diagonal, total = np.diagonal(lower), self.weighted_contexts
+            norm = 2.0 * float(np.vdot(lower, lower)) - float(diagonal.dot(diagonal))
+            along = 2.0 * float(total.dot(lower @ total)) - float((total * diagonal).dot(total))
+            self._spread = norm, along, float(diagonal.sum())
+        return self._spread
+
+    def signal(self) -> tuple[float, float, float, float]:
+        """Return m'm / v - tr A, |A|^2 - (tr A)^2 / f, tr A and f of `learned_precision`; zeros where nothing varies.
+
+        All are centred, and v = q / f. Computed on first use.
+        """
+        if self._signal is None:
+            self._signal = self._centred() or (0.0, 0.0, 0.0, 0.0)
+        return self._signal
+
+    def _centred(self) -> tuple[float, float, float, float] | None:
+        n = self.row_weight
+        freedom = n - 1.0
+        if freedom <= 0.0:
+            return None
+        norm, along, trace = self.spread()
+        total, reward = self.weighted_contexts, float(self.moment[-1])
+        length = float(total.dot(total)) / n
+        slopes = self.moment[:-1] - total * (reward / n)
+        variation = self.squared_rewards - reward**2 / n
+        norm += length**2 - 2.0 * along / n
+        trace -= length
+        if variation <= 1e-12 * self.squared_rewards or trace <= 1e-12 * length:
+            return None
+        explained = float(slopes.dot(slopes)) * freedom / variation - trace
+        if not math.isfinite(explained):  # rewards whose squares overflow
+            return None
+        return explained, max(norm - trace**2 / freedom, 0.0), trace, freedom
+
+    def _spread_with(
+        self, spread: tuple[float, float, float], row: Float64, weight: float
+    ) -> tuple[float, float, float]:
+        norm, along, trace = spread
+        x, total = row[:-1], self.weighted_contexts
+        product = self.times(row)[:-1] - total  # without the intercept's column
+        length, quadratic = float(x.dot(x)), float(x.dot(product))
+        across = float(total.dot(x)) + weight * length
+        norm += weight * (2.0 * quadratic + weight * length**2)
+        along += weight * (2.0 * float(total.dot(product)) + weight * quadratic + across**2)
+        return norm, along, trace + weight * length
+
+
+def gram(rows: Float64) -> Float64:
+    """Return the sum of x x' over rows (n, D) in C order by one BLAS call: (D, D), lower triangle only."""
+    result: Float64 = blas.dsyrk(1.0, rows.T, lower=0).T
+    return result
+
+
+def added_gram(matrix: Float64, rows: Float64, factor: float = 1.0) -> Float64:
+    """Return matrix + factor * gram(rows), lower triangle, as a new matrix."""
+    result: Float64 = blas.dsyrk(factor, rows.T, beta=1.0, c=matrix.T, lower=0).T
+    return result
+
+
+def appended(rows: Float64 | None, row: Float64) -> Float64:
+    """Return rows (m, D) with one more."""
+    return row[None] if rows is None else np.concatenate([rows, row[None]])

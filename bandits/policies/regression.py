@@ -1,0 +1,152 @@
+"""A policy of any scikit-learn regressor."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, Protocol, Self, cast, runtime_checkable
+
+import numpy as np
+
+from arms.optional_import import optional_import
+from arms.plugin import resolve_plugin
+from bandits.checks import Float32, Float64, at_least
+from bandits.data.policy_data import PolicyData
+from bandits.policies.kept_rows import KeptRows
+from bandits.policies.state import PolicyState
+
+_DEFAULT = "sklearn.ensemble:GradientBoostingRegressor"
+
+
+@runtime_checkable
+class Regressor(Protocol):
+    """What `Regression` needs of an estimator; every scikit-learn regressor and pipeline has it."""
+
+    def fit(self, x: Float64, y: Float64) -> object:
+        """Learn from contexts (n, d) and rewards (n,)."""
+
+    def predict(self, x: Float64) -> Float64:
+        """Return predicted rewards (n,)."""
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+
+    def set_params(self, **params: object) -> Self:
+        """Change constructor's arguments."""
+
+
+class Regression(KeptRows):
+    """Chooses the arm of the highest predicted reward, with one regressor an arm of any kind that scikit-learn has.
+
+    All rows are kept. An arm's regressor is fitted anew, from all its rows, at the first choice after new ones; the
+    others stay. So an update is cheap and the choice after it costs a fit: meant for batches of feedback. Every choice
+    is greedy: wrap it to explore, `EpsilonGreedy(Regression(...))` or `Softmax(Regression(...))`.
+
+    A saved policy holds the estimator's class and parameters and the rows, never a pickle, and is fitted again after it
+    is loaded. So only scikit-learn's own estimators with parameters that are JSON values can be saved; `save` refuses
+    others.
+
+    Args:
+        estimator: the regressor, which itself stays unfitted; or its path, "sklearn.ensemble:RandomForestRegressor".
+            None takes gradient-boosted trees.
+        min_rows: an arm with fewer rows predicts their mean; one without any predicts -inf.
+        seed: given to every parameter `random_state` that is None, so that the same rows give the same policy.
+        arm_names: see `Policy`.
+
+    Raises:
+        ImportError: if scikit-learn is missing (extra `sklearn`).
+        TypeError: if the estimator lacks fit, predict, get_params or set_params.
+    """
+
+    def __init__(
+        self,
+        estimator: Regressor | str | Mapping[str, Any] | None = None,
+        *,
+        min_rows: int = 2,
+        seed: int = 0,
+        arm_names: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(arm_names)
+        optional_import("sklearn", "sklearn")
+        if isinstance(estimator, Mapping):  # as a saved policy's JSON has it
+            estimator = _restored(estimator)
+        elif estimator is None or isinstance(estimator, str):
+            estimator = _made(estimator or _DEFAULT, {})
+        if isinstance(estimator, type) or not isinstance(estimator, Regressor):
+            raise TypeError(f"estimator must be a scikit-learn regressor (an instance), got {estimator!r}")
+        self.estimator = estimator
+        self.min_rows = at_least(min_rows, 1, "min_rows")
+        self.seed = at_least(seed, 0, "seed")
+
+    def saved_params(self) -> dict[str, object]:
+        """Return the arguments, the estimator as its class and parameters.
+
+        Raises:
+            TypeError: if it is not one of scikit-learn's own, or a parameter is no JSON value.
+        """
+        cls = type(self.estimator)
+        package, _, _ = cls.__module__.partition("._")
+        path = f"{package}:{cls.__qualname__}"
+        if not path.startswith("sklearn."):
+            raise TypeError(
+                f"only scikit-learn's own estimators can be saved, because loading imports no other: {path}"
+            )
+        params = self.estimator.get_params(deep=False)
+        try:
+            json.dumps(params, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{self.estimator!r} cannot be saved: a parameter is no JSON value ({error})") from error
+        return self.get_params() | {"estimator": {"class": path, "params": params}}
+
+    def _update(self, state: PolicyState, data: PolicyData) -> PolicyState:
+        """Keep the rows; the regressors of arms that they say nothing about stay."""
+        new = super()._update(state, data)
+        taught = new.per_arm["weights"][:, -len(data) :].any(axis=1)
+        for arm in np.flatnonzero(~taught).tolist():
+            key = self._key(arm)
+            if key in state.derived:
+                new.derived[key] = state.derived[key]
+        return new
+
+    def _predict_rewards(self, state: PolicyState, contexts: Float32) -> Float64:
+        """Return each arm's predicted reward; -inf for an arm without rows."""
+        predicted = np.full((len(contexts), len(state.arm_names)), -np.inf)
+        for arm, weights in enumerate(state.per_arm["weights"]):
+            own = np.flatnonzero(weights > 0)
+            rewards = state.per_arm["rewards"][arm, own]
+            if len(own) >= self.min_rows:
+                rows = state.shared["contexts"][own].astype(np.float64)
+                fitted = state.derive(self._key(arm), lambda r=rows, y=rewards, w=weights[own]: self._fitted(r, y, w))  # type: ignore[misc]
+                predicted[:, arm] = fitted.predict(contexts.astype(np.float64))
+            elif len(own) > 0:
+                predicted[:, arm] = np.average(rewards, weights=weights[own])
+        return predicted
+
+    def _fitted(self, rows: Float64, rewards: Float64, weights: Float64) -> Regressor:
+        base, validation = (
+            optional_import("sklearn.base", "sklearn"),
+            optional_import("sklearn.utils.validation", "sklearn"),
+        )
+        estimator = cast("Any", base.clone(self.estimator))
+        names = [name for name, value in estimator.get_params(deep=True).items() if value is None]
+        estimator.set_params(**{name: self.seed for name in names if name.split("__")[-1] == "random_state"})
+        if (weights == 1.0).all():
+            return cast("Regressor", estimator.fit(rows, rewards))
+        if not validation.has_fit_parameter(estimator, "sample_weight"):
+            raise ValueError(f"the rows have weights, which {type(estimator).__name__} cannot take: leave them out")
+        return cast("Regressor", estimator.fit(rows, rewards, sample_weight=weights))
+
+    def _key(self, arm: int) -> Hashable:
+        return "regressor", arm, self.min_rows, self.seed, repr(self.estimator.get_params())
+
+
+def _restored(description: Mapping[str, Any]) -> Regressor:
+    """Return the estimator that a file describes, importing it from scikit-learn and from nowhere else."""
+    path, params = description.get("class"), description.get("params")
+    if not (isinstance(path, str) and path.startswith("sklearn.") and isinstance(params, Mapping)):
+        raise ValueError(f"estimator must be one of scikit-learn's own with its parameters, got {description!r:.80}")
+    return _made(path, params)
+
+
+def _made(path: str, params: Mapping[str, Any]) -> Regressor:
+    return cast("Regressor", resolve_plugin(path, object, "estimator")(**params))
