@@ -25,7 +25,7 @@ from speculative.sampling.logits import largest
 from speculative.sampling.token_sampler import GREEDY, TokenSampler
 
 VOCABULARY_FILE = "draft_vocabulary.json"
-_READ_CHUNK = 512  # tokens a pass reads; bounds the memory of attention masks
+READ_CHUNK = 512  # tokens a pass reads; bounds the memory of attention masks
 
 
 class VocabularyMismatchError(ValueError):
@@ -151,7 +151,7 @@ class DraftModel(Draft):
         tokens = torch.tensor([*prompt, *new], device=self.model.device)
         cache = self.model.new_cache(1, n)
         best = []
-        for chunk in torch.split(self.to_draft(tokens[:n]), _READ_CHUNK):
+        for chunk in torch.split(self.to_draft(tokens[:n]), READ_CHUNK):
             logits = self.model.forward(TokenBatch(chunk, [len(chunk)]), cache).logits
             best.append(logits[:, self.proposable].argmax(-1) + self.proposable.start)
         matches = (self.to_target(torch.cat(best)) == tokens[1 : n + 1]).tolist()
@@ -204,7 +204,7 @@ class _ModelSession(DraftSession):
         n_shared = self._n_shared(prefix)
         self._cache.truncate(0, n_shared)
         missing = torch.tensor(prefix[n_shared:], device=model.device)
-        for chunk in torch.split(draft.to_draft(missing), _READ_CHUNK):
+        for chunk in torch.split(draft.to_draft(missing), READ_CHUNK):
             output = model.forward(TokenBatch(chunk, [len(chunk)]), self._cache, [len(chunk) - 1])
         guesses = [draft.pick(output.logits, len(prefix), sampler)]
         sound = largest(output.logits)  # NaN where any logit is

@@ -49,6 +49,9 @@ class Engine:
 
     Attributes:
         n_steps: steps begun.
+        running: active requests, in the order of their cache rows.
+        finished: what has ended and was not taken yet, by request id.
+        cache: keys and values of the target, a row a running request.
 
     Raises:
         ValueError: if there is no arm, a number is out of range, or the target cannot take tokens back and an arm
@@ -78,17 +81,17 @@ class Engine:
         self.target = batch_invariant_model(target, max_batch, longest) if batch_invariant else target
         self.selector = selector or _FirstArm()
         self.n_tokens = target.n_vocab if n_tokens is None else n_tokens
-        self._cache = target.new_cache(max_batch)
+        self.cache = target.new_cache(max_batch)
         self._prefill_chunk, self._decode = prefill_chunk, decode
         self._waiting: deque[Request] = deque()
-        self._running: list[Running] = []  # in the order of their cache rows
-        self._finished: dict[str, Generation] = {}
+        self.running: list[Running] = []
+        self.finished: dict[str, Generation] = {}
         self.n_steps, self._is_stepping = 0, False
 
     @property
     def n_unfinished(self) -> int:
         """Requests waiting or running."""
-        return len(self._waiting) + len(self._running)
+        return len(self._waiting) + len(self.running)
 
     def submit(self, request: Request) -> str:
         """Queue a request and return its id.
@@ -98,13 +101,13 @@ class Engine:
                 beyond the vocabulary, the id is in use, or it has stop strings and the engine does not decode.
         """
         check_length(request, self.target.max_positions)
-        self._cache.check_room(len(request.token_ids) + request.max_new_tokens)
+        self.cache.check_room(len(request.token_ids) + request.max_new_tokens)
         if request.stop and self._decode is None:
             raise ValueError(f"request {request.id!r}: stop strings need an engine made with decode=")
         beyond = [token for token in request.token_ids if not 0 <= token < self.target.n_vocab]
         if beyond:
             raise ValueError(f"request {request.id!r}: token id {beyond[0]} is not in [0, {self.target.n_vocab})")
-        if request.id in self._finished or any(request.id == other for other in self._ids()):
+        if request.id in self.finished or any(request.id == other for other in self.ids()):
             raise ValueError(f"request id {request.id!r} is in use")
         self._waiting.append(request)
         return request.id
@@ -120,7 +123,7 @@ class Engine:
         self._is_stepping = True
         try:
             results = self._admit()
-            return results + self._round() if self._running else results
+            return results + self._round() if self.running else results
         finally:
             self._is_stepping = False
 
@@ -132,7 +135,7 @@ class Engine:
             RuntimeError: inside a step, whose rows would move.
         """
         self._refuse_inside_a_step("cancel")
-        for state in self._running:
+        for state in self.running:
             if state.request.id == request_id:
                 if state.text is not None:
                     state.text.finish()
@@ -143,7 +146,7 @@ class Engine:
                 self._waiting.remove(request)
                 stats = DecodingStats(n_prompt=len(request.token_ids))
                 text = None if self._decode is None else ""
-                self._finished[request_id] = Generation(request_id, (), "cancelled", stats, text=text)
+                self.finished[request_id] = Generation(request_id, (), "cancelled", stats, text=text)
                 return
         raise ValueError(f"no request {request_id!r} is waiting or running")
 
@@ -153,9 +156,9 @@ class Engine:
         Raises:
             ValueError: if it has not finished.
         """
-        if request_id not in self._finished:
+        if request_id not in self.finished:
             raise ValueError(f"request {request_id!r} has not finished")
-        return self._finished.pop(request_id)
+        return self.finished.pop(request_id)
 
     def discard(self, request_id: str) -> None:
         """Forget a request, whether it waits, runs or has finished.
@@ -163,24 +166,25 @@ class Engine:
         Raises:
             ValueError: if there is none of that id.
         """
-        if request_id not in self._finished:
+        if request_id not in self.finished:
             self.cancel(request_id)
-        del self._finished[request_id]
+        del self.finished[request_id]
 
     def _refuse_inside_a_step(self, name: str) -> None:
         if self._is_stepping:
             raise RuntimeError(f"{name} must be called between steps, not by what a step calls")
 
-    def _ids(self) -> list[str]:
-        return [request.id for request in self._waiting] + [state.request.id for state in self._running]
+    def ids(self) -> list[str]:
+        """Return the requests that wait or run, in that order."""
+        return [request.id for request in self._waiting] + [state.request.id for state in self.running]
 
     def _admit(self) -> list[RoundResult]:
         results = []
-        while self._waiting and len(self._running) < self._cache.n_rows:
+        while self._waiting and len(self.running) < self.cache.n_rows:
             state = self._state(self._waiting[0])
             verification, query = self._prefill(state)  # where this raises, the request still waits
             self._waiting.popleft()
-            self._running.append(state)
+            self.running.append(state)
             results.append(state.commit(Proposal([]), verification, None))
             begin = time.perf_counter()
             try:
@@ -198,7 +202,7 @@ class Engine:
         return Running(
             request,
             make_verifier(params, seed or 0, self.n_tokens),
-            SharedCache(self.target, self._cache, len(self._running)),
+            SharedCache(self.target, self.cache, len(self.running)),
             seed,
             None if self._decode is None else TextStream(self._decode, request.stop),
         )
@@ -208,10 +212,10 @@ class Engine:
         begin = time.perf_counter()
         prompt = torch.tensor(state.tokens, device=self.target.device)
         row = state.shared.row
-        self._cache.truncate(row, 0)
+        self.cache.truncate(row, 0)
         hidden_sum = None
         for chunk in torch.split(prompt, self._prefill_chunk):
-            output = self.target.forward(TokenBatch(chunk, [len(chunk)], row), self._cache, [len(chunk) - 1])
+            output = self.target.forward(TokenBatch(chunk, [len(chunk)], row), self.cache, [len(chunk) - 1])
             part = output.hidden.sum(0)
             hidden_sum = part if hidden_sum is None else hidden_sum + part
         assert hidden_sum is not None
@@ -223,10 +227,10 @@ class Engine:
 
     def _round(self) -> list[RoundResult]:
         begin = time.perf_counter()
-        states = list(self._running)
+        states = list(self.running)
         for row, state in enumerate(states):
-            if self._cache.lengths[row] >= len(state.tokens):  # left by a step that raised
-                self._cache.truncate(row, len(state.tokens) - 1)
+            if self.cache.lengths[row] >= len(state.tokens):  # left by a step that raised
+                self.cache.truncate(row, len(state.tokens) - 1)
         actions = self._choose(states)
         selected = time.perf_counter()
         proposals, draft_s, drafted = [], [], selected
@@ -236,7 +240,7 @@ class Engine:
             drafted += draft_s[-1]
         tokens = [[state.tokens[-1], *p.token_ids] for state, p in zip(states, proposals, strict=True)]
         batch = TokenBatch.of(tokens, self.target.device)
-        output = self.target.forward(batch, self._cache)
+        output = self.target.forward(batch, self.cache)
         # the round's one device synchronisation, unless it samples
         rows = target_rows(output.logits, batch.counts, self.n_tokens)
         verifications = [state.judge(r, p) for state, r, p in zip(states, rows, proposals, strict=True)]
@@ -249,16 +253,16 @@ class Engine:
         for row, state in enumerate(states):
             results.append(state.commit(proposals[row], verifications[row], actions[row]))
             if results[-1].finished is None:
-                self._cache.truncate(row, len(state.tokens) - 1)
+                self.cache.truncate(row, len(state.tokens) - 1)
         self._account(states, results, actions, draft_s, (begin, selected, drafted, verified))
         return results
 
     def _judge_undrafted(self, state: Running, draft: Draft) -> Verification:
         """Compute a row again without guesses; if they alone had spoilt its logits, their draft is put aside."""
         row = state.shared.row
-        self._cache.wipe(row, len(state.tokens) - 1)
+        self.cache.wipe(row, len(state.tokens) - 1)
         last = TokenBatch.of([state.tokens[-1:]], self.target.device, row)
-        output = self.target.forward(last, self._cache)
+        output = self.target.forward(last, self.cache)
         [rows] = target_rows(output.logits, [1], self.n_tokens)
         verification = state.judge(rows, Proposal([]))
         if not verification.spoilt:
@@ -306,7 +310,7 @@ class Engine:
             state.stats.n_new,
             tuple(state.can_use(arm.draft) for arm in arms),
             state.request.sampling.temperature,
-            len(self._running),
+            len(self.running),
             lambda action: state.match_length(arms[action].draft),
         )
 
@@ -326,15 +330,15 @@ class Engine:
 
     def _finish(self, state: Running, reason: FinishReason) -> None:
         """Take a request out; the last row moves into its place, so that running rows stay contiguous."""
-        row, last = state.shared.row, len(self._running) - 1
+        row, last = state.shared.row, len(self.running) - 1
         if reason == "failed":
-            self._cache.wipe(row)
+            self.cache.wipe(row)
         if row != last:
-            self._cache.move(last, row)
-            self._running[row] = self._running[last]
-            self._running[row].shared.row = row
-        self._running.pop()
-        self._cache.truncate(last, 0)
+            self.cache.move(last, row)
+            self.running[row] = self.running[last]
+            self.running[row].shared.row = row
+        self.running.pop()
+        self.cache.truncate(last, 0)
         state.close()
-        self._finished[state.request.id] = state.generation(reason)
+        self.finished[state.request.id] = state.generation(reason)
         self.selector.finish(state.request.id)

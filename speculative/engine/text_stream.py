@@ -46,6 +46,11 @@ class TextStream:
         return self._shown[0]
 
     @property
+    def n_kept(self) -> int:
+        """Tokens that are decoded again with the next ones; bounded, however long the text."""
+        return len(self._window.token_ids)
+
+    @property
     def stopped(self) -> str | None:
         """The stop string that ended the text: of those the same token completed the one that starts first."""
         return self._stopped

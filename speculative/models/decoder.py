@@ -37,6 +37,10 @@ class Decoder:
             one to three rows are slower than that for four (36, 40, 35 and 33 ms on SmolLM2-135M, AVX2, two threads).
 
     Attributes:
+        embedding: (v, d) of the input tokens.
+        layers: the blocks, in their order.
+        norm: (d,) of the last normalisation.
+        head: the product that gives the logits.
         arithmetic: names of the classes that multiply, layers' and head's: what a measured cost depends on.
 
     Raises:
@@ -62,11 +66,11 @@ class Decoder:
         self.arithmetic = f"{linear.__name__}, {(head or linear).__name__}"
         checkpoint = Checkpoint(weights, blocks or {}, self.device, dtype)
         try:
-            self._embedding = checkpoint.tensor("embed_tokens.weight")
-            self._layers = [_Layer(config, checkpoint, f"layers.{i}.", linear) for i in range(config.n_layers)]
-            last = self._embedding if config.tied_head else checkpoint.tensor("lm_head.weight")
-            self._head = (head or linear)(last)
-            self._norm = checkpoint.tensor("norm.weight")
+            self.embedding = checkpoint.tensor("embed_tokens.weight")
+            self.layers = [_Layer(config, checkpoint, f"layers.{i}.", linear) for i in range(config.n_layers)]
+            last = self.embedding if config.tied_head else checkpoint.tensor("lm_head.weight")
+            self.head = (head or linear)(last)
+            self.norm = checkpoint.tensor("norm.weight")
         except KeyError as error:
             raise ValueError(f"the checkpoint lacks the tensor {error}; it is incomplete") from error
         angles = torch.outer(torch.arange(config.max_positions).float(), inverse_frequencies(config))
@@ -160,15 +164,15 @@ class Decoder:
         apart: Apart = "tokens" if invariant else "rows" if self.device.type == "cpu" else "none"
         plan = AttentionPlan(batch, starts, n_groups, self.dtype, apart)
         rotations = self._rotations[plan.positions]
-        x = _filled(self._embedding[batch.token_ids], self._min_rows)
-        for layer, keys, values in zip(self._layers[:n_layers], cache.keys, cache.values, strict=n_layers is None):
+        x = _filled(self.embedding[batch.token_ids], self._min_rows)
+        for layer, keys, values in zip(self.layers[:n_layers], cache.keys, cache.values, strict=n_layers is None):
             x = layer.forward(x, rotations, keys, values, plan)
         for row, start, count in zip(rows, starts, batch.counts, strict=True):
             cache.lengths[row] = start + count
-        hidden = functional.rms_norm(x, (self.config.n_features,), self._norm, self.config.rms_norm_eps)
+        hidden = functional.rms_norm(x, (self.config.n_features,), self.norm, self.config.rms_norm_eps)
         if logit_rows is not None:
-            return ForwardOutput(self._head(hidden[list(logit_rows)]), hidden[:n])
-        return ForwardOutput(self._head(hidden)[:n], hidden[:n])
+            return ForwardOutput(self.head(hidden[list(logit_rows)]), hidden[:n])
+        return ForwardOutput(self.head(hidden)[:n], hidden[:n])
 
     def _each_token(self, batch: TokenBatch, cache: KVCache, n_layers: int | None) -> ForwardOutput:
         """Run every token in a pass of its own."""

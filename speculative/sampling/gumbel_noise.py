@@ -73,7 +73,7 @@ def _mix_int(word: int) -> int:
     return word ^ word >> _LAST_SHIFT
 
 
-def _words_device(seed: int, position: int, token_ids: Tensor) -> Tensor:
+def words_by_torch(seed: int, position: int, token_ids: Tensor) -> Tensor:
     """Compute the same words by torch: its int64 arithmetic wraps, and masks make its shifts logical."""
     words = (token_ids * _signed(_GOLDEN)).add_(_signed(_key(seed, position)))
     for shift, factor in _ROUNDS:
@@ -105,7 +105,7 @@ def gumbel_noise(seed: int, position: int, token_ids: Tensor) -> Tensor:
     """
     if token_ids.device.type == "cpu":
         return torch.from_numpy(_noise_cpu(random_words(seed, position, token_ids.numpy().view(np.uint64))))
-    return _noise(_words_device(seed, position, token_ids))
+    return _noise(words_by_torch(seed, position, token_ids))
 
 
 def _noise(words: Tensor) -> Tensor:
@@ -121,7 +121,7 @@ def _noise_cpu(words: UnsignedWords) -> npt.NDArray[np.float64]:
 def argmax_with_noise(processed: Tensor, seed: int, position: int, token_ids: Tensor | None = None) -> Tensor:
     """Draw a token: the best of logits + noise, the first of several.
 
-    Exact, but on the CPU noise is computed only where it can matter, see `_argmax_cpu`.
+    Exact, but on the CPU noise is computed only where it can matter, see `argmax_on_cpu`.
 
     Args:
         processed: (v,) float32, neither NaN nor +inf; -inf is never drawn (all -inf: index 0).
@@ -134,14 +134,14 @@ def argmax_with_noise(processed: Tensor, seed: int, position: int, token_ids: Te
     """
     if processed.device.type == "cpu":
         ids = None if token_ids is None else token_ids.numpy()
-        return torch.tensor(_argmax_cpu(processed.detach().numpy(), seed, position, ids))
+        return torch.tensor(argmax_on_cpu(processed.detach().numpy(), seed, position, ids))
     # picking entries would wait for the device, where logarithms cost less
     ids_there = torch.arange(processed.numel(), device=processed.device) if token_ids is None else token_ids
     sums = processed.double() - processed.max() + gumbel_noise(seed, position, ids_there)
     return torch.where(processed == -math.inf, -math.inf, sums).argmax()
 
 
-def _argmax_cpu(
+def argmax_on_cpu(
     logits: npt.NDArray[np.float32], seed: int, position: int, token_ids: npt.NDArray[np.int64] | None
 ) -> int:
     """Find the best of logits + noise.

@@ -45,7 +45,7 @@ def process_logits(logits: Tensor, params: SamplingParams, prefix: Sequence[int]
         return scores
     if scores.device.type == "cpu":
         return _exclude_cpu(scores, float(top), params)
-    return _exclude(scores, top, params)
+    return exclude(scores, top, params)
 
 
 def probabilities(processed: Tensor) -> Tensor:
@@ -84,7 +84,7 @@ def largest(scores: Tensor) -> Tensor:
     return scores.max()
 
 
-def _exclude(scores: Tensor, top: Tensor, params: SamplingParams) -> Tensor:
+def exclude(scores: Tensor, top: Tensor, params: SamplingParams) -> Tensor:
     """Apply top-k, top-p and min-p by masks over the whole row, without waiting for the device."""
     if 0 < params.top_k < scores.numel():
         weakest = torch.topk(scores, params.top_k, sorted=False).values.min()

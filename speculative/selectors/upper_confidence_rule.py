@@ -27,6 +27,11 @@ class UpperConfidenceRule(Selector):
     def __init__(self) -> None:
         self._tallies: dict[str, _Tally] = {}
 
+    @property
+    def n_requests(self) -> int:
+        """Requests that it remembers."""
+        return len(self._tallies)
+
     @abstractmethod
     def reward(self, observation: RoundObservation) -> float:
         """Return what a round was worth."""

@@ -102,7 +102,7 @@ def every_draft(tiny, target):
 
     trimmed = tiny("llama", seed=11, vocab_size=9)
     broken = load_decoder(str(tiny("llama", seed=12).folder))
-    broken._embedding.fill_(float("nan"))
+    broken.embedding.fill_(float("nan"))
     suffix = SuffixDraft(learn=False)
     for text in list(truth.values())[::2]:
         suffix.store.add(text)
@@ -136,12 +136,12 @@ def every_draft(tiny, target):
 
 def audit(engine, decoder):
     """Each running row of the cache equals a fresh prefill of its committed tokens."""
-    for row, state in enumerate(engine._running):
+    for row, state in enumerate(engine.running):
         committed = torch.tensor(state.tokens[:-1])
-        assert engine._cache.lengths[row] == len(committed)
+        assert engine.cache.lengths[row] == len(committed)
         if len(committed) == 0:
             continue
         fresh = decoder.new_cache(1)
         decoder.forward(TokenBatch(committed, [len(committed)]), fresh, [0])
-        torch.testing.assert_close(engine._cache.held(row), fresh.held(0), atol=1e-5, rtol=0.0)
-    assert engine._cache.lengths[len(engine._running) :] == [0] * (engine._cache.n_rows - len(engine._running))
+        torch.testing.assert_close(engine.cache.held(row), fresh.held(0), atol=1e-5, rtol=0.0)
+    assert engine.cache.lengths[len(engine.running) :] == [0] * (engine.cache.n_rows - len(engine.running))

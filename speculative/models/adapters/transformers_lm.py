@@ -43,6 +43,7 @@ class TransformersLM:
         model: the transformers model, on one device; it is switched to evaluation.
 
     Attributes:
+        head: the model's output head.
         rollback_refusal: why the cache cannot be rolled back; None where it can.
 
     Raises:
@@ -52,11 +53,11 @@ class TransformersLM:
     def __init__(self, model: PreTrainedModel) -> None:
         _refuse_encoder(model.config)
         self._config = model.config.get_text_config(decoder=True)
-        self._model, self._head = model.eval(), model.get_output_embeddings()
+        self._model, self.head = model.eval(), model.get_output_embeddings()
         parameters = inspect.signature(model.forward).parameters
         state_name = next((name for name in _STATE_NAMES if name in parameters), None)
-        if self._head is None or state_name is None:
-            lacking = "cache" if self._head is not None else "output head"
+        if self.head is None or state_name is None:
+            lacking = "cache" if self.head is not None else "output head"
             raise ValueError(f"{type(model).__name__} has no {lacking} of a known name and cannot be a target")
         self._state_name = state_name
         self.dtype, self.device = model.dtype, model.device
@@ -169,7 +170,7 @@ class TransformersLM:
             index = chosen if isinstance(chosen, torch.Tensor) else list(chosen)
             return (seen[0][None, index], *given[1:])
 
-        hook = self._head.register_forward_pre_hook(narrow)
+        hook = self.head.register_forward_pre_hook(narrow)
         try:
             output = self._model(**inputs, use_cache=use_cache)
         finally:

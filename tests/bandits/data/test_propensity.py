@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from bandits import FullInformationData, LinTS, LoggedData
 from bandits.data import estimate_propensities
-from bandits.data.propensity import _softmax
 
 
 @pytest.fixture(scope="module")
@@ -13,11 +13,16 @@ def truth():
     """A log whose actions follow a softmax of the contexts."""
     rng = np.random.default_rng(0)
     contexts = rng.normal(size=(4000, 3)).astype(np.float32)
-    chances = _softmax(contexts @ rng.normal(size=(3, 3)), np.ones((4000, 3), bool))
-    actions = np.array([rng.choice(3, p=row / row.sum()) for row in chances])
+    probabilities = softmax(contexts @ rng.normal(size=(3, 3)), axis=1)
+    actions = np.array([rng.choice(3, p=row / row.sum()) for row in probabilities])
     rows = np.arange(4000)
     return LoggedData(
-        contexts, actions, rng.normal(size=4000), chances[rows, actions], ("a", "b", "c"), action_probabilities=chances
+        contexts,
+        actions,
+        rng.normal(size=4000),
+        probabilities[rows, actions],
+        ("a", "b", "c"),
+        action_probabilities=probabilities,
     )
 
 

@@ -47,7 +47,7 @@ def test_a_draft_is_saved_with_its_measured_match_rate(distilled, target):
     folder, rate, _ = distilled
     draft = DraftModel.load(str(folder), target.tokenizer, target.model.n_vocab)
     assert draft.name == "draft_mine"
-    assert (draft.model.n_vocab, len(draft.model._layers)) == (len(_known(folder)), 2)
+    assert (draft.model.n_vocab, len(draft.model.layers)) == (len(_known(folder)), 2)
     assert 0 <= rate.low <= rate.value <= rate.high <= 1
     assert rate.n_texts == len(HELD_OUT)
     assert 1 <= rate.tokens_per_round <= 5

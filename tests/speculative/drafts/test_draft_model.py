@@ -78,7 +78,7 @@ def test_a_session_that_reads_on_says_what_a_new_one_would(models, name, text, g
 def test_a_long_prefix_is_read_in_pieces_to_the_same_end(models, monkeypatch):
     prefix = [3, 1, 4, 1, 5, 9, 2, 6]
     whole = models["full"].open(prefix).propose(prefix, 5)
-    monkeypatch.setattr(draft_model, "_READ_CHUNK", 3)
+    monkeypatch.setattr(draft_model, "READ_CHUNK", 3)
     in_pieces = models["full"].open(prefix).propose(prefix, 5)
     assert (in_pieces.token_ids, in_pieces.n_read) == (whole.token_ids, 8)
 

@@ -153,8 +153,8 @@ def test_engine_options_are_checked(target):
 
 def test_a_request_whose_cache_memory_could_not_hold_is_refused_when_it_is_submitted(target, monkeypatch):
     engine = Engine(target.decoder, [Arm(NoDraft(), 0)], max_batch=2)
-    engine._cache.keys = engine._cache.keys[:, :, :, :8]  # a cache that must grow
-    engine._cache.values = engine._cache.values[:, :, :, :8]
+    engine.cache.keys = engine.cache.keys[:, :, :, :8]  # a cache that must grow
+    engine.cache.values = engine.cache.values[:, :, :, :8]
     monkeypatch.setattr(kv_cache, "free_bytes", lambda device: 1_000)
     with pytest.raises(ValueError, match=r"a KV cache of 520 tokens a row would take 0\.0 GB, but 0\.0 GB are free"):
         engine.submit(Request("long", PROMPTS[0], 20))

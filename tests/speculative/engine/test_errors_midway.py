@@ -63,7 +63,7 @@ def test_a_text_that_ended_is_not_continued_when_observe_raises(target, prompt):
     text = expected_text(target.reference, prompt, 12, ())
     last = next(i for i in range(1, 12) if text[i] not in text[:i])  # not the prefill's own token
     request = Request("q", prompt, 12, (text[last],))
-    selector = Failing("observe", lambda told: engine._running[0].tokens[-1] == text[last])
+    selector = Failing("observe", lambda told: engine.running[0].tokens[-1] == text[last])
     engine = Engine(target.decoder, [Arm(NoDraft(), 0)], selector)
     engine.submit(request)
     [generation], raised = run_through(engine, ["q"])
@@ -75,7 +75,7 @@ def test_what_a_selectors_finish_raises_is_what_generate_raises(target):
     engine = Engine(target.decoder, [Arm(NoDraft(), 0)], Failing("finish"), max_batch=2)
     with pytest.raises(RuntimeError, match="lost the thread"):
         generate(engine, [Request("a", PROMPTS[0], 1), Request("b", PROMPTS[1], 5)])
-    assert (engine.n_unfinished, engine._finished) == (0, {})
+    assert (engine.n_unfinished, engine.finished) == (0, {})
 
 
 @pytest.mark.parametrize("turn", range(5))
@@ -213,6 +213,6 @@ def test_free_rows_stay_empty_when_a_prefill_raises(target):
     engine.submit(Request("a", PROMPTS[0], 1))
     with pytest.raises(RuntimeError, match="lost the thread"):
         engine.step()
-    assert engine._cache.lengths == [0, 0]
+    assert engine.cache.lengths == [0, 0]
     assert engine.take("a").finished == "length"
-    assert torch.isfinite(engine._cache.keys).all()
+    assert torch.isfinite(engine.cache.keys).all()

@@ -158,8 +158,8 @@ def test_a_target_without_numbers_fails_one_request_and_spares_the_others(tiny, 
     request = Request("good", (1, 2, 3), 4, sampling=WAYS[way])
     [expected] = generate(Engine(decoder, [Arm(NoDraft(), 0)]), [request])
     poison = next(token for token in range(4, N_VOCAB) if token not in expected.token_ids)
-    decoder._embedding = decoder._embedding.clone()
-    decoder._embedding[poison] = float("nan")  # whoever reads this token gets NaN
+    decoder.embedding = decoder.embedding.clone()
+    decoder.embedding[poison] = float("nan")  # whoever reads this token gets NaN
     engine = Engine(decoder, [Arm(NoDraft(), 0)], max_batch=2)
     for _ in range(2):  # the second time in the rows that the first left
         good, bad = generate(engine, [request, Request("bad", (1, poison), 4, sampling=WAYS[way])])
@@ -177,8 +177,8 @@ def test_a_guess_that_spoils_the_targets_logits_changes_no_text(tiny, way):
     plain = generate(Engine(decoder, [Arm(NoDraft(), 0)]), requests)
     used = {token for text in plain for token in text.token_ids}.union(*PROMPTS[:3])
     poison = next(token for token in range(N_VOCAB) if token not in used)
-    decoder._embedding = decoder._embedding.clone()
-    decoder._embedding[poison] = float("nan")
+    decoder.embedding = decoder.embedding.clone()
+    decoder.embedding[poison] = float("nan")
     bad = Faulty("bad", lambda prefix, n: Proposal([prefix[0], poison][-n:]))
     for max_batch in (1, 3):
         engine = Engine(decoder, [Arm(bad, 2), Arm(NoDraft(), 0)], RandomSelector(2, 3), max_batch=max_batch)

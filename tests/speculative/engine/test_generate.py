@@ -81,7 +81,7 @@ def test_an_abandoned_stream_frees_all_it_held(engine, n_pieces):
         assert engine.n_unfinished == 0
         if n_pieces == 100:  # it had ended, so its counts can be had
             engine.take("q")
-    assert engine._finished == {}
+    assert engine.finished == {}
 
 
 def test_a_stream_left_at_its_last_piece_raises_nothing(engine):

@@ -142,7 +142,7 @@ def test_every_way_of_picking_shares_a_batch_and_the_cache_is_a_fresh_prefills_a
                 if joins_at == step:
                     engine.submit(request)
             for i, at in cancelled_at.items():
-                if at == step and str(i) in engine._ids():
+                if at == step and str(i) in engine.ids():
                     engine.cancel(str(i))
             for result in engine.step():
                 shown[result.request_id] += result.text

@@ -10,12 +10,12 @@ from scipy.stats import chi2, norm
 from speculative.sampling.gumbel_noise import (
     GUMBEL_MAX,
     GUMBEL_MIN,
-    _argmax_cpu,
-    _words_device,
+    argmax_on_cpu,
     argmax_with_noise,
     gumbel_noise,
     random_words,
     uniforms,
+    words_by_torch,
 )
 
 N = 1_000_000
@@ -168,7 +168,7 @@ def test_all_ways_to_the_noise_agree(seed, position):
     """One seed or arrays of seeds, NumPy or the torch arithmetic of other devices, and any order of tokens."""
     ids = torch.tensor([0, 1, 2, 49_151, 262_143, 2**31])
     words = torch.from_numpy(hashed(seed, position, ids.numpy()).view(np.int64))
-    assert torch.equal(_words_device(seed, position, ids), words)
+    assert torch.equal(words_by_torch(seed, position, ids), words)
     noise = gumbel_noise(seed, position, ids)
     assert noise.dtype == torch.float64
     assert torch.equal(noise, -torch.log(-torch.log(uniforms(words))))
@@ -257,7 +257,7 @@ def test_choice_belongs_to_the_target_id_not_to_the_place_in_the_row():
 
 
 def test_excluded_tokens_are_never_drawn_and_an_empty_row_gives_its_first():
-    assert _argmax_cpu(np.full(4, -np.inf, dtype=np.float32), 1, 2, None) == 0
+    assert argmax_on_cpu(np.full(4, -np.inf, dtype=np.float32), 1, 2, None) == 0
     assert int(argmax_with_noise(torch.full((4,), -INF), 1, 2)) == 0
     processed = torch.tensor([-INF, 0.0, -INF, -30.0])
     assert {int(argmax_with_noise(processed, seed, 0)) for seed in range(200)} == {1}

@@ -12,7 +12,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from speculative.sampling.logits import _exclude, probabilities, process_logits
+from speculative.sampling.logits import exclude, probabilities, process_logits
 from speculative.sampling.sampling_params import SamplingParams
 
 INF = math.inf
@@ -98,7 +98,7 @@ def test_shrinking_lists_keep_what_masks_over_a_sorted_row_keep(top_k, top_p, mi
     params = SamplingParams(1.0, top_k, top_p, min_p)
     for seed in range(5):
         scores = random_logits(seed, 20_000, spread, ("plain", "ties", "holes")[seed % 3])
-        wanted = _exclude(scores, scores.max(), params)
+        wanted = exclude(scores, scores.max(), params)
         got = process_logits(scores, params, ())
         differ = got != wanted
         assert int(differ.sum()) <= 1  # float32 and float64 sums may see the edge one token apart

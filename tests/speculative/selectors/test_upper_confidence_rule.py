@@ -114,7 +114,7 @@ def test_a_finished_request_is_forgotten(make_rule):
         rule.start(query(f"query-{n}"))
         rule.observe([observation(_choose(rule, [True, True], f"query-{n}"), 1, f"query-{n}")])
         rule.finish(f"query-{n}")
-    assert rule._tallies == {}
+    assert rule.n_requests == 0
     rule.start(query("query-0"))
     assert rule.bounds("query-0", 2) == [math.inf, math.inf]
     rule.finish("query-0")
