@@ -27,7 +27,8 @@ from bandits import (
 )
 from rewards import AcceptanceLength, RelativeSpeed, Reward, RougeL, Speedup, TimeSaved
 from speculative.collection.collect import collect
-from speculative.demo.demo import demo_queries, learn
+from speculative.demo.learning import learn
+from speculative.demo.queries import demo_queries
 from speculative.measuring.cost_profile import cached_costs
 from speculative.measuring.machine import machine_facts
 from speculative.models.settings import DEFAULT_CACHE

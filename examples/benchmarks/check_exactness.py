@@ -30,7 +30,7 @@ from arms import Query, read_queries
 from arms.atomic_file import write_file
 from speculative.collection.collect import trace_queries
 from speculative.collection.replay import replay
-from speculative.demo.demo import demo_queries, pick_evenly
+from speculative.demo.queries import demo_queries, pick_evenly
 from speculative.engine.generate import generate
 from speculative.measuring.cost_profile import cached_costs
 from speculative.measuring.machine import machine_facts

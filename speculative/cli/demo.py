@@ -1,18 +1,20 @@
 """`draftpick demo`."""
 
-import sys
-from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from speculative.cli import options
+from speculative.cli.progress import stages
 
 
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder of the report.")] = Path("demo_report"),
-    full: Annotated[bool, typer.Option("--full", help="The long version: more prompts and tokens.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Every prompt, longer answers, no time limit.")] = False,
+    minutes: Annotated[
+        float, typer.Option("--minutes", min=1.0, help="Time for everything after the models are loaded.")
+    ] = 10.0,
     pool: Annotated[
         Path | None, typer.Option("--pool", help="Another pool file than the demo's own.", metavar="POOL.toml")
     ] = None,
@@ -21,14 +23,22 @@ def demo(
     device: options.DeviceOption = None,
     as_json: options.JsonOption = False,
 ) -> None:
-    """Show on real models whether a learned policy is faster: collect, learn, evaluate, check by the clock.
+    """Show on real models whether a learned policy is faster: collect, learn, evaluate, measure.
 
-    Writes a report with table and plots; a stopped demo goes on where it was.
+    The machine is measured first, and as many prompts and tokens are taken as end in time. Writes a report with
+    table and plots; a stopped demo goes on where it was.
     """
     options.start_torch(threads)
-    from speculative.demo.demo import run_demo
+    from rich.console import Console
 
-    with redirect_stdout(sys.stderr) if as_json else nullcontext():
-        run_demo(out, full=full, seed=seed, pool_file=pool, device=device)
+    from speculative.demo.demo import run_demo
+    from speculative.demo.page import show_report
+
+    with stages() as tell:
+        seconds = None if full else 60 * minutes
+        report = run_demo(out, seconds=seconds, seed=seed, pool_file=pool, device=device, on_progress=tell)
     if as_json:
         typer.echo((out / "report.json").read_text(encoding="utf-8"))
+    else:
+        show_report(report, Console())
+        typer.echo(f"report: {out / 'report.md'}, figures: {out / 'report.json'}, plots beside them")

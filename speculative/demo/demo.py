@@ -1,173 +1,161 @@
-"""The whole job on real models: collect, learn, evaluate on held-out prompts, and check it by the clock."""
+"""The whole job on real models: collect, learn, evaluate on held-out prompts, and measure."""
 
 import json
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
 from arms import Query
-from bandits import (
-    BestFixedArm,
-    Bootstrap,
-    FullInformationData,
-    LinTS,
-    LinUCB,
-    Policy,
-    Reinforce,
-    evaluate,
-)
-from bandits.policies.linear.prior_precision import choose_prior_precision
+from arms.atomic_file import write_file
+from bandits import Bootstrap, FullInformationData, Policy, evaluate
+from bandits.evaluation import Evaluation
 from rewards import TimeSaved
 from speculative.collection.collect import collect
-from speculative.demo.report import LOOKUP, PLAIN, DemoReport, make_report, save_report, show_report
+from speculative.demo.learning import Choice, choose_policy, learn
+from speculative.demo.modes import PEERS, demo_modes, timed_picks, with_picks
+from speculative.demo.queries import demo_queries, pick_evenly
+from speculative.demo.report import DemoReport, domain_speed, make_report, picks_by_policy, save_pictures, save_report
+from speculative.demo.size import FULL_SIZE, DemoSize, choose_size
+from speculative.demo.wall_clock_stage import run_wall_clock
 from speculative.measuring.cost_profile import CostProfile, cached_costs
-from speculative.measuring.wall_clock import Run, arm_mode, measure, policy_mode, transformers_mode
 from speculative.models.settings import DEFAULT_CACHE
 from speculative.pools.pool import Pool
 from speculative.pools.spec import read_pool_spec
 
-
-@dataclass(frozen=True, slots=True)
-class DemoSize:
-    """How much the demo measures: prompts by the clock, of these with transformers, tokens a text."""
-
-    n_timed: int = 24
-    n_transformers: int = 8
-    max_new_tokens: int = 48
-
-
-FULL_SIZE = DemoSize(n_timed=84, n_transformers=84, max_new_tokens=96)
-
-
-def demo_queries() -> tuple[list[Query], list[Query]]:
-    """Return the project's own prompts: training and held-out, 210 over seven domains."""
-    lines = files("speculative").joinpath("demo/prompts.jsonl").read_text(encoding="utf-8").splitlines()
-    rows = [json.loads(line) for line in lines]
-    sides: dict[str, list[Query]] = {"train": [], "test": []}
-    for row in rows:
-        sides[row["split"]].append(Query(id=row["id"], prompt=row["prompt"], domain=row["domain"]))
-    return sides["train"], sides["test"]
+Tell = Callable[[str, int, int], None]
+_PROFILE_STEPS = 8
 
 
 def run_demo(
-    out: Path, *, full: bool = False, seed: int = 0, pool_file: Path | None = None, device: str | None = None
+    out: Path,
+    *,
+    seconds: float | None = 600.0,
+    seed: int = 0,
+    pool_file: Path | None = None,
+    device: str | None = None,
+    on_progress: Tell | None = None,
 ) -> DemoReport:
-    """Run the demo and write its report folder.
+    """Run the demo and write its report folder; a stopped demo goes on where it was.
 
     Args:
-        out: takes `report.md`, `report.json`, `runs.json`, plots, and the collected data, from which a stopped
-            run goes on.
-        full: more prompts and tokens by the clock.
+        out: takes the collected data, the saved policies, the replayed table, every timed prompt, and at the end
+            `report.md`, `report.json`, `runs.json` and plots.
+        seconds: for everything after the models are loaded; fewer prompts and tokens are taken on a slow machine.
+            None takes all prompts and longer answers.
         seed: of policies, orders and bootstraps.
         pool_file: another pool.toml; the demo's own by default.
         device: of all models; the pool's by default.
+        on_progress: told (stage, done, of how many).
+
+    Raises:
+        ValueError: if the pool cannot be loaded, or `out` was begun with something else.
     """
-    size = FULL_SIZE if full else DemoSize()
-    console = Console(stderr=True)
+    tell = on_progress or (lambda stage, done, total: None)
     out.mkdir(parents=True, exist_ok=True)
-    path = pool_file or Path(str(files("speculative").joinpath("demo/pool.toml")))
-    spec = read_pool_spec(path).model_copy(update={"max_new_tokens": size.max_new_tokens})
-    if device is not None:
-        spec = spec.model_copy(update={"device": device})
-    with console.status("loading the target and its drafts (the first time weights are converted)"):
-        pool = Pool.of(spec)
-    train_queries, test_queries = demo_queries()
-    with _progress(console) as progress:
-        costs = _profile(pool, progress)
-        train = _collect(train_queries, pool, out / f"train-{size.max_new_tokens}", costs, progress, "training prompts")
-        test = _collect(test_queries, pool, out / f"test-{size.max_new_tokens}", costs, progress, "held-out prompts")
-        train, test = train.with_reward(TimeSaved()), test.with_reward(TimeSaved())
-        policies = learn(train, seed)
-        evaluation = evaluate(policies, test, training_data=train, bootstrap=Bootstrap(seed=seed))
-        timed = pick_evenly(test_queries, size.n_timed)
-        runs = _clock(timed, pool, policies, size, seed, progress)
-    report = make_report(pool, policies, evaluation, test, timed, runs, seed)
+    tell("loading models", 0, 1)
+    pool = _load(pool_file, device)
+    begin = time.monotonic()
+    costs = _profile(pool, tell)
+    size = _size(out, pool, costs, seconds)
+    train_queries, test_queries = _queries(size)
+    train = _collect(train_queries, pool, out / "train", costs, tell, "collecting training prompts")
+    test = _collect(test_queries, pool, out / "test", costs, tell, "collecting held-out prompts")
+    tell("learning", 0, 1)
+    learned = _learn(train, test, seed, out)
+    tell("learning", 1, 1)
+    left = None if size.seconds is None else size.seconds - (time.monotonic() - begin)
+    timed = pick_evenly(test_queries, size.most_timed)
+    few = {query.id for query in timed[: size.timed_by_transformers]}
+    runs = run_wall_clock(
+        timed,
+        demo_modes(pool, learned.choice.name, learned.policies[learned.choice.name], seed),
+        out / "timed",
+        seed=seed,
+        seconds=left,
+        least=size.least_timed,
+        only=dict.fromkeys(PEERS, few),
+        on_progress=lambda done, total: tell("measuring, prompts", done, total),
+    )
+    picks = {name: timed_picks(policy, test, seed) for name, policy in learned.policies.items()}
+    grouped = with_picks(runs, picks)
+    report = make_report(pool, learned.policies, learned.choice, learned.evaluation, test, timed, grouped)
     save_report(report, runs, pool.arms.names, out)
-    show_report(report, Console())
-    console.print(f"report: {out / 'report.md'}, figures: {out / 'report.json'}, plots beside them")
     return report
 
 
-def pick_evenly(queries: Sequence[Query], n: int) -> list[Query]:
-    """Take `n` queries, in turn from each domain."""
-    by_domain: dict[str | None, list[Query]] = defaultdict(list)
-    for query in queries:
-        by_domain[query.domain].append(query)
-    turns = [query for group in zip(*_padded(list(by_domain.values())), strict=True) for query in group if query]
-    return turns[:n]
+@dataclass(frozen=True, slots=True)
+class _Learned:
+    policies: Mapping[str, Policy]
+    choice: Choice
+    evaluation: Evaluation
 
 
-def _padded(groups: list[list[Query]]) -> list[list[Query | None]]:
-    longest = max(map(len, groups))
-    return [[*group, *[None] * (longest - len(group))] for group in groups]
+def _load(pool_file: Path | None, device: str | None) -> Pool:
+    spec = read_pool_spec(pool_file or Path(str(files("speculative").joinpath("demo/pool.toml"))))
+    return Pool.of(spec if device is None else spec.model_copy(update={"device": device}))
 
 
-def _progress(console: Console) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=console)
+def _profile(pool: Pool, tell: Tell) -> CostProfile:
+    done = 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        tell("measuring this machine", done, _PROFILE_STEPS)
+
+    return cached_costs(pool.target.model, pool.target.name, pool.drafts, DEFAULT_CACHE / "profiles", on_progress=step)
 
 
-def _profile(pool: Pool, progress: Progress) -> CostProfile:
-    task = progress.add_task("measuring this machine", total=8)
-    folder = DEFAULT_CACHE / "profiles"
-    costs = cached_costs(
-        pool.target.model, pool.target.name, pool.drafts, folder, on_progress=lambda: progress.advance(task)
-    )
-    progress.update(task, completed=8)
-    for arm in pool.arms:
-        if arm.draft_length:
-            progress.console.print(f"  {costs.verdict(arm.draft.name, arm.draft_length)}")
-    return costs
+def _size(out: Path, pool: Pool, costs: CostProfile, seconds: float | None) -> DemoSize:
+    """Return the size that a stopped demo was begun with, or choose one."""
+    file = out / "size.json"
+    if file.is_file():
+        try:
+            return DemoSize(**json.loads(file.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{file} is damaged ({error}): name another folder, or delete this one") from error
+    size = FULL_SIZE
+    if seconds is not None:
+        queries = [query for side in demo_queries() for query in side]
+        n_prompt = sum(len(pool.target.request(query).token_ids) for query in queries) / len(queries)
+        size = choose_size(costs, n_prompt, len(queries), len(pool.arms) + 1, seconds)
+    write_file(file, json.dumps(asdict(size)))
+    return size
+
+
+def _queries(size: DemoSize) -> tuple[list[Query], list[Query]]:
+    def sized(queries: Sequence[Query]) -> list[Query]:
+        taken = pick_evenly(queries, max(2, round(size.share * len(queries))))
+        return [query.model_copy(update={"max_new_tokens": size.max_new_tokens}) for query in taken]
+
+    train, test = demo_queries()
+    return sized(train), sized(test)
 
 
 def _collect(
-    queries: Sequence[Query], pool: Pool, folder: Path, costs: CostProfile, progress: Progress, name: str
+    queries: Sequence[Query], pool: Pool, folder: Path, costs: CostProfile, tell: Tell, stage: str
 ) -> FullInformationData:
-    task = progress.add_task(f"collecting {name}", total=len(queries))
-    return collect(queries, pool.arms, pool.encoder, folder, costs, on_progress=lambda n: progress.advance(task, n))
+    done = 0
+
+    def advance(n: int) -> None:
+        nonlocal done
+        done += n
+        tell(stage, done, len(queries))
+
+    data = collect(queries, pool.arms, pool.encoder, folder, costs, on_progress=advance)
+    return data.with_reward(TimeSaved())
 
 
-def learn(train: FullInformationData, seed: int) -> dict[str, Policy]:
-    """Fit the policies that the demo and the benchmarks compare."""
-    precision = choose_prior_precision(train)
-    policies: dict[str, Policy] = {
-        "best fixed arm": BestFixedArm(),
-        "LinUCB": LinUCB(prior_precision=precision),
-        "LinTS": LinTS(prior_precision=precision),
-        "REINFORCE": Reinforce(seed=seed),
-    }
-    for policy in policies.values():
-        policy.fit(train)
-    return policies
-
-
-def _clock(
-    timed: Sequence[Query],
-    pool: Pool,
-    policies: Mapping[str, Policy],
-    size: DemoSize,
-    seed: int,
-    progress: Progress,
-) -> list[Run]:
-    """Every arm, every policy and transformers on the timed prompts, interleaved."""
-    from transformers import AutoModelForCausalLM
-    from transformers.utils.logging import disable_progress_bar
-
-    disable_progress_bar()
-    target = pool.target
-    peer = AutoModelForCausalLM.from_pretrained(target.folder, dtype=target.model.dtype).to(target.model.device)
-    modes = {arm.name: arm_mode(arm) for arm in pool.arms}
+def _learn(train: FullInformationData, test: FullInformationData, seed: int, out: Path) -> _Learned:
+    """Fit, choose and evaluate; all of it is on disk before the long stage begins."""
+    policies = learn(train, seed)
+    choice = choose_policy(policies, train, seed)
+    evaluation = evaluate(policies, test, training_data=train, bootstrap=Bootstrap(seed=seed))
     for name, policy in policies.items():
-        modes[name] = policy_mode(pool.arms, pool.encoder, policy, name=name, seed=seed)
-    modes[PLAIN] = transformers_mode(target, peer, PLAIN)
-    modes[LOOKUP] = transformers_mode(target, peer, LOOKUP, prompt_lookup_num_tokens=7)
-    few = {query.id for query in timed[: size.n_transformers]}
-    only = {PLAIN: few, LOOKUP: few}
-    total = len(timed) * (len(modes) - 2) + 2 * len(few)
-    task = progress.add_task("measuring by the clock", total=total)
-    return measure(timed, modes, seed, only=only, on_progress=lambda: progress.advance(task))
+        policy.save(out / "policies" / f"{name.lower().replace(' ', '_')}.safetensors")
+    evaluation.save(out / "evaluation.json")
+    write_file(out / "table.txt", evaluation.to_text(80) + "\n")
+    save_pictures(domain_speed(test), picks_by_policy(policies, test), train.arm_names, out)
+    return _Learned(policies, choice, evaluation)

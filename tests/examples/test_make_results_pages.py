@@ -114,7 +114,7 @@ def records() -> dict[str, dict[str, object]]:
     return {
         "bench_generation": generation_record(ratios, counts),
         "demo": {
-            "verdict": "The interval allows no verdict.",
+            "conclusion": "No difference can be told.",
             "n_timed": 24,
             "n_transformers": 8,
             "max_new_tokens": 48,
@@ -149,7 +149,7 @@ def test_pages_of_missing_files_say_that_nothing_was_measured(tmp_path):
 
 def test_every_figure_reaches_its_page(tmp_path):
     write(tmp_path, records())
-    (tmp_path / "demo_speed_by_domain.png").touch()
+    (tmp_path / "demo_speed.png").touch()
     main("--results", str(tmp_path))
     text = {name: (tmp_path / name).read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ") for name in PAGES}
     assert "| no_draft | 41.5 | 1.25 [1.12, 1.50] |" in text["generation.md"]
@@ -172,8 +172,8 @@ def test_every_figure_reaches_its_page(tmp_path):
         assert line in text["generation.md"].splitlines(), line
     assert text["generation.md"].count("prompt_lookup pays") == 1
     for name in ("policies.md", "headline.md"):
-        assert "The interval allows no verdict." in text[name]
-        assert "demo_speed_by_domain.png" in text[name]
+        assert "No difference can be told." in text[name]
+        assert "demo_speed.png" in text[name]
     assert "<summary>Speedup</summary>" in text["policies.md"]
     row = next(line for line in text["policies.md"].splitlines() if line.startswith("| LinUCB |"))
     expected = records()["demo"]["evaluation"]["rows"][0]["value"]

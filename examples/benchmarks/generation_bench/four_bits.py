@@ -7,7 +7,7 @@ from generation_bench.earlier_outputs import fill_stores, n_leaked, plain_texts
 from generation_bench.figures import Record, as_record, equality, fastest, ratio_bar, strip
 from generation_bench.peers import load_peer, peer_modes
 from generation_bench.progress import ticks
-from speculative.demo.report import group_modes
+from speculative.demo.modes import group_modes
 from speculative.measuring.wall_clock import Mode, arm_mode, measure, selector_mode, speed_ratio, tokens_per_second
 from speculative.pools.pool import Pool
 from speculative.selectors.fixed import FixedSelector

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 from arms import Query, read_queries
-from speculative.demo.demo import demo_queries, pick_evenly
+from speculative.demo.queries import demo_queries, pick_evenly
 
 
 @dataclass(frozen=True, slots=True)

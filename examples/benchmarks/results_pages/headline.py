@@ -1,4 +1,4 @@
-"""The demo's verdict for the start page."""
+"""The demo's conclusion for the start page."""
 
 from pathlib import Path
 
@@ -6,13 +6,13 @@ from results_pages.parts import NOTICE, machine_line, missing, page_text, read_r
 
 
 def headline(folder: Path) -> str:
-    """Return the demo's verdict and picture for the start page."""
+    """Return the demo's conclusion and picture for the start page."""
     demo = read_record(folder / "demo.json")
     lines = [NOTICE, ""]
     if demo is None:
         return page_text(lines, missing("make demo"))
-    lines += [demo["verdict"], "", f"*{machine_line(demo)} [All figures](results/policies.md).*", ""]
-    name = "demo_speed_by_domain.png"
+    lines += [demo["conclusion"], "", f"*{machine_line(demo)} [All figures](results/policies.md).*", ""]
+    name = "demo_speed.png"
     if (folder / name).is_file():
-        lines += [f"![Speed by domain and arm on held-out prompts](results/{name})", ""]
+        lines += [f"![Measured speed of every arm, policy and transformers mode](results/{name})", ""]
     return page_text(lines)

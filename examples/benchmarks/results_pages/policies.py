@@ -43,7 +43,7 @@ def _summary(demo: Record) -> list[str]:
     evaluation = demo["evaluation"]
     rows = {row["name"]: row for row in evaluation["rows"]}
     learned = [row for row in rows.values() if row["kind"] == "policy" and row["name"] != "best fixed arm"]
-    lines = ["## In short", "", f"- **In wall-clock time**: {demo['verdict']}"]
+    lines = ["## In short", "", f"- **In wall-clock time**: {demo['conclusion']}"]
     fixed = evaluation["best_fixed_arm"]
     if learned and fixed:
         best = max(learned, key=lambda row: float(row["value"]))
@@ -92,6 +92,7 @@ def _demo(folder: Path, demo: Record) -> list[str]:
         "",
         *_evaluation(demo["evaluation"]),
         "",
+        *picture(folder, "demo_speed.png", "Measured speed of every arm, policy and transformers mode"),
         *picture(folder, "demo_speed_by_domain.png", "Speed by domain and arm on held-out prompts, replayed"),
         *picture(folder, "demo_picks_by_domain.png", "Each policy's choices by domain"),
     ]

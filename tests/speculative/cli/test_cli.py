@@ -209,7 +209,7 @@ def test_demo_calls_the_function_of_that_name(monkeypatch, tmp_path):
 
     def run_demo(out, **keywords):
         called.append((out, keywords))
-        print("a report for people")
+        keywords.pop("on_progress")("measuring", 1, 1)
         out.mkdir()
         (out / "report.json").write_text('{"holds": true}')
 
@@ -219,8 +219,8 @@ def test_demo_calls_the_function_of_that_name(monkeypatch, tmp_path):
     out = tmp_path / "report"
     shown = run_cli("demo", "--out", out, "--full", "--seed", 4, "--json")
     assert json.loads(shown.stdout) == {"holds": True}
-    assert shown.stderr == "a report for people\n"
-    assert called == [(out, {"full": True, "seed": 4, "pool_file": None, "device": None})]
+    assert shown.stderr == "measuring: 1 of 1, 0 s\n"
+    assert called == [(out, {"seconds": None, "seed": 4, "pool_file": None, "device": None})]
 
 
 @pytest.mark.parametrize("command", ["collect", "train", "evaluate", "generate", "distill", "profile", "demo"])

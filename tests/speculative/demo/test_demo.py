@@ -4,9 +4,16 @@ from pathlib import Path
 import pytest
 
 from arms import Query
+from bandits import load_policy
+from bandits.testing import example_data
 from speculative.demo import demo
-from speculative.demo.demo import DemoSize, demo_queries, pick_evenly, run_demo
+from speculative.demo.demo import run_demo
+from speculative.demo.learning import FIXED, choose_policy, learn
+from speculative.demo.queries import demo_queries, pick_evenly
+from speculative.demo.size import DemoSize
 from tests.support.tiny_pool import queries, save_pool
+
+N_TIMED = 4
 
 
 def test_prompts_are_picked_in_turn_from_each_domain():
@@ -22,30 +29,76 @@ def test_the_demo_holds_150_prompts_or_more_over_six_domains_or_more():
     assert not {query.text for query in train} & {query.text for query in test}
 
 
-def test_the_demo_runs_end_to_end_on_a_tiny_pool(tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def tiny_demo(tmp_path, monkeypatch):
+    """The arguments of a demo of 20 prompts on a tiny pool."""
     save_pool(tmp_path)
     asked = [query.model_copy(update={"domain": "ab"[i % 2]}) for i, query in enumerate(queries(20))]
+    size = DemoSize(max_new_tokens=12, least_timed=N_TIMED, most_timed=N_TIMED, timed_by_transformers=2)
     monkeypatch.setattr(demo, "demo_queries", lambda: (asked[:14], asked[14:]))
     monkeypatch.setattr(demo, "DEFAULT_CACHE", tmp_path / "cache")
-    monkeypatch.setattr(demo, "DemoSize", lambda: DemoSize(n_timed=4, n_transformers=2, max_new_tokens=12))
-    report = run_demo(tmp_path / "out", pool_file=Path(tmp_path / "pool.toml"))
+    monkeypatch.setattr(demo, "choose_size", lambda *arguments: size)
+    return {"out": tmp_path / "out", "pool_file": Path(tmp_path / "pool.toml")}
+
+
+def test_the_demo_runs_end_to_end_on_a_tiny_pool(tiny_demo):
+    told: dict[str, tuple[int, int]] = {}
+    report = run_demo(**tiny_demo, on_progress=lambda stage, done, total: told.update({stage: (done, total)}))
+    out = tiny_demo["out"]
     assert report.equality["different"] == 0
-    assert report.equality["identical"] + report.equality["tie"] == 4 * 3 + 4 * 4 + 2 * 2
-    assert report.n_transformers == 2
-    assert "times as fast as no draft" in report.verdict
-    saved = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert saved["verdict"] == report.verdict
+    assert sum(report.equality.values()) == N_TIMED * 4 + 2 * 2  # three arms, the policy, transformers twice
+    assert (report.n_timed, report.n_transformers) == (N_TIMED, 2)
+    assert "times as fast as no draft" in report.conclusion
+    assert "times as fast as always" in report.conclusion
+    assert told["measuring, prompts"] == (N_TIMED, N_TIMED)
+    saved = json.loads((out / "report.json").read_text())
+    assert saved["conclusion"] == report.conclusion
     assert set(saved["picks"]["LinUCB"]) == {"a", "b"}
-    for name in ("speed_by_domain.png", "picks_by_domain.png", "report.md", "runs.json"):
-        assert (tmp_path / "out" / name).stat().st_size > 0
-    page = (tmp_path / "out" / "report.md").read_text()
-    assert report.verdict in page
+    assert set(report.held_out) == {"LinUCB", "KNN", "LinTS", "REINFORCE"}
+    for name in ("speed.png", "speed_by_domain.png", "picks_by_domain.png", "report.md", "runs.json", "table.txt"):
+        assert (out / name).stat().st_size > 0
+    page = (out / "report.md").read_text()
+    assert report.conclusion in page
     assert "| no_draft |" in page
-    assert "by the clock" in capsys.readouterr().out
+    assert (
+        load_policy(out / "policies" / "knn.safetensors").arm_names
+        == load_policy(out / "policies" / "best_fixed_arm.safetensors").arm_names
+    )
 
 
-@pytest.mark.parametrize("mode", ["LinUCB", "REINFORCE", "LinTS", "best fixed arm"])
-def test_every_policy_is_learned(mode):
-    from bandits.testing import example_data
+def test_a_stopped_demo_keeps_policies_and_table_and_goes_on_with_the_next_prompt(tiny_demo, monkeypatch):
+    class Stopped(Exception):
+        pass
 
-    assert mode in demo.learn(example_data(), seed=0)
+    def stop_at_third(stage: str, done: int, total: int) -> None:
+        if stage == "measuring, prompts" and done == 3:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        run_demo(**tiny_demo, on_progress=stop_at_third)
+    out = tiny_demo["out"]
+    assert (out / "policies" / "linucb.safetensors").is_file()
+    assert (out / "evaluation.json").is_file()
+    first = sorted((out / "timed").glob("prompt-*.json"))
+    kept = {file.name: file.read_bytes() for file in first}
+    assert len(kept) == 3
+    monkeypatch.setattr(demo, "choose_size", lambda *arguments: pytest.fail("the size was chosen before"))
+    assert run_demo(**tiny_demo).n_timed == N_TIMED
+    assert {name: (out / "timed" / name).read_bytes() for name in kept} == kept
+
+
+def test_a_damaged_size_is_refused_by_name(tiny_demo):
+    tiny_demo["out"].mkdir()
+    (tiny_demo["out"] / "size.json").write_text("{")
+    with pytest.raises(ValueError, match=r"size\.json is damaged"):
+        run_demo(**tiny_demo)
+
+
+def test_the_policy_is_chosen_among_the_learned_by_prompts_left_out():
+    data = example_data()
+    policies = learn(data, seed=0)
+    choice = choose_policy(policies, data, seed=0)
+    assert set(choice.scores) == set(policies) - {FIXED}
+    assert {score.n_folds for score in choice.scores.values()} == {len(data)}
+    gains = {name: score.conclusion.estimate.value for name, score in choice.scores.items()}
+    assert gains[choice.name] == max(gains.values())

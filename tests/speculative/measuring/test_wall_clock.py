@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bandits import BestFixedArm
-from speculative.demo.report import REAL, group_modes
+from speculative.demo.modes import REAL, group_modes
 from speculative.measuring.wall_clock import (
     Run,
     arm_mode,

@@ -1,0 +1,72 @@
+"""What answers in the demo's wall-clock stage, and whose runs are whose."""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from bandits import FullInformationData, Policy
+from speculative.measuring.wall_clock import Mode, Run, arm_mode, compose_policy_runs, policy_mode, transformers_mode
+from speculative.pools.pool import Pool
+
+PLAIN, LOOKUP = "transformers", "transformers prompt lookup"
+PEERS = (PLAIN, LOOKUP)
+REAL = " (real run)"
+
+
+def demo_modes(pool: Pool, name: str, policy: Policy, seed: int) -> dict[str, Mode]:
+    """Return every arm, the chosen policy, and transformers on the same weights, by name."""
+    from transformers import AutoModelForCausalLM
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    target = pool.target
+    peer = AutoModelForCausalLM.from_pretrained(target.folder, dtype=target.model.dtype).to(target.model.device)
+    modes = {arm.name: arm_mode(arm) for arm in pool.arms}
+    modes[name + REAL] = policy_mode(pool.arms, pool.encoder, policy, name=name + REAL, seed=seed)
+    modes[PLAIN] = transformers_mode(target, peer, PLAIN)
+    modes[LOOKUP] = transformers_mode(target, peer, LOOKUP, prompt_lookup_num_tokens=7)
+    return modes
+
+
+def timed_picks(policy: Policy, test: FullInformationData, seed: int) -> dict[str, tuple[str, float]]:
+    """Return, by held-out query, the arm that a policy picks and the seconds that picking took."""
+    rng, picks = np.random.default_rng(seed), {}
+    for query_id, context in zip(test.query_ids or (), test.contexts, strict=True):
+        begin = time.perf_counter()
+        arm = policy.choose(context, rng).arm
+        picks[str(query_id)] = (arm, time.perf_counter() - begin)
+    return picks
+
+
+def with_picks(runs: Sequence[Run], picks: Mapping[str, Mapping[str, tuple[str, float]]]) -> dict[str, list[Run]]:
+    """Return runs by mode: arms, then policies, then the chosen policy's real run, then transformers.
+
+    A policy's time on a prompt is the measured time of its pick and of picking, so that all policies are compared on
+    the same runs; the chosen one's real run stands beside it as a check.
+    """
+    found: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        found[run.mode].append(run)
+    real = {mode: found.pop(mode) for mode in list(found) if mode.endswith(REAL)}
+    peers = {mode: found.pop(mode) for mode in PEERS if mode in found}
+    composed = {name: compose_policy_runs(runs, name, own) for name, own in picks.items()}
+    return {**found, **composed, **real, **peers}
+
+
+def group_modes(runs: Sequence[Run], policy_names: Iterable[str], arm_names: Sequence[str]) -> dict[str, list[Run]]:
+    """Group runs by mode where every policy really ran: arms, policies, the policies' real runs, the rest.
+
+    Under a policy's name stand its picks' measured times plus its own measured selector time; what it took when it
+    really ran stands under its name and "(real run)".
+    """
+    found: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        found[run.mode].append(run)
+    grouped = {name: found.pop(name) for name in arm_names}
+    real = {name: found.pop(name) for name in policy_names}
+    for name, own_runs in real.items():
+        picks = {run.query_id: (run.pick or "", run.select_s) for run in own_runs}
+        grouped[name] = compose_policy_runs(runs, name, picks)
+    return grouped | {name + REAL: own_runs for name, own_runs in real.items()} | found

@@ -1,0 +1,88 @@
+"""A demo's figures as a page and on the terminal."""
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from speculative.demo.report import DemoReport
+
+
+def show_report(report: "DemoReport", console: Console) -> None:
+    """Print the tables and the conclusion."""
+    console.print(report.evaluation.to_text(console.width), highlight=False)
+    table = Table(title=f"Measured on {report.n_timed} held-out prompts", title_justify="left")
+    references = _references(report)
+    for heading in ("mode", "tokens/s", *(f"times {name}" for name in references)):
+        table.add_column(heading, justify="left" if heading == "mode" else "right")
+    for name, ratios in report.ratios.items():
+        table.add_row(name, f"{report.speeds[name]:.1f}", *(f"{ratios[other]:.2f}" for other in references))
+    console.print(table)
+    console.print(equality_sentence(report))
+    console.print(f"[bold]{report.conclusion}[/bold]")
+
+
+def to_markdown(report: "DemoReport") -> str:
+    """Return the report as a page to read."""
+    references = _references(report)
+    rows = [
+        f"| {name} | {report.speeds[name]:.1f} | " + " | ".join(f"{ratios[other]:.2f}" for other in references) + " |"
+        for name, ratios in report.ratios.items()
+    ]
+    scores = [f"- {name}: {score}" for name, score in report.held_out.items()]
+    lines = [
+        "# draftpick demo",
+        "",
+        f"**{report.conclusion}**",
+        "",
+        "![measured speed](speed.png)",
+        "",
+        f"{report.n_timed} held-out prompts, answers of at most {report.max_new_tokens} tokens, every mode on every "
+        f"prompt, interleaved; transformers on {report.n_transformers} of them. {report.machine['processor']}, "
+        f"{report.machine['threads']} threads.",
+        "",
+        "## Measured",
+        "",
+        "Speed is total tokens over total seconds; prefill, encoding and choosing are counted. Brackets: 95 %",
+        "bootstrap intervals over prompts, on the prompts that both modes ran. A policy's time on a prompt is the",
+        "measured time of its pick and of picking; the chosen policy also really ran.",
+        "",
+        "| mode | tokens/s | " + " | ".join(f"times {name}" for name in references) + " |",
+        "|---|---|" + "---|" * len(references),
+        *rows,
+        "",
+        equality_sentence(report),
+        "",
+        "## How the policy was chosen",
+        "",
+        f"Each policy was scored on training prompts that it had not seen; {report.chosen} did best.",
+        "",
+        *scores,
+        "",
+        "## Held-out prompts by replay",
+        "",
+        "```",
+        report.evaluation.to_text(),
+        "```",
+        "",
+        "![speed by domain](speed_by_domain.png)",
+        "",
+        "![picks by domain](picks_by_domain.png)",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def equality_sentence(report: "DemoReport") -> str:
+    """Say how many texts equal no draft's."""
+    equality = report.equality
+    return (
+        f"Texts of every arm, policy and transformers mode against no draft's: {equality['identical']} identical, "
+        f"{equality['tie']} parted at a tie of the two best logits, {equality['different']} different. "
+        f"{report.looping_share:.0%} of the texts loop (over half of their 4-grams are repeats)."
+    )
+
+
+def _references(report: "DemoReport") -> list[str]:
+    return list(next(iter(report.ratios.values())))

@@ -1,0 +1,92 @@
+"""The demo's longest stage, prompt by prompt: it can be stopped and goes on, and it ends when its time is up."""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from arms import Query
+from arms.atomic_file import write_file
+from arms.manifest import check_manifest
+from speculative.measuring.wall_clock import Mode, Run
+
+Progress = Callable[[int, int], None]
+
+
+def run_wall_clock(
+    queries: Sequence[Query],
+    modes: Mapping[str, Mode],
+    folder: Path,
+    *,
+    seed: int,
+    seconds: float | None,
+    least: int,
+    only: Mapping[str, set[str]] | None = None,
+    on_progress: Progress | None = None,
+) -> list[Run]:
+    """Run every mode on one prompt after another, each prompt's modes in a random order, until the time is up.
+
+    A prompt's runs are written when all its modes have run; a stopped stage goes on with the next prompt when it is
+    called again, and a finished one runs nothing.
+
+    Args:
+        queries: prompts, in the order in which they are taken.
+        modes: by name.
+        folder: takes a file a prompt, and `stage.json`, which says what the stage was begun with.
+        seed: of the orders.
+        seconds: no prompt is begun that would end later, measured over all calls; None runs all prompts.
+        least: prompts that run whatever the time.
+        only: for a mode named here, the ids of the queries that it runs on.
+        on_progress: told how many prompts are done, of at most how many.
+
+    Raises:
+        ValueError: if the folder was begun with other queries or modes, or one of its files is damaged.
+    """
+    asked = {"queries": [query.id for query in queries], "modes": list(modes), "seed": seed}
+    check_manifest(folder / "stage.json", asked)
+    runs: list[Run] = []
+    spent = longest = 0.0
+    warm = False
+    for index, query in enumerate(queries):
+        if index >= least and seconds is not None and spent + longest > seconds:
+            break
+        file = folder / f"prompt-{index:05d}.json"
+        if not file.is_file():
+            if not warm:
+                _warm_up(modes, query)
+                warm = True
+            asked_modes = [name for name in modes if only is None or query.id in only.get(name, {query.id})]
+            _write(file, _run_all(query, modes, np.random.default_rng((seed, index)).permutation(asked_modes).tolist()))
+        took, found = _read(file)
+        runs += found
+        spent, longest = spent + took, max(longest, took)
+        if on_progress is not None:
+            on_progress(index + 1, len(queries))
+    return runs
+
+
+def _warm_up(modes: Mapping[str, Mode], query: Query) -> None:
+    for mode in modes.values():
+        mode(query.model_copy(update={"max_new_tokens": 4}))
+
+
+def _run_all(query: Query, modes: Mapping[str, Mode], order: Sequence[str]) -> dict[str, object]:
+    begin = time.perf_counter()
+    runs = [asdict(modes[name](query)) for name in order]
+    return {"seconds": time.perf_counter() - begin, "runs": runs}
+
+
+def _write(file: Path, record: Mapping[str, object]) -> None:
+    write_file(file, json.dumps(record))
+
+
+def _read(file: Path) -> tuple[float, list[Run]]:
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        runs = [Run(**{**row, "token_ids": tuple(row["token_ids"])}) for row in record["runs"]]
+        return float(record["seconds"]), runs
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{file} is damaged ({error}): delete it and run again") from error
