@@ -12,7 +12,7 @@ from bandits.simulation.simulation import Simulation
 from bandits.statistics.estimate import Estimate
 
 _MARKS = {"policy": "o", "arm": "s", "log": "D", "oracle": "*", "fixed": "s"}
-_NEAR = 0.02  # of the picture: points nearer than this share a label
+_NEAR = 0.06  # of the picture, about a label's height: points nearer than this share a label
 
 
 def plot_values(evaluation: Evaluation, path: str | Path, *, reward: str = "reward") -> None:
@@ -74,7 +74,7 @@ def _labels(priced: list[tuple[ComparisonRow, float]]) -> list[tuple[str, float,
     labels: list[tuple[str, float, float]] = []
     for row, cost in priced:
         for index, (names, x, y) in enumerate(labels):
-            if abs(x - cost) <= _NEAR * wide and abs(y - row.value) <= 2 * _NEAR * tall:
+            if abs(x - cost) <= _NEAR * wide and abs(y - row.value) <= _NEAR * tall:
                 labels[index] = (f"{names}, {row.name}", x, y)
                 break
         else:

@@ -12,7 +12,7 @@ from bandits.checks import Float64, Int64
 from bandits.seeds import SeedTree
 from bandits.statistics.estimate import Estimate
 
-_COUNTS_AT_ONCE = 2_000_000  # 16 MB
+COUNTS_AT_ONCE = 2_000_000  # 16 MB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +108,6 @@ def _draw_counts(n_samples: int, n_units: int, rng: np.random.Generator) -> Floa
 
 def _blocks(n_samples: int, n_units: int) -> Iterator[slice]:
     """Yield slices that cover range(n_samples), each of so few samples that their counts take 16 MB at most."""
-    step = max(1, _COUNTS_AT_ONCE // n_units)
+    step = max(1, COUNTS_AT_ONCE // n_units)
     for start in range(0, n_samples, step):
         yield slice(start, min(start + step, n_samples))

@@ -1,4 +1,4 @@
-"""The laws that every off-policy estimator must keep; `bandits.testing.policies` exports `check_estimator`."""
+"""The rules that every off-policy estimator must keep: `check_estimator`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from arms.testing.assertions import TOLERANCE, global_generators_untouched, hold, near
+from arms.testing.assertions import TOLERANCE, global_generators_untouched, hold, instance_of, near
 from bandits.data.full_information_data import FullInformationData
 from bandits.data.logged_data import LoggedData
 from bandits.off_policy.estimators.estimator import OffPolicyEstimator
@@ -18,27 +18,32 @@ from bandits.policies.linear.lin_ucb import LinUCB
 from bandits.policies.uniform import Uniform
 
 MakeEstimator = Callable[[], OffPolicyEstimator]
+EstimatorOrMaker = OffPolicyEstimator | MakeEstimator
 
 _NEAR = 0.1  # of the rewards' spread: what an estimator may be off with 4,000 rows and full overlap
 
 
-def check_estimator(make_estimator: MakeEstimator, *problems: OffPolicyProblem) -> None:
-    """Run every check on what `make_estimator` makes.
+def check_estimator(estimator: EstimatorOrMaker, *problems: OffPolicyProblem) -> None:
+    """Run every check on an estimator, or on what a function makes.
 
     Args:
-        make_estimator: returns a new estimator, each time with the same parameters.
+        estimator: an estimator; or a function (or class) that returns a new one, each time with the same parameters.
         problems: at least 20 rows and two arms each; without any, a small synthetic one.
 
     Raises:
-        AssertionError: naming the law that does not hold.
+        AssertionError: naming the rule that does not hold.
     """
+
+    def make() -> OffPolicyEstimator:
+        return instance_of(estimator, OffPolicyEstimator, "an estimator")  # type: ignore[type-abstract]  # mypy 4717
+
     for problem in problems or (example_problem(60),):
-        check_terms(make_estimator, problem)
-        check_determinism(make_estimator, problem)
-        check_arm_permutation(make_estimator, problem)
-        check_row_weights(make_estimator, problem)
-        check_own_log_of_constant_reward(make_estimator, problem)
-    check_consistency(make_estimator)
+        check_terms(make, problem)
+        check_determinism(make, problem)
+        check_arm_permutation(make, problem)
+        check_row_weights(make, problem)
+        check_own_log_of_constant_reward(make, problem)
+    check_consistency(make)
 
 
 def example_problem(n_rows: int, seed: int = 5) -> OffPolicyProblem:

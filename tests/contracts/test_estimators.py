@@ -5,30 +5,25 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from bandits import IPS, SNIPS, DirectMethod, DoublyRobust, SelfNormalisedDR
+from bandits import DirectMethod, DoublyRobust
 from bandits.off_policy import ConstantReward, CrossFittedRidge, OffPolicyProblem
-from bandits.off_policy.estimators import ClippedIPS, OffPolicyEstimator, RejectionReplay
+from bandits.off_policy.estimators import ESTIMATORS, OffPolicyEstimator, RejectionReplay, make_estimator
 from bandits.testing import check_estimator, example_log
 
-ESTIMATORS = {
-    "IPS": IPS,
-    "ClippedIPS": ClippedIPS,
-    "SNIPS": SNIPS,
-    "DirectMethod": DirectMethod,
-    "DirectMethod in two folds": lambda: DirectMethod(CrossFittedRidge(n_folds=2, prior_precision=0.3)),
-    "DoublyRobust": DoublyRobust,
-    "DoublyRobust with a constant": lambda: DoublyRobust(ConstantReward(0.5)),
-    "SelfNormalisedDR": SelfNormalisedDR,
-    "RejectionReplay": lambda: RejectionReplay(seed=3),
+CASES = {
+    **ESTIMATORS,
+    "direct_method in two folds": lambda: DirectMethod(CrossFittedRidge(n_folds=2, prior_precision=0.3)),
+    "doubly_robust with a constant": lambda: DoublyRobust(ConstantReward(0.5)),
+    "rejection_replay of another seed, as an instance": RejectionReplay(seed=3),
 }
 
 
-@pytest.mark.parametrize("make_estimator", ESTIMATORS.values(), ids=ESTIMATORS.keys())
+@pytest.mark.parametrize("make_estimator", CASES.values(), ids=CASES.keys())
 def test_estimator_keeps_the_contract(make_estimator):
     check_estimator(make_estimator)
 
 
-@pytest.mark.parametrize("make_estimator", ESTIMATORS.values(), ids=ESTIMATORS.keys())
+@pytest.mark.parametrize("make_estimator", CASES.values(), ids=CASES.keys())
 def test_estimator_keeps_the_contract_on_another_log(make_estimator):
     log = example_log()
     chances = np.random.default_rng(0).dirichlet(np.ones(3), size=len(log))
@@ -126,3 +121,15 @@ def test_the_contract_catches(broken, message):
 
 def test_the_good_one_passes():
     check_estimator(Good)
+
+
+def test_estimators_are_made_by_name_and_settings():
+    assert make_estimator("snips") == ESTIMATORS["snips"]()
+    assert make_estimator("clipped_ips", {"max_weight": 3.0}).name == "ClippedIPS(3)"
+    assert type(make_estimator("bandits.off_policy.estimators.ips:IPS")) is ESTIMATORS["ips"]
+    with pytest.raises(ValueError, match="unknown estimator 'IPW'; there are ips, clipped_ips"):
+        make_estimator("IPW")
+    with pytest.raises(ValueError, match="estimator 'ips' has no setting 'max_weight'"):
+        make_estimator("ips", {"max_weight": 3.0})
+    with pytest.raises(TypeError, match="subclass"):
+        make_estimator("bandits.off_policy.terms:Terms")

@@ -99,3 +99,32 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path):
         write_half()
     assert path.read_bytes() == b"old"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_result_of_another_kind_is_refused(tmp_path):
+    _, evaluated, _ = results()
+    evaluated.save(tmp_path / "result.json")
+    with pytest.raises(ValueError, match=r"result.json is not a saved comparison: its kind is 'evaluation'"):
+        Comparison.load(tmp_path / "result.json")
+
+
+def test_rows_are_found_by_name_and_are_numbers(result):
+    row = result["fixed"]
+    assert isinstance(row.value, float)
+    assert row.interval[0] <= row.value <= row.interval[1]
+    assert "fixed" in result
+    assert "nobody" not in result
+    assert list(dict.fromkeys(one.name for one in result)) == list(result.names)
+    with pytest.raises(KeyError, match="no row 'nobody'; there are fixed"):
+        result["nobody"]
+
+
+def test_results_fit_the_width_and_show_themselves_in_notebooks(result, monkeypatch):
+    assert max(map(len, result.to_text(60).splitlines())) <= 60
+    monkeypatch.setenv("COLUMNS", "70")
+    assert result.to_text() == result.to_text(70)
+    assert "<td>fixed</td>" in result._repr_html_()
+    assert len(repr(result)) < 200
+    frame = pytest.importorskip("pandas") and result.to_pandas()
+    assert frame["value"].tolist() == [row.value for row in result]
+    assert {"low", "high", "regret_low"} <= set(frame.columns)

@@ -1,0 +1,45 @@
+"""The bootstrap: draws, blocks, two ways, and what is refused."""
+
+import numpy as np
+import pytest
+
+from bandits import Bootstrap, Estimate
+from bandits.statistics import bootstrap as module
+
+
+def test_sums_are_those_of_the_drawn_units_and_line_0_is_the_data():
+    per_unit = np.random.default_rng(1).normal(size=(30, 2))
+    bootstrap = Bootstrap(n_resamples=20, seed=4)
+    sums = bootstrap.sums(per_unit)
+    np.testing.assert_allclose(sums[0], per_unit.sum(axis=0))
+    np.testing.assert_allclose(sums[1:], per_unit[bootstrap.draws(30)].sum(axis=1))
+
+
+def test_blocks_do_not_change_the_draws(monkeypatch):
+    per_unit = np.arange(10.0)[:, None]
+    units = [np.arange(10), np.arange(5)]
+    one_way = Bootstrap(n_resamples=50).sums(per_unit)
+    two_way = Bootstrap(n_resamples=50).two_way_sums([per_unit, per_unit[:5]], units, 10)
+    monkeypatch.setattr(module, "COUNTS_AT_ONCE", 35)
+    np.testing.assert_allclose(Bootstrap(n_resamples=50).sums(per_unit), one_way)
+    again = Bootstrap(n_resamples=50).two_way_sums([per_unit, per_unit[:5]], units, 10)
+    assert again.shape == two_way.shape
+    np.testing.assert_allclose(again[0], two_way[0])
+
+
+def test_estimates_leave_undefined_resamples_out():
+    figures = np.array([0.5, np.nan, *np.linspace(0, 1, 101)])
+    found = Bootstrap(confidence=0.9).estimate(figures)
+    assert (found.value, found.low, found.high) == pytest.approx((0.5, 0.05, 0.95))
+
+
+def test_an_estimate_formats_its_three_numbers():
+    estimate = Estimate(1.0, 0.5, 2.0)
+    assert (str(estimate), f"{estimate:.1f}") == ("1.000 [0.500, 2.000]", "1.0 [0.5, 2.0]")
+    assert estimate.interval == (0.5, 2.0)
+
+
+@pytest.mark.parametrize("settings", [{"n_resamples": 0}, {"confidence": 1.0}, {"seed": -1}])
+def test_bad_settings_are_refused(settings):
+    with pytest.raises(ValueError, match=f"{next(iter(settings))} must be"):
+        Bootstrap(**settings)
