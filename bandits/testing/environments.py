@@ -24,7 +24,7 @@ def check_environment(environment: EnvironmentOrMaker, n_decisions: int = 50) ->
     Raises:
         AssertionError: naming the rule that does not hold.
     """
-    first, second = (instance_of(environment, Environment, "an environment") for _ in range(2))  # type: ignore[type-abstract]  # mypy 4717
+    first, second = (instance_of(environment, Environment, "an environment") for _ in range(2))
     names = first.arm_names
     hold(isinstance(names, tuple) and len(names) >= 2, f"arm_names must be a tuple of two names or more, got {names!r}")
     hold(len(set(names)) == len(names), f"arm_names must differ, got {names!r}")

@@ -35,7 +35,7 @@ def check_estimator(estimator: EstimatorOrMaker, *problems: OffPolicyProblem) ->
     """
 
     def make() -> OffPolicyEstimator:
-        return instance_of(estimator, OffPolicyEstimator, "an estimator")  # type: ignore[type-abstract]  # mypy 4717
+        return instance_of(estimator, OffPolicyEstimator, "an estimator")
 
     for problem in problems or (example_problem(60),):
         check_terms(make, problem)
