@@ -13,8 +13,8 @@ from speculative.cli import options
 if TYPE_CHECKING:
     from speculative.pools.pool import Pool
     from speculative.protocols.request import Generation, Request
+    from speculative.protocols.selector import Selector
     from speculative.sampling.sampling_params import SamplingParams
-    from speculative.selectors.fixed import FixedSelector
     from speculative.selectors.policy_selector import PolicyChoice, PolicySelector
 
 FAILED = 1
@@ -27,6 +27,14 @@ def generate(
         Path | None, typer.Option("--policy", help="Saved policy that picks the arm.", metavar="FILE")
     ] = None,
     arm: Annotated[str | None, typer.Option("--arm", help="Use this arm instead of a policy.")] = None,
+    selector: Annotated[
+        str | None,
+        typer.Option(
+            "--selector",
+            help='Choose an arm at every round: meta_sd, ucb_spec, or your own as "package.module:Class".',
+            metavar="KIND",
+        ),
+    ] = None,
     max_new_tokens: Annotated[
         int | None, typer.Option("--max-new-tokens", min=1, help="Length of the answer; the pool's by default.")
     ] = None,
@@ -67,7 +75,7 @@ def generate(
 ) -> None:
     """Answer one prompt: the text on standard output as it grows; then, on standard error, what helped and why.
 
-    Give --policy, or --arm to choose yourself. The text is the target's own either way: the most likely tokens, or,
+    Give --policy, or --arm to choose yourself, or a --selector. The text is the target's own either way: the most likely tokens, or,
     with a --temperature, tokens sampled from its probabilities.
     """
     from arms import Query
@@ -77,8 +85,8 @@ def generate(
     text = _standard_input() if prompt == "-" else prompt
     if not text.strip():
         raise ValueError("the prompt must not be blank")
-    if (policy is None) == (arm is None):
-        raise ValueError("give exactly one of --policy and --arm")
+    if [policy, arm, selector].count(None) != 2:
+        raise ValueError("give exactly one of --policy, --arm and --selector")
     rule = cast(Literal["coupling", "rejection"], verification)  # checked by the class
     sampling = SamplingParams(temperature, top_k, top_p, min_p, repetition_penalty, rule, sampling_seed)
     _refuse_idle_options(sampling)
@@ -87,9 +95,9 @@ def generate(
     loaded = options.open_pool(pool, cache, device)
     query = Query(id="prompt", prompt=text, max_new_tokens=max_new_tokens)
     chosen: list[PolicyChoice] = []
-    selector = _fixed(loaded, arm) if policy is None else _learned(loaded, policy, seed, chosen)
+    rounds = _selector(loaded, arm, selector) if policy is None else _learned(loaded, policy, seed, chosen)
     request = loaded.target.request(query, sampling, stop or ())
-    result = _answer(loaded, request, selector, quiet=as_json) | _choice(arm, chosen)
+    result = _answer(loaded, request, rounds, quiet=as_json) | _choice(arm, chosen) | {"selector": selector}
     if as_json:
         options.report(result, "", as_json=True)
     else:
@@ -115,10 +123,13 @@ def _refuse_idle_options(sampling: "SamplingParams") -> None:
             raise ValueError(f"{option} changes sampled text only: give a --temperature above 0 with it, got 0")
 
 
-def _fixed(pool: "Pool", arm: str | None) -> "FixedSelector":
-    from speculative.selectors.fixed import FixedSelector
+def _selector(pool: "Pool", arm: str | None, kind: str | None) -> "Selector":
+    """Make what was asked for by name: one arm always, or a rule that chooses at every round."""
+    from speculative.selectors import FixedSelector, read_selector_spec
 
-    return FixedSelector(pool.arms.index(arm or ""))
+    if kind is None:
+        return FixedSelector(pool.arms.index(arm or ""))
+    return read_selector_spec(kind).build(list(pool.arms))
 
 
 def _learned(pool: "Pool", file: Path, seed: int, chosen: "list[PolicyChoice]") -> "PolicySelector":
@@ -139,9 +150,7 @@ def _choice(arm: str | None, chosen: "list[PolicyChoice]") -> dict[str, Any]:
     return {"arm": choice.decision.arm, "probabilities": dict(choice.decision.probabilities)}
 
 
-def _answer(
-    pool: "Pool", request: "Request", selector: "FixedSelector | PolicySelector", quiet: bool
-) -> dict[str, Any]:
+def _answer(pool: "Pool", request: "Request", selector: "Selector", quiet: bool) -> dict[str, Any]:
     """Generate, showing the text as it grows, and account for it."""
     from speculative.engine.generate import stream
 
@@ -173,7 +182,7 @@ def _account(generation: "Generation") -> dict[str, Any]:
 
 
 def _summary(result: dict[str, Any]) -> str:
-    lines = [f"arm: {result['arm']}"]
+    lines = [f"arm: {result['arm'] or 'at every round as ' + result['selector'] + ' chose'}"]
     if result["probabilities"] is not None:
         ranked = sorted(result["probabilities"].items(), key=lambda item: -item[1])
         lines[0] += ", picked with probability " + ", ".join(f"{name} {chance:.2f}" for name, chance in ranked)

@@ -213,17 +213,15 @@ class Engine:
         prompt = torch.tensor(state.tokens, device=self.target.device)
         row = state.shared.row
         self.cache.truncate(row, 0)
-        hidden_sum = None
+        sums: list[torch.Tensor] = []
         for chunk in torch.split(prompt, self._prefill_chunk):
             output = self.target.forward(TokenBatch(chunk, [len(chunk)], row), self.cache, [len(chunk) - 1])
-            part = output.hidden.sum(0)
-            hidden_sum = part if hidden_sum is None else hidden_sum + part
-        assert hidden_sum is not None
+            sums.append(output.hidden.sum(0))
         [rows] = target_rows(output.logits, [1], self.n_tokens)
         verification = state.judge(rows, Proposal([]))
         state.stats.n_prompt = len(prompt)
         state.stats.prefill_s = time.perf_counter() - begin
-        return verification, QueryState(state.request, hidden_sum / len(prompt))
+        return verification, QueryState(state.request, sum(sums[1:], sums[0]) / len(prompt))
 
     def _round(self) -> list[RoundResult]:
         begin = time.perf_counter()

@@ -115,15 +115,20 @@ class TransformersLM:
             if low < 0 or high >= self.n_vocab:
                 raise ValueError(f"token id {low if low < 0 else high} is not in [0, {self.n_vocab})")
         chosen = range(len(batch.token_ids)) if logit_rows is None else logit_rows
-        run = self._run_rows if isinstance(cache, AppendOnlyCache) else self._run_store
-        output = run(batch, cache, chosen)  # type: ignore[arg-type]  # each takes the cache tested for
+        if isinstance(cache, AppendOnlyCache):
+            output = self._run_rows(batch, cache, chosen)
+        elif self._layout is None:
+            raise TypeError(f"this model's cache only grows: make one with new_cache, got {type(cache).__name__}")
+        else:
+            output = self._run_store(self._layout, batch, cache, chosen)
         for row, end in zip(rows, ends, strict=True):
             cache.lengths[row] = end
         return output
 
-    def _run_store(self, batch: TokenBatch, cache: KVCache, chosen: Sequence[int]) -> ForwardOutput:
+    def _run_store(
+        self, layout: StoreLayout, batch: TokenBatch, cache: KVCache, chosen: Sequence[int]
+    ) -> ForwardOutput:
         """One pass over all rows against the store."""
-        assert self._layout is not None
         starts = cache.lengths[batch.first_row : batch.first_row + len(batch.counts)]
         cache.reserve(max(start + count for start, count in zip(starts, batch.counts, strict=True)))
         plan = PaddedPass(batch, starts)
@@ -131,7 +136,7 @@ class TransformersLM:
             chosen if plan.gather is None else plan.gather[list(chosen)],
             input_ids=plan.token_ids,
             position_ids=plan.positions,
-            attention_mask=plan.masks(self._layout.windows(self._config), self.dtype),
+            attention_mask=plan.masks(layout.windows(self._config), self.dtype),
             past_key_values=plan.cache(cache),
         )
         return ForwardOutput(logits, plan.packed(hidden))

@@ -40,6 +40,18 @@ def test_generate_with_an_arm_of_ones_choice_from_standard_input(place):
     assert (result["arm"], result["n_tokens"], result["probabilities"]) == ("prompt_lookup_7", 5, None)
 
 
+def test_generate_with_a_rule_that_chooses_at_every_round(place):
+    arguments = ("generate", queries(1)[0].prompt, *pool_of(place))
+    expected = Pool.load(place / "pool.toml").arms["no_draft"].pull(queries(1)[0], 0)
+    shown = run_cli(*arguments, "--selector", "meta_sd")
+    assert shown.stdout == expected.text + "\n"
+    assert "arm: at every round as meta_sd chose" in shown.stderr
+    result = json.loads(run_cli(*arguments, "--selector", "ucb_spec", "--json").stdout)
+    assert (result["arm"], result["selector"], result["text"]) == (None, "ucb_spec", expected.text)
+    assert "unknown selector 'oracle'; there are fixed" in refused(*arguments, "--selector", "oracle")
+    assert "arm" in refused(*arguments, "--selector", "fixed")
+
+
 def _generated(place, *arguments):
     """The JSON of a generation of 20 tokens."""
     return json.loads(run_cli("generate", queries(1)[0].prompt, *pool_of(place), *arguments, "--json").stdout)
@@ -157,7 +169,7 @@ def test_generate_refuses_sampling_out_of_range_before_it_loads_a_model(tmp_path
 def test_generate_refuses_in_one_line(place, tmp_path):
     policy = ("--policy", place / "lin_ucb.safetensors")
     assert "the prompt must not be blank" in refused("generate", " ", *pool_of(place), *policy)
-    assert "exactly one of --policy and --arm" in refused("generate", "x", *pool_of(place))
+    assert "exactly one of --policy, --arm and --selector" in refused("generate", "x", *pool_of(place))
     assert "no arm is named 'eagle'" in refused("generate", "x", *pool_of(place), "--arm", "eagle")
     long = "x" * MAX_POSITIONS
     assert "exceed the target's context" in refused("generate", long, *pool_of(place), *policy)
