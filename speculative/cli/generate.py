@@ -75,8 +75,8 @@ def generate(
 ) -> None:
     """Answer one prompt: the text on standard output as it grows; then, on standard error, what helped and why.
 
-    Give --policy, or --arm to choose yourself, or a --selector. The text is the target's own either way: the most likely tokens, or,
-    with a --temperature, tokens sampled from its probabilities.
+    Give --policy, or --arm to choose yourself, or a --selector. The text is the target's own either way: the most
+    likely tokens, or, with a --temperature, tokens sampled from its probabilities.
     """
     from arms import Query
     from speculative.engine.text_stream import check_stop
