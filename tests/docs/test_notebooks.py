@@ -10,6 +10,7 @@ from tests.support.public_names import ROOT
 
 HOOK = runpy.run_path(str(ROOT / "docs" / "hooks" / "notebooks.py"))
 NOTEBOOKS = sorted((ROOT / "docs" / "tutorials").glob("*.ipynb"))
+REAL_MODELS = {"first_draft_choice"}  # these load the small models
 
 
 def read(path: Path) -> dict:
@@ -20,7 +21,12 @@ def code_cells(notebook: dict) -> list[dict]:
     return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def to_run() -> list[object]:
+    marks = {path: [pytest.mark.real_models] if path.stem in REAL_MODELS else [] for path in NOTEBOOKS}
+    return [pytest.param(path, id=path.stem, marks=marks[path]) for path in NOTEBOOKS]
+
+
+@pytest.mark.parametrize("path", to_run())
 def test_every_cell_runs_and_shows_what_is_stored(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     notebook = read(path)
