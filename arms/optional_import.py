@@ -20,5 +20,10 @@ def optional_import(module: str, extra: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         raise ImportError(
-            f"{module} is needed here and could not be imported ({error}): pip install 'draftpick[{extra}]'"
+            f"{module} is needed here and could not be imported ({error}): {how_to_install(extra)}"
         ) from error
+
+
+def how_to_install(extra: str) -> str:
+    """Return the command that brings an extra; it works in a checkout, since the distribution is on no index."""
+    return f"pip install '.[{extra}]' in draftpick's checkout"

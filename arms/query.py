@@ -2,7 +2,10 @@
 
 import json
 import reprlib
-from collections.abc import Iterable
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -16,6 +19,10 @@ def _not_blank(value: str) -> str:
 
 
 _NonBlank = Annotated[str, AfterValidator(_not_blank)]
+
+
+class UnknownKeysWarning(UserWarning):
+    """A prompt file holds keys that mean nothing here; they were not read."""
 
 
 class Message(BaseModel):
@@ -78,8 +85,8 @@ class Query(BaseModel):
 def read_queries(path: str | Path) -> list[Query]:
     """Read queries from a JSONL file: one object a line, fields as in `Query`.
 
-    Further keys are ignored, since public prompt files carry them; blank lines are no rows. A row without
-    an `id` is named `line-<number>`; an integer `id` becomes its text.
+    Further keys, which public prompt files carry, are not read and named in one warning; blank lines are no rows. A
+    row without an `id` is named `line-<number>`; an integer `id` becomes its text.
 
     Args:
         path: UTF-8 file.
@@ -89,22 +96,33 @@ def read_queries(path: str | Path) -> list[Query]:
 
     Raises:
         ValueError: naming file, line, rule and value, for whatever is wrong with the file.
+
+    Warns:
+        UnknownKeysWarning: naming the keys that were not read.
     """
+    unknown: Counter[str] = Counter()
     try:
         with Path(path).open("rb") as lines:
-            return _parse(path, lines)
+            queries = _parse(path, lines, unknown)
     except OSError as error:
         raise ValueError(f"{path}: the prompt file cannot be read ({error.strerror}); check the path") from error
+    if unknown:
+        keys = ", ".join(f"{key!r} (in {n} of {len(queries)} rows{_meant(key)})" for key, n in unknown.items())
+        message = f"{path}: keys that are not read: {keys}; a query has {', '.join(Query.model_fields)}"
+        warnings.warn(message, UnknownKeysWarning, stacklevel=2)
+    return queries
 
 
-def _parse(path: str | Path, lines: Iterable[bytes]) -> list[Query]:
+def _parse(path: str | Path, lines: Iterable[bytes], unknown: Counter[str]) -> list[Query]:
     queries: list[Query] = []
     line_of: dict[str, int] = {}
     for number, raw in enumerate(lines, start=1):
         if not raw.strip():
             continue
         where = f"{path}, line {number}"
-        query = _parse_line(where, number, raw)
+        row = _json_object(where, number, raw)
+        query = _query(where, number, row)
+        unknown.update(row.keys() - Query.model_fields.keys())
         if query.id in line_of:
             raise ValueError(f"{where}: id must be unique in the file, got {query.id!r} as on line {line_of[query.id]}")
         line_of[query.id] = number
@@ -114,7 +132,7 @@ def _parse(path: str | Path, lines: Iterable[bytes]) -> list[Query]:
     return queries
 
 
-def _parse_line(where: str, number: int, raw: bytes) -> Query:
+def _json_object(where: str, number: int, raw: bytes) -> dict[str, object]:
     try:
         # Only the file's first line can start with a byte-order mark.
         row = json.loads(raw.decode("utf-8-sig" if number == 1 else "utf-8"))
@@ -123,13 +141,24 @@ def _parse_line(where: str, number: int, raw: bytes) -> Query:
         raise ValueError(f"{where}: must be one JSON object in UTF-8, got {reprlib.repr(raw)} ({error})") from error
     if not isinstance(row, dict):
         raise ValueError(f"{where}: must be one JSON object, got {reprlib.repr(row)}")
-    row.setdefault("id", f"line-{number}")
-    if type(row["id"]) is int:
-        row["id"] = str(row["id"])
+    return row
+
+
+def _query(where: str, number: int, row: Mapping[str, object]) -> Query:
+    name = row.get("id", f"line-{number}")
     try:
-        return Query.model_validate(row)
+        return Query.model_validate({**row, "id": str(name) if type(name) is int else name})
     except ValidationError as error:
-        raise ValueError(f"{where}: {_explain(error)}") from error
+        hints = [f"; key {key!r}{hint}" for key in row if (hint := _meant(key))]
+        raise ValueError(f"{where}: {_explain(error)}{''.join(hints)}") from error
+
+
+def _meant(key: str) -> str:
+    """Return what a key that is almost right should be called; nothing for others."""
+    if key in Query.model_fields:
+        return ""
+    close = get_close_matches(key.lower(), Query.model_fields, n=1, cutoff=0.75)
+    return f": did you mean {close[0]!r}?" if close else ""
 
 
 def _explain(error: ValidationError) -> str:

@@ -65,6 +65,11 @@ class ContextEncoder(ABC):
             (n, d) float32, finite.
         """
 
+    @classmethod
+    def of_name(cls, name: str) -> ContextEncoder | None:
+        """Return the encoder that marks its data with this name; None where the name does not tell enough."""
+        return None
+
     def encode_query(self, query: Query) -> Float32:
         """Return the context of one query's text, (d,) float32."""
         row: Float32 = self.encode([query.text])[0]

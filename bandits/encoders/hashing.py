@@ -46,6 +46,12 @@ class HashingEncoder(ContextEncoder):
         self.n_features = checks.at_least(n_features, 1, "n_features")
         self.name = f"hashing-{n_features}"
 
+    @classmethod
+    def of_name(cls, name: str) -> HashingEncoder | None:
+        """Return the encoder of `hashing-N`, which has N features."""
+        size = re.fullmatch(r"hashing-([1-9]\d{0,8})", name)
+        return None if size is None else cls(int(size[1]))
+
     def encode(self, texts: Sequence[str]) -> Float32:
         """Return (n, d) float32, rows of unit length."""
         texts = checks.texts(texts)

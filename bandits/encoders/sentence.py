@@ -56,6 +56,11 @@ class SentenceEncoder(ContextEncoder):
         self.batch_size = checks.at_least(batch_size, 1, "batch_size")
         self._loaded: SentenceTransformer | None = None
 
+    @classmethod
+    def of_name(cls, name: str) -> SentenceEncoder | None:
+        """Return the encoder of the default model's name; a folder's name does not tell where it lies."""
+        return cls() if name == DEFAULT_MODEL else None
+
     @property
     def n_features(self) -> int:  # type: ignore[override]  # known once the model is loaded
         """Return the size of the model's embeddings (loads the model)."""

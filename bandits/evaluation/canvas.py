@@ -109,7 +109,7 @@ def stacked_shares(
     figure, _ = new_figure(0.4, 1)
     figure.clear()
     rows = [len(by_group) for by_group in shares.values()]
-    figure.set_size_inches(WIDTH, sum(_BAR_HEIGHT * n + 0.55 for n in rows))
+    figure.set_size_inches(WIDTH, 0.4 + sum(_BAR_HEIGHT * n + 0.55 for n in rows))
     panels = figure.subplots(len(rows), 1, squeeze=False, sharex=True, height_ratios=rows)[:, 0]
     colours = colours_of(names)
     for axes, (title, by_group) in zip(panels, shares.items(), strict=True):

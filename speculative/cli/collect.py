@@ -19,6 +19,8 @@ def collect(
     cache: options.CacheOption = None,
     threads: options.ThreadsOption = None,
     device: options.DeviceOption = None,
+    dtype: options.DtypeOption = None,
+    weights: options.WeightsOption = None,
     as_json: options.JsonOption = False,
 ) -> None:
     """Run the target once on each prompt and store what every arm of the pool would have brought.
@@ -32,7 +34,7 @@ def collect(
     options.start_torch(threads)
     from speculative.collection.collect import collect as run
 
-    loaded = options.open_pool(pool, cache, device)
+    loaded = options.open_pool(pool, cache, device=device, dtype=dtype, weights=weights)
     costs = options.pool_costs(loaded, cache)
     with progress("collecting", len(queries)) as advance:
         data = run(queries, loaded.arms, loaded.encoder, out, costs, own_texts=own_texts, on_progress=advance)

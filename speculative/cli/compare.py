@@ -2,8 +2,7 @@
 
 import importlib.util
 import json
-from collections.abc import Sequence
-from enum import StrEnum
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,54 +10,51 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from arms.atomic_file import write_file
+from arms.optional_import import how_to_install
 from speculative.cli import options
+from speculative.cli.data_files import TableOptions, file_names, read_data, valued, without_observations
+from speculative.cli.plugins import estimators_of, policies_of
 from speculative.cli.progress import busy, stages
-from speculative.cli.train import named_policy
 
 if TYPE_CHECKING:
-    from bandits import ContextEncoder, FullInformationData, LoggedData
+    from bandits import FullInformationData, LoggedData, Policy
     from bandits.evaluation import Comparison
-    from bandits.off_policy.estimators import OffPolicyEstimator
 
 DEFAULT_POLICIES = "best_fixed_arm,lin_ucb,lin_ts,epsilon_greedy,uniform"
 
 
-class EncoderName(StrEnum):
-    """The context encoders that the command line knows."""
-
-    hashing = "hashing"
-    sentence = "sentence"
-
-
 def compare(
-    data: Annotated[
-        list[Path],
-        typer.Argument(
-            help="Folders that draftpick wrote, or Parquet files with columns query_id, query (text), arm, reward and, "
-            "where there are, domain, cost and propensity."
-        ),
-    ],
+    data: Annotated[list[Path], typer.Argument(help=f"Each {options.TABLE_HELP}.")],
     out: Annotated[
         Path, typer.Option("--out", help="Folder for table.md, comparison.json and plots; one inside for each DATA.")
     ],
     policies: Annotated[
         str,
-        typer.Option(
-            "--policies", help="Names (a wrong one shows them all) or package.module:Class, separated by commas."
-        ),
+        typer.Option("--policies", help=f"Names, separated by commas, of {options.POLICY_NAMES}.", metavar="NAMES"),
     ] = DEFAULT_POLICIES,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many divisions into training and test.")] = 5,
-    encoder: Annotated[
-        EncoderName | None,
-        typer.Option("--encoder", help="Makes contexts from texts; a folder of draftpick has contexts already."),
+    reward: options.RewardOption = None,
+    save_best: Annotated[
+        Path | None,
+        typer.Option(
+            "--save-best", help="Fit the best policy to all rows and save it in this file or folder.", metavar="FILE"
+        ),
     ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many divisions into training and test.")] = 5,
+    encoder: options.EncoderOption = None,
+    column: options.ColumnOption = None,
+    estimate_propensities: options.EstimateOption = False,
     bandit_feedback: Annotated[
         bool,
         typer.Option("--bandit-feedback", help="Full information: learn from one arm a query only, drawn uniformly."),
     ] = False,
     estimators: Annotated[
         str,
-        typer.Option("--estimators", help="For a log: names, separated by commas, the one to trust most first."),
+        typer.Option(
+            "--estimators",
+            help="For a log: names, separated by commas, the one to trust most first; your own as "
+            "package.module:Class.",
+            metavar="NAMES",
+        ),
     ] = "doubly_robust,snips,ips",
     baseline: Annotated[
         str | None,
@@ -70,86 +66,66 @@ def compare(
     """Say which policy is best on data: each learns from one part of the queries and is scored on the rest.
 
     Full information gives exact values, a log (with propensities) gives off-policy estimates. Intervals and paired
-    differences are over seeds and queries. Torch is needed only for reinforce and for --encoder sentence.
+    differences are over seeds and queries; the last sentence says whether to use the best policy or a fixed arm.
+    Torch is needed only for reinforce and for --encoder sentence.
     """
     import bandits
 
-    learners = {name: named_policy(name, (), 0) for name in _policy_names(policies)}
+    if save_best is not None and len(data) > 1:
+        raise ValueError(f"--save-best saves the best policy of one DATA, got {len(data)}: compare one at a time")
+    learners = policies_of(policies, 0)
     settings = bandits.ComparisonSettings(
         logging_policy=bandits.Uniform() if bandit_feedback else None,
-        estimators=_estimators(estimators),
+        estimators=estimators_of(estimators),
         baseline=baseline,
         n_jobs=jobs,
     )
-    names = _folder_names(data)
-    make_contexts = _encoder(encoder)
-    results: dict[str, Comparison] = {}
-    for path, name in zip(data, names, strict=True):
-        rows = _read(path, make_contexts)
+    read = _read_all(data, TableOptions(encoder, column or (), estimate_propensities))
+    results: dict[str, dict[str, object]] = {}
+    texts: list[str] = []
+    for name, unvalued in read.items():
+        rows, reward_name = valued(unvalued, reward)
+        rows = without_observations(rows)
         with stages() as tell:
-            results[name] = bandits.compare(
-                learners,
-                rows,
-                range(seeds),
-                settings=settings,
-                on_progress=partial(tell, f"comparing on {name}"),
+            comparison = bandits.compare(
+                learners, rows, range(seeds), settings=settings, on_progress=partial(tell, f"comparing on {name}")
             )
-        _write(results[name], out if len(data) == 1 else out / name)
-    text = "\n\n".join(f"{name}\n{result.to_text()}" for name, result in results.items())
-    options.report({name: json.loads(result.to_json()) for name, result in results.items()}, text, as_json)
+        _write(comparison, out if len(data) == 1 else out / name)
+        texts.append(f"{name}, reward: {reward_name}\n{comparison.to_text()}")
+        results[name] = json.loads(comparison.to_json()) | {"reward": reward_name}
+        if save_best is not None:
+            results[name]["best_policy_file"] = str(_save_best(comparison, learners, rows, save_best))
+    options.report(results, "\n\n".join(texts), as_json)
 
 
-def _policy_names(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names or len(set(names)) < len(names):
-        raise ValueError(f"--policies must name one or more different policies, got {text!r}")
-    return names
+def _read_all(paths: Sequence[Path], table: TableOptions) -> "dict[str, FullInformationData | LoggedData]":
+    """Read everything before the first comparison, which may take long; folders beside tables need no options."""
+    names = file_names(paths)
+    if all(path.is_dir() for path in paths):
+        return {name: read_data(path, table) for name, path in zip(names, paths, strict=True)}
+    return {
+        name: read_data(path, TableOptions() if path.is_dir() else table)
+        for name, path in zip(names, paths, strict=True)
+    }
 
 
-def _estimators(text: str) -> "tuple[OffPolicyEstimator, ...]":
-    from bandits.off_policy.estimators import make_estimator
-
-    return tuple(make_estimator(name.strip()) for name in text.split(",") if name.strip())
-
-
-def _folder_names(paths: Sequence[Path]) -> list[str]:
-    names = [path.stem if path.is_file() else path.resolve().name for path in paths]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"two DATA are named {name!r}: rename one file or folder")
-    return names
-
-
-def _encoder(name: EncoderName | None) -> "ContextEncoder | None":
-    import bandits
-
-    if name is None:
-        return None
-    return bandits.HashingEncoder() if name is EncoderName.hashing else bandits.SentenceEncoder()
-
-
-def _read(path: Path, encoder: "ContextEncoder | None") -> "FullInformationData | LoggedData":
-    """Read a folder of part files of either kind, or a long table."""
-    import bandits
-    from bandits.data.parquet_parts import kind_of
-
-    if path.is_dir():
-        return (bandits.LoggedData if kind_of(path) == bandits.LoggedData.kind else bandits.FullInformationData).load(
-            path
-        )
-    try:
-        with busy(f"reading {path.name}"):
-            return bandits.from_long_table(path, encoder)
-    except (TypeError, ValueError) as error:
-        hint = "" if encoder is not None else " (texts need --encoder hashing or --encoder sentence)"
-        raise ValueError(f"{path}: {error}{hint}") from error
+def _save_best(
+    comparison: "Comparison",
+    learners: "Mapping[str, Policy]",
+    rows: "FullInformationData | LoggedData",
+    file: Path,
+) -> Path:
+    with busy(f"fitting {comparison.best} to all rows"):
+        saved = comparison.fit_best(learners, rows).save(file)
+    options.say(f"{comparison.best}, the best policy, learned from all {len(rows)} rows; saved in {saved}")
+    return saved
 
 
 def _write(comparison: "Comparison", folder: Path) -> None:
     comparison.save(folder / "comparison.json")
     write_file(folder / "table.md", comparison.to_markdown())
     if importlib.util.find_spec("matplotlib") is None:
-        options.say("no plots: matplotlib is not installed (pip install 'draftpick[plots]')")
+        options.say(f"no plots: matplotlib is not installed ({how_to_install('plots')})")
         return
     from bandits.evaluation.plots import plot_learning_curves, plot_pareto
 

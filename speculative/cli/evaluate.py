@@ -2,15 +2,16 @@
 
 import importlib.util
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from arms.atomic_file import write_file
-from rewards.named import REWARD_HELP, make_reward
+from arms.optional_import import how_to_install
 from speculative.cli import options
+from speculative.cli.data_files import TableOptions, read_full_information, reward_of
+from speculative.cli.plugins import load_policies
 
 if TYPE_CHECKING:
     from bandits import FullInformationData, Policy
@@ -18,71 +19,85 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    data: Annotated[Path, typer.Argument(help="Held-out queries: a folder that `draftpick collect` wrote.")],
+    data: Annotated[Path, typer.Argument(help=f"Held-out queries: {options.TABLE_HELP}. Every arm's reward is known.")],
     policy: Annotated[list[Path], typer.Option("--policy", help="A saved policy; may be repeated.", metavar="FILE")],
     out: Annotated[Path, typer.Option("--out", help="Folder for evaluation.json, table.txt and the plots.")],
     train_data: Annotated[
         Path | None,
         typer.Option("--train-data", help="Training data, to compare with the arm that was best there."),
     ] = None,
-    reward: Annotated[str, typer.Option("--reward", help=REWARD_HELP)] = "speedup",
+    reward: options.RewardOption = None,
     baseline: Annotated[
         str | None,
         typer.Option("--baseline", help="Arm that speed is compared with; by default no_draft, where there is one."),
     ] = None,
+    policy_class: options.PolicyClassOption = None,
+    encoder: options.EncoderOption = None,
+    column: options.ColumnOption = None,
     seed: options.SeedOption = 0,
     as_json: options.JsonOption = False,
 ) -> None:
     """Say what saved policies, each fixed arm and the per-query oracle bring on held-out queries.
 
-    Values are exact, intervals are bootstrap intervals over queries. Nothing is generated and torch is not
-    needed.
+    Values are exact, intervals are bootstrap intervals over queries; the last sentence says whether to use the best
+    policy or a fixed arm. Nothing is generated and torch is not needed.
     """
     import bandits
 
-    held_out = bandits.FullInformationData.load(data)
-    training = None if train_data is None else bandits.FullInformationData.load(train_data)
-    if reward != "speedup":
-        observations = None if training is None else training.known_observations()
-        value_of = make_reward(reward, observations)
+    table = TableOptions(encoder, column or ())
+    held_out = read_full_information(data, table)
+    training = None if train_data is None else read_full_information(train_data, table)
+    if training is not None:
+        _tell_overlap(data, held_out, training)
+    known = training is not None and training.observations is not None
+    value_of, reward_name = reward_of(held_out, reward, training.known_observations() if training and known else None)
+    if value_of is not None:  # fitted, where it is a fitted one, on the training data alone
         held_out = held_out.with_reward(value_of)
         training = None if training is None else training.with_reward(value_of)
-    policies = _load_policies(policy, held_out)
+    policies = load_policies(policy, policy_class or (), held_out.n_features)
+    _check_encoders(policies, held_out)
+    if baseline is not None and baseline not in held_out.arm_names:
+        raise ValueError(f"--baseline must be one of the arms {', '.join(held_out.arm_names)}, got {baseline!r}")
     evaluation = bandits.evaluate(
         policies, held_out, training_data=training, baseline_arm=baseline, bootstrap=bandits.Bootstrap(seed=seed)
     )
-    text = evaluation.to_text()
+    text = f"reward: {reward_name}\n{evaluation.to_text()}"
     evaluation.save(out / "evaluation.json")
     write_file(out / "table.txt", text + "\n")
     if importlib.util.find_spec("matplotlib") is None:
-        options.say("no plots: matplotlib is not installed (pip install 'draftpick[plots]')")
+        options.say(f"no plots: matplotlib is not installed ({how_to_install('plots')})")
     else:
-        _plot(evaluation, policies, held_out, reward, out)
-    options.report(json.loads(evaluation.to_json()), text, as_json)
+        _plot(evaluation, policies, held_out, reward_name, out)
+    options.report(json.loads(evaluation.to_json()) | {"reward": reward_name}, text, as_json)
 
 
-def _load_policies(files: Sequence[Path], data: "FullInformationData") -> dict[str, "Policy"]:
-    """Load policies under the names of their files, or of the folders that hold them."""
-    from bandits import load_policy
+def _tell_overlap(path: Path, held_out: "FullInformationData", training: "FullInformationData") -> None:
+    """Refuse the training data as held-out data, and warn where some queries are in both."""
+    from bandits.data.overlap import shared_rows
+
+    n_shared = int(shared_rows(held_out, training).sum())
+    if n_shared == len(held_out):
+        raise ValueError(
+            f"all {n_shared} queries of {path} are in --train-data too, whatever their ids: held-out queries must be "
+            "others; collect some, or use draftpick compare, which divides one data set"
+        )
+    if n_shared:
+        options.say(
+            f"warning: {n_shared} of {len(held_out)} queries are in --train-data too, whatever their ids: "
+            "a policy looks better on them than it is"
+        )
+
+
+def _check_encoders(policies: "dict[str, Policy]", data: "FullInformationData") -> None:
     from bandits.encoders.encoder import check_same_encoder
 
-    policies: dict[str, Policy] = {}
-    for file in files:
-        name = file.stem if file.suffix == ".safetensors" else file.name
-        if name in policies:
-            raise ValueError(f"two policies are named {name!r}; rename one file or folder")
-        policy = load_policy(file, n_features=data.n_features)
-        encoder = policy.state.encoder if policy.state is not None else None
-        check_same_encoder(str(file), encoder, "the data", data.encoder)
-        if not policy.arm_names:
-            raise ValueError(f"{file} knows no arms: train it first")
-        policies[name] = policy
-    return policies
+    for name, policy in policies.items():
+        check_same_encoder(f"policy {name!r}", policy.learned.encoder, "the data", data.encoder)
 
 
 def _plot(
     evaluation: "Evaluation",
-    policies: dict[str, "Policy"],
+    policies: "dict[str, Policy]",
     data: "FullInformationData",
     reward: str,
     out: Path,
@@ -96,9 +111,9 @@ def _plot(
     labels = [domain or "all" for domain in rows.domains or ("all",) * len(rows)]
     picks: dict[str, dict[str, dict[str, float]]] = {}
     for name, policy in policies.items():
-        chances = rows.probabilities_of(policy)
+        probabilities = rows.probabilities_of(policy)
         picks[name] = {}
         for domain in dict.fromkeys(labels):
-            shares = chances[[label == domain for label in labels]].mean(axis=0).tolist()
+            shares = probabilities[[label == domain for label in labels]].mean(axis=0).tolist()
             picks[name][domain] = dict(zip(rows.arm_names, shares, strict=True))
     picks_by_domain(out / "picks.png", picks, rows.arm_names)

@@ -1,209 +1,191 @@
 """`draftpick generate`."""
 
+import json
+import secrets
 import sys
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from arms import acceptance_length, acceptance_rate
+from speculative.cli import generation_options as generation
 from speculative.cli import options
+from speculative.cli.answering import Answering, summary
+from speculative.cli.arm_choice import ArmChoice
+from speculative.cli.data_files import DEFAULT_REWARD, named_reward
+from speculative.cli.decision_logs import opened_log
+from speculative.cli.plain_errors import OUR_FAULT
+from speculative.cli.progress import progress
 
 if TYPE_CHECKING:
+    from arms import Query
+    from speculative.cli.reward_log import RewardLog
     from speculative.pools.pool import Pool
-    from speculative.protocols.request import Generation, Request
-    from speculative.protocols.selector import Selector
-    from speculative.sampling.sampling_params import SamplingParams
-    from speculative.selectors.policy_selector import PolicyChoice, PolicySelector
-
-FAILED = 1
+    from speculative.protocols.request import Request
 
 
 def generate(
-    prompt: Annotated[str, typer.Argument(help="The prompt; - reads it from standard input.")],
+    prompt: Annotated[str | None, typer.Argument(help="The prompt; - reads it from standard input.")] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option("--prompts", help="Answer many: JSONL with prompt or messages a line.", metavar="FILE"),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", help="With --prompts: a new JSONL file of answers; standard output by default.", metavar="FILE"
+        ),
+    ] = None,
     pool: options.PoolOption = options.DEFAULT_POOL,
     policy: Annotated[
-        Path | None, typer.Option("--policy", help="Saved policy that picks the arm.", metavar="FILE")
+        Path | None, typer.Option("--policy", help="Saved policy that picks the arm of each query.", metavar="FILE")
     ] = None,
-    arm: Annotated[str | None, typer.Option("--arm", help="Use this arm instead of a policy.")] = None,
-    selector: Annotated[
+    arm: generation.ArmOption = None,
+    selector: generation.SelectorOption = None,
+    settings: options.SetOption = None,
+    policy_class: options.PolicyClassOption = None,
+    log: options.LogOption = None,
+    reward: Annotated[
         str | None,
         typer.Option(
-            "--selector",
-            help='Choose an arm at every round: meta_sd, ucb_spec, or your own as "package.module:Class".',
-            metavar="KIND",
+            "--reward",
+            help="With --log: values each answer; time_saved by default, against this machine's cost profile.",
+            metavar="FORMULA",
         ),
     ] = None,
-    max_new_tokens: Annotated[
-        int | None, typer.Option("--max-new-tokens", min=1, help="Length of the answer; the pool's by default.")
-    ] = None,
-    stop: Annotated[
-        list[str] | None,
-        typer.Option("--stop", help="End the text before this string; may be given more than once.", metavar="TEXT"),
-    ] = None,
-    temperature: Annotated[
-        float, typer.Option("--temperature", help="Sample: divide the logits by this; 0 takes the best token.")
-    ] = 0.0,
-    top_k: Annotated[int, typer.Option("--top-k", help="Sample among this many best tokens; 0 for all.")] = 0,
-    top_p: Annotated[
-        float, typer.Option("--top-p", help="Sample among the fewest tokens of this probability together.")
-    ] = 1.0,
-    min_p: Annotated[
-        float,
-        typer.Option("--min-p", help="Sample no token less likely than this share of the best one's probability."),
-    ] = 0.0,
-    repetition_penalty: Annotated[
-        float, typer.Option("--repetition-penalty", help="Make tokens seen before less likely; 1 for no penalty.")
-    ] = 1.0,
-    verification: Annotated[
-        str,
-        typer.Option(
-            "--verification",
-            help="How sampled text is verified: coupling (the text does not depend on the drafts) or rejection.",
-        ),
-    ] = "coupling",
-    sampling_seed: Annotated[
-        int | None,
-        typer.Option("--sampling-seed", help="Seed of a sampled text; a fresh one by default.", metavar="SEED"),
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the policy's choice.")] = 0,
+    max_new_tokens: generation.MaxNewTokensOption = None,
+    stop: generation.StopOption = None,
+    temperature: generation.TemperatureOption = 0.0,
+    top_k: generation.TopKOption = 0,
+    top_p: generation.TopPOption = 1.0,
+    min_p: generation.MinPOption = 0.0,
+    repetition_penalty: generation.PenaltyOption = 1.0,
+    verification: generation.VerificationOption = "coupling",
+    sampling_seed: generation.SamplingSeedOption = None,
+    seed: generation.ChoiceSeedOption = 0,
     cache: options.CacheOption = None,
     threads: options.ThreadsOption = None,
     device: options.DeviceOption = None,
+    dtype: options.DtypeOption = None,
+    weights: options.WeightsOption = None,
     as_json: options.JsonOption = False,
 ) -> None:
-    """Answer one prompt: the text on standard output as it grows; then, on standard error, what helped and why.
+    """Answer one prompt, or a file of prompts; the text is the target's own, whatever helps.
 
-    Give --policy, or --arm to choose yourself, or a --selector. The text is the target's own either way: the most
-    likely tokens, or, with a --temperature, tokens sampled from its probabilities.
+    Give --policy, --arm or --selector. One answer is on standard output as it grows; then, on standard error, what
+    helped and why. Many are JSON lines in the order of the prompts. With a --temperature, tokens are sampled from the
+    target's probabilities. With --log, a policy's decisions and their rewards are kept, for `draftpick train LOG`.
     """
-    from arms import Query
     from speculative.engine.text_stream import check_stop
-    from speculative.sampling.sampling_params import SamplingParams
 
-    text = _standard_input() if prompt == "-" else prompt
+    choice = ArmChoice(policy, arm, selector, settings or (), policy_class or (), seed)
+    sampling = generation.sampling_of(temperature, top_k, top_p, min_p, repetition_penalty, verification, sampling_seed)
+    check_stop(stop or ())
+    _check_log(log, reward, policy)
+    queries = _queries(prompt, prompts, out, max_new_tokens, logged=log is not None)
+    options.start_torch(threads)
+    loaded = options.open_pool(pool, cache, device=device, dtype=dtype, weights=weights)
+    if prompts is not None:
+        loaded.target.check(queries)  # all of them before the first is answered
+    requests = [loaded.target.request(query, sampling, stop or ()) for query in queries]
+    with _rewards(loaded, log, reward, cache) as rewards:
+        # shared passes would blur the seconds that a decision is rewarded for
+        max_batch = 1 if prompts is None or log is not None else loaded.target.max_batch
+        answering = Answering(loaded, choice, rewards=rewards, max_batch=max_batch)
+        if prompts is None:
+            _answer_one(answering, requests[0], as_json)
+        else:
+            _answer_all(answering, requests, out)
+
+
+def _check_log(log: Path | None, reward: str | None, policy: Path | None) -> None:
+    if log is not None and policy is None:
+        raise ValueError("--log keeps a policy's decisions: give --policy with it")
+    if reward is not None and log is None:
+        raise ValueError("--reward values what --log keeps: give --log with it")
+    if reward is not None:
+        named_reward(reward, None)  # before any model is loaded
+
+
+def _queries(
+    prompt: str | None, prompts: Path | None, out: Path | None, max_new_tokens: int | None, *, logged: bool
+) -> "list[Query]":
+    """Read what is asked; logged queries get ids that no other run has."""
+    from arms import Query, read_queries
+
+    if (prompt is None) == (prompts is None):
+        raise ValueError("give exactly one of PROMPT and --prompts")
+    if out is not None and prompts is None:
+        raise ValueError("--out is for the answers to --prompts: leave it out")
+    if out is not None and out.exists():
+        raise ValueError(f"{out} exists: name another --out, or remove it")
+    run = f"-{secrets.token_hex(4)}" if logged else ""
+    if prompts is not None:
+        queries = read_queries(prompts)
+        lengths = {} if max_new_tokens is None else {"max_new_tokens": max_new_tokens}
+        return [query.model_copy(update={"id": query.id + run, **lengths}) for query in queries]
+    text = options.standard_input() if prompt == "-" else str(prompt)
     if not text.strip():
         raise ValueError("the prompt must not be blank")
-    if [policy, arm, selector].count(None) != 2:
-        raise ValueError("give exactly one of --policy, --arm and --selector")
-    rule = cast(Literal["coupling", "rejection"], verification)  # checked by the class
-    sampling = SamplingParams(temperature, top_k, top_p, min_p, repetition_penalty, rule, sampling_seed)
-    _refuse_idle_options(sampling)
-    check_stop(stop or ())
-    options.start_torch(threads)
-    loaded = options.open_pool(pool, cache, device)
-    query = Query(id="prompt", prompt=text, max_new_tokens=max_new_tokens)
-    chosen: list[PolicyChoice] = []
-    rounds = _selector(loaded, arm, selector) if policy is None else _learned(loaded, policy, seed, chosen)
-    request = loaded.target.request(query, sampling, stop or ())
-    result = _answer(loaded, request, rounds, quiet=as_json) | _choice(arm, chosen) | {"selector": selector}
+    return [Query(id=f"prompt{run}", prompt=text, max_new_tokens=max_new_tokens)]
+
+
+@contextmanager
+def _rewards(pool: "Pool", log: Path | None, reward: str | None, cache: Path | None) -> "Iterator[RewardLog | None]":
+    """Open the log, where one is asked for."""
+    if log is None:
+        yield None
+        return
+    from speculative.cli.reward_log import RewardLog
+
+    costs = options.pool_costs(pool, cache)
+    with opened_log(log) as decisions:
+        yield RewardLog(decisions, named_reward(reward or DEFAULT_REWARD, None), costs)
+
+
+def _answer_one(answering: Answering, request: "Request", as_json: bool) -> None:
+    for text in answering.texts(request):
+        if not as_json:
+            typer.echo(text, nl=False)
+    account = answering.account(request)
     if as_json:
-        options.report(result, "", as_json=True)
+        options.report(account, "", as_json=True)
     else:
-        options.say(_summary(result))
-    if result["finished"] == "failed":
-        raise typer.Exit(FAILED)
-
-
-def _standard_input() -> str:
-    """Read every byte as it is: a text stream would change the line ends."""
-    try:
-        return sys.stdin.buffer.read().decode()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"the prompt on standard input must be UTF-8 text: {error}") from error
-
-
-def _refuse_idle_options(sampling: "SamplingParams") -> None:
-    """Refuse options of sampled text where none is sampled: they could only be a mistake."""
-    default = type(sampling)()
-    for name in ("top_k", "top_p", "min_p", "verification", "seed"):
-        if sampling.greedy and getattr(sampling, name) != getattr(default, name):
-            option = "--sampling-seed" if name == "seed" else "--" + name.replace("_", "-")
-            raise ValueError(f"{option} changes sampled text only: give a --temperature above 0 with it, got 0")
-
-
-def _selector(pool: "Pool", arm: str | None, kind: str | None) -> "Selector":
-    """Make what was asked for by name: one arm always, or a rule that chooses at every round."""
-    from speculative.selectors import FixedSelector, read_selector_spec
-
-    if kind is None:
-        return FixedSelector(pool.arms.index(arm or ""))
-    return read_selector_spec(kind).build(list(pool.arms))
-
-
-def _learned(pool: "Pool", file: Path, seed: int, chosen: "list[PolicyChoice]") -> "PolicySelector":
-    import numpy as np
-
-    from bandits import load_policy
-    from speculative.selectors.policy_selector import PolicySelector
-
-    rng = np.random.default_rng(seed)
-    return PolicySelector(load_policy(file), pool.encoder, pool.arms.names, rng, on_finish=chosen.append)
-
-
-def _choice(arm: str | None, chosen: "list[PolicyChoice]") -> dict[str, Any]:
-    """Return the arm, and the distribution that a policy drew it from."""
-    if not chosen:
-        return {"arm": arm, "probabilities": None}
-    [choice] = chosen
-    return {"arm": choice.decision.arm, "probabilities": dict(choice.decision.probabilities)}
-
-
-def _answer(pool: "Pool", request: "Request", selector: "Selector", quiet: bool) -> dict[str, Any]:
-    """Generate, showing the text as it grows, and account for it."""
-    from speculative.engine.generate import stream
-
-    engine = pool.target.engine(pool.arms, selector, decode=True)
-    for result in stream(engine, request):
-        if not quiet and result.text:
-            typer.echo(result.text, nl=False)
-    if not quiet:
         typer.echo()
-    generation = engine.take(request.id)
-    return {"text": generation.text, "finished": generation.finished} | _account(generation)
+        options.say(summary(account))
+    if account["finished"] == "failed":
+        raise typer.Exit(OUR_FAULT)
 
 
-def _account(generation: "Generation") -> dict[str, Any]:
-    stats = generation.stats
-    return {
-        "seed": generation.seed,
-        "n_tokens": stats.n_new,
-        "n_rounds": stats.n_rounds,
-        "acceptance_rate": acceptance_rate(stats.n_accepted, stats.n_proposed),
-        "acceptance_length": acceptance_length(stats.n_accepted, stats.n_rounds),
-        "n_caught_up": stats.n_caught_up,
-        "faults": [asdict(fault) for fault in stats.faults],
-        "seconds": stats.seconds,
-        "select_seconds": stats.select_s,
-        "catch_up_seconds": stats.catch_up_s,
-        "tokens_per_second": stats.n_new / stats.seconds,
-    }
+def _answer_all(answering: Answering, requests: "Sequence[Request]", out: Path | None) -> None:
+    """Write an answer a line in the order asked; what is finished when the run is stopped is written too."""
+    done: dict[str, dict[str, Any]] = {}
+    order = [request.id for request in requests]
+    n_written = 0
+    with _lines(out) as file, progress("answering", len(requests)) as advance:
+        try:
+            for request_id, account in answering.each(requests):
+                done[request_id] = account
+                while n_written < len(order) and order[n_written] in done:
+                    _write_line(file, order[n_written], done.pop(order[n_written]))
+                    n_written += 1
+                advance(1)
+        finally:
+            for request_id in order[n_written:]:
+                if request_id in done:
+                    _write_line(file, request_id, done[request_id])
 
 
-def _summary(result: dict[str, Any]) -> str:
-    lines = [f"arm: {result['arm'] or 'at every round as ' + result['selector'] + ' chose'}"]
-    if result["probabilities"] is not None:
-        ranked = sorted(result["probabilities"].items(), key=lambda item: -item[1])
-        lines[0] += ", picked with probability " + ", ".join(f"{name} {chance:.2f}" for name, chance in ranked)
-    if result["seed"] is not None:
-        lines.append(f"sampled: --sampling-seed {result['seed']} gives this text again")
-    if result["acceptance_rate"] is not None:
-        lines.append(
-            f"accepted: {result['acceptance_rate']:.0%} of drafted tokens, "
-            f"{result['acceptance_length']:.2f} tokens a round"
-        )
-    if result["n_caught_up"]:
-        milliseconds = result["catch_up_seconds"] * 1000
-        lines.append(f"caught up: {result['n_caught_up']} tokens that a draft had missed, {milliseconds:.1f} ms")
-    lines += [
-        f"fault: draft {fault['draft']} was put aside in round {fault['round']} ({fault['reason']})"
-        for fault in result["faults"]
-    ]
-    if result["finished"] == "failed":
-        lines.append("failed: the target's logits were no numbers to choose by; the text ends there")
-    lines.append(
-        f"speed: {result['n_tokens']} tokens in {result['seconds']:.2f} s "
-        f"({result['tokens_per_second']:.1f} a second, choosing took {result['select_seconds'] * 1000:.1f} ms)"
-    )
-    return "\n".join(lines)
+@contextmanager
+def _lines(out: Path | None) -> "Iterator[IO[str]]":
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    with nullcontext(sys.stdout) if out is None else out.open("x", encoding="utf-8") as file:
+        yield file
+
+
+def _write_line(file: "IO[str]", query_id: str, account: dict[str, Any]) -> None:
+    file.write(json.dumps({"id": query_id, **account}, ensure_ascii=False) + "\n")
+    file.flush()

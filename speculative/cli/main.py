@@ -1,11 +1,14 @@
 """The command line `draftpick`. Torch and the models are imported by the commands that need them, on use."""
 
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from speculative.cli.chat import chat
+from speculative.cli.choose import choose
 from speculative.cli.collect import collect
 from speculative.cli.compare import compare
 from speculative.cli.demo import demo
@@ -14,19 +17,33 @@ from speculative.cli.evaluate import evaluate
 from speculative.cli.generate import generate
 from speculative.cli.plain_errors import Command, Group
 from speculative.cli.profile import profile
+from speculative.cli.reward import reward
 from speculative.cli.shadowing import shadow_warnings
 from speculative.cli.train import train
+
+PANELS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Learn a policy from data (no model needed)": (train, evaluate, compare),
+    "Use it": (generate, chat, choose, reward),
+    "Prepare drafts and data": (profile, collect, distill),
+    "See it at work": (demo,),
+}
 
 app = typer.Typer(
     cls=Group,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Speculative decoding with a learned choice of draft: learn which draft should speed up which query, "
-    "and prove it on logged data.",
+    help="Lossless speculative decoding with contextual bandits: learn from logged data which draft should speed up "
+    "which query, and whether that pays.",
 )
-for _command in (collect, train, evaluate, compare, generate, distill, profile, demo):
-    app.command(cls=Command)(_command)
+for _panel, _commands in PANELS.items():
+    for _command in _commands:
+        app.command(
+            cls=Command,
+            rich_help_panel=_panel,
+            # so that a reward may be negative
+            context_settings={"ignore_unknown_options": True} if _command is reward else None,
+        )(_command)
 
 
 def _print_version(asked: bool) -> None:

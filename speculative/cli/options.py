@@ -1,9 +1,12 @@
-"""Options that several commands share, and how a command reports."""
+"""Options that several commands share, what they open, and how a command reports."""
 
 import json
-from collections.abc import Mapping
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from textwrap import wrap
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -17,6 +20,10 @@ PoolOption = Annotated[
     Path,
     typer.Option("--pool", help="Pool file (TOML): target, arms and encoder.", metavar="POOL.toml"),
 ]
+LogOption = Annotated[
+    Path | None,
+    typer.Option("--log", help="Folder of a decision log, which is begun or gone on with.", metavar="FOLDER"),
+]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print the result on standard output as JSON and nothing else.")
@@ -28,6 +35,14 @@ DeviceOption = Annotated[
     str | None,
     typer.Option("--device", help="Device of all models, such as cuda; the pool file's by default.", metavar="DEVICE"),
 ]
+DtypeOption = Annotated[
+    Literal["float32", "bfloat16", "float16"] | None,
+    typer.Option("--dtype", help="Of all models; the pool file's by default."),
+]
+WeightsOption = Annotated[
+    Literal["dense", "int4", "int4_fast", "int4_all"] | None,
+    typer.Option("--weights", help="Of the target; the pool file's by default. 4 bits: faster, and a text of its own."),
+]
 CacheOption = Annotated[
     Path | None,
     typer.Option(
@@ -37,6 +52,58 @@ CacheOption = Annotated[
     ),
 ]
 DEFAULT_POOL = Path("pool.toml")
+
+POLICY_NAMES = (
+    "uniform, best_fixed_arm, ucb1, lin_ucb, hybrid_lin_ucb, lin_ts, square_cb, knn, regression, reinforce, "
+    "epsilon_greedy, softmax, or package.module:Class"
+)  # a test compares them with the table, which is imported on use
+REWARD_HELP = (
+    "Default: time_saved where the data hold observations of drafts, else the data's own reward. A formula of "
+    "rewards, such as 0.5 * rouge_l(missing=1) + 0.5 * relative_speed, or of your own as package.module:Class."
+)
+RewardOption = Annotated[str | None, typer.Option("--reward", help=REWARD_HELP, metavar="FORMULA")]
+EncoderOption = Annotated[
+    str | None,
+    typer.Option(
+        "--encoder",
+        help="Makes contexts from texts: hashing, sentence, a recorded name such as hashing-64, or "
+        "package.module:Class. A folder of draftpick has contexts already.",
+        metavar="NAME",
+    ),
+]
+ColumnOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        help="A table's column that is not named after its role, such as query=prompt; may be repeated. Roles: "
+        "query_id, query, arm, reward, cost, propensity, domain, weight, time.",
+        metavar="ROLE=NAME",
+    ),
+]
+EstimateOption = Annotated[
+    bool,
+    typer.Option(
+        "--estimate-propensities", help="The table is a log without propensities: estimate them from its contexts."
+    ),
+]
+PolicyClassOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--policy-class",
+        help="Class of your own that a policy file may hold; may be repeated. A file alone never imports code.",
+        metavar="package.module:Class",
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="A setting, VALUE in JSON, such as ucb_width=0.5; may be repeated."
+    ),
+]
+TABLE_HELP = (
+    "a folder that draftpick wrote (collected data, a log, decisions), or a Parquet, CSV or JSON lines table with "
+    "columns arm, reward and, where there are, query_id, query (text), domain, cost, propensity"
+)
 
 
 def start_torch(threads: int | None) -> None:
@@ -53,8 +120,13 @@ def start_torch(threads: int | None) -> None:
         torch.set_num_threads(threads)
 
 
-def open_pool(path: Path, cache: Path | None, device: str | None = None) -> "Pool":
-    """Read a pool file and load its models, on another device than it names where one is given.
+def open_pool(path: Path, cache: Path | None, **changes: str | None) -> "Pool":
+    """Read a pool file and load its models.
+
+    Args:
+        path: the pool file.
+        cache: folder of converted weights; None for the default one.
+        changes: what is asked for instead of the file's `device`, `dtype` or `weights`; None keeps the file's.
 
     Raises:
         ValueError: see `read_pool_spec` and `Pool.of`.
@@ -62,9 +134,7 @@ def open_pool(path: Path, cache: Path | None, device: str | None = None) -> "Poo
     from speculative.pools.pool import Pool
     from speculative.pools.spec import read_pool_spec
 
-    spec = read_pool_spec(path)
-    if device is not None:
-        spec = spec.model_copy(update={"device": device})
+    spec = read_pool_spec(path).model_copy(update={name: value for name, value in changes.items() if value is not None})
     with busy("loading models"):
         return Pool.of(spec, cache_folder(cache))
 
@@ -95,6 +165,24 @@ def cache_folder(cache: Path | None) -> Path:
 def report(result: Mapping[str, object], text: str, as_json: bool) -> None:
     """Print a result on standard output: as JSON, or as text for people."""
     typer.echo(json.dumps(result, indent=1) if as_json else text)
+
+
+def standard_input() -> str:
+    """Read every byte as it is: a text stream would change the line ends.
+
+    Raises:
+        ValueError: if it is no UTF-8 text.
+    """
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"standard input must be UTF-8 text: {error}") from error
+
+
+def wrapped(lines: Sequence[str]) -> str:
+    """Return lines broken to the terminal's width (COLUMNS where that is set)."""
+    width = shutil.get_terminal_size().columns
+    return "\n".join(part for line in lines for part in wrap(line, width, break_long_words=False) or [""])
 
 
 def say(line: str) -> None:

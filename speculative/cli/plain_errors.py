@@ -1,6 +1,9 @@
 """How a command ends when something is wrong: one line on standard error, and an exit status that says whose fault."""
 
 import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -44,7 +47,8 @@ class Group(_FlagsWithoutType, TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command; see the class."""
         try:
-            return super().invoke(ctx)
+            with warnings_as_lines():
+                return super().invoke(ctx)
         except (BrokenPipeError, typer.Abort, typer.Exit):  # the reader has gone, or the command has said it all
             raise
         except Exception as error:
@@ -63,6 +67,22 @@ class Group(_FlagsWithoutType, TyperGroup):
             raise typer.Exit(OUR_FAULT) from None
 
 
-def one_line(error: Exception) -> str:
+@contextmanager
+def warnings_as_lines() -> Iterator[None]:
+    """Show what the library warns of as one line on standard error."""
+
+    def show(message: Warning | str, category: type[Warning], filename: str, lineno: int, *more: Any) -> None:
+        if issubclass(category, UserWarning):
+            typer.echo(f"warning: {one_line(message)}", err=True)
+        else:
+            shown_before(message, category, filename, lineno, *more)
+
+    shown_before = warnings.showwarning
+    with warnings.catch_warnings():
+        warnings.showwarning = show  # type: ignore[assignment]  # takes the rest whatever it is
+        yield
+
+
+def one_line(error: Warning | Exception | str) -> str:
     """Give an error's message without line breaks; its type where it has no message."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -18,6 +18,8 @@ def profile(
     cache: options.CacheOption = None,
     threads: options.ThreadsOption = None,
     device: options.DeviceOption = None,
+    dtype: options.DtypeOption = None,
+    weights: options.WeightsOption = None,
     as_json: options.JsonOption = False,
 ) -> None:
     """Measure what a pass of the target and a round of each draft cost on this machine, and judge each arm.
@@ -25,7 +27,7 @@ def profile(
     Stored for this machine, target and number of threads, and measured anew when a month old or noisy.
     """
     options.start_torch(threads)
-    loaded = options.open_pool(pool, cache, device)
+    loaded = options.open_pool(pool, cache, device=device, dtype=dtype, weights=weights)
     costs = options.pool_costs(loaded, cache, refresh)
     verdicts = {arm.name: costs.verdict(arm.draft.name, arm.draft_length) for arm in loaded.arms if arm.draft_length}
     result = {**json.loads(costs.to_json()), "verdicts": verdicts}

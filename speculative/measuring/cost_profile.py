@@ -80,6 +80,10 @@ class CostProfile:
         widths, seconds = [1, *self.prefill_widths], [self.verify_grid[0][0], *self.prefill_grid]
         return float(np.interp(n_tokens, widths, seconds))
 
+    def plain_s(self, n_prompt: int, n_new: int) -> float:
+        """Seconds of an answer of `n_new` tokens without a draft; the prefill yields the first one."""
+        return self.prefill_s(n_prompt) + sum(self.verify_s(1, n_prompt + done) for done in range(n_new - 1))
+
     def draft_s(self, draft: str, n_proposed: int, n_read: int = 0) -> float:
         """Seconds of a draft's round: `n_read` prefix tokens beyond the usual few, then `n_proposed` guesses.
 

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from arms import Message, Query, read_queries
+from arms.query import UnknownKeysWarning
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_query_refuses_bad_fields(fields, rule):
 
 def test_read_queries_reads_every_documented_field(write):
     path = write(
-        '{"id": "a", "prompt": "Add 1 and 2", "domain": "maths", "max_new_tokens": 48, "source": "own"}',
+        '{"id": "a", "prompt": "Add 1 and 2", "domain": "maths", "max_new_tokens": 48}',
         '{"id": "b", "messages": [{"role": "user", "content": "Hi", "name": "Ann"}]}',
     )
     assert read_queries(path) == [
@@ -125,6 +126,25 @@ def test_byte_order_mark_and_unicode_line_separator_are_read(write):
 def test_a_broken_line_is_named_with_file_line_rule_and_value(write, line, message):
     path = write('{"id": "first", "prompt": "a"}', line)
     with refuses(path, message):
+        read_queries(path)
+
+
+def test_keys_that_are_not_read_are_named_once_a_file(write):
+    path = write(
+        '{"prompt": "a", "source": "x"}', '{"prompt": "b", "source": "y"}', '{"prompt": "c", "max_new_token": 3}'
+    )
+    with pytest.warns(UnknownKeysWarning) as warned:
+        assert [query.prompt for query in read_queries(path)] == ["a", "b", "c"]
+    [warning] = warned
+    assert str(warning.message).startswith(
+        f"{path}: keys that are not read: 'source' (in 2 of 3 rows), "
+        "'max_new_token' (in 1 of 3 rows: did you mean 'max_new_tokens'?); "
+    )
+
+
+def test_an_almost_right_key_is_named_where_the_right_one_is_missing(write):
+    path = write('{"promt": "a", "source": "x"}')
+    with pytest.raises(ValueError, match=r"line 1: exactly one of prompt .*; key 'promt': did you mean 'prompt'\?$"):
         read_queries(path)
 
 

@@ -37,7 +37,7 @@ for action in (lambda: bandits.Reinforce().fit(data), lambda: bandits.SentenceEn
     assert "oracle" in out
     assert "torch is needed here" in out
     assert "sentence_transformers is needed here" in out
-    assert out.count("pip install 'draftpick[llm]'") == 2
+    assert out.count("pip install '.[llm]'") == 2
 
 
 def test_a_trained_reinforce_is_loaded_and_chooses_without_torch(tmp_path):

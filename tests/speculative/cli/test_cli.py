@@ -11,16 +11,20 @@ from types import ModuleType
 
 import pytest
 import torch
+import typer
 
-from bandits import FullInformationData, load_policy
+from bandits import FullInformationData, cross_validated, load_policy
 from bandits.evaluation import Evaluation
+from bandits.policies import POLICIES
+from rewards import TimeSaved
 from speculative.cli import options
+from speculative.cli.main import app
 from speculative.cli.plain_errors import one_line
 from speculative.cli.shadowing import is_project, shadow_warnings
 from tests.support.command_runner import make_place, pool_of, refused, run_cli
 from tests.support.tiny_pool import ARMS, MAX_POSITIONS
 
-POLICIES = ("lin_ucb", "hybrid_lin_ucb", "reinforce", "epsilon_greedy", "best_fixed_arm", "bandits:UCB1")
+TRAINED = ("lin_ucb", "hybrid_lin_ucb", "reinforce", "epsilon_greedy", "best_fixed_arm", "bandits:UCB1")
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +64,7 @@ def test_collect_refuses_in_one_line(place, tmp_path):
     assert "half-written" in refused("collect", place / "test.jsonl", *pool_of(place), *out)
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", TRAINED)
 def test_train_saves_any_policy(place, tmp_path, policy):
     settings = {"lin_ucb": ["ucb_width=0.5"], "epsilon_greedy": ["epsilon=0.2"], "reinforce": ["hidden_size=8"]}
     arguments = [part for setting in settings.get(policy, []) for part in ("--set", setting)]
@@ -71,8 +75,9 @@ def test_train_saves_any_policy(place, tmp_path, policy):
     learned = load_policy(tmp_path / "policy")
     assert learned.arm_names == tuple(shown["arm_names"]) == ARMS
     assert shown["file"] == str(tmp_path / "policy" / "policy.safetensors")
-    data = FullInformationData.load(place / "train")
-    assert shown["training_value"] == pytest.approx(data.value(learned))
+    score = cross_validated(learned.clone(), FullInformationData.load(place / "train").with_reward(TimeSaved()), seed=3)
+    assert (shown["held_out"]["value"], shown["conclusion"]) == (pytest.approx(score.value), str(score.conclusion))
+    assert (shown["n_queries"], shown["held_out"]["n_folds"]) == (20, 10)
     for setting in settings.get(policy, []):
         name, value = setting.split("=")
         assert getattr(learned, name) == float(value)
@@ -81,7 +86,8 @@ def test_train_saves_any_policy(place, tmp_path, policy):
 @pytest.mark.parametrize("reward", ["acceptance_length", "relative_speed", "rouge_l(missing=0.5)", "paper(0.5, 0.5)"])
 def test_train_knows_the_rewards(place, tmp_path, reward):
     result = run_cli("train", place / "train", "--reward", reward, "--out", tmp_path / "p", "--json")
-    value = json.loads(result.stdout)["training_value"]
+    assert json.loads(result.stdout)["reward"] == reward
+    value = json.loads(result.stdout)["held_out"]["value"]
     assert 1 <= value <= 8 if reward == "acceptance_length" else 0 < value <= 1
 
 
@@ -91,13 +97,15 @@ def test_train_knows_the_rewards(place, tmp_path, reward):
         (("--reward", "beauty"), "unknown reward 'beauty'; there are time_saved, "),
         (("--reward", "paper(2)"), "reward 'paper(2)': paper(A) needs A in [0, 1], got 2"),
         (("--reward", "rouge_l"), "own_text (what the draft writes alone) is missing"),
-        (
-            ("--set", "speed=1"),
-            "lin_ucb has no setting 'speed'; it has ucb_width, prior_precision, intercept_precision",
-        ),
-        (("--set", "ucb_width=wide"), "the value must be JSON"),
+        (("--set", "speed=1"), "lin_ucb has no setting 'speed'; it has ucb_width, prior_precision"),
+        (("--set", "ucb_width"), "--set must be NAME=VALUE"),
+        (("--set", "ucb_width=wide"), "ucb_width must be"),
         (("--set", "ucb_width=-1"), "ucb_width must be a finite number >= 0, got -1"),
         (("--policy", "best_fixed_arm", "--set", "x=1"), "best_fixed_arm has no setting 'x'; it has none"),
+        (("--policy", "linucb"), "unknown policy 'linucb'; there are uniform, best_fixed_arm"),
+        (("--policy", "json:JSONDecoder"), "must be a subclass of bandits.policies.policy.Policy"),
+        (("--reward", "json:JSONDecoder"), "must be a subclass of rewards.reward.Reward"),
+        (("--encoder", "hashing"), "--encoder is for tables, and"),
     ],
 )
 def test_train_refuses_in_one_line(place, tmp_path, arguments, message):
@@ -132,7 +140,7 @@ def test_evaluate_without_matplotlib_says_so(place, tmp_path, monkeypatch):
     result = run_cli(
         "evaluate", place / "test", "--policy", place / "lin_ucb.safetensors", "--out", tmp_path / "report"
     )
-    assert "no plots: matplotlib is not installed (pip install 'draftpick[plots]')" in result.stderr
+    assert "no plots: matplotlib is not installed (pip install '.[plots]' in draftpick's checkout)" in result.stderr
     assert sorted(file.name for file in (tmp_path / "report").iterdir()) == ["evaluation.json", "table.txt"]
 
 
@@ -169,7 +177,7 @@ def test_evaluate_refuses_policies_that_do_not_fit(place, tmp_path):
     twice = ("--policy", place / "lin_ucb.safetensors") * 2
     assert "two policies are named 'lin_ucb'" in refused("evaluate", place / "test", *twice, "--out", tmp_path)
     usage = ("evaluate", place / "test", "--policy", place / "lin_ucb.safetensors", "--out", tmp_path / "report")
-    assert "baseline_arm 'nobody' is not among the arms" in refused(*usage, "--baseline", "nobody")
+    assert "--baseline must be one of the arms no_draft, " in refused(*usage, "--baseline", "nobody")
 
 
 def test_profile_prints_table_costs_and_verdicts(place, monkeypatch):
@@ -223,11 +231,39 @@ def test_demo_calls_the_function_of_that_name(monkeypatch, tmp_path):
     assert called == [(out, {"seconds": None, "seed": 4, "pool_file": None, "device": None})]
 
 
-@pytest.mark.parametrize("command", ["collect", "train", "evaluate", "generate", "distill", "profile", "demo"])
-def test_every_command_has_help(command):
+@pytest.mark.parametrize("command", sorted(typer.main.get_command(app).commands))
+def test_every_command_has_help_that_fits_the_terminal(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     shown = run_cli(command, "--help").stdout
-    assert "--json" in shown
+    assert "--help" in shown
     assert len(shown.splitlines()) > 8
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_the_help_names_every_registered_policy():
+    named = set(options.POLICY_NAMES.replace(",", " ").split()) - {"or", "package.module:Class"}
+    assert named == set(POLICIES)
+
+
+def test_the_package_runs_as_a_module(tmp_path):
+    shown = _python(["-m", "speculative.cli", "--version"], tmp_path)
+    assert shown.stdout == f"draftpick {version('draftpick')}\n"
+
+
+@pytest.mark.filterwarnings("always::arms.query.UnknownKeysWarning")
+def test_keys_of_a_prompt_file_that_are_not_read_are_named(place, tmp_path):
+    prompts, out = tmp_path / "prompts.jsonl", ("--out", tmp_path / "data")
+    prompts.write_text('{"promt": "a"}\n')
+    assert "key 'promt': did you mean 'prompt'?" in refused("collect", prompts, *pool_of(place), *out)
+    prompts.write_text('{"prompt": "a", "source": "x"}\n{"prompt": "b", "max_new_token": 3}\n')
+    [warning] = _warnings(place, prompts, out)
+    assert warning.startswith(f"warning: {prompts}: keys that are not read: 'source' (in 1 of 2 rows), ")
+    assert "'max_new_token' (in 1 of 2 rows: did you mean 'max_new_tokens'?)" in warning
+
+
+def _warnings(place, prompts, out):
+    shown = run_cli("collect", prompts, *pool_of(place), *out)
+    return [line for line in shown.stderr.splitlines() if line.startswith("warning: ")]
 
 
 def test_version_and_usage_errors():
@@ -250,7 +286,7 @@ def test_without_torch_a_command_names_the_extra(place, monkeypatch):
     for command in (("generate", "x", "--arm", "no_draft"), ("profile",)):
         line = refused(*command, *pool_of(place))
         assert "torch is needed here" in line
-        assert "pip install 'draftpick[llm]'" in line
+        assert "pip install '.[llm]'" in line
 
 
 def test_an_error_without_a_message_has_its_type():
@@ -294,7 +330,7 @@ def test_a_folder_that_shadows_a_package_is_named(tmp_path):
     result = _python(["-m", "speculative.cli.main", "train", "data", "--out", "p"], tmp_path)
     warning, error = result.stderr.splitlines()
     assert warning.startswith(f"warning: the folder {tmp_path / 'bandits'} shadows draftpick's package 'bandits'")
-    assert error.startswith("error: cannot import name 'FullInformationData'")
+    assert error.startswith("error: cannot import name 'cross_validated'")
     assert result.returncode == 2
 
 

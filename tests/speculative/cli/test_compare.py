@@ -99,7 +99,13 @@ def test_bandit_feedback_is_simulated_when_asked(place, tmp_path):
         (("log", "--estimators", "Magic"), "unknown estimator 'Magic'"),
         (("log", "--bandit-feedback"), "a log already"),
         (("table.parquet",), "texts need --encoder"),
-        (("full", "full"), "two DATA are named 'full'"),
+        (("full", "full"), "are named 'full': rename one"),
+        (("full", "--reward", "speedup"), "values stored observations, and these data hold none"),
+        (("log", "--encoder", "hashing"), "--encoder is for tables"),
+        (("table.parquet", "--encoder", "hashing", "--column", "query"), "--column must be ROLE=NAME"),
+        (("table.parquet", "--encoder", "hashing", "--column", "text=query"), "unknown role 'text'"),
+        (("table.parquet", "--encoder", "json:JSONDecoder"), "must be a subclass of"),
+        (("log", "--estimators", "json:JSONDecoder"), "must be a subclass of"),
         (("missing",), "does not exist"),
     ],
 )
@@ -130,4 +136,4 @@ def test_it_runs_without_torch_and_without_plots(place, tmp_path):
         [*command, "--encoder", "sentence"], capture_output=True, text=True, check=False, cwd=tmp_path
     )
     assert needs.returncode == 2
-    assert "pip install 'draftpick[llm]'" in needs.stderr
+    assert "pip install '.[llm]'" in needs.stderr

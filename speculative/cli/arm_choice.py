@@ -1,0 +1,71 @@
+"""What picks the arms while a command generates: a saved policy, one arm, or a selector."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from speculative.cli.plugins import load_one_policy, settings_of, users_fault
+
+if TYPE_CHECKING:
+    from bandits import DecisionLog
+    from speculative.pools.pool import Pool
+    from speculative.protocols.selector import Selector
+    from speculative.selectors.policy_selector import PolicyChoice
+
+
+@dataclass(frozen=True, slots=True)
+class ArmChoice:
+    """Exactly one of a policy's file, an arm's name and a selector's name.
+
+    Attributes:
+        policy: saved policy that chooses once a query.
+        arm: the arm of every query.
+        selector: a name of `SELECTORS`, or "package.module:Class", asked at every round.
+        settings: NAME=VALUE each, of the selector.
+        policy_classes: "package.module:Class" each, which the policy's file may hold.
+        seed: of the policy's draws.
+    """
+
+    policy: Path | None
+    arm: str | None
+    selector: str | None
+    settings: Sequence[str] = ()
+    policy_classes: Sequence[str] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        given = [value for value in (self.policy, self.arm, self.selector) if value is not None]
+        if len(given) != 1:
+            raise ValueError(f"give exactly one of --policy, --arm and --selector, got {len(given)} of them")
+        if self.settings and self.selector is None:
+            raise ValueError("--set is for a --selector: leave it out")
+        if self.policy_classes and self.policy is None:
+            raise ValueError("--policy-class is for a --policy: leave it out")
+
+    def selector_of(
+        self, pool: "Pool", on_finish: "Callable[[PolicyChoice], None]", log: "DecisionLog | None" = None
+    ) -> "Selector":
+        """Make what the engine asks.
+
+        Args:
+            pool: whose arms are chosen.
+            on_finish: takes a policy's choice when its request ends.
+            log: a policy's choices are written there before they are followed.
+
+        Raises:
+            ValueError: if a file, a name or a setting is wrong.
+        """
+        import numpy as np
+
+        from speculative.selectors import read_selector_spec
+        from speculative.selectors.fixed import FixedSelector
+        from speculative.selectors.policy_selector import PolicySelector
+
+        if self.arm is not None:
+            return FixedSelector(pool.arms.index(self.arm))
+        if self.policy is not None:
+            policy, rng = load_one_policy(self.policy, self.policy_classes), np.random.default_rng(self.seed)
+            return PolicySelector(policy, pool.encoder, pool.arms.names, rng, on_finish=on_finish, log=log)
+        with users_fault("--selector"):
+            return read_selector_spec({"kind": self.selector, **settings_of(self.settings)}).build(list(pool.arms))

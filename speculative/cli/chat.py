@@ -1,0 +1,155 @@
+"""`draftpick chat`."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from speculative.cli import generation_options as generation
+from speculative.cli import options
+from speculative.cli.answering import Answering, picked_line, speed_line
+from speculative.cli.arm_choice import ArmChoice
+
+if TYPE_CHECKING:
+    from arms import Message
+    from speculative.sampling.sampling_params import SamplingParams
+    from speculative.targets.target import Target
+
+COMMANDS = "/reset forgets what was said, /exit ends"
+
+
+def chat(
+    pool: options.PoolOption = options.DEFAULT_POOL,
+    policy: Annotated[
+        Path | None, typer.Option("--policy", help="Saved policy that picks the arm of each answer.", metavar="FILE")
+    ] = None,
+    arm: generation.ArmOption = None,
+    selector: generation.SelectorOption = None,
+    settings: options.SetOption = None,
+    policy_class: options.PolicyClassOption = None,
+    system: Annotated[
+        str | None, typer.Option("--system", help="A system message before all others.", metavar="TEXT")
+    ] = None,
+    max_new_tokens: generation.MaxNewTokensOption = None,
+    stop: generation.StopOption = None,
+    temperature: generation.TemperatureOption = 0.0,
+    top_k: generation.TopKOption = 0,
+    top_p: generation.TopPOption = 1.0,
+    min_p: generation.MinPOption = 0.0,
+    repetition_penalty: generation.PenaltyOption = 1.0,
+    verification: generation.VerificationOption = "coupling",
+    sampling_seed: generation.SamplingSeedOption = None,
+    seed: generation.ChoiceSeedOption = 0,
+    cache: options.CacheOption = None,
+    threads: options.ThreadsOption = None,
+    device: options.DeviceOption = None,
+    dtype: options.DtypeOption = None,
+    weights: options.WeightsOption = None,
+) -> None:
+    """Talk with the target: a message a line, answers as they grow; /reset forgets what was said, /exit ends.
+
+    Give --policy, --arm or --selector. What helped, and how fast it was, stands on standard error after each answer.
+    """
+    from speculative.engine.text_stream import check_stop
+
+    choice = ArmChoice(policy, arm, selector, settings or (), policy_class or (), seed)
+    sampling = generation.sampling_of(temperature, top_k, top_p, min_p, repetition_penalty, verification, sampling_seed)
+    check_stop(stop or ())
+    options.start_torch(threads)
+    loaded = options.open_pool(pool, cache, device=device, dtype=dtype, weights=weights)
+    conversation = Conversation(
+        loaded.target,
+        Answering(loaded, choice),
+        sampling,
+        system=system,
+        stop=stop or (),
+        max_new_tokens=max_new_tokens,
+    )
+    options.say(f"{loaded.target.name}: {COMMANDS}")
+    for line in _lines():
+        if line == "/exit":
+            break
+        if line == "/reset":
+            conversation.reset()
+            options.say("forgotten")
+        elif line.startswith("/"):
+            options.say(f"unknown command {line.split()[0]!r}: {COMMANDS}")
+        else:
+            conversation.say(line)
+
+
+class Conversation:
+    """What was said so far, and the next answer.
+
+    Args:
+        target: encodes the messages.
+        answering: generates.
+        sampling: how tokens are picked.
+        system: a message before all others.
+        stop: strings that end an answer.
+        max_new_tokens: length of an answer; None for the target's.
+    """
+
+    def __init__(
+        self,
+        target: "Target",
+        answering: Answering,
+        sampling: "SamplingParams",
+        *,
+        system: str | None,
+        stop: "tuple[str, ...] | list[str]",
+        max_new_tokens: int | None,
+    ) -> None:
+        from arms import Message
+
+        self._target, self._answering, self._sampling = target, answering, sampling
+        self._stop, self._max_new_tokens = tuple(stop), max_new_tokens
+        self._system = [] if system is None else [Message(role="system", content=system)]
+        self._n_answers = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was said, but the system message."""
+        self._said: list[Message] = []
+
+    def say(self, text: str) -> None:
+        """Answer a message, and keep both; a message that cannot be answered, or is interrupted, is dropped."""
+        from arms import Message, Query
+
+        asked = Message(role="user", content=text)
+        messages = (*self._system, *self._said, asked)
+        self._n_answers += 1
+        query = Query(id=f"answer-{self._n_answers}", messages=messages, max_new_tokens=self._max_new_tokens)
+        try:
+            request = self._target.request(query, self._sampling, self._stop)
+            for part in self._answering.texts(request):
+                typer.echo(part, nl=False)
+        except ValueError as error:
+            options.say(f"error: {error} (/reset forgets what was said)")
+            return
+        except KeyboardInterrupt:
+            typer.echo()
+            options.say("stopped; this message and its answer are dropped")
+            return
+        typer.echo()
+        account = self._answering.account(request)
+        options.say(f"{picked_line(account)}\n{speed_line(account)}")
+        if str(account["text"]).strip():  # an empty turn is none
+            self._said += [asked, Message(role="assistant", content=account["text"])]
+
+
+def _lines() -> Iterator[str]:
+    """Yield what is typed, until the end of the input or an interrupt; blank lines say nothing."""
+    while True:
+        if sys.stdin.isatty():
+            typer.echo("> ", nl=False, err=True)
+        try:
+            line = sys.stdin.readline()
+        except KeyboardInterrupt:
+            return
+        if not line:
+            return
+        if line.strip():
+            yield line.strip()

@@ -1,0 +1,187 @@
+"""Data from whatever a command is pointed at, valued by the reward that it is asked for."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from speculative.cli.plugins import encoder_of, users_fault
+from speculative.cli.progress import busy
+
+if TYPE_CHECKING:
+    from arms import Observation
+    from bandits import FullInformationData, LoggedData
+    from rewards import Reward
+
+DEFAULT_REWARD = "time_saved"
+STORED_REWARD = "the data's own reward"
+
+
+@dataclass(frozen=True, slots=True)
+class TableOptions:
+    """How a table that is no folder of draftpick's is read.
+
+    Attributes:
+        encoder: name of what makes contexts from texts.
+        columns: "ROLE=NAME" each.
+        estimate_propensities: read the table as a log without propensities.
+    """
+
+    encoder: str | None = None
+    columns: Sequence[str] = ()
+    estimate_propensities: bool = False
+
+    def given(self) -> list[str]:
+        """Return the options that were given."""
+        named = {
+            "--encoder": self.encoder is not None,
+            "--column": bool(self.columns),
+            "--estimate-propensities": self.estimate_propensities,
+        }
+        return [name for name, given in named.items() if given]
+
+
+def read_data(path: Path, options: TableOptions) -> "FullInformationData | LoggedData":
+    """Read a folder that draftpick wrote (data of either kind, or a decision log) or a table.
+
+    Raises:
+        ValueError: if it is neither, is damaged, or an option does not suit it.
+        FileNotFoundError: if it is not there.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; check the path")
+    if not path.is_dir():
+        return _read_table(path, options)
+    if options.given():
+        raise ValueError(
+            f"{options.given()[0]} is for tables, and {path} is a folder, which has contexts and columns of its own: "
+            "leave it out"
+        )
+    from bandits import DecisionLog, FullInformationData, LoggedData
+    from bandits.data.parquet_parts import kind_of
+    from bandits.online.segments import segment_numbers
+
+    if segment_numbers(path):
+        return DecisionLog.load(path)
+    return (LoggedData if kind_of(path) == LoggedData.kind else FullInformationData).load(path)
+
+
+def read_full_information(path: Path, options: TableOptions) -> "FullInformationData":
+    """Read data that hold every arm's reward.
+
+    Raises:
+        ValueError: if they are a log, or as `read_data`.
+    """
+    from bandits import FullInformationData
+
+    data = read_data(path, options)
+    if not isinstance(data, FullInformationData):
+        raise ValueError(
+            f"{path} is a log, which holds the chosen arm's reward only, and exact values need every arm's: "
+            "use draftpick compare"
+        )
+    return data
+
+
+def valued(
+    data: "FullInformationData | LoggedData", formula: str | None
+) -> "tuple[FullInformationData | LoggedData, str]":
+    """Value data by a reward, and say what the reward is called; a fitted one is fitted on these very data.
+
+    Raises:
+        ValueError: as `reward_of`, or if the reward refuses an observation.
+    """
+    from bandits import FullInformationData
+
+    if not isinstance(data, FullInformationData) or data.observations is None:
+        return data, reward_of(data, formula, None)[1]
+    reward, name = reward_of(data, formula, data.known_observations())
+    return (data if reward is None else data.with_reward(reward)), name
+
+
+def reward_of(
+    data: "FullInformationData | LoggedData", formula: str | None, training: "Iterable[Observation] | None"
+) -> "tuple[Reward | None, str]":
+    """Choose what values data.
+
+    Args:
+        data: of either kind.
+        formula: what was asked for; None takes `time_saved` where the data hold observations of drafts (an arm
+            `no_draft` and seconds), and the data's own reward elsewhere.
+        training: what a fitted reward is fitted on; None where there is nothing.
+
+    Returns:
+        The reward, None for the data's own, and its name.
+
+    Raises:
+        ValueError: if a reward is asked for that cannot be read, or the data hold no observations.
+    """
+    from bandits import FullInformationData
+    from bandits.evaluation.objective import objective_of
+
+    if not isinstance(data, FullInformationData) or data.observations is None:
+        if formula is not None:
+            raise ValueError(f"--reward {formula!r} values stored observations, and these data hold none: leave it out")
+        return None, STORED_REWARD
+    if formula is None and objective_of(data) != "seconds":
+        return None, STORED_REWARD
+    name = formula or DEFAULT_REWARD
+    return named_reward(name, training), name
+
+
+def named_reward(formula: str, training: "Iterable[Observation] | None") -> "Reward":
+    """Build the reward of a formula.
+
+    Raises:
+        ValueError: if it cannot be read or built.
+    """
+    from rewards.named import make_reward
+
+    with users_fault("--reward"):
+        return make_reward(formula, training)
+
+
+def file_names(paths: Sequence[Path]) -> list[str]:
+    """Return what to call each of several files or folders.
+
+    Raises:
+        ValueError: if two have one name.
+    """
+    names = [path.stem if path.suffix else path.resolve().name for path in paths]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"two of {', '.join(map(str, paths))} are named {name!r}: rename one file or folder")
+    return names
+
+
+def without_observations(data: "FullInformationData | LoggedData") -> "FullInformationData | LoggedData":
+    """Return the data without raw observations, which need not go to other processes."""
+    from bandits import FullInformationData
+
+    return replace(data, observations=None) if isinstance(data, FullInformationData) else data
+
+
+def _read_table(path: Path, options: TableOptions) -> "FullInformationData | LoggedData":
+    from bandits import from_long_table
+    from bandits.data.io.long_table import TableLayout
+
+    encoder = None if options.encoder is None else encoder_of(options.encoder)
+    columns = dict(_column(setting) for setting in options.columns)
+    with busy(f"reading {path.name}"):
+        try:
+            return from_long_table(
+                path,
+                encoder,
+                TableLayout(columns=columns),
+                "estimated" if options.estimate_propensities else "logged",
+            )
+        except (TypeError, ValueError) as error:
+            hint = "" if encoder is not None else " (texts need --encoder, such as --encoder hashing)"
+            raise ValueError(f"{path}: {error}{hint}") from error
+
+
+def _column(setting: str) -> tuple[str, str]:
+    role, equals, name = setting.partition("=")
+    if not (role and equals and name):
+        raise ValueError(f"--column must be ROLE=NAME, such as query=prompt, got {setting!r}")
+    return role, name

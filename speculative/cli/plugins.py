@@ -1,0 +1,154 @@
+"""What an option names, made: a policy, estimators, and the classes that saved policies may be of."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bandits import ContextEncoder, Policy
+    from bandits.off_policy.estimators import OffPolicyEstimator
+
+
+@contextmanager
+def users_fault(option: str) -> Iterator[None]:
+    """Turn a wrong type, which plug-ins and settings raise on purpose, into what bad input raises.
+
+    Args:
+        option: what the user gave.
+
+    Raises:
+        ValueError: instead of a TypeError.
+    """
+    try:
+        yield
+    except TypeError as error:
+        raise ValueError(f"{option}: {error}") from error
+
+
+def policy_of(name: str, settings: Sequence[str], seed: int) -> "Policy":
+    """Build an unfitted policy.
+
+    Args:
+        name: a name of `POLICIES`, or "package.module:Class".
+        settings: NAME=VALUE each; see `settings_of`.
+        seed: for a policy that draws while it learns and is given no seed.
+
+    Raises:
+        ValueError: if the name or a setting is unknown, or a value breaks the policy's rule.
+    """
+    from bandits import make_policy
+
+    values = settings_of(settings)
+    with users_fault(f"--policy {name}"):
+        policy = make_policy(name, values)
+        return policy.set_params(seed=seed) if "seed" in policy.get_params() and "seed" not in values else policy
+
+
+def policies_of(text: str, seed: int) -> "dict[str, Policy]":
+    """Build the policies that a list names, each with its default settings.
+
+    Raises:
+        ValueError: if a name is unknown or stands there twice, or there is none.
+    """
+    names = listed(text)
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"--policies must name one or more different policies, got {text!r}")
+    return {name: policy_of(name, (), seed) for name in names}
+
+
+def estimators_of(text: str) -> "tuple[OffPolicyEstimator, ...]":
+    """Make the estimators that a list names.
+
+    Raises:
+        ValueError: if a name is unknown, or a path leads to no estimator.
+    """
+    from bandits.off_policy.estimators import make_estimator
+
+    with users_fault("--estimators"):
+        return tuple(make_estimator(name) for name in listed(text))
+
+
+def encoder_of(name: str) -> "ContextEncoder":
+    """Make the encoder of a name; see `bandits.encoders.named.make_encoder`.
+
+    Raises:
+        ValueError: if the name is unknown, or a path leads to no encoder.
+    """
+    from bandits.encoders.named import make_encoder
+
+    with users_fault("--encoder"):
+        return make_encoder(name)
+
+
+def load_policies(files: Sequence[Path], classes: Sequence[str], n_features: int | None = None) -> "dict[str, Policy]":
+    """Load policies under the names of their files, or of the folders that hold them.
+
+    Args:
+        files: saved policies.
+        classes: "package.module:Class" each, which files may hold beside those of draftpick.
+        n_features: if given, the size of contexts that each must have been saved for.
+
+    Raises:
+        ValueError: if two have one name, or one is damaged, of an unknown class, or knows no arms.
+    """
+    policies: dict[str, Policy] = {}
+    for file in files:
+        name = file.stem if file.suffix == ".safetensors" else file.name
+        if name in policies:
+            raise ValueError(f"two policies are named {name!r}; rename one file or folder")
+        policies[name] = load_one_policy(file, classes, n_features)
+    return policies
+
+
+def load_one_policy(file: Path, classes: Sequence[str], n_features: int | None = None) -> "Policy":
+    """Load a policy; see `load_policies`."""
+    from arms.plugin import resolve_plugin
+    from bandits import Policy, load_policy
+
+    with users_fault("--policy-class"):
+        own = [resolve_plugin(path, Policy, "policy class") for path in classes]
+    try:
+        policy = load_policy(file, classes=own, n_features=n_features)
+    except ValueError as error:
+        if "built in" not in str(error):
+            raise
+        raise ValueError(
+            f"{file} holds a policy of a class that is not draftpick's: name it with "
+            "--policy-class package.module:Class"
+        ) from error
+    if not policy.arm_names:
+        raise ValueError(f"{file} knows no arms: train it first")
+    return policy
+
+
+def policy_digest(file: Path) -> str:
+    """Return what tells one saved policy from another in a log."""
+    from bandits.policies.codec import policy_path
+
+    return sha256(policy_path(file).read_bytes()).hexdigest()[:12]
+
+
+def settings_of(settings: Sequence[str]) -> dict[str, object]:
+    """Read NAME=VALUE settings; a value is JSON, or else text as it stands.
+
+    Raises:
+        ValueError: if one has no name or no "=", or two set one name.
+    """
+    values: dict[str, object] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not (name and equals) or name in values:
+            raise ValueError(f"--set must be NAME=VALUE, each name once, got {setting!r}")
+        try:
+            values[name] = json.loads(text)
+        except json.JSONDecodeError:
+            values[name] = text
+    return values
+
+
+def listed(text: str) -> list[str]:
+    """Return the entries of a list that is separated by commas."""
+    return [entry.strip() for entry in text.split(",") if entry.strip()]

@@ -1,0 +1,55 @@
+"""`draftpick chat` on a tiny pool, with what is typed piped in."""
+
+import pytest
+
+from arms import Message, Query
+from speculative.pools.pool import Pool
+from tests.support.command_runner import make_place, pool_of, refused, run_cli
+from tests.support.tiny_pool import MAX_POSITIONS
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return make_place(tmp_path_factory.mktemp("chat"))
+
+
+def talk(place, *lines, options=("--arm", "prompt_lookup_3"), end="\n"):
+    return run_cli("chat", *pool_of(place), *options, "--max-new-tokens", 8, text="\n".join(lines) + end)
+
+
+def answer(place, *said):
+    messages = tuple(
+        Message(role=role, content=content) for role, content in zip(("user", "assistant") * 3, said, strict=False)
+    )
+    query = Query(id="q", messages=messages, max_new_tokens=8)
+    return Pool.load(place / "pool.toml").arms["no_draft"].pull(query, 0).text
+
+
+def test_each_answer_reads_what_was_said_before(place):
+    first = answer(place, "count: one two")
+    second = answer(place, "count: one two", first, "and on")
+    shown = talk(place, "count: one two", "", "and on")
+    assert shown.stdout == f"{first}\n{second}\n"
+    assert shown.stderr.count("arm: prompt_lookup_3\nspeed: 8 tokens in") == 2
+
+
+def test_reset_forgets_and_exit_ends_and_so_does_the_end_of_the_input(place):
+    first = answer(place, "count: one two")
+    shown = talk(place, "count: one two", "/reset", "count: one two", "/exit", "never read")
+    assert shown.stdout == f"{first}\n{first}\n"
+    assert "forgotten" in shown.stderr
+    assert talk(place, "count: one two", end="").stdout == f"{first}\n"
+
+
+def test_an_unknown_command_is_named_and_a_message_that_does_not_fit_is_dropped(place):
+    shown = talk(place, "/help me", "x" * MAX_POSITIONS, "count: one two")
+    assert "unknown command '/help': /reset forgets what was said, /exit ends" in shown.stderr
+    assert "exceed the target's context" in shown.stderr
+    assert shown.stdout == answer(place, "count: one two") + "\n"
+
+
+def test_a_policy_or_a_selector_picks_the_arm_of_each_answer(place):
+    shown = talk(place, "a", "b", options=("--policy", place / "lin_ucb.safetensors", "--system", "be brief"))
+    assert shown.stderr.count("picked with probability") == 2
+    assert talk(place, "a", options=("--selector", "meta_sd")).stderr.count("arms by round: ") == 1
+    assert "exactly one of --policy, --arm and --selector" in refused("chat", *pool_of(place))
