@@ -56,7 +56,7 @@ def _summary(demo: Record) -> list[str]:
     equality = demo["equality"]
     total = sum(equality[kind] for kind in ("identical", "tie", "different"))
     lines.append(
-        f"- **Is the text the same?** {equality['identical']} of {total} texts are no draft's, token for token."
+        f"- **Is the text the same?** {equality['identical']} of {total} texts are identical to those of no draft."
     )
     return [*lines, ""]
 
