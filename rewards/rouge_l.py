@@ -44,7 +44,8 @@ class RougeL(Reward):
             if self.missing is None:
                 raise self.unfit(
                     observation,
-                    "own_text (what the draft writes alone) is missing; give RougeL(missing=...) a value",
+                    "own_text (what the draft writes alone) is missing; collect it, or say what it is worth, as in "
+                    "rouge_l(missing=0)",
                 )
             return float(self.missing)
         return _f1(_words(observation.own_text), _words(self.reference_of(observation).text))

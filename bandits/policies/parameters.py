@@ -19,6 +19,10 @@ class _HasParams(Protocol):
     def set_params(self, **params: object) -> Self: ...
 
 
+class UnknownPolicyClassError(ValueError):
+    """A saved policy is of a class that is neither built in nor among those that the reader named."""
+
+
 class Parameters:
     """Stores every constructor argument under its own name; all else here follows from that."""
 
@@ -103,7 +107,8 @@ def built(description: object, classes: Sequence[type[Parameters]]) -> Parameter
         classes: those it may be of.
 
     Raises:
-        ValueError: if it is malformed, of another class, or two of `classes` have its name and neither its path.
+        ValueError: if it is malformed, or two of `classes` have its name and neither its path.
+        UnknownPolicyClassError: if it is of another class.
     """
     if not isinstance(description, Mapping):
         raise ValueError(f"a policy must be described by a JSON object, got {description!r:.80}")
@@ -121,7 +126,7 @@ def _class_of(description: Mapping[str, object], classes: Sequence[type[Paramete
     name, path = description["class"], description.get("path")
     found = list(dict.fromkeys(cls for cls in classes if cls.__name__ == name))
     if not found:
-        raise ValueError(
+        raise UnknownPolicyClassError(
             f"class {name!r} ({path}) is not built in: load it with YourClass.load(path), "
             "or load_policy(path, classes=[YourClass])"
         )

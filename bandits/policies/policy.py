@@ -19,7 +19,7 @@ from bandits.data.array_data import data_of_arrays
 from bandits.data.decision import Decision
 from bandits.data.policy_data import DataStream, PolicyData
 from bandits.policies import codec
-from bandits.policies.parameters import Parameters, built
+from bandits.policies.parameters import Parameters, UnknownPolicyClassError, built
 from bandits.policies.state import PolicyState
 
 
@@ -342,7 +342,8 @@ def read_policy(path: str | Path, classes: Sequence[type[Policy]]) -> Policy:
         policy.start(tuple(names), n_features, encoder)
         policy.state = replace(policy.learned.with_tensors(tensors), n_rows=n_rows)
     except (KeyError, MemoryError, TypeError, ValueError) as error:
-        raise ValueError(f"{file} cannot be loaded: {error}") from error
+        kind = UnknownPolicyClassError if isinstance(error, UnknownPolicyClassError) else ValueError
+        raise kind(f"{file} cannot be loaded: {error}") from error
     return policy
 
 

@@ -53,12 +53,14 @@ def chat(
     Give --policy, --arm or --selector. What helped, and how fast it was, stands on standard error after each answer.
     """
     from speculative.engine.text_stream import check_stop
+    from speculative.sampling.sampling_params import SamplingParams
 
     choice = ArmChoice(policy, arm, selector, settings or (), policy_class or (), seed)
-    sampling = generation.sampling_of(temperature, top_k, top_p, min_p, repetition_penalty, verification, sampling_seed)
+    sampling = SamplingParams(temperature, top_k, top_p, min_p, repetition_penalty, verification, sampling_seed)
+    generation.refuse_idle_options(sampling)
     check_stop(stop or ())
     options.start_torch(threads)
-    loaded = options.open_pool(pool, cache, device=device, dtype=dtype, weights=weights)
+    loaded = options.open_pool(options.read_spec(pool, device=device, dtype=dtype, weights=weights), cache)
     conversation = Conversation(
         loaded.target,
         Answering(loaded, choice),

@@ -1,12 +1,15 @@
 """`draftpick collect`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from speculative.cli import options
 from speculative.cli.progress import progress
+
+if TYPE_CHECKING:
+    from bandits import FullInformationData
 
 
 def collect(
@@ -34,12 +37,20 @@ def collect(
     options.start_torch(threads)
     from speculative.collection.collect import collect as run
 
-    loaded = options.open_pool(pool, cache, device=device, dtype=dtype, weights=weights)
+    loaded = options.open_pool(options.read_spec(pool, device=device, dtype=dtype, weights=weights), cache)
     costs = options.pool_costs(loaded, cache)
     with progress("collecting", len(queries)) as advance:
         data = run(queries, loaded.arms, loaded.encoder, out, costs, own_texts=own_texts, on_progress=advance)
-    means = dict(zip(data.arm_names, data.rewards.mean(axis=0).tolist(), strict=True))
-    lines = [f"{len(data)} queries in {out}; mean speedup over no draft:"]
-    lines += [f"  {name:<24} {value:.3f}" for name, value in means.items()]
-    result = {"folder": str(out), "n_queries": len(data), "encoder": data.encoder, "mean_speedup": means}
+    speeds = _speeds(data, next(arm.name for arm in loaded.arms if not arm.draft_length))
+    lines = [f"{len(data)} queries in {out}; times as fast as no draft, by total seconds:"]
+    lines += [f"  {name:<24} {value:.3f}" for name, value in speeds.items()]
+    result = {"folder": str(out), "n_queries": len(data), "encoder": data.encoder, "speed": speeds}
     options.report(result, "\n".join(lines), as_json)
+
+
+def _speeds(data: "FullInformationData", plain: str) -> dict[str, float]:
+    """Return the total seconds of the arm `plain` over each arm's."""
+    seconds = dict.fromkeys(data.arm_names, 0.0)
+    for observation in data.known_observations():
+        seconds[observation.arm] += observation.seconds
+    return {name: seconds[plain] / total for name, total in seconds.items()}

@@ -176,8 +176,17 @@ def _read_table(path: Path, options: TableOptions) -> "FullInformationData | Log
                 "estimated" if options.estimate_propensities else "logged",
             )
         except (TypeError, ValueError) as error:
-            hint = "" if encoder is not None else " (texts need --encoder, such as --encoder hashing)"
-            raise ValueError(f"{path}: {error}{hint}") from error
+            raise ValueError(f"{path}: {error} {_hint(str(error))}".rstrip()) from error
+
+
+def _hint(message: str) -> str:
+    """Return the option that mends what a table lacks."""
+    options = {
+        "contexts need an encoder": "(--encoder, such as --encoder hashing)",
+        "ask for estimated ones": "(--column propensity=NAME, or --estimate-propensities)",
+        "the table needs a column": "(--column ROLE=NAME maps one of another name)",
+    }
+    return next((option for start, option in options.items() if start in message), "")
 
 
 def _column(setting: str) -> tuple[str, str]:

@@ -21,6 +21,8 @@ def demo(
     seed: options.SeedOption = 0,
     threads: options.ThreadsOption = None,
     device: options.DeviceOption = None,
+    dtype: options.DtypeOption = None,
+    weights: options.WeightsOption = None,
     as_json: options.JsonOption = False,
 ) -> None:
     """Show on real models whether a learned policy is faster: collect, learn, evaluate, measure.
@@ -31,12 +33,13 @@ def demo(
     options.start_torch(threads)
     from rich.console import Console
 
-    from speculative.demo.demo import run_demo
+    from speculative.demo.demo import DEMO_POOL, run_demo
     from speculative.demo.page import show_report
 
+    spec = options.read_spec(pool or DEMO_POOL, device=device, dtype=dtype, weights=weights)
     with stages() as tell:
         seconds = None if full else 60 * minutes
-        report = run_demo(out, seconds=seconds, seed=seed, pool_file=pool, device=device, on_progress=tell)
+        report = run_demo(out, seconds=seconds, seed=seed, spec=spec, on_progress=tell)
     if as_json:
         typer.echo((out / "report.json").read_text(encoding="utf-8"))
     else:

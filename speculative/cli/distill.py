@@ -51,10 +51,10 @@ def distill(
     with stages() as tell:
         rate = run(loaded, train_queries, held_out_queries, out, settings, on_progress=tell)
     text = (
-        f"{out} guesses {rate.value:.1%} [{rate.low:.1%}, {rate.high:.1%}] of the target's next tokens on "
+        f"{out} predicts {rate.value:.1%} [{rate.low:.1%}, {rate.high:.1%}] of the target's next tokens on "
         f"{rate.n_texts} held-out texts: {rate.tokens_per_round:.2f} tokens a round at draft length 4"
     )
-    options.report({"folder": str(out), **asdict(rate)}, text, as_json)
+    options.report({"folder": str(out), **asdict(rate)}, options.wrapped([text]), as_json)
 
 
 def _target(pool: Path | None, name: str | None, max_new_tokens: int | None, cache: Path | None) -> "Target":

@@ -79,14 +79,16 @@ def generate(
     target's probabilities. With --log, a policy's decisions and their rewards are kept, for `draftpick train LOG`.
     """
     from speculative.engine.text_stream import check_stop
+    from speculative.sampling.sampling_params import SamplingParams
 
     choice = ArmChoice(policy, arm, selector, settings or (), policy_class or (), seed)
-    sampling = generation.sampling_of(temperature, top_k, top_p, min_p, repetition_penalty, verification, sampling_seed)
+    sampling = SamplingParams(temperature, top_k, top_p, min_p, repetition_penalty, verification, sampling_seed)
+    generation.refuse_idle_options(sampling)
     check_stop(stop or ())
     _check_log(log, reward, policy)
     queries = _queries(prompt, prompts, out, max_new_tokens, logged=log is not None)
     options.start_torch(threads)
-    loaded = options.open_pool(pool, cache, device=device, dtype=dtype, weights=weights)
+    loaded = options.open_pool(options.read_spec(pool, device=device, dtype=dtype, weights=weights), cache)
     if prompts is not None:
         loaded.target.check(queries)  # all of them before the first is answered
     requests = [loaded.target.request(query, sampling, stop or ()) for query in queries]

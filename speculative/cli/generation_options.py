@@ -1,6 +1,6 @@
 """Options of the commands that generate: how text is sampled, and what picks the arms."""
 
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -38,10 +38,10 @@ PenaltyOption = Annotated[
     float, typer.Option("--repetition-penalty", help="Make tokens seen before less likely; 1 for no penalty.")
 ]
 VerificationOption = Annotated[
-    str,
+    Literal["coupling", "rejection"],
     typer.Option(
         "--verification",
-        help="How sampled text is verified: coupling (the text does not depend on the drafts) or rejection.",
+        help="How sampled text is verified: under coupling the text does not depend on the drafts.",
     ),
 ]
 SamplingSeedOption = Annotated[
@@ -51,27 +51,14 @@ SamplingSeedOption = Annotated[
 ChoiceSeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of the policy's choices.")]
 
 
-def sampling_of(
-    temperature: float,
-    top_k: int,
-    top_p: float,
-    min_p: float,
-    repetition_penalty: float,
-    verification: str,
-    seed: int | None,
-) -> "SamplingParams":
-    """Build the sampling that the options ask for.
+def refuse_idle_options(sampling: "SamplingParams") -> None:
+    """Refuse options of sampled text where none is sampled: they could only be a mistake.
 
     Raises:
-        ValueError: if one is out of range, or is for sampled text where none is sampled: that could only be a mistake.
+        ValueError: naming the option.
     """
-    from speculative.sampling.sampling_params import SamplingParams
-
-    rule = cast(Literal["coupling", "rejection"], verification)  # checked by the class
-    sampling = SamplingParams(temperature, top_k, top_p, min_p, repetition_penalty, rule, seed)
-    default = SamplingParams()
+    default = type(sampling)()
     for name in ("top_k", "top_p", "min_p", "verification", "seed"):
         if sampling.greedy and getattr(sampling, name) != getattr(default, name):
             option = "--sampling-seed" if name == "seed" else "--" + name.replace("_", "-")
             raise ValueError(f"{option} changes sampled text only: give a --temperature above 0 with it, got 0")
-    return sampling

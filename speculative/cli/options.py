@@ -15,6 +15,7 @@ from speculative.cli.progress import busy, progress
 if TYPE_CHECKING:
     from speculative.measuring.cost_profile import CostProfile
     from speculative.pools.pool import Pool
+    from speculative.pools.spec import PoolSpec
 
 PoolOption = Annotated[
     Path,
@@ -120,21 +121,29 @@ def start_torch(threads: int | None) -> None:
         torch.set_num_threads(threads)
 
 
-def open_pool(path: Path, cache: Path | None, **changes: str | None) -> "Pool":
-    """Read a pool file and load its models.
+def read_spec(path: Path, **changes: str | None) -> "PoolSpec":
+    """Read a pool file.
 
     Args:
         path: the pool file.
-        cache: folder of converted weights; None for the default one.
         changes: what is asked for instead of the file's `device`, `dtype` or `weights`; None keeps the file's.
 
     Raises:
-        ValueError: see `read_pool_spec` and `Pool.of`.
+        ValueError: see `read_pool_spec`.
     """
-    from speculative.pools.pool import Pool
     from speculative.pools.spec import read_pool_spec
 
-    spec = read_pool_spec(path).model_copy(update={name: value for name, value in changes.items() if value is not None})
+    return read_pool_spec(path).model_copy(update={name: value for name, value in changes.items() if value is not None})
+
+
+def open_pool(spec: "PoolSpec", cache: Path | None) -> "Pool":
+    """Load a pool's models.
+
+    Raises:
+        ValueError: see `Pool.of`.
+    """
+    from speculative.pools.pool import Pool
+
     with busy("loading models"):
         return Pool.of(spec, cache_folder(cache))
 
@@ -182,7 +191,8 @@ def standard_input() -> str:
 def wrapped(lines: Sequence[str]) -> str:
     """Return lines broken to the terminal's width (COLUMNS where that is set)."""
     width = shutil.get_terminal_size().columns
-    return "\n".join(part for line in lines for part in wrap(line, width, break_long_words=False) or [""])
+    broken = (wrap(line, width, break_long_words=False) if len(line) > width else [line] for line in lines)
+    return "\n".join(part for parts in broken for part in parts)
 
 
 def say(line: str) -> None:

@@ -107,18 +107,14 @@ def load_one_policy(file: Path, classes: Sequence[str], n_features: int | None =
     """Load a policy; see `load_policies`."""
     from arms.plugin import resolve_plugin
     from bandits import Policy, load_policy
+    from bandits.policies.parameters import UnknownPolicyClassError
 
     with users_fault("--policy-class"):
         own = [resolve_plugin(path, Policy, "policy class") for path in classes]
     try:
         policy = load_policy(file, classes=own, n_features=n_features)
-    except ValueError as error:
-        if "built in" not in str(error):
-            raise
-        raise ValueError(
-            f"{file} holds a policy of a class that is not draftpick's: name it with "
-            "--policy-class package.module:Class"
-        ) from error
+    except UnknownPolicyClassError as error:
+        raise ValueError(f"{error}; on the command line, name it with --policy-class package.module:Class") from error
     if not policy.arm_names:
         raise ValueError(f"{file} knows no arms: train it first")
     return policy

@@ -27,7 +27,7 @@ def profile(
     Stored for this machine, target and number of threads, and measured anew when a month old or noisy.
     """
     options.start_torch(threads)
-    loaded = options.open_pool(pool, cache, device=device, dtype=dtype, weights=weights)
+    loaded = options.open_pool(options.read_spec(pool, device=device, dtype=dtype, weights=weights), cache)
     costs = options.pool_costs(loaded, cache, refresh)
     verdicts = {arm.name: costs.verdict(arm.draft.name, arm.draft_length) for arm in loaded.arms if arm.draft_length}
     result = {**json.loads(costs.to_json()), "verdicts": verdicts}
@@ -36,15 +36,15 @@ def profile(
 
 def _text(pool: "Pool", costs: "CostProfile", verdicts: list[str]) -> str:
     lines = [f"{pool.target.name}: milliseconds of a pass over m tokens against L cached ones"]
-    lines.append("     L" + "".join(f"{f'm={width}':>9}" for width in costs.widths))
-    for length, row in zip(costs.cache_lengths, costs.verify_grid, strict=True):
-        lines.append(f"{length:>6}" + "".join(f"{seconds * 1000:>9.2f}" for seconds in row))
+    lines.append("     m" + "".join(f"{f'L={length}':>9}" for length in costs.cache_lengths))
+    for width, column in zip(costs.widths, zip(*costs.verify_grid, strict=True), strict=True):
+        lines.append(f"{width:>6}" + "".join(f"{seconds * 1000:>9.2f}" for seconds in column))
     prefills = zip(costs.prefill_widths, costs.prefill_grid, strict=True)
     lines.append("prefill: " + ", ".join(f"{width} tokens {s * 1000:.1f} ms" for width, s in prefills))
     for draft in pool.drafts:
         cost = costs.drafts[draft.name]
         lines.append(
-            f"{draft.name}: {cost.round_s * 1000:.3f} ms a round, {cost.token_s * 1000:.3f} ms a guess, "
+            f"{draft.name}: {cost.round_s * 1000:.3f} ms a round, {cost.token_s * 1000:.3f} ms a draft token, "
             f"{cost.read_s * 1000:.4f} ms a prompt token"
         )
-    return "\n".join([*lines, f"noise: {costs.spread:.0%} of a median", *verdicts])
+    return options.wrapped([*lines, f"noise: {costs.spread:.0%} of a median", *verdicts])

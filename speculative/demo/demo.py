@@ -22,9 +22,10 @@ from speculative.demo.wall_clock_stage import run_wall_clock
 from speculative.measuring.cost_profile import CostProfile, cached_costs
 from speculative.models.settings import DEFAULT_CACHE
 from speculative.pools.pool import Pool
-from speculative.pools.spec import read_pool_spec
+from speculative.pools.spec import PoolSpec, read_pool_spec
 
 Tell = Callable[[str, int, int], None]
+DEMO_POOL = Path(str(files("speculative").joinpath("demo/pool.toml")))
 _PROFILE_STEPS = 8
 
 
@@ -33,8 +34,7 @@ def run_demo(
     *,
     seconds: float | None = 600.0,
     seed: int = 0,
-    pool_file: Path | None = None,
-    device: str | None = None,
+    spec: PoolSpec | None = None,
     on_progress: Tell | None = None,
 ) -> DemoReport:
     """Run the demo and write its report folder; a stopped demo goes on where it was.
@@ -45,8 +45,7 @@ def run_demo(
         seconds: for everything after the models are loaded; fewer prompts and tokens are taken on a slow machine.
             None takes all prompts and longer answers.
         seed: of policies, orders and bootstraps.
-        pool_file: another pool.toml; the demo's own by default.
-        device: of all models; the pool's by default.
+        spec: of another pool than the demo's own (`DEMO_POOL`).
         on_progress: told (stage, done, of how many).
 
     Raises:
@@ -55,7 +54,7 @@ def run_demo(
     tell = on_progress or (lambda stage, done, total: None)
     out.mkdir(parents=True, exist_ok=True)
     tell("loading models", 0, 1)
-    pool = _load(pool_file, device)
+    pool = Pool.of(spec or read_pool_spec(DEMO_POOL))
     begin = time.monotonic()
     costs = _profile(pool, tell)
     size = _size(out, pool, costs, seconds)
@@ -90,11 +89,6 @@ class _Learned:
     policies: Mapping[str, Policy]
     choice: Choice
     evaluation: Evaluation
-
-
-def _load(pool_file: Path | None, device: str | None) -> Pool:
-    spec = read_pool_spec(pool_file or Path(str(files("speculative").joinpath("demo/pool.toml"))))
-    return Pool.of(spec if device is None else spec.model_copy(update={"device": device}))
 
 
 def _profile(pool: Pool, tell: Tell) -> CostProfile:

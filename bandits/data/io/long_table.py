@@ -136,8 +136,8 @@ class _Rows:
         place = {key: index for index, key in enumerate(dict.fromkeys(ids))}
         if len(place) == len(ids) and len(self.arm_names) > 1:
             raise ValueError(
-                "every query has one row and there is no propensity: if the table is a log of decisions, pass "
-                "propensities='estimated' (or name their column); full information needs a row for each arm"
+                "every query has one row and there is no propensity: if the table is a log of decisions, name the "
+                "column of propensities or ask for estimated ones; full information needs a row for each arm"
             )
         query = np.array([place[key] for key in ids])
         first = np.full(len(place), -1)

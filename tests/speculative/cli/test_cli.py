@@ -7,7 +7,6 @@ import sys
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
@@ -21,6 +20,8 @@ from speculative.cli import options
 from speculative.cli.main import app
 from speculative.cli.plain_errors import one_line
 from speculative.cli.shadowing import is_project, shadow_warnings
+from speculative.demo.demo import DEMO_POOL
+from speculative.pools.spec import read_pool_spec
 from tests.support.command_runner import make_place, pool_of, refused, run_cli
 from tests.support.tiny_pool import ARMS, MAX_POSITIONS
 
@@ -40,8 +41,10 @@ def test_collect_stores_the_data_and_goes_on(place):
     )
     result = json.loads(again.stdout)
     assert result["n_queries"] == 20
-    assert tuple(result["mean_speedup"]) == ARMS
-    assert result["mean_speedup"]["no_draft"] == pytest.approx(1.0)
+    assert tuple(result["speed"]) == ARMS
+    assert data.costs is not None
+    totals = data.costs.sum(axis=0)
+    assert list(result["speed"].values()) == pytest.approx((totals[0] / totals).tolist())
 
 
 def test_collect_refuses_in_one_line(place, tmp_path):
@@ -182,7 +185,8 @@ def test_evaluate_refuses_policies_that_do_not_fit(place, tmp_path):
 
 def test_profile_prints_table_costs_and_verdicts(place, monkeypatch):
     shown = run_cli("profile", *pool_of(place)).stdout
-    assert "m=17" in shown
+    assert "     m     L=64" in shown
+    assert max(map(len, shown.splitlines())) <= 80
     assert shown.count("on this machine") == len(ARMS) - 1
     for name in ("no_draft", "prompt_lookup", "draft_small"):
         assert f"{name}: " in shown
@@ -221,14 +225,13 @@ def test_demo_calls_the_function_of_that_name(monkeypatch, tmp_path):
         out.mkdir()
         (out / "report.json").write_text('{"holds": true}')
 
-    demo = ModuleType("speculative.demo.demo")
-    demo.run_demo = run_demo
-    monkeypatch.setitem(sys.modules, "speculative.demo.demo", demo)
+    monkeypatch.setattr("speculative.demo.demo.run_demo", run_demo)
     out = tmp_path / "report"
-    shown = run_cli("demo", "--out", out, "--full", "--seed", 4, "--json")
+    shown = run_cli("demo", "--out", out, "--full", "--seed", 4, "--dtype", "bfloat16", "--json")
     assert json.loads(shown.stdout) == {"holds": True}
     assert shown.stderr == "measuring: 1 of 1, 0 s\n"
-    assert called == [(out, {"seconds": None, "seed": 4, "pool_file": None, "device": None})]
+    spec = read_pool_spec(DEMO_POOL).model_copy(update={"dtype": "bfloat16"})
+    assert called == [(out, {"seconds": None, "seed": 4, "spec": spec})]
 
 
 @pytest.mark.parametrize("command", sorted(typer.main.get_command(app).commands))

@@ -98,7 +98,7 @@ def test_bandit_feedback_is_simulated_when_asked(place, tmp_path):
         (("full", "--baseline", "nobody"), "baseline must be one of"),
         (("log", "--estimators", "Magic"), "unknown estimator 'Magic'"),
         (("log", "--bandit-feedback"), "a log already"),
-        (("table.parquet",), "texts need --encoder"),
+        (("table.parquet",), "--encoder, such as --encoder hashing"),
         (("full", "full"), "are named 'full': rename one"),
         (("full", "--reward", "speedup"), "values stored observations, and these data hold none"),
         (("log", "--encoder", "hashing"), "--encoder is for tables"),

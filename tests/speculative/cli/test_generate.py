@@ -141,7 +141,6 @@ def test_generate_fails_where_the_target_gives_no_numbers(place, monkeypatch):
         (("--temperature", 1, "--top-p", 0), "top_p must be in (0, 1], got 0.0"),
         (("--temperature", 1, "--min-p", 2), "min_p must be in [0, 1], got 2.0"),
         (("--repetition-penalty", 0), "repetition_penalty must be finite and > 0, got 0.0"),
-        (("--temperature", 1, "--verification", "luck"), "verification must be one of ('coupling', 'rejection')"),
         (("--temperature", 1, "--sampling-seed", -1), "seed must be in [0, 2**63), got -1"),
         (("--top-k", 5), "--top-k changes sampled text only: give a --temperature above 0 with it"),
         (("--sampling-seed", 5), "--sampling-seed changes sampled text only"),

@@ -1,5 +1,4 @@
 import json
-from pathlib import Path
 
 import pytest
 
@@ -11,6 +10,7 @@ from speculative.demo.demo import run_demo
 from speculative.demo.learning import FIXED, choose_policy, learn
 from speculative.demo.queries import demo_queries, pick_evenly
 from speculative.demo.size import DemoSize
+from speculative.pools.spec import read_pool_spec
 from tests.support.tiny_pool import queries, save_pool
 
 N_TIMED = 4
@@ -38,7 +38,7 @@ def tiny_demo(tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "demo_queries", lambda: (asked[:14], asked[14:]))
     monkeypatch.setattr(demo, "DEFAULT_CACHE", tmp_path / "cache")
     monkeypatch.setattr(demo, "choose_size", lambda *arguments: size)
-    return {"out": tmp_path / "out", "pool_file": Path(tmp_path / "pool.toml")}
+    return {"out": tmp_path / "out", "spec": read_pool_spec(tmp_path / "pool.toml")}
 
 
 def test_the_demo_runs_end_to_end_on_a_tiny_pool(tiny_demo):

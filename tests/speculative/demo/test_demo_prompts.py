@@ -32,6 +32,7 @@ def _runs(text: str, n_words: int) -> set[tuple[str, ...]]:
     return {tuple(words[i : i + n_words]) for i in range(len(words) - n_words + 1)}
 
 
+@pytest.mark.filterwarnings("ignore::arms.query.UnknownKeysWarning")  # its split and phrasing
 def test_the_file_reads_as_queries(rows: list[dict[str, str | int]]) -> None:
     queries = read_queries(PATH)
     assert [(query.id, query.prompt, query.domain) for query in queries] == [

@@ -74,7 +74,7 @@ def test_missing_propensities_are_estimated_only_when_asked():
         "reward": rng.random(200).tolist(),
         "context_0": rng.random(200).tolist(),
     }
-    with pytest.raises(ValueError, match="propensities='estimated'"):
+    with pytest.raises(ValueError, match="ask for estimated ones"):
         from_long_table(columns)
     log = from_long_table(columns, propensities="estimated")
     assert log.propensities_estimated
