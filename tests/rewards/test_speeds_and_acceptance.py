@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arms import Observation, Reference
-from rewards import AcceptanceLength, RelativeSpeed, Speedup
+from rewards import AcceptanceLength, RelativeSpeed, Speedup, TimeSaved
 
 BASE = Observation(
     arm="a",
@@ -93,3 +93,32 @@ def test_speedup_of_two_empty_generations_compares_their_times():
 def test_speedup_refuses_undefined_ratios(fields, rule):
     with pytest.raises(ValueError, match=f"Speedup {NAMED}.*{re.escape(rule)}"):
         Speedup()(dataclasses.replace(BASE, **fields))
+
+
+def test_time_saved_is_the_seconds_that_no_draft_would_have_taken_longer():
+    assert TimeSaved()(BASE) == 5.0 - 2.0
+    assert TimeSaved()(dataclasses.replace(BASE, n_tokens=20)) == 2 * 5.0 - 2.0
+    assert TimeSaved()(dataclasses.replace(BASE, seconds=7.0)) == -2.0
+
+
+def test_total_time_saved_ranks_arms_by_total_seconds_where_mean_speedup_does_not():
+    plain = [0.1, 4.0, 4.0]  # no draft's seconds; the first text loops
+    arms = {"copies": [0.02, 4.4, 4.4], "steady": [0.1, 3.0, 3.0]}
+    rows = {
+        name: [
+            dataclasses.replace(BASE, seconds=taken, reference=Reference(text="t", seconds=alone, n_tokens=10))
+            for taken, alone in zip(seconds, plain, strict=True)
+        ]
+        for name, seconds in arms.items()
+    }
+    saved = {name: sum(map(TimeSaved(), row)) for name, row in rows.items()}
+    ratios = {name: sum(map(Speedup(), row)) for name, row in rows.items()}
+    assert saved["steady"] == pytest.approx(sum(plain) - sum(arms["steady"]))
+    assert max(saved, key=saved.__getitem__) == "steady"
+    assert max(ratios, key=ratios.__getitem__) == "copies"
+
+
+def test_time_saved_against_a_reference_without_tokens_is_rejected():
+    empty = dataclasses.replace(BASE, reference=Reference(text="", seconds=1.0, n_tokens=0))
+    with pytest.raises(ValueError, match=r"reference\.n_tokens must be >= 1, got 0 for 10"):
+        TimeSaved()(empty)

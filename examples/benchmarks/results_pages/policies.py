@@ -49,7 +49,7 @@ def _summary(demo: Record) -> list[str]:
         best = max(learned, key=lambda row: float(row["value"]))
         lines.append(
             f"- **Does choosing pay?** By replay of {evaluation['n_queries']} held-out prompts, {best['name']} saves "
-            f"{three_digits(best['difference'])} more of no draft's time than always `{fixed}`: "
+            f"{three_digits(best['difference'])} s a query more than always `{fixed}`: "
             f"{_conclusion(best['difference'])}. Each prompt's best arm, known in hindsight, would save "
             f"{three_digits(rows['oracle']['difference'])} more."
         )
