@@ -2,23 +2,22 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 
 from arms import Query
 from arms.atomic_file import write_file
-from bandits import Bootstrap, FullInformationData, Policy, evaluate
-from bandits.evaluation import Evaluation
+from bandits import Bootstrap, FullInformationData, evaluate
 from rewards import TimeSaved
 from speculative.collection.collect import collect
-from speculative.demo.learning import Choice, choose_policy, learn
+from speculative.demo.learning import Learned, choose_policy, learn
 from speculative.demo.modes import PEERS, demo_modes, timed_picks, with_picks
 from speculative.demo.queries import demo_queries, pick_evenly
 from speculative.demo.report import DemoReport, domain_speed, make_report, picks_by_policy, save_pictures, save_report
 from speculative.demo.size import FULL_SIZE, DemoSize, choose_size
-from speculative.demo.wall_clock_stage import run_wall_clock
+from speculative.demo.wall_clock_stage import StageLimits, run_wall_clock
 from speculative.measuring.cost_profile import CostProfile, cached_costs
 from speculative.models.settings import DEFAULT_CACHE
 from speculative.pools.pool import Pool
@@ -72,23 +71,14 @@ def run_demo(
         demo_modes(pool, learned.choice.name, learned.policies[learned.choice.name], seed),
         out / "timed",
         seed=seed,
-        seconds=left,
-        least=size.least_timed,
-        only=dict.fromkeys(PEERS, few),
+        limits=StageLimits(seconds=left, least=size.least_timed, only=dict.fromkeys(PEERS, few)),
         on_progress=lambda done, total: tell("measuring, prompts", done, total),
     )
     picks = {name: timed_picks(policy, test, seed) for name, policy in learned.policies.items()}
     grouped = with_picks(runs, picks)
-    report = make_report(pool, learned.policies, learned.choice, learned.evaluation, test, timed, grouped)
+    report = make_report(pool, learned, test, timed, grouped)
     save_report(report, runs, pool.arms.names, out)
     return report
-
-
-@dataclass(frozen=True, slots=True)
-class _Learned:
-    policies: Mapping[str, Policy]
-    choice: Choice
-    evaluation: Evaluation
 
 
 def _profile(pool: Pool, tell: Tell) -> CostProfile:
@@ -142,7 +132,7 @@ def _collect(
     return data.with_reward(TimeSaved())
 
 
-def _learn(train: FullInformationData, test: FullInformationData, seed: int, out: Path) -> _Learned:
+def _learn(train: FullInformationData, test: FullInformationData, seed: int, out: Path) -> Learned:
     """Fit, choose and evaluate; all of it is on disk before the long stage begins."""
     policies = learn(train, seed)
     choice = choose_policy(policies, train, seed)
@@ -152,4 +142,4 @@ def _learn(train: FullInformationData, test: FullInformationData, seed: int, out
     evaluation.save(out / "evaluation.json")
     write_file(out / "table.txt", evaluation.to_text(80) + "\n")
     save_pictures(domain_speed(test), picks_by_policy(policies, test), train.arm_names, out)
-    return _Learned(policies, choice, evaluation)
+    return Learned(policies, choice, evaluation)

@@ -4,10 +4,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bandits import KNN, BestFixedArm, FullInformationData, LinTS, LinUCB, Policy, Reinforce, cross_validated
-from bandits.evaluation import HeldOutScore
+from bandits.evaluation import Evaluation, HeldOutScore
 from bandits.policies.linear.prior_precision import choose_prior_precision
 
 FIXED = "best fixed arm"
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What is known before anything is timed.
+
+    Attributes:
+        policies: fitted, by name.
+        choice: which of them is chosen.
+        evaluation: of all on the held-out prompts, by replay.
+    """
+
+    policies: Mapping[str, Policy]
+    choice: "Choice"
+    evaluation: Evaluation
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,12 +25,7 @@ def show_report(report: "DemoReport", console: Console) -> None:
 
 def to_markdown(report: "DemoReport") -> str:
     """Return the report as a page to read."""
-    references = _references(report)
-    rows = [
-        f"| {name} | {report.speeds[name]:.1f} | " + " | ".join(f"{ratios[other]:.2f}" for other in references) + " |"
-        for name, ratios in report.ratios.items()
-    ]
-    scores = [f"- {name}: {score}" for name, score in report.held_out.items()]
+    machine = report.machine
     lines = [
         "# draftpick demo",
         "",
@@ -39,26 +34,15 @@ def to_markdown(report: "DemoReport") -> str:
         "![measured speed](speed.png)",
         "",
         f"{report.n_timed} held-out prompts, answers of at most {report.max_new_tokens} tokens, every mode on every "
-        f"prompt, interleaved; transformers on {report.n_transformers} of them. {report.machine['processor']}, "
-        f"{report.machine['threads']} threads.",
+        f"prompt, interleaved; transformers on {report.n_transformers} of them. {machine['processor']}, "
+        f"{machine['threads']} threads.",
         "",
-        "## Measured",
-        "",
-        "Speed is total tokens over total seconds; prefill, encoding and choosing are counted. Brackets: 95 %",
-        "bootstrap intervals over prompts, on the prompts that both modes ran. A policy's time on a prompt is the",
-        "measured time of its pick and of picking; the chosen policy also really ran.",
-        "",
-        "| mode | tokens/s | " + " | ".join(f"times {name}" for name in references) + " |",
-        "|---|---|" + "---|" * len(references),
-        *rows,
-        "",
-        equality_sentence(report),
-        "",
+        *_measured(report),
         "## How the policy was chosen",
         "",
         f"Each policy was scored on training prompts that it had not seen; {report.chosen} did best.",
         "",
-        *scores,
+        *(f"- {name}: {score}" for name, score in report.held_out.items()),
         "",
         "## Held-out prompts by replay",
         "",
@@ -72,6 +56,28 @@ def to_markdown(report: "DemoReport") -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _measured(report: "DemoReport") -> list[str]:
+    references = _references(report)
+    rows = [
+        f"| {name} | {report.speeds[name]:.1f} | " + " | ".join(f"{ratios[other]:.2f}" for other in references) + " |"
+        for name, ratios in report.ratios.items()
+    ]
+    return [
+        "## Measured",
+        "",
+        "Speed is total tokens over total seconds; prefill, encoding and choosing are counted. Brackets: 95 %",
+        "bootstrap intervals over prompts, on the prompts that both modes ran. A policy's time on a prompt is the",
+        "measured time of its pick and of picking; the chosen policy also really ran.",
+        "",
+        "| mode | tokens/s | " + " | ".join(f"times {name}" for name in references) + " |",
+        "|---|---|" + "---|" * len(references),
+        *rows,
+        "",
+        equality_sentence(report),
+        "",
+    ]
 
 
 def equality_sentence(report: "DemoReport") -> str:

@@ -13,7 +13,7 @@ from arms.atomic_file import write_file
 from bandits import Estimate, FullInformationData, Policy
 from bandits.evaluation import Evaluation
 from bandits.evaluation.canvas import interval_bars
-from speculative.demo.learning import FIXED, Choice
+from speculative.demo.learning import FIXED, Learned
 from speculative.demo.modes import PEERS, REAL
 from speculative.demo.page import to_markdown
 from speculative.demo.plots import bars_by_group, picks_by_domain
@@ -66,9 +66,7 @@ class DemoReport:
 
 def make_report(
     pool: Pool,
-    policies: Mapping[str, Policy],
-    choice: Choice,
-    evaluation: Evaluation,
+    learned: Learned,
     test: FullInformationData,
     queries: Sequence[Query],
     grouped: Mapping[str, Sequence[Run]],
@@ -77,13 +75,12 @@ def make_report(
 
     Args:
         pool: whose arms ran.
-        policies: fitted.
-        choice: which of them was chosen.
-        evaluation: of the policies on `test`.
+        learned: policies, which of them was chosen, and their evaluation on `test`.
         test: held-out data.
         queries: those that ran.
         grouped: runs by mode, from `with_picks`.
     """
+    policies, choice, evaluation = learned.policies, learned.choice, learned.evaluation
     fixed = evaluation.best_fixed_arm or NO_DRAFT
     references = [name for name in dict.fromkeys((NO_DRAFT, fixed, *PEERS)) if name in grouped]
     ratios = {

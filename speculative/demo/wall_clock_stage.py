@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +16,28 @@ from speculative.measuring.wall_clock import Mode, Run
 Progress = Callable[[int, int], None]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageLimits:
+    """How much of the stage runs.
+
+    Attributes:
+        seconds: no prompt is begun that would end later, measured over all calls; None runs all prompts.
+        least: prompts that run whatever the time.
+        only: for a mode named here, the ids of the queries that it runs on.
+    """
+
+    seconds: float | None = None
+    least: int = 1
+    only: Mapping[str, Set[str]] = field(default_factory=dict)
+
+
 def run_wall_clock(
     queries: Sequence[Query],
     modes: Mapping[str, Mode],
     folder: Path,
     *,
     seed: int,
-    seconds: float | None,
-    least: int,
-    only: Mapping[str, set[str]] | None = None,
+    limits: StageLimits,
     on_progress: Progress | None = None,
 ) -> list[Run]:
     """Run every mode on one prompt after another, each prompt's modes in a random order, until the time is up.
@@ -37,9 +50,7 @@ def run_wall_clock(
         modes: by name.
         folder: takes a file a prompt, and `stage.json`, which says what the stage was begun with.
         seed: of the orders.
-        seconds: no prompt is begun that would end later, measured over all calls; None runs all prompts.
-        least: prompts that run whatever the time.
-        only: for a mode named here, the ids of the queries that it runs on.
+        limits: when it ends, and what it leaves out.
         on_progress: told how many prompts are done, of at most how many.
 
     Raises:
@@ -51,14 +62,14 @@ def run_wall_clock(
     spent = longest = 0.0
     warm = False
     for index, query in enumerate(queries):
-        if index >= least and seconds is not None and spent + longest > seconds:
+        if index >= limits.least and limits.seconds is not None and spent + longest > limits.seconds:
             break
         file = folder / f"prompt-{index:05d}.json"
         if not file.is_file():
             if not warm:
                 _warm_up(modes, query)
                 warm = True
-            asked_modes = [name for name in modes if only is None or query.id in only.get(name, {query.id})]
+            asked_modes = [name for name in modes if query.id in limits.only.get(name, {query.id})]
             _write(file, _run_all(query, modes, np.random.default_rng((seed, index)).permutation(asked_modes).tolist()))
         took, found = _read(file)
         runs += found

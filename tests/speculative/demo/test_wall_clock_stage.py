@@ -3,7 +3,7 @@ import json
 import pytest
 
 from arms import Query
-from speculative.demo.wall_clock_stage import run_wall_clock
+from speculative.demo.wall_clock_stage import StageLimits, run_wall_clock
 from speculative.measuring.wall_clock import Run
 
 QUERIES = [Query(id=f"q{i}", prompt="x") for i in range(5)]
@@ -22,8 +22,8 @@ def modes(calls: list[tuple[str, str]]):
 
 
 def run(folder, calls, **options):
-    settings = {"seed": 0, "seconds": None, "least": 1} | options
-    return run_wall_clock(QUERIES, modes(calls), folder, **settings)
+    seed = options.pop("seed", 0)
+    return run_wall_clock(QUERIES, modes(calls), folder, seed=seed, limits=StageLimits(**options))
 
 
 def test_every_mode_runs_once_on_every_prompt_but_where_it_is_left_out(tmp_path):
