@@ -13,11 +13,6 @@ from rewards import REWARDS, FittedReward, OnFailure, RelativeSpeed, Reward, Rou
 
 MAX_LENGTH = 500
 MAX_DEPTH = 100
-REWARD_HELP = (
-    f"A formula of {', '.join(REWARDS)} and of your own rewards as package.module:Class, "
-    "for example 0.5 * rouge_l(missing=1) + 0.5 * relative_speed; "
-    "on_failure(REWARD, VALUE) values failed pulls; paper(A) is A * rouge_l + (1 - A) * relative_speed."
-)
 
 _PLUGIN = re.compile(r"[^\W\d][\w.]*:\w+")
 _OPERATORS: dict[type[ast.operator], tuple[str, Callable[[Any, Any], Any]]] = {
@@ -37,7 +32,8 @@ def make_reward(formula: str, training: Iterable[Observation] | None = None) -> 
     `training` unless its settings are given. Nothing of the formula is evaluated as Python.
 
     Args:
-        formula: at most 500 characters; see `REWARD_HELP`.
+        formula: at most 500 characters, such as "0.5 * rouge_l(missing=1) + 0.5 * relative_speed". Beside rewards,
+            `on_failure(REWARD, VALUE)` values failed pulls, and `paper(A)` is A * rouge_l + (1 - A) * relative_speed.
         training: every arm's observations of the training queries; None where there are none.
 
     Raises:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bandits import FullInformationData, LoggedData, Policy
     from bandits.evaluation import Comparison
 
-DEFAULT_POLICIES = "best_fixed_arm,lin_ucb,lin_ts,epsilon_greedy,uniform"
+DEFAULT_POLICIES = "best_fixed_arm, lin_ucb, lin_ts, epsilon_greedy, uniform"
 
 
 def compare(
@@ -42,7 +42,7 @@ def compare(
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many divisions into training and test.")] = 5,
     encoder: options.EncoderOption = None,
     column: options.ColumnOption = None,
-    estimate_propensities: options.EstimateOption = False,
+    propensities: options.PropensitiesOption = "logged",
     bandit_feedback: Annotated[
         bool,
         typer.Option("--bandit-feedback", help="Full information: learn from one arm a query only, drawn uniformly."),
@@ -51,11 +51,11 @@ def compare(
         str,
         typer.Option(
             "--estimators",
-            help="For a log: names, separated by commas, the one to trust most first; your own as "
-            "package.module:Class.",
+            help="For a log: names, separated by commas, the one to trust most first, of ips, clipped_ips, snips, "
+            "direct_method, doubly_robust, self_normalised_dr, rejection_replay, or package.module:Class.",
             metavar="NAMES",
         ),
-    ] = "doubly_robust,snips,ips",
+    ] = "doubly_robust, snips, ips",
     baseline: Annotated[
         str | None,
         typer.Option("--baseline", help="Policy or arm that others are compared with; by default the first."),
@@ -80,7 +80,7 @@ def compare(
         baseline=baseline,
         n_jobs=jobs,
     )
-    read = _read_all(data, TableOptions(encoder, column or (), estimate_propensities))
+    read = _read_all(data, TableOptions(encoder, column or (), propensities))
     results: dict[str, dict[str, object]] = {}
     texts: list[str] = []
     for name, unvalued in read.items():

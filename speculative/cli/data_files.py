@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from speculative.cli.plugins import encoder_of, users_fault
 from speculative.cli.progress import busy
@@ -24,19 +24,19 @@ class TableOptions:
     Attributes:
         encoder: name of what makes contexts from texts.
         columns: "ROLE=NAME" each.
-        estimate_propensities: read the table as a log without propensities.
+        propensities: whether a log states them.
     """
 
     encoder: str | None = None
     columns: Sequence[str] = ()
-    estimate_propensities: bool = False
+    propensities: Literal["logged", "estimated"] = "logged"
 
     def given(self) -> list[str]:
         """Return the options that were given."""
         named = {
             "--encoder": self.encoder is not None,
             "--column": bool(self.columns),
-            "--estimate-propensities": self.estimate_propensities,
+            "--propensities": self.propensities != "logged",
         }
         return [name for name, given in named.items() if given]
 
@@ -173,7 +173,7 @@ def _read_table(path: Path, options: TableOptions) -> "FullInformationData | Log
                 path,
                 encoder,
                 TableLayout(columns=columns),
-                "estimated" if options.estimate_propensities else "logged",
+                options.propensities,
             )
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: {error} {_hint(str(error))}".rstrip()) from error
@@ -183,7 +183,7 @@ def _hint(message: str) -> str:
     """Return the option that mends what a table lacks."""
     options = {
         "contexts need an encoder": "(--encoder, such as --encoder hashing)",
-        "ask for estimated ones": "(--column propensity=NAME, or --estimate-propensities)",
+        "ask for estimated ones": "(--column propensity=NAME, or --propensities estimated)",
         "the table needs a column": "(--column ROLE=NAME maps one of another name)",
     }
     return next((option for start, option in options.items() if start in message), "")

@@ -28,6 +28,12 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "See it at work": (demo,),
 }
 
+
+def _unwrapped(text: str) -> str:
+    """Return a docstring's paragraphs without its line breaks, which the help would keep."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+
+
 app = typer.Typer(
     cls=Group,
     no_args_is_help=True,
@@ -40,6 +46,7 @@ for _panel, _commands in PANELS.items():
     for _command in _commands:
         app.command(
             cls=Command,
+            help=_unwrapped(_command.__doc__ or ""),
             rich_help_panel=_panel,
             # so that a reward may be negative
             context_settings={"ignore_unknown_options": True} if _command is reward else None,

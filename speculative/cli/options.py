@@ -59,8 +59,9 @@ POLICY_NAMES = (
     "epsilon_greedy, softmax, or package.module:Class"
 )  # a test compares them with the table, which is imported on use
 REWARD_HELP = (
-    "Default: time_saved where the data hold observations of drafts, else the data's own reward. A formula of "
-    "rewards, such as 0.5 * rouge_l(missing=1) + 0.5 * relative_speed, or of your own as package.module:Class."
+    "A formula of time_saved, speedup, relative_speed, acceptance_length, rouge_l, paper(A), on_failure(REWARD, VALUE) "
+    "and your own as package.module:Class, such as 0.5 * rouge_l(missing=1) + 0.5 * relative_speed. Default: "
+    "time_saved where the data hold observations of drafts, else the data's own reward."
 )
 RewardOption = Annotated[str | None, typer.Option("--reward", help=REWARD_HELP, metavar="FORMULA")]
 EncoderOption = Annotated[
@@ -81,11 +82,9 @@ ColumnOption = Annotated[
         metavar="ROLE=NAME",
     ),
 ]
-EstimateOption = Annotated[
-    bool,
-    typer.Option(
-        "--estimate-propensities", help="The table is a log without propensities: estimate them from its contexts."
-    ),
+PropensitiesOption = Annotated[
+    Literal["logged", "estimated"],
+    typer.Option("--propensities", help="For a table that is a log without them: estimated from its contexts."),
 ]
 PolicyClassOption = Annotated[
     list[str] | None,

@@ -27,7 +27,7 @@ def train(
     ] = 10,
     encoder: options.EncoderOption = None,
     column: options.ColumnOption = None,
-    estimate_propensities: options.EstimateOption = False,
+    propensities: options.PropensitiesOption = "logged",
     seed: options.SeedOption = 0,
     threads: options.ThreadsOption = None,
     as_json: options.JsonOption = False,
@@ -42,7 +42,7 @@ def train(
     if policy == "reinforce" or threads is not None:
         options.start_torch(threads)
     learner = policy_of(policy, settings or (), seed)
-    stored = read_data(data, TableOptions(encoder, column or (), estimate_propensities))
+    stored = read_data(data, TableOptions(encoder, column or (), propensities))
     rows, reward_name = valued(stored, reward)
     with busy("scoring on queries held out"):
         score = cross_validated(learner, rows, seed=seed, n_folds=folds)

@@ -8,7 +8,6 @@ ALLOWED = {
     "tests/bandits/policies/linear/test_learned_precision.py": 1,
     "tests/bandits/policies/linear/test_ridge.py": 5,
     "tests/bandits/policies/reinforce/test_reinforce.py": 6,
-    "tests/speculative/cli/test_generate.py": 1,
 }
 
 

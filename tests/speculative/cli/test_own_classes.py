@@ -119,8 +119,8 @@ def test_a_log_without_propensities_is_learned_from_when_asked(tmp_path):
     file = tmp_path / "log.jsonl"
     file.write_text("\n".join(map(json.dumps, rows)))
     usage = ("train", file, "--folds", 4, "--out", tmp_path / "p")
-    assert "or --estimate-propensities)" in refused(*usage)
-    assert "learned from 40 rows" in run_cli(*usage, "--estimate-propensities").stdout
+    assert "or --propensities estimated)" in refused(*usage)
+    assert "learned from 40 rows" in run_cli(*usage, "--propensities", "estimated").stdout
 
 
 def test_data_without_observations_keep_their_reward(tmp_path):
