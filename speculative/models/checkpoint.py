@@ -1,10 +1,14 @@
-"""A checkpoint's tensors by name, put where a decoder wants them."""
+"""A checkpoint's tensors by name, each checked before it is put where a decoder wants it."""
 
 from collections.abc import Mapping
 
 import torch
 
+from speculative.models.fingerprint import sample_digest
 from speculative.models.weight_blocks import Matrix, WeightBlocks
+
+FLOATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+_NEVER_USED = "rotary_emb.inv_freq"  # a table that old checkpoints keep; it follows from the configuration
 
 
 class Checkpoint:
@@ -15,6 +19,12 @@ class Checkpoint:
         blocks: projections at 4 bits by name; each takes the place of a dense one.
         device: of every dense tensor that is asked for.
         dtype: of every dense tensor that is asked for.
+
+    Attributes:
+        digests: of every tensor that was asked for, by name.
+
+    Raises:
+        ValueError: if two tensors differ by the prefix `model.` only.
     """
 
     def __init__(
@@ -24,30 +34,81 @@ class Checkpoint:
         device: torch.device,
         dtype: torch.dtype,
     ) -> None:
-        self._weights = {name.removeprefix("model."): tensor for name, tensor in weights.items()}
-        self._blocks = {name.removeprefix("model."): block for name, block in blocks.items()}
+        self._weights, self._blocks = weights, blocks
+        self._names = _short_names(weights)
+        self._block_names = _short_names(blocks)
         self._device, self._dtype = device, dtype
+        self.digests: dict[str, str] = {}
 
     def __contains__(self, name: str) -> bool:
-        return name in self._weights
+        return name in self._names
 
-    def tensor(self, name: str) -> torch.Tensor:
+    def tensor(self, name: str, shape: tuple[int, ...]) -> torch.Tensor:
         """Return a dense tensor.
 
         Raises:
-            KeyError: if there is none of that name.
+            ValueError: if there is none of that name, its shape is another, or it does not hold finite floats.
         """
-        return self._weights[name].to(self._device, self._dtype)
+        if name not in self._names:
+            raise ValueError(f"the checkpoint lacks the tensor {name!r}; it is incomplete")
+        found = self._weights[self._names[name]]
+        if tuple(found.shape) != shape:
+            raise ValueError(
+                f"the tensor {name!r} must have the shape {shape} by config.json, got {tuple(found.shape)}"
+            )
+        if found.dtype not in FLOATS:
+            raise ValueError(
+                f"the tensor {name!r} must hold floats of 16 to 64 bits, got {found.dtype}; if it is quantised, "
+                "config.json must say how"
+            )
+        self._keep_digest(name, found)
+        return found.to(self._device, self._dtype)
 
-    def matrix(self, name: str) -> Matrix:
+    def matrix(self, name: str, shape: tuple[int, int]) -> Matrix:
         """Return a projection's weight.
 
         Raises:
-            KeyError: if there is no projection of that name.
+            ValueError: as `tensor` does.
         """
-        block = self._blocks.get(f"{name}.weight")
-        return self.tensor(f"{name}.weight") if block is None else block
+        weight = f"{name}.weight"
+        if weight not in self._block_names:
+            return self.tensor(weight, shape)
+        block = self._blocks[self._block_names[weight]]
+        if tuple(block.levels.shape) != shape:
+            raise ValueError(
+                f"the blocks of {weight!r} must have the shape {shape} by config.json, got {tuple(block.levels.shape)}"
+            )
+        for part_name, part in zip(("levels", "scales", "minimums"), block.parts, strict=True):
+            self._keep_digest(f"{weight}.{part_name}", part)
+        return block
 
-    def bias(self, name: str) -> torch.Tensor | None:
-        """Return a projection's bias, where it has one."""
-        return self.tensor(f"{name}.bias") if f"{name}.bias" in self else None
+    def check_all_used(self) -> None:
+        """Refuse a checkpoint that holds more than was asked for.
+
+        Raises:
+            ValueError: if a tensor was never asked for.
+        """
+        asked = {*self.digests, *(name.rpartition(".")[0] for name in self.digests)}
+        names = {*self._names, *self._block_names}
+        unused = sorted(name for name in names - asked if not name.endswith(_NEVER_USED))
+        if unused:
+            raise ValueError(
+                f"the checkpoint holds the tensor {unused[0]!r} and {len(unused) - 1} more that config.json has no "
+                "place for; correct config.json or name another checkpoint"
+            )
+
+    def _keep_digest(self, name: str, tensor: torch.Tensor) -> None:
+        try:
+            self.digests[name] = sample_digest(tensor)
+        except ValueError as error:
+            raise ValueError(f"the tensor {name!r} {error}; the checkpoint is damaged") from error
+
+
+def _short_names(held: Mapping[str, object]) -> dict[str, str]:
+    """Return each tensor's full name by its name without `model.`."""
+    short: dict[str, str] = {}
+    for name in held:
+        known = short.setdefault(name.removeprefix("model."), name)
+        if known != name:
+            raise ValueError(f"the checkpoint holds both {known!r} and {name!r}; remove one")
+    return short

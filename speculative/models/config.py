@@ -1,27 +1,33 @@
 """What a Llama-family decoder is made of, read from a checkpoint's `config.json`."""
 
-import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from speculative.models.json_file import read_json_object
+from speculative.models.rope import UnsupportedModelError, check_rope, inverse_frequencies_of
+
 SUPPORTED_FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
-_SIZES = (
-    "vocab_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "hidden_size",
-    "intermediate_size",
-    "rms_norm_eps",
-)
+_MAX_COUNT = 2**31 - 1
+_MAX_POSITIONS = 2**22  # the table of rotations holds a row for each
 
 
 @dataclass(frozen=True, slots=True)
 class DecoderConfig:
-    """Sizes and constants of a decoder; all counts are in units of heads, features or tokens."""
+    """Sizes and constants of a decoder; all counts are in units of heads, features or tokens.
+
+    Attributes:
+        rope_scaling: the kind of rotary scaling and its numbers; None for none.
+        tied_head: whether the token embedding is the head, too, unless the checkpoint holds another.
+        qkv_bias: whether the query, key and value projections have biases.
+        out_bias: whether the attention's output projection has one.
+        mlp_bias: whether the feed-forward projections have them.
+        head_norms: whether each query and key head is normalised.
+    """
 
     n_vocab: int
     n_layers: int
@@ -35,62 +41,125 @@ class DecoderConfig:
     rope_theta: float
     rope_scaling: dict[str, Any] | None
     tied_head: bool
+    qkv_bias: bool = False
+    out_bias: bool = False
+    mlp_bias: bool = False
+    head_norms: bool = False
 
     @classmethod
     def from_folder(cls, folder: Path) -> "DecoderConfig":
         """Read `config.json` of a checkpoint folder.
 
         Raises:
-            ValueError: if the file is missing or broken, or the model is not one this decoder computes.
+            UnsupportedModelError: if the model is not one this decoder computes.
+            ValueError: if the file is missing or broken.
         """
         path = folder / "config.json"
-        if not path.is_file():
+        if not path.exists():
             raise ValueError(f"{folder} holds no config.json; name a checkpoint folder, a hub id or a .gguf file")
-        try:
-            raw = json.loads(path.read_text())
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path} is not valid JSON: {error}") from error
-        return cls.from_dict(raw, source=str(path))
+        return cls.from_dict(read_json_object(path), source=str(path))
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any], source: str = "config") -> "DecoderConfig":
         """Check a transformers configuration and keep what the decoder needs.
 
         Raises:
-            ValueError: if the model is not one this decoder computes exactly, or a size is missing.
+            UnsupportedModelError: if the model is not one this decoder computes exactly.
+            ValueError: if a size is missing or impossible.
         """
         family = raw.get("model_type")
         if family not in SUPPORTED_FAMILIES:
-            raise ValueError(f"{source}: model_type must be one of {SUPPORTED_FAMILIES}, got {family!r}")
-        if raw.get("hidden_act", "silu") != "silu":
-            raise ValueError(f"{source}: hidden_act must be 'silu', got {raw['hidden_act']!r}")
-        max_positions = int(raw.get("max_position_embeddings", 2048))
-        window = raw.get("sliding_window", 4096 if family == "mistral" else None)  # transformers' default
-        if not raw.get("use_sliding_window", family == "mistral"):
-            window = None
-        if window is not None and window < max_positions:
+            raise UnsupportedModelError(f"{source}: model_type must be one of {SUPPORTED_FAMILIES}, got {family!r}")
+        read = _Reader(raw, source)
+        n_heads, n_features = read.count("num_attention_heads"), read.count("hidden_size")
+        n_kv_heads = read.count("num_key_value_heads", n_heads)
+        head_dim = read.count("head_dim", 128 if family == "qwen3" else n_features // n_heads)
+        if n_heads % n_kv_heads:
             raise ValueError(
-                f"{source}: sliding_window {window} is shorter than the context of {max_positions}, and this decoder "
-                "computes full attention only; load the model with backend='transformers'"
+                f"{source}: num_attention_heads must be a multiple of num_key_value_heads {n_kv_heads}, got {n_heads}"
             )
-        missing = [key for key in _SIZES if key not in raw]
-        if missing:
-            raise ValueError(f"{source}: {missing[0]} is missing; it is no complete model configuration")
+        if head_dim % 2 or head_dim == 0:
+            raise ValueError(f"{source}: head_dim must be even and >= 2, got {head_dim}")
+        max_positions = read.count("max_position_embeddings", 2048, _MAX_POSITIONS)
+        _check_computable(family, read, max_positions)
         # transformers 5 keeps theta inside `rope_parameters`; earlier files keep both at the top level.
-        rope = raw.get("rope_parameters") or raw.get("rope_scaling") or {}
+        rope = read.mapping("rope_parameters") or read.mapping("rope_scaling")
+        theta = read.number("rope_theta", 10_000.0)
+        rope_theta = _Reader(rope, f"{source}: rope_parameters").number("rope_theta", theta)
+        biased = read.flag("attention_bias") and family in ("llama", "qwen3")
         return cls(
-            n_vocab=int(raw["vocab_size"]),
-            n_layers=int(raw["num_hidden_layers"]),
-            n_heads=int(raw["num_attention_heads"]),
-            n_kv_heads=int(raw.get("num_key_value_heads") or raw["num_attention_heads"]),
-            head_dim=int(raw.get("head_dim") or raw["hidden_size"] // raw["num_attention_heads"]),
-            n_features=int(raw["hidden_size"]),
-            n_intermediate=int(raw["intermediate_size"]),
+            n_vocab=read.count("vocab_size"),
+            n_layers=read.count("num_hidden_layers"),
+            n_heads=n_heads,
+            n_kv_heads=n_kv_heads,
+            head_dim=head_dim,
+            n_features=n_features,
+            n_intermediate=read.count("intermediate_size"),
             max_positions=max_positions,
-            rms_norm_eps=float(raw["rms_norm_eps"]),
-            rope_theta=float(rope.get("rope_theta") or raw.get("rope_theta") or 10_000.0),
-            rope_scaling=rope if rope.get("rope_type", rope.get("type", "default")) != "default" else None,
-            tied_head=bool(raw.get("tie_word_embeddings", False)),
+            rms_norm_eps=read.number("rms_norm_eps"),
+            rope_theta=rope_theta,
+            rope_scaling=check_rope(rope, source),
+            tied_head=read.flag("tie_word_embeddings"),
+            qkv_bias=biased or family == "qwen2",
+            out_bias=biased,
+            mlp_bias=read.flag("mlp_bias") and family == "llama",
+            head_norms=family == "qwen3",
+        )
+
+
+class _Reader:
+    """Values of a configuration by kind; None counts as left out, as in transformers."""
+
+    def __init__(self, raw: Mapping[str, Any], source: str) -> None:
+        self.raw, self.source = raw, source
+
+    def get(self, key: str, default: object = None) -> Any:
+        value = self.raw.get(key)
+        return default if value is None else value
+
+    def count(self, key: str, default: int | None = None, most: int = _MAX_COUNT) -> int:
+        value = self._required(key, default)
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+            raise ValueError(f"{self.source}: {key} must be a whole number in [1, {most}], got {value!r}")
+        return value
+
+    def number(self, key: str, default: float | None = None) -> float:
+        value = self._required(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+            raise ValueError(f"{self.source}: {key} must be a finite number above 0, got {value!r}")
+        return float(value)
+
+    def flag(self, key: str) -> bool:
+        value = self.get(key, False)
+        if not isinstance(value, bool):
+            raise ValueError(f"{self.source}: {key} must be true or false, got {value!r}")
+        return value
+
+    def mapping(self, key: str) -> dict[str, Any]:
+        value = self.get(key, {})
+        if not isinstance(value, dict):
+            raise ValueError(f"{self.source}: {key} must be an object, got {value!r}")
+        return value
+
+    def _required(self, key: str, default: object) -> object:
+        value = self.get(key, default)
+        if value is None:
+            raise ValueError(f"{self.source}: {key} is missing; it is no complete model configuration")
+        return value
+
+
+def _check_computable(family: str, read: _Reader, max_positions: int) -> None:
+    """Refuse what transformers computes and this decoder does not."""
+    if read.get("hidden_act", "silu") != "silu":
+        raise UnsupportedModelError(f"{read.source}: hidden_act must be 'silu', got {read.get('hidden_act')!r}")
+    if not (read.flag("use_sliding_window") if "use_sliding_window" in read.raw else family == "mistral"):
+        return
+    has_window = family != "mistral" or "sliding_window" in read.raw
+    window = read.count("sliding_window", _MAX_COUNT) if has_window else 4096  # transformers' default
+    if window < max_positions:
+        raise UnsupportedModelError(
+            f"{read.source}: sliding_window {window} is shorter than the context of {max_positions}, and this decoder "
+            "computes full attention only; load the model with backend='transformers'"
         )
 
 
@@ -101,22 +170,6 @@ def inverse_frequencies(config: DecoderConfig) -> torch.Tensor:
         (head_dim / 2,) float32.
 
     Raises:
-        ValueError: for a scaling kind other than default, linear and llama3.
-
-    Source: Su et al. 2021, equation 15 (arXiv:2104.09864); "llama3" as in Meta's Llama 3.1 reference code.
+        UnsupportedModelError: for a scaling that this decoder does not compute.
     """
-    half = torch.arange(0, config.head_dim, 2, dtype=torch.int64).float()
-    frequencies = 1.0 / config.rope_theta ** (half / config.head_dim)
-    scaling = config.rope_scaling
-    if scaling is None:
-        return frequencies
-    kind = scaling.get("rope_type", scaling.get("type"))
-    if kind == "linear":
-        return frequencies / float(scaling["factor"])
-    if kind != "llama3":
-        raise ValueError(f"rope scaling must be default, linear or llama3, got {kind!r}")
-    factor, low, high = (float(scaling[key]) for key in ("factor", "low_freq_factor", "high_freq_factor"))
-    original = float(scaling["original_max_position_embeddings"])
-    wavelengths = 2 * math.pi / frequencies
-    blend = ((original / wavelengths - low) / (high - low)).clamp(0.0, 1.0)  # 0: slow, scaled; 1: kept
-    return (1 - blend) * frequencies / factor + blend * frequencies
+    return inverse_frequencies_of(config.head_dim, config.rope_theta, config.rope_scaling)

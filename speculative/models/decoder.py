@@ -1,6 +1,7 @@
 """A plain PyTorch Llama-family decoder: fused, prepacked projections and explicit positions."""
 
 import copy
+import warnings
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -11,7 +12,7 @@ from speculative.models.checkpoint import Checkpoint
 from speculative.models.config import DecoderConfig, inverse_frequencies
 from speculative.models.fingerprint import model_fingerprint
 from speculative.models.linear import Int4Linear, Int8Linear, Linear
-from speculative.models.weight_blocks import WeightBlocks, stack_rows
+from speculative.models.weight_blocks import Matrix, WeightBlocks, stack_rows
 from speculative.protocols.causal_lm import ForwardOutput
 from speculative.protocols.kv_cache import KVCache
 from speculative.protocols.token_batch import TokenBatch
@@ -44,7 +45,7 @@ class Decoder:
         arithmetic: names of the classes that multiply, layers' and head's: what a measured cost depends on.
 
     Raises:
-        ValueError: if a tensor is missing.
+        ValueError: if a tensor is missing, unknown, damaged, or of another shape or kind than `config` says.
     """
 
     can_roll_back = True
@@ -65,19 +66,15 @@ class Decoder:
         self._min_rows, self._invariant, self._one_token = min_rows, False, False
         self.arithmetic = f"{linear.__name__}, {(head or linear).__name__}"
         checkpoint = Checkpoint(weights, blocks or {}, self.device, dtype)
-        try:
-            self.embedding = checkpoint.tensor("embed_tokens.weight")
-            self.layers = [_Layer(config, checkpoint, f"layers.{i}.", linear) for i in range(config.n_layers)]
-            last = self.embedding if config.tied_head else checkpoint.tensor("lm_head.weight")
-            self.head = (head or linear)(last)
-            self.norm = checkpoint.tensor("norm.weight")
-        except KeyError as error:
-            raise ValueError(f"the checkpoint lacks the tensor {error}; it is incomplete") from error
+        self.embedding = checkpoint.tensor("embed_tokens.weight", (config.n_vocab, config.n_features))
+        self.layers = [_Layer(config, checkpoint, f"layers.{i}.", linear) for i in range(config.n_layers)]
+        self.norm = checkpoint.tensor("norm.weight", (config.n_features,))
+        self.head = (head or linear)(_head_weight(config, checkpoint, self.embedding))
+        checkpoint.check_all_used()
         angles = torch.outer(torch.arange(config.max_positions).float(), inverse_frequencies(config))
         rotations = torch.polar(torch.ones_like(angles), angles)[:, None]  # (positions, 1, head_dim / 2)
         self._rotations = rotations.to(self.device)
-        parts = [(f"{name}.{i}", part) for name, block in (blocks or {}).items() for i, part in enumerate(block.parts)]
-        self._fingerprint = model_fingerprint(f"{config} {dtype} {self.arithmetic}", [*weights.items(), *parts])
+        self._fingerprint = model_fingerprint(f"{config} {dtype} {self.arithmetic}", checkpoint.digests.items())
 
     def fingerprint(self) -> str:
         """Return a digest of configuration, weights, dtype and arithmetic."""
@@ -182,6 +179,39 @@ class Decoder:
         return ForwardOutput(torch.cat([o.logits for o in outputs]), torch.cat([o.hidden for o in outputs]))
 
 
+def _head_weight(config: DecoderConfig, checkpoint: Checkpoint, embedding: torch.Tensor) -> torch.Tensor:
+    """Return the matrix that gives logits: a tied checkpoint's own, where it holds another than its embedding.
+
+    So does transformers: what was trained or pruned apart from the embedding is not lost.
+    """
+    if config.tied_head and "lm_head.weight" not in checkpoint:
+        return embedding
+    head = checkpoint.tensor("lm_head.weight", (config.n_vocab, config.n_features))
+    if not config.tied_head:
+        return head
+    if torch.equal(head, embedding):
+        return embedding
+    warnings.warn(
+        "config.json says tie_word_embeddings, and the checkpoint holds an lm_head that differs from the embedding; "
+        "the lm_head is used, as in transformers",
+        stacklevel=2,
+    )
+    return head
+
+
+class _Projections:
+    """A layer's matrices and biases by name."""
+
+    def __init__(self, checkpoint: Checkpoint, prefix: str) -> None:
+        self._checkpoint, self._prefix = checkpoint, prefix
+
+    def __call__(self, name: str, shape: tuple[int, int], has_bias: bool) -> tuple[Matrix, torch.Tensor | None]:
+        """Return weight and bias."""
+        name = f"{self._prefix}{name}"
+        bias = self._checkpoint.tensor(f"{name}.bias", shape[:1]) if has_bias else None
+        return self._checkpoint.matrix(name, shape), bias
+
+
 class _Layer:
     """One block: attention and gated feed-forward, each on a normalised input and added to the residual."""
 
@@ -189,26 +219,28 @@ class _Layer:
         self, config: DecoderConfig, checkpoint: Checkpoint, prefix: str, linear: type[Linear] | type[Int4Linear]
     ) -> None:
         self._config = config
-        names = [f"{prefix}self_attn.{name}" for name in ("q_proj", "k_proj", "v_proj")]
-        matrices, biases = [checkpoint.matrix(name) for name in names], [checkpoint.bias(name) for name in names]
+        read, d, m = _Projections(checkpoint, prefix), config.n_features, config.n_intermediate
+        n_rows = [n * config.head_dim for n in (config.n_heads, config.n_kv_heads, config.n_kv_heads)]
+        projections = [
+            read(f"self_attn.{name}", (n, d), config.qkv_bias)
+            for name, n in zip(("q_proj", "k_proj", "v_proj"), n_rows, strict=True)
+        ]
+        matrices, biases = zip(*projections, strict=True)
         heads = (config.n_heads, config.n_kv_heads, 0)  # heads whose rotary pairs are laid side by side
         rows = [_paired_rows(len(matrix), h) for matrix, h in zip(matrices, heads, strict=True)]
         bias = [b[at] for b, at in zip(biases, rows, strict=True) if b is not None]
         qkv = stack_rows([matrix[at] for matrix, at in zip(matrices, rows, strict=True)])
         self._qkv = linear(qkv, torch.cat(bias) if bias else None)
-        self._norm = checkpoint.tensor(f"{prefix}input_layernorm.weight")
-        self._mlp_norm = checkpoint.tensor(f"{prefix}post_attention_layernorm.weight")
-        out, down, gate, up = (
-            f"{prefix}{name}" for name in ("self_attn.o_proj", "mlp.down_proj", "mlp.gate_proj", "mlp.up_proj")
-        )
-        self._out = linear(checkpoint.matrix(out), checkpoint.bias(out))
-        self._gated = linear.gated(
-            checkpoint.matrix(gate), checkpoint.matrix(up), checkpoint.bias(gate), checkpoint.bias(up)
-        )
-        self._down = linear(checkpoint.matrix(down), checkpoint.bias(down))
+        self._norm = checkpoint.tensor(f"{prefix}input_layernorm.weight", (d,))
+        self._mlp_norm = checkpoint.tensor(f"{prefix}post_attention_layernorm.weight", (d,))
+        self._out = linear(*read("self_attn.o_proj", (d, n_rows[0]), config.out_bias))
+        (gate, gate_bias), (up, up_bias) = (read(f"mlp.{n}_proj", (m, d), config.mlp_bias) for n in ("gate", "up"))
+        self._gated = linear.gated(gate, up, gate_bias, up_bias)
+        self._down = linear(*read("mlp.down_proj", (d, m), config.mlp_bias))
         self._head_gains: torch.Tensor | None = None
-        if f"{prefix}self_attn.q_norm.weight" in checkpoint:  # Qwen3: each query and key head is normalised
-            gains = [checkpoint.tensor(f"{prefix}self_attn.{n}.weight") for n in ("q_norm", "k_norm")]
+        if config.head_norms:  # Qwen3: each query and key head is normalised
+            head = (config.head_dim,)
+            gains = [checkpoint.tensor(f"{prefix}self_attn.{n}.weight", head) for n in ("q_norm", "k_norm")]
             counts = torch.tensor([config.n_heads, config.n_kv_heads])
             rows_of_head = _paired_rows(config.head_dim, 1)
             self._head_gains = torch.stack([gain[rows_of_head] for gain in gains]).repeat_interleave(

@@ -8,19 +8,29 @@ import torch
 _SAMPLE = 4096  # numbers of each tensor, evenly spaced: milliseconds for a model of gigabytes
 
 
-def model_fingerprint(facts: str, tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
-    """Return a digest of a model in memory.
+def sample_digest(tensor: torch.Tensor) -> str:
+    """Return a digest of a tensor's shape and of 4,096 to 8,191 evenly spaced numbers (all of a smaller one).
 
-    Of each tensor name, shape and 4,096 to 8,191 evenly spaced numbers count (all of a smaller one): any training
-    changes them; a change of a few single weights may go unseen.
+    Any training changes them; a change of a few single weights may go unseen.
+
+    Raises:
+        ValueError: if one of these numbers is NaN or infinite.
+    """
+    flat = tensor.detach().reshape(-1)
+    sample = flat[:: max(1, len(flat) // _SAMPLE)].double().cpu()
+    if not sample.isfinite().all():
+        raise ValueError("holds NaN or infinity")
+    return hashlib.sha256(f"{tuple(tensor.shape)}".encode() + sample.numpy().tobytes()).hexdigest()
+
+
+def model_fingerprint(facts: str, digests: Iterable[tuple[str, str]]) -> str:
+    """Return a digest of a model in memory.
 
     Args:
         facts: configuration, dtype and way of computing.
-        tensors: the weights by name.
+        digests: of the weights by name, each of `sample_digest`.
     """
     total = hashlib.sha256(facts.encode())
-    for name, tensor in tensors:
-        flat = tensor.detach().reshape(-1)
-        sample = flat[:: max(1, len(flat) // _SAMPLE)].double().cpu().numpy()
-        total.update(f"{name}:{tuple(tensor.shape)}".encode() + sample.tobytes())
+    for name, digest in sorted(digests):
+        total.update(f"{name}:{digest}\n".encode())
     return total.hexdigest()

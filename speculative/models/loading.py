@@ -1,13 +1,15 @@
 """Load any causal LM: into the engine's own decoder where it computes the family, else into transformers."""
 
-import json
 from pathlib import Path
 from typing import Literal
 
 from speculative.models.config import SUPPORTED_FAMILIES, DecoderConfig, inverse_frequencies
 from speculative.models.decoder import Decoder
 from speculative.models.gguf_blocks import load_blocks
+from speculative.models.json_file import check_regular_files, read_json_object
 from speculative.models.linear import Int4Linear, Int8Linear, Linear, WideInt4Linear
+from speculative.models.quantised import dequantised
+from speculative.models.rope import UnsupportedModelError
 from speculative.models.settings import DEFAULT_SETTINGS, ModelSettings
 from speculative.models.sources import resolve_model
 from speculative.models.weight_files import BLOCKS_FILE, read_weights
@@ -34,13 +36,14 @@ def load_model(
     if backend not in ("auto", "decoder", "transformers"):
         raise ValueError(f"backend must be 'auto', 'decoder' or 'transformers', got {backend!r}")
     folder = _folder(source, settings)
+    check_regular_files(folder)
     if backend == "decoder" or (backend == "auto" and _is_decoders(folder)):
         return load_decoder(folder, settings, min_rows=min_rows)
     if settings.weights != "dense":
         raise ValueError(
             f"{folder}: weights={settings.weights!r} needs the engine's decoder, which computes {SUPPORTED_FAMILIES}"
         )
-    from speculative.models.adapters.transformers_lm import load_transformers_lm
+    from speculative.models.adapters.checkpoint_loading import load_transformers_lm
 
     return load_transformers_lm(folder, dtype=settings.dtype, device=settings.device)
 
@@ -60,7 +63,6 @@ def load_decoder(source: str | Path, settings: ModelSettings = DEFAULT_SETTINGS,
     config = DecoderConfig.from_folder(folder)
     held = folder / BLOCKS_FILE
     blocks = load_blocks(held) if settings.weights != "dense" and held.is_file() else {}
-    dense = read_weights(folder, blocks)
     layers: type[Linear] | type[Int4Linear] = Linear if settings.weights == "dense" else Int4Linear
     head: type[Linear] | type[Int4Linear] | type[Int8Linear] = layers
     if settings.weights in ("int4", "int4_fast"):
@@ -70,7 +72,7 @@ def load_decoder(source: str | Path, settings: ModelSettings = DEFAULT_SETTINGS,
     try:
         return Decoder(
             config,
-            dense,
+            dequantised(read_weights(folder), read_json_object(folder / "config.json"), "config.json"),
             dtype=settings.dtype,
             device=settings.device,
             linear=layers,
@@ -87,10 +89,13 @@ def _folder(source: str | Path, settings: ModelSettings) -> Path:
 
 
 def _is_decoders(folder: Path) -> bool:
-    """Whether the decoder computes the folder's configuration; a broken one is for whoever loads it to report."""
+    """Whether the decoder computes the folder's configuration.
+
+    Raises:
+        ValueError: if the configuration is missing or broken.
+    """
     try:
-        raw = json.loads((folder / "config.json").read_text())
-        inverse_frequencies(DecoderConfig.from_dict(raw))
-    except (OSError, ValueError):  # no file, no JSON, or another family, window or rope scaling
+        inverse_frequencies(DecoderConfig.from_folder(folder))
+    except UnsupportedModelError:
         return False
     return True

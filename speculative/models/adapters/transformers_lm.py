@@ -2,11 +2,10 @@
 
 import inspect
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel
 
 from speculative.models.adapters.transformers_cache import (
     AppendOnlyCache,
@@ -15,7 +14,7 @@ from speculative.models.adapters.transformers_cache import (
     StoreLayout,
     narrow_window,
 )
-from speculative.models.fingerprint import model_fingerprint
+from speculative.models.fingerprint import model_fingerprint, sample_digest
 from speculative.protocols.causal_lm import ForwardOutput
 from speculative.protocols.kv_cache import KVCache
 from speculative.protocols.token_batch import TokenBatch
@@ -51,7 +50,7 @@ class TransformersLM:
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
-        _refuse_encoder(model.config)
+        refuse_encoder(model.config)
         self._config = model.config.get_text_config(decoder=True)
         self._model, self.head = model.eval(), model.get_output_embeddings()
         parameters = inspect.signature(model.forward).parameters
@@ -83,7 +82,8 @@ class TransformersLM:
 
     def fingerprint(self) -> str:
         """Return a digest of configuration, weights and dtype."""
-        return model_fingerprint(f"{self._config.to_json_string()} {self.dtype}", self._model.state_dict().items())
+        digests = [(name, sample_digest(tensor)) for name, tensor in self._model.state_dict().items()]
+        return model_fingerprint(f"{self._config.to_json_string()} {self.dtype}", digests)
 
     def new_cache(self, n_rows: int, capacity: int = 512) -> KVCache:
         """Make an empty cache of this model's shape; one that only grows where `can_roll_back` is False."""
@@ -246,28 +246,11 @@ class TransformersLM:
         return self._agree(logits, expected[half:])
 
 
-def load_transformers_lm(
-    folder: Path, *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
-) -> TransformersLM:
-    """Load a checkpoint folder into transformers' own model of its family.
+def refuse_encoder(config: Any) -> None:
+    """Refuse a transformers configuration of a model with an encoder.
 
     Raises:
-        ValueError: if the folder holds no complete causal LM that transformers knows.
+        ValueError: if it has one.
     """
-    if not (folder / "config.json").is_file():
-        raise ValueError(f"{folder} holds no config.json; name a checkpoint folder, a hub id or a .gguf file")
-    try:
-        config = AutoConfig.from_pretrained(folder)
-        _refuse_encoder(config)
-        model, info = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, output_loading_info=True)
-    except (ValueError, OSError, KeyError) as error:
-        raise ValueError(f"{folder} cannot be loaded as a causal LM: {error}") from error
-    missing = sorted(info["missing_keys"])
-    if missing:
-        raise ValueError(f"{folder} lacks the tensor {missing[0]!r} and {len(missing) - 1} more; it is incomplete")
-    return TransformersLM(model.to(device))
-
-
-def _refuse_encoder(config: Any) -> None:
     if getattr(config, "is_encoder_decoder", False):
         raise ValueError(f"{config.model_type} is an encoder-decoder model; only decoder-only models can be targets")

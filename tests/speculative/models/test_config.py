@@ -91,5 +91,5 @@ def test_files_of_transformers_4_mean_the_same(tmp_path):
 
 def test_an_unknown_rope_scaling_is_refused():
     config = replace(DecoderConfig.from_dict(RAW), rope_scaling={"rope_type": "yarn", "factor": 4.0})
-    with pytest.raises(ValueError, match="rope scaling must be default, linear or llama3, got 'yarn'"):
+    with pytest.raises(ValueError, match=r"rope scaling must be default, linear, llama3 or .*, got 'yarn'"):
         inverse_frequencies(config)

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
 
 from speculative.models.config import DecoderConfig
 from speculative.models.decoder import Decoder
@@ -125,13 +126,20 @@ def test_an_incomplete_checkpoint_is_refused_by_the_missing_tensor(tmp_path):
         assert str(tmp_path) in str(raised.value)
 
 
-def test_a_tied_head_is_the_embedding_even_where_the_file_holds_another(tmp_path):
+def test_a_tied_head_is_the_embedding_unless_the_file_holds_another_as_in_transformers(tmp_path):
     model = save_tiny("llama_tied", tmp_path)
     weights = load_file(tmp_path / "model.safetensors")
     assert "lm_head.weight" not in weights
-    decoder = Decoder(DecoderConfig.from_folder(tmp_path), weights | {"lm_head.weight": torch.zeros(N_VOCAB, 16)})
+    decoder = load_decoder(str(tmp_path))
     output = decoder.forward(TokenBatch(tokens_of(5), [5]), decoder.new_cache(1))
     torch.testing.assert_close(output.logits, logits_of(model, tokens_of(5)), **TOLERANCE)
+    head = torch.randn(N_VOCAB, 16, generator=torch.Generator().manual_seed(3))
+    save_file(weights | {"lm_head.weight": head}, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.warns(UserWarning, match="lm_head that differs from the embedding; the lm_head is used"):
+        decoder = load_decoder(str(tmp_path))
+    output = decoder.forward(TokenBatch(tokens_of(5), [5]), decoder.new_cache(1))
+    reference = AutoModelForCausalLM.from_pretrained(tmp_path)
+    torch.testing.assert_close(output.logits, logits_of(reference, tokens_of(5)), **TOLERANCE)
 
 
 @pytest.mark.gpu

@@ -21,7 +21,8 @@ from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
-from speculative.models.adapters.transformers_lm import TransformersLM, load_transformers_lm
+from speculative.models.adapters.checkpoint_loading import load_transformers_lm
+from speculative.models.adapters.transformers_lm import TransformersLM
 from speculative.models.decoder import Decoder
 from speculative.models.loading import load_model
 from speculative.models.settings import ModelSettings
@@ -307,7 +308,7 @@ def test_the_decoder_is_used_where_it_computes_the_model(tmp_path):
     assert isinstance(load_model(str(tmp_path), backend="transformers"), TransformersLM)
     random_model("llama_moving_rope").save_pretrained(tmp_path)
     assert isinstance(load_model(str(tmp_path)), TransformersLM)
-    with pytest.raises(ValueError, match="rope scaling must be default, linear or llama3, got 'dynamic'"):
+    with pytest.raises(ValueError, match=r"rope scaling must be default, linear, llama3 or .*, got 'dynamic'"):
         load_model(str(tmp_path), backend="decoder")
 
 
@@ -327,10 +328,10 @@ def test_a_broken_folder_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"holds no config\.json"):
         load_model(str(tmp_path))
     (tmp_path / "config.json").write_text('{"model_type": "no_such_family"}')
-    with pytest.raises(ValueError, match=r"cannot be loaded as a causal LM: .*no_such_family"):
+    with pytest.raises(ValueError, match=r"cannot be loaded as a causal LM \(ValueError\): .*no_such_family"):
         load_model(str(tmp_path))
     random_model("gpt2").config.save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="cannot be loaded as a causal LM: "):
+    with pytest.raises(ValueError, match="cannot be loaded as a causal LM"):
         load_model(str(tmp_path))
     model = random_model("gpt2")
     weights = {name: tensor for name, tensor in model.state_dict().items() if "h.1.mlp" not in name}
