@@ -12,10 +12,11 @@ from arms.atomic_file import write_file
 from bandits import Bootstrap, FullInformationData, evaluate
 from rewards import TimeSaved
 from speculative.collection.collect import collect
+from speculative.demo.figures import DemoReport
 from speculative.demo.learning import Learned, choose_policy, learn
 from speculative.demo.modes import PEERS, demo_modes, timed_picks, with_picks
 from speculative.demo.queries import demo_queries, pick_evenly
-from speculative.demo.report import DemoReport, domain_speed, make_report, picks_by_policy, save_pictures, save_report
+from speculative.demo.report import domain_speed, make_report, picks_by_policy, save_pictures, save_report
 from speculative.demo.size import FULL_SIZE, DemoSize, choose_size
 from speculative.demo.wall_clock_stage import StageLimits, run_wall_clock
 from speculative.measuring.cost_profile import CostProfile, cached_costs

@@ -1,15 +1,12 @@
 """A demo's figures as a page and on the terminal."""
 
-from typing import TYPE_CHECKING
-
 from rich.console import Console
 from rich.table import Table
 
-if TYPE_CHECKING:
-    from speculative.demo.report import DemoReport
+from speculative.demo.figures import DemoReport
 
 
-def show_report(report: "DemoReport", console: Console) -> None:
+def show_report(report: DemoReport, console: Console) -> None:
     """Print the tables and the conclusion."""
     console.print(report.evaluation.to_text(console.width), highlight=False)
     table = Table(title=f"Measured on {report.n_timed} held-out prompts", title_justify="left")
@@ -23,7 +20,7 @@ def show_report(report: "DemoReport", console: Console) -> None:
     console.print(f"[bold]{report.conclusion}[/bold]")
 
 
-def to_markdown(report: "DemoReport") -> str:
+def to_markdown(report: DemoReport) -> str:
     """Return the report as a page to read."""
     machine = report.machine
     lines = [
@@ -58,7 +55,7 @@ def to_markdown(report: "DemoReport") -> str:
     return "\n".join(lines)
 
 
-def _measured(report: "DemoReport") -> list[str]:
+def _measured(report: DemoReport) -> list[str]:
     references = _references(report)
     rows = [
         f"| {name} | {report.speeds[name]:.1f} | " + " | ".join(f"{ratios[other]:.2f}" for other in references) + " |"
@@ -80,7 +77,7 @@ def _measured(report: "DemoReport") -> list[str]:
     ]
 
 
-def equality_sentence(report: "DemoReport") -> str:
+def equality_sentence(report: DemoReport) -> str:
     """Say how many texts equal no draft's."""
     equality = report.equality
     return (
@@ -90,5 +87,5 @@ def equality_sentence(report: "DemoReport") -> str:
     )
 
 
-def _references(report: "DemoReport") -> list[str]:
+def _references(report: DemoReport) -> list[str]:
     return list(next(iter(report.ratios.values())))

@@ -2,66 +2,25 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from arms import Query
 from arms.atomic_file import write_file
 from bandits import Estimate, FullInformationData, Policy
-from bandits.evaluation import Evaluation
 from bandits.evaluation.canvas import interval_bars
+from speculative.demo.figures import DemoReport
 from speculative.demo.learning import FIXED, Learned
 from speculative.demo.modes import PEERS, REAL
 from speculative.demo.page import to_markdown
 from speculative.demo.plots import bars_by_group, picks_by_domain
-from speculative.measuring.machine import machine_facts
 from speculative.measuring.text_equality import compare_texts
 from speculative.measuring.wall_clock import Run, repeated_share, speed_ratio, tokens_per_second
 from speculative.pools.pool import Pool
 
 NO_DRAFT = "no_draft"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DemoReport:
-    """All figures of a demo.
-
-    Attributes:
-        seed: of policies, orders and bootstraps.
-        max_new_tokens: length of an answer.
-        n_timed: prompts that every mode ran on.
-        n_transformers: of these, prompts that transformers ran on.
-        chosen: the policy chosen on the training prompts.
-        held_out: policy to its score on training prompts that were left out, in words.
-        evaluation: held-out values by replay.
-        speeds: mode to tokens a second, total over total, on the timed prompts.
-        ratios: mode to its speed over no draft's, over the best fixed arm's and over each transformers mode's.
-        picks: policy to (domain to (arm to share of held-out queries)).
-        domain_speed: domain to (arm to replayed speed over no draft).
-        equality: counts of identical texts, ties and differences against no draft's text and transformers'.
-        looping_share: share of timed texts in which over half of the 4-grams are repeats.
-        conclusion: what it comes to, in two sentences.
-        machine: what it ran on.
-    """
-
-    seed: int
-    max_new_tokens: int
-    n_timed: int
-    n_transformers: int
-    chosen: str
-    held_out: dict[str, str]
-    evaluation: Evaluation
-    speeds: dict[str, float]
-    ratios: dict[str, dict[str, Estimate]]
-    picks: dict[str, dict[str, dict[str, float]]]
-    domain_speed: dict[str, dict[str, float]]
-    equality: dict[str, int]
-    looping_share: float
-    conclusion: str
-    machine: dict[str, Any] = field(default_factory=machine_facts)
 
 
 def make_report(
