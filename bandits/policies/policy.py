@@ -165,7 +165,7 @@ class Policy(Parameters, ABC):
             TypeError: as `fit` does.
             ValueError: if the data hold an arm that is unknown here, or contexts of another size or encoder.
         """
-        if not isinstance(contexts, PolicyData) or actions is not None or rewards is not None:
+        if not isinstance(contexts, PolicyData) or not (actions is rewards is propensities is None):
             contexts = data_of_arrays(contexts, actions, rewards, propensities, arm_names or self.arm_names or None)
         state = self.state or self._before_data(self._own_names or contexts.arm_names, contexts.n_features)
         self.state = self._with_rows(state, contexts)

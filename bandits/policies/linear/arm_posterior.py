@@ -8,7 +8,7 @@ import numpy as np
 from scipy.linalg import blas, lapack
 
 from bandits.checks import Float32, Float64
-from bandits.policies.linear.arm_sums import PENDING_ROWS, WIDE, ArmSums, added_gram, appended
+from bandits.policies.linear.arm_sums import ArmSums
 
 _CHECK_EVERY = 64  # rank-one updates of an arm between two checks for drift, which cost two products each
 _REFACTOR_EVERY = 4096  # rank-one updates after which an inverse is computed anew in any case
@@ -20,21 +20,19 @@ class ArmPosterior:
 
     An inverse kept by rank-one updates gathers rounding errors. Every 64 updates P (P^-1 x) is compared with x, and the
     inverse is given up, to be computed anew, where they differ by more than 1e-7, where a variance comes out negative,
-    or after 4096 updates. Updates of a wide arm wait beside the inverse: P^-1 = inverse - steps' steps.
+    or after 4096 updates.
 
     Attributes:
+        covariance: (D, D) float64, P^-1; lower triangle only.
         coefficients: (D,) float64, the posterior mean.
         root: (D, D) float32, U^-1 of P = U'U as BLAS sees it; None once a row was added since it was factorised.
         age: rows added since it was factorised.
     """
 
-    __slots__ = ("_inverse", "_steps", "age", "coefficients", "root")
+    __slots__ = ("age", "coefficients", "covariance", "root")
 
-    def __init__(
-        self, inverse: Float64, coefficients: Float64, root: Float32 | None, steps: Float64 | None = None, age: int = 0
-    ) -> None:
-        self._inverse, self._steps = inverse, steps
-        self.coefficients, self.root, self.age = coefficients, root, age
+    def __init__(self, covariance: Float64, coefficients: Float64, root: Float32 | None, age: int = 0) -> None:
+        self.covariance, self.coefficients, self.root, self.age = covariance, coefficients, root, age
 
     @classmethod
     def of(cls, sums: ArmSums, added: float, arm: int) -> ArmPosterior:
@@ -60,30 +58,10 @@ class ArmPosterior:
         coefficients = lapack.dpotrs(factor, sums.moment, lower=0)[0]
         return cls(np.ascontiguousarray(lapack.dlauum(root, lower=0, overwrite_c=1)[0].T), coefficients, short)
 
-    @property
-    def covariance(self) -> Float64:
-        """Return P^-1, (D, D) float64; lower triangle only."""
-        return self._inverse if self._steps is None else added_gram(self._inverse, self._steps, -1.0)
-
-    @property
-    def triangle(self) -> Float64:
-        """Return a triangular T, (D, D) float64, with x'Tx = x' P^-1 x."""
-        lower = self.covariance * 2.0
-        np.einsum("dd->d", lower)[:] *= 0.5
-        return lower
-
     def product(self, row: Float64) -> Float64:
-        """Return inverse x, (D,) float64, from which `leverage` and `with_row` go on."""
-        product: Float64 = blas.dsymv(1.0, self._inverse.T, row)
+        """Return P^-1 x, (D,) float64."""
+        product: Float64 = blas.dsymv(1.0, self.covariance.T, row)
         return product
-
-    def leverage(self, row: Float64, product: Float64) -> float:
-        """Return x' P^-1 x of one row (D,) and its `product`."""
-        leverage = float(row.dot(product))
-        if self._steps is not None:
-            taken = self._steps @ row
-            leverage -= float(taken.dot(taken))
-        return max(leverage, 0.0)
 
     def fast_leverage(self, row: Float32) -> float | None:
         """Return x' P^-1 x of one row, reading half as much memory; None where the root is not known or overflows."""
@@ -95,15 +73,12 @@ class ArmPosterior:
 
     def leverages(self, rows: Float64) -> Float64:
         """Return x'Sx = 2 x'Ux - x' diag(S) x of rows (n, D), U the kept triangle: half a full product."""
-        product = blas.dtrmm(1.0, self._inverse.T, rows.T, trans_a=1)  # (D, n), Fortran order: rows @ U
-        result: Float64 = 2.0 * np.einsum("nd,nd->n", product.T, rows) - (rows * rows) @ np.diagonal(self._inverse)
-        if self._steps is not None:
-            taken = rows @ self._steps.T
-            result -= np.einsum("nm,nm->n", taken, taken)
+        product = blas.dtrmm(1.0, self.covariance.T, rows.T, trans_a=1)  # (D, n), Fortran order: rows @ U
+        result: Float64 = 2.0 * np.einsum("nd,nd->n", product.T, rows) - (rows * rows) @ np.diagonal(self.covariance)
         return np.maximum(result, 0.0, out=result)
 
     def with_row(
-        self, row: Float64, product: Float64, reward: float, weight: float, sums: ArmSums, added: float
+        self, row: Float64, direction: Float64, reward: float, weight: float, sums: ArmSums, added: float
     ) -> ArmPosterior | None:
         """Return the posterior with one row more, or None where it is to be computed anew.
 
@@ -111,7 +86,7 @@ class ArmPosterior:
 
         Args:
             row: (D,) float64.
-            product: of the row, (D,) float64.
+            direction: its `product`, z.
             reward: of the row.
             weight: of the row.
             sums: those that this posterior belongs to, without the row.
@@ -119,9 +94,7 @@ class ArmPosterior:
 
         Source: Sherman and Morrison 1950, equation for a rank-one change of an inverse.
         """
-        direction, age = product, self.age + 1
-        if self._steps is not None:
-            direction = product - self._steps.T @ (self._steps @ row)
+        age = self.age + 1
         leverage = float(row.dot(direction))
         if leverage < 0 or age >= _REFACTOR_EVERY:  # a negative variance is rounding gone too far
             return None
@@ -129,14 +102,7 @@ class ArmPosterior:
             return None
         step = weight / (1.0 + weight * leverage)
         coefficients = self.coefficients + (step * (reward - float(row.dot(self.coefficients)))) * direction
-        inverse, steps = self._inverse, self._steps
-        if len(row) < WIDE:
-            inverse = blas.dsyr(-step, direction, a=inverse.T).T
-        else:
-            steps = appended(steps, direction * math.sqrt(step))
-            if len(steps) == PENDING_ROWS:
-                inverse, steps = added_gram(inverse, steps, -1.0), None
-        return ArmPosterior(inverse, coefficients, None, steps, age)
+        return ArmPosterior(blas.dsyr(-step, direction, a=self.covariance.T).T, coefficients, None, age)
 
 
 def _drift(row: Float64, direction: Float64, sums: ArmSums, added: float) -> float:

@@ -10,7 +10,7 @@ from scipy.linalg import blas
 from bandits.checks import Float64
 
 WIDE = 128  # features from which copying a matrix costs more than a few calls
-PENDING_ROWS = 16  # rows of a wide arm that wait until they are added to its matrix in one product
+_PENDING_ROWS = 16  # rows of a wide arm that wait until they are added to its matrix in one product
 
 
 class ArmSums:
@@ -44,7 +44,7 @@ class ArmSums:
     @property
     def precision(self) -> Float64:
         """Return the prior's precision plus the sum of w x x', (D, D) float64, lower triangle."""
-        return self._base if self._rows is None else added_gram(self._base, self._rows)
+        return self._base if self._rows is None else _added_gram(self._base, self._rows)
 
     def times(self, row: Float64) -> Float64:
         """Return precision x, (D,) float64."""
@@ -59,9 +59,10 @@ class ArmSums:
         if len(row) < WIDE:
             base = blas.dsyr(weight, row, a=base.T).T
         else:
-            rows = appended(rows, row * math.sqrt(weight))
-            if len(rows) == PENDING_ROWS:
-                base, rows = added_gram(base, rows), None
+            scaled = (row * math.sqrt(weight))[None]
+            rows = scaled if rows is None else np.concatenate([rows, scaled])
+            if len(rows) == _PENDING_ROWS:
+                base, rows = _added_gram(base, rows), None
         moment = self.moment + (weight * reward) * row
         row_weight, squares = self.row_weight + weight, self.squared_rewards + weight * reward**2
         result = ArmSums(base, moment, row_weight, squares, rows)
@@ -144,12 +145,7 @@ def gram(rows: Float64) -> Float64:
     return result
 
 
-def added_gram(matrix: Float64, rows: Float64, factor: float = 1.0) -> Float64:
-    """Return matrix + factor * gram(rows), lower triangle, as a new matrix."""
-    result: Float64 = blas.dsyrk(factor, rows.T, beta=1.0, c=matrix.T, lower=0).T
+def _added_gram(matrix: Float64, rows: Float64) -> Float64:
+    """Return matrix + gram(rows), lower triangle, as a new matrix."""
+    result: Float64 = blas.dsyrk(1.0, rows.T, beta=1.0, c=matrix.T, lower=0).T
     return result
-
-
-def appended(rows: Float64 | None, row: Float64) -> Float64:
-    """Return rows (m, D) with one more."""
-    return row[None] if rows is None else np.concatenate([rows, row[None]])

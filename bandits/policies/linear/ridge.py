@@ -122,9 +122,8 @@ class Ridge:
         half as much memory.
         """
         posteriors, coefficients = self._solution()
-        leverages = (
-            self._wide_leverages(posteriors, row) if len(row) >= WIDE else self._small_leverages(posteriors, row)
-        )
+        by_arm = len(row) >= WIDE
+        leverages = self._leverages_by_arm(posteriors, row) if by_arm else self._leverages_at_once(posteriors, row)
         return coefficients.dot(row)[None], leverages[None]
 
     def mean_and_leverage(self, rows: Float64) -> tuple[Float64, Float64]:
@@ -153,29 +152,35 @@ class Ridge:
             return self.mean_and_leverage(rows.astype(np.float64))[1]
         return leverages
 
-    def _small_leverages(self, posteriors: Sequence[ArmPosterior], row: Float64) -> Float64:
-        """Return the leverages of one row, (k,) float64, with the matrices of all arms in one array."""
-        if self._triangles is None:
-            self._triangles = np.array([posterior.triangle for posterior in posteriors])
-        leverages: Float64 = self._triangles.dot(row).dot(row)
-        return np.maximum(leverages, 0.0, out=leverages)
-
-    def _wide_leverages(self, posteriors: Sequence[ArmPosterior], row: Float64) -> Float64:
-        """Return the leverages of one row, (k,) float64, and keep its products for the update that often follows."""
-        leverages, products, short = np.empty(len(posteriors)), {}, row.astype(np.float32)
+    def _leverages_by_arm(self, posteriors: Sequence[ArmPosterior], row: Float64) -> Float64:
+        """Return the leverages of one wide row, (k,), and keep its products for the update that often follows."""
+        products: dict[int, Float64] = {}
+        leverages = []
+        short = row.astype(np.float32)
         for arm, posterior in enumerate(posteriors):
             leverage = posterior.fast_leverage(short)
             if leverage is None:
-                products[arm] = posterior.product(row)
-                leverage = posterior.leverage(row, products[arm])
-            leverages[arm] = leverage
+                product = products[arm] = posterior.product(row)
+                leverage = max(float(row.dot(product)), 0.0)
+            leverages.append(leverage)
         self._scored = row, products
-        return leverages
+        return np.array(leverages)
+
+    def _leverages_at_once(self, posteriors: Sequence[ArmPosterior], row: Float64) -> Float64:
+        """Return x'Sx = 2 x'Lx - x' diag(S) x of one small row, (k,) float64; L, of all arms, in one array."""
+        if self._triangles is None:
+            self._triangles = self.covariance
+        triangles = self._triangles
+        diagonals = triangles.reshape(len(triangles), -1)[:, :: len(row) + 1]
+        leverages: Float64 = 2.0 * triangles.dot(row).dot(row) - diagonals.dot(row * row)
+        return np.maximum(leverages, 0.0, out=leverages)
 
     def _product(self, arm: int, posterior: ArmPosterior, row: Float64) -> Float64:
         """Return `posterior.product(row)`, from the row scored last if that is the same one."""
-        if self._scored is not None and arm in self._scored[1] and np.array_equal(self._scored[0], row):
-            return self._scored[1][arm]
+        if len(row) >= WIDE and self._scored is not None and np.array_equal(self._scored[0], row):
+            known = self._scored[1].get(arm)
+            if known is not None:
+                return known
         return posterior.product(row)
 
     def _solution(self) -> tuple[tuple[ArmPosterior, ...], Float64]:
@@ -190,7 +195,6 @@ class Ridge:
             coefficients = self._carried
             if coefficients is None or any(posterior is None for posterior in kept):
                 coefficients = np.array([posterior.coefficients for posterior in posteriors])
-            if any(posterior is None for posterior in kept):
                 self._triangles = None
             self._known_for = added
             self._solved = posteriors, coefficients
@@ -217,7 +221,7 @@ class Ridge:
             result._carried[arm] = posterior.coefficients
             if self._triangles is not None:
                 result._triangles = self._triangles.copy()
-                result._triangles[arm] = posterior.triangle
+                result._triangles[arm] = posterior.covariance
         return result
 
 
