@@ -40,7 +40,7 @@ test: setup ## Format, lint, types, import contracts, tests, docs build, example
 MACHINES := ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=SSE41 ONEDNN_MAX_CPU_ISA=AVX2 THREADS=2
 ORDER ?= 1
 
-test-machines: setup ## Tests with other kernels, one and two threads, random order; 15 minutes; ORDER=2 for another order
+test-machines: setup ## Tests with other kernels, one and two threads, random order; half an hour; ORDER=2 for another
 	@failed=""; for machine in $(MACHINES); do \
 		threads=1; case $$machine in THREADS=*) threads=$${machine#THREADS=};; esac; \
 		echo "== $$machine, $$threads thread(s), order $(ORDER)"; \
