@@ -217,7 +217,7 @@ class _ModelSession(DraftSession):
             raise FloatingPointError(f"draft {draft.name!r}: its logits hold NaN or infinity")
         token_ids: list[int] = draft.to_target(torch.cat(guesses)).tolist()
         self._read, self._n_shown = [*prefix, *token_ids[:-1]], len(prefix)
-        return Proposal(token_ids, len(missing), read_s, sampler.laws())
+        return Proposal(token_ids, len(missing), read_s)
 
     def _n_shared(self, prefix: Sequence[int]) -> int:
         """Length of the cached part that still holds; at least the last token is always read again."""

@@ -74,7 +74,7 @@ class EarlyExit(Draft):
 
     def open(self, prompt: Sequence[int], shared: SharedCache | None = None) -> DraftSession:
         """Open a session on the request's row of the target's cache, or on a cache of its own where it stands alone."""
-        return _ExitSession(self, SharedCache(self.target, self.target.new_cache(1), 0) if shared is None else shared)
+        return _ExitSession(self, SharedCache(self.target, self.target.new_cache(1)) if shared is None else shared)
 
     def accepted_lengths(
         self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int
@@ -103,21 +103,18 @@ class _ExitSession(DraftSession):
 
     def propose(self, prefix: Sequence[int], draft_length: int, sampler: TokenSampler = GREEDY) -> Proposal:
         begin = time.perf_counter()
-        cache, row, n_layers = self._shared.cache, self._shared.row, self._draft.n_layers
-        # The target may be a batch-invariant copy of the draft's: its own passes decide what the cache holds.
-        model = self._shared.model if isinstance(self._shared.model, Decoder) else self._draft.target
-        n_held = min(cache.lengths[row], len(prefix) - 1)
-        cache.truncate(row, n_held)
-        missing = torch.tensor(prefix[n_held:], device=model.device)
+        draft, shared = self._draft, self._shared
+        n_held = min(shared.n_held, len(prefix) - 1)
+        shared.take_back(n_held)
+        missing = torch.tensor(prefix[n_held:], device=draft.target.device)
         for chunk in torch.split(missing, _READ_CHUNK):
-            output = model.forward(TokenBatch(chunk, [len(chunk)], row), cache, [len(chunk) - 1], n_layers)
-        guesses: list[torch.Tensor] = []
+            logits = shared.forward(chunk, draft.n_layers)
+        tokens: list[torch.Tensor] = []
         read_s = time.perf_counter() - begin
         while True:
-            logits = output.logits[0, : self._draft.n_proposable]
-            guesses.append(sampler.pick(logits, len(prefix) + len(guesses))[None])
-            if len(guesses) == draft_length:
+            tokens.append(sampler.pick(logits[: draft.n_proposable], len(prefix) + len(tokens))[None])
+            if len(tokens) == draft_length:
                 break
-            output = model.forward(TokenBatch(guesses[-1], [1], row), cache, n_layers=n_layers)
-        cache.truncate(row, len(prefix) - 1)
-        return Proposal(torch.cat(guesses).tolist(), len(missing), read_s, sampler.laws())
+            logits = shared.forward(tokens[-1], draft.n_layers)
+        shared.take_back(len(prefix) - 1)
+        return Proposal(torch.cat(tokens).tolist(), len(missing), read_s)

@@ -1,47 +1,65 @@
-"""A request that is being answered, and the drafts at work for it."""
+"""A request that is being answered: its text so far, and the rounds that make it longer."""
 
-import math
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 
+from speculative.engine.drafting import Drafting
+from speculative.engine.target_rows import ControlledRows, InvalidLogitsError, RowsOnDemand, TargetRows, target_rows
 from speculative.engine.text_stream import TextStream
-from speculative.engine.verify import InvalidLogitsError, TargetRows, Verification, Verifier
-from speculative.protocols.decoding_stats import DecodingStats, DraftFault
-from speculative.protocols.draft import Draft, DraftSession, Proposal, SharedCache
-from speculative.protocols.request import FinishReason, Generation, Request, RoundResult, cut
+from speculative.engine.verify import Verification, Verifier
+from speculative.protocols.causal_lm import CausalLM
+from speculative.protocols.decoding_stats import DecodingStats
+from speculative.protocols.draft import Draft, SharedCache
+from speculative.protocols.kv_cache import KVCache
+from speculative.protocols.request import FinishReason, Generation, Request, RoundResult, TokenLogprob, cut
+from speculative.protocols.selector import QueryState
+from speculative.protocols.token_batch import TokenBatch
+from speculative.sampling.token_sampler import NO_TOKENS, DraftTokens
 
 
 @dataclass(slots=True, eq=False)
 class Running:
     """One request between two rounds: its cache row holds all of `tokens` but the last.
 
-    A draft that raises or proposes what it must not is put aside for the rest of the request: its fault is recorded,
-    the round becomes a plain one, and the text is what it would have been without that draft.
-
     Attributes:
         request: what was asked.
         verifier: how its drafts are judged.
-        shared: its place in the target.
+        model: the target.
+        cache: the target's keys and values.
+        n_tokens: ids from here on are never chosen.
+        row: its row of them.
         seed: of its noise; None for a greedy text.
         text: its text as it grows; None where nobody reads it.
         tokens: prompt and committed tokens.
         stats: what was counted.
+        ended: why its text has ended; None while it goes on.
+        failure: why no token could be chosen, where it failed.
+        logprobs: of the committed tokens, where asked for.
+        drafting: the drafts at work for it.
     """
 
     request: Request
     verifier: Verifier
-    shared: SharedCache
+    model: CausalLM
+    cache: KVCache
+    n_tokens: int
+    row: int
     seed: int | None = None
     text: TextStream | None = None
     tokens: list[int] = field(init=False)
     stats: DecodingStats = field(default_factory=DecodingStats)
-    _sessions: dict[int, tuple[str, DraftSession]] = field(default_factory=dict)  # by the draft's id
-    _set_aside: set[int] = field(default_factory=set)
-    _last_draft: Draft | None = None
+    ended: FinishReason | None = None
+    failure: str | None = None
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    drafting: Drafting = field(init=False)
 
     def __post_init__(self) -> None:
         self.tokens = list(self.request.token_ids)
+        shared = SharedCache(self.model, self.cache, lambda: (self.row, len(self.tokens) - 1))
+        self.drafting = Drafting(self.request.token_ids, shared, self.stats)
 
     @property
     def remaining(self) -> int:
@@ -50,128 +68,122 @@ class Running:
 
     def can_use(self, draft: Draft) -> bool:
         """Whether a draft can continue this text."""
-        limit = draft.max_positions
-        return id(draft) not in self._set_aside and (limit is None or len(self.tokens) < limit)
+        return self.drafting.can_use(draft, len(self.tokens))
 
-    def match_length(self, draft: Draft) -> int | None:
-        """Return what the draft says of its look-up; None where it looks nothing up or is disabled."""
-        if not self.can_use(draft):
-            return None
-        try:
-            return self._session(draft).match_length(self.tokens)
-        except Exception as error:
-            self.put_aside(draft, _reason(error))
-            return None
+    def prefill(self, chunk_size: int) -> tuple[Verification, QueryState]:
+        """Read the prompt, so many tokens a pass; its last token's logits already give the first new token."""
+        begin = time.perf_counter()
+        prompt = torch.tensor(self.tokens, device=self.model.device)
+        self.cache.truncate(self.row, 0)
+        hidden_sum = None
+        for chunk in torch.split(prompt, chunk_size):
+            batch = TokenBatch(chunk, [len(chunk)], self.row)
+            output = self.model.forward(batch, self.cache, [len(chunk) - 1])
+            part = output.hidden.sum(0)
+            hidden_sum = part if hidden_sum is None else hidden_sum + part
+        assert hidden_sum is not None
+        [rows] = target_rows(output.logits, [1], self.n_tokens)
+        verification = self.judge(rows, NO_TOKENS)
+        self.stats.n_prompt = len(prompt)
+        self.stats.prefill_s = time.perf_counter() - begin
+        return verification, QueryState(self.request, hidden_sum / len(prompt))
 
-    def propose(self, draft: Draft, draft_length: int, n_tokens: int) -> Proposal:
-        """Let a draft guess at most `draft_length` ids below `n_tokens`; nothing where it cannot or must not."""
-        last_draft, self._last_draft = self._last_draft, draft
-        if draft.max_positions is not None:
-            draft_length = min(draft_length, draft.max_positions - len(self.tokens))
-        if draft_length < 1 or not self.can_use(draft):
-            return Proposal([])
-        sampler = self.verifier.draft_sampler()
+    def propose(self, draft: Draft, draft_length: int) -> DraftTokens:
+        """Let a draft propose at most `draft_length` tokens; leave the cache row as it was."""
+        n_faults, n_committed = len(self.stats.faults), len(self.tokens) - 1
+        draft_length = min(draft_length, self.remaining - 1)  # the target adds one token itself
         try:
-            proposal = self._session(draft).propose(self.tokens, draft_length, sampler)
-            _check(proposal, draft_length, n_tokens)
-        except Exception as error:  # a draft is somebody else's code; whatever it does, the text goes on
-            self.put_aside(draft, _reason(error))
-            self.shared.cache.wipe(self.shared.row, len(self.tokens) - 1)  # it may have left NaN there
-            return Proposal([])
+            return self.drafting.propose(draft, self.tokens, draft_length, self.n_tokens, self.verifier)
         finally:
-            self.shared.cache.truncate(self.shared.row, len(self.tokens) - 1)  # takes back what a draft wrote there
-        if last_draft not in (None, draft):  # idle in the round before: what it read now was catching up
-            self.stats.n_caught_up += proposal.n_read
-            self.stats.catch_up_s += proposal.read_s
-        return proposal
+            if len(self.stats.faults) > n_faults:
+                self.cache.wipe(self.row, n_committed)  # it may have left NaN there
+            else:
+                self.cache.truncate(self.row, n_committed)
 
-    def judge(self, rows: TargetRows, proposal: Proposal) -> Verification:
-        """Verify a proposal, as far as the target's logits allow it."""
+    def judge(self, rows: TargetRows, draft_tokens: DraftTokens) -> Verification:
+        """Verify draft tokens, as far as the target's logits allow it."""
+        return self._judge(rows, draft_tokens, self.tokens)
+
+    def judge_again(self, draft: Draft, draft_tokens: DraftTokens, verification: Verification) -> Verification:
+        """Go on where logits allowed no choice, now with rows of which none has seen a draft token to come.
+
+        Draft tokens may have spoilt rows before their own. So that the text keeps its distribution, they are verified
+        all the same. Where a choice can be made now, the draft that named them is disabled.
+
+        Args:
+            draft: who proposed.
+            draft_tokens: all of the round's.
+            verification: what could be judged of them.
+        """
+        n = verification.n_accepted
+        self.cache.wipe(self.row, len(self.tokens) - 1 + n)
+        text = [*self.tokens, *draft_tokens.token_ids]
+        rows = RowsOnDemand(lambda i: self._read(text[len(self.tokens) - 1 + n + i]))
+        probs = None if draft_tokens.probs is None else draft_tokens.probs[n:]
+        rest = DraftTokens(draft_tokens.token_ids[n:], probs)
+        again = self._judge(rows, rest, text[: len(self.tokens) + n])
+        if n + again.n_accepted > n or again.next_token is not None:
+            self.drafting.disable(draft, "the target's logits after its draft tokens allow no choice")
+        logprobs = verification.logprobs + again.logprobs
+        return Verification(n + again.n_accepted, again.next_token, again.failure, logprobs)
+
+    def _read(self, token: int) -> torch.Tensor:
+        """Read a token after those that the row holds: the logits (v,) after it."""
+        batch = TokenBatch.of([[token]], self.model.device, self.row)
+        return self.model.forward(batch, self.cache).logits[0, : self.n_tokens]
+
+    def _judge(self, rows: TargetRows, draft_tokens: DraftTokens, prefix: Sequence[int]) -> Verification:
+        raw, sampling, token_ids = rows, self.request.sampling, draft_tokens.token_ids
+        if sampling.controlled:
+            rows = ControlledRows(rows, self.request, prefix, token_ids)
         try:
-            return self.verifier.verify(rows, proposal, self.tokens)
+            found = self.verifier.verify(rows, draft_tokens, len(prefix))
         except InvalidLogitsError as error:
-            return Verification(error.n_accepted, None)
+            found = Verification(error.n_accepted, None, str(error))
+        if sampling.logprobs is None:
+            return found
+        tokens = [*token_ids[: found.n_accepted], *([] if found.next_token is None else [found.next_token])]
+        logprobs = tuple(raw.logprob(i, token, sampling.logprobs) for i, token in enumerate(tokens))
+        return Verification(found.n_accepted, found.next_token, found.failure, logprobs)
 
-    def commit(self, proposal: Proposal, verification: Verification, action: int | None) -> RoundResult:
-        """Add a round's tokens to the text, cut where it ends, and count what is left of them."""
-        tokens = proposal.token_ids[: verification.n_accepted]
+    def commit(self, draft_tokens: DraftTokens, verification: Verification, action: int | None) -> RoundResult:
+        """Add a round's tokens to the text, cut where it ends, and count what is left of them.
+
+        A decoder that raises at a stop string leaves all as it was.
+        """
+        tokens = list(draft_tokens.token_ids[: verification.n_accepted])
         if verification.next_token is not None:
-            tokens = [*tokens, verification.next_token]
+            tokens.append(verification.next_token)
         kept, finished = cut(tokens, self.request.eos_ids, self.remaining)
         if self.text is not None:
             n_before_stop = self.text.feed(kept)
             if self.text.stopped is not None:
                 kept, finished = kept[:n_before_stop], "stop"
         if finished is None and verification.next_token is None:
-            finished = "failed"
-        n_accepted, n_proposed = min(verification.n_accepted, len(kept)), len(proposal.token_ids)
+            finished, self.failure = "failed", verification.failure
+        n_accepted, n_proposed = min(verification.n_accepted, len(kept)), len(draft_tokens.token_ids)
         if len(kept) < len(tokens) or finished == "failed":  # what was drafted after the end does not count
             n_proposed = n_accepted
         self.tokens += kept
+        self.ended = finished
         self.stats.n_new += len(kept)
         if action is not None:
             self.stats.actions.append(action)
             self.stats.proposed.append(n_proposed)
             self.stats.accepted.append(n_accepted)
-        text = None
-        if self.text is not None:
-            text = self.text.release() if finished is None else self.text.release() + self.text.finish()
-        return RoundResult(self.request.id, tuple(kept), action, n_proposed, n_accepted, finished, text)
+        logprobs = verification.logprobs[: len(kept)]
+        self.logprobs += logprobs
+        reported = None if self.request.sampling.logprobs is None else logprobs
+        text = None if self.text is None else ""
+        return RoundResult(self.request.id, tuple(kept), action, n_proposed, n_accepted, finished, text, reported)
 
-    def put_aside(self, draft: Draft, reason: str) -> None:
-        """Use a draft no more for this request."""
-        self._set_aside.add(id(draft))
-        self.stats.faults.append(DraftFault(draft.name, self.stats.n_rounds, reason))
-
-    def close(self) -> None:
-        """Give back what the drafts hold."""
-        for name, session in self._sessions.values():
-            try:
-                session.close(list(self.tokens))
-            except Exception as error:
-                self.stats.faults.append(DraftFault(name, self.stats.n_rounds, _reason(error)))
-        self._sessions.clear()
+    def release(self, text: TextStream) -> str:
+        """Return what became certain of the request's own text; all that is left once it has ended."""
+        return text.release() if self.ended is None else text.release() + text.finish()
 
     def generation(self, reason: FinishReason) -> Generation:
         """Return the text so far, as a finished one."""
         new = tuple(self.tokens[len(self.request.token_ids) :])
         text = None if self.text is None else self.text.text
-        return Generation(self.request.id, new, reason, self.stats, self.seed, text)
-
-    def _session(self, draft: Draft) -> DraftSession:
-        """One session a draft: arms that differ in draft length share it."""
-        if id(draft) not in self._sessions:
-            self._sessions[id(draft)] = draft.name, draft.open(self.request.token_ids, self.shared)
-        return self._sessions[id(draft)][1]
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
-
-
-def _check(proposal: Proposal, draft_length: int, n_tokens: int) -> None:
-    """Refuse a proposal that the target could not judge.
-
-    Raises:
-        TypeError: saying what it holds and what it must.
-        ValueError: saying what it holds and what it must.
-    """
-    if not isinstance(proposal, Proposal):
-        raise TypeError(f"propose must return a Proposal, got {proposal!r}")
-    token_ids, probs = proposal.token_ids, proposal.probs
-    if not isinstance(token_ids, list) or not all(isinstance(token, int) for token in token_ids):
-        raise TypeError(f"token_ids must be a list of ints, got {token_ids!r}")
-    if len(token_ids) > draft_length:
-        raise ValueError(f"at most {draft_length} tokens may be proposed, got {len(token_ids)}")
-    if token_ids and not 0 <= min(token_ids) <= max(token_ids) < n_tokens:
-        raise ValueError(f"proposed ids must be in [0, {n_tokens}), got {token_ids}")
-    if probs is None:
-        return
-    if not isinstance(probs, torch.Tensor):
-        raise TypeError(f"probs must be a tensor or None, got {type(probs).__name__}")
-    if probs.shape != (len(token_ids), n_tokens):
-        raise ValueError(f"probs must have shape {(len(token_ids), n_tokens)}, got {tuple(probs.shape)}")
-    sums, drawn = probs.sum(-1).tolist(), probs[torch.arange(len(token_ids)), token_ids].tolist()
-    wrong = [i for i, total in enumerate(sums) if not (math.isclose(total, 1.0, abs_tol=1e-5) and drawn[i] > 0.0)]
-    if wrong or bool((probs < 0).any()):
-        raise ValueError("each row of probs must be a law that can give the token drawn from it")
+        logprobs = None if self.request.sampling.logprobs is None else tuple(self.logprobs)
+        return Generation(self.request.id, new, reason, self.stats, self.seed, text, logprobs, self.failure)

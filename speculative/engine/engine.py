@@ -3,20 +3,24 @@
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
-
-import torch
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from types import MappingProxyType
 
 from speculative.engine.active_request import Running
+from speculative.engine.round_clock import RoundClock
+from speculative.engine.target_rows import target_rows
 from speculative.engine.text_stream import TextStream
-from speculative.engine.verify import Verification, make_verifier, target_rows
+from speculative.engine.verify import Verification, make_verifier
 from speculative.models.batch_invariance import batch_invariant_model
 from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.decoding_stats import DecodingStats
-from speculative.protocols.draft import Draft, DraftingArm, Proposal, SharedCache, check_arms
+from speculative.protocols.draft import DraftingArm, check_arms
 from speculative.protocols.request import FinishReason, Generation, Request, RoundResult, check_length
-from speculative.protocols.selector import QueryState, RoundContext, RoundObservation, Selector
+from speculative.protocols.selector import RoundContext, Selector
 from speculative.protocols.token_batch import TokenBatch
+from speculative.sampling.token_sampler import NO_TOKENS, DraftTokens
 
 
 class _FirstArm(Selector):
@@ -29,11 +33,12 @@ class _FirstArm(Selector):
 class Engine:
     """Answers requests with text that is the target's own, whichever draft helps in whichever round.
 
-    Greedy text is the target's greedy text. Sampled text follows the target's law: under coupling it is, for one
-    seed, the same whichever drafts helped; under rejection sampling more is accepted, and the text depends on them.
+    Greedy text is the target's greedy text. Sampled text follows the target's distribution: under coupling it is, for
+    one seed, the same whichever drafts helped; under rejection sampling more is accepted, and the text depends on them.
 
-    One loop drives an engine: what `step` returns is told once. Where a step raises (the target, or a selector), the
-    requests stay as they were or have finished, and the next step goes on; results of that step can only be taken.
+    One loop drives an engine: what `step` returns is told once. Where a step raises (the target, a selector or a
+    decoder), the requests stay as they were or have finished; the next step goes on, and tells what the one that raised
+    could not.
 
     Args:
         target: the model whose text is kept.
@@ -43,6 +48,7 @@ class Engine:
         prefill_chunk: prompt tokens per pass of a prefill; bounds the memory of attention masks.
         n_tokens: ids at or beyond this are padding of the target's vocabulary and are never chosen; None for none.
         decode: turns token ids into text; needed for stop strings and for `RoundResult.text`.
+        unshown: text of the tokens that `decode` leaves out, such as special ones, so that stop strings may hold it.
         batch_invariant: make logits, and so the text, independent bit by bit of which of the arms help and of what else
             runs (float32 or 4 bits on a CPU; tested at start, see `models.batch_invariance`), at the price of slower
             attention. By default rounding may tip a tie between two tokens.
@@ -68,6 +74,7 @@ class Engine:
         prefill_chunk: int = 512,
         n_tokens: int | None = None,
         decode: Callable[[Sequence[int]], str] | None = None,
+        unshown: Mapping[int, str] = MappingProxyType({}),
         batch_invariant: bool = False,
     ) -> None:
         check_arms(arms, target)
@@ -82,8 +89,9 @@ class Engine:
         self.selector = selector or _FirstArm()
         self.n_tokens = target.n_vocab if n_tokens is None else n_tokens
         self.cache = target.new_cache(max_batch)
-        self._prefill_chunk, self._decode = prefill_chunk, decode
+        self._prefill_chunk, self._decode, self._unshown = prefill_chunk, decode, unshown
         self._waiting: deque[Request] = deque()
+        self._untold: list[RoundResult] = []
         self.running: list[Running] = []
         self.finished: dict[str, Generation] = {}
         self.n_steps, self._is_stepping = 0, False
@@ -107,6 +115,12 @@ class Engine:
         beyond = [token for token in request.token_ids if not 0 <= token < self.target.n_vocab]
         if beyond:
             raise ValueError(f"request {request.id!r}: token id {beyond[0]} is not in [0, {self.target.n_vocab})")
+        named = request.sampling.named_ids
+        if named and max(named) >= self.n_tokens:
+            raise ValueError(
+                f"request {request.id!r}: logit_bias and bad_words must name token ids below {self.n_tokens}, "
+                f"got {max(named)}"
+            )
         if request.id in self.finished or any(request.id == other for other in self.ids()):
             raise ValueError(f"request id {request.id!r} is in use")
         self._waiting.append(request)
@@ -122,10 +136,14 @@ class Engine:
         self.n_steps += 1
         self._is_stepping = True
         try:
-            results = self._admit()
-            return results + self._round() if self.running else results
+            self._finish_ended()  # left by a step that raised
+            self._admit()
+            if self.running:
+                self._round()
         finally:
             self._is_stepping = False
+        told, self._untold = self._untold, []
+        return told
 
     def cancel(self, request_id: str) -> None:
         """Stop a request and free its row; what it has generated so far can still be taken.
@@ -158,6 +176,7 @@ class Engine:
         """
         if request_id not in self.finished:
             raise ValueError(f"request {request_id!r} has not finished")
+        self._untold = [result for result in self._untold if result.request_id != request_id]
         return self.finished.pop(request_id)
 
     def discard(self, request_id: str) -> None:
@@ -168,7 +187,7 @@ class Engine:
         """
         if request_id not in self.finished:
             self.cancel(request_id)
-        del self.finished[request_id]
+        self.take(request_id)
 
     def _refuse_inside_a_step(self, name: str) -> None:
         if self._is_stepping:
@@ -178,127 +197,95 @@ class Engine:
         """Return the requests that wait or run, in that order."""
         return [request.id for request in self._waiting] + [state.request.id for state in self.running]
 
-    def _admit(self) -> list[RoundResult]:
-        results = []
+    def _admit(self) -> None:
         while self._waiting and len(self.running) < self.cache.n_rows:
             state = self._state(self._waiting[0])
-            verification, query = self._prefill(state)  # where this raises, the request still waits
+            verification, query = state.prefill(self._prefill_chunk)  # where this raises, the request still waits
             self._waiting.popleft()
             self.running.append(state)
-            results.append(state.commit(Proposal([]), verification, None))
             begin = time.perf_counter()
+            errors: list[Exception] = []
+            self._commit(state, NO_TOKENS, verification, None, errors)
             try:
                 self.selector.start(query)
-            finally:
-                state.stats.select_s += time.perf_counter() - begin
-                if results[-1].finished is not None:
-                    self._finish(state, results[-1].finished)
-        return results
+            except Exception as error:
+                errors.append(error)
+            state.stats.select_s += time.perf_counter() - begin
+            self._finish_ended(errors)
 
     def _state(self, request: Request) -> Running:
         """Put a request on the next free row."""
         params = request.sampling
         seed = None if params.greedy else secrets.randbits(62) if params.seed is None else params.seed
-        return Running(
-            request,
-            make_verifier(params, seed or 0, self.n_tokens),
-            SharedCache(self.target, self.cache, len(self.running)),
-            seed,
-            None if self._decode is None else TextStream(self._decode, request.stop),
-        )
+        verifier = make_verifier(params, seed or 0, self.n_tokens)
+        text = None if self._decode is None else TextStream(self._decode, request.stop, self._unshown)
+        return Running(request, verifier, self.target, self.cache, self.n_tokens, len(self.running), seed, text)
 
-    def _prefill(self, state: Running) -> tuple[Verification, QueryState]:
-        """Read the prompt; its last token's logits already give the first new token."""
-        begin = time.perf_counter()
-        prompt = torch.tensor(state.tokens, device=self.target.device)
-        row = state.shared.row
-        self.cache.truncate(row, 0)
-        sums: list[torch.Tensor] = []
-        for chunk in torch.split(prompt, self._prefill_chunk):
-            output = self.target.forward(TokenBatch(chunk, [len(chunk)], row), self.cache, [len(chunk) - 1])
-            sums.append(output.hidden.sum(0))
-        [rows] = target_rows(output.logits, [1], self.n_tokens)
-        verification = state.judge(rows, Proposal([]))
-        state.stats.n_prompt = len(prompt)
-        state.stats.prefill_s = time.perf_counter() - begin
-        return verification, QueryState(state.request, sum(sums[1:], sums[0]) / len(prompt))
-
-    def _round(self) -> list[RoundResult]:
-        begin = time.perf_counter()
-        states = list(self.running)
-        for row, state in enumerate(states):
-            if self.cache.lengths[row] >= len(state.tokens):  # left by a step that raised
-                self.cache.truncate(row, len(state.tokens) - 1)
+    def _round(self) -> None:
+        clock, states = RoundClock(), list(self.running)
+        for state in states:
+            if self.cache.lengths[state.row] >= len(state.tokens):  # left by a step that raised
+                self.cache.truncate(state.row, len(state.tokens) - 1)
         actions = self._choose(states)
-        selected = time.perf_counter()
-        proposals, draft_s, drafted = [], [], selected
+        clock.selected()
+        drafted = []
         for state, action in zip(states, actions, strict=True):
-            proposals.append(self._propose(state, self.arms[action]))
-            draft_s.append(time.perf_counter() - drafted)
-            drafted += draft_s[-1]
-        tokens = [[state.tokens[-1], *p.token_ids] for state, p in zip(states, proposals, strict=True)]
+            arm = self.arms[action]
+            drafted.append(state.propose(arm.draft, arm.draft_length))
+            clock.drafted()
+        tokens = [[state.tokens[-1], *d.token_ids] for state, d in zip(states, drafted, strict=True)]
         batch = TokenBatch.of(tokens, self.target.device)
         output = self.target.forward(batch, self.cache)
         # the round's one device synchronisation, unless it samples
         rows = target_rows(output.logits, batch.counts, self.n_tokens)
-        verifications = [state.judge(r, p) for state, r, p in zip(states, rows, proposals, strict=True)]
-        for row, verification in enumerate(verifications):
-            if verification.spoilt and proposals[row].token_ids:
-                proposals[row] = Proposal([])
-                verifications[row] = self._judge_undrafted(states[row], self.arms[actions[row]].draft)
-        verified = time.perf_counter()
-        results = []
-        for row, state in enumerate(states):
-            results.append(state.commit(proposals[row], verifications[row], actions[row]))
-            if results[-1].finished is None:
-                self.cache.truncate(row, len(state.tokens) - 1)
-        self._account(states, results, actions, draft_s, (begin, selected, drafted, verified))
-        return results
-
-    def _judge_undrafted(self, state: Running, draft: Draft) -> Verification:
-        """Compute a row again without guesses; if they alone had spoilt its logits, their draft is put aside."""
-        row = state.shared.row
-        self.cache.wipe(row, len(state.tokens) - 1)
-        last = TokenBatch.of([state.tokens[-1:]], self.target.device, row)
-        output = self.target.forward(last, self.cache)
-        [rows] = target_rows(output.logits, [1], self.n_tokens)
-        verification = state.judge(rows, Proposal([]))
-        if not verification.spoilt:
-            state.put_aside(draft, "the target's logits after its guesses allow no choice")
-        return verification
-
-    def _account(
-        self,
-        states: Sequence[Running],
-        results: Sequence[RoundResult],
-        actions: Sequence[int],
-        draft_s: Sequence[float],
-        times: tuple[float, float, float, float],
-    ) -> None:
-        """File the round's seconds, tell the selector, and take out what has ended."""
-        begin, selected, drafted, verified = times
-        share = 1 / len(states)
-        host_s = time.perf_counter() - verified
-        observations = []
-        for state, own_s, result, action in zip(states, draft_s, results, actions, strict=True):
-            state.stats.select_s += (selected - begin) * share
-            state.stats.draft_s += own_s
-            state.stats.verify_s += (verified - drafted) * share
-            state.stats.host_s += host_s * share
-            shared_s = (selected - begin) + (verified - drafted) + host_s
-            seconds, n_new = own_s + shared_s * share, len(result.token_ids)
-            observations.append(
-                RoundObservation(state.request.id, action, result.n_proposed, result.n_accepted, n_new, seconds)
-            )
-        told = time.perf_counter()
+        verifications = [state.judge(r, d) for state, r, d in zip(states, rows, drafted, strict=True)]
+        for i, (state, verification) in enumerate(zip(states, verifications, strict=True)):
+            if verification.next_token is None and verification.n_accepted < len(drafted[i].token_ids):
+                draft = self.arms[actions[i]].draft
+                verifications[i] = state.judge_again(draft, drafted[i], verification)
+        clock.verified()
+        errors: list[Exception] = []
+        results = [
+            self._commit(state, d, v, action, errors)
+            for state, d, v, action in zip(states, drafted, verifications, actions, strict=True)
+        ]
+        observations = clock.account(states, results)
+        begin = time.perf_counter()
         try:
             self.selector.observe(observations)
-        finally:
-            observe_s = (time.perf_counter() - told) * share
-            for state, result in zip(states, results, strict=True):
-                state.stats.select_s += observe_s
-                if result.finished is not None:
-                    self._finish(state, result.finished)
+        except Exception as error:
+            errors.append(error)
+        observe_s = (time.perf_counter() - begin) / len(states)
+        for state in states:
+            state.stats.select_s += observe_s
+        self._finish_ended(errors)
+
+    def _commit(
+        self,
+        state: Running,
+        drafted: DraftTokens,
+        verification: Verification,
+        action: int | None,
+        errors: list[Exception],
+    ) -> RoundResult | None:
+        """Add what a round gave to a text, and keep it to be told; a decoder that raises spares the other requests."""
+        try:
+            result = state.commit(drafted, verification, action)
+        except Exception as error:
+            errors.append(error)
+            return None
+        if state.ended is None:
+            self.cache.truncate(state.row, len(state.tokens) - 1)
+        if state.text is not None:
+            try:
+                result = replace(result, text=state.release(state.text))
+            except Exception as error:
+                errors.append(error)
+                if state.ended is not None:  # no later round can tell the rest: once more
+                    with suppress(Exception):
+                        result = replace(result, text=state.release(state.text))
+        self._untold.append(result)
+        return result
 
     def _context(self, state: Running) -> RoundContext:
         arms = self.arms
@@ -309,7 +296,7 @@ class Engine:
             tuple(state.can_use(arm.draft) for arm in arms),
             state.request.sampling.temperature,
             len(self.running),
-            lambda action: state.match_length(arms[action].draft),
+            lambda action: state.drafting.match_length(arms[action].draft, state.tokens),
         )
 
     def _choose(self, states: Sequence[Running]) -> list[int]:
@@ -322,21 +309,31 @@ class Engine:
                 raise ValueError(f"the selector must choose an arm in [0, {len(self.arms)}), got {action}")
         return actions
 
-    def _propose(self, state: Running, arm: DraftingArm) -> Proposal:
-        draft_length = min(arm.draft_length, state.remaining - 1)  # the target adds one token itself
-        return state.propose(arm.draft, draft_length, self.n_tokens)
+    def _finish_ended(self, errors: Sequence[Exception] = ()) -> None:
+        """Take out what has ended, then raise the first of the errors: what raised costs no other request its end."""
+        raised = list(errors)
+        for state in list(self.running):
+            if state.ended is not None:
+                try:
+                    self._finish(state, state.ended)
+                except Exception as error:
+                    raised.append(error)
+        if raised:
+            raise raised[0]
 
     def _finish(self, state: Running, reason: FinishReason) -> None:
         """Take a request out; the last row moves into its place, so that running rows stay contiguous."""
-        row, last = state.shared.row, len(self.running) - 1
+        row, last = state.row, len(self.running) - 1
         if reason == "failed":
             self.cache.wipe(row)
         if row != last:
             self.cache.move(last, row)
             self.running[row] = self.running[last]
-            self.running[row].shared.row = row
+            self.running[row].row = row
         self.running.pop()
         self.cache.truncate(last, 0)
-        state.close()
-        self.finished[state.request.id] = state.generation(reason)
-        self.selector.finish(state.request.id)
+        try:
+            state.drafting.close(state.tokens)
+        finally:
+            self.finished[state.request.id] = state.generation(reason)
+            self.selector.finish(state.request.id)

@@ -1,10 +1,12 @@
 """Text of a growing token sequence: decoded piece by piece, ended by stop strings, shown once it is certain."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 _INCOMPLETE = "\ufffd"  # what the bytes of an unfinished character decode to
 _MAX_CHARACTER_TOKENS = 4  # UTF-8 writes a character in at most four bytes
+_FIRST_SURROGATE = 0xD800
 _SEGMENT = 16  # tokens kept before those still to be decoded, for decoders that look back
 _MAX_UNCLEAN = 32  # tokens after which unfinished characters are taken for bytes that are no text at all
 
@@ -14,7 +16,8 @@ class TextStream:
 
     Only the generated text counts: a stop string that begins in the prompt is not seen (transformers'
     `StopStringCriteria` sees it). The token that completes a stop string is kept, its text is cut before the stop
-    string. What a decoder leaves out, such as special tokens, is no text and matches nothing.
+    string. What a decoder leaves out, such as special tokens, is never shown; a stop string may hold all or part of it,
+    and one that does not is found across it.
 
     The text equals the decoding of all tokens at once unless the tokenizer changes, on a later token, what it had
     decoded before (bytes that are no UTF-8 in a tokenizer with byte fallback, spaces cleaned up afterwards); what was
@@ -23,18 +26,26 @@ class TextStream:
     Args:
         decode: text of a sequence of token ids. An unfinished character at the end must decode to U+FFFD.
         stop: strings that end the text.
+        unshown: the text of the tokens that `decode` leaves out.
 
     Raises:
         ValueError: if a stop string is empty.
         TypeError: if `stop` is one string.
     """
 
-    def __init__(self, decode: Callable[[Sequence[int]], str], stop: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        decode: Callable[[Sequence[int]], str],
+        stop: tuple[str, ...] = (),
+        unshown: Mapping[int, str] = MappingProxyType({}),
+    ) -> None:
         check_stop(stop)
-        self._decode, self._stop = decode, stop
+        self._decode, self._stop, self._unshown = decode, stop, unshown
         self._window = _Window()
         self._undecoded: list[int] = []
         self._held = ""  # the longest end of the certain text that a stop string could begin with
+        self._hidden: dict[str, str] = {}  # characters of unshown text, as surrogates: no decoder gives those
+        self._meant: dict[int, str] = {}  # and back
         self._ready: list[str] = []
         self._shown: list[str] = []
         self._stopped: str | None = None
@@ -66,14 +77,15 @@ class TextStream:
         if not self._stop:  # decoded when somebody wants to read it
             self._undecoded += token_ids
             return len(token_ids)
-        window, new = self._window.extend(self._decode, token_ids)
-        if self._find(self._held + new) is None:
-            self._window = window
-            self._take(new)
-            return len(token_ids)
+        if not any(token in self._unshown for token in token_ids):
+            window, new = self._window.extend(self._decode, token_ids)
+            if self._find(self._held + new) is None:
+                self._window = window
+                self._take(new)
+                return len(token_ids)
         for n_kept, token in enumerate(token_ids, 1):
             self._window, new = self._window.extend(self._decode, [token])
-            self._take(new)
+            self._take(new + self._hide(self._unshown.get(token, "")))
             if self._stopped is not None:
                 return n_kept
         return len(token_ids)
@@ -104,7 +116,7 @@ class TextStream:
             self._ready.append(new)
 
     def _release(self) -> str:
-        released = "".join(self._ready)
+        released = self._shown_part("".join(self._ready))
         self._ready.clear()
         if released:
             self._shown.append(released)
@@ -123,21 +135,48 @@ class TextStream:
             self._ready.append(text[:start])
             self._held = ""
 
+    def _hide(self, text: str) -> str:
+        """Mark text as never to be shown, which stop strings may hold nevertheless."""
+        for character in text:
+            if character not in self._hidden:
+                self._hidden[character] = chr(_FIRST_SURROGATE + len(self._hidden))
+                self._meant[ord(self._hidden[character])] = character
+        return "".join(self._hidden[character] for character in text)
+
+    def _shown_part(self, text: str) -> str:
+        return text.translate(dict.fromkeys(self._meant)) if self._hidden else text
+
     def _find(self, text: str) -> tuple[int, str] | None:
         """Where the first stop string in `text` starts, and which it is: among equals the one given first."""
         found = [(start, stop) for stop in self._stop if (start := text.find(stop)) >= 0]
+        if self._hidden:  # with what is not shown, and across it
+            whole, shown, places = self._readings(text)
+            found = [(start, stop) for stop in self._stop if (start := whole.find(stop)) >= 0]
+            found += [(places[start], stop) for stop in self._stop if (start := shown.find(stop)) >= 0]
         return min(found, key=lambda one: one[0], default=None)
+
+    def _readings(self, text: str) -> tuple[str, str, list[int]]:
+        """Return the text with what is not shown, without it, and where each character of the latter stands."""
+        places = [i for i, character in enumerate(text) if ord(character) not in self._meant]
+        return text.translate(self._meant), "".join(text[i] for i in places), places
 
     def _n_held(self, text: str) -> int:
         """Length of the longest end of `text` that is the beginning of a stop string."""
-        n_held = 0
+        if not self._hidden:
+            return self._n_begun(text)
+        whole, shown, places = self._readings(text)
+        n_shown = self._n_begun(shown)
+        return max(self._n_begun(whole), len(text) - places[-n_shown] if n_shown else 0)
+
+    def _n_begun(self, text: str) -> int:
+        n_begun = 0
         for stop in self._stop:
             start = text.find(stop[0], max(0, len(text) - len(stop) + 1))
-            while start >= 0 and len(text) - start > n_held:
+            while start >= 0 and len(text) - start > n_begun:
                 if stop.startswith(text[start:]):
-                    n_held = len(text) - start
+                    n_begun = len(text) - start
                 start = text.find(stop[0], start + 1)
-        return n_held
+        return n_begun
 
 
 def check_stop(stop: Sequence[str]) -> None:

@@ -279,7 +279,7 @@ def _draft_cost(draft: Draft, model: CausalLM, cache: KVCache, n_repeats: int) -
     if n_prompt < 1:
         raise ValueError(f"draft {draft.name!r}: a context of {draft.max_positions} tokens is too short to profile")
     text = np.random.default_rng(0).integers(0, model.n_vocab, n_prompt + n_grown).tolist()
-    session = draft.open(text[:n_prompt], SharedCache(model, cache, 0))
+    session = draft.open(text[:n_prompt], SharedCache(model, cache))
     first_s = _round_s(session, cache, text[:n_prompt], 1)
     short: list[float] = []
     long: list[float] = []

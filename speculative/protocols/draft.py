@@ -1,16 +1,17 @@
 """The proposer of a round: what a draft promises the engine."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from speculative.protocols.causal_lm import CausalLM
+from speculative.protocols.causal_lm import CausalLM, ForwardOutput
 from speculative.protocols.kv_cache import KVCache
+from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.token_sampler import GREEDY, TokenSampler
 
 Counts = npt.NDArray[np.int32]
@@ -21,32 +22,67 @@ class Proposal:
     """Tokens a draft puts up for verification.
 
     Attributes:
-        token_ids: target-vocabulary ids, at most the length asked for; empty when there is nothing to say.
-        n_read: tokens of the prefix the draft had to read before its first guess.
-        read_s: seconds spent reading them.
-        probs: (gamma, v) float64, the law that each token was drawn from; None where they are a function of the
-            prefix and the noise alone.
+        token_ids: target-vocabulary ids, at most the length asked for; empty when there is nothing to say. Where the
+            sampler drew some (rejection sampling), all that it drew, in order: it knows from what.
+        n_read: tokens of the prefix the draft had to read before its first draft token, >= 0.
+        read_s: seconds spent reading them, finite and >= 0.
     """
 
     token_ids: list[int]
     n_read: int = 0
     read_s: float = 0.0
-    probs: torch.Tensor | None = None
 
 
-@dataclass(slots=True)
+class _LayeredLM(Protocol):
+    """A model that can stop after its first layers."""
+
+    def forward(
+        self, batch: TokenBatch, cache: KVCache, logit_rows: Sequence[int] | None = None, n_layers: int | None = None
+    ) -> ForwardOutput:
+        """Run the batch's tokens through `n_layers` layers and append them to the cache."""
+
+
+def _first_row() -> tuple[int, int]:
+    return 0, 0
+
+
 class SharedCache:
-    """Where a request stands in the target: what a draft made of the target's own layers works on.
+    """A request's row of the target's cache, for a draft made of the target's own layers.
 
-    Attributes:
+    It can read on from the committed tokens and take back what it read. It is given no tensor of the cache: what is
+    committed, and other rows, are out of its reach.
+
+    Args:
         model: the target.
         cache: its keys and values; between rounds the row holds all committed tokens but the last.
-        row: the request's row now; it changes when other requests leave.
+        place: gives the request's row as it is now, and how many of its tokens are committed.
     """
 
-    model: CausalLM
-    cache: KVCache
-    row: int
+    __slots__ = ("_cache", "_model", "_place")
+
+    def __init__(self, model: CausalLM, cache: KVCache, place: Callable[[], tuple[int, int]] = _first_row) -> None:
+        self._model, self._cache, self._place = model, cache, place
+
+    @property
+    def n_held(self) -> int:
+        """Tokens that the row holds."""
+        return self._cache.lengths[self._place()[0]]
+
+    def forward(self, token_ids: torch.Tensor, n_layers: int) -> torch.Tensor:
+        """Append (n,) tokens to the row by the target's first layers; return the last one's logits, (v,)."""
+        model, n = cast(_LayeredLM, self._model), len(token_ids)
+        return model.forward(TokenBatch(token_ids, [n], self._place()[0]), self._cache, [n - 1], n_layers).logits[0]
+
+    def take_back(self, n_kept: int) -> None:
+        """Forget all but the row's first tokens.
+
+        Raises:
+            ValueError: if one of them is committed, or the row does not hold that many.
+        """
+        row, n_committed = self._place()
+        if n_kept < n_committed:
+            raise ValueError(f"n_kept must be >= {n_committed}, the tokens committed, got {n_kept}")
+        self._cache.truncate(row, n_kept)
 
 
 class DraftSession(ABC):
@@ -57,9 +93,10 @@ class DraftSession(ABC):
         """Continue `prefix` (prompt and committed tokens, never rejected ones) by up to `draft_length` >= 1.
 
         Args:
-            prefix: the engine's own list, or a copy: read it, never change it.
+            prefix: a tuple in an engine: read it, never change it.
             draft_length: most tokens to propose.
-            sampler: picks tokens from logits under the request's noise; a draft without logits ignores it.
+            sampler: picks tokens from logits under the request's noise; a draft without logits ignores it. Tokens
+                that are drawn otherwise are verified as if each had been certain: exact too, but fewer are accepted.
         """
 
     def match_length(self, prefix: Sequence[int]) -> int | None:

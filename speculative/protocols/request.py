@@ -1,5 +1,6 @@
 """What is asked of the engine, and what it answers."""
 
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -33,14 +34,44 @@ class Request:
     stop: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.id, str):
+            raise TypeError(f"a request's id must be a string, got {self.id!r}")
+        where = f"request {self.id!r}"
+        for name in ("token_ids", "eos_ids"):
+            ids = getattr(self, name)
+            if not isinstance(ids, tuple) or not all(type(token) is int for token in ids):
+                raise TypeError(f"{where}: {name} must be a tuple of ints, got {reprlib.repr(ids)}")
         if not self.token_ids:
-            raise ValueError(f"request {self.id!r}: the prompt must hold at least one token")
+            raise ValueError(f"{where}: the prompt must hold at least one token")
+        if isinstance(self.max_new_tokens, bool) or not isinstance(self.max_new_tokens, int):
+            raise TypeError(f"{where}: max_new_tokens must be an int, got {self.max_new_tokens!r}")
         if self.max_new_tokens < 1:
-            raise ValueError(f"request {self.id!r}: max_new_tokens must be >= 1, got {self.max_new_tokens}")
-        if isinstance(self.stop, str):
-            raise TypeError(f"request {self.id!r}: stop must be a tuple of strings, got the string {self.stop!r}")
+            raise ValueError(f"{where}: max_new_tokens must be >= 1, got {self.max_new_tokens}")
+        if not isinstance(self.sampling, SamplingParams):
+            raise TypeError(f"{where}: sampling must be a SamplingParams, got {self.sampling!r}")
+        least = self.sampling.min_new_tokens
+        if least > self.max_new_tokens:
+            raise ValueError(f"{where}: min_new_tokens must be <= max_new_tokens = {self.max_new_tokens}, got {least}")
+        if not isinstance(self.stop, tuple) or not all(isinstance(stop, str) for stop in self.stop):
+            got = f"the string {self.stop!r}" if isinstance(self.stop, str) else reprlib.repr(self.stop)
+            raise TypeError(f"{where}: stop must be a tuple of strings, got {got}")
         if "" in self.stop:
-            raise ValueError(f"request {self.id!r}: a stop string must hold at least one character, got ''")
+            raise ValueError(f"{where}: a stop string must hold at least one character, got ''")
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """How likely the model found a token, before any sampling parameter: log softmax of its own logits.
+
+    Attributes:
+        token_id: the token chosen.
+        logprob: its log-probability, natural logarithm.
+        best: the best tokens there and their log-probabilities, best first; as many as `SamplingParams.logprobs` says.
+    """
+
+    token_id: int
+    logprob: float
+    best: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +86,7 @@ class RoundResult:
         n_accepted: those of them that were accepted.
         finished: why the text ended, or None while it goes on.
         text: what may be shown now, where the engine decodes: never a part of a stop string or of a character.
+        logprobs: of the new tokens, where the request asks for them.
     """
 
     request_id: str
@@ -64,6 +96,7 @@ class RoundResult:
     n_accepted: int = 0
     finished: FinishReason | None = None
     text: str | None = None
+    logprobs: tuple[TokenLogprob, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +110,8 @@ class Generation:
         stats: counts and seconds.
         seed: the noise of a sampled text, to get it again; None for a greedy one.
         text: the new tokens as text, stop string left out; None where the engine does not decode.
+        logprobs: of the new tokens, where the request asks for them.
+        failure: why the target's logits allowed no choice, where it failed.
     """
 
     request_id: str
@@ -85,6 +120,8 @@ class Generation:
     stats: DecodingStats = field(compare=False)
     seed: int | None = None
     text: str | None = None
+    logprobs: tuple[TokenLogprob, ...] | None = None
+    failure: str | None = None
 
 
 def cut(token_ids: Sequence[int], eos_ids: Sequence[int], remaining: int) -> tuple[list[int], FinishReason | None]:

@@ -1,8 +1,8 @@
-"""From the target's raw logits to the law that a token is drawn from: a function of logits and prefix, without state.
+"""From the target's raw logits to the distribution that a token is drawn from, as a function of logits and prefix.
 
-Source: the rules and their order are those of transformers' `generate`: RepetitionPenaltyLogitsProcessor (Keskar et
-al. 2019, section 4.1, arXiv:1909.05858), TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper (Holtzman et al.
-2020, section 3.1, arXiv:1904.09751), MinPLogitsWarper (Nguyen et al. 2024, section 3, arXiv:2407.01082).
+Source: the rules and their order are those of transformers' `generate`: the controls (`speculative.sampling.controls`),
+TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper (Holtzman et al. 2020, section 3.1, arXiv:1904.09751),
+MinPLogitsWarper (Nguyen et al. 2024, section 3, arXiv:2407.01082).
 """
 
 import math
@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from speculative.sampling.controls import control_logits
 from speculative.sampling.sampling_params import SamplingParams
 
 Floats = npt.NDArray[np.float32]
@@ -21,23 +22,27 @@ Rows = npt.NDArray[np.int64]
 _N_BINS = 1024  # of scores, to find where a nucleus ends: a few dozen tokens each, little to sort
 
 
-def process_logits(logits: Tensor, params: SamplingParams, prefix: Sequence[int]) -> Tensor:
-    """Apply repetition penalty, temperature, top-k, top-p and min-p, in this order; greedy rows get the penalty only.
+def process_logits(
+    logits: Tensor, params: SamplingParams, prefix: Sequence[int], n_prompt: int = 0, eos_ids: Sequence[int] = ()
+) -> Tensor:
+    """Apply the controls, then temperature, top-k, top-p and min-p, in this order; greedy rows get the controls only.
 
-    Where dividing by the temperature would overflow, the best logit is taken off first, which leaves the law as it
-    is; logits of +inf then share all of the mass equally.
+    Where dividing by the temperature would overflow, the best logit is taken off first, which leaves the distribution
+    as it is; logits of +inf then share all of the mass equally.
 
     Args:
         logits: (v,) of any float dtype, no NaN (columns beyond the vocabulary already cut away); never changed.
         params: the request's.
-        prefix: the tokens before this one, prompt and drafted ones included; ids outside [0, v) say nothing.
+        prefix: the tokens before this one, prompt and draft tokens included; ids outside [0, v) say nothing.
+        n_prompt: how many of them are the prompt's.
+        eos_ids: tokens that end the text, for a least length.
 
     Returns:
         (v,) float32, -inf where a token is excluded; the input itself where nothing is to do.
     """
     scores = logits.float()
-    if params.repetition_penalty != 1:
-        scores = _penalise(scores, params.repetition_penalty, prefix)
+    if params.controlled:
+        scores = control_logits(scores, params, prefix, n_prompt, eos_ids)
     if params.greedy:
         return scores
     scores, top = _divide(scores, params.temperature)
@@ -51,13 +56,6 @@ def process_logits(logits: Tensor, params: SamplingParams, prefix: Sequence[int]
 def probabilities(processed: Tensor) -> Tensor:
     """Softmax of (..., v) processed logits in float64; rows sum to 1 (NaN in a row without a finite logit)."""
     return torch.softmax(processed, dim=-1, dtype=torch.float64)
-
-
-def _penalise(scores: Tensor, penalty: float, prefix: Sequence[int]) -> Tensor:
-    ids = np.fromiter(set(prefix), dtype=np.int64)
-    seen = torch.from_numpy(ids[(ids >= 0) & (ids < scores.numel())]).to(scores.device)
-    values = scores[seen]
-    return scores.index_put((seen,), torch.where(values < 0, values * penalty, values / penalty))
 
 
 def _divide(scores: Tensor, temperature: float) -> tuple[Tensor, Tensor]:

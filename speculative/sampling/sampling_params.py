@@ -1,36 +1,65 @@
-"""How a request's tokens are drawn from the target's logits."""
+"""How a request's tokens are picked from the target's logits."""
 
 import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from itertools import chain
+from typing import Literal, cast, get_args
+
+from speculative.sampling.logits_processor import LogitsProcessor
 
 VerificationRule = Literal["coupling", "rejection"]
+Bias = tuple[tuple[int, float], ...]
+TokenSequences = tuple[tuple[int, ...], ...]
 
 SEED_LIMIT = 2**63
 """Seeds lie in [0, SEED_LIMIT)."""
 
+_NUMBERS: dict[str, tuple[str, Callable[[float], bool]]] = {
+    "temperature": ("finite and >= 0", lambda x: 0 <= x < math.inf),
+    "top_p": ("in (0, 1]", lambda x: 0 < x <= 1),
+    "min_p": ("in [0, 1]", lambda x: 0 <= x <= 1),
+    "repetition_penalty": ("finite and > 0", lambda x: 0 < x < math.inf),
+    "presence_penalty": ("in [-2, 2]", lambda x: -2 <= x <= 2),
+    "frequency_penalty": ("in [-2, 2]", lambda x: -2 <= x <= 2),
+}
+_COUNTS: dict[str, tuple[str, bool, int]] = {  # the rule, whether None is taken, and where the range ends
+    "top_k": (">= 0 (0 keeps all tokens)", False, 2**63),
+    "min_new_tokens": (">= 0", False, 2**63),
+    "seed": ("in [0, 2**63)", True, SEED_LIMIT),
+    "logprobs": (">= 0, or None", True, 2**63),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
-    """The law of the next token, as a function of the target's logits and the tokens before it.
+    """The distribution of the next token, as a function of the target's logits and the tokens before it.
 
-    The defaults are greedy decoding. `speculative.sampling.logits` applies the parameters, in this order:
-    repetition penalty, temperature, top-k, top-p, min-p.
+    The defaults are greedy decoding. `process_logits` applies the parameters, in this order: logit bias, repetition
+    penalty, frequency and presence penalty, bad words, least length, logits processors; then, where a text is sampled,
+    temperature, top-k, top-p, min-p.
 
     Attributes:
         temperature: logits are divided by it, >= 0; 0 takes the best token, and top-k, top-p and min-p say nothing.
         top_k: most tokens kept, >= 0 (tokens tied with the last one stay); 0 keeps all.
         top_p: the fewest best tokens of at least this mass are kept, in (0, 1]; 1 keeps all.
         min_p: tokens less likely than this share of the best one's probability go, in [0, 1]; 0 keeps all.
-        repetition_penalty: positive logits of tokens seen before are divided by it, the others multiplied, > 0;
-            1 changes nothing.
+        repetition_penalty: positive logits of tokens seen before, in the prompt too, are divided by it, the others
+            multiplied, > 0; 1 changes nothing.
         verification: how sampled text is verified: "coupling" draws by noise that belongs to the seed and the
             position, so that the text does not depend on the drafts; "rejection" accepts the most tokens.
         seed: in [0, 2**63); None takes a fresh one for each request.
+        presence_penalty: taken off the logit of each token that the answer holds, in [-2, 2].
+        frequency_penalty: taken off as often as the answer holds the token, in [-2, 2].
+        logit_bias: added to the logits of these token ids, finite, or -inf to exclude one: a mapping, kept as pairs.
+        bad_words: token sequences of which none is completed, in the prompt's continuation neither.
+        min_new_tokens: no token that ends the text before so many, >= 0; a stop string still may.
+        logits_processors: functions of the tokens before and the logits, in order.
+        logprobs: report the log-probability of each token, and of this many best ones beside it; None for no report.
 
     Raises:
         ValueError: if a value breaks its rule.
-        TypeError: if top_k or seed is no int.
+        TypeError: if a value is of another type.
     """
 
     temperature: float = 0.0
@@ -40,30 +69,111 @@ class SamplingParams:
     repetition_penalty: float = 1.0
     verification: VerificationRule = "coupling"
     seed: int | None = None
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logit_bias: Mapping[int, float] | Bias = ()
+    bad_words: Iterable[Iterable[int]] = ()
+    min_new_tokens: int = 0
+    logits_processors: Iterable[LogitsProcessor] = ()
+    logprobs: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("top_k", "seed"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | None if name == "seed" else int):
-                raise TypeError(f"{name} must be an int{' or None' if name == 'seed' else ''}, got {value!r}")
-        rules = (
-            ("temperature", "finite and >= 0", math.isfinite(self.temperature) and self.temperature >= 0),
-            ("top_k", ">= 0 (0 keeps all tokens)", self.top_k >= 0),
-            ("top_p", "in (0, 1]", 0 < self.top_p <= 1),
-            ("min_p", "in [0, 1]", 0 <= self.min_p <= 1),
-            (
-                "repetition_penalty",
-                "finite and > 0",
-                math.isfinite(self.repetition_penalty) and self.repetition_penalty > 0,
-            ),
-            ("verification", f"one of {get_args(VerificationRule)}", self.verification in get_args(VerificationRule)),
-            ("seed", "in [0, 2**63)", self.seed is None or 0 <= self.seed < SEED_LIMIT),
-        )
-        for name, rule, holds in rules:
-            if not holds:
-                raise ValueError(f"{name} must be {rule}, got {getattr(self, name)!r}")
+        for name in _NUMBERS:
+            _check_number(name, getattr(self, name))
+        for name in _COUNTS:
+            _check_count(name, getattr(self, name))
+        if self.verification not in get_args(VerificationRule):
+            raise ValueError(f"verification must be one of {get_args(VerificationRule)}, got {self.verification!r}")
+        object.__setattr__(self, "logit_bias", _bias(self.logit_bias))
+        object.__setattr__(self, "bad_words", _token_sequences(self.bad_words))
+        object.__setattr__(self, "logits_processors", _processors(self.logits_processors))
 
     @property
     def greedy(self) -> bool:
         """Whether the best token is always taken."""
         return self.temperature == 0
+
+    @property
+    def controlled(self) -> bool:
+        """Whether anything depends on which tokens came before, or on which token it is."""
+        penalties = self.repetition_penalty != 1 or self.presence_penalty != 0 or self.frequency_penalty != 0
+        return penalties or bool(self.logit_bias or self.bad_words or self.min_new_tokens or self.logits_processors)
+
+    @property
+    def named_ids(self) -> tuple[int, ...]:
+        """Token ids that the logit bias and the bad words name."""
+        biased = (token for token, _ in cast(Bias, self.logit_bias))
+        return (*biased, *chain.from_iterable(self.bad_words))
+
+    def without_controls(self) -> "SamplingParams":
+        """Return temperature, top-k, top-p and min-p alone, with how the text is verified."""
+        if not self.controlled:
+            return self
+        return SamplingParams(
+            self.temperature, self.top_k, self.top_p, self.min_p, verification=self.verification, seed=self.seed
+        )
+
+
+def _check_number(name: str, value: object) -> None:
+    rule, holds = _NUMBERS[name]
+    try:
+        if isinstance(value, bool | str | bytes):
+            raise TypeError
+        number = float(value)  # type: ignore[arg-type]  # what is no number raises TypeError
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"{name} must be a number {rule}, got {value!r}") from None
+    if not holds(number):
+        raise ValueError(f"{name} must be {rule}, got {value!r}")
+
+
+def _check_count(name: str, value: object) -> None:
+    rule, is_optional, end = _COUNTS[name]
+    if value is None and is_optional:
+        return
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an int{' or None' if is_optional else ''}, got {value!r}")
+    if not 0 <= value < end:
+        raise ValueError(f"{name} must be {rule}, got {value!r}")
+
+
+def _bias(given: object) -> Bias:
+    """Return pairs in the order of their ids.
+
+    Raises:
+        TypeError: if `given` is no mapping of ints to numbers, nor pairs of them.
+        ValueError: if an id comes twice or is negative, or a bias is NaN or +inf.
+    """
+    try:
+        pairs = sorted(given.items() if isinstance(given, Mapping) else (tuple(pair) for pair in given))  # type: ignore[attr-defined]  # what cannot be iterated raises TypeError
+        found = dict(pairs)
+    except (TypeError, ValueError):
+        raise TypeError(f"logit_bias must map token ids to numbers, got {given!r}") from None
+    for token, bias in pairs:
+        if type(token) is not int or isinstance(bias, bool | str) or not hasattr(bias, "__float__"):
+            raise TypeError(f"logit_bias must map token ids, ints, to numbers, got {token!r}: {bias!r}")
+        if token < 0 or math.isnan(bias) or bias == math.inf:
+            raise ValueError(f"logit_bias must give ids >= 0 a finite number or -inf, got {token}: {bias}")
+    if len(found) < len(pairs):
+        raise ValueError(f"logit_bias must name each token id once, got {given!r}")
+    return tuple((token, float(bias)) for token, bias in pairs)
+
+
+def _token_sequences(given: object) -> TokenSequences:
+    try:
+        sequences = tuple(tuple(sequence) for sequence in given)  # type: ignore[attr-defined]  # what cannot be iterated raises TypeError
+    except TypeError:
+        raise TypeError(f"bad_words must be sequences of token ids, got {given!r}") from None
+    for sequence in sequences:
+        if not all(type(token) is int for token in sequence):
+            raise TypeError(f"bad_words must be sequences of token ids, ints, got {sequence!r}")
+        if not sequence or min(sequence) < 0:
+            raise ValueError(f"bad_words must be sequences of one or more ids >= 0, got {sequence!r}")
+    return sequences
+
+
+def _processors(given: object) -> tuple[LogitsProcessor, ...]:
+    if isinstance(given, Iterable):
+        processors = tuple(given)
+        if all(isinstance(processor, LogitsProcessor) for processor in processors):
+            return processors
+    raise TypeError(f"logits_processors must be a sequence of LogitsProcessor, got {given!r}")

@@ -1,8 +1,9 @@
 """What turns a row of logits into a token: the target and a draft model follow the same rule."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -13,50 +14,48 @@ from speculative.sampling.logits import probabilities, process_logits
 from speculative.sampling.sampling_params import SamplingParams
 
 
+@dataclass(frozen=True, slots=True)
+class DraftTokens:
+    """What is put up for verification: tokens, and what each was drawn from.
+
+    Attributes:
+        token_ids: (n,) the target's ids.
+        probs: (n,) rows of (v,) float64, the distributions; None where each token was certain.
+    """
+
+    token_ids: Sequence[int]
+    probs: Sequence[torch.Tensor] | None = None
+
+
+NO_TOKENS = DraftTokens(())
+
+
 class TokenSampler(ABC):
     """Picks one token from one row of logits."""
 
     @abstractmethod
-    def pick(
-        self,
-        logits: torch.Tensor,
-        position: int,
-        prefix: Sequence[int] = (),
-        target_ids: torch.Tensor | None = None,
-    ) -> torch.Tensor:
+    def pick(self, logits: torch.Tensor, position: int, target_ids: torch.Tensor | None = None) -> torch.Tensor:
         """Choose an entry of a row.
 
         Args:
             logits: (v,) float, of the target or of a draft.
             position: where in the whole text the picked token will stand; equal positions get equal noise.
-            prefix: all tokens before it, for a repetition penalty; a draft need not give them.
             target_ids: (v,) the target's id of each entry, for a draft with a vocabulary of its own.
 
         Returns:
             () int64, an index into `logits`.
         """
 
-    def laws(self) -> torch.Tensor | None:
-        """Return what the tokens so far were drawn from, (n, v) float64; None where deterministic."""
-        return None
+    def drawn(self) -> "DraftTokens":
+        """Return the tokens drawn so far; none where picks are a function of logits, prefix and noise."""
+        return NO_TOKENS
 
 
 class GreedySampler(TokenSampler):
-    """The likeliest token, after the repetition penalty where there is one."""
+    """The likeliest token."""
 
-    def __init__(self, params: SamplingParams | None = None) -> None:
-        self._params = params
-
-    def pick(
-        self,
-        logits: torch.Tensor,
-        position: int,
-        prefix: Sequence[int] = (),
-        target_ids: torch.Tensor | None = None,
-    ) -> torch.Tensor:
+    def pick(self, logits: torch.Tensor, position: int, target_ids: torch.Tensor | None = None) -> torch.Tensor:
         """Return the first of the largest entries."""
-        if self._params is not None and prefix:
-            logits = process_logits(logits, self._params, prefix)
         if logits.device.type == "cpu" and logits.dtype == torch.float32:  # NumPy takes a tenth of torch's time here
             return torch.from_numpy(np.asarray(logits.numpy().argmax()))
         return logits.argmax()
@@ -72,24 +71,18 @@ class CoupledSampler(TokenSampler):
     position is the same whichever draft helped: `argmax(log p + g)` follows p where g is Gumbel noise.
 
     Args:
-        params: how the logits are processed.
+        params: how the logits are processed; their controls are left out, see `controls`.
         seed: the request's.
 
     Source: Daliri et al. 2024 (arXiv:2408.07978), drafter-invariant speculative sampling by Gumbel noise.
     """
 
     def __init__(self, params: SamplingParams, seed: int) -> None:
-        self._params, self._seed = params, seed
+        self._params, self._seed = params.without_controls(), seed
 
-    def pick(
-        self,
-        logits: torch.Tensor,
-        position: int,
-        prefix: Sequence[int] = (),
-        target_ids: torch.Tensor | None = None,
-    ) -> torch.Tensor:
+    def pick(self, logits: torch.Tensor, position: int, target_ids: torch.Tensor | None = None) -> torch.Tensor:
         """Return the best entry once the position's noise is added."""
-        processed = process_logits(logits, self._params, prefix)
+        processed = process_logits(logits, self._params, ())
         return argmax_with_noise(processed, self._seed, position, target_ids)
 
 
@@ -123,9 +116,13 @@ class RandomDice:
 
 
 class DrawingSampler(TokenSampler):
-    """A draft's side of rejection sampling: draws each guess, and keeps the law that it came from.
+    """A draft's side of rejection sampling: draws each draft token, and keeps what it came from.
 
-    The repetition penalty is left to the target; a draft may follow any law as long as it says which.
+    What it has drawn is verified, whatever becomes of the draft: a proposal that were dropped because of a token drawn
+    would leave the others with another distribution than the one they are verified by. Logits that allow no draw are
+    refused before one is made, for the same reason.
+
+    Controls (penalties, bias) are left to the target; a draft may follow any distribution that is known.
 
     Args:
         params: how the logits are processed.
@@ -134,25 +131,30 @@ class DrawingSampler(TokenSampler):
     """
 
     def __init__(self, params: SamplingParams, dice: Dice, n_vocab: int) -> None:
-        self._params, self._dice, self._n_vocab = replace(params, repetition_penalty=1.0), dice, n_vocab
-        self._laws: list[torch.Tensor] = []
+        self._params, self._dice, self._n_vocab = params.without_controls(), dice, n_vocab
+        self._token_ids: list[int] = []
+        self._probs: list[torch.Tensor] = []
 
-    def pick(
-        self,
-        logits: torch.Tensor,
-        position: int,
-        prefix: Sequence[int] = (),
-        target_ids: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        """Draw an entry from the processed law; a vocabulary shared with the target is cut where the target's ends."""
+    def pick(self, logits: torch.Tensor, position: int, target_ids: torch.Tensor | None = None) -> torch.Tensor:
+        """Draw an entry from the processed logits; a vocabulary shared with the target is cut where the target's ends.
+
+        Raises:
+            FloatingPointError: if the logits hold NaN or infinity, or allow no token.
+        """
         logits = logits[: self._n_vocab] if target_ids is None else logits
-        law = probabilities(process_logits(logits, self._params, ()))
-        entry = torch.tensor(self._dice.draw(law), device=logits.device)
-        whole = law.new_zeros(self._n_vocab)
-        whole[slice(len(law)) if target_ids is None else target_ids] = law
-        self._laws.append(whole)
-        return entry
+        own = probabilities(process_logits(logits, self._params, ()))
+        if own.dim() != 1 or not math.isfinite(own.sum()):
+            raise FloatingPointError("a draft's logits must be one row without NaN that allows at least one token")
+        probs = own.new_zeros(self._n_vocab)
+        if target_ids is None:
+            probs[: len(own)] = own
+        else:
+            probs.index_add_(0, target_ids, own)
+        entry = self._dice.draw(own)
+        self._token_ids.append(entry if target_ids is None else int(target_ids[entry]))
+        self._probs.append(probs)
+        return torch.tensor(entry, device=logits.device)
 
-    def laws(self) -> torch.Tensor | None:
-        """Return the distributions drawn from, (n, v) float64 over the target's vocabulary."""
-        return torch.stack(self._laws) if self._laws else None
+    def drawn(self) -> DraftTokens:
+        """Return every token drawn, in order."""
+        return DraftTokens(tuple(self._token_ids), tuple(self._probs))

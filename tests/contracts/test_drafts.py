@@ -209,7 +209,7 @@ class Sampling(GoodDraft):
 
     def sample(self, prefix, n, sampler):
         token_ids = [int(sampler.pick(self.logits, len(prefix) + i)) for i in range(n)]
-        return Proposal(token_ids, probs=sampler.laws())
+        return Proposal(token_ids)
 
 
 class CallingItselfCertain(Sampling):
@@ -220,19 +220,9 @@ class Lawless(Sampling):
     law = "any"
 
 
-class LawsOfAnotherShape(Sampling):
+class DroppingWhatItDrew(Sampling):
     def sample(self, prefix, n, sampler):
-        return Proposal([1], probs=torch.ones(2, N_VOCAB) / N_VOCAB)
-
-
-class LawsThatSumToTwo(Sampling):
-    def sample(self, prefix, n, sampler):
-        return Proposal([1], probs=2 * torch.ones(1, N_VOCAB) / N_VOCAB)
-
-
-class ImpossibleTokens(Sampling):
-    def sample(self, prefix, n, sampler):
-        return Proposal([1], probs=torch.eye(N_VOCAB)[:1])
+        return Proposal(super().sample(prefix, n, sampler).token_ids[:-1])
 
 
 class MatchingTooMuch(GoodDraft):
@@ -257,7 +247,6 @@ class ChangingTheText(GoodDraft):
 
 
 GLOBAL = "draft 'good': a global generator of random, numpy or torch must not be used"
-LAWS = "draft 'good': probs must be laws that give the tokens proposed"
 BROKEN_DRAFTS = {
     Nameless: "Nameless.name must be a string and not blank, got ' '",
     NoContext: "draft 'good': max_positions must be None or >= 1, got 0",
@@ -279,9 +268,7 @@ BROKEN_DRAFTS = {
     ReadingForNaN: "draft 'good': read_s must be finite and >= 0, got nan",
     CallingItselfCertain: "draft 'good': a law of 'point' must propose the same under every sampler",
     Lawless: "draft 'good': law must be 'point' or 'sampled', got 'any'",
-    LawsOfAnotherShape: "draft 'good': probs must have shape (1, 24), got torch.Size([2, 24])",
-    LawsThatSumToTwo: LAWS,
-    ImpossibleTokens: LAWS,
+    DroppingWhatItDrew: "draft 'good': token_ids must be all that the sampler drew, (",
     MatchingTooMuch: "draft 'good': match_length must be None or lie in [0, 1], got 2",
     ClosingWithoutText: "draft 'good': close must take the whole text, but raised TypeError",
     ChangingTheText: "draft 'good': close must leave the text unmodified",

@@ -5,13 +5,13 @@ import time
 
 import torch
 
-from speculative.engine.verify import TargetRows, largest_logits, make_verifier
-from speculative.protocols.draft import Proposal
+from speculative.engine.target_rows import TargetRows, largest_logits
+from speculative.engine.verify import make_verifier
 from speculative.protocols.request import Request
 from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.logits import process_logits
 from speculative.sampling.sampling_params import SamplingParams
-from speculative.sampling.token_sampler import CoupledSampler
+from speculative.sampling.token_sampler import CoupledSampler, DraftTokens
 from speculative.targets.target import Target
 
 N_ROWS = 9  # draft length 8
@@ -38,32 +38,31 @@ def sampling_costs(target: Target, request: Request, n_repeats: int) -> dict[str
     """Median milliseconds an examined row, verifying drafts that are right to the end.
 
     The rows are the target's own, after the last tokens of a prompt. A draft is right where it is what the coupled
-    target picks, or where its law is the target's.
+    target picks, or where its distribution is the target's.
     """
     model = target.model
     ids = torch.tensor(request.token_ids[-64:], device=model.device)
     n_rows = min(N_ROWS, len(ids))
     logits = model.forward(TokenBatch(ids, [len(ids)]), model.new_cache(1)).logits[-n_rows:]
-    prefix = ids.tolist()
     found = {}
     for name, params in KINDS.items():
         seconds = []
         for seed in range(n_repeats + 1):
-            proposal = _right_proposal(logits, params, seed, len(prefix))
+            draft_tokens = _right_tokens(logits, params, seed, len(ids))
             verifier, rows = make_verifier(params, seed, model.n_vocab), CountedRows(logits, largest_logits(logits))
             begin = time.perf_counter()
-            verifier.verify(rows, proposal, prefix)
+            verifier.verify(rows, draft_tokens, len(ids))
             seconds.append((time.perf_counter() - begin) / rows.n_examined)
         found[name] = statistics.median(seconds[1:]) * 1e3
     return found
 
 
-def _right_proposal(logits: torch.Tensor, params: SamplingParams, seed: int, position: int) -> Proposal:
+def _right_tokens(logits: torch.Tensor, params: SamplingParams, seed: int, position: int) -> DraftTokens:
     """Return a draft for all rows but the last that verification accepts."""
     rows = logits[:-1]
     if params.verification == "coupling":
         sampler = CoupledSampler(params, seed)
-        return Proposal([int(sampler.pick(row, position + i)) for i, row in enumerate(rows)])
-    laws = torch.stack([process_logits(row, params, ()).double().softmax(0) for row in rows])
-    generator = torch.Generator(laws.device).manual_seed(seed)
-    return Proposal(torch.multinomial(laws, 1, generator=generator)[:, 0].tolist(), probs=laws)
+        return DraftTokens([int(sampler.pick(row, position + i)) for i, row in enumerate(rows)])
+    probs = torch.stack([process_logits(row, params, ()).double().softmax(0) for row in rows])
+    generator = torch.Generator(probs.device).manual_seed(seed)
+    return DraftTokens(torch.multinomial(probs, 1, generator=generator)[:, 0].tolist(), list(probs))

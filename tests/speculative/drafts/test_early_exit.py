@@ -52,7 +52,7 @@ def test_in_an_engine_it_shares_the_targets_cache_and_reads_one_token_a_round(ta
             def watched(*arguments):
                 proposal = propose(*arguments)
                 n_read.append(proposal.n_read)
-                assert shared.cache.lengths[shared.row] == len(arguments[0]) - 1
+                assert shared.n_held == len(arguments[0]) - 1
                 return proposal
 
             session.propose = watched

@@ -208,6 +208,56 @@ def test_a_decoder_that_raises_once_changes_no_text(target, drafts, turn, stop):
         assert generation.text == "".join(chr(97 + token) for token in expected)
 
 
+def test_a_request_whose_text_cannot_be_decoded_costs_another_nothing(target, drafts):
+    def decode(tokens):
+        if tokens[0] in undecodable:
+            raise RuntimeError("no such token")
+        return "".join(chr(97 + token) for token in tokens)
+
+    requests = [Request(str(i), prompt, 12) for i, prompt in enumerate(PROMPTS[:3])]
+    expected = [expected_text(target.reference, request.token_ids, 12, ()) for request in requests]
+    undecodable = {expected[0][0]} - {expected[1][0], expected[2][0]}
+    assert undecodable
+    engine = Engine(target.decoder, [Arm(drafts["right"], 2)], max_batch=3, decode=decode)
+    for request in requests:
+        engine.submit(request)
+    told = {request.id: [] for request in requests}
+    for _ in range(30):
+        try:
+            for result in engine.step():
+                told[result.request_id].append(result)
+        except RuntimeError:
+            continue
+    for request, tokens in zip(requests, expected, strict=True):
+        assert sum((result.token_ids for result in told[request.id]), ()) == tokens
+        assert [result.finished for result in told[request.id]][-1] == "length"
+        assert engine.take(request.id).token_ids == tokens
+    for request, tokens in list(zip(requests, expected, strict=True))[1:]:
+        assert "".join(result.text for result in told[request.id]) == decode(tokens)
+
+
+@pytest.mark.parametrize("method", ["select", "observe", "finish"])
+def test_what_a_step_that_raised_could_not_tell_the_next_one_tells(target, drafts, method):
+    requests = [Request(str(i), prompt, 4 + i) for i, prompt in enumerate(PROMPTS[:4])]
+    for turn in range(4):
+        calls = iter(range(1000))
+        selector = Failing(method, lambda told, calls=calls, turn=turn: next(calls) == turn)
+        engine = Engine(target.decoder, [Arm(drafts["right"], 2)], selector, max_batch=2)
+        told = {request.id: () for request in requests}
+        for request in requests:
+            engine.submit(request)
+        for _ in range(30):
+            try:
+                for result in engine.step():
+                    told[result.request_id] += result.token_ids
+            except RuntimeError:
+                continue
+        assert selector.n_raised == 1
+        for request in requests:
+            tokens = expected_text(target.reference, request.token_ids, request.max_new_tokens, ())
+            assert told[request.id] == engine.take(request.id).token_ids == tokens
+
+
 def test_free_rows_stay_empty_when_a_prefill_raises(target):
     engine = Engine(target.decoder, [Arm(NoDraft(), 0)], Failing("start"), max_batch=2)
     engine.submit(Request("a", PROMPTS[0], 1))

@@ -24,8 +24,18 @@ WAYS = {
 }
 
 
-def uniform(n):
-    return torch.full((n, N_VOCAB), 1.0 / N_VOCAB, dtype=torch.float64)
+class Unspeakable(RuntimeError):
+    def __str__(self):
+        raise ValueError("no words")
+
+
+def unspeakable(prefix, draft_length):
+    raise Unspeakable
+
+
+class Unshowable:
+    def __repr__(self):
+        raise ValueError("cannot be shown")
 
 
 def raising(prefix, draft_length):
@@ -41,11 +51,23 @@ FAULTS = {
     "no ids": (lambda prefix, n: Proposal(["a"]), r"TypeError: token_ids must be a list of ints, got \['a'\]"),
     "floats": (lambda prefix, n: Proposal([1.0]), r"TypeError: token_ids must be a list of ints, got \[1.0\]"),
     "a tensor": (lambda prefix, n: Proposal(torch.tensor([1])), "TypeError: token_ids must be a list of ints"),
-    "laws in numpy": (lambda prefix, n: Proposal([1], probs=uniform(1).numpy()), "TypeError: probs must be a tensor"),
-    "laws of another shape": (lambda prefix, n: Proposal([1], probs=uniform(2)), r"ValueError: probs .* shape \(1,"),
-    "no laws": (lambda prefix, n: Proposal([1], probs=2 * uniform(1)), "ValueError: each row of probs must be a law"),
-    "NaN": (lambda prefix, n: Proposal([1], probs=float("nan") * uniform(1)), "ValueError: each row of probs"),
-    "impossible": (lambda prefix, n: Proposal([1], probs=torch.eye(N_VOCAB).double()[:1]), "ValueError: each row"),
+    "true": (lambda prefix, n: Proposal([True]), r"TypeError: token_ids must be a list of ints, got \[True\]"),
+    "a tuple": (lambda prefix, n: Proposal((1,)), r"TypeError: token_ids must be a list of ints, got \(1,\)"),
+    "read text": (lambda prefix, n: Proposal([1], "x"), r"ValueError: n_read must be an int in \[0, \d+\], got 'x'"),
+    "read less than nothing": (lambda prefix, n: Proposal([1], -1), "ValueError: n_read must be an int"),
+    "read NaN": (lambda prefix, n: Proposal([1], float("nan")), "ValueError: n_read must be an int"),
+    "read too much": (lambda prefix, n: Proposal([1], len(prefix) + 1), "ValueError: n_read must be an int"),
+    "seconds in words": (lambda prefix, n: Proposal([1], 0, "x"), "ValueError: read_s must be a finite number >= 0"),
+    "seconds before": (lambda prefix, n: Proposal([1], 0, -1.0), "ValueError: read_s must be a finite number >= 0"),
+    "no seconds": (lambda prefix, n: Proposal([1], 0, float("nan")), "ValueError: read_s must be a finite number"),
+    "for ever": (lambda prefix, n: Proposal([1], 0, float("inf")), "ValueError: read_s must be a finite number"),
+    "removes a token": (lambda prefix, n: Proposal([prefix.pop()]), "AttributeError: 'tuple' object"),
+    "clears the prefix": (lambda prefix, n: prefix.clear(), "AttributeError: 'tuple' object"),
+    "unspeakable": (unspeakable, "Unspeakable, which could not be written as text"),
+    "shows badly": (
+        lambda prefix, n: Unshowable(),
+        "ValueError: cannot be shown|TypeError: propose must return a Prop",
+    ),
 }
 
 
@@ -189,8 +211,8 @@ def test_a_guess_that_spoils_the_targets_logits_changes_no_text(tiny, way):
                 continue
             assert generation.finished == "length"
             [fault] = generation.stats.faults
-            assert (fault.draft, fault.reason) == ("bad", "the target's logits after its guesses allow no choice")
-            assert generation.stats.proposed[fault.round] == 0
+            assert (fault.draft, fault.reason) == ("bad", "the target's logits after its draft tokens allow no choice")
+            assert not any(generation.stats.proposed[fault.round + 1 :])
 
 
 class FailingLater(TableLM):
@@ -218,7 +240,8 @@ def test_a_target_that_fails_keeps_the_tokens_accepted_before(way, draft_length)
         assert sum(stats.accepted) == sum(stats.proposed)  # what the target could not judge does not count
 
 
-def test_numbers_left_by_a_failing_draft_of_the_targets_layers_reach_nobody(tiny):
+@pytest.mark.parametrize("way", ["keys", "rows", "committed"])
+def test_a_draft_of_the_targets_layers_cannot_touch_what_is_committed(tiny, way):
     target = tiny("llama", seed=3).decoder
 
     class Spoiling(DraftSession):
@@ -226,13 +249,37 @@ def test_numbers_left_by_a_failing_draft_of_the_targets_layers_reach_nobody(tiny
             self._shared = shared
 
         def propose(self, prefix, draft_length, sampler=None):
-            cache, row = self._shared.cache, self._shared.row
-            cache.keys[:, row, :, len(prefix) - 1 : len(prefix) + 2] = float("nan")
-            cache.lengths[row] = len(prefix) + 2
-            raise RuntimeError("out of ideas")
+            if way == "keys":
+                self._shared.cache.keys.fill_(float("nan"))
+            elif way == "rows":
+                self._shared.row = 0
+            else:
+                self._shared.take_back(len(prefix) - 2)
+            return Proposal([])
 
     draft = ScriptedDraft("bad", None)
     draft.open = lambda prompt, shared=None: Spoiling(shared)
+    requests = [Request(str(i), prompt, 12 + i) for i, prompt in enumerate(PROMPTS[:4])]
+    plain = generate(Engine(target, [Arm(NoDraft(), 0)]), requests)
+    found = generate(Engine(target, [Arm(draft, 2)], max_batch=3), requests)
+    assert [text.token_ids for text in found] == [text.token_ids for text in plain]
+    reason = "ValueError: n_kept must be >=" if way == "committed" else "AttributeError: 'SharedCache' object"
+    assert all(text.stats.faults[0].reason.startswith(reason) for text in found)
+
+
+def test_what_a_failing_draft_has_read_by_the_targets_layers_reaches_nobody(tiny):
+    target = tiny("llama", seed=3).decoder
+
+    class Reading(DraftSession):
+        def __init__(self, shared):
+            self._shared = shared
+
+        def propose(self, prefix, draft_length, sampler=None):
+            self._shared.forward(torch.tensor([1, 2, 3]), n_layers=1)
+            raise RuntimeError("out of ideas")
+
+    draft = ScriptedDraft("bad", None)
+    draft.open = lambda prompt, shared=None: Reading(shared)
     requests = [Request(str(i), prompt, 12 + i) for i, prompt in enumerate(PROMPTS[:4])]
     plain = generate(Engine(target, [Arm(NoDraft(), 0)]), requests)
     found = generate(Engine(target, [Arm(draft, 2)], max_batch=3), requests)
@@ -255,6 +302,7 @@ def test_closing_cannot_change_the_answer(target):
     [plain] = generate(Engine(target.decoder, [Arm(NoDraft(), 0)]), [Request("q", PROMPTS[0], 6)])
     assert generation.token_ids == plain.token_ids
     assert seen == [[*PROMPTS[0], *plain.token_ids]]
+    assert [fault.draft for fault in generation.stats.faults] == ["bad"]
 
 
 def test_a_fault_in_closing_names_the_draft(target):
@@ -269,3 +317,105 @@ def test_a_fault_in_closing_names_the_draft(target):
     draft.open = lambda prompt, shared=None: Session()
     [generation] = generate(Engine(target.decoder, [Arm(draft, 2)]), [Request("q", PROMPTS[0], 6)])
     assert [(fault.draft, fault.reason) for fault in generation.stats.faults] == [("bad", "RuntimeError: out of ideas")]
+
+
+class Raising:
+    """A property that raises, whoever asks."""
+
+    def __get__(self, instance, owner):
+        raise RuntimeError("out of ideas")
+
+
+@pytest.mark.parametrize("name", ["name", "max_positions"])
+@pytest.mark.parametrize("value", [Raising(), 0.5, b"", True, [], 0])
+def test_a_draft_whose_name_or_limit_cannot_be_read_is_disabled_from_the_start(target, name, value):
+    draft = type("Odd", (ScriptedDraft,), {})("odd", lambda prefix, n: [1] * n)
+    if isinstance(value, Raising):
+        delattr(draft, name) if name in vars(draft) else None
+    else:
+        setattr(draft, name, value)
+    setattr(type(draft), name, value)
+    [found] = generate(Engine(target.decoder, [_NamedArm(draft)]), [Request("q", PROMPTS[0], 6)])
+    [plain] = generate(Engine(target.decoder, [Arm(NoDraft(), 0)]), [Request("q", PROMPTS[0], 6)])
+    assert found.token_ids == plain.token_ids
+    assert sum(found.stats.proposed) == 0
+    assert [fault.round for fault in found.stats.faults] == [0]
+
+
+class _NamedArm:
+    name, draft_length = "odd_2", 2
+
+    def __init__(self, draft):
+        self.draft = draft
+
+
+def test_a_draft_that_compares_badly_drafts_all_the_same(target):
+    class Odd(ScriptedDraft):
+        __hash__ = None
+
+        def __eq__(self, other):
+            raise RuntimeError("incomparable")
+
+    arms = [Arm(Odd("odd", lambda prefix, n: [1]), 2), Arm(PromptLookup(3), 2)]
+    [found] = generate(Engine(target.decoder, arms, RandomSelector(2, 1)), [Request("q", PROMPTS[0], 12)])
+    [plain] = generate(Engine(target.decoder, [Arm(NoDraft(), 0)]), [Request("q", PROMPTS[0], 12)])
+    assert (found.token_ids, found.stats.faults) == (plain.token_ids, [])
+
+
+@pytest.mark.parametrize("error", [Unspeakable, SystemExit])
+def test_an_error_in_closing_leaves_the_answer(target, error):
+    class Session(DraftSession):
+        def propose(self, prefix, draft_length, sampler=None):
+            return Proposal([1])
+
+        def close(self, text):
+            raise error
+
+    draft = ScriptedDraft("bad", None)
+    draft.open = lambda prompt, shared=None: Session()
+    engine = Engine(target.decoder, [Arm(draft, 2)], max_batch=2)
+    requests = [Request("a", PROMPTS[0], 4), Request("b", PROMPTS[1], 8)]
+    plain = generate(Engine(target.decoder, [Arm(NoDraft(), 0)]), requests)
+    for found, expected in zip(generate(engine, requests), plain, strict=True):
+        assert found.token_ids == expected.token_ids
+        assert [fault.draft for fault in found.stats.faults] == ["bad"]
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+@pytest.mark.parametrize("where", ["propose", "close"])
+def test_what_ends_a_program_passes_through_and_the_engine_goes_on(target, error, where):
+    class Session(DraftSession):
+        def propose(self, prefix, draft_length, sampler=None):
+            if where == "propose" and len(prefix) > len(PROMPTS[0]) + 1 and not raised:
+                raised.append(error)
+                raise error
+            return Proposal([1])
+
+        def close(self, text):
+            if where == "close" and not raised:
+                raised.append(error)
+                raise error
+
+    raised = []
+    draft = ScriptedDraft("bad", None)
+    draft.open = lambda prompt, shared=None: Session()
+    requests = [Request("a", PROMPTS[0], 8), Request("b", PROMPTS[1], 8)]
+    plain = generate(Engine(target.decoder, [Arm(NoDraft(), 0)]), requests)
+    engine = Engine(target.decoder, [Arm(draft, 2)], max_batch=2)
+    for request in requests:
+        engine.submit(request)
+    told = {"a": [], "b": []}
+    n_caught = 0
+    while engine.n_unfinished:
+        try:
+            results = engine.step()
+        except error:
+            n_caught += 1
+            continue
+        for result in results:
+            told[result.request_id] += result.token_ids
+    for result in engine.step():
+        told[result.request_id] += result.token_ids
+    assert n_caught == (0 if (error, where) == (SystemExit, "close") else 1)
+    for request, expected in zip(requests, plain, strict=True):
+        assert engine.take(request.id).token_ids == expected.token_ids == tuple(told[request.id])

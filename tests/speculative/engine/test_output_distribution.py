@@ -1,6 +1,8 @@
 """The law of the text, computed and not estimated: every outcome of every die, for every draft, switching rounds."""
 
 import itertools
+import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,11 +16,13 @@ from speculative.engine import engine as engine_module
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
 from speculative.engine.verify import MatchVerifier, RejectionVerifier
+from speculative.protocols.draft import Draft, DraftSession, Proposal
 from speculative.protocols.request import Request
 from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.logits import process_logits
+from speculative.sampling.logits_processor import LogitsProcessor
 from speculative.sampling.sampling_params import SamplingParams
-from speculative.sampling.token_sampler import GREEDY, TokenSampler
+from speculative.sampling.token_sampler import GREEDY, NO_TOKENS, TokenSampler
 from tests.support.enumeration import every_outcome
 from tests.support.hard_cases import RandomSelector
 from tests.support.table_lm import TableLM
@@ -32,18 +36,38 @@ class DrawnToken(TokenSampler):
     """The target's own draw, for verification by matching."""
 
     def __init__(self, params, dice):
-        self.params, self.dice = params, dice
+        self.params, self.dice = params.without_controls(), dice
 
-    def pick(self, logits, position, prefix=(), target_ids=None):
-        return torch.tensor(self.dice.draw(process_logits(logits, self.params, prefix).double().softmax(0)))
+    def pick(self, logits, position, target_ids=None):
+        return torch.tensor(self.dice.draw(process_logits(logits, self.params, ()).double().softmax(0)))
 
 
 WAYS = {
     "match": lambda params, dice, v: MatchVerifier(DrawnToken(params, dice), GREEDY),
     "rejection": lambda params, dice, v: RejectionVerifier(params, dice, dice, v),
 }
+
+
+class OddTokensAfterEven(LogitsProcessor):
+    """A rule of one's own: some ids are less likely by one after an even one."""
+
+    def process(self, prefix, logits):
+        logits[1::2] -= 1.0 - prefix[-1] % 2
+        return logits
+
+
 PARAMS = {
     "plain": SamplingParams(1.0),
+    "controls": SamplingParams(
+        1.1,
+        top_p=0.95,
+        repetition_penalty=1.2,
+        presence_penalty=0.7,
+        frequency_penalty=-0.4,
+        logit_bias={0: -0.5, 2: 0.8},
+        bad_words=[(1, 2), (2, 0, 0)],
+        logits_processors=[OddTokensAfterEven()],
+    ),
     "top_p": SamplingParams(0.9, top_p=0.8, repetition_penalty=1.2),
 }
 KINDS = ("prompt_lookup", "suffix", "model", "trimmed", "certain")
@@ -64,7 +88,7 @@ def expected_law(target, params, eos_ids, n_tokens):
             law[new] = law.get(new, 0.0) + chance
             return
         text = [*PROMPT, *new]
-        p = process_logits(logits_after(target, text), params, text).double().softmax(0)
+        p = process_logits(logits_after(target, text), params, text, len(PROMPT), eos_ids).double().softmax(0)
         for token, own in enumerate(p.tolist()):
             if own > 0.0:
                 extend((*new, token), chance * own)
@@ -73,14 +97,14 @@ def expected_law(target, params, eos_ids, n_tokens):
     return law
 
 
-def found_law(target, arms, params, make, seed, eos_ids, n_tokens, monkeypatch):
+def found_law(target, arms, params, make, seed, eos_ids, n_tokens, monkeypatch, has_faults=False):
     """Chance of every text that the engine writes while arms are switched at random every round."""
 
     def write(dice):
         monkeypatch.setattr(engine_module, "make_verifier", lambda p, s, v: make(p, dice, v))
         engine = Engine(target, arms, RandomSelector(len(arms), seed))
         [text] = generate(engine, [Request("q", PROMPT, n_tokens, eos_ids, sampling=params)])
-        assert text.stats.faults == []
+        assert has_faults or text.stats.faults == []
         return text.token_ids
 
     law = {}
@@ -117,8 +141,8 @@ def arms(tiny):
     return made
 
 
-def check(target, arms, params, way, seed, eos_ids, monkeypatch, tolerance=1e-9, n_tokens=N_TOKENS):
-    found = found_law(target, arms, PARAMS[params], WAYS[way], seed, eos_ids, n_tokens, monkeypatch)
+def check(target, arms, params, way, seed, eos_ids, monkeypatch, tolerance=1e-9, n_tokens=N_TOKENS, has_faults=False):
+    found = found_law(target, arms, PARAMS[params], WAYS[way], seed, eos_ids, n_tokens, monkeypatch, has_faults)
     expected = expected_law(target, PARAMS[params], eos_ids, n_tokens)
     assert set(found) <= set(expected)
     for text, chance in expected.items():
@@ -157,14 +181,106 @@ def test_output_law_of_early_exit_up_to_the_rounding_of_its_targets_passes(tiny,
     check(target, arms, "plain", way, 1, (), monkeypatch, tolerance=1e-6)
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_output_law_with_a_least_length(arms, way, monkeypatch):
+    monkeypatch.setitem(PARAMS, "least", SamplingParams(1.0, min_new_tokens=2, frequency_penalty=0.5))
+    check(TableLM(3, 8), [arms[3]["model"], arms[3]["certain"]], "least", way, 2, (2,), monkeypatch)
+
+
+class Drawing(Draft):
+    """Draws two tokens from logits of its own, then does something about one of them."""
+
+    name, law = "drawing", "sampled"
+    logits = torch.tensor([0.9, -0.4, 0.3])
+
+    def __init__(self, then):
+        self.then = then
+
+    def open(self, prompt, shared=None):
+        return DrawingSession(self.then)
+
+
+class DrawingSession(DraftSession):
+    def __init__(self, then):
+        self.then = then
+
+    def propose(self, prefix, draft_length, sampler=GREEDY):
+        logits, drawn = Drawing.logits, []
+        for i in range(draft_length):
+            drawn.append(int(sampler.pick(logits, len(prefix) + i)))
+            logits = self.then(drawn[-1], Drawing.logits.roll(drawn[-1]))
+            if logits is None:
+                return Proposal([])
+        return Proposal(drawn)
+
+
+def gives_up(token, logits):
+    if token == 2:
+        raise RuntimeError("not this one")
+    return logits
+
+
+BECAUSE_OF_A_TOKEN = {
+    "raises": gives_up,
+    "drops what it drew": lambda token, logits: None if token == 2 else logits,
+    "is at a loss afterwards": lambda token, logits: logits * math.nan if token == 2 else logits,
+}
+
+
+@pytest.mark.parametrize("fault", BECAUSE_OF_A_TOKEN)
+@pytest.mark.parametrize("way", WAYS)
+def test_output_law_of_a_draft_that_fails_because_of_a_token_it_drew(arms, way, fault, monkeypatch):
+    for switching in ([], [arms[3]["model"]]):
+        drafting = [Arm(Drawing(BECAUSE_OF_A_TOKEN[fault]), 2), *switching]
+        check(TableLM(3, 4), drafting, "plain", way, 1, (), monkeypatch, has_faults=True)
+
+
+def test_output_law_of_a_draft_that_draws_by_dice_of_its_own(monkeypatch):
+    """Its tokens are judged as certain ones, which is exact whatever it drew and dropped."""
+
+    def drawing(dice):
+        def script(prefix, n):
+            tokens = [dice.draw(Drawing.logits.double().softmax(0)) for _ in range(n)]
+            return tokens if 2 not in tokens else []
+
+        return ScriptedDraft("own dice", script)
+
+    def write(dice):
+        monkeypatch.setattr(engine_module, "make_verifier", lambda p, s, v: WAYS["rejection"](p, dice, v))
+        [text] = generate(Engine(TableLM(3, 4), [Arm(drawing(dice), 2)]), [Request("q", PROMPT, 3, sampling=params)])
+        return text.token_ids
+
+    params, law = PARAMS["plain"], {}
+    for text, chance in every_outcome(write):
+        law[text] = law.get(text, 0.0) + chance
+    expected = expected_law(TableLM(3, 4), params, (), 3)
+    assert law == pytest.approx(expected, abs=1e-9)
+
+
+class Spoiling(TableLM):
+    """Token 2 among a pass's later tokens spoils every row of the pass, as NaN keys do behind a mask."""
+
+    def forward(self, batch, cache, logit_rows=None):
+        output = super().forward(batch, cache, logit_rows)
+        if 2 in batch.token_ids.tolist()[1:] and logit_rows is None:
+            return replace(output, logits=output.logits * math.nan)
+        return output
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_output_law_where_a_draft_token_spoils_the_targets_logits(arms, way, monkeypatch):
+    drafting = [Arm(Drawing(lambda token, logits: logits), 2)]
+    check(Spoiling(3, 4), drafting, "plain", way, 1, (), monkeypatch, has_faults=True)
+
+
 def test_a_biased_rule_would_be_caught(arms, monkeypatch):
     """Taking back a sampled guess because it looks unlikely, and testing the rest, is not exact."""
 
     class Biased(RejectionVerifier):
-        def verify(self, rows, proposal, prefix):
-            if proposal.token_ids and float(proposal.probs[0, proposal.token_ids[0]]) < 0.4:
-                proposal = type(proposal)([])
-            return super().verify(rows, proposal, prefix)
+        def verify(self, rows, draft_tokens, position):
+            if draft_tokens.token_ids and float(draft_tokens.probs[0][draft_tokens.token_ids[0]]) < 0.4:
+                draft_tokens = NO_TOKENS
+            return super().verify(rows, draft_tokens, position)
 
     monkeypatch.setitem(WAYS, "biased", lambda params, dice, v: Biased(params, dice, dice, v))
     with pytest.raises(AssertionError, match="comparison failed"):

@@ -3,16 +3,10 @@ from itertools import product
 import pytest
 import torch
 
-from speculative.engine.verify import (
-    InvalidLogitsError,
-    TargetRows,
-    largest_logits,
-    make_verifier,
-    verify_match,
-    verify_rejection,
-)
-from speculative.protocols.draft import Proposal
+from speculative.engine.target_rows import InvalidLogitsError, TargetRows, largest_logits
+from speculative.engine.verify import make_verifier, verify_match, verify_rejection
 from speculative.sampling.sampling_params import SamplingParams
+from speculative.sampling.token_sampler import DraftTokens
 from tests.support.enumeration import every_outcome, laws_over
 
 
@@ -86,7 +80,7 @@ def test_only_a_row_whose_turn_comes_must_be_finite(params, bad):
     logits[2, 0] = bad
     rows = TargetRows(logits, largest_logits(logits))
     verifier = make_verifier(params, 3, 4)
-    assert verifier.verify(rows, Proposal([3, 1]), [0]).next_token == 2  # refused at row 0
-    assert verifier.verify(rows, Proposal([2, 3]), [0]).n_accepted == 1
+    assert verifier.verify(rows, DraftTokens([3, 1]), 1).next_token == 2  # refused at row 0
+    assert verifier.verify(rows, DraftTokens([2, 3]), 1).n_accepted == 1
     with pytest.raises(InvalidLogitsError, match="largest logit must be finite, got"):
-        verifier.verify(rows, Proposal([2, 1]), [0])
+        verifier.verify(rows, DraftTokens([2, 1]), 1)

@@ -1,0 +1,188 @@
+"""The drafts at work for one request: somebody else's code, kept from doing harm."""
+
+import math
+import reprlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from speculative.engine.verify import Verifier
+from speculative.protocols.decoding_stats import DecodingStats, DraftFault
+from speculative.protocols.draft import Draft, DraftSession, Proposal, SharedCache
+from speculative.sampling.token_sampler import NO_TOKENS, DraftTokens
+
+_LONGEST_REASON = 500  # characters
+
+
+@dataclass(slots=True, eq=False)
+class _Work:
+    """One draft's work for the request.
+
+    Attributes:
+        name: what faults call it.
+        limit: longest prefix it can continue; None for no limit.
+        session: opened when first needed.
+        is_disabled: whether it failed.
+    """
+
+    name: str
+    limit: int | None = None
+    session: DraftSession | None = None
+    is_disabled: bool = False
+
+
+class Drafting:
+    """Asks drafts, and disables one that fails for the rest of the request: its fault is recorded.
+
+    Whatever a draft does, what remains to be verified keeps the text lossless. It is shown a tuple, and its answer is
+    copied. Under rejection sampling the tokens that the request's sampler drew for it are verified, even where it
+    raised or returned others: what was dropped because of a token drawn would bias the text.
+
+    KeyboardInterrupt passes through; so does SystemExit, with its draft disabled, unless it comes from `close`.
+
+    Args:
+        prompt: the request's.
+        shared: its place in the target.
+        stats: where faults and catching up are counted.
+    """
+
+    def __init__(self, prompt: tuple[int, ...], shared: SharedCache, stats: DecodingStats) -> None:
+        self._prompt, self._shared, self._stats = prompt, shared, stats
+        self._works: dict[int, _Work] = {}  # by the draft's id: arms that differ in draft length share one
+        self._shown: tuple[int, ...] = prompt
+        self._last_draft: Draft | None = None
+
+    def can_use(self, draft: Draft, n_tokens: int) -> bool:
+        """Whether a draft can continue a prefix of so many tokens."""
+        work = self._work(draft)
+        return not work.is_disabled and (work.limit is None or n_tokens < work.limit)
+
+    def match_length(self, draft: Draft, prefix: Sequence[int]) -> int | None:
+        """Return what the draft says of its look-up; None where it looks nothing up or is disabled."""
+        if not self.can_use(draft, len(prefix)):
+            return None
+        work = self._work(draft)
+        try:
+            found = self._session(draft, work).match_length(self._show(prefix))
+            if found is not None and (type(found) is not int or not 0 <= found <= len(prefix)):
+                raise ValueError(f"match_length must be None or lie in [0, {len(prefix)}], got {reprlib.repr(found)}")
+            return found
+        except BaseException as error:
+            self._fail(work, error)
+            return None
+
+    def propose(
+        self, draft: Draft, prefix: Sequence[int], draft_length: int, n_tokens: int, verifier: Verifier
+    ) -> DraftTokens:
+        """Return at most `draft_length` ids below `n_tokens` to verify; none where the draft cannot or must not."""
+        last_draft, self._last_draft = self._last_draft, draft
+        work = self._work(draft)
+        if work.limit is not None:
+            draft_length = min(draft_length, work.limit - len(prefix))
+        if draft_length < 1 or work.is_disabled:
+            return NO_TOKENS
+        sampler = verifier.draft_sampler()
+        token_ids: Sequence[int] = ()
+        try:
+            proposal = self._session(draft, work).propose(self._show(prefix), draft_length, sampler)
+            token_ids, n_read, read_s = _checked(proposal, draft_length, n_tokens, len(prefix))
+            drawn = sampler.drawn()
+            if drawn.token_ids and token_ids != drawn.token_ids:
+                raise ValueError(f"token_ids must be all that the sampler drew, {drawn.token_ids}, got {token_ids}")
+            if last_draft is not None and last_draft is not draft:  # idle before: what it read now was catching up
+                self._stats.n_caught_up += n_read
+                self._stats.catch_up_s += read_s
+        except BaseException as error:
+            self._fail(work, error)
+            token_ids = ()
+        drawn = sampler.drawn()
+        if not drawn.token_ids:
+            return DraftTokens(token_ids)
+        assert drawn.probs is not None
+        return DraftTokens(drawn.token_ids[:draft_length], drawn.probs[:draft_length])
+
+    def disable(self, draft: Draft, reason: str) -> None:
+        """Use a draft no more for this request."""
+        work = self._work(draft)
+        work.is_disabled = True
+        self._stats.faults.append(DraftFault(work.name, self._stats.n_rounds, reason))
+
+    def close(self, text: Sequence[int]) -> None:
+        """Give back what the drafts hold."""
+        whole, works = tuple(text), list(self._works.values())
+        self._works.clear()
+        for work in works:
+            try:
+                if work.session is not None:
+                    work.session.close(whole)
+            except (Exception, SystemExit) as error:  # the text is whole: no draft ends a program by its closing
+                self._record(work, error)
+
+    def _work(self, draft: Draft) -> _Work:
+        """Read a draft's name and limit, once: a property may raise, or be of any type."""
+        work = self._works.get(id(draft))
+        if work is None:
+            work = self._works[id(draft)] = _Work(type(draft).__name__)
+            try:
+                if not isinstance(draft.name, str):
+                    raise TypeError(f"name must be a string, got {reprlib.repr(draft.name)}")
+                work.name, limit = str(draft.name), draft.max_positions
+                if limit is not None and (type(limit) is not int or limit < 1):
+                    raise ValueError(f"max_positions must be None or an int >= 1, got {reprlib.repr(limit)}")
+                work.limit = limit
+            except BaseException as error:
+                self._fail(work, error)
+        return work
+
+    def _session(self, draft: Draft, work: _Work) -> DraftSession:
+        if work.session is None:
+            work.session = draft.open(self._prompt, self._shared)
+        return work.session
+
+    def _show(self, prefix: Sequence[int]) -> tuple[int, ...]:
+        """Return what a draft sees of the text: once a round."""
+        if len(self._shown) != len(prefix):
+            self._shown = tuple(prefix)
+        return self._shown
+
+    def _fail(self, work: _Work, error: BaseException) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            raise error
+        work.is_disabled = True
+        self._record(work, error)
+        if not isinstance(error, Exception):
+            raise error
+
+    def _record(self, work: _Work, error: BaseException) -> None:
+        self._stats.faults.append(DraftFault(work.name, self._stats.n_rounds, _reason(error)))
+
+
+def _reason(error: BaseException) -> str:
+    """Describe an error, which may itself fail to."""
+    try:
+        return f"{type(error).__name__}: {error}"[:_LONGEST_REASON]
+    except (Exception, SystemExit):
+        return f"{type(error).__name__}, which could not be written as text"
+
+
+def _checked(proposal: object, draft_length: int, n_tokens: int, n_prefix: int) -> tuple[tuple[int, ...], int, float]:
+    """Return what a proposal holds, copied: tokens, tokens read, seconds.
+
+    Raises:
+        TypeError: saying what it holds and what it must.
+        ValueError: saying what it holds and what it must.
+    """
+    if not isinstance(proposal, Proposal):
+        raise TypeError(f"propose must return a Proposal, got {reprlib.repr(proposal)}")
+    given, n_read, read_s = proposal.token_ids, proposal.n_read, proposal.read_s
+    token_ids = tuple(given) if type(given) is list else None
+    if token_ids is None or not all(type(token) is int for token in token_ids):
+        raise TypeError(f"token_ids must be a list of ints, got {reprlib.repr(given)}")
+    if len(token_ids) > draft_length:
+        raise ValueError(f"at most {draft_length} tokens may be proposed, got {len(token_ids)}")
+    if token_ids and not 0 <= min(token_ids) <= max(token_ids) < n_tokens:
+        raise ValueError(f"proposed ids must be in [0, {n_tokens}), got {list(token_ids)}")
+    if type(n_read) is not int or not 0 <= n_read <= n_prefix:
+        raise ValueError(f"n_read must be an int in [0, {n_prefix}], got {reprlib.repr(n_read)}")
+    if isinstance(read_s, bool) or not isinstance(read_s, int | float) or not 0 <= read_s < math.inf:
+        raise ValueError(f"read_s must be a finite number >= 0, got {reprlib.repr(read_s)}")
+    return token_ids, n_read, float(read_s)

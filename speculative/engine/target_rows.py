@@ -1,0 +1,147 @@
+"""A request's rows of the target's logits, as verification asks for them: in order, up to the first token rejected."""
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+
+import torch
+
+from speculative.protocols.request import Request, TokenLogprob
+from speculative.sampling.controls import control_logits
+
+
+class InvalidLogitsError(ValueError):
+    """The target's logits hold NaN, or nothing that could be chosen.
+
+    Attributes:
+        n_accepted: draft tokens accepted before.
+    """
+
+    def __init__(self, message: str, n_accepted: int) -> None:
+        super().__init__(message)
+        self.n_accepted = n_accepted
+
+
+LargestLogits = Callable[[int], tuple[float, int]]  # of row i: its largest logit, and the id it belongs to
+
+
+class TargetRows:
+    """A request's rows of the target's logits; a row is looked at only when its turn comes.
+
+    Args:
+        logits: (n, v) float, of a whole pass.
+        largest: gives a row's largest logit and the id it belongs to.
+        first: the request's first row; the callers ask for no more rows than it has.
+    """
+
+    def __init__(self, logits: torch.Tensor, largest: LargestLogits, first: int = 0) -> None:
+        self._logits, self._largest, self._first = logits, largest, first
+
+    def row(self, i: int) -> torch.Tensor:
+        """Logits (v,) after i draft tokens.
+
+        Raises:
+            InvalidLogitsError: if no token can be chosen from them.
+        """
+        self.best(i)
+        return self._logits[self._first + i]
+
+    def best(self, i: int) -> int:
+        """Return the likeliest token after i draft tokens.
+
+        Raises:
+            InvalidLogitsError: if no token can be chosen.
+        """
+        value, token = self._largest(self._first + i)
+        if not math.isfinite(value):
+            raise InvalidLogitsError(f"the target's largest logit must be finite, got {value}", i)
+        return token
+
+    def logprob(self, i: int, token: int, n_best: int) -> TokenLogprob:
+        """Return the log-probability of the token chosen after i draft tokens, and the `n_best` best ones beside it."""
+        logprobs = torch.log_softmax(self.row(i).float(), dim=0)
+        best = logprobs.topk(min(n_best, len(logprobs)))
+        pairs = tuple(zip(best.indices.tolist(), best.values.tolist(), strict=True))
+        return TokenLogprob(token, float(logprobs[token]), pairs)
+
+
+def target_rows(logits: torch.Tensor, counts: Sequence[int], n_tokens: int) -> list[TargetRows]:
+    """Each request's rows of a pass, (n, v) logits; ids from `n_tokens` on are padding and cut off."""
+    if n_tokens < logits.shape[1]:
+        logits = logits[:, :n_tokens]
+    largest = largest_logits(logits)
+    return [TargetRows(logits, largest, first) for first in accumulate(counts[:-1], initial=0)]
+
+
+def largest_logits(logits: torch.Tensor) -> LargestLogits:
+    """Each row's largest logit, NaN where there is one, and where it stands: on a CPU found when asked for."""
+    if logits.device.type == "cpu" and logits.dtype == torch.float32:
+        rows = logits.numpy()  # NumPy is up to ten times as fast as torch here
+
+        def of_row(i: int) -> tuple[float, int]:
+            best = int(rows[i].argmax())
+            return float(rows[i, best]), best
+
+        return of_row
+    values, ids = torch.stack([column.double() for column in logits.max(-1)]).tolist()  # one copy to the host
+    return lambda i: (values[i], int(ids[i]))
+
+
+class RowsOnDemand(TargetRows):
+    """Rows that are computed when asked for, each once and in order.
+
+    Args:
+        compute: gives the logits (v,) after i draft tokens, i rising.
+    """
+
+    def __init__(self, compute: Callable[[int], torch.Tensor]) -> None:
+        self._compute = compute
+        self._computed: list[torch.Tensor] = []
+
+    def row(self, i: int) -> torch.Tensor:
+        """Logits (v,) after i draft tokens; see `TargetRows`."""
+        while len(self._computed) <= i:
+            self._computed.append(self._compute(len(self._computed)))
+        _best(self._computed[i], i)
+        return self._computed[i]
+
+    def best(self, i: int) -> int:
+        """Return the likeliest token after i draft tokens; see `TargetRows`."""
+        return _best(self.row(i), i)
+
+
+class ControlledRows(TargetRows):
+    """Rows to which a request's controls have been applied: bias, penalties, bad words, a least length, processors.
+
+    Args:
+        rows: the target's own.
+        request: whose controls.
+        prefix: prompt and committed tokens.
+        draft_tokens: those that the rows come after.
+    """
+
+    def __init__(self, rows: TargetRows, request: Request, prefix: Sequence[int], draft_tokens: Sequence[int]) -> None:
+        self._rows, self._request = rows, request
+        self._text, self._n_prefix = [*prefix, *draft_tokens], len(prefix)
+
+    def row(self, i: int) -> torch.Tensor:
+        """Logits (v,) after i draft tokens, controls applied; see `TargetRows`."""
+        request, before = self._request, self._text[: self._n_prefix + i]
+        raw = self._rows.row(i).float()
+        try:
+            controlled = control_logits(raw, request.sampling, before, len(request.token_ids), request.eos_ids)
+        except Exception as error:  # a logits processor is somebody else's code, and may fail one request only
+            raise InvalidLogitsError(f"{type(error).__name__} in a logits processor: {error}", i) from error
+        _best(controlled, i)
+        return controlled
+
+    def best(self, i: int) -> int:
+        """Return the likeliest token after i draft tokens, controls applied; see `TargetRows`."""
+        return _best(self.row(i), i)
+
+
+def _best(row: torch.Tensor, i: int) -> int:
+    value, token = largest_logits(row[None])(0)
+    if not math.isfinite(value):
+        raise InvalidLogitsError(f"the largest logit must be finite once all controls are applied, got {value}", i)
+    return token
