@@ -13,7 +13,7 @@ import numpy as np
 
 from bandits import checks
 
-_WORDS_PER_ROLE = 4  # 128 bits a role: names do not collide by chance
+_WORDS_PER_ROLE = 4  # 128 bits a role: names practically never collide
 
 
 @dataclass(frozen=True, slots=True)

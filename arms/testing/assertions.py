@@ -17,9 +17,9 @@ TOLERANCE = 1e-9  # for what differs by rounding only
 Plugin = TypeVar("Plugin")
 
 
-def hold(law: bool, message: str) -> None:
-    """Raise AssertionError unless the law holds; `assert` would vanish under `python -O`."""
-    if not law:
+def hold(condition: bool, message: str) -> None:
+    """Raise AssertionError unless the condition holds; `assert` would vanish under `python -O`."""
+    if not condition:
         raise AssertionError(message)
 
 

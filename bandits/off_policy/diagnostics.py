@@ -15,7 +15,7 @@ MIN_EFFECTIVE_SIZE = 100
 FEW_ROWS = 10  # an arm logged less often is hardly known
 MASS_THAT_MATTERS = 0.01  # of the evaluated policy's probability
 MAX_WEIGHT_SHARE = 0.1  # of all weight on one query
-SURE = 4.0  # standard errors; by chance one test in 16,000
+SURE = 4.0  # standard errors; under the null hypothesis one test in 16,000
 
 
 @dataclass(frozen=True, slots=True)

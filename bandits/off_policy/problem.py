@@ -51,12 +51,14 @@ class OffPolicyProblem:
     def __post_init__(self) -> None:
         log = self.log
         n, k = len(log), log.n_arms
-        chances = checks.distribution(self.probabilities, "probabilities", n, k)
-        if log.available is not None and (chances[~log.available] > 0).any():
-            checks.refuse(chances, (chances > 0) & ~log.available, "probabilities", "must be 0 where unavailable")
+        probabilities = checks.distribution(self.probabilities, "probabilities", n, k)
+        if log.available is not None and (probabilities[~log.available] > 0).any():
+            checks.refuse(
+                probabilities, (probabilities > 0) & ~log.available, "probabilities", "must be 0 where unavailable"
+            )
         checked = {
-            "probabilities": checks.frozen(chances),
-            "weights": checks.frozen(chances[np.arange(n), log.actions] / log.propensities),
+            "probabilities": checks.frozen(probabilities),
+            "weights": checks.frozen(probabilities[np.arange(n), log.actions] / log.propensities),
             "row_weights": checks.frozen(np.ones(n) if log.weights is None else log.weights),
             "queries": checks.frozen(query_numbers(log)),
         }
@@ -106,15 +108,15 @@ class OffPolicyProblem:
         if missing:
             raise ValueError(
                 f"the policy may choose {missing[0]!r}, which the log does not hold (arms: "
-                f"{', '.join(log.arm_names)}): the log cannot say what it brings; policy.remove_arm takes it out"
+                f"{', '.join(log.arm_names)}): the log cannot say its reward; policy.remove_arm takes it out"
             )
         encoder = None if policy.state is None else policy.state.encoder
         check_same_encoder("the policy", encoder, "the log", log.encoder)
         columns = [log.arm_names.index(name) for name in policy.arm_names]
-        chances = np.zeros((len(log), log.n_arms))
+        probabilities = np.zeros((len(log), log.n_arms))
         available = None if log.available is None else log.available[:, columns]
-        chances[:, columns] = policy.probabilities(log.contexts, available)
-        return cls(log, chances, reward_range, max_weight)
+        probabilities[:, columns] = policy.probabilities(log.contexts, available)
+        return cls(log, probabilities, reward_range, max_weight)
 
     @property
     def taken(self) -> tuple[Int64, Int64]:

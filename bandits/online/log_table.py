@@ -18,7 +18,7 @@ def logged_data(
     Args:
         decisions: n >= 1, of one encoder.
         rewards: n.
-        with_distributions: also keep what each arm was drawn from, which warns where nothing was left to chance.
+        with_distributions: also keep what each arm was drawn from, which warns where nothing was drawn at random.
 
     Raises:
         ValueError: if the contexts come from two encoders.

@@ -1,4 +1,4 @@
-"""The laws that every context encoder must keep; `bandits.testing.policies` exports `check_encoder`."""
+"""The properties that every context encoder must keep; `bandits.testing.policies` exports `check_encoder`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def check_encoder(encoder: EncoderOrMaker, texts: Sequence[str] = EXAMPLE_TEXTS)
             scripts and marks, code, a long text and one text twice.
 
     Raises:
-        AssertionError: naming the law that does not hold.
+        AssertionError: naming the property that does not hold.
     """
     hold(len(set(texts)) > 1, "check_encoder needs at least two different texts")
     first, second, third = (instance_of(encoder, ContextEncoder, "an encoder") for _ in range(3))

@@ -5,7 +5,7 @@
     def test_my_policy():
         check_policy(MyPolicy(width=2.0))
 
-Plain functions that raise AssertionError naming the law that is broken; no test framework is needed.
+Plain functions that raise AssertionError naming the property that is broken; no test framework is needed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def check_policy(policy: Policy | MakePolicy, *data: PolicyData) -> None:
             kinds. A policy that learns from one kind only is given that kind.
 
     Raises:
-        AssertionError: naming the law that does not hold.
+        AssertionError: naming the property that does not hold.
     """
     make_policy: MakePolicy = policy.clone if isinstance(policy, Policy) else policy
     check_template(make_policy)

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from bandit_bench import quality, reinforce, speed
+from bandit_bench.data_sets import data_sets
 from bandit_bench.learners import TS_PEERS, UCB_PEERS, missing_packages
 from bandit_bench.plots import draw
-from bandit_bench.worlds import worlds
 
 from arms.atomic_file import write_file
 from bandits import FullInformationData
@@ -31,7 +31,7 @@ from speculative.measuring.machine import machine_facts
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 PARTS = ("speed", "quality", "reinforce")
-_worlds: dict[str, FullInformationData] = {}  # of a worker process
+_data_sets: dict[str, FullInformationData] = {}  # of a worker process
 
 
 def main(arguments: list[str] | None = None) -> dict[str, Any]:
@@ -90,33 +90,37 @@ def measure_speed(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure_quality(options: argparse.Namespace) -> dict[str, Any]:
-    """Return mean rewards on every world, logged and online."""
+    """Return mean rewards on every data set, logged and online."""
     n_seeds, n_online = (2, 120) if options.smoke else (options.seeds, 1_000)
-    data = worlds(options.logs, 300 if options.smoke else None)
+    data = data_sets(options.logs, 300 if options.smoke else None)
     seeds = range(options.seed, options.seed + n_seeds)
     tasks = [quality.Task(name, way, seed) for way in ("logged", "online") for name in data for seed in seeds]
     work = partial(_run_quality, n_online=n_online)
     if options.smoke:
-        _worlds.update(data)
+        _data_sets.update(data)
         found = [work(task) for task in tasks]
     else:
         # long tasks first, so that the processes end together
-        tasks.sort(key=lambda task: -data[task.world].n_features * data[task.world].n_arms * len(data[task.world]))
+        tasks.sort(
+            key=lambda task: -data[task.data_set].n_features * data[task.data_set].n_arms * len(data[task.data_set])
+        )
         with _pool(options) as pool:
             found = list(pool.map(work, tasks))
     rows = quality.summarise(dict(zip(tasks, found, strict=True)))
-    sizes = {name: {"rows": len(world), "d": world.n_features, "k": world.n_arms} for name, world in data.items()}
-    return {"worlds": sizes, "n_online": n_online, "rows": rows, "bars": quality.quality_bars(rows)}
+    sizes = {
+        name: {"rows": len(data_set), "d": data_set.n_features, "k": data_set.n_arms} for name, data_set in data.items()
+    }
+    return {"data_sets": sizes, "n_online": n_online, "rows": rows, "bars": quality.quality_bars(rows)}
 
 
 def measure_reinforce(options: argparse.Namespace) -> dict[str, Any]:
-    """Return REINFORCE's training speed, and its value beside ridge's on every world."""
+    """Return REINFORCE's training speed, and its value beside ridge's on every data set."""
     rates = reinforce.training_speed(*((600, 1) if options.smoke else (20_000, 5)), options.seed)
-    data = worlds(options.logs, 80 if options.smoke else None)
+    data = data_sets(options.logs, 80 if options.smoke else None)
     seeds = range(options.seed, options.seed + (2 if options.smoke else options.seeds))
     results: dict[str, list[dict[str, float]]] = {}
     if options.smoke:
-        results = {name: [reinforce.run(world, seed) for seed in seeds] for name, world in data.items()}
+        results = {name: [reinforce.run(data_set, seed) for seed in seeds] for name, data_set in data.items()}
     else:
         with _pool(options) as pool:
             for name in data:
@@ -132,15 +136,15 @@ def _pool(options: argparse.Namespace) -> ProcessPoolExecutor:
 
 def _start_worker(logs: Path | None) -> None:
     quality.limit_threads()
-    _worlds.update(worlds(logs))
+    _data_sets.update(data_sets(logs))
 
 
 def _run_quality(task: quality.Task, n_online: int) -> dict[str, float]:
-    return quality.run(task, _worlds[task.world], n_online)
+    return quality.run(task, _data_sets[task.data_set], n_online)
 
 
-def _run_reinforce(world: str, seed: int) -> dict[str, float]:
-    return reinforce.run(_worlds[world], seed)
+def _run_reinforce(data_set: str, seed: int) -> dict[str, float]:
+    return reinforce.run(_data_sets[data_set], seed)
 
 
 def origin(part: str, options: argparse.Namespace) -> dict[str, Any]:

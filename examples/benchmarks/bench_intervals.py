@@ -76,13 +76,13 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     if options.smoke:
         options.repeats, options.resamples, options.sizes = 8, 50, [60, 120]
     started = time.perf_counter()
-    world = World.build(options.seed)
+    population = Population.build(options.seed)
     rows = []
     for size in options.sizes:
-        rows += measure(world, size, options)
+        rows += measure(population, size, options)
         print_rows(rows, size)
     result: dict[str, Any] = {
-        "true_value": world.value,
+        "true_value": population.value,
         "rows": rows,
         "bars": bars(rows, max(options.sizes)),
         "repeats": options.repeats,
@@ -92,7 +92,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         "seed": options.seed,
         "date": time.strftime("%Y-%m-%d"),
     }
-    print(f"true value {world.value:.4f}; {result['seconds']} s")
+    print(f"true value {population.value:.4f}; {result['seconds']} s")
     for bar in bars(rows, max(options.sizes)):
         print("{holds!s:5} {name}: {value:.3f} (bar {bar})".format(**bar))
     if not options.smoke:
@@ -105,8 +105,8 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class World:
-    """The pool that logs are drawn from, with both policies' probabilities on it."""
+class Population:
+    """The rows that logs are drawn from, with both policies' probabilities on it."""
 
     data: FullInformationData
     logging: np.ndarray
@@ -114,7 +114,7 @@ class World:
     value: float
 
     @classmethod
-    def build(cls, seed: int) -> World:
+    def build(cls, seed: int) -> Population:
         """Fit a fair logging policy and a better policy to evaluate on digits that the pool does not hold."""
         data = digits(np.random.default_rng(seed))
         train, pool = data.subset(np.arange(600)), data.subset(np.arange(600, len(data)))
@@ -173,12 +173,12 @@ class Tally:
         self.widths[kind, interval.confidence].append(interval.high - interval.low)
 
 
-def measure(world: World, n_rows: int, options: argparse.Namespace) -> list[dict[str, Any]]:
+def measure(population: Population, n_rows: int, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Return error and coverage of every estimator and interval at one sample size."""
     tallies: dict[str, Tally] = defaultdict(Tally)
     seeds = np.random.SeedSequence((options.seed, n_rows)).spawn(options.repeats)
     for repeat, sequence in enumerate(seeds):
-        problem = world.draw(n_rows, np.random.default_rng(sequence))
+        problem = population.draw(n_rows, np.random.default_rng(sequence))
         bootstrap = BootstrapInterval(options.resamples, seed=repeat)
         found: dict[str, Terms] = {}
         # one seed for all logs would keep the same row numbers, and the luck of those draws would not average out
@@ -193,10 +193,10 @@ def measure(world: World, n_rows: int, options: argparse.Namespace) -> list[dict
             for method in (bootstrap, DeltaMethod(), EmpiricalBernstein()):
                 intervals = method.intervals([*found.values(), finished(found["SNIPS"])], confidence)
                 for name, interval in zip(found, intervals, strict=False):
-                    tallies[name].note(interval, method.kind, world.value)
+                    tallies[name].note(interval, method.kind, population.value)
                 if method is bootstrap:  # in one call, so that it shares the draws and their time
-                    tallies["SNIPS"].note(intervals[-1], FINISHED, world.value)
-    return [row for name, tally in tallies.items() for row in summary(name, tally, world.value, n_rows)]
+                    tallies["SNIPS"].note(intervals[-1], FINISHED, population.value)
+    return [row for name, tally in tallies.items() for row in summary(name, tally, population.value, n_rows)]
 
 
 def finished(terms: Terms) -> Terms:

@@ -136,12 +136,12 @@ def obp_values(problem: OffPolicyProblem, predictions: np.ndarray) -> dict[str, 
 def formula_values(problem: OffPolicyProblem, predictions: np.ndarray) -> dict[str, float]:
     """Return the textbook formulas, written out with loops over rows."""
     log, n = problem.log, len(problem.log)
-    chance = [problem.probabilities[i, a] for i, a in enumerate(log.actions)]
-    w = [chance[i] / log.propensities[i] for i in range(n)]
+    probability = [problem.probabilities[i, a] for i, a in enumerate(log.actions)]
+    w = [probability[i] / log.propensities[i] for i in range(n)]
     r = log.rewards.tolist()
     q = [predictions[i, a] for i, a in enumerate(log.actions)]
     direct = [float(problem.probabilities[i] @ predictions[i]) for i in range(n)]
-    matches = [r[i] for i in range(n) if chance[i] == 1]
+    matches = [r[i] for i in range(n) if probability[i] == 1]
     return {
         "IPS": sum(w[i] * r[i] for i in range(n)) / n,
         f"ClippedIPS({CLIP:g})": sum(min(w[i], CLIP) * r[i] for i in range(n)) / n,
@@ -203,11 +203,11 @@ def synthetic_logs(seed: int) -> dict[str, LoggedData]:
     for name, sharpness in (("uniform", 0.0), ("softmax", 1.0)):
         contexts = rng.normal(size=(300, 4)).astype(np.float32)
         scores = np.exp(sharpness * contexts)
-        chances = scores / scores.sum(axis=1, keepdims=True)
-        actions = np.array([rng.choice(4, p=row) for row in chances])
+        probabilities = scores / scores.sum(axis=1, keepdims=True)
+        actions = np.array([rng.choice(4, p=row) for row in probabilities])
         rewards = contexts[np.arange(300), actions] + rng.normal(size=300)
         names = ("a", "b", "c", "d")
-        result[name] = LoggedData(contexts, actions, rewards, chances[np.arange(300), actions], names)
+        result[name] = LoggedData(contexts, actions, rewards, probabilities[np.arange(300), actions], names)
     return result
 
 

@@ -29,12 +29,14 @@ def profile(
     options.start_torch(threads)
     loaded = options.open_pool(options.read_spec(pool, device=device, dtype=dtype, weights=weights), cache)
     costs = options.pool_costs(loaded, cache, refresh)
-    verdicts = {arm.name: costs.verdict(arm.draft.name, arm.draft_length) for arm in loaded.arms if arm.draft_length}
-    result = {**json.loads(costs.to_json()), "verdicts": verdicts}
-    options.report(result, _text(loaded, costs, list(verdicts.values())), as_json)
+    conclusions = {
+        arm.name: costs.conclusion(arm.draft.name, arm.draft_length) for arm in loaded.arms if arm.draft_length
+    }
+    result = {**json.loads(costs.to_json()), "conclusions": conclusions}
+    options.report(result, _text(loaded, costs, list(conclusions.values())), as_json)
 
 
-def _text(pool: "Pool", costs: "CostProfile", verdicts: list[str]) -> str:
+def _text(pool: "Pool", costs: "CostProfile", conclusions: list[str]) -> str:
     lines = [f"{pool.target.name}: milliseconds of a pass over m tokens against L cached ones"]
     lines.append("     m" + "".join(f"{f'L={length}':>9}" for length in costs.cache_lengths))
     for width, column in zip(costs.widths, zip(*costs.verify_grid, strict=True), strict=True):
@@ -47,4 +49,4 @@ def _text(pool: "Pool", costs: "CostProfile", verdicts: list[str]) -> str:
             f"{draft.name}: {cost.round_s * 1000:.3f} ms a round, {cost.token_s * 1000:.3f} ms a draft token, "
             f"{cost.read_s * 1000:.4f} ms a prompt token"
         )
-    return options.wrapped([*lines, f"noise: {costs.spread:.0%} of a median", *verdicts])
+    return options.wrapped([*lines, f"noise: {costs.spread:.0%} of a median", *conclusions])

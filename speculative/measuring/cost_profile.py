@@ -85,7 +85,7 @@ class CostProfile:
         return self.prefill_s(n_prompt) + sum(self.verify_s(1, n_prompt + done) for done in range(n_new - 1))
 
     def draft_s(self, draft: str, n_proposed: int, n_read: int = 0) -> float:
-        """Seconds of a draft's round: `n_read` prefix tokens beyond the usual few, then `n_proposed` guesses.
+        """Seconds of a draft's round: `n_read` prefix tokens beyond the usual few, then `n_proposed` draft tokens.
 
         Raises:
             ValueError: if the draft was not profiled.
@@ -98,10 +98,10 @@ class CostProfile:
         return cost.read_s * n_read + (cost.round_s + cost.token_s * n_proposed)
 
     def break_even(self, draft: str, draft_length: int, cache_length: int = 256) -> float:
-        """Chance per token at which drafting just pays, or infinity if not even certain acceptance does.
+        """Return the acceptance rate at which drafting just pays; infinity if not even certain acceptance does.
 
-        A round of acceptance chance a yields (1 - a^(g+1)) / (1 - a) tokens. 0 where a round costs no more
-        than a plain step.
+        A round whose tokens are accepted with probability a yields (1 - a^(g+1)) / (1 - a) tokens. 0 where a round
+        costs no more than a plain step.
 
         Source: Leviathan et al. 2023, equation 1 (arXiv:2211.17192).
         """
@@ -118,7 +118,7 @@ class CostProfile:
             low, high = (low, middle) if tokens >= needed else (middle, high)
         return high
 
-    def verdict(self, draft: str, draft_length: int) -> str:
+    def conclusion(self, draft: str, draft_length: int) -> str:
         """One plain sentence on whether drafting can pay here."""
         share = self.break_even(draft, draft_length)
         subject = f"on this machine {draft} at draft length {draft_length}"
@@ -126,7 +126,7 @@ class CostProfile:
             return f"{subject} cannot pay: its rounds cost more than they can save"
         if share == 0:
             return f"{subject} costs nothing: its rounds take no longer than a plain step"
-        return f"{subject} pays once each token is accepted with chance {share:.0%}"
+        return f"{subject} pays once each token is accepted with probability {share:.0%}"
 
     def to_json(self) -> str:
         """Return the profile as JSON text."""
@@ -270,7 +270,7 @@ def _draft_cost(draft: Draft, model: CausalLM, cache: KVCache, n_repeats: int) -
     """Fit the three constants of a draft from rounds of 1 and 8 tokens on a random text.
 
     A pass of the target comes before each, as in a real run: it drives the draft's weights out of the processor's
-    caches, and a draft timed without it looks faster than it is (1.5 ms a guess against 2.1 to 2.8).
+    caches, and a draft timed without it looks faster than it is (1.5 ms a draft token against 2.1 to 2.8).
     """
     n_grown = 2 * 2 * (n_repeats + 1)
     n_prompt = 128

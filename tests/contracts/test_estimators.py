@@ -26,8 +26,8 @@ def test_estimator_keeps_the_contract(make_estimator):
 @pytest.mark.parametrize("make_estimator", CASES.values(), ids=CASES.keys())
 def test_estimator_keeps_the_contract_on_another_log(make_estimator):
     log = example_log()
-    chances = np.random.default_rng(0).dirichlet(np.ones(3), size=len(log))
-    check_estimator(make_estimator, OffPolicyProblem(log, chances, reward_range=(-10, 10), max_weight=3.0))
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(3), size=len(log))
+    check_estimator(make_estimator, OffPolicyProblem(log, probabilities, reward_range=(-10, 10), max_weight=3.0))
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,9 @@ def test_every_part_is_measured_and_serialisable(result):
 
 
 def test_our_policies_learn_in_both_ways(result):
-    rows = {(row["way"], row["world"], row["algorithm"]): row for row in result["parts"]["quality"]["rows"]}
+    rows = {(row["way"], row["data_set"], row["algorithm"]): row for row in result["parts"]["quality"]["rows"]}
     assert {key[0] for key in rows} == {"logged", "online"}
-    assert rows["logged", "digits", "LinUCB"]["mean_reward"]["LinUCB"]["value"] > 0.3  # chance is 0.1
+    assert rows["logged", "digits", "LinUCB"]["mean_reward"]["LinUCB"]["value"] > 0.3  # a random choice earns 0.1
 
 
 def test_picture_and_page_show_what_was_measured(result, tmp_path):

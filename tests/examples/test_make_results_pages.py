@@ -94,7 +94,7 @@ def costs_record() -> dict[str, object]:
         "host_ms": {"no_draft": 0.21},
         "transformers_host_ms": 1.62,
         "sampling_ms": {"coupling": 0.34},
-        "verdicts": ["on this machine prompt_lookup pays"] * 2,
+        "conclusions": ["on this machine prompt_lookup pays"] * 2,
         "floor": {"bandwidth_gb_per_s": {"copy": 20.4, "read": 27.6}, "float32": floor, "int4": floor},
     }
 

@@ -10,7 +10,7 @@ from bandits.off_policy.problem import OffPolicyProblem
 from bandits.off_policy.reward_model import CrossFittedRidge, RewardModel
 from bandits.off_policy.terms import Terms
 
-_SURE = 3.0  # standard errors; by chance 1 in 370
+_SURE = 3.0  # standard errors; under the null hypothesis 1 in 370
 _NOTE = "the interval shows the noise of the contexts only: it leaves out how wrong the reward model may be"
 
 

@@ -15,9 +15,9 @@ from bandits.off_policy.terms import Range, Terms
 class RejectionReplay(OffPolicyEstimator):
     """Mean reward of the rows that are kept, each with probability w / M, where M bounds the weights.
 
-    Given that a row is kept, its context has the log's law and its action the evaluated policy's, so the kept rows
-    are a smaller log of that policy. On a log of uniform draws from k arms M is k, and the rule is to keep a row
-    when a draw from the policy equals the logged action.
+    Given that a row is kept, its context follows the log's distribution and its action the evaluated policy's, so the
+    kept rows are a smaller log of that policy. On a log of uniform draws from k arms M is k, and the rule is to keep a
+    row when a draw from the policy equals the logged action.
 
     M is the problem's `max_weight` where stated; else the largest weight of any action on the logged contexts
     where the log holds the whole distributions; else the largest logged weight, which depends a little on the
@@ -50,7 +50,9 @@ class RejectionReplay(OffPolicyEstimator):
         _, queries = np.unique(problem.queries[kept], return_inverse=True)
         notes = [f"{len(kept)} of {len(problem.log)} rows were kept"]
         if not exact:
-            notes.append(f"rows were kept by the largest logged weight {bound:.3g}: state max_weight for the exact law")
+            notes.append(
+                f"rows were kept by the largest logged weight {bound:.3g}: state max_weight for the exact distribution"
+            )
         return Terms(
             problem.log.rewards[kept],
             problem.row_weights[kept],
@@ -73,7 +75,7 @@ class RejectionReplay(OffPolicyEstimator):
 
 def _range(problem: OffPolicyProblem, exact: bool) -> Range:
     if problem.log.propensities_estimated:
-        return "the propensities were estimated, so the kept rows' law is not certain"
+        return "the propensities were estimated, so the distribution of kept rows is not certain"
     if not exact:
         return "max_weight was not stated"
     return problem.reward_range or "reward_range was not stated"

@@ -280,18 +280,18 @@ class VowpalWabbit(Learner):
         library = importlib.import_module("vowpalwabbit")
         options = f"--cb_explore {n_arms} --epsilon 0.05 --cb_type mtr --random_seed {seed} --quiet"
         self.workspace, self.rng = library.Workspace(options), np.random.default_rng(seed)
-        self.chance = 1.0 / n_arms
+        self.probability = 1.0 / n_arms
 
     def choose(self, context: Any) -> int:
         """Draw from the predicted probabilities."""
-        chances = self.workspace.predict(self._line("", context))
-        action = int(draw_actions(np.array([chances]), self.rng)[0])
-        self.chance = chances[action]
+        probabilities = self.workspace.predict(self._line("", context))
+        action = int(draw_actions(np.array([probabilities]), self.rng)[0])
+        self.probability = probabilities[action]
         return action
 
     def update(self, context: Any, action: int, reward: float) -> None:
         """Learn one row; VW counts arms from 1 and takes costs."""
-        self.workspace.learn(self._line(f"{action + 1}:{-reward}:{self.chance:.6f} ", context))
+        self.workspace.learn(self._line(f"{action + 1}:{-reward}:{self.probability:.6f} ", context))
 
     def _line(self, label: str, context: Float64) -> str:
         return label + "| " + " ".join(f"{i}:{value:.6g}" for i, value in enumerate(context.tolist()))

@@ -34,14 +34,16 @@ def _speed(panel: Any, part: Mapping[str, Any]) -> None:
     rows = [row for row in part["rows"] if row["d"] == wide]
     places = np.arange(len(rows))
     for place, row in zip(places, rows, strict=True):
-        color = OURS if row["same_law"] else "#9aa0a6"
+        color = OURS if row["same_rule"] else "#9aa0a6"
         panel.plot([row["low"], row["high"]], [place, place], color=color, linewidth=1.5)
         panel.plot(row["ratio"], place, "o", color=color, markersize=4)
     panel.axvline(1.0, color=INK, linewidth=0.8, linestyle="--")
     panel.set_xscale("log")
     panel.set_yticks(places, [f"{row['peer']}: {row['operation']}" for row in rows], fontsize=7)
     panel.invert_yaxis()
-    panel.set(xlabel="our LinUCB's time over the peer's (grey: other law)", title=f"Time a row, d = {wide}, one thread")
+    panel.set(
+        xlabel="our LinUCB's time over the peer's (grey: another rule)", title=f"Time a row, d = {wide}, one thread"
+    )
 
 
 def _quality(panel: Any, part: Mapping[str, Any]) -> None:
@@ -52,7 +54,7 @@ def _quality(panel: Any, part: Mapping[str, Any]) -> None:
         color = OURS if row["algorithm"] == "LinUCB" else PEER
         panel.plot([difference["low"], difference["high"]], [place, place], color=color, linewidth=1.5)
         panel.plot(difference["value"], place, "o", color=color, markersize=4)
-    names = [f"{row['world']}, {row['way']}: {row['algorithm']}" for row in rows]
+    names = [f"{row['data_set']}, {row['way']}: {row['algorithm']}" for row in rows]
     panel.axvline(0.0, color=INK, linewidth=0.8, linestyle="--")
     panel.set_yticks(range(len(rows)), names, fontsize=7)
     panel.invert_yaxis()

@@ -18,8 +18,8 @@ import numpy as np
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
+from bandit_bench.data_sets import split
 from bandit_bench.learners import CHECKS, TS_PEERS, UCB_PEERS, Learner, Make, Ours, installed
-from bandit_bench.worlds import split
 from bandits import FullInformationData, LinTS, LinUCB, Policy, SeedTree
 from bandits.checks import Float64
 
@@ -41,9 +41,9 @@ SCALED: dict[str, Callable[[], Policy]] = {f"{TUNED}{scale:g}": partial(LinTS, s
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One world, one seed, one way."""
+    """One data set, one seed, one way."""
 
-    world: str
+    data_set: str
     way: str
     seed: int
 
@@ -100,17 +100,17 @@ def _mean_reward(learner: Learner, contexts: np.ndarray, rewards: Float64) -> fl
 
 
 def summarise(results: Mapping[Task, Mapping[str, float]]) -> list[dict[str, Any]]:
-    """Return a row for each way, world and algorithm: means, and ours against the best peer."""
+    """Return a row for each way, data set and algorithm: means, and ours against the best peer."""
     rows = []
-    for way, world in dict.fromkeys((task.way, task.world) for task in results):
-        own = [found for task, found in results.items() if (task.way, task.world) == (way, world)]
+    for way, data_set in dict.fromkeys((task.way, task.data_set) for task in results):
+        own = [found for task, found in results.items() if (task.way, task.data_set) == (way, data_set)]
         table = {name: np.array([found[name] for found in own]) for name in own[0]}
         for algorithm in ("LinUCB", "LinTS"):
             kind = algorithm[3:]
             peers = [name for name in table if name.split(",")[0].endswith(kind) and name in UCB_PEERS | TS_PEERS]
             names = [name for name in table if name.startswith(algorithm)] + peers
             names += [name for name in table if name in CHECKS and algorithm == "LinTS"]
-            row: dict[str, Any] = {"way": way, "world": world, "algorithm": algorithm, "n_seeds": len(own)}
+            row: dict[str, Any] = {"way": way, "data_set": data_set, "algorithm": algorithm, "n_seeds": len(own)}
             row["mean_reward"] = {name: interval(table[name]) for name in names}
             for label, others in (("best_peer", peers), ("best_scale", [n for n in names if n.startswith(TUNED)])):
                 if others:
@@ -134,7 +134,7 @@ def quality_bars(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for label in ("best_peer", "best_scale"):
             if label in row:
                 other = row[label]
-                name = f"{row['world']}, {row['way']}: {row['algorithm']} less {other['name']}"
+                name = f"{row['data_set']}, {row['way']}: {row['algorithm']} less {other['name']}"
                 bars.append(at_least_zero(name, other))
     return bars
 

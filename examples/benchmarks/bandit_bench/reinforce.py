@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from arms.optional_import import optional_import
+from bandit_bench.data_sets import LOGS, split
 from bandit_bench.quality import at_least_zero, interval
 from bandit_bench.speed import Log
-from bandit_bench.worlds import LOGS, split
 from bandits import FullInformationData, LinUCB, LoggedData, Policy, Reinforce, SeedTree
 from bandits.policies import AdamWSettings
 from bandits.policies.linear.prior_precision import choose_prior_precision
@@ -71,11 +71,11 @@ def run(data: FullInformationData, seed: int) -> dict[str, float]:
 def summarise(results: dict[str, list[dict[str, float]]]) -> list[dict[str, Any]]:
     """Return a row for each log: values, and REINFORCE's less ridge's, paired by seed."""
     rows = []
-    for world, found in results.items():
+    for data_set, found in results.items():
         table = {name: np.array([values[name] for values in found]) for name in found[0]}
         rows.append(
             {
-                "world": world,
+                "data_set": data_set,
                 "n_seeds": len(found),
                 "value": {name: interval(values) for name, values in table.items()},
                 "less_ridge": {
@@ -92,8 +92,8 @@ def reinforce_bars(speed: list[dict[str, Any]], rows: list[dict[str, Any]]) -> l
     name = "Reinforce: training rows a second at 384 features, one thread's CPU time"
     bars = [{"name": name, "value": rate, "bar": NEEDED_ROWS_A_SECOND, "holds": rate >= NEEDED_ROWS_A_SECOND}]
     for row in rows:
-        if row["world"] in LOGS:
+        if row["data_set"] in LOGS:
             bars.append(
-                at_least_zero(f"{row['world']}: Reinforce less ridge, bandit feedback", row["less_ridge"]["bandit"])
+                at_least_zero(f"{row['data_set']}: Reinforce less ridge, bandit feedback", row["less_ridge"]["bandit"])
             )
     return bars

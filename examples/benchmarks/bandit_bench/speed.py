@@ -200,7 +200,7 @@ def _compare(
                 "operation": operation,
                 "d": log.contexts.shape[1],
                 "k": log.means.shape[1],
-                "same_law": alike,
+                "same_rule": alike,
                 "same_ridge": peer.same_ridge,
                 "agreement": agreement,
                 "rows": [n_ours, n_theirs],
@@ -254,7 +254,7 @@ def speed_bars(rows: list[dict[str, Any]], lin_ts: list[dict[str, Any]], sizes: 
     bars = []
     for n_features, limits in needed.items():
         for operation, limit in limits.items():
-            alike = "same_ridge" if operation == "online" else "same_law"
+            alike = "same_ridge" if operation == "online" else "same_rule"
             own = [r for r in rows if r["d"] == n_features and r["operation"] == operation and r[alike]]
             if own:
                 nearest = max(own, key=lambda row: row["ratio"])

@@ -45,7 +45,7 @@ def measure_costs_part(bench: Bench) -> Record:
             name: {"round": cost.round_s * MS, "token": cost.token_s * MS, "prompt_token": cost.read_s * MS}
             for name, cost in profile.drafts.items()
         },
-        "verdicts": [profile.verdict(arm.draft.name, arm.draft_length) for arm in pool.arms if arm.draft_length],
+        "conclusions": [profile.conclusion(arm.draft.name, arm.draft_length) for arm in pool.arms if arm.draft_length],
         "host_ms": host,
         "transformers_host_ms": peer_host_ms(bench.peer, greedy, queries),
         "sampling_ms": rows,

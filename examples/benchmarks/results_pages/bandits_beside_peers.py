@@ -39,8 +39,8 @@ _QUALITY_NOTES = [
     "- LinUCB without an intercept makes the same choices as MABWiser's (see agreement under Speed). The intercept "
     "gains up to 0.010 on logs and costs 0.027 on covertype-like online. On digits, bayesianbandits' bound is a "
     "quantile of draws, which is another computation.",
-    "- contextualbandits' LinTS that samples coefficients is near chance: its draws have the wrong covariance. Its "
-    "ci mode multiplies the standard deviation where its setting says variance (at 1 the same).",
+    "- contextualbandits' LinTS that samples coefficients is near a random choice: its draws have the wrong "
+    "covariance. Its ci mode multiplies the standard deviation where its setting says variance (at 1 the same).",
     "- Reinforce is within its interval of a ridge policy of default precision on the four logs, or above it. A ridge "
     "with a chosen precision stays ahead on three of them: it falls back towards the best fixed arm, which is hard to "
     "beat there because queries carry little signal.",
@@ -112,7 +112,7 @@ def _how_measured(part: Record) -> list[str]:
 
 def _own_speed(part: Record) -> list[str]:
     """How LinTS compares with LinUCB, and how both grow."""
-    rows = [{**row, "same_law": True} for row in part["lin_ts"]]
+    rows = [{**row, "same_rule": True} for row in part["lin_ts"]]
     lines = [
         "LinTS computes each arm's probability of being best by quadrature for every choice. Times LinUCB's time:",
         "",
@@ -154,7 +154,7 @@ def _by_operation(
 
 def _ratio_cell(row: Record) -> str:
     times = two_digits({**row, "value": row["ratio"]})
-    return times if row["same_law"] else f"{times}, another rule"
+    return times if row["same_rule"] else f"{times}, another rule"
 
 
 def _digits(value: float) -> str:
@@ -163,7 +163,9 @@ def _digits(value: float) -> str:
 
 
 def _bandit_quality(part: Record) -> list[str]:
-    sizes = [[name, *(f"{world[key]:,}" for key in ("rows", "d", "k"))] for name, world in part["worlds"].items()]
+    sizes = [
+        [name, *(f"{data_set[key]:,}" for key in ("rows", "d", "k"))] for name, data_set in part["data_sets"].items()
+    ]
     lines = [
         "## Rewards",
         "",
@@ -194,13 +196,13 @@ def _reward_table(rows: Sequence[Record]) -> list[str]:
         [name, *(three_digits(row["mean_reward"][name]) if name in row["mean_reward"] else "" for row in rows)]
         for name in names
     ]
-    return tables(["", *(row["world"] for row in rows)], cells, most=4)
+    return tables(["", *(row["data_set"] for row in rows)], cells, most=4)
 
 
 def _difference_lines(row: Record) -> list[str]:
     kinds = {"best_peer": "the best peer", "best_scale": "the best fixed scale"}
     return [
-        f"- {row['world']}: {row['algorithm']} less {kinds[key]}, {row[key]['name']}: {three_digits(row[key])}"
+        f"- {row['data_set']}: {row['algorithm']} less {kinds[key]}, {row[key]['name']}: {three_digits(row[key])}"
         for key in kinds
         if key in row
     ]
@@ -229,4 +231,4 @@ def _bandit_reinforce(part: Record) -> list[str]:
         [f"Reinforce less ridge, {kind}", *(three_digits(row["less_ridge"][kind]) for row in part["rows"])]
         for kind in ("bandit", "full")
     ]
-    return [*lines, *tables(["", *(row["world"] for row in part["rows"])], cells, most=4)]
+    return [*lines, *tables(["", *(row["data_set"] for row in part["rows"])], cells, most=4)]

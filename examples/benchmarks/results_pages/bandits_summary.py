@@ -39,7 +39,7 @@ def _speed(rows: Sequence[Record]) -> list[str]:
     cells = []
     for n_features in dict.fromkeys(row["d"] for row in rows):
         for operation, text in _ASKED.items():
-            same = [r for r in rows if (r["d"], r["operation"]) == (n_features, operation) and r["same_law"]]
+            same = [r for r in rows if (r["d"], r["operation"]) == (n_features, operation) and r["same_rule"]]
             if same:
                 peer = min(same, key=lambda row: float(row["peer_us"]))
                 ratio = two_digits({**peer, "value": peer["ratio"]})

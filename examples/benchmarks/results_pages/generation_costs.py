@@ -14,7 +14,7 @@ def costs_lines(folder: Path, record: Record) -> list[str]:
         "A draft pays where verifying several tokens costs hardly more than one.",
         "",
         *_eight_over_one(record),
-        *(f"- {verdict}." for verdict in dict.fromkeys(record["verdicts"])),
+        *(f"- {conclusion}." for conclusion in dict.fromkeys(record["conclusions"])),
         "",
         *_passes("Milliseconds of a pass over m tokens, float32", record["passes_ms"]),
         *_passes("Milliseconds of a pass over m tokens, 4 bits", record["int4_passes_ms"]),

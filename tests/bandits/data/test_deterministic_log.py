@@ -10,13 +10,13 @@ from bandits.data import DeterministicLogWarning
 from bandits.testing import example_data
 
 
-def log(chances, available=None):
-    chances = np.array(chances, dtype=float)
-    actions = chances.argmax(axis=1)
-    n = len(chances)
+def log(probabilities, available=None):
+    probabilities = np.array(probabilities, dtype=float)
+    actions = probabilities.argmax(axis=1)
+    n = len(probabilities)
     return LoggedData(
-        np.ones((n, 1)), actions, np.zeros(n), chances[np.arange(n), actions], ("a", "b"),
-        available=available, action_probabilities=chances,
+        np.ones((n, 1)), actions, np.zeros(n), probabilities[np.arange(n), actions], ("a", "b"),
+        available=available, action_probabilities=probabilities,
     )  # fmt: skip
 
 

@@ -10,15 +10,15 @@ ARMS = ("no_draft", "lookup", "draft")
 
 def log(n=6, **changes):
     rng = np.random.default_rng(0)
-    chances = np.tile([0.5, 0.3, 0.2], (n, 1))
+    probabilities = np.tile([0.5, 0.3, 0.2], (n, 1))
     actions = np.arange(n) % 3
     fields = {
         "contexts": rng.normal(size=(n, 4)),
         "actions": actions,
         "rewards": rng.normal(size=n),
-        "propensities": chances[np.arange(n), actions],
+        "propensities": probabilities[np.arange(n), actions],
         "arm_names": ARMS,
-        "action_probabilities": chances,
+        "action_probabilities": probabilities,
         "available": np.ones((n, 3), bool),
         "costs": rng.random(n),
         "weights": np.ones(n),

@@ -37,15 +37,15 @@ def logged(n=5, seed=0):
     available = rng.random((n, K)) < 0.6
     actions = np.arange(n) % K
     available[np.arange(n), actions] = True
-    chances = available / available.sum(axis=1, keepdims=True)
+    probabilities = available / available.sum(axis=1, keepdims=True)
     return LoggedData(
         rng.normal(size=(n, 2)),
         actions,
         rng.normal(size=n),
-        chances[np.arange(n), actions],
+        probabilities[np.arange(n), actions],
         NAMES,
         available=available,
-        action_probabilities=chances,
+        action_probabilities=probabilities,
         costs=rng.random(n),
         weights=rng.random(n),
         times=np.arange(n),

@@ -28,7 +28,7 @@ from bandits.off_policy import (
 from bandits.off_policy.estimate import OffPolicyEstimates, estimate_problem
 from bandits.off_policy.estimators import ClippedIPS
 from bandits.testing import example_data, example_log
-from tests.support.off_policy_cases import TinyWorld
+from tests.support.enumerated_problem import EnumeratedProblem
 
 
 def large_log(policy=None, n_rows=600):
@@ -68,8 +68,8 @@ def test_estimated_propensities_are_said_by_every_estimate():
 
 
 def test_clipping_is_counted_and_its_share_stated():
-    world = TinyWorld()
-    problem = world.draw(500, np.random.default_rng(0))
+    tiny = EnumeratedProblem()
+    problem = tiny.draw(500, np.random.default_rng(0))
     result = estimate_problem(problem, (ClippedIPS(1.5),), (DeltaMethod(),))["ClippedIPS(1.5)"]
     n_clipped = int((problem.weights > 1.5).sum())
     assert result.notes[0].startswith(f"{n_clipped} weights above 1.5 were clipped")
@@ -154,9 +154,9 @@ def test_a_policy_of_its_own_log_overlaps_fully():
 
 def test_few_effective_rows_and_one_heavy_row_are_said():
     log = example_log()
-    chances = np.zeros((60, 3))
-    chances[np.arange(60), (log.actions + (np.arange(60) > 0)) % 3] = 1.0
-    said = problems_of(log, chances)
+    probabilities = np.zeros((60, 3))
+    probabilities[np.arange(60), (log.actions + (np.arange(60) > 0)) % 3] = 1.0
+    said = problems_of(log, probabilities)
     assert "the log is worth 1.0 decisions of this policy (of 60 rows)" in said
     assert "one query carries 100% of all weight" in said
 

@@ -21,59 +21,59 @@ from bandits import (
 from bandits.off_policy import ConstantReward, CrossFittedRidge, GivenPredictions, OffPolicyProblem, Terms
 from bandits.off_policy.estimators import ClippedIPS, RejectionReplay
 from bandits.testing import example_data, example_log
-from tests.support.off_policy_cases import TinyWorld, random_problem
+from tests.support.enumerated_problem import EnumeratedProblem, random_problem
 
-WORLD = TinyWorld()
+PROBLEM = EnumeratedProblem()
 ALL = (IPS(), SNIPS(), ClippedIPS(2.0), DirectMethod(), DoublyRobust(), SelfNormalisedDR(), RejectionReplay())
 
 
 def expectation(estimator, n_rows):
-    return sum(chance * estimator.value(problem) for problem, chance in WORLD.logs(n_rows))
+    return sum(probability * estimator.value(problem) for problem, probability in PROBLEM.logs(n_rows))
 
 
 @pytest.mark.parametrize("n_rows", [1, 2, 3])
 def test_ips_is_unbiased_over_every_possible_log(n_rows):
-    assert expectation(IPS(), n_rows) == pytest.approx(WORLD.value, abs=1e-12)
+    assert expectation(IPS(), n_rows) == pytest.approx(PROBLEM.value, abs=1e-12)
 
 
 @pytest.mark.parametrize("model", [ConstantReward(0.0), ConstantReward(-3.7)])
 def test_doubly_robust_is_unbiased_whatever_the_model(model):
-    assert expectation(DoublyRobust(model), 2) == pytest.approx(WORLD.value, abs=1e-12)
+    assert expectation(DoublyRobust(model), 2) == pytest.approx(PROBLEM.value, abs=1e-12)
 
 
 def test_doubly_robust_is_unbiased_with_wrong_propensities_and_the_true_model():
     total = 0.0
-    for problem, chance in WORLD.logs(2):
+    for problem, probability in PROBLEM.logs(2):
         contexts = problem.log.contexts.argmax(axis=1)
         wrong = replace(problem.log, propensities=np.sqrt(problem.log.propensities))
-        model = GivenPredictions(WORLD.mean_rewards[contexts])
-        total += chance * DoublyRobust(model).value(OffPolicyProblem(wrong, problem.probabilities))
-    assert total == pytest.approx(WORLD.value, abs=1e-12)
+        model = GivenPredictions(PROBLEM.mean_rewards[contexts])
+        total += probability * DoublyRobust(model).value(OffPolicyProblem(wrong, problem.probabilities))
+    assert total == pytest.approx(PROBLEM.value, abs=1e-12)
 
 
 def test_clipped_ips_has_the_bias_of_the_clipped_weights():
-    weights = np.minimum(WORLD.evaluation / WORLD.logging, 1.5)
-    expected = WORLD.context_chances @ (WORLD.logging * weights * WORLD.mean_rewards).sum(axis=1)
+    weights = np.minimum(PROBLEM.evaluation / PROBLEM.logging, 1.5)
+    expected = PROBLEM.context_probabilities @ (PROBLEM.logging * weights * PROBLEM.mean_rewards).sum(axis=1)
     assert expectation(ClippedIPS(1.5), 2) == pytest.approx(expected, abs=1e-12)
-    assert abs(expected - WORLD.value) > 0.05
+    assert abs(expected - PROBLEM.value) > 0.05
 
 
 @pytest.mark.parametrize("stated", [True, False])
-def test_rejection_replay_keeps_actions_by_the_evaluated_policys_law(stated):
+def test_rejection_replay_keeps_actions_by_the_evaluated_policys_distribution(stated):
     rng = np.random.default_rng(0)
-    bound = WORLD.max_weight
-    # A row is kept when u * M < w: its chance is w / M exactly, so the kept law can be listed.
-    kept = WORLD.context_chances[:, None] * WORLD.logging * (WORLD.evaluation / WORLD.logging) / bound
+    bound = PROBLEM.max_weight
+    # A row is kept when u * M < w: its probability is w / M exactly, so the kept distribution can be listed.
+    kept = PROBLEM.context_probabilities[:, None] * PROBLEM.logging * (PROBLEM.evaluation / PROBLEM.logging) / bound
     assert kept.sum() == pytest.approx(1 / bound, abs=1e-12)
-    np.testing.assert_allclose(kept * bound, WORLD.context_chances[:, None] * WORLD.evaluation, atol=1e-12)
-    problem = WORLD.draw(40_000, rng, max_weight=bound if stated else None)
+    np.testing.assert_allclose(kept * bound, PROBLEM.context_probabilities[:, None] * PROBLEM.evaluation, atol=1e-12)
+    problem = PROBLEM.draw(40_000, rng, max_weight=bound if stated else None)
     if not stated:
-        whole = WORLD.logging[problem.log.contexts.argmax(axis=1)]
+        whole = PROBLEM.logging[problem.log.contexts.argmax(axis=1)]
         problem = OffPolicyProblem(replace(problem.log, action_probabilities=whole), problem.probabilities)
     assert RejectionReplay().bound(problem) == (pytest.approx(bound), True)
     terms = RejectionReplay(seed=1).terms(problem)
     assert len(terms.numerator) / 40_000 == pytest.approx(1 / bound, abs=5 * np.sqrt(0.25 / 40_000))
-    assert terms.value == pytest.approx(WORLD.value, abs=5 * 1.5 / np.sqrt(len(terms.numerator)))
+    assert terms.value == pytest.approx(PROBLEM.value, abs=5 * 1.5 / np.sqrt(len(terms.numerator)))
 
 
 def test_rejection_replay_on_a_uniform_log_keeps_exactly_the_matches_of_a_deterministic_policy():

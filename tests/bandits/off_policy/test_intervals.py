@@ -23,7 +23,7 @@ from bandits.off_policy.estimators import ClippedIPS, RejectionReplay
 from bandits.off_policy.intervals import UndefinedIntervalError, degrees_of_freedom, standard_error
 from bandits.off_policy.terms import TermSums
 from bandits.testing import example_log
-from tests.support.off_policy_cases import TinyWorld, random_problem
+from tests.support.enumerated_problem import EnumeratedProblem, random_problem
 
 METHODS = (BootstrapInterval(200), DeltaMethod(), EmpiricalBernstein())
 
@@ -35,14 +35,16 @@ def plain(values, queries=None, **kinds):
 
 
 def test_delta_interval_of_a_mean_is_students():
-    values = np.random.default_rng(0).permutation(np.linspace(-1, 2, 30))  # tails no heavier than the normal law's
+    values = np.random.default_rng(0).permutation(
+        np.linspace(-1, 2, 30)
+    )  # tails no heavier than the normal distribution's
     expected = stats.t.interval(0.9, 29, values.mean(), stats.sem(values))
     assert DeltaMethod().bounds(plain(values), 0.9) == pytest.approx(expected)
 
 
 def test_degrees_of_freedom_are_fewer_where_tails_are_heavy():
     values = np.zeros(6)
-    values[:2] = -1, 1  # kurtosis 3, the normal law's
+    values[:2] = -1, 1  # kurtosis 3, the normal distribution's
     assert degrees_of_freedom(plain(values)) == pytest.approx(5)
     values = np.zeros(10)
     values[:2] = -1, 1  # kurtosis 5
@@ -53,13 +55,13 @@ def test_degrees_of_freedom_are_fewer_where_tails_are_heavy():
 
 
 def test_degrees_of_freedom_match_the_variance_of_the_sample_variance():
-    law, q = np.array([0.0, 0.0, 0.0, 1.0, 4.0]), 4  # values of equal chance
-    moments = [np.mean((law - law.mean()) ** power) for power in (2, 4)]
-    variances = [np.var(sample, ddof=1) for sample in itertools.product(law, repeat=q)]
+    population, q = np.array([0.0, 0.0, 0.0, 1.0, 4.0]), 4  # values of equal probability
+    moments = [np.mean((population - population.mean()) ** power) for power in (2, 4)]
+    variances = [np.var(sample, ddof=1) for sample in itertools.product(population, repeat=q)]
     kurtosis = moments[1] / moments[0] ** 2
     freedom = 2 * q / (kurtosis - (q - 3) / (q - 1))
     assert np.mean(variances) == pytest.approx(moments[0])
-    assert np.var(variances) == pytest.approx(2 * moments[0] ** 2 / freedom)  # as a scaled chi-squared law has
+    assert np.var(variances) == pytest.approx(2 * moments[0] ** 2 / freedom)  # as a scaled chi-squared distribution has
 
 
 def test_standard_error_of_a_ratio_is_the_linearised_one():
@@ -169,10 +171,10 @@ def test_empirical_bernstein_takes_queries_of_equal_size_as_units():
 
 
 def test_ranges_hold_every_possible_term_and_are_reached():
-    world = TinyWorld()
-    bounds = {"reward_range": (world.low, world.high), "max_weight": world.max_weight}
+    tiny = EnumeratedProblem()
+    bounds = {"reward_range": (tiny.low, tiny.high), "max_weight": tiny.max_weight}
     for estimator in (IPS(), ClippedIPS(1.5), DoublyRobust(ConstantReward(0.5)), DirectMethod(ConstantReward(0.5))):
-        every = [world.problem([x], [a], [r], **bounds) for x, a, r, _ in world.rows()]
+        every = [tiny.problem([x], [a], [r], **bounds) for x, a, r, _ in tiny.rows()]
         terms = [estimator.terms(problem) for problem in every]
         values, (low, high) = [t.numerator[0] for t in terms], terms[0].range
         assert low <= min(values) + 1e-12
@@ -182,29 +184,29 @@ def test_ranges_hold_every_possible_term_and_are_reached():
 
 
 def test_empirical_bernstein_covers_on_every_sample_size():
-    world, rng = TinyWorld(), np.random.default_rng(0)
-    bounds = {"reward_range": (world.low, world.high), "max_weight": world.max_weight}
+    tiny, rng = EnumeratedProblem(), np.random.default_rng(0)
+    bounds = {"reward_range": (tiny.low, tiny.high), "max_weight": tiny.max_weight}
     for n_rows in (5, 50, 300):
         for estimator in (IPS(), RejectionReplay(), DoublyRobust(ConstantReward(0.5))):
             missed = 0
             for _ in range(60):
-                problem = world.draw(n_rows, rng, **bounds)
+                problem = tiny.draw(n_rows, rng, **bounds)
                 try:
                     interval = EmpiricalBernstein().interval(estimator.terms(problem), 0.9)
                 except ValueError:
                     continue  # replay kept no row
-                missed += interval.refused is None and not interval.low <= world.value <= interval.high
+                missed += interval.refused is None and not interval.low <= tiny.value <= interval.high
             assert missed <= 6
 
 
 def test_delta_and_bootstrap_cover_about_as_often_as_they_say():
-    world, rng = TinyWorld(), np.random.default_rng(1)
+    tiny, rng = EnumeratedProblem(), np.random.default_rng(1)
     hits = np.zeros(2)
     for _ in range(300):
-        terms = SNIPS().terms(world.draw(300, rng))
+        terms = SNIPS().terms(tiny.draw(300, rng))
         for place, method in enumerate((DeltaMethod(), BootstrapInterval(200))):
             low, high = method.bounds(terms, 0.9)
-            hits[place] += low <= world.value <= high
+            hits[place] += low <= tiny.value <= high
     assert (np.abs(hits / 300 - 0.9) < 0.06).all()
 
 

@@ -107,10 +107,12 @@ def test_best_fixed_arm_uses_propensities_on_a_log():
     # Both arms bring 1 on easy queries; on hard ones "a" brings 0 and "b" 0.5. The log shows "a" on easy ones.
     rng = np.random.default_rng(0)
     easy = np.arange(4000) % 2 == 0
-    chance_a = np.where(easy, 0.9, 0.1)
-    actions = (rng.random(4000) > chance_a).astype(int)
+    probability_a = np.where(easy, 0.9, 0.1)
+    actions = (rng.random(4000) > probability_a).astype(int)
     rewards = np.where(easy, 1.0, np.where(actions == 0, 0.0, 0.5))
-    log = LoggedData(np.zeros((4000, 1)), actions, rewards, np.where(actions == 0, chance_a, 1 - chance_a), ("a", "b"))
+    log = LoggedData(
+        np.zeros((4000, 1)), actions, rewards, np.where(actions == 0, probability_a, 1 - probability_a), ("a", "b")
+    )
     means = BestFixedArm().fit(log).mean_rewards()
     assert rewards[actions == 0].mean() > rewards[actions == 1].mean()
     np.testing.assert_allclose(means, [0.5, 0.75], atol=0.05)

@@ -148,17 +148,17 @@ def test_regret_is_counted_against_the_best_mean():
 
 
 def test_learning_beats_not_learning():
-    world = LinearEnvironment(3, n_features=4)
-    result = simulate({"Uniform": Uniform(), "LinUCB": LinUCB(), "LinTS": LinTS()}, world, 300, (0, 1))
+    environment = LinearEnvironment(3, n_features=4)
+    result = simulate({"Uniform": Uniform(), "LinUCB": LinUCB(), "LinTS": LinTS()}, environment, 300, (0, 1))
     for name in ("LinUCB", "LinTS"):
         assert result[name].regret.value < result["Uniform"].regret.value / 2
         assert result[name].value > result["Uniform"].value
         assert result[name].regret == result[name].regret_curve()[-1]
 
 
-def test_policies_meet_the_same_world_and_share_no_stream_with_it():
-    world = LinearEnvironment(2, n_features=2, noise=0.0)
-    first, second = simulate({"a": Uniform(), "b": EpsilonGreedy(LinUCB(), epsilon=1.0)}, world, 50, (7,))
+def test_policies_meet_the_same_environment_and_share_no_stream_with_it():
+    environment = LinearEnvironment(2, n_features=2, noise=0.0)
+    first, second = simulate({"a": Uniform(), "b": EpsilonGreedy(LinUCB(), epsilon=1.0)}, environment, 50, (7,))
     assert first.cumulative_regret == second.cumulative_regret  # both draw uniformly, from one stream
 
 
@@ -170,11 +170,11 @@ def test_batches_of_decisions(update_every):
 
 
 def test_arms_are_matched_by_name():
-    world = LinearEnvironment(3, n_features=4)
+    environment = LinearEnvironment(3, n_features=4)
     turned = LinUCB(arm_names=("arm_2", "arm_0", "arm_1"))
-    assert simulate({"turned": turned}, world, 200, (0,))["turned"].regret.value < 100
+    assert simulate({"turned": turned}, environment, 200, (0,))["turned"].regret.value < 100
     with pytest.raises(ValueError, match="arms of policy 'l' are x, y"):
-        simulate({"l": LinUCB(arm_names=("x", "y"))}, world, 10)
+        simulate({"l": LinUCB(arm_names=("x", "y"))}, environment, 10)
 
 
 def test_simulations_come_back_from_disk_and_are_drawn(tmp_path):

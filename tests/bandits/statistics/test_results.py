@@ -14,11 +14,11 @@ from bandits.testing import example_data
 
 def results():
     data = example_data()
-    world = SupervisedEnvironment(data.contexts, data.rewards.argmax(axis=1))
+    environment = SupervisedEnvironment(data.contexts, data.rewards.argmax(axis=1))
     return [
         compare({"fixed": BestFixedArm()}, data, seeds=(0,)),
         evaluate({"fixed": BestFixedArm().fit(data)}, data, bootstrap=Bootstrap(n_resamples=10)),
-        simulate({"fixed": BestFixedArm()}, world, 20, seeds=(0, 1)),
+        simulate({"fixed": BestFixedArm()}, environment, 20, seeds=(0, 1)),
     ]
 
 

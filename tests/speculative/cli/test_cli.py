@@ -186,7 +186,7 @@ def test_evaluate_refuses_policies_that_do_not_fit(place, tmp_path):
     assert "--baseline must be one of the arms no_draft, " in refused(*usage, "--baseline", "nobody")
 
 
-def test_profile_prints_table_costs_and_verdicts(place, monkeypatch):
+def test_profile_prints_table_costs_and_conclusions(place, monkeypatch):
     shown = run_cli("profile", *pool_of(place)).stdout
     assert "     m     L=64" in shown
     assert max(map(len, shown.splitlines())) <= 80
@@ -194,7 +194,7 @@ def test_profile_prints_table_costs_and_verdicts(place, monkeypatch):
     for name in ("no_draft", "prompt_lookup", "draft_small"):
         assert f"{name}: " in shown
     result = json.loads(run_cli("profile", *pool_of(place), "--json").stdout)
-    assert set(result["verdicts"]) == set(ARMS[1:])
+    assert set(result["conclusions"]) == set(ARMS[1:])
     before = result["measured_at"]
     assert json.loads(run_cli("profile", *pool_of(place), "--json", "--refresh").stdout)["measured_at"] > before
 

@@ -137,28 +137,28 @@ def test_interpolation_and_beyond_the_grid():
 
 
 @bounded(max_examples=60)
-@given(chance=st.floats(0.01, 0.99), draft_length=st.integers(1, 8))
-def test_break_even_inverts_the_closed_form(chance, draft_length):
+@given(acceptance=st.floats(0.01, 0.99), draft_length=st.integers(1, 8))
+def test_break_even_inverts_the_closed_form(acceptance, draft_length):
     """A round that costs (1 - a^(g+1)) / (1 - a) plain steps breaks even at a."""
-    tokens = (1 - chance ** (draft_length + 1)) / (1 - chance)
+    tokens = (1 - acceptance ** (draft_length + 1)) / (1 - acceptance)
     cost = DraftCost(round_s=tokens - 1, token_s=0.0, read_s=0.0)
     flat = dataclasses.replace(plain_costs(), verify_grid=((1.0,) * 3,) * 2, drafts={"draft": cost})
-    assert flat.break_even("draft", draft_length) == pytest.approx(chance, abs=1e-6)
+    assert flat.break_even("draft", draft_length) == pytest.approx(acceptance, abs=1e-6)
 
 
 @pytest.mark.parametrize(
     ("round_s", "share", "words"),
     [
-        (0.5, 0.5, "prompt_lookup at draft length 1 pays once each token is accepted with chance 50%"),
+        (0.5, 0.5, "prompt_lookup at draft length 1 pays once each token is accepted with probability 50%"),
         (1.5, math.inf, "cannot pay"),
         (0.0, 0.0, "costs nothing"),
     ],
 )
-def test_verdicts(round_s, share, words):
+def test_conclusion_says_whether_drafting_pays(round_s, share, words):
     drafts = {"prompt_lookup": DraftCost(round_s, 0.0, 0.0)}
     flat = dataclasses.replace(plain_costs(), verify_grid=((1.0,) * 3,) * 2, drafts=drafts)
     assert flat.break_even("prompt_lookup", 1) == pytest.approx(share)
-    assert words in flat.verdict("prompt_lookup", 1)
+    assert words in flat.conclusion("prompt_lookup", 1)
 
 
 def test_json_round_trip():

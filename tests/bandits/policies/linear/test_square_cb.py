@@ -1,4 +1,4 @@
-"""SquareCB: the inverse-gap law."""
+"""SquareCB: inverse-gap weighting."""
 
 import numpy as np
 import pytest
@@ -25,12 +25,12 @@ def test_weights_by_hand():
 def test_weights_are_a_distribution_that_follows_the_order_of_rewards(rewards, sharpness, seed):
     mask = np.random.default_rng(seed).random(len(rewards)) < 0.7
     mask[seed % len(rewards)] = True
-    chances = inverse_gap_weights(np.array([rewards]), sharpness, mask[None])[0]
-    assert chances.sum() == pytest.approx(1.0)
-    assert (chances[mask] > 0).all()
-    assert (chances[~mask] == 0).all()
+    probabilities = inverse_gap_weights(np.array([rewards]), sharpness, mask[None])[0]
+    assert probabilities.sum() == pytest.approx(1.0)
+    assert (probabilities[mask] > 0).all()
+    assert (probabilities[~mask] == 0).all()
     order = np.argsort(np.array(rewards)[mask])
-    assert (np.diff(chances[mask][order]) >= -1e-12).all()
+    assert (np.diff(probabilities[mask][order]) >= -1e-12).all()
 
 
 def test_sharpness_grows_with_the_rows_learned():

@@ -38,8 +38,8 @@ def read_log(path: Path) -> FullInformationData:
     return data.complete_rows()
 
 
-def worlds(logs: Path | None, n_rows: int | None = None) -> dict[str, FullInformationData]:
-    """Return all data by name, at most `n_rows` rows of each; without a folder of logs, the supervised sets."""
+def data_sets(logs: Path | None, n_rows: int | None = None) -> dict[str, FullInformationData]:
+    """Return all sets by name, at most `n_rows` rows of each; without a folder of logs, the supervised sets."""
     found = {"digits": digits(), SYNTHETIC: covertype_like(n_rows or 6_000)}
     found |= {} if logs is None else {name: read_log(logs / f"{name}.parquet") for name in LOGS}
     if n_rows is not None:
