@@ -14,11 +14,12 @@ from bandits.policies.linear.lin_ts import LinTS
 from bandits.policies.linear.lin_ucb import LinUCB
 from bandits.policies.linear.linear_policy import LinearPolicy
 from bandits.policies.linear.square_cb import SquareCB
-from bandits.policies.policy import Policy, read_policy
+from bandits.policies.policy import Policy
 from bandits.policies.predicts_rewards import PredictsRewards
 from bandits.policies.regression import Regression
 from bandits.policies.reinforce.policy import Reinforce
 from bandits.policies.reinforce.settings import AdamWSettings
+from bandits.policies.saved_policy import read_policy
 from bandits.policies.settings import policy_of_settings
 from bandits.policies.softmax import Softmax
 from bandits.policies.state import PolicyState

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
-from pathlib import Path
-from typing import Any, Self, cast, final, overload
+from typing import Any, Self, final, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,12 +17,12 @@ from bandits.checks import Bool, Float32, Float64
 from bandits.data.array_data import data_of_arrays
 from bandits.data.decision import Decision
 from bandits.data.policy_data import DataStream, PolicyData
-from bandits.policies import codec
-from bandits.policies.parameters import Parameters, UnknownPolicyClassError, built
+from bandits.policies.available_arms import are_names, arm_index, as_mask
+from bandits.policies.saved_policy import SavedPolicy
 from bandits.policies.state import PolicyState
 
 
-class Policy(Parameters, ABC):
+class Policy(SavedPolicy, ABC):
     """Chooses an arm for a context and learns from what came of it.
 
     A subclass writes three methods: `_initial_state`, `_update` and `_probabilities`, each a function of the state that
@@ -200,7 +199,7 @@ class Policy(Parameters, ABC):
             ValueError: if a context is not finite or has another size, or a row has no available arm.
         """
         state, rows = self._asked(contexts)
-        return self._probabilities(state, rows, _mask(state.arm_names, available, len(rows)))
+        return self._probabilities(state, rows, as_mask(state.arm_names, available, len(rows)))
 
     @final
     def choose(self, context: ArrayLike, rng: np.random.Generator, available: ArrayLike | None = None) -> Decision:
@@ -216,10 +215,10 @@ class Policy(Parameters, ABC):
         row = np.asarray(context, dtype=np.float32)
         if row.ndim != 1:
             raise ValueError(f"context must have shape (d,), got {row.shape}: choose takes one context")
-        if available is not None and not _are_names(available):
+        if available is not None and not are_names(available):
             available = np.asarray(available)[None, :]
         state, rows = self._asked(row[None, :])
-        probabilities = self._probabilities(state, rows, _mask(state.arm_names, available, 1))[0].tolist()
+        probabilities = self._probabilities(state, rows, as_mask(state.arm_names, available, 1))[0].tolist()
         cumulative = list(accumulate(probabilities))
         total = cumulative[-1]
         if not (abs(total - 1) <= checks.PROBABILITY_TOLERANCE and min(probabilities) >= 0):
@@ -233,7 +232,7 @@ class Policy(Parameters, ABC):
     def add_arm(self, name: str, like: str | None = None) -> None:
         """Add an arm, last in order, that starts with no data or with what is known of the arm `like`."""
         grown = checks.names((*self.arm_names, name))
-        place = None if like is None else _index(self.arm_names, like)
+        place = None if like is None else arm_index(self.arm_names, like)
         state = self.state
         if state is not None:
             self.state = state.with_arm(name, self._initial_state((name,), state.n_features).per_arm, place)
@@ -242,48 +241,12 @@ class Policy(Parameters, ABC):
     def remove_arm(self, name: str) -> None:
         """Forget an arm; the others keep what was learned, and old logs keep their meaning by name."""
         names, state = self.arm_names, self.state
-        index = _index(names, name)
+        index = arm_index(names, name)
         if len(names) == 1:
             raise ValueError(f"{name!r} is the only arm: a policy must keep at least one")
         if state is not None:
             self.state = state.without_arm(index)
         self._own_names = names[:index] + names[index + 1 :]
-
-    def save(self, path: str | Path) -> Path:
-        """Write the policy to a folder or a .safetensors file, with JSON metadata, and return the file's path.
-
-        Raises:
-            TypeError: if a constructor argument is none of: number, text, bool, None, list of these, settings
-                dataclass, policy.
-        """
-        state = self.state
-        header = {
-            **self.described(),
-            "arm_names": list(self.arm_names),
-            "n_features": state.n_features if state else None,
-            "encoder": state.encoder if state else None,
-            "n_rows": state.n_rows if state else 0,
-        }
-        return codec.write_file(path, header, state.tensors() if state else {})
-
-    @classmethod
-    def load(cls, path: str | Path, *, classes: Sequence[type[Policy]] = ()) -> Self:
-        """Read what `save` wrote, also for classes of your own.
-
-        Args:
-            path: the file, or the folder that holds it.
-            classes: further classes that the file may hold; those that are imported already are known.
-
-        Raises:
-            FileNotFoundError: if there is no such file.
-            ValueError: if the file is damaged, from a newer version, or holds a policy of another class.
-        """
-        known: list[type[Policy]] = [cls, *classes]
-        others = [other for other in _subclasses(Policy) if all(other.__name__ != one.__name__ for one in known)]
-        policy = read_policy(path, [*others, *known])
-        if not isinstance(policy, cls):
-            raise ValueError(f"{path} holds a {type(policy).__name__}, not a {cls.__name__}")
-        return policy
 
     def _argument(self, name: str) -> object:
         return self._own_names if name == "arm_names" else getattr(self, name)
@@ -316,65 +279,3 @@ class Policy(Parameters, ABC):
         new = self._update(state, aligned)
         n_rows = state.n_rows + len(data)
         return PolicyState(new.arm_names, new.n_features, new.per_arm, new.shared, encoder, n_rows, new.derived)
-
-
-def read_policy(path: str | Path, classes: Sequence[type[Policy]]) -> Policy:
-    """Read a saved policy of one of `classes`; nothing is imported.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is damaged, from a newer version, or of another class.
-    """
-    file = codec.policy_path(path)
-    header, tensors = codec.read_file(path)
-    try:
-        policy = cast("Policy", built(header, classes))
-        names, n_features, encoder = header["arm_names"], header["n_features"], header.get("encoder")
-        n_rows = header.get("n_rows", 0)
-        if not isinstance(names, list):
-            raise ValueError(f"arm_names must be a list, got {names!r}")
-        if n_features is None:
-            return policy
-        if type(n_features) is not int or n_features < 1 or not isinstance(encoder, str | None):
-            raise ValueError(f"damaged metadata: n_features {n_features!r}, encoder {encoder!r}")
-        if type(n_rows) is not int or n_rows < 0:
-            raise ValueError(f"damaged metadata: n_rows {n_rows!r}")
-        policy.start(tuple(names), n_features, encoder)
-        policy.state = replace(policy.learned.with_tensors(tensors), n_rows=n_rows)
-    except (KeyError, MemoryError, TypeError, ValueError) as error:
-        kind = UnknownPolicyClassError if isinstance(error, UnknownPolicyClassError) else ValueError
-        raise kind(f"{file} cannot be loaded: {error}") from error
-    return policy
-
-
-def _subclasses(cls: type[Policy]) -> Iterator[type[Policy]]:
-    """Yield the policy classes that are imported."""
-    for derived in cls.__subclasses__():
-        yield derived
-        yield from _subclasses(derived)
-
-
-def _index(arm_names: tuple[str, ...], name: str) -> int:
-    if name not in arm_names:
-        raise ValueError(f"unknown arm {name!r}; the policy's arms are {', '.join(arm_names) or '(none)'}")
-    return arm_names.index(name)
-
-
-def _mask(arm_names: tuple[str, ...], available: ArrayLike | None, n_rows: int) -> Bool | None:
-    """Return `available`, a mask or names of arms, as (n_rows, k) bool."""
-    if available is None:
-        return None
-    if not _are_names(available):
-        return checks.availability(available, n_rows, len(arm_names))
-    row = np.zeros(len(arm_names), np.bool_)
-    for name in cast("Sequence[str]", available):
-        row[_index(arm_names, name)] = True
-    return np.broadcast_to(row, (n_rows, len(row)))
-
-
-def _are_names(available: ArrayLike) -> bool:
-    if not isinstance(available, list | tuple):
-        return False
-    if len(available) == 0:
-        raise ValueError("available must name at least one arm, or be a mask; got nothing")
-    return isinstance(available[0], str)
