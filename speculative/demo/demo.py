@@ -56,7 +56,7 @@ def run_demo(
     tell("loading models", 0, 1)
     pool = Pool.of(spec or read_pool_spec(DEMO_POOL))
     begin = time.monotonic()
-    costs = _profile(pool, tell)
+    costs = _profile(out, pool, tell)
     size = _size(out, pool, costs, seconds)
     train_queries, test_queries = _queries(size)
     train = _collect(train_queries, pool, out / "train", costs, tell, "collecting training prompts")
@@ -82,7 +82,14 @@ def run_demo(
     return report
 
 
-def _profile(pool: Pool, tell: Tell) -> CostProfile:
+def _profile(out: Path, pool: Pool, tell: Tell) -> CostProfile:
+    """Return the costs that a stopped demo was begun with, or measure them: all stages are priced alike."""
+    file = out / "costs.json"
+    if file.is_file():
+        try:
+            return CostProfile.from_json(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{file} is damaged ({error}): name another folder, or delete this one") from error
     done = 0
 
     def step() -> None:
@@ -90,7 +97,10 @@ def _profile(pool: Pool, tell: Tell) -> CostProfile:
         done += 1
         tell("measuring this machine", done, _PROFILE_STEPS)
 
-    return cached_costs(pool.target.model, pool.target.name, pool.drafts, DEFAULT_CACHE / "profiles", on_progress=step)
+    folder = DEFAULT_CACHE / "profiles"
+    costs = cached_costs(pool.target.model, pool.target.name, pool.drafts, folder, on_progress=step)
+    write_file(file, costs.to_json())
+    return costs
 
 
 def _size(out: Path, pool: Pool, costs: CostProfile, seconds: float | None) -> DemoSize:

@@ -83,14 +83,16 @@ def test_a_stopped_demo_keeps_policies_and_table_and_goes_on_with_the_next_promp
     kept = {file.name: file.read_bytes() for file in first}
     assert len(kept) == 3
     monkeypatch.setattr(demo, "choose_size", lambda *arguments: pytest.fail("the size was chosen before"))
+    monkeypatch.setattr(demo, "cached_costs", lambda *arguments: pytest.fail("the costs were measured before"))
     assert run_demo(**tiny_demo).n_timed == N_TIMED
     assert {name: (out / "timed" / name).read_bytes() for name in kept} == kept
 
 
-def test_a_damaged_size_is_refused_by_name(tiny_demo):
+@pytest.mark.parametrize("name", ["size.json", "costs.json"])
+def test_a_damaged_file_of_a_stopped_demo_is_refused_by_name(tiny_demo, name):
     tiny_demo["out"].mkdir()
-    (tiny_demo["out"] / "size.json").write_text("{")
-    with pytest.raises(ValueError, match=r"size\.json is damaged"):
+    (tiny_demo["out"] / name).write_text("{")
+    with pytest.raises(ValueError, match=rf"{name} is damaged"):
         run_demo(**tiny_demo)
 
 
