@@ -14,7 +14,6 @@ from rewards import TimeSaved
 from speculative.collection.collect import collect
 from speculative.drafts import DraftSpec
 from speculative.drafts.draft_model import VocabularyMismatchError
-from speculative.engine import generate as loops
 from speculative.measuring.cost_profile import cached_costs
 from speculative.models.settings import DEFAULT_CACHE
 from speculative.pools.learning import choose_policy
@@ -25,6 +24,7 @@ from speculative.protocols.selector import Selector
 from speculative.sampling.sampling_params import SamplingParams
 from speculative.selectors.fixed import FixedSelector
 from speculative.selectors.policy_selector import PolicySelector
+from speculative.targets.hidden_state_encoder import HiddenStateEncoder
 from speculative.targets.prompts import Prompt, as_query
 from speculative.targets.speculative_arm import SpeculativeArm, drafts_of, target_of
 from speculative.targets.target import GREEDY, Target
@@ -36,7 +36,8 @@ class Pool:
     Args:
         target: the model whose text is kept.
         arms: ways to help it; each of this target.
-        encoder: makes the contexts that a policy chooses by.
+        encoder: makes the contexts that a policy chooses by; by default the target's own hidden states, which cost
+            nothing while it generates.
 
     Attributes:
         arms: an `ArmSet`: in order, by name or index.
@@ -45,8 +46,9 @@ class Pool:
         ValueError: if there is no arm, one is of another target, or two arms or two drafts share a name.
     """
 
-    def __init__(self, target: Target, arms: Iterable[SpeculativeArm], encoder: ContextEncoder) -> None:
-        self.target, self.arms, self.encoder = target, ArmSet(arms), encoder
+    def __init__(self, target: Target, arms: Iterable[SpeculativeArm], encoder: ContextEncoder | None = None) -> None:
+        self.target, self.arms = target, ArmSet(arms)
+        self.encoder: ContextEncoder = encoder or HiddenStateEncoder(target)
         if target_of(self.arms) is not target:
             raise ValueError(f"the arms answer with {target_of(self.arms).name!r}, not with the target {target.name!r}")
         drafts: dict[str, Draft] = {}
@@ -123,9 +125,14 @@ class Pool:
             ValueError: if the prompt is blank or does not fit the context, the pool has no such arm, or the policy
                 learned from other arms or another encoder.
         """
-        request = self.target.request(as_query(prompt, max_new_tokens=max_new_tokens), sampling, stop)
-        engine = self.target.engine(self.arms, self._selector(policy, seed), decode=True)
-        return loops.generate(engine, [request])[0]
+        return self.target.generate(
+            prompt,
+            draft=self.arms,
+            policy=self._selector(policy, seed),
+            sampling=sampling,
+            max_new_tokens=max_new_tokens,
+            stop=stop,
+        )
 
     def stream(
         self,
@@ -138,9 +145,14 @@ class Pool:
         seed: int = 0,
     ) -> Iterator[str]:
         """Yield the answer's text as it grows; arguments and errors as in `generate`."""
-        request = self.target.request(as_query(prompt, max_new_tokens=max_new_tokens), sampling, stop)
-        engine = self.target.engine(self.arms, self._selector(policy, seed), decode=True)
-        return (result.text for result in loops.stream(engine, request) if result.text)
+        return self.target.stream(
+            prompt,
+            draft=self.arms,
+            policy=self._selector(policy, seed),
+            sampling=sampling,
+            max_new_tokens=max_new_tokens,
+            stop=stop,
+        )
 
     def learn(
         self,

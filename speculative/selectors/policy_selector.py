@@ -67,8 +67,8 @@ class PolicySelector(Selector):
         unknown = [name for name in policy.arm_names if name not in arm_names]
         if unknown:
             raise ValueError(
-                f"the policy chooses among {', '.join(policy.arm_names)}, but the pool has no arm "
-                f"{unknown[0]!r} (its arms: {', '.join(arm_names)})"
+                f"the policy chooses among {', '.join(policy.arm_names)}, but there is no arm "
+                f"{unknown[0]!r} (there are: {', '.join(arm_names)})"
             )
         _check_encoder(policy, encoder)
         self._policy, self._encoder, self._rng, self._on_finish = policy, encoder, rng, on_finish

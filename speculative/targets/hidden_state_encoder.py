@@ -1,7 +1,7 @@
 """Contexts from the target itself: the mean of its last hidden states over the prompt."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +10,26 @@ import torch
 from arms import Query
 from bandits import checks
 from bandits.encoders import EncoderSpec
+from speculative.protocols.causal_lm import CausalLM
+from speculative.protocols.request import Request
 from speculative.protocols.token_batch import TokenBatch
 from speculative.selectors.prefill_encoder import PrefillEncoder
-from speculative.targets.target import Target
+
+
+@runtime_checkable
+class ReadsPrompts(Protocol):
+    """What the encoder needs of a `Target`."""
+
+    @property
+    def name(self) -> str:
+        """What it was loaded by."""
+
+    @property
+    def model(self) -> CausalLM:
+        """Whose hidden states are the contexts."""
+
+    def request(self, query: Query) -> Request:
+        """Return the query's token ids, with what else the engine needs."""
 
 
 class HiddenStateEncoder(PrefillEncoder):
@@ -31,13 +48,13 @@ class HiddenStateEncoder(PrefillEncoder):
             """Make the encoder of a loaded target.
 
             Raises:
-                TypeError: if `target` is no `Target`.
+                TypeError: if `target` is no loaded target.
             """
-            if not isinstance(target, Target):
+            if not isinstance(target, ReadsPrompts):
                 raise TypeError(f"encoder hidden_state needs a loaded Target, got {target!r}")
             return HiddenStateEncoder(target)
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: ReadsPrompts) -> None:
         self._target = target
         self.name = f"hidden_state:{target.name}"  # no other model shares a target's states
         self.n_features = target.model.n_features

@@ -10,7 +10,7 @@ import torch
 
 from arms import Query
 from arms.fingerprint import digest
-from speculative.drafts import NoDraft, read_draft_spec
+from bandits import Policy
 from speculative.engine import generate as loops
 from speculative.engine.engine import Engine
 from speculative.engine.text_stream import check_stop
@@ -19,24 +19,15 @@ from speculative.models.settings import DEFAULT_SETTINGS, ModelSettings
 from speculative.models.sources import resolve_model
 from speculative.models.tokenizer import load_tokenizer, tokenizer_fingerprint
 from speculative.protocols.causal_lm import CausalLM
-from speculative.protocols.draft import Draft, DraftingArm
+from speculative.protocols.draft import DraftingArm
 from speculative.protocols.request import Generation, Request, check_length
 from speculative.protocols.selector import Selector
 from speculative.sampling.sampling_params import SamplingParams
+from speculative.targets.drafting import Drafting, arms_and_selector
 from speculative.targets.eos_ids import join_eos_ids, read_eos_ids
 from speculative.targets.prompts import Prompt, as_query
 
 GREEDY = SamplingParams()
-DRAFT_LENGTH = 5  # draft tokens a round, where a draft is named without a length
-
-
-@dataclass(frozen=True, slots=True)
-class _Drafting:
-    """The one arm of a target that is helped by one draft."""
-
-    name: str
-    draft: Draft
-    draft_length: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +113,9 @@ class Target:
         self,
         prompt: Prompt,
         *,
-        draft: Draft | str | None = None,
+        draft: Drafting | None = None,
         draft_length: int | None = None,
+        policy: Policy | Selector | None = None,
         sampling: SamplingParams = GREEDY,
         max_new_tokens: int | None = None,
         stop: Sequence[str] = (),
@@ -133,8 +125,10 @@ class Target:
         Args:
             prompt: a text, chat messages, or a `Query`.
             draft: what proposes tokens: a draft, or a name of `DRAFTS` that needs no settings; None for the target
-                alone.
-            draft_length: most tokens proposed a round; 5 by default.
+                alone. With `policy`, the arms that it chooses among: `SpeculativeArm`s with the policy's names.
+            draft_length: most tokens that one draft proposes a round; 5 by default.
+            policy: fitted on contexts of `HiddenStateEncoder(target)`; its choice is drawn with the sampling's seed, 0
+                by default. Or a selector, such as a `PolicySelector` with another encoder.
             sampling: how tokens are picked; greedy by default.
             max_new_tokens: length of the answer; the query's or the target's by default.
             stop: strings that end the text and are left out of it.
@@ -144,36 +138,29 @@ class Target:
 
         Raises:
             ValueError: if the prompt is blank or does not fit the context, the draft has no such name or cannot draft
-                for this target, or the draft length is not >= 1.
+                for this target, the draft length is not >= 1, arms come without a policy or a policy without arms, or
+                the policy learned from other arms or another encoder.
         """
         request = self.request(as_query(prompt, max_new_tokens=max_new_tokens), sampling, stop)
-        return loops.generate(self.engine([self._drafting(draft, draft_length)], decode=True), [request])[0]
+        arms, selector = arms_and_selector(self, draft, draft_length, policy, sampling.seed or 0)
+        return loops.generate(self.engine(arms, selector, decode=True), [request])[0]
 
     def stream(
         self,
         prompt: Prompt,
         *,
-        draft: Draft | str | None = None,
+        draft: Drafting | None = None,
         draft_length: int | None = None,
+        policy: Policy | Selector | None = None,
         sampling: SamplingParams = GREEDY,
         max_new_tokens: int | None = None,
         stop: Sequence[str] = (),
     ) -> Iterator[str]:
         """Yield the answer's text as it grows; arguments and errors as in `generate`."""
         request = self.request(as_query(prompt, max_new_tokens=max_new_tokens), sampling, stop)
-        engine = self.engine([self._drafting(draft, draft_length)], decode=True)
+        arms, selector = arms_and_selector(self, draft, draft_length, policy, sampling.seed or 0)
+        engine = self.engine(arms, selector, decode=True)
         return (result.text for result in loops.stream(engine, request) if result.text)
-
-    def _drafting(self, draft: Draft | str | None, draft_length: int | None) -> DraftingArm:
-        if draft is None:
-            draft = NoDraft()
-        elif isinstance(draft, str):
-            draft = read_draft_spec(draft).build(self)
-        if draft_length is None:
-            draft_length = 0 if isinstance(draft, NoDraft) else DRAFT_LENGTH
-        if isinstance(draft, NoDraft) != (draft_length == 0) or draft_length < 0:
-            raise ValueError(f"draft_length must be >= 1 with a draft and not given without, got {draft_length}")
-        return _Drafting(draft.name, draft, draft_length)
 
     def fingerprint(self) -> str:
         """Return a digest of all that its answers depend on: model, tokenizer, chat template, where a text ends."""

@@ -167,7 +167,7 @@ def test_generate_refuses_in_one_line(place, tmp_path):
     assert "the policy and the pool must have contexts of one encoder, got 'hashing-8' and 'hashing-9'" in line
     other.write_text(text.replace("draft_length = 7", "draft_length = 6"))
     line = refused("generate", "x", "--pool", other, "--cache", tmp_path, *policy)
-    assert "the pool has no arm 'prompt_lookup_7'" in line
+    assert "there is no arm 'prompt_lookup_7'" in line
     other.write_text(text.replace('"target"', '"nowhere"'))
     line = refused("generate", "x", "--pool", other, "--cache", tmp_path, *policy)
     assert "model 'nowhere' is neither a folder" in line

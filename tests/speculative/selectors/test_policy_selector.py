@@ -144,7 +144,7 @@ def test_what_does_not_fit_is_refused(pool):
     encoder = pool.encoder
     with pytest.raises(ValueError, match="knows no arms yet"):
         PolicySelector(Uniform(), encoder, ARMS, rng)
-    with pytest.raises(ValueError, match="the pool has no arm 'eagle_4'"):
+    with pytest.raises(ValueError, match="there is no arm 'eagle_4'"):
         PolicySelector(_learned(encoder, ("no_draft", "eagle_4")), encoder, ARMS, rng)
     with pytest.raises(ValueError, match=r"one encoder, got 'hashing-9' and 'hashing-8'"):
         PolicySelector(_learned(HashingEncoder(9), ARMS), encoder, ARMS, rng)
