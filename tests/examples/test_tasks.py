@@ -1,6 +1,7 @@
-"""The tasks that a user starts with: each runs as it stands, in as few lines as the pages say."""
+"""The six tasks that a user starts with: each runs as it stands, in as few lines as the start page promises."""
 
 import re
+import runpy
 import sys
 from pathlib import Path
 
@@ -10,7 +11,21 @@ from tiny_model import save_tiny_model
 from speculative import Pool
 from speculative.testing import check_draft
 
-TASKS = Path(__file__).parents[2] / "examples" / "tasks"
+ROOT = Path(__file__).parents[2]
+TASKS = ROOT / "examples" / "tasks"
+MOST_LINES = {
+    "generate_with_a_draft.py": 4,
+    "learn_and_generate.py": 5,
+    "learn_from_own_arms.py": 12,
+    "update_online.py": 2,
+    "estimate_off_policy.py": 3,
+    "use_ones_own_draft.py": 5,
+}
+WITHOUT_A_MODEL = {
+    "learn_from_own_arms.py": "mean reward 1.00; always small 0.50",
+    "update_online.py": "{'small': 1.0, 'large': 0.0}",
+    "estimate_off_policy.py": "The log supports these estimates.",
+}
 
 
 def snippet(name, mark="task"):
@@ -35,13 +50,26 @@ def place(tmp_path, monkeypatch):
     sys.modules.pop("last_token", None)
 
 
-@pytest.mark.parametrize(
-    ("name", "n_lines"),
-    [("generate_with_a_draft.py", 4), ("learn_and_generate.py", 5), ("use_ones_own_draft.py", 5)],
-)
-def test_a_task_takes_few_lines_and_prints_an_answer(place, capsys, name, n_lines):
+@pytest.mark.parametrize(("name", "n_lines"), MOST_LINES.items())
+def test_a_task_takes_few_lines_which_stand_on_the_start_page(name, n_lines):
+    assert 0 < len(snippet(name)) <= n_lines
+    assert f'--8<-- "examples/tasks/{name}:task"' in (ROOT / "docs" / "start.md").read_text(encoding="utf-8")
+
+
+def test_every_file_of_the_tasks_is_tested():
+    scripts = {path.name for path in TASKS.glob("*.py")} - {"last_token.py"}
+    assert scripts == set(MOST_LINES)
+
+
+@pytest.mark.parametrize(("name", "last"), WITHOUT_A_MODEL.items())
+def test_a_task_without_a_model_runs_and_learns(capsys, name, last):
+    runpy.run_path(str(TASKS / name))
+    assert capsys.readouterr().out.splitlines()[-1] == last
+
+
+@pytest.mark.parametrize("name", [name for name in MOST_LINES if name not in WITHOUT_A_MODEL])
+def test_a_task_with_a_model_prints_an_answer(place, capsys, name):
     lines = snippet(name)
-    assert len(lines) <= n_lines
     given = {"model": str(place / "model"), "train_prompts": [f"question {i}" for i in range(4)]}
     exec("\n".join(lines), given)
     printed = capsys.readouterr().out
