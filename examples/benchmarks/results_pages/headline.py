@@ -1,8 +1,11 @@
-"""The demo's conclusion for the start page."""
+"""The demo's conclusion, for the start page and for the README."""
 
+import re
 from pathlib import Path
 
 from results_pages.parts import NOTICE, machine_line, missing, page_text, read_record
+
+_BLOCK = re.compile(r"(?<=<!-- headline -->\n).*(?=<!-- /headline -->\n)", re.DOTALL)
 
 
 def headline(folder: Path) -> str:
@@ -16,3 +19,16 @@ def headline(folder: Path) -> str:
     if (folder / name).is_file():
         lines += [f"![Measured speed of every arm, policy and transformers mode](results/{name})", ""]
     return page_text(lines)
+
+
+def with_headline(readme: str, folder: Path) -> str:
+    """Return the README with the demo's conclusion between the marks `<!-- headline -->` and `<!-- /headline -->`.
+
+    Raises:
+        ValueError: if the marks are missing.
+    """
+    if not _BLOCK.search(readme):
+        raise ValueError("the README must have the lines <!-- headline --> and <!-- /headline -->, got none")
+    demo = read_record(folder / "demo.json")
+    said = missing("make demo")[0] if demo is None else f"**Measured:** {demo['conclusion']} *({machine_line(demo)})*"
+    return _BLOCK.sub(lambda _: f"{said}\n", readme)
