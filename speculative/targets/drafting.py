@@ -10,7 +10,7 @@ from speculative.drafts import NoDraft, read_draft_spec
 from speculative.protocols.draft import Draft, DraftingArm
 from speculative.protocols.selector import Selector
 from speculative.selectors.policy_selector import PolicySelector
-from speculative.targets.hidden_state_encoder import HiddenStateEncoder, ReadsPrompts
+from speculative.targets.hidden_state_encoder import HiddenStateEncoder, LoadedTarget
 
 Drafting = Draft | str | Collection[DraftingArm]
 """Who may draft: one draft, the name of one, or the arms among which a policy chooses."""
@@ -27,7 +27,7 @@ class _OneDraft:
 
 
 def arms_and_selector(
-    target: ReadsPrompts,
+    target: LoadedTarget,
     draft: Drafting | None,
     draft_length: int | None,
     policy: Policy | Selector | None,
@@ -70,7 +70,7 @@ def arms_and_selector(
     return arms, PolicySelector(policy, encoder, names, np.random.default_rng(seed))
 
 
-def _one_draft(target: ReadsPrompts, draft: Draft | str | None, draft_length: int | None) -> DraftingArm:
+def _one_draft(target: LoadedTarget, draft: Draft | str | None, draft_length: int | None) -> DraftingArm:
     if draft is None:
         draft = NoDraft()
     elif isinstance(draft, str):

@@ -10,23 +10,15 @@ import torch
 from arms import Query
 from bandits import checks
 from bandits.encoders import EncoderSpec
-from speculative.protocols.causal_lm import CausalLM
+from speculative.drafts import DraftedTarget
 from speculative.protocols.request import Request
 from speculative.protocols.token_batch import TokenBatch
 from speculative.selectors.prefill_encoder import PrefillEncoder
 
 
 @runtime_checkable
-class ReadsPrompts(Protocol):
-    """What the encoder needs of a `Target`."""
-
-    @property
-    def name(self) -> str:
-        """What it was loaded by."""
-
-    @property
-    def model(self) -> CausalLM:
-        """Whose hidden states are the contexts."""
+class LoadedTarget(DraftedTarget, Protocol):
+    """What drafts and the encoder need of a target; `speculative.Target` is one."""
 
     def request(self, query: Query) -> Request:
         """Return the query's token ids, with what else the engine needs."""
@@ -50,11 +42,11 @@ class HiddenStateEncoder(PrefillEncoder):
             Raises:
                 TypeError: if `target` is no loaded target.
             """
-            if not isinstance(target, ReadsPrompts):
+            if not isinstance(target, LoadedTarget):
                 raise TypeError(f"encoder hidden_state needs a loaded Target, got {target!r}")
             return HiddenStateEncoder(target)
 
-    def __init__(self, target: ReadsPrompts) -> None:
+    def __init__(self, target: LoadedTarget) -> None:
         self._target = target
         self.name = f"hidden_state:{target.name}"  # no other model shares a target's states
         self.n_features = target.model.n_features
