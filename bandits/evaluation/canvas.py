@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 WIDTH = 5.0  # inches: text of 9 to 10 points is then readable on a screen of 360 pixels
 _BAR_HEIGHT = 0.3
+_LEGEND_LETTERS = 66  # of 9 points on a line of `WIDTH`
 
 
 def new_figure(height: float, n_columns: int = 1, width: float = WIDTH) -> tuple[Figure, list[Axes]]:
@@ -26,7 +27,22 @@ def new_figure(height: float, n_columns: int = 1, width: float = WIDTH) -> tuple
         ImportError: if matplotlib is not installed.
     """
     figure: Figure = optional_import("matplotlib.figure", "plots").Figure(figsize=(width, height))
-    panels = figure.subplots(1, n_columns, squeeze=False)[0]
+    return figure, _styled(figure, figure.subplots(1, n_columns, squeeze=False)[0])
+
+
+def stacked_figure(heights: Sequence[float], *, same_x: bool = False) -> tuple[Figure, list[Axes]]:
+    """Return a figure of panels one below another, of these heights in inches; `same_x` gives them one x axis.
+
+    Raises:
+        ImportError: if matplotlib is not installed.
+    """
+    size = (WIDTH, sum(heights))
+    figure: Figure = optional_import("matplotlib.figure", "plots").Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(len(heights), 1, squeeze=False, sharex=same_x, height_ratios=heights)
+    return figure, _styled(figure, panels[:, 0])
+
+
+def _styled(figure: Figure, panels: Iterable[Axes]) -> list[Axes]:
     for axes in panels:
         axes.spines[["top", "right"]].set_visible(False)
         axes.spines[["left", "bottom"]].set_color(TEXT)
@@ -36,7 +52,7 @@ def new_figure(height: float, n_columns: int = 1, width: float = WIDTH) -> tuple
         axes.title.set_color(TEXT)
         axes.patch.set_alpha(0)
     figure.patch.set_alpha(0)
-    return figure, list(panels)
+    return list(panels)
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
@@ -46,15 +62,16 @@ def save_figure(figure: Figure, path: str | Path) -> None:
 
 
 def legend_below(figure: Figure, axes: Axes, n_columns: int = 2) -> None:
-    """Draw the legend of the axes' labelled lines below the picture."""
+    """Draw the legend of the axes' labelled lines below the picture, in as many columns as its width holds."""
     handles, labels = axes.get_legend_handles_labels()
+    fitting = max(1, _LEGEND_LETTERS // (max(map(len, labels)) + 6))
     figure.legend(
         handles,
         labels,
         frameon=False,
         fontsize=9,
         labelcolor=TEXT,
-        ncols=min(n_columns, len(labels)),
+        ncols=min(n_columns, fitting, len(labels)),
         loc="upper center",
         bbox_to_anchor=(0.5, 0.0),
     )
@@ -72,7 +89,7 @@ def interval_bars(
         x_label: below the axis.
         line: place of a dashed line, such as 1 for no draft's speed.
     """
-    figure, (axes,) = new_figure(0.9 + _BAR_HEIGHT * len(bars))
+    figure, (axes,) = stacked_figure([0.9 + _BAR_HEIGHT * len(bars)])
     names = list(bars)
     colours = colours_of(names)
     values = [bar.value if isinstance(bar, Estimate) else bar for bar in bars.values()]
@@ -106,11 +123,7 @@ def stacked_shares(
         shares: panel (a policy) to (group (a domain) to (name (an arm) to share)).
         names: in the order in which a bar is divided.
     """
-    figure, _ = new_figure(0.4, 1)
-    figure.clear()
-    rows = [len(by_group) for by_group in shares.values()]
-    figure.set_size_inches(WIDTH, 0.4 + sum(_BAR_HEIGHT * n + 0.55 for n in rows))
-    panels = figure.subplots(len(rows), 1, squeeze=False, sharex=True, height_ratios=rows)[:, 0]
+    figure, panels = stacked_figure([0.55 + _BAR_HEIGHT * len(by_group) for by_group in shares.values()], same_x=True)
     colours = colours_of(names)
     for axes, (title, by_group) in zip(panels, shares.items(), strict=True):
         left = [0.0] * len(by_group)
@@ -120,13 +133,8 @@ def stacked_shares(
             left = [a + b for a, b in zip(left, widths, strict=True)]
         axes.set_xlim(0, 1)
         axes.invert_yaxis()
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.spines[["left", "bottom"]].set_color(TEXT)
-        axes.tick_params(colors=TEXT, labelsize=9)
-        axes.patch.set_alpha(0)
         axes.set_title(title, loc="left", color=TEXT, fontsize=10)
     panels[-1].set_xlabel("share of queries", color=TEXT, fontsize=9)
-    figure.tight_layout()
     legend_below(figure, panels[0], 3)
     save_figure(figure, path)
 

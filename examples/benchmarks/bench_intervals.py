@@ -35,6 +35,8 @@ from bandits import (
     SelfNormalisedDR,
 )
 from bandits.data.decision import draw_actions
+from bandits.evaluation.canvas import legend_below, save_figure, stacked_figure
+from bandits.evaluation.colours import TEXT, colours_of
 from bandits.off_policy import (
     BootstrapInterval,
     ConstantReward,
@@ -51,6 +53,7 @@ RESULTS = Path(__file__).parents[2] / "docs" / "results"
 CONFIDENCES = (0.9, 0.95)
 EPSILON = 0.5  # of the logging policy: every arm has at least 0.05, so weights are at most 20
 FINISHED = "bootstrap of finished terms"
+LEAST_SHOWN = 0.85  # the picture's axis begins there
 
 ESTIMATORS: dict[str, OffPolicyEstimator] = {
     "IPS": IPS(),
@@ -262,32 +265,32 @@ def bars(rows: list[dict[str, Any]], n_rows: int) -> list[dict[str, Any]]:
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
     """Error over sample size, and coverage of the 95 % intervals at the largest."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
     names = list(dict.fromkeys(str(row["estimator"]) for row in rows))
     sizes = sorted({int(str(row["n_rows"])) for row in rows})
-    picture, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
-    for name in names:
+    figure, (above, below) = stacked_figure([4.4, 1.0 + 0.34 * len(names)])
+    for name, colour in colours_of(names).items():
         own = [row for row in rows if row["estimator"] == name and row["interval"] == "delta"]
-        left.loglog([row["n_rows"] for row in own], [row["rmse"] for row in own], marker="o", label=name)
-    left.set(xlabel="rows of the log", ylabel="root mean squared error", title="Error")
-    left.legend(fontsize=7, loc="lower left")
+        above.loglog([row["n_rows"] for row in own], [row["rmse"] for row in own], "o-", ms=4, color=colour, label=name)
+    above.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    above.minorticks_off()
+    above.set_xlabel("rows of the log", fontsize=9)
+    above.set_title("Root mean squared error", loc="left", color=TEXT, fontsize=10)
+    above.legend(frameon=False, fontsize=9, labelcolor=TEXT, ncols=2, loc="upper center", bbox_to_anchor=(0.4, -0.2))
     kinds = (*METHOD_NAMES, FINISHED)
-    for place, kind in enumerate(kinds):
+    for place, (kind, colour) in enumerate(colours_of(kinds).items()):
         own = [row for row in rows if row["n_rows"] == sizes[-1] and row["interval"] == kind and "coverage_95%" in row]
         heights = [names.index(str(row["estimator"])) + 0.15 * (place - 1.5) for row in own]
-        right.plot([row["coverage_95%"] for row in own], heights, "o", label=kind)
-    right.axvline(0.95, color="grey", linewidth=1)
-    right.set_yticks(range(len(names)), names, fontsize=8)
-    right.invert_yaxis()
-    right.set(
-        xlabel="share of intervals that hold the true value", title=f"Coverage of 95 % intervals, {sizes[-1]} rows"
-    )
-    right.legend(fontsize=8, loc="lower left")
-    picture.savefig(path, dpi=120)
+        for row, height in zip(own, heights, strict=True):
+            share = row["coverage_95%"]
+            below.plot(max(share, LEAST_SHOWN), height, "o" if share >= LEAST_SHOWN else "<", ms=5, color=colour)
+        below.plot([], [], "o", ms=5, color=colour, label=kind)
+    below.axvline(0.95, color=TEXT, linewidth=0.8, linestyle="--")
+    below.set_yticks(range(len(names)), names)
+    below.invert_yaxis()
+    below.set_xlabel(f"share of intervals that hold the true value (triangles: below {LEAST_SHOWN})", fontsize=9)
+    below.set_title(f"Coverage of 95 % intervals, {sizes[-1]:,} rows", loc="left", color=TEXT, fontsize=10)
+    legend_below(figure, below)
+    save_figure(figure, path)
 
 
 if __name__ == "__main__":

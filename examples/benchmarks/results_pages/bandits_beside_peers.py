@@ -67,7 +67,8 @@ def bandits_page(folder: Path) -> str:
         return page_text(lines, missing("make bench-peers"))
     parts = record["parts"]
     lines += bandits_summary(parts)
-    lines += picture(folder, "bench_bandits.png", "Times and rewards beside other libraries'")
+    lines += picture(folder, "bench_bandits.png", "Times of a row beside other libraries'")
+    lines += picture(folder, "bench_bandits_rewards.png", "Rewards on the same feedback beside the best library's")
     sections: tuple[tuple[str, Callable[[Record], list[str]]], ...] = (
         ("speed", _bandit_speed),
         ("quality", _bandit_quality),
