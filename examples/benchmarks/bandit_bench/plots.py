@@ -29,7 +29,9 @@ def draw(parts: Mapping[str, Mapping[str, Any]], path: Path) -> None:
 def _speed(part: Mapping[str, Any], path: Path) -> None:
     """Draw ratios of the widest size, ours over each peer's, a panel an operation."""
     wide = max(row["d"] for row in part["rows"])
-    rows = {name: [row for row in part["rows"] if (row["d"], row["operation"]) == (wide, name)] for name in OPERATIONS}
+    widest = [row for row in part["rows"] if row["d"] == wide]
+    measured = {row["operation"] for row in widest}
+    rows = {name: [row for row in widest if row["operation"] == name] for name in OPERATIONS if name in measured}
     figure, panels = stacked_figure([_HEAD + _ROW * len(own) for own in rows.values()], same_x=True)
     for axes, (operation, own) in zip(panels, rows.items(), strict=True):
         for place, row in enumerate(own):
@@ -48,8 +50,10 @@ def _speed(part: Mapping[str, Any], path: Path) -> None:
 
 
 def _quality(part: Mapping[str, Any], path: Path) -> None:
-    """Draw differences in mean reward, ours less the best peer's."""
+    """Draw differences in mean reward, ours less the best peer's; nothing where no peer was measured."""
     rows = [row for row in part["rows"] if "best_peer" in row]
+    if not rows:
+        return
     places = list(dict.fromkeys((row["data_set"], row["way"]) for row in rows))
     figure, (axes,) = stacked_figure([_HEAD + 1.6 * _ROW * len(places)])
     for row in rows:
