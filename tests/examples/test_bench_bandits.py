@@ -34,13 +34,16 @@ def test_our_policies_learn_in_both_ways(result):
 
 
 def test_picture_and_page_show_what_was_measured(result, tmp_path):
-    script()["draw"](result["parts"], tmp_path / "bench_bandits.png")
+    measured = json.loads((EXAMPLES.parent / "docs" / "results" / "bench_bandits.json").read_text(encoding="utf-8"))
+    script()["draw"](measured["parts"], tmp_path / "bench_bandits.png")
     assert (tmp_path / "bench_bandits.png").stat().st_size > 5_000
+    assert (tmp_path / "bench_bandits_rewards.png").stat().st_size > 5_000
     (tmp_path / "bench_bandits.json").write_text(json.dumps(result), encoding="utf-8")
     text = runpy.run_path(str(EXAMPLES / "benchmarks" / "make_results_pages.py"))["make_pages"](tmp_path)["bandits.md"]
     assert "Microseconds a row of LinTS and LinUCB" in text
     assert f"{result['parts']['reinforce']['training'][0]['rows_a_second']:,.0f}" in text
     assert "bench_bandits.png" in text
+    assert "bench_bandits_rewards.png" in text
 
 
 @pytest.mark.skipif(find_spec("mabwiser") is not None, reason="the peers are installed")
