@@ -80,6 +80,14 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def remove_stale(folder: str | Path) -> None:
+    """Remove from a folder what dead writers of this machine left unfinished, whatever they wrote."""
+    folder, mark = Path(folder), f".{_machine()}."
+    entries = folder.iterdir() if folder.is_dir() else ()
+    for name in {entry.name[1:].rpartition(mark)[0] for entry in entries if entry.name.endswith(f".{_PARTIAL}")} - {""}:
+        _remove_stale(folder / name, _PARTIAL)
+
+
 def _temporary(path: Path, state: str) -> Path:
     return path.with_name(f".{path.name}.{_machine()}.{os.getpid()}.{threading.get_native_id()}.{state}")
 

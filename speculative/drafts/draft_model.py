@@ -113,7 +113,7 @@ class DraftModel(Draft):
             VocabularyMismatchError: if its tokenizer differs from the target's.
             ValueError: if the model cannot be found or read.
         """
-        folder = resolve_model(model, settings.cache)
+        folder = resolve_model(model, settings)
         expected = tokenizer_fingerprint(target_tokenizer)
         target_ids = None
         if (folder / VOCABULARY_FILE).is_file():

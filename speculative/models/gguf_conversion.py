@@ -1,70 +1,110 @@
-"""A GGUF file converted, once, into a checkpoint folder."""
+"""A GGUF file converted, once for each form that is asked for, into a checkpoint folder."""
 
 import hashlib
 import json
+import logging
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 
-from arms.atomic_file import atomic_folder, atomic_path
-from speculative.models.config import SUPPORTED_FAMILIES
-from speculative.models.gguf_blocks import read_gguf_blocks, save_blocks
+from arms.atomic_file import atomic_folder, remove_stale
+from speculative.models.block_file import packed_parts
+from speculative.models.config import DecoderConfig
+from speculative.models.gguf_config import ARCHITECTURES, config_of, write_generation_config
+from speculative.models.gguf_file import GgufFile
+from speculative.models.gguf_tensors import SourceTensor, check_complete, tensors_of
+from speculative.models.gguf_tokenizer import save_gguf_tokenizer
+from speculative.models.safetensors_writer import SafetensorsWriter
+from speculative.models.settings import DEFAULT_SETTINGS, ModelSettings
 from speculative.models.weight_files import BLOCKS_FILE
 
+LOADER_VERSION = 1  # goes up with every change of what a conversion holds: earlier ones are then left alone
+_PIECES, _PIECE = 1024, 4096  # of a file's numbers, evenly spaced, that its digest reads
+_TOLD_EVERY = 50  # tensors
+_log = logging.getLogger(__name__)
 
-def convert_gguf(file: Path, cache: Path) -> Path:
-    """Convert a GGUF file once into float32 safetensors, its 4-bit blocks and a tokenizer.
 
-    The folder, in `cache / "models"`, is named by the file's size and time.
+def convert_gguf(path: Path, settings: ModelSettings = DEFAULT_SETTINGS) -> Path:
+    """Convert a GGUF file, or all parts of a split one, into a checkpoint folder of the form that is asked for.
+
+    Dense weights are kept in the dtype asked for, those for 4 bits in packed blocks of 4 bits, with embedding, head and
+    norms in that dtype. The folder, in `cache / "models"`, is named by a digest of the content (all of the header, 4
+    MiB of the weights), of this loader's version, and by the form. Tensors are read one after the other, so that the
+    memory taken is that of a slab of one.
 
     Raises:
-        ValueError: if a 4-bit block differs from the dense weights.
+        ValueError: if the file is missing or damaged, lacks a tensor, or says something that would not be honoured.
     """
-    stat = file.stat()
-    key = hashlib.sha256(f"{file.resolve()}:{stat.st_size}:{stat.st_mtime_ns}".encode()).hexdigest()[:12]
-    folder = cache / "models" / f"{file.stem}-{key}"
+    file = GgufFile.open(path)
+    architecture = file.metadata.get("general.architecture")
+    if not isinstance(architecture, str):
+        raise ValueError(f"{path} names no general.architecture; it is no complete model file")
+    ours = architecture in ARCHITECTURES
+    dtype = str(settings.dtype).removeprefix("torch.")
+    form = f"int4-{dtype}" if ours and settings.weights != "dense" else dtype
+    models = settings.cache / "models"
+    folder = models / f"{file.path.stem}-{content_digest(file)}-{form}"
     if not folder.is_dir():
+        remove_stale(models)
+        _log.info("converting %s to %s in %s", file.path, form, folder)
         with atomic_folder(folder) as partial:
-            write_dense(file, partial)
-    if not (folder / BLOCKS_FILE).is_file():  # so it is for folders of earlier versions too
-        _write_blocks(file, folder)
+            if ours:
+                _write(file, partial, settings)
+            else:
+                from speculative.models.adapters.gguf_loading import write_other_gguf
+
+                write_other_gguf(file, partial, settings.dtype)
     return folder
 
 
-def write_dense(file: Path, folder: Path) -> None:
-    """Write a GGUF file's configuration, float32 weights and tokenizer as transformers reads them."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+def content_digest(file: GgufFile) -> str:
+    """Return a digest of a file's header, size and evenly spaced pieces of its numbers, and of the loader's version."""
+    total = hashlib.sha256(f"{LOADER_VERSION}".encode())
+    for part, end in zip(file.parts, file.header_bytes, strict=True):
+        size = part.stat().st_size
+        total.update(f"{size}:".encode())
+        with part.open("rb") as content:
+            total.update(content.read(end))
+            for i in range(_PIECES):
+                content.seek(end + max(0, size - end - _PIECE) * i // (_PIECES - 1))
+                total.update(content.read(_PIECE))
+    return total.hexdigest()[:16]
 
-    source = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
-    model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
-    # transformers refuses save_pretrained for a model read from GGUF, though its weights are dense now.
-    config = model.config.to_dict()
-    config = {k: v for k, v in config.items() if k != "quantization_config" and not k.startswith("_")}
+
+def _write(file: GgufFile, folder: Path, settings: ModelSettings) -> None:
+    """Write configuration, weights and tokenizer of a model of the Llama family."""
+    config = config_of(file)
+    tensors = tensors_of(file, config)
+    check_complete(file, tensors, DecoderConfig.from_dict(config, str(file.path)))
     (folder / "config.json").write_text(json.dumps(config, indent=2))
-    weights = model.state_dict()
-    if config.get("tie_word_embeddings"):
-        weights.pop("lm_head.weight", None)
-    dense = {key: tensor.contiguous() for key, tensor in weights.items()}
-    save_file(dense, folder / "model.safetensors")
-    AutoTokenizer.from_pretrained(**source).save_pretrained(folder)
+    write_generation_config(file.metadata, folder)
+    save_gguf_tokenizer(file, folder)
+    four_bits = [tensor for tensor in tensors if settings.weights != "dense" and tensor.is_projection]
+    dense = [tensor for tensor in tensors if settings.weights == "dense" or not tensor.is_projection]
+    try:
+        _write_dense(folder / "model.safetensors", dense, settings.dtype)
+        if four_bits:
+            _write_blocks(folder / BLOCKS_FILE, four_bits)
+    except ValueError as error:
+        raise ValueError(f"{file.path}: {error}") from error
 
 
-def _write_blocks(file: Path, folder: Path) -> None:
-    """Keep a GGUF file's 4-bit blocks beside its dense weights, once they are seen to be the same numbers.
+def _write_dense(path: Path, tensors: list[SourceTensor], dtype: torch.dtype) -> None:
+    with SafetensorsWriter(path, [tensor.name for tensor in tensors]) as writer:
+        for i, tensor in enumerate(tensors, 1):
+            writer.add(tensor.name, tensor.slabs(dtype), tensor.stored.shape)
+            _tell(i, len(tensors), "tensors")
 
-    Raises:
-        ValueError: if a block differs from the dense weights: its rows stand in an order this reader does not know.
-    """
-    config = json.loads((folder / "config.json").read_text())
-    blocks = {}
-    if config.get("model_type") in SUPPORTED_FAMILIES:
-        n_heads = config["num_attention_heads"]
-        blocks = read_gguf_blocks(file, n_heads, config.get("num_key_value_heads") or n_heads)
-        with safe_open(folder / "model.safetensors", framework="pt") as tensors:
-            for name, block in blocks.items():
-                if (tensors.get_tensor(name) - block.dense()).abs().max() > 1e-6:
-                    raise ValueError(f"{file}: the 4-bit blocks of {name} differ from its dense weights")
-    with atomic_path(folder / BLOCKS_FILE) as partial:
-        save_blocks(blocks, partial)
+
+def _write_blocks(path: Path, tensors: list[SourceTensor]) -> None:
+    names = [f"{tensor.name}.{part}" for tensor in tensors for part in ("levels", "constants")]
+    with SafetensorsWriter(path, names) as writer:
+        for i, tensor in enumerate(tensors, 1):
+            for name, part in packed_parts(tensor.name, tensor.blocks()).items():
+                writer.add(name, [part], tuple(part.shape))
+            _tell(i, len(tensors), "matrices at 4 bits")
+
+
+def _tell(done: int, total: int, what: str) -> None:
+    if done % _TOLD_EVERY == 0 or done == total:
+        _log.info("%d of %d %s written", done, total, what)

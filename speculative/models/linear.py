@@ -161,11 +161,16 @@ class Int8Linear:
         weight: (out_features, in_features) on a CPU that `supported` accepts.
     """
 
+    _SLAB = 4096  # rows that are rounded at once
     _N_PROBED = 64  # inputs of the product that `supported` tries
 
     def __init__(self, weight: torch.Tensor) -> None:
-        self._scales = weight.float().abs().amax(1).clamp_min(1e-30) / 127
-        levels = (weight.float() / self._scales[:, None]).round().to(torch.int8)
+        self._scales = weight.new_empty(len(weight), dtype=torch.float32)
+        levels = torch.empty(weight.shape, dtype=torch.int8)
+        for begin in range(0, len(weight), self._SLAB):  # a slab's floats at a time, not the whole matrix's
+            part = slice(begin, begin + self._SLAB)
+            self._scales[part] = weight[part].float().abs().amax(1).clamp_min(1e-30) / 127
+            levels[part] = (weight[part].float() / self._scales[part, None]).round().to(torch.int8)
         self._weight = torch.ops.onednn.qlinear_prepack(levels, None)
         self._zeros = torch.zeros(len(weight), dtype=torch.int32)
         self._product: Callable[..., torch.Tensor] = torch.ops.onednn.qlinear_pointwise.default

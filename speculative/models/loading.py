@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Literal
 
+from speculative.models.block_file import StoredBlocks
 from speculative.models.config import SUPPORTED_FAMILIES, DecoderConfig, inverse_frequencies
 from speculative.models.decoder import Decoder
-from speculative.models.gguf_blocks import load_blocks
 from speculative.models.json_file import check_regular_files, read_json_object
 from speculative.models.linear import Int4Linear, Int8Linear, Linear, WideInt4Linear
 from speculative.models.quantised import dequantised
@@ -62,7 +62,8 @@ def load_decoder(source: str | Path, settings: ModelSettings = DEFAULT_SETTINGS,
     folder = _folder(source, settings)
     config = DecoderConfig.from_folder(folder)
     held = folder / BLOCKS_FILE
-    blocks = load_blocks(held) if settings.weights != "dense" and held.is_file() else {}
+    blocks = StoredBlocks(held) if settings.weights != "dense" and held.is_file() else {}
+    weights = dequantised(read_weights(folder), read_json_object(folder / "config.json"), str(folder / "config.json"))
     layers: type[Linear] | type[Int4Linear] = Linear if settings.weights == "dense" else Int4Linear
     head: type[Linear] | type[Int4Linear] | type[Int8Linear] = layers
     if settings.weights in ("int4", "int4_fast"):
@@ -72,7 +73,7 @@ def load_decoder(source: str | Path, settings: ModelSettings = DEFAULT_SETTINGS,
     try:
         return Decoder(
             config,
-            dequantised(read_weights(folder), read_json_object(folder / "config.json"), "config.json"),
+            weights,
             dtype=settings.dtype,
             device=settings.device,
             linear=layers,
@@ -85,7 +86,7 @@ def load_decoder(source: str | Path, settings: ModelSettings = DEFAULT_SETTINGS,
 
 
 def _folder(source: str | Path, settings: ModelSettings) -> Path:
-    return source if isinstance(source, Path) else resolve_model(source, settings.cache)
+    return source if isinstance(source, Path) else resolve_model(source, settings)
 
 
 def _is_decoders(folder: Path) -> bool:

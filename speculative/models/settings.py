@@ -18,10 +18,11 @@ class ModelSettings:
         dtype: of activations, KV cache and dense weights.
         device: of everything.
         weights: "dense", or a kind of 4-bit weights, which the engine's own decoder computes on the CPU: `int4` keeps
-            the layers' matrices at 4 bits, in the very blocks of a Q4_0 or Q4_1 GGUF file and rounded to such blocks
-            otherwise; the head has 8 bits a weight where the CPU multiplies them well and stays dense elsewhere, the
-            token embedding is dense. `int4_fast` adds a bfloat16 copy of the layers, at two bytes a weight, with which
-            prompts are read in about half the time where the CPU multiplies bfloat16; elsewhere it is `int4`.
+            the layers' matrices at 4 bits, in the very blocks of Q4_0, Q4_1 and Q4_K tensors of a GGUF file and rounded
+            to such blocks otherwise; the head has 8 bits a weight where the CPU multiplies them well and stays dense
+            elsewhere, the token embedding is dense. `int4_fast` adds a bfloat16 copy of the layers, at two bytes a
+            weight, with which prompts are read in about half the time where the CPU multiplies bfloat16; elsewhere it
+            is `int4`.
             `int4_all` rounds the head to 4 bits: less time, less exact.
             Measured on SmolLM2-135M-Instruct (Q4_1), 1,712 tokens of its own greedy text on 20 prompts: mean negative
             log-likelihood 0.573 dense, 0.574 int4 (0.573 with a dense head), 0.603 int4_all; best token the dense

@@ -4,39 +4,38 @@ import importlib.util
 from pathlib import Path
 
 from speculative.models.gguf_conversion import convert_gguf
-from speculative.models.settings import DEFAULT_CACHE
+from speculative.models.settings import DEFAULT_SETTINGS, ModelSettings
 
 SHIPPED_DRAFTS = Path(__file__).parents[1] / "drafts" / "shipped"
 _HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
 _NOT_READ = ["*/*", "consolidated*"]  # other formats of the same weights: ONNX in folders, Mistral's own files
 
 
-def resolve_model(name: str, cache: Path = DEFAULT_CACHE) -> Path:
+def resolve_model(name: str, settings: ModelSettings = DEFAULT_SETTINGS) -> Path:
     """Give the checkpoint folder of a model, converting or downloading it when needed.
 
     Args:
-        name: a folder; a `.gguf` file (converted once to safetensors and cached); `package:NAME`, the one GGUF file
-            inside an installed Python package, none of whose code is run; `shipped:NAME`, a draft that draftpick
-            ships; or a hub id `owner/name`.
-        cache: where converted weights are kept.
+        name: a folder; a `.gguf` file, of a split one any part (converted once to safetensors and cached);
+            `package:NAME`, the one GGUF file inside an installed Python package, none of whose code is run;
+            `shipped:NAME`, a draft that draftpick ships; or a hub id `owner/name`, which `owner/name@revision` pins to
+            a commit, a branch or a tag.
+        settings: the form that a converted model takes, and where it is kept.
 
     Raises:
         ValueError: if nothing of that name can be had; the message says what was looked for.
     """
     if name.startswith("package:"):
-        return convert_gguf(_gguf_in_package(name.removeprefix("package:")), cache)
+        return convert_gguf(_gguf_in_package(name.removeprefix("package:")), settings)
     if name.startswith("shipped:"):
         return _shipped(name.removeprefix("shipped:"))
     path = Path(name).expanduser()
     if path.is_dir():
         return path
     if path.suffix == ".gguf":
-        if not path.is_file():
-            raise ValueError(f"model file {path} does not exist")
-        return convert_gguf(path, cache)
+        return convert_gguf(path, settings)
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") != 1:
         raise ValueError(f"model {name!r} is neither a folder, a .gguf file nor a hub id of the form owner/name")
-    return _download(name)
+    return _download(*_hub_name(name))
 
 
 def _gguf_in_package(package: str) -> Path:
@@ -63,13 +62,22 @@ def _shipped(name: str) -> Path:
     return folder
 
 
-def _download(hub_id: str) -> Path:
+def _hub_name(name: str) -> tuple[str, str | None]:
+    """Return hub id and revision."""
+    hub_id, at, revision = name.partition("@")
+    if at and not revision:
+        raise ValueError(f"model {name!r} must name a revision after the @: a commit, a branch or a tag")
+    return hub_id, revision or None
+
+
+def _download(hub_id: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(hub_id, allow_patterns=_HUB_FILES, ignore_patterns=_NOT_READ))
+        folder = snapshot_download(hub_id, revision=revision, allow_patterns=_HUB_FILES, ignore_patterns=_NOT_READ)
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise ValueError(
             f"model {hub_id!r} is not a folder here and could not be downloaded from the hub: {error}"
         ) from error
+    return Path(folder)

@@ -76,7 +76,7 @@ class Target:
         on_cpu = torch.device(settings.device).type == "cpu"
         # a row at 4 bits costs time of its own
         min_rows = 4 if on_cpu and settings.dtype == torch.float32 and settings.weights == "dense" else 1
-        folder = resolve_model(name, settings.cache)
+        folder = resolve_model(name, settings)
         model, tokenizer = load_model(folder, settings, min_rows=min_rows), load_tokenizer(folder)
         n_tokens = min(model.n_vocab, 1 + max(tokenizer.get_vocab().values()))
         eos_ids = read_eos_ids(folder, tokenizer)
