@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import threading
 import zlib
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 _PARTIAL, _REPLACED = "partial", "replaced"
+_NAME = re.compile(r"\.(.+)\.([0-9a-f]{8})\.(\d+)\.(\d+)\.(partial|replaced)")
 
 
 @contextmanager
@@ -50,6 +52,17 @@ def write_file(path: str | Path, content: str | bytes) -> None:
     """Write a whole file, text as UTF-8, as `atomic_path` does."""
     with atomic_file(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
+
+
+def claim_file(path: str | Path) -> bool:
+    """Make an empty file, unless there is one: of several processes that want to write it, one is told True."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.open("xb").close()
+    except FileExistsError:
+        return False
+    return True
 
 
 @contextmanager
@@ -97,13 +110,21 @@ def _machine() -> str:
     return f"{zlib.crc32(platform.node().encode()):08x}"
 
 
+def remove_partial_files(folder: str | Path) -> None:
+    """Remove what dead processes of this machine left half-written in a folder, whatever it was to become."""
+    _remove_dead(Path(folder), None, _PARTIAL)
+
+
 def _remove_stale(path: Path, state: str) -> None:
-    prefix = f".{path.name}.{_machine()}."
-    for entry in path.parent.iterdir():
-        if not (entry.name.startswith(prefix) and entry.name.endswith(f".{state}")):
+    _remove_dead(path.parent, path.name, state)
+
+
+def _remove_dead(folder: Path, name: str | None, state: str) -> None:
+    for entry in folder.iterdir():
+        match = _NAME.fullmatch(entry.name)
+        if match is None or match[2] != _machine() or match[5] != state or name not in (None, match[1]):
             continue
-        process, _, thread = entry.name[len(prefix) : -len(state) - 1].partition(".")
-        if process.isdecimal() and thread.isdecimal() and not _is_writing(int(process), int(thread)):
+        if not _is_writing(int(match[3]), int(match[4])):
             if entry.is_dir():
                 shutil.rmtree(entry, ignore_errors=True)
             else:

@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 
 
+class FolderInUseError(RuntimeError):
+    """A folder is held by another process, or by another object of this one."""
+
+
 class FolderLock:
     """Holds a folder for this object until `close`, or until the process ends, however it ends.
 
@@ -14,7 +18,7 @@ class FolderLock:
         what: names it in the error, such as "decision log".
 
     Raises:
-        RuntimeError: if another process, or another object of this one, holds it.
+        FolderInUseError: if another process, or another object of this one, holds it.
     """
 
     def __init__(self, folder: Path, what: str) -> None:
@@ -29,7 +33,7 @@ class FolderLock:
             holder = self._file.read().strip()
             self._file.close()
             where = "this process itself" if holder == str(os.getpid()) else f"process {holder}"
-            raise RuntimeError(
+            raise FolderInUseError(
                 f"{folder} is in use by {where}: close that {what} first, or use another folder"
             ) from error
         self._file.truncate(0)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
-from itertools import zip_longest
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,6 +16,7 @@ from bandits.data.columns import Column, Numbers, ObservationRow, Observations, 
 from bandits.data.decision import ChoosesArms, draw_actions
 from bandits.data.feedback import Feedback
 from bandits.data.logged_data import LoggedData
+from bandits.data.observation_rows import check_rows_are_of, checked_observations, names_of, rewards_of
 from bandits.data.policy_data import PolicyData
 from bandits.encoders.encoder import ContextEncoder
 from rewards import Reward
@@ -39,6 +39,7 @@ class FullInformationData(PolicyData):
         observations: n rows of k raw observations (None where not observed), from which another reward is
             computed without running a model again.
         encoder: name of the context encoder.
+        cost_profiles: digests of the cost profiles that the costs were computed with; none where they were measured.
 
     Raises:
         ValueError: naming the row, the rule and the value, if any of this does not hold.
@@ -55,6 +56,7 @@ class FullInformationData(PolicyData):
         Observations("observations"),
     )
     n_required: ClassVar[int] = 2
+    origins: ClassVar[tuple[str, ...]] = ("cost_profiles",)
 
     contexts: Float32
     rewards: Float64
@@ -66,6 +68,7 @@ class FullInformationData(PolicyData):
     domains: tuple[str | None, ...] | None = None
     observations: tuple[ObservationRow, ...] | None = None
     encoder: str | None = None
+    cost_profiles: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         arm_names = checks.names(self.arm_names)
@@ -83,6 +86,7 @@ class FullInformationData(PolicyData):
             "rewards": _observed_matrix(self.rewards, "rewards", (n, k), observed),
             "query_ids": checks.labels(self.query_ids, "query_ids", n),
             "domains": checks.labels(self.domains, "domains", n),
+            "cost_profiles": tuple(self.cost_profiles),
         }
         if self.costs is not None:
             costs = _observed_matrix(self.costs, "costs", (n, k), observed)
@@ -90,7 +94,7 @@ class FullInformationData(PolicyData):
                 checks.refuse(costs, costs < 0, "costs", "must be >= 0")
             checked["costs"] = costs
         if self.observations is not None:
-            checked["observations"] = _checked_observations(self.observations, observed, n, arm_names)
+            checked["observations"] = checked_observations(self.observations, observed, n, arm_names)
         self._store(checked)
 
     @classmethod
@@ -123,15 +127,15 @@ class FullInformationData(PolicyData):
                 the reward refuses it.
         """
         rows = tuple(tuple(row) for row in observations)
-        names = checks.names(_names_of(rows) if arm_names is None else arm_names)
-        _check_rows_are_of(queries, rows, len(names))
+        names = checks.names(names_of(rows) if arm_names is None else arm_names)
+        check_rows_are_of(queries, rows, len(names))
         observed = np.array([[observation is not None for observation in row] for row in rows])
         seconds = [[np.nan if o is None else o.seconds for o in row] for row in rows]
         if contexts is None:
             contexts = encoder.encode([query.text for query in queries])
         return cls(
             contexts=checks.contexts(contexts, n_rows=len(queries)),
-            rewards=_rewards_of(rows, reward),
+            rewards=rewards_of(rows, reward),
             arm_names=names,
             observed=checks.availability(observed, len(rows), len(names), "observations"),
             costs=np.array(seconds),
@@ -140,6 +144,18 @@ class FullInformationData(PolicyData):
             observations=rows,
             encoder=encoder.name,
         )
+
+    @classmethod
+    def concat(cls, parts: Iterable[Self]) -> Self:
+        """Return the rows of all parts, one after the other; see `PolicyData.concat`.
+
+        Raises:
+            ValueError: also if two parts call different queries (of other contexts) by one id, which a split and every
+                interval would take for one query.
+        """
+        all_parts = list(parts)
+        _check_ids_are_shared_by_equals(all_parts)
+        return cls._joined(all_parts)
 
     def feedback(self) -> Feedback:
         """Return one entry for each observed arm of each row."""
@@ -174,7 +190,7 @@ class FullInformationData(PolicyData):
         """
         if self.observations is None:
             raise ValueError("with_reward needs the stored observations, and these data hold none")
-        return replace(self, rewards=_rewards_of(self.observations, reward))
+        return replace(self, rewards=rewards_of(self.observations, reward))
 
     def log_with(self, policy: ChoosesArms, rng: np.random.Generator) -> LoggedData:
         """Return the log that `policy` would have written: one arm a row, drawn with its own probabilities.
@@ -263,43 +279,19 @@ class FullInformationData(PolicyData):
         return counts, np.divide(sums, counts, out=np.full(self.n_arms, np.nan), where=counts > 0)
 
 
-def _names_of(rows: Sequence[ObservationRow]) -> list[str]:
-    """Return the arm of each column, from the first observation in it."""
-    names = [next((o.arm for o in column if o is not None), None) for column in zip_longest(*rows)]
-    if not names or None in names:
-        at = f" {names.index(None)}" if names else "s"
-        raise ValueError(f"column{at} of the observations must hold at least one, or arm_names be given")
-    return cast("list[str]", names)
-
-
-def _check_rows_are_of(queries: Sequence[Query], rows: Sequence[ObservationRow], n_arms: int) -> None:
-    """Refuse rows that are not as many as the queries, of another length, or of another query."""
-    if len(queries) != len(rows):
-        raise ValueError(f"observations must be a row a query, got {len(rows)} rows for {len(queries)} queries")
-    for query, row in zip(queries, rows, strict=True):
-        if len(row) != n_arms:
-            raise ValueError(
-                f"query {query.id!r} must have {n_arms} observations (None where not pulled), got {len(row)}"
-            )
-        for observation in row:
-            if observation is not None and observation.query_id != query.id:
-                raise ValueError(f"the row of query {query.id!r} holds the {observation}: sort observations by query")
-
-
-def _rewards_of(rows: Sequence[ObservationRow], reward: Reward) -> Float64:
-    """Return (n, k) float64, NaN where nothing was observed."""
-    values = np.full((len(rows), len(rows[0]) if rows else 0), np.nan)
-    for row, observations in enumerate(rows):
-        for arm, observation in enumerate(observations):
-            if observation is None:
+def _check_ids_are_shared_by_equals(parts: Sequence[FullInformationData]) -> None:
+    """Refuse an id that two parts give to queries of other contexts."""
+    first: dict[str, tuple[int, bytes]] = {}
+    for number, part in enumerate(parts):
+        for query_id, context in zip(part.query_ids or (), part.contexts, strict=False):
+            if query_id is None:
                 continue
-            try:
-                values[row, arm] = reward(observation)
-            except ValueError as error:
-                if str(observation) in str(error):  # it names query and arm, as those that come with draftpick do
-                    raise
-                raise ValueError(f"{observation}: {error}") from error
-    return values
+            holder, known = first.setdefault(query_id, (number, context.tobytes()))
+            if holder != number and known != context.tobytes():
+                raise ValueError(
+                    f"parts {holder} and {number} both have a query {query_id!r}, with other contexts: give different "
+                    "queries different ids, or they are counted as one"
+                )
 
 
 def _observed_matrix(values: ArrayLike, what: str, shape: tuple[int, int], observed: Bool | None) -> Float64:
@@ -309,26 +301,3 @@ def _observed_matrix(values: ArrayLike, what: str, shape: tuple[int, int], obser
     except ValueError as error:
         raise ValueError(f"{error}; mark what is not known with observed=") from None
     return array if observed is None else np.where(observed, array, np.nan)
-
-
-def _checked_observations(
-    rows: Sequence[Sequence[Observation | None]],
-    observed: Bool | None,
-    n_rows: int,
-    arm_names: tuple[str, ...],
-) -> tuple[ObservationRow, ...]:
-    result = tuple(tuple(row) for row in rows)
-    if len(result) != n_rows or any(len(row) != len(arm_names) for row in result):
-        raise ValueError(f"observations must be {n_rows} rows of {len(arm_names)} (one an arm)")
-    for index, row in enumerate(result):
-        for arm, observation in enumerate(row):
-            expected = observed is None or bool(observed[index, arm])
-            if expected != (observation is not None):
-                state = "is missing" if expected else "is there although observed says it is not"
-                raise ValueError(f"observations: row {index}, arm {arm_names[arm]!r} {state}")
-            if observation is not None and observation.arm != arm_names[arm]:
-                raise ValueError(
-                    f"observations must stand in their arm's column: row {index} has one of "
-                    f"{observation.arm!r} under {arm_names[arm]!r}"
-                )
-    return result

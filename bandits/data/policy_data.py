@@ -5,25 +5,25 @@ from __future__ import annotations
 import copy
 import html
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeVar, cast
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike
 
+from arms.atomic_file import claim_file
 from bandits import checks
 from bandits.checks import Float64, Int64
 from bandits.data import parquet_parts
+from bandits.data.closed_folder import FolderRewrittenError, Manifest, close_folder, survey
 from bandits.data.columns import Column, chosen_rows
+from bandits.data.data_stream import DataStream, check_same_contexts, open_stream, stream_of
 from bandits.data.feedback import Feedback
-from bandits.encoders.encoder import encoder_mismatch
-
-AnyData = TypeVar("AnyData", bound="PolicyData")
 
 _ARMS_SHOWN = 8  # in a repr
+_ATTEMPTS = 3  # to read a folder that is being made anew
 
 
 class PolicyData(ABC):
@@ -36,6 +36,7 @@ class PolicyData(ABC):
         kind: what a part file says it holds.
         columns: the row-wise fields; the first ones, up to `n_required`, are in all data.
         marks: names of boolean fields that are true of joined data if they are of any part.
+        origins: names of fields that hold digests of what the data were made with; joined data have those of all parts.
         contexts: (n, d) float32.
         arm_names: the k arms, in column (or action) order.
         encoder: name of the context encoder that made `contexts`, or None.
@@ -47,6 +48,7 @@ class PolicyData(ABC):
     columns: ClassVar[tuple[Column[Any], ...]]
     n_required: ClassVar[int]
     marks: ClassVar[tuple[str, ...]] = ()
+    origins: ClassVar[tuple[str, ...]] = ()
     contexts: checks.Float32
     arm_names: tuple[str, ...]
     encoder: str | None
@@ -144,7 +146,10 @@ class PolicyData(ABC):
         Raises:
             ValueError: if there is no part, or parts differ in context size, encoder or columns.
         """
-        all_parts = list(parts)
+        return cls._joined(list(parts))
+
+    @classmethod
+    def _joined(cls, all_parts: list[Self]) -> Self:
         wanted = _joined_names(all_parts)
         aligned = [part.with_arms(wanted) for part in all_parts]
         lengths = [len(part) for part in aligned]
@@ -153,6 +158,8 @@ class PolicyData(ABC):
             for column in cls.columns
         }
         values |= {mark: any(getattr(part, mark) for part in aligned) for mark in cls.marks}
+        for name in cls.origins:
+            values[name] = tuple(dict.fromkeys(origin for part in aligned for origin in getattr(part, name)))
         return cls._checked(arm_names=wanted, encoder=aligned[0].encoder, **values)
 
     @classmethod
@@ -175,33 +182,73 @@ class PolicyData(ABC):
                 known = ", ".join(table.column_names)
                 raise ValueError(f"the column {column.file_name!r} is missing; there are {known}")
         names = tuple(cast("list[str]", header["arm_names"]))
-        marks = {mark: bool(header.get(mark, False)) for mark in cls.marks}
-        return cls._checked(arm_names=names, encoder=header["encoder"], **values, **marks)
+        values |= {mark: bool(header.get(mark, False)) for mark in cls.marks}
+        values |= {name: tuple(cast("list[str]", header.get(name, ()))) for name in cls.origins}
+        return cls._checked(arm_names=names, encoder=header["encoder"], **values)
 
-    def write_part(self, folder: str | Path, part_index: int) -> Path:
+    def write_part(self, folder: str | Path, part_index: int, *, generation: int = 1) -> Path:
         """Write these rows as part `part_index` of `folder`, atomically; a part of the same index is replaced.
 
-        A collection that goes on where it was stopped asks `part_indices(folder)` which parts are there.
+        A collection that goes on where it was stopped asks `part_indices(folder)` which parts are there. Once all
+        are, `close_folder` makes them data that can be loaded.
+
+        Args:
+            folder: made if it is missing.
+            part_index: 0, 1, 2, ...
+            generation: 1, or one more than that of the manifest that the next `close_folder` is to replace.
+
+        Raises:
+            ValueError: if that generation is closed already.
         """
+        closed = Manifest.read(folder)
+        if closed is not None and closed.generation >= generation:
+            raise ValueError(
+                f"{folder} is closed, and holds {len(closed.parts)} part(s) of {closed.kind}: choose another folder"
+            )
         present = ((column, getattr(self, column.name)) for column in self.columns)
         table = pa.table({c.file_name: c.to_arrow(values) for c, values in present if values is not None})
         header: dict[str, object] = {
             "kind": self.kind,
             "arm_names": list(self.arm_names),
             "encoder": self.encoder,
-            **{mark: getattr(self, mark) for mark in self.marks},
+            **{name: getattr(self, name) for name in self.marks + self.origins},
         }
-        return parquet_parts.write_table(folder, part_index, table, header)
+        return parquet_parts.write_table(folder, part_index, table, header, generation)
 
-    def save(self, folder: str | Path) -> None:
-        """Write the rows as the only part of `folder`.
+    @classmethod
+    def close_folder(
+        cls, folder: str | Path, *, made_of: Mapping[str, object] | None = None, generation: int = 1
+    ) -> None:
+        """Close a folder of parts that `write_part` wrote: its data can be loaded from now on, and no part added.
+
+        Args:
+            folder: holds parts 0, 1, 2, ... without a gap.
+            made_of: digests of what the data were made of, as JSON values; kept in the manifest.
+            generation: of the parts.
 
         Raises:
-            ValueError: if the folder holds part files already (add to it with `write_part`).
+            FileNotFoundError: if there is no part.
+            ValueError: if a part is missing, foreign, damaged, of another kind, or does not fit the others.
         """
-        if parquet_parts.part_indices(folder):
-            raise ValueError(f"{folder} holds part files already: choose another folder, or add with write_part")
-        self.write_part(folder, 0)
+        manifest = survey(folder, cls.kind, made_of=made_of, generation=generation)
+        stream_of(cls, folder, manifest)
+        close_folder(folder, manifest)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the rows as the only part of `folder`, and close it.
+
+        Raises:
+            ValueError: if the folder holds part files already.
+        """
+        first = parquet_parts.part_path(folder, 0)
+        if parquet_parts.part_indices(folder) or Manifest.read(folder) is not None or not claim_file(first):
+            raise ValueError(f"{folder} holds part files already: choose another folder")
+        try:
+            self.write_part(folder, 0)
+        except BaseException:
+            first.unlink()
+            raise
+        self.close_folder(folder)
 
     @classmethod
     def stream(cls, folder: str | Path, batch_rows: int | None = None) -> DataStream[Self]:
@@ -213,8 +260,19 @@ class PolicyData(ABC):
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """Return all rows of a folder of part files."""
-        return cls.concat(cls.stream(folder))
+        """Return all rows of a closed folder; of one that is made anew meanwhile, the old rows or the new, never both.
+
+        Raises:
+            FileNotFoundError: if the folder is missing or holds no part.
+            ValueError: if it is not closed, or a part is missing, foreign, doubled, damaged, of another run or of
+                another kind.
+        """
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return cls._joined(list(cls.stream(folder)))
+            except FolderRewrittenError:
+                continue
+        return cls._joined(list(cls.stream(folder)))
 
     def _arm_places(self, arm_names: Sequence[str], *, strict: bool) -> tuple[tuple[str, ...], list[int]]:
         """Return the wanted names and, for each, its index here (-1 where the data do not have it)."""
@@ -229,94 +287,13 @@ class PolicyData(ABC):
         return wanted, [place.get(name, -1) for name in wanted]
 
 
-@dataclass(frozen=True, slots=True)
-class DataStream(Generic[AnyData]):
-    """Rows of `LoggedData` or `FullInformationData` on disk; iterating yields batches, as often as wanted.
-
-    What stands here is read from the files' headers, without a row. A batch holds at most `batch_rows` rows,
-    and while one is read its row group (at most `parquet_parts.ROW_GROUP_ROWS` rows of a part that draftpick
-    wrote) is in memory besides; None yields one part file at a time.
-
-    Attributes:
-        data_class: `LoggedData` or `FullInformationData`.
-        folder: of the part files.
-        batch_rows: most rows of a batch, or None.
-        arm_names: the arms of all parts, in order of first appearance; every batch holds them in this order.
-        n_features: d, the size of a context.
-        n_rows: in all parts.
-        encoder: name of the context encoder, or None.
-    """
-
-    data_class: type[AnyData]
-    folder: Path
-    batch_rows: int | None
-    arm_names: tuple[str, ...]
-    n_features: int
-    n_rows: int
-    encoder: str | None
-
-    def __iter__(self) -> Iterator[AnyData]:
-        """Yield the rows in order, with all arms of the folder."""
-        for path, table, header in parquet_parts.read_tables(self.folder, self.data_class.kind, self.batch_rows):
-            try:
-                data = self.data_class.from_table(table, header)
-            except (LookupError, TypeError, ValueError, pa.ArrowException) as error:
-                raise ValueError(f"{path}: {error}") from error
-            yield data.with_arms(self.arm_names)
-
-
-def open_stream(data_class: type[AnyData], folder: str | Path, batch_rows: int | None) -> DataStream[AnyData]:
-    """Read the headers of a folder's part files.
-
-    Raises:
-        FileNotFoundError: if the folder is missing or holds no part.
-        ValueError: if a part is unreadable, of another kind, or of another context size or encoder than the
-            first.
-    """
-    if batch_rows is not None:
-        checks.at_least(batch_rows, 1, "batch_rows")
-    arm_names: dict[str, None] = {}
-    n_rows = 0
-    first: tuple[Path, tuple[int, str | None]] | None = None
-    for path, schema, part_rows, header in parquet_parts.read_headers(folder, data_class.kind):
-        names = header.get("arm_names")
-        if not isinstance(names, list):
-            raise ValueError(f"{path} has a damaged header (arm_names: {names!r}): delete it and run again")
-        made = _n_features(path, schema), cast("str | None", header.get("encoder"))
-        first = first or (path, made)
-        _check_same_contexts(str(path), made, str(first[0]), first[1])
-        arm_names |= dict.fromkeys(names)
-        n_rows += part_rows
-    if first is None:
-        raise RuntimeError("read_headers must yield a part or raise")
-    n_features, encoder = first[1]
-    return DataStream(data_class, Path(folder), batch_rows, tuple(arm_names), n_features, n_rows, encoder)
-
-
-def _n_features(path: Path, schema: Any) -> int:
-    index = schema.get_field_index("context")
-    if index < 0 or not pa.types.is_fixed_size_list(schema.field(index).type):
-        raise ValueError(f"{path} has no column 'context' of fixed size: delete it and run again")
-    return int(schema.field(index).type.list_size)
-
-
 def _joined_names(parts: Sequence[PolicyData]) -> tuple[str, ...]:
     """Return the arms of all parts, each once, in order of first appearance."""
     if not parts:
         raise ValueError("concat needs at least one part, got none")
     first = parts[0]
     for number, part in enumerate(parts):
-        _check_same_contexts(
+        check_same_contexts(
             f"part {number}", (part.n_features, part.encoder), "part 0", (first.n_features, first.encoder)
         )
     return tuple(dict.fromkeys(name for part in parts for name in part.arm_names))
-
-
-def _check_same_contexts(
-    part: str, made: tuple[int, str | None], first: str, first_made: tuple[int, str | None]
-) -> None:
-    """Refuse parts whose contexts, (size, encoder), differ; here an unknown encoder is one of its own."""
-    if made[0] != first_made[0]:
-        raise ValueError(f"parts must share a context size: {part} has {made[0]} features, {first} has {first_made[0]}")
-    if made[1] != first_made[1]:
-        raise encoder_mismatch(part, made[1], first, first_made[1])

@@ -16,7 +16,7 @@ from bandits.data.full_information_data import FullInformationData
 from bandits.data.logged_data import LoggedData
 from bandits.data.splits import query_numbers
 from bandits.evaluation.comparison import Comparison
-from bandits.evaluation.objective import learned, objective_of
+from bandits.evaluation.objective import learned, notes_on_costs, objective_of
 from bandits.evaluation.resampled import Resampled, ScoredCandidate, grouped, notes_on
 from bandits.evaluation.scores import BEST_FIXED, LOGGING_POLICY, ORACLE, Scores
 from bandits.evaluation.settings import ComparisonSettings
@@ -172,4 +172,4 @@ def _notes(candidates: Sequence[ScoredCandidate], data: Data) -> tuple[str, ...]
     notes = notes_on(candidates)
     if isinstance(data, LoggedData) and data.propensities_estimated:
         notes.insert(0, "the log's propensities were estimated, not recorded: all values rest on that estimate")
-    return tuple(notes)
+    return (*notes_on_costs(data), *notes)

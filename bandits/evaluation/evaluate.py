@@ -13,7 +13,7 @@ from bandits.data.full_information_data import FullInformationData
 from bandits.data.splits import query_numbers
 from bandits.evaluation.conclusion import Conclusion, conclude
 from bandits.evaluation.evaluation import Evaluation, EvaluationRow
-from bandits.evaluation.objective import NO_DRAFT, Objective, best_fixed_arm, learned, objective_of
+from bandits.evaluation.objective import NO_DRAFT, Objective, best_fixed_arm, learned, notes_on_costs, objective_of
 from bandits.policies.distributions import greedy
 from bandits.policies.policy import Policy
 from bandits.statistics.bootstrap import Bootstrap, sums_by_unit
@@ -69,6 +69,7 @@ def evaluate(
         confidence=bootstrap.confidence,
         n_bootstrap=bootstrap.n_resamples,
         seed=bootstrap.seed,
+        notes=notes_on_costs(data, training_data),
     )
 
 

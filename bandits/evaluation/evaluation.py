@@ -53,6 +53,7 @@ class Evaluation(Results[EvaluationRow]):
         confidence: of the percentile bootstrap.
         n_bootstrap: resamples of the percentile bootstrap.
         seed: of the percentile bootstrap.
+        notes: what the reader must know.
     """
 
     kind: ClassVar[str] = "evaluation"
@@ -68,6 +69,7 @@ class Evaluation(Results[EvaluationRow]):
     confidence: float
     n_bootstrap: int
     seed: int
+    notes: tuple[str, ...] = ()
 
     def table(self) -> Table:
         """Return one line a row, intervals in brackets, the conclusion last."""
@@ -101,7 +103,7 @@ class Evaluation(Results[EvaluationRow]):
             if self.best_fixed_arm is None:
                 remarks.append("no training data were given: the fixed arm below is the best one of these very rows")
             remarks.append(str(self.conclusion))
-        return remarks
+        return [*self.notes, *remarks]
 
 
 def _cell(row: EvaluationRow, field: str) -> str:

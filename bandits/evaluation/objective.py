@@ -60,3 +60,16 @@ def fixed_policy(data: FullInformationData | LoggedData, objective: Objective) -
 def learned(policies: Mapping[str, Policy]) -> list[str]:
     """Return the names of the policies that are no fixed arm themselves (all, where there are no others)."""
     return [name for name, policy in policies.items() if not isinstance(policy, BestFixedArm)] or list(policies)
+
+
+def notes_on_costs(*data: FullInformationData | LoggedData | None) -> tuple[str, ...]:
+    """Return a warning if the costs, and rewards made of them, come from more than one cost profile."""
+    found = dict.fromkeys(
+        profile for one in data if isinstance(one, FullInformationData) for profile in one.cost_profiles
+    )
+    if len(found) < 2:
+        return ()
+    return (
+        f"WARNING: the costs were priced by {len(found)} cost profiles ({', '.join(found)}): seconds, speeds and "
+        "rewards made of them are not on one scale; price all data with one profile (draftpick collect --recost)",
+    )

@@ -15,8 +15,9 @@ from numpy.typing import ArrayLike
 from bandits import checks
 from bandits.checks import Bool, Float32, Float64
 from bandits.data.array_data import data_of_arrays
+from bandits.data.data_stream import DataStream
 from bandits.data.decision import Decision
-from bandits.data.policy_data import DataStream, PolicyData
+from bandits.data.policy_data import PolicyData
 from bandits.policies.available_arms import are_names, arm_index, as_mask
 from bandits.policies.saved_policy import SavedPolicy
 from bandits.policies.state import PolicyState

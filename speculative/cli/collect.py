@@ -19,6 +19,10 @@ def collect(
     own_texts: Annotated[
         bool, typer.Option("--own-texts", help="Let each draft answer alone too, for the reward rouge_l.")
     ] = False,
+    recost: Annotated[
+        bool, typer.Option("--recost", help="Price what was collected anew, with this machine's costs as they are now.")
+    ] = False,
+    allow_noisy_costs: options.NoisyCostsOption = False,
     cache: options.CacheOption = None,
     threads: options.ThreadsOption = None,
     device: options.DeviceOption = None,
@@ -28,23 +32,43 @@ def collect(
 ) -> None:
     """Run the target once on each prompt and store what every arm of the pool would have brought.
 
-    The target writes greedily, so nothing is random. Work is written part by part: run the same command again
-    to go on where it was stopped.
+    The target writes greedily, so nothing is random but the measured costs, which are kept beside the data and used
+    again there. Work is written part by part: run the same command again to go on where it was stopped.
     """
     from arms import read_queries
 
     queries = read_queries(prompts)
     options.start_torch(threads)
     from speculative.collection.collect import collect as run
+    from speculative.collection.priced_folder import stored_costs
+    from speculative.collection.recost import recost as price_anew
 
     loaded = options.open_pool(options.read_spec(pool, device=device, dtype=dtype, weights=weights), cache)
-    costs = options.pool_costs(loaded, cache)
+    costs = stored_costs(out) or options.pool_costs(loaded, cache)
     with progress("collecting", len(queries)) as advance:
-        data = run(queries, loaded.arms, loaded.encoder, out, costs, own_texts=own_texts, on_progress=advance)
+        data = run(
+            queries,
+            loaded.arms,
+            loaded.encoder,
+            out,
+            costs,
+            own_texts=own_texts,
+            allow_noisy_costs=allow_noisy_costs,
+            on_progress=advance,
+        )
+    if recost:
+        costs = options.pool_costs(loaded, cache, refresh=True)
+        data = price_anew(out, costs, allow_noisy_costs=allow_noisy_costs)
     speeds = _speeds(data, next(arm.name for arm in loaded.arms if not arm.draft_length))
     lines = [f"{len(data)} queries in {out}; times as fast as no draft, by total seconds:"]
     lines += [f"  {name:<24} {value:.3f}" for name, value in speeds.items()]
     result = {"folder": str(out), "n_queries": len(data), "encoder": data.encoder, "speed": speeds}
+    result["costs"] = {
+        "digest": costs.digest,
+        "machine": costs.machine,
+        "threads": costs.threads,
+        "noise": costs.spread,
+    }
     options.report(result, "\n".join(lines), as_json)
 
 

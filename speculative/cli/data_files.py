@@ -58,12 +58,12 @@ def read_data(path: Path, options: TableOptions) -> "FullInformationData | Logge
             "leave it out"
         )
     from bandits import DecisionLog, FullInformationData, LoggedData
-    from bandits.data.parquet_parts import kind_of
+    from bandits.data.closed_folder import closed_manifest
     from bandits.online.segments import segment_numbers
 
     if segment_numbers(path):
         return DecisionLog.load(path)
-    return (LoggedData if kind_of(path) == LoggedData.kind else FullInformationData).load(path)
+    return (LoggedData if closed_manifest(path).kind == LoggedData.kind else FullInformationData).load(path)
 
 
 def read_full_information(path: Path, options: TableOptions) -> "FullInformationData":

@@ -19,6 +19,7 @@ def demo(
         Path | None, typer.Option("--pool", help="Another pool file than the demo's own.", metavar="POOL.toml")
     ] = None,
     seed: options.SeedOption = 0,
+    allow_noisy_costs: options.NoisyCostsOption = False,
     threads: options.ThreadsOption = None,
     device: options.DeviceOption = None,
     dtype: options.DtypeOption = None,
@@ -39,7 +40,9 @@ def demo(
     spec = options.read_spec(pool or DEMO_POOL, device=device, dtype=dtype, weights=weights)
     with stages() as tell:
         seconds = None if full else 60 * minutes
-        report = run_demo(out, seconds=seconds, seed=seed, spec=spec, on_progress=tell)
+        report = run_demo(
+            out, seconds=seconds, seed=seed, spec=spec, allow_noisy_costs=allow_noisy_costs, on_progress=tell
+        )
     if as_json:
         typer.echo((out / "report.json").read_text(encoding="utf-8"))
     else:

@@ -29,6 +29,10 @@ SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everythi
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print the result on standard output as JSON and nothing else.")
 ]
+NoisyCostsOption = Annotated[
+    bool,
+    typer.Option("--allow-noisy-costs", help="Go on, with a warning, where this machine was too busy to be measured."),
+]
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, help="Threads of torch; by default torch's own choice.")
 ]

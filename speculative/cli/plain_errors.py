@@ -9,9 +9,11 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from arms.folder_lock import FolderInUseError
+
 USERS_FAULT = 2
 OUR_FAULT = 1
-_USERS = (ValueError, OSError, ImportError, MemoryError)
+_USERS = (ValueError, OSError, ImportError, MemoryError, FolderInUseError)
 
 
 class _FlagsWithoutType:

@@ -1,20 +1,33 @@
 """Prompts in, full-information data out: what every arm of a pool would have brought on every query."""
 
 import time
-from collections.abc import Callable, Collection, Sequence
+import warnings
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from arms import Query
+from arms.atomic_file import remove_partial_files
 from arms.fingerprint import fingerprint
+from arms.folder_lock import FolderLock
 from arms.manifest import check_manifest, digest_queries
 from bandits import ContextEncoder, FullInformationData
 from bandits.data import part_indices
+from bandits.data.closed_folder import MANIFEST
 from rewards import Reward, Speedup
+from speculative.collection.priced_folder import keep_costs, stored_costs, whole_data, write_data
 from speculative.collection.replay import observe
 from speculative.collection.trace import Trace, trace_draft
-from speculative.collection.trace_store import read_trace_parts, write_traces
+from speculative.collection.trace_store import (
+    TRACES,
+    close_traces,
+    missing_parts,
+    read_trace_parts,
+    write_traces,
+)
 from speculative.drafts.no_draft import NoDraft
 from speculative.engine.generate import generate
 from speculative.measuring.cost_profile import CostProfile
@@ -25,7 +38,10 @@ from speculative.selectors.prefill_encoder import encode_query
 from speculative.targets.speculative_arm import SpeculativeArm, drafts_of, target_of
 
 PART_SIZE = 16
-TRACES = "traces"
+
+
+class CostsKeptWarning(UserWarning):
+    """A collection keeps the cost profile that it was begun with, although another one was given."""
 
 
 def collect(
@@ -36,44 +52,58 @@ def collect(
     costs: CostProfile,
     *,
     own_texts: bool = False,
+    allow_noisy_costs: bool = False,
     on_progress: Callable[[int], None] | None = None,
 ) -> FullInformationData:
     """Generate the target's text once per query, trace every draft on it, store what each arm would bring.
 
     Work is done and written in parts of 16 queries. A stopped run goes on where it was when it is called
-    again with the same queries, arms and encoder; nothing written is lost.
+    again with the same queries, arms and encoder; nothing written is lost, and the data cannot be loaded before all are
+    there. A finished folder is read, never rewritten: it keeps the costs that priced it until `recost`.
 
     Args:
         queries: at least one; ids are unique.
         arms: of one target, such as a pool's.
         encoder: makes the contexts.
         folder: part files of `FullInformationData`; `traces/` inside it holds what replay needs.
-        costs: seconds on this machine, from `cached_costs`.
+        costs: seconds on this machine, from `cached_costs`; a folder that was begun keeps its own (`stored_costs`).
         own_texts: also let each draft model write its own answer, which `RougeL` compares with the target's.
+        allow_noisy_costs: go on with a profile that is too noisy or contradicts itself, with a warning.
         on_progress: told how many more queries are done.
 
     Returns:
         The data: rewards are `Speedup` over no draft, costs are seconds.
 
     Raises:
-        ValueError: if a prompt does not fit the target, ids repeat, a part on disk is unreadable, or the
-            folder was begun with other queries, arms, models or another encoder: what they are counts (weights,
-            settings, own source), not what they are called.
+        ValueError: if a prompt does not fit the target, ids repeat, the profile has faults, a part on disk is damaged
+            or foreign, or the folder was begun with other queries, arms, models or another encoder: what they are
+            counts (weights, settings, own source), not what they are called.
+        RuntimeError: if the folder is in use, by another process or by another call of this one.
+
+    Warns:
+        CostsKeptWarning: if the folder was begun with other costs, which it keeps.
+        NoisyCostsWarning: naming the profile's faults, if they are allowed.
     """
     target_of(arms).check(queries)
-    _check_folder(folder, queries, arms, encoder, own_texts)
-    done = _whole_parts(folder / TRACES)
-    for begin in range(0, len(queries), PART_SIZE):
-        part, index = queries[begin : begin + PART_SIZE], begin // PART_SIZE
-        if index not in done:
-            traces = trace_queries(part, arms, encoder, own_texts=own_texts)
-            write_traces(folder / TRACES, index, traces, encoder.name)
-        if on_progress is not None:
-            on_progress(len(part))
-    for index, traces in enumerate(read_trace_parts(folder / TRACES)):
-        part = queries[index * PART_SIZE : (index + 1) * PART_SIZE]
-        data_from_traces(part, traces, arms, encoder, costs).write_part(folder, index)
-    return FullInformationData.load(folder)
+    asked = _asked(queries, arms, encoder, own_texts)
+    with closing(FolderLock(folder, "collection")):
+        costs = _begin(folder, asked, costs, allow_noisy_costs)
+        remove_partial_files(folder)
+        parts = [queries[begin : begin + PART_SIZE] for begin in range(0, len(queries), PART_SIZE)]
+        missing = missing_parts(folder / TRACES, len(parts))
+        for index, part in enumerate(parts):
+            if index in missing:
+                traces = trace_queries(part, arms, encoder, own_texts=own_texts)
+                write_traces(folder / TRACES, index, traces, encoder.name)
+            if on_progress is not None:
+                on_progress(len(part))
+        close_traces(folder / TRACES)
+        data = whole_data(folder)
+        if data is None:
+            traced = zip(parts, read_trace_parts(folder / TRACES), strict=True)
+            priced = (data_from_traces(part, traces, arms, encoder, costs) for part, traces in traced)
+            data = write_data(folder, priced, costs, asked)
+        return data
 
 
 def trace_queries(
@@ -120,7 +150,7 @@ def data_from_traces(
     observations = [
         tuple(observe(trace, arm, costs, text) for arm in arms) for trace, text in zip(traces, texts, strict=True)
     ]
-    return FullInformationData.from_observations(
+    data = FullInformationData.from_observations(
         queries,
         observations,
         encoder=encoder,
@@ -128,6 +158,7 @@ def data_from_traces(
         arm_names=[arm.name for arm in arms],
         contexts=np.stack([trace.context for trace in traces]),
     )
+    return replace(data, cost_profiles=(costs.digest,))
 
 
 class _Recorder(FixedSelector):
@@ -171,32 +202,35 @@ def _trace(
     )
 
 
-def _whole_parts(folder: Path) -> list[int]:
-    """Return the indices of the parts on disk; a broken one raises before more work is done."""
-    done = part_indices(folder)
-    if done:
-        for _ in read_trace_parts(folder):
-            pass
-    return done
-
-
-def _check_folder(
-    folder: Path,
-    queries: Sequence[Query],
-    arms: Collection[SpeculativeArm],
-    encoder: ContextEncoder,
-    own_texts: bool,
-) -> None:
-    """Refuse to go on in a folder that was begun with other queries or arms, or by something else."""
-    path = folder / "collect.json"
-    if not path.is_file() and part_indices(folder):
-        raise ValueError(f"{folder} holds data that collect did not write; name another folder")
-    asked = {
+def _asked(
+    queries: Sequence[Query], arms: Collection[SpeculativeArm], encoder: ContextEncoder, own_texts: bool
+) -> dict[str, object]:
+    """Return all that the data depend on, except the costs."""
+    return {
         "queries": digest_queries(queries),
         "own_texts": own_texts,
         "target": target_of(arms).fingerprint(),
         "encoder": fingerprint(encoder),
         "arms": [arm.name for arm in arms],
-        **{f"arm {arm.name}": [fingerprint(arm.draft), arm.draft_length] for arm in arms},
+        **{f"arm {arm.name}": [arm.draft.name, fingerprint(arm.draft), arm.draft_length] for arm in arms},
     }
+
+
+def _begin(folder: Path, asked: Mapping[str, object], costs: CostProfile, allow_noisy: bool) -> CostProfile:
+    """Refuse to go on in a folder that was begun with something else, or by something else; return the costs to use."""
+    path = folder / "collect.json"
+    if not path.is_file() and (part_indices(folder) or (folder / MANIFEST).exists()):
+        raise ValueError(f"{folder} holds data that collect did not write; name another folder")
+    stored = stored_costs(folder) if path.is_file() else None
+    (stored or costs).check(allow_noisy=allow_noisy)
     check_manifest(path, asked)
+    if stored is None:
+        keep_costs(folder, costs)
+        return costs
+    if stored != costs:
+        warnings.warn(
+            f"{folder} keeps the cost profile that it was begun with, not the one given: recost prices it anew",
+            CostsKeptWarning,
+            stacklevel=3,
+        )
+    return stored

@@ -7,10 +7,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from bandits.data import parquet_parts
+from bandits.data.closed_folder import (
+    Manifest,
+    close_folder,
+    closed_manifest,
+    open_again,
+    read_closed,
+    survey,
+    survey_parts,
+)
+from bandits.data.parquet_parts import part_indices, part_path, write_table
 from speculative.collection.trace import DraftTrace, Trace
 
 KIND = "Trace"
+TRACES = "traces"  # the folder beside the data
 
 
 def write_traces(folder: Path, part_index: int, traces: Sequence[Trace], encoder: str) -> None:
@@ -43,17 +53,53 @@ def write_traces(folder: Path, part_index: int, traces: Sequence[Trace], encoder
         "max_draft_length": traces[0].max_draft_length,
         "encoder": encoder,
     }
-    parquet_parts.write_table(folder, part_index, pa.table(columns), header)
+    write_table(folder, part_index, pa.table(columns), header)
+
+
+def missing_parts(folder: Path, n_parts: int) -> list[int]:
+    """Return the indices of the parts that are still to be written, and open the folder again if there are any.
+
+    Raises:
+        ValueError: if a part on disk is damaged, foreign or none of these `n_parts`; the message names it.
+    """
+    there = part_indices(folder)
+    if there and there[-1] >= n_parts:
+        raise ValueError(f"{part_path(folder, there[-1])} is foreign, there are {n_parts} part(s): move it away")
+    manifest = Manifest.read(folder)
+    known = {} if manifest is None else {part.name: part for part in manifest.parts}
+    found = survey_parts(folder, KIND, there)
+    for part in found:
+        if part != known.get(part.name, part):
+            raise ValueError(
+                f"{folder / part.name} is damaged or of another run: its digest is not that in the manifest; delete "
+                "it and run again"
+            )
+    for _ in _traces(folder, Manifest(KIND, found)):
+        pass
+    missing = sorted(set(range(n_parts)) - set(there))
+    if missing and manifest is not None:
+        open_again(folder)
+    return missing
+
+
+def close_traces(folder: Path) -> None:
+    """Close a folder of traces that lacks no part."""
+    if Manifest.read(folder) is None:
+        close_folder(folder, survey(folder, KIND))
 
 
 def read_trace_parts(folder: Path) -> Iterator[list[Trace]]:
-    """Yield the traces of each part in order.
+    """Yield the traces of each part of a closed folder, in order.
 
     Raises:
         FileNotFoundError: if there is no part.
-        ValueError: if one is unreadable; the message names the file.
+        ValueError: if the folder is not closed, or a part is missing, damaged or of another run; the message names it.
     """
-    for path, table, header in parquet_parts.read_tables(folder, KIND):
+    return _traces(folder, closed_manifest(folder, KIND))
+
+
+def _traces(folder: Path, manifest: Manifest) -> Iterator[list[Trace]]:
+    for path, table, header in read_closed(folder, manifest):
         try:
             yield [_trace(row, header) for row in table.to_pylist()]
         except (KeyError, TypeError) as error:

@@ -35,6 +35,7 @@ def run_demo(
     seconds: float | None = 600.0,
     seed: int = 0,
     spec: PoolSpec | None = None,
+    allow_noisy_costs: bool = False,
     on_progress: Tell | None = None,
 ) -> DemoReport:
     """Run the demo and write its report folder; a stopped demo goes on where it was.
@@ -46,17 +47,18 @@ def run_demo(
             None takes all prompts and longer answers.
         seed: of policies, orders and bootstraps.
         spec: of another pool than the demo's own (`DEMO_POOL`).
+        allow_noisy_costs: go on, with a warning, where the machine was too busy to be measured.
         on_progress: told (stage, done, of how many).
 
     Raises:
-        ValueError: if the pool cannot be loaded, or `out` was begun with something else.
+        ValueError: if the pool cannot be loaded, the machine was too busy, or `out` was begun with something else.
     """
     tell = on_progress or (lambda stage, done, total: None)
     out.mkdir(parents=True, exist_ok=True)
     tell("loading models", 0, 1)
     pool = Pool.of(spec or read_pool_spec(DEMO_POOL))
     begin = time.monotonic()
-    costs = _profile(out, pool, tell)
+    costs = _profile(out, pool, tell, allow_noisy_costs)
     size = _size(out, pool, costs, seconds)
     train_queries, test_queries = _queries(size)
     train = _collect(train_queries, pool, out / "train", costs, tell, "collecting training prompts")
@@ -82,7 +84,7 @@ def run_demo(
     return report
 
 
-def _profile(out: Path, pool: Pool, tell: Tell) -> CostProfile:
+def _profile(out: Path, pool: Pool, tell: Tell, allow_noisy: bool) -> CostProfile:
     """Return the costs that a stopped demo was begun with, or measure them: all stages are priced alike."""
     file = out / "costs.json"
     if file.is_file():
@@ -99,6 +101,7 @@ def _profile(out: Path, pool: Pool, tell: Tell) -> CostProfile:
 
     folder = DEFAULT_CACHE / "profiles"
     costs = cached_costs(pool.target.model, pool.target.name, pool.drafts, folder, on_progress=step)
+    costs.check(allow_noisy=allow_noisy)
     write_file(file, costs.to_json())
     return costs
 
@@ -139,7 +142,7 @@ def _collect(
         done += n
         tell(stage, done, len(queries))
 
-    data = collect(queries, pool.arms, pool.encoder, folder, costs, on_progress=advance)
+    data = collect(queries, pool.arms, pool.encoder, folder, costs, allow_noisy_costs=True, on_progress=advance)
     return data.with_reward(TimeSaved())
 
 

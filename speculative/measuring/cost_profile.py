@@ -5,6 +5,7 @@ import json
 import platform
 import statistics
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 
 from arms.atomic_file import write_file
+from speculative.measuring.machine import machine_facts
 from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.draft import Draft, DraftSession, SharedCache
 from speculative.protocols.kv_cache import KVCache
@@ -23,6 +25,11 @@ PREFILL_WIDTHS = (32, 128, 512)
 CACHE_LENGTHS = (64, 256, 768)
 MAX_AGE_DAYS = 30
 MAX_SPREAD = 0.35
+MONOTONE_TOLERANCE = 0.2  # by which one token may be slower than several before it is called a fault
+
+
+class NoisyCostsWarning(UserWarning):
+    """A cost profile is too noisy, or contradicts itself, and is used all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,8 @@ class CostProfile:
         prefill_grid: seconds of a pass over so many tokens from an empty cache.
         drafts: per draft name.
         measured_at: seconds since 1970.
+        machine: processor and accelerator that it was measured on, where known.
+        threads: of torch, where known.
     """
 
     key: str
@@ -62,6 +71,8 @@ class CostProfile:
     prefill_grid: tuple[float, ...]
     drafts: dict[str, DraftCost]
     measured_at: float
+    machine: str | None = None
+    threads: int | None = None
 
     def verify_s(self, n_tokens: int, cache_length: int) -> float:
         """v(m, L): seconds of a target pass over `n_tokens`, interpolated between the measured points.
@@ -128,6 +139,35 @@ class CostProfile:
             return f"{subject} costs nothing: its rounds take no longer than a plain step"
         return f"{subject} pays once each token is accepted with probability {share:.0%}"
 
+    def faults(self) -> list[str]:
+        """Return what makes the profile too bad to price data with: noise, or one token slower than several."""
+        faults = []
+        if self.spread > MAX_SPREAD:
+            faults.append(f"its noise is {self.spread:.0%} of a median, more than {MAX_SPREAD:.0%}")
+        for length, row in zip(self.cache_lengths, self.verify_grid, strict=True):
+            least = min(row)
+            if row[0] > least * (1 + max(self.spread, MONOTONE_TOLERANCE)):
+                few, many = f"{self.widths[0]} token(s)", self.widths[row.index(least)]
+                times = f"took {row[0] * 1000:.3g} ms and one over {many} only {least * 1000:.3g} ms"
+                faults.append(f"a pass over {few} {times}, at {length} cached tokens")
+        return faults
+
+    def check(self, *, allow_noisy: bool = False) -> None:
+        """Raise ValueError naming the faults, or warn of them where they are allowed."""
+        faults = "; ".join(self.faults())
+        if faults and not allow_noisy:
+            raise ValueError(
+                f"the cost profile cannot price data: {faults}. Measure again on a quiet machine, or go on with "
+                "--allow-noisy-costs (allow_noisy_costs=True)"
+            )
+        if faults:
+            warnings.warn(f"seconds and speeds rest on a bad cost profile: {faults}", NoisyCostsWarning, stacklevel=3)
+
+    @property
+    def digest(self) -> str:
+        """Return what tells this profile from any other, 16 hexadecimal digits."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+
     def to_json(self) -> str:
         """Return the profile as JSON text."""
         return json.dumps(asdict(self), indent=1)
@@ -145,7 +185,7 @@ class CostProfile:
             grid = tuple(tuple(row) for row in raw.pop("verify_grid"))
             names = ("widths", "cache_lengths", "prefill_widths", "prefill_grid")
             return cls(**{**raw, **{name: tuple(raw[name]) for name in names}}, drafts=drafts, verify_grid=grid)
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"not a cost profile: {error!r}") from error
 
 
@@ -184,7 +224,7 @@ def measure_costs(
         if on_progress is not None:
             on_progress()
     low, median, high = np.quantile(timed[1:], (0.25, 0.5, 0.75), axis=0)  # the first round warms up
-    n_grid = len(lengths) * len(WIDTHS)
+    n_grid, facts = len(lengths) * len(WIDTHS), machine_facts()
     grid, spreads = median[:n_grid].reshape(len(lengths), -1), ((high - low) / median)[:n_grid]
     return CostProfile(
         key=key,
@@ -196,6 +236,8 @@ def measure_costs(
         prefill_grid=tuple(median[n_grid:].tolist()),
         drafts={draft.name: _draft_cost(draft, model, cache, n_repeats) for draft in drafts},
         measured_at=time.time(),
+        machine=" + ".join(str(facts[name]) for name in ("processor", "accelerator") if facts[name]),
+        threads=torch.get_num_threads(),
     )
 
 

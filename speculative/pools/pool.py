@@ -12,6 +12,7 @@ from arms import ArmSet
 from bandits import ContextEncoder, Policy
 from rewards import TimeSaved
 from speculative.collection.collect import collect
+from speculative.collection.priced_folder import stored_costs
 from speculative.drafts import DraftSpec
 from speculative.drafts.draft_model import VocabularyMismatchError
 from speculative.measuring.cost_profile import cached_costs
@@ -161,6 +162,7 @@ class Pool:
         folder: str | Path | None = None,
         cache: Path = DEFAULT_CACHE,
         seed: int = 0,
+        allow_noisy_costs: bool = False,
         say: Callable[[str], None] = print,
     ) -> Policy:
         """Learn from prompts which arm to use for which, and say whether that pays.
@@ -174,21 +176,27 @@ class Pool:
             folder: keeps what was collected, and lets a stopped run go on; a temporary one by default.
             cache: where this machine's measured costs are kept.
             seed: of folds, intervals and what is random in a policy.
+            allow_noisy_costs: go on, with a warning, where the machine was too busy to be measured.
             say: told the conclusion, in one sentence; `print` by default.
 
         Returns:
             A fitted policy, for `generate(policy=...)`; `policy.save(path)` keeps it.
 
         Raises:
-            ValueError: if there are fewer than two prompts, one does not fit the target, two queries share an id, or
-                the folder was begun with something else.
+            ValueError: if there are fewer than two prompts, one does not fit the target, two queries share an id,
+                the machine was too busy to be measured, or the folder was begun with something else.
         """
         queries = [as_query(prompt, f"prompt-{i}") for i, prompt in enumerate(prompts, 1)]
         if len(queries) < 2:
             raise ValueError(f"learn needs at least 2 prompts, got {len(queries)}")
-        costs = cached_costs(self.target.model, self.target.name, self.drafts, cache / "profiles")
         with nullcontext(folder) if folder is not None else TemporaryDirectory() as place:
-            data = collect(queries, self.arms, self.encoder, Path(place), costs).with_reward(TimeSaved())
+            costs = stored_costs(Path(place)) or cached_costs(
+                self.target.model, self.target.name, self.drafts, cache / "profiles"
+            )
+            collected = collect(
+                queries, self.arms, self.encoder, Path(place), costs, allow_noisy_costs=allow_noisy_costs
+            )
+            data = collected.with_reward(TimeSaved())
         policy, conclusion = choose_policy(data, seed)
         say(conclusion)
         return policy

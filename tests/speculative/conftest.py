@@ -2,6 +2,8 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.support.quiet_machine import measured_costs_are_taken_as_they_are as measured_costs_are_taken_as_they_are
+from tests.support.quiet_machine import noise_matters as noise_matters
 from tests.support.tiny_models import TinyModel, make_tiny
 
 

@@ -20,7 +20,7 @@ def uneven_speeds(n: int, first: int = 0) -> FullInformationData:
         SECONDS / seconds,
         ARMS,
         costs=seconds,
-        query_ids=tuple(f"line-{index}" for index in range(n)),
+        query_ids=tuple(f"line-{index}" for index in range(first, first + n)),
         observations=tuple(rows),
         encoder="made-up",
     )

@@ -17,7 +17,7 @@ from bandits import (
     LoggedData,
     Uniform,
 )
-from bandits.data.parquet_parts import ROW_GROUP_ROWS
+from bandits.data.parquet_file import ROW_GROUP_ROWS
 from bandits.testing import example_data, example_log
 
 
@@ -26,6 +26,7 @@ def folder(tmp_path):
     """A folder of 30 parts of 60 rows."""
     for part in range(30):
         example_data().log_with(Uniform(), np.random.default_rng(part)).write_part(tmp_path, part)
+    LoggedData.close_folder(tmp_path)
     return tmp_path
 
 
@@ -78,6 +79,7 @@ def test_a_stream_starts_with_the_arms_of_all_parts(tmp_path):
     data = example_data()
     data.select_arms(data.arm_names[:1]).write_part(tmp_path, 0)
     data.write_part(tmp_path, 1)
+    FullInformationData.close_folder(tmp_path)
     stream = FullInformationData.stream(tmp_path)
     assert [part.arm_names for part in stream] == [data.arm_names] * 2
     policy = LinUCB().fit_stream(stream)
@@ -93,15 +95,17 @@ def test_parts_that_do_not_fit_together_are_refused_before_a_row_is_read(tmp_pat
     data.write_part(tmp_path, 0)
     FullInformationData(data.contexts[:, :2], data.rewards, data.arm_names).write_part(tmp_path, 1)
     with pytest.raises(ValueError, match=r"part-00001.*2 features"):
-        FullInformationData.stream(tmp_path)
+        FullInformationData.close_folder(tmp_path)
+    data.save(tmp_path / "whole")
     with pytest.raises(ValueError, match="batch_rows"):
-        FullInformationData.stream(tmp_path, batch_rows=0)
+        FullInformationData.stream(tmp_path / "whole", batch_rows=0)
 
 
 def test_a_part_without_a_column_is_named(tmp_path):
     log = example_log()
     path = log.write_part(tmp_path, 0)
     pq.write_table(pq.read_table(path).drop_columns(["rewards"]), path)
+    LoggedData.close_folder(tmp_path)
     with pytest.raises(ValueError, match=r"part-00000.*the column 'rewards' is missing; there are context, "):
         LoggedData.load(tmp_path)
 
@@ -111,7 +115,7 @@ def test_memory_of_a_stream_does_not_grow_with_its_parts(tmp_path):
     n_rows, n_features = 5 * ROW_GROUP_ROWS, 50
     rows = rng.normal(size=(n_rows, n_features)).astype(np.float32)
     log = LoggedData(rows, rng.integers(2, size=n_rows), rng.random(n_rows), np.full(n_rows, 0.5), ("a", "b"))
-    log.write_part(tmp_path, 0)
+    log.save(tmp_path)
     code = f"""
 import pyarrow
 from bandits import LoggedData

@@ -130,6 +130,7 @@ def test_parts_are_one_log(tmp_path):
     data = log()
     data.subset([0, 1, 2]).write_part(tmp_path, 0)
     data.subset(np.arange(6) >= 3).write_part(tmp_path, 1)
+    LoggedData.close_folder(tmp_path)
     equal(LoggedData.load(tmp_path), data)
     assert [len(part) for part in LoggedData.stream(tmp_path)] == [3, 3]
 

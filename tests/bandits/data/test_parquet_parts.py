@@ -19,12 +19,14 @@ def test_a_collection_goes_on_where_it_stopped(tmp_path):
     data.subset(np.arange(40, 60)).write_part(tmp_path, 2)
     assert part_indices(tmp_path) == [0, 2]
     data.subset(np.arange(20, 40)).write_part(tmp_path, 1)
+    FullInformationData.close_folder(tmp_path)
     assert FullInformationData.load(tmp_path).query_ids == data.query_ids
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f"part-0000{i}.parquet" for i in range(3)]
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["manifest.json", *(f"part-0000{i}.parquet" for i in range(3))]
 
 
 def test_a_crash_while_writing_leaves_no_part(tmp_path, monkeypatch):
-    def fail(table, file, row_group_size):
+    def fail(table, file, **options):
         file.write(b"PAR1 half")
         raise OSError("disk full")
 
@@ -39,7 +41,7 @@ def test_a_half_written_part_is_named(tmp_path, keep):
     path = example_data().write_part(tmp_path, 0)
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(ValueError, match=r"part-00000.parquet is unreadable or half-written.*delete it"):
-        FullInformationData.load(tmp_path)
+        FullInformationData.close_folder(tmp_path)
 
 
 def test_a_missing_folder_is_named(tmp_path):
@@ -48,7 +50,7 @@ def test_a_missing_folder_is_named(tmp_path):
 
 
 def test_foreign_wrong_and_newer_files_are_refused(tmp_path):
-    example_log().write_part(tmp_path / "log", 0)
+    example_log().save(tmp_path / "log")
     with pytest.raises(ValueError, match="holds LoggedData, expected FullInformationData"):
         FullInformationData.load(tmp_path / "log")
     table = pa.table({"x": [1]})
@@ -62,10 +64,10 @@ def test_foreign_wrong_and_newer_files_are_refused(tmp_path):
         metadata = None if header is None else {b"draftpick": json.dumps(header).encode()}
         pq.write_table(table.replace_schema_metadata(metadata), tmp_path / "part-00000.parquet")
         with pytest.raises(ValueError, match=message):
-            LoggedData.load(tmp_path)
+            LoggedData.close_folder(tmp_path)
     pq.write_table(table.replace_schema_metadata({b"draftpick": b"{"}), tmp_path / "part-00000.parquet")
     with pytest.raises(ValueError, match="damaged header"):
-        LoggedData.load(tmp_path)
+        LoggedData.close_folder(tmp_path)
 
 
 def test_a_bad_row_in_a_part_names_the_file(tmp_path):
@@ -76,6 +78,7 @@ def test_a_bad_row_in_a_part_names_the_file(tmp_path):
         table.schema.get_field_index("propensities"), "propensities", pa.array(np.zeros(len(table)))
     )
     pq.write_table(broken, path)
+    LoggedData.close_folder(tmp_path)
     with pytest.raises(ValueError, match=r"part-00000.parquet: propensities must be in \(0, 1\]: row 0"):
         LoggedData.load(tmp_path)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -122,6 +123,9 @@ def test_train_refuses_in_one_line(place, tmp_path, arguments, message):
 def test_broken_data_are_refused(place, tmp_path):
     assert "holds no part files" in refused("train", tmp_path, "--out", tmp_path / "p")
     part = (place / "train" / "part-00000.parquet").read_bytes()
+    (tmp_path / "part-00000.parquet").write_bytes(part)
+    assert "is not closed" in refused("train", tmp_path, "--out", tmp_path / "p")
+    shutil.copytree(place / "train", tmp_path, dirs_exist_ok=True)
     (tmp_path / "part-00000.parquet").write_bytes(part[: len(part) // 2])
     assert "half-written" in refused("train", tmp_path, "--out", tmp_path / "p")
 
@@ -234,7 +238,7 @@ def test_demo_calls_the_function_of_that_name(monkeypatch, tmp_path):
     assert json.loads(shown.stdout) == {"holds": True}
     assert shown.stderr == "measuring: 1 of 1, 0 s\n"
     spec = read_pool_spec(DEMO_POOL).model_copy(update={"dtype": "bfloat16"})
-    assert called == [(out, {"seconds": None, "seed": 4, "spec": spec})]
+    assert called == [(out, {"seconds": None, "seed": 4, "spec": spec, "allow_noisy_costs": False})]
 
 
 @pytest.mark.parametrize("command", sorted(typer.main.get_command(app).commands))

@@ -1,6 +1,8 @@
 """Collecting: what is stored, how a stopped run goes on, and what is refused."""
 
+import dataclasses
 import shutil
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -8,11 +10,15 @@ from safetensors.torch import load_file, save_file
 
 from arms import Query
 from arms.fingerprint import fingerprint
+from arms.folder_lock import FolderInUseError, FolderLock
 from bandits import FullInformationData, HashingEncoder, LinUCB
 from bandits.data import part_indices
 from rewards import AcceptanceLength, RougeL
-from speculative.collection.collect import PART_SIZE, TRACES, collect, data_from_traces, trace_queries
-from speculative.collection.trace_store import read_trace_parts, write_traces
+from speculative.collection.collect import PART_SIZE, CostsKeptWarning, collect, data_from_traces, trace_queries
+from speculative.collection.priced_folder import stored_costs
+from speculative.collection.recost import recost
+from speculative.collection.trace_store import TRACES, close_traces, read_trace_parts, write_traces
+from speculative.measuring.cost_profile import NoisyCostsWarning
 from speculative.pools.pool import Pool
 from speculative.protocols.draft import Draft, DraftSession, Proposal
 from speculative.targets.speculative_arm import SpeculativeArm
@@ -90,9 +96,9 @@ def test_a_stopped_run_goes_on_and_gives_the_same_data(whole, pool, tmp_path, n_
     with pytest.raises(KeyboardInterrupt):
         collect(queries(N), pool.arms, pool.encoder, tmp_path, COSTS, own_texts=True, on_progress=stop)
     assert len(part_indices(tmp_path / TRACES)) == n_done
-    times = [path.stat().st_mtime_ns for path in sorted((tmp_path / TRACES).iterdir())]
+    times = [path.stat().st_mtime_ns for path in sorted((tmp_path / TRACES).glob("part-*"))]
     _assert_equal(collect(queries(N), pool.arms, pool.encoder, tmp_path, COSTS, own_texts=True), whole[1])
-    kept = sorted((tmp_path / TRACES).iterdir())[:n_done]
+    kept = sorted((tmp_path / TRACES).glob("part-*"))[:n_done]
     assert [path.stat().st_mtime_ns for path in kept] == times
 
 
@@ -154,6 +160,7 @@ def test_traces_survive_the_disk(pool, tmp_path):
     traces = trace_queries(asked, pool.arms, pool.encoder, own_texts=True)
     write_traces(tmp_path, 0, traces[:3], pool.encoder.name)
     write_traces(tmp_path, 1, traces[3:], pool.encoder.name)
+    close_traces(tmp_path)
     first, second = read_trace_parts(tmp_path)
     for before, after in zip(traces, [*first, *second], strict=True):
         assert before.drafts["draft_small"].own_ids == after.drafts["draft_small"].own_ids is not None
@@ -239,3 +246,75 @@ def test_fingerprints_do_not_change_with_use(pool, tmp_path):
     before = [fingerprint(thing) for thing in (pool.target, pool.encoder, *pool.drafts)]
     collect(queries(2), pool.arms, pool.encoder, tmp_path, COSTS)
     assert [fingerprint(thing) for thing in (pool.target, pool.encoder, *pool.drafts)] == before
+
+
+def test_a_finished_collection_keeps_the_costs_that_priced_it(pool, tmp_path):
+    first = collect(queries(3), pool.arms, pool.encoder, tmp_path, COSTS)
+    before = {path: path.read_bytes() for path in tmp_path.glob("*.*")}
+    dear = dataclasses.replace(COSTS, prefill_grid=tuple(2 * s for s in COSTS.prefill_grid))
+    with pytest.warns(CostsKeptWarning, match="keeps the cost profile that it was begun with"):
+        again = collect(queries(3), pool.arms, pool.encoder, tmp_path, dear)
+    _assert_equal(again, first)
+    assert {path: path.read_bytes() for path in tmp_path.glob("*.*")} == before
+    assert stored_costs(tmp_path) == COSTS
+    assert first.cost_profiles == (COSTS.digest,)
+
+
+def test_recost_prices_as_collecting_with_that_profile_does(pool, tmp_path):
+    dear = dataclasses.replace(COSTS, prefill_grid=tuple(2 * s for s in COSTS.prefill_grid))
+    collect(queries(N), pool.arms, pool.encoder, tmp_path / "data", COSTS, own_texts=True)
+    expected = collect(queries(N), pool.arms, pool.encoder, tmp_path / "other", dear, own_texts=True)
+    for _ in range(2):
+        _assert_equal(recost(tmp_path / "data", dear), expected)
+    _assert_equal(FullInformationData.load(tmp_path / "data"), expected)
+    assert stored_costs(tmp_path / "data") == dear
+    assert sorted(path.name for path in (tmp_path / "data").glob("*.*")) == [
+        "collect.json",
+        "costs.3.json",
+        "manifest.json",
+        *(f"part-{i:05d}.3.parquet" for i in range(3)),
+    ]
+    with pytest.warns(CostsKeptWarning):
+        _assert_equal(collect(queries(N), pool.arms, pool.encoder, tmp_path / "data", COSTS, own_texts=True), expected)
+
+
+def test_recost_that_fails_changes_nothing(pool, whole, tmp_path):
+    folder = tmp_path / "data"
+    shutil.copytree(whole[0], folder)
+    with pytest.raises(ValueError, match="'draft_small' is not in the cost profile"):
+        recost(folder, plain_costs("prompt_lookup"))
+    _assert_equal(FullInformationData.load(folder), whole[1])
+    with pytest.raises(ValueError, match="holds no finished collection"):
+        recost(tmp_path, COSTS)
+    whole[1].save(tmp_path / "saved")
+    with pytest.raises(ValueError, match="was not written by collect"):
+        recost(tmp_path / "saved", COSTS)
+
+
+@pytest.mark.parametrize("name", ["part-00001.parquet", "manifest.json"])
+def test_data_that_were_lost_are_made_again_from_the_traces(pool, whole, tmp_path, name):
+    folder = tmp_path / "data"
+    shutil.copytree(whole[0], folder)
+    (folder / name).unlink()
+    with pytest.raises(ValueError, match=rf"{name}|is not closed"):
+        FullInformationData.load(folder)
+    _assert_equal(collect(queries(N), pool.arms, pool.encoder, folder, COSTS, own_texts=True), whole[1])
+
+
+@pytest.mark.usefixtures("noise_matters")
+def test_costs_too_noisy_to_price_with_are_refused_unless_allowed(pool, tmp_path):
+    noisy = dataclasses.replace(COSTS, spread=1.18)
+    with pytest.raises(ValueError, match=r"noise is 118% .* --allow-noisy-costs \(allow_noisy_costs=True\)"):
+        collect(queries(2), pool.arms, pool.encoder, tmp_path, noisy)
+    with pytest.warns(NoisyCostsWarning, match="118%"):
+        collect(queries(2), pool.arms, pool.encoder, tmp_path, noisy, allow_noisy_costs=True)
+    with pytest.raises(ValueError, match="noise is 118%"):
+        recost(tmp_path, noisy)
+
+
+def test_a_folder_in_use_is_refused(pool, tmp_path):
+    with (
+        closing(FolderLock(tmp_path, "collection")),
+        pytest.raises(FolderInUseError, match="is in use by this process"),
+    ):
+        collect(queries(2), pool.arms, pool.encoder, tmp_path, COSTS)

@@ -161,6 +161,24 @@ def test_conclusion_says_whether_drafting_pays(round_s, share, words):
     assert words in flat.conclusion("prompt_lookup", 1)
 
 
+def test_noise_and_one_token_slower_than_two_are_faults():
+    sound = plain_costs("draft")
+    assert sound.faults() == []
+    assert "its noise is 40% of a median" in dataclasses.replace(sound, spread=0.4).faults()[0]
+    slow = dataclasses.replace(sound, verify_grid=((1.34, 0.92, 1.5), (1.0, 1.1, 1.2)))
+    [fault] = slow.faults()
+    assert fault.startswith("a pass over 1 token(s) took 1.34e+03 ms and one over 5 only 920 ms, at 64 cached")
+    within = dataclasses.replace(slow, spread=0.3, verify_grid=((1.1, 1.0, 1.5), (1.0, 1.1, 1.2)))
+    assert within.faults() == []
+
+
+def test_a_measured_profile_names_machine_and_threads(timed_model):
+    costs = measure_costs(timed_model, [], n_repeats=1)
+    assert costs.machine
+    assert costs.threads >= 1
+    assert CostProfile.from_json(costs.to_json()).digest == costs.digest != plain_costs().digest
+
+
 def test_json_round_trip():
     costs = plain_costs("one", "two")
     assert CostProfile.from_json(costs.to_json()) == costs

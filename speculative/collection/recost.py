@@ -1,0 +1,76 @@
+"""The same traces, priced anew: rewards and seconds of another machine or a quieter hour, without a model."""
+
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from arms import Observation
+from arms.folder_lock import FolderLock
+from bandits import FullInformationData
+from rewards import Speedup
+from speculative.collection.priced_folder import made_of, write_data
+from speculative.collection.replay import replay
+from speculative.collection.trace import Trace
+from speculative.collection.trace_store import TRACES, read_trace_parts
+from speculative.measuring.cost_profile import CostProfile
+
+
+def recost(folder: str | Path, costs: CostProfile, *, allow_noisy_costs: bool = False) -> FullInformationData:
+    """Price a finished collection with another profile; no model runs.
+
+    The data become a new generation: until it is whole, whoever reads the folder sees the old data.
+
+    Args:
+        folder: that `collect` wrote and finished.
+        costs: of every draft of the collection.
+        allow_noisy_costs: price with a profile that is too noisy or contradicts itself, with a warning.
+
+    Returns:
+        The new data; rewards are `Speedup` over no draft.
+
+    Raises:
+        ValueError: if the folder holds no finished collection or a damaged part, or the profile lacks a draft or has
+            faults.
+        RuntimeError: if the folder is in use.
+    """
+    folder = Path(folder)
+    costs.check(allow_noisy=allow_noisy_costs)
+    facts = made_of(folder)
+    with closing(FolderLock(folder, "collection")):
+        data = FullInformationData.load(folder)
+        drafts = [_draft(facts, name, folder) for name in data.arm_names]
+        parts, begin = [], 0
+        for traces in read_trace_parts(folder / TRACES):
+            rows = data.subset(np.arange(begin, begin + len(traces)))
+            parts.append(_priced(rows, traces, drafts, costs))
+            begin += len(traces)
+        return write_data(folder, parts, costs, facts)
+
+
+def _draft(facts: object, arm: str, folder: Path) -> tuple[str, int]:
+    """Return the name of an arm's draft and its draft length, as the manifest has them."""
+    entry = facts.get(f"arm {arm}") if isinstance(facts, dict) else None
+    if not isinstance(entry, list) or len(entry) != 3:
+        raise ValueError(f"{folder} was not written by collect: its manifest does not say what arm {arm!r} was")
+    return str(entry[0]), int(entry[2])
+
+
+def _priced(
+    rows: FullInformationData, traces: list[Trace], drafts: list[tuple[str, int]], costs: CostProfile
+) -> FullInformationData:
+    observations = tuple(
+        tuple(_observed(old, trace, draft, costs) for old, draft in zip(row, drafts, strict=True) if old is not None)
+        for row, trace in zip(rows.observations or (), traces, strict=True)
+    )
+    seconds = np.array([[observation.seconds for observation in row] for row in observations])
+    return replace(rows, observations=observations, costs=seconds, cost_profiles=(costs.digest,)).with_reward(Speedup())
+
+
+def _observed(old: Observation, trace: Trace, draft: tuple[str, int], costs: CostProfile) -> Observation:
+    """Return the observation with the seconds that this profile gives it."""
+    if old.reference is None or old.query_id != trace.query_id:
+        raise ValueError(f"the trace of query {trace.query_id!r} does not belong to the {old}: collect again")
+    plain = replay(trace, "", 0, costs).seconds
+    return replace(old, seconds=replay(trace, *draft, costs).seconds, reference=replace(old.reference, seconds=plain))
