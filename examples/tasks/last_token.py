@@ -1,7 +1,5 @@
 """A draft of one's own: one class. It keeps nothing of a request, so it is its own session."""
 
-from collections.abc import Sequence
-
 from speculative import Draft, DraftSession, Proposal
 
 
@@ -11,10 +9,10 @@ class LastToken(Draft, DraftSession):
 
     name = "last_token"
 
-    def open(self, prompt: Sequence[int], shared: object = None) -> DraftSession:
+    def open(self, prompt, shared=None):
         return self
 
-    def propose(self, prefix: Sequence[int], draft_length: int, sampler: object = None) -> Proposal:
+    def propose(self, prefix, draft_length, sampler=None):
         return Proposal([prefix[-1]] * draft_length)
 
 
