@@ -79,7 +79,7 @@ class Running:
         for chunk in torch.split(prompt, chunk_size):
             batch = TokenBatch(chunk, [len(chunk)], self.row)
             output = self.model.forward(batch, self.cache, [len(chunk) - 1])
-            part = output.hidden.sum(0)
+            part = output.hidden.sum(0, dtype=torch.float32)  # float16 ends at 65,504
             hidden_sum = part if hidden_sum is None else hidden_sum + part
         assert hidden_sum is not None
         [rows] = target_rows(output.logits, [1], self.n_tokens)

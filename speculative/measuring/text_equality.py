@@ -1,5 +1,6 @@
 """When two texts of one target count as equal: identical, or parted at a tie."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -9,7 +10,7 @@ import torch
 from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.token_batch import TokenBatch
 
-TIE = 1e-4  # logits closer than this, float32, may swap with the shape of a pass
+TIE = 1e-4  # float32 logits closer than this may swap with the shape of a pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +18,8 @@ class TextEquality:
     """How two token sequences compare.
 
     Attributes:
-        kind: "identical"; "tie" where the target's two best logits at the first difference lie within 1e-4;
-            else "different".
+        kind: "identical"; "tie" where the target's two best logits at the first difference lie within the
+            `tie_bound` of its dtype; else "different".
         position: index of the first difference, None when identical.
         gap: difference of the two best logits there.
     """
@@ -26,6 +27,21 @@ class TextEquality:
     kind: Literal["identical", "tie", "different"]
     position: int | None = None
     gap: float | None = None
+
+
+def tie_bound(dtype: torch.dtype, logit: float) -> float:
+    """How far apart two logits may be that the shape of a pass may swap.
+
+    1e-4 in float32. In half precision, whose activations round more, one spacing of the dtype at the logits' size,
+    though the logits themselves are float32.
+
+    Args:
+        dtype: of the model's activations.
+        logit: the larger of the two.
+    """
+    if dtype in (torch.float32, torch.float64) or logit == 0:
+        return TIE
+    return max(TIE, torch.finfo(dtype).eps * 2.0 ** math.floor(math.log2(abs(logit))))
 
 
 def compare_texts(
@@ -41,5 +57,5 @@ def compare_texts(
     best = output.logits[0].float().topk(2)
     gap = float(best.values[0] - best.values[1])
     parted = {*first[position : position + 1], *second[position : position + 1]}
-    is_tie = gap <= TIE and parted == set(best.indices.tolist())
+    is_tie = gap <= tie_bound(model.dtype, float(best.values[0])) and parted == set(best.indices.tolist())
     return TextEquality("tie" if is_tie else "different", position, gap)

@@ -11,13 +11,14 @@ from speculative.models.attention import Apart, AttentionPlan, attend
 from speculative.models.checkpoint import Checkpoint
 from speculative.models.config import DecoderConfig, inverse_frequencies
 from speculative.models.fingerprint import model_fingerprint
-from speculative.models.linear import Int4Linear, Int8Linear, Linear
+from speculative.models.linear import Float32Linear, Int4Linear, Int8Linear, Linear
 from speculative.models.weight_blocks import Matrix, WeightBlocks, stack_rows
 from speculative.protocols.causal_lm import ForwardOutput
 from speculative.protocols.kv_cache import KVCache
 from speculative.protocols.token_batch import TokenBatch
 
 Weights = Mapping[str, torch.Tensor]
+Head = Linear | Float32Linear | Int4Linear | Int8Linear
 
 
 class Decoder:
@@ -31,7 +32,8 @@ class Decoder:
         dtype: of every weight and of the cache.
         device: of every weight and of the cache.
         linear: the class of the layers' matrix products: `Linear`, or `Int4Linear` for weights at 4 bits.
-        head: the class of the product that gives the logits; None for `linear`. At 4 bits it is where most of the loss
+        head: the class of the product that gives the logits, float32 whatever the weights are; None for `linear`, and
+            in half precision for `Float32Linear` in place of `Linear`. At 4 bits it is where most of the loss
             comes from (`ModelSettings` has the figures).
         blocks: projections at 4 bits by name, in place of dense ones.
         min_rows: a pass of fewer tokens is filled up to this many. Where weights come from memory, oneDNN's kernels for
@@ -64,12 +66,15 @@ class Decoder:
     ) -> None:
         self.config, self.dtype, self.device = config, dtype, torch.device(device)
         self._min_rows, self._invariant, self._one_token = min_rows, False, False
-        self.arithmetic = f"{linear.__name__}, {(head or linear).__name__}"
+        last: type[Head] = head or linear
+        if last is Linear and dtype != torch.float32:
+            last = Float32Linear
+        self.arithmetic = f"{linear.__name__}, {last.__name__}"
         checkpoint = Checkpoint(weights, blocks or {}, self.device, dtype)
         self.embedding = checkpoint.tensor("embed_tokens.weight", (config.n_vocab, config.n_features))
         self.layers = [_Layer(config, checkpoint, f"layers.{i}.", linear) for i in range(config.n_layers)]
         self.norm = checkpoint.tensor("norm.weight", (config.n_features,))
-        self.head = (head or linear)(_head_weight(config, checkpoint, self.embedding))
+        self.head = last(_head_weight(config, checkpoint, self.embedding))
         checkpoint.check_all_used()
         angles = torch.outer(torch.arange(config.max_positions).float(), inverse_frequencies(config))
         rotations = torch.polar(torch.ones_like(angles), angles)[:, None]  # (positions, 1, head_dim / 2)
@@ -168,8 +173,8 @@ class Decoder:
             cache.lengths[row] = start + count
         hidden = functional.rms_norm(x, (self.config.n_features,), self.norm, self.config.rms_norm_eps)
         if logit_rows is not None:
-            return ForwardOutput(self.head(hidden[list(logit_rows)]), hidden[:n])
-        return ForwardOutput(self.head(hidden)[:n], hidden[:n])
+            return ForwardOutput(self.head(hidden[list(logit_rows)]).float(), hidden[:n])
+        return ForwardOutput(self.head(hidden)[:n].float(), hidden[:n])
 
     def _each_token(self, batch: TokenBatch, cache: KVCache, n_layers: int | None) -> ForwardOutput:
         """Run every token in a pass of its own."""

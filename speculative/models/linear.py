@@ -55,6 +55,28 @@ class Linear:
         return functional.linear(x, self._weight, self._bias) + other
 
 
+class Float32Linear:
+    """`Linear` from half-precision weights and rows to float32 results: for the head.
+
+    Rounded to bfloat16, the two best of SmolLM2's logits were equal at 3.9 % of positions. A card multiplies half
+    precision into float32; elsewhere the weights are kept as float32, at four bytes each.
+
+    Args:
+        weight: (out_features, in_features).
+    """
+
+    def __init__(self, weight: torch.Tensor) -> None:
+        self._half = weight if weight.device.type == "cuda" else None
+        self._linear = Linear(weight.float()) if self._half is None else None
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (n, in_features) to (n, out_features) float32."""
+        if self._linear is not None:
+            return self._linear(x.float())
+        assert self._half is not None
+        return torch.mm(x, self._half.t(), out_dtype=torch.float32)
+
+
 class Int4Linear:
     """`Linear` with weights kept at 4 bits: blocks of 32 share a scale and a minimum.
 
@@ -189,7 +211,7 @@ class Int8Linear:
         return bool((Int8Linear(row.expand(32, -1))(row) == Int8Linear._N_PROBED * 127**2).all())
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (n, in_features) to (n, out_features), in the type of `x`."""
+        """Map (n, in_features) to (n, out_features) float32."""
         n, widest = len(x), x.abs().amax(1, keepdim=True).float().clamp_min(1e-30)
         scaled = x.float() * (127 / widest)
         coarse = scaled.round()
@@ -198,7 +220,7 @@ class Int8Linear:
         products = self._product(
             both, 1.0, 128, self._weight, self._scales, self._zeros, None, 1.0, 0, torch.float32, "none", [], ""
         )
-        return ((products[:n] + products[n:] / 254) * (widest / 127)).to(x.dtype)
+        return (products[:n] + products[n:] / 254) * (widest / 127)
 
 
 class SplitGate:

@@ -15,6 +15,7 @@ from speculative.models.adapters.transformers_cache import (
     narrow_window,
 )
 from speculative.models.fingerprint import model_fingerprint, sample_digest
+from speculative.models.linear import Float32Linear
 from speculative.protocols.causal_lm import ForwardOutput
 from speculative.protocols.kv_cache import KVCache
 from speculative.protocols.token_batch import TokenBatch
@@ -53,6 +54,8 @@ class TransformersLM:
         refuse_encoder(model.config)
         self._config = model.config.get_text_config(decoder=True)
         self._model, self.head = model.eval(), model.get_output_embeddings()
+        is_half = type(self.head) is torch.nn.Linear and model.dtype != torch.float32
+        self._exact_head = Float32Linear(self.head.weight.detach()) if is_half else None
         parameters = inspect.signature(model.forward).parameters
         state_name = next((name for name in _STATE_NAMES if name in parameters), None)
         if self.head is None or state_name is None:
@@ -175,11 +178,19 @@ class TransformersLM:
             index = chosen if isinstance(chosen, torch.Tensor) else list(chosen)
             return (seen[0][None, index], *given[1:])
 
-        hook = self.head.register_forward_pre_hook(narrow)
+        def exact(_head: torch.nn.Module, given: tuple[torch.Tensor, ...], found: torch.Tensor) -> torch.Tensor:
+            """Give logits in float32, where the head's own are rounded to half precision."""
+            if self._exact_head is None:
+                return found
+            logits = self._exact_head(given[0].flatten(0, -2)).view(found.shape)
+            return logits if self.head.bias is None else logits + self.head.bias
+
+        hooks = [self.head.register_forward_pre_hook(narrow), self.head.register_forward_hook(exact)]
         try:
             output = self._model(**inputs, use_cache=use_cache)
         finally:
-            hook.remove()
+            for hook in hooks:
+                hook.remove()
         if len(seen) != 1:
             raise ValueError(f"{type(self._model).__name__} calls its output head {len(seen)} times; it must once")
         return output.logits[0], seen[0], output.get(self._state_name)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from speculative.measuring.text_equality import TextEquality, compare_texts
+from speculative.measuring.text_equality import TextEquality, compare_texts, tie_bound
 from speculative.protocols.causal_lm import ForwardOutput
 from speculative.protocols.token_batch import TokenBatch
 
@@ -47,3 +47,17 @@ def test_only_the_two_best_tokens_may_part_at_a_tie(tiny, monkeypatch, swap, kin
 
     monkeypatch.setattr(type(decoder), "forward", tied)
     assert compare_texts(decoder, [1], [swap[0], 1], [swap[1], 1]).kind == kind
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("logit", [0.7, 1.0, 1.5, 32.0, -45.0, 63.9])
+def test_in_half_precision_a_tie_is_one_spacing_at_the_logits_size(dtype, logit):
+    here = torch.tensor(abs(logit)).to(dtype)
+    spacing = min(float(here.float() - other) for other in neighbours_below(here, dtype))
+    assert tie_bound(dtype, float(here)) in (spacing, 2 * spacing)  # twice at a power of two, where spacing changes
+    assert tie_bound(torch.float32, logit) == 1e-4
+
+
+def neighbours_below(value, dtype):
+    bits = value.view(torch.int16) - 1
+    return [float(bits.view(dtype))]

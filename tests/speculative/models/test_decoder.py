@@ -103,9 +103,24 @@ def test_a_half_precision_decoder_stays_near_its_float32_self(tiny):
     model, tokens = tiny("llama"), tokens_of(20)
     half = load_decoder(str(model.folder), ModelSettings(dtype=torch.bfloat16))
     output = half.forward(TokenBatch(tokens, [20]), half.new_cache(1))
-    assert output.logits.dtype == half.new_cache(1).keys.dtype == torch.bfloat16
+    assert half.new_cache(1).keys.dtype == torch.bfloat16
     exact = logits_of(model.reference, tokens)
     assert (output.logits.float() - exact).abs().mean() < 0.1 * exact.abs().mean()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("kind", ["llama", "llama_tied"])
+def test_logits_are_float32_products_whatever_the_weights_are(tiny, kind, dtype):
+    model, tokens = tiny(kind), tokens_of(20)
+    half = load_decoder(str(model.folder), ModelSettings(dtype=dtype))
+    weights = read_weights(model.folder)
+    weight = weights["lm_head.weight" if "lm_head.weight" in weights else "model.embed_tokens.weight"]
+    for rows in (None, [3, 19]):
+        output = half.forward(TokenBatch(tokens, [20]), half.new_cache(1), rows)
+        assert (output.logits.dtype, output.hidden.dtype) == (torch.float32, dtype)
+        expected = (output.hidden.float() @ weight.to(dtype).float().T)[slice(None) if rows is None else rows]
+        torch.testing.assert_close(output.logits, expected, atol=1e-4, rtol=0.0)
+    assert half.arithmetic == "Linear, Float32Linear"
 
 
 def test_a_half_precision_checkpoint_loads_as_float32(tiny, tmp_path):

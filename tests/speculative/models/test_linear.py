@@ -116,7 +116,7 @@ def test_eight_bits_are_exact_on_weights_that_eight_bits_hold(dtype):
     x = (torch.randn(9, 96, generator=generator) * torch.logspace(-3, 3, 9)[:, None]).to(dtype)  # rows of any size
     x[4] = 0
     found, expected = Int8Linear(weight)(x), x.float() @ weight.T
-    assert found.dtype == dtype
+    assert found.dtype == torch.float32
     tolerance = 1e-3 if dtype == torch.float32 else 0.02
     row = expected.abs().amax(1, keepdim=True)
     assert ((found.float() - expected).abs() <= tolerance * row).all()
