@@ -7,6 +7,7 @@ import torch
 
 BLOCK = 32  # weights that share a scale, in GGUF's Q4_0 and Q4_1 and in PyTorch's kernel alike
 LEVELS = 16
+_SLAB = 4096  # rows that are rounded at once, so that a large matrix is not held as floats several times
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +38,7 @@ class WeightBlocks:
         """
         if weight.shape[1] % BLOCK:
             raise ValueError(f"4-bit weights need in_features a multiple of {BLOCK}, got {weight.shape[1]}")
-        blocks = weight.float().reshape(len(weight), -1, BLOCK)
-        low, high = blocks.amin(-1), blocks.amax(-1)
-        scales = ((high - low) / (LEVELS - 1)).clamp_min(1e-10)
-        levels = ((blocks - low[..., None]) / scales[..., None]).round().clamp(0, LEVELS - 1)
-        return cls(levels.to(torch.uint8).flatten(1), scales, low)
+        return cls.stack([cls(*_rounded(slab)) for slab in torch.split(weight, _SLAB)])
 
     @classmethod
     def stack(cls, parts: Sequence["WeightBlocks"]) -> "WeightBlocks":
@@ -64,6 +61,15 @@ class WeightBlocks:
 
 
 Matrix = torch.Tensor | WeightBlocks
+
+
+def _rounded(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Round an (n, in) matrix; its levels, scales and minimums."""
+    blocks = weight.float().reshape(len(weight), -1, BLOCK)
+    low, high = blocks.amin(-1), blocks.amax(-1)
+    scales = ((high - low) / (LEVELS - 1)).clamp_min(1e-10)
+    levels = ((blocks - low[..., None]) / scales[..., None]).round().clamp(0, LEVELS - 1)
+    return levels.to(torch.uint8).flatten(1), scales, low
 
 
 def stack_rows(parts: Sequence[Matrix]) -> Matrix:
