@@ -1,7 +1,7 @@
 """Make a small draft for a target and a domain, from the target's own text."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -12,10 +12,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from arms import Query
-from arms.atomic_file import atomic_folder, atomic_path
+from arms.atomic_file import atomic_path
+from arms.folder_lock import FolderLock
 from arms.manifest import check_manifest, digest_queries
 from bandits import Bootstrap, Estimate
 from speculative.distillation.corpus import TargetText, write_corpus
+from speculative.distillation.draft_folder import check_draft_folder, save_draft
 from speculative.distillation.training import (
     DistillSettings,
     Lesson,
@@ -23,12 +25,10 @@ from speculative.distillation.training import (
     choose_vocabulary,
     make_lesson,
     train_draft,
-    transformers_config,
 )
-from speculative.drafts.draft_model import VOCABULARY_FILE, DraftModel
+from speculative.drafts.draft_model import DraftModel
 from speculative.models.config import DecoderConfig
 from speculative.models.decoder import Decoder
-from speculative.models.tokenizer import tokenizer_fingerprint
 from speculative.models.weight_files import read_weights
 from speculative.protocols.draft import Counts
 from speculative.targets.target import Target
@@ -75,15 +75,31 @@ def distill(
         on_progress: told (stage, done, of how many).
 
     Raises:
-        ValueError: if a prompt stands on both sides or does not fit the target, a side is empty, or the work
-            folder was begun with something else or holds a damaged file.
+        ValueError: if `folder` holds anything but an earlier draft; a prompt stands on both sides or does not fit the
+            target; a side is empty; or the work folder was begun with something else or holds a damaged file.
+        RuntimeError: if the work folder is in use.
     """
     settings = settings or DistillSettings()
     tell = on_progress or (lambda stage, done, total: None)
     work = folder.with_name(f"{folder.name}.work")
-    _check(target, train_queries, held_out_queries, work, settings)
+    check_draft_folder(folder, target)
+    asked = _asked(target, train_queries, held_out_queries, settings)
+    with closing(FolderLock(work, "distillation")):
+        check_manifest(work / "distill.json", asked)
+        return _distill(target, (train_queries, held_out_queries), folder, settings, tell)
+
+
+def _distill(
+    target: Target,
+    sides: tuple[Sequence[Query], Sequence[Query]],
+    folder: Path,
+    settings: DistillSettings,
+    tell: Progress,
+) -> MatchRate:
+    """Go through the stages; each reads what an earlier run wrote."""
+    work = folder.with_name(f"{folder.name}.work")
     texts: dict[str, list[TargetText]] = {}
-    for side, queries in (("train", train_queries), ("held_out", held_out_queries)):
+    for side, queries in zip(("train", "held_out"), sides, strict=True):
         counter = _Counter(tell, f"writing {side} text", len(queries))
         texts[side] = write_corpus(target, queries, work / side, on_progress=counter.add)
     lessons = _lessons(target, texts["train"], work / "lessons", settings.n_teacher, tell)
@@ -115,13 +131,10 @@ def distill(
     return rate
 
 
-def _check(
-    target: Target,
-    train_queries: Sequence[Query],
-    held_out_queries: Sequence[Query],
-    work: Path,
-    settings: DistillSettings,
-) -> None:
+def _asked(
+    target: Target, train_queries: Sequence[Query], held_out_queries: Sequence[Query], settings: DistillSettings
+) -> dict[str, object]:
+    """Check the prompts, and return all that the draft depends on."""
     overlap = {query.text for query in train_queries} & {query.text for query in held_out_queries}
     if overlap:
         raise ValueError(
@@ -129,35 +142,18 @@ def _check(
         )
     target.check(train_queries)
     target.check(held_out_queries)
-    asked = {
-        "target": target.name,
+    return {
+        "target": target.fingerprint(),
         "max_new_tokens": target.max_new_tokens,
         "training prompts": digest_queries(train_queries),
         "held-out prompts": digest_queries(held_out_queries),
         "settings": asdict(settings),
     }
-    check_manifest(work / "distill.json", asked)
 
 
 def draft_config(target: DecoderConfig, settings: DistillSettings, n_vocab: int) -> DecoderConfig:
     """Return the target's sizes with fewer layers and tokens."""
     return replace(target, n_layers=len(settings.layers), n_vocab=n_vocab, tied_head=True)
-
-
-def save_draft(
-    folder: Path,
-    target: Target,
-    recipe: Recipe,
-    weights: Mapping[str, torch.Tensor],
-    metrics: Mapping[str, object],
-) -> None:
-    """Write a draft's folder, whole or not at all; an older draft of that name is replaced."""
-    vocabulary = {"tokenizer": tokenizer_fingerprint(target.tokenizer), "target_ids": list(recipe.target_ids)}
-    with atomic_folder(folder) as partial:
-        (partial / "config.json").write_text(json.dumps(transformers_config(recipe.config), indent=1))
-        save_file({name: tensor.half().contiguous() for name, tensor in weights.items()}, partial / "model.safetensors")
-        (partial / VOCABULARY_FILE).write_text(json.dumps(vocabulary))
-        (partial / "metrics.json").write_text(json.dumps(metrics, indent=1))
 
 
 def match_rate(draft: DraftModel, texts: Sequence[TargetText], seed: int = 0) -> MatchRate:

@@ -1,13 +1,17 @@
 """Distillation on a tiny target: it runs, goes on where it was stopped, and what it saves is a draft."""
 
 import json
+import shutil
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+from arms.folder_lock import FolderInUseError, FolderLock
 from speculative.distillation.corpus import TargetText, write_corpus
 from speculative.distillation.distill import distill, draft_config, match_rate
 from speculative.distillation.training import UNKNOWN, DistillSettings, Lesson, Recipe, choose_vocabulary, train_draft
@@ -15,6 +19,7 @@ from speculative.drafts.draft_model import DraftModel
 from speculative.models.weight_files import read_weights
 from speculative.pools.pool import Pool, load_target
 from speculative.pools.spec import read_pool_spec
+from speculative.targets.target import Target
 from tests.support.tiny_pool import POOL, queries, save_pool
 
 SETTINGS = DistillSettings(n_epochs=2, n_vocab=64, n_teacher=4, batch_tokens=256, learning_rate=3e-3)
@@ -160,3 +165,64 @@ def test_the_target_itself_matches_everything(target, tmp_path):
     texts = write_corpus(target, HELD_OUT, tmp_path)
     rate = match_rate(DraftModel(target.model, name="same", n_target_vocab=target.model.n_vocab), texts)
     assert (rate.value, rate.low, rate.high) == (1.0, 1.0, 1.0)
+
+
+def _kept(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("thesis", "thesis holds notes.txt, which is no part of a draft"),
+        ("draft_and_notes", "draft_and_notes holds notes.txt"),
+        ("config_only", "config_only holds config.json and no draft_vocabulary.json"),
+        ("a_file", "a_file is a file"),
+        ("a_link", "a_link is a symbolic link to .*thesis"),
+        ("target", "is the folder of the target"),
+        ("target/draft", "is the folder of the target .*, or lies in or around it"),
+    ],
+)
+def test_nothing_but_an_earlier_draft_is_replaced(distilled, pool_file, tmp_path, place, message):
+    shutil.copytree(pool_file.parent / "target", tmp_path / "target")
+    shutil.copytree(distilled[0], tmp_path / "draft_and_notes")
+    for name in ("thesis", "config_only"):
+        (tmp_path / name).mkdir()
+    for file in ("thesis/notes.txt", "draft_and_notes/notes.txt", "config_only/config.json", "a_file"):
+        (tmp_path / file).write_text("mine")
+    (tmp_path / "a_link").symlink_to(tmp_path / "thesis")
+    target = Target.load(str(tmp_path / "target"), max_new_tokens=20)
+    before = _kept(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        distill(target, TRAIN, HELD_OUT, tmp_path / place, SETTINGS, on_progress=lambda *told: pytest.fail("it began"))
+    assert _kept(tmp_path) == before
+
+
+def test_what_comes_into_the_folder_while_a_draft_is_trained_is_kept(target, tmp_path):
+    folder = tmp_path / "mine"
+
+    def interfere(stage, done, total):
+        if stage.startswith("training"):
+            folder.mkdir(exist_ok=True)
+            (folder / "notes.txt").write_text("mine")
+
+    with pytest.raises(ValueError, match=r"holds notes.txt, which is no part of a draft"):
+        distill(target, TRAIN, HELD_OUT, folder, SETTINGS, on_progress=interfere)
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+
+
+def test_an_earlier_draft_is_replaced_and_another_target_of_the_same_name_is_noticed(distilled, pool_file, tmp_path):
+    shutil.copytree(pool_file.parent / "target", tmp_path / "target")
+    shutil.copytree(distilled[0], tmp_path / "mine")
+    load = partial(Target.load, str(tmp_path / "target"), max_new_tokens=20)
+    distill(load(), TRAIN[:2], HELD_OUT, tmp_path / "mine", SETTINGS)
+    assert json.loads((tmp_path / "mine" / "metrics.json").read_text())["n_train_texts"] == 2
+    file = tmp_path / "target" / "model.safetensors"
+    save_file({name: 1.01 * tensor for name, tensor in load_file(file).items()}, file)
+    with pytest.raises(ValueError, match="was begun with other target; name another folder"):
+        distill(load(), TRAIN[:2], HELD_OUT, tmp_path / "mine", SETTINGS)
+
+
+def test_two_distillations_into_one_folder_are_refused(target, tmp_path):
+    with closing(FolderLock(tmp_path / "mine.work", "distillation")), pytest.raises(FolderInUseError, match="in use"):
+        distill(target, TRAIN, HELD_OUT, tmp_path / "mine", SETTINGS)
