@@ -1,15 +1,32 @@
 """A query: what a user asks, checked once where it enters the program."""
 
+import hashlib
 import json
 import reprlib
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from itertools import count
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, BinaryIO, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from arms.input_file import check_is_file
+
+MOST_LINE_BYTES = 4 * 2**20  # of a prompt file: a million tokens, as the longest contexts hold
+
+
+def _whole_characters(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(value[error.start]):04x}"
+        raise ValueError(
+            f"must be whole characters: character {error.start} is {half}, half of a pair; the text was cut within one"
+        ) from None
+    return value
 
 
 def _not_blank(value: str) -> str:
@@ -18,7 +35,8 @@ def _not_blank(value: str) -> str:
     return value
 
 
-_NonBlank = Annotated[str, AfterValidator(_not_blank)]
+_Text = Annotated[str, AfterValidator(_whole_characters)]
+_NonBlank = Annotated[_Text, AfterValidator(_not_blank)]
 
 
 class UnknownKeysWarning(UserWarning):
@@ -56,9 +74,9 @@ class Query(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     id: _NonBlank
-    prompt: str = ""
+    prompt: _Text = ""
     messages: tuple[Message, ...] = ()
-    domain: str | None = None
+    domain: _Text | None = None
     max_new_tokens: int | None = Field(default=None, ge=1, strict=True)
 
     @model_validator(mode="after")
@@ -86,10 +104,11 @@ def read_queries(path: str | Path) -> list[Query]:
     """Read queries from a JSONL file: one object a line, fields as in `Query`.
 
     Further keys, which public prompt files carry, are not read and named in one warning; blank lines are no rows. A
-    row without an `id` is named `line-<number>`; an integer `id` becomes its text.
+    row without an `id` gets one made from its text, so that the same prompt has the same id in every file, and others
+    have others (the second of two equal ones in a file ends in -2); an integer `id` becomes its text.
 
     Args:
-        path: UTF-8 file.
+        path: UTF-8 file; no line of more than 4 MB.
 
     Returns:
         The queries in file order; at least one.
@@ -102,15 +121,30 @@ def read_queries(path: str | Path) -> list[Query]:
     """
     unknown: Counter[str] = Counter()
     try:
-        with Path(path).open("rb") as lines:
-            queries = _parse(path, lines, unknown)
+        check_is_file(path)
+        with Path(path).open("rb") as file:
+            queries = _parse(path, _lines(path, file), unknown)
     except OSError as error:
-        raise ValueError(f"{path}: the prompt file cannot be read ({error.strerror}); check the path") from error
+        raise ValueError(
+            f"{path}: the prompt file cannot be read ({error.strerror or 'No such file or directory'}); check the path"
+        ) from error
     if unknown:
         keys = ", ".join(f"{key!r} (in {n} of {len(queries)} rows{_meant(key)})" for key, n in unknown.items())
         message = f"{path}: keys that are not read: {keys}; a query has {', '.join(Query.model_fields)}"
         warnings.warn(message, UnknownKeysWarning, stacklevel=2)
     return queries
+
+
+def _lines(path: str | Path, file: BinaryIO) -> Iterator[bytes]:
+    """Yield a file's lines; refuse a huge one before it is read whole."""
+    number = 0
+    while line := file.readline(MOST_LINE_BYTES + 1):
+        number += 1
+        if len(line) > MOST_LINE_BYTES:
+            raise ValueError(
+                f"{path}, line {number}: must have at most {MOST_LINE_BYTES:,} bytes, got more: shorten it"
+            )
+        yield line
 
 
 def _parse(path: str | Path, lines: Iterable[bytes], unknown: Counter[str]) -> list[Query]:
@@ -121,7 +155,7 @@ def _parse(path: str | Path, lines: Iterable[bytes], unknown: Counter[str]) -> l
             continue
         where = f"{path}, line {number}"
         row = _json_object(where, number, raw)
-        query = _query(where, number, row)
+        query = _query(where, row, line_of)
         unknown.update(row.keys() - Query.model_fields.keys())
         if query.id in line_of:
             raise ValueError(f"{where}: id must be unique in the file, got {query.id!r} as on line {line_of[query.id]}")
@@ -144,13 +178,23 @@ def _json_object(where: str, number: int, raw: bytes) -> dict[str, object]:
     return row
 
 
-def _query(where: str, number: int, row: Mapping[str, object]) -> Query:
-    name = row.get("id", f"line-{number}")
+def _query(where: str, row: Mapping[str, object], taken: Container[str]) -> Query:
+    name = row.get("id", "?")
     try:
-        return Query.model_validate({**row, "id": str(name) if type(name) is int else name})
+        query = Query.model_validate({**row, "id": str(name) if type(name) is int else name})
+        return query if "id" in row else query.model_copy(update={"id": _unused(content_id(query), taken)})
     except ValidationError as error:
         hints = [f"; key {key!r}{hint}" for key in row if (hint := _meant(key))]
         raise ValueError(f"{where}: {_explain(error)}{''.join(hints)}") from error
+
+
+def content_id(query: Query) -> str:
+    """Return an id made from what a query asks, the same for the same text anywhere."""
+    return f"q-{hashlib.sha256(json.dumps(query.chat()).encode()).hexdigest()[:16]}"
+
+
+def _unused(name: str, taken: Container[str]) -> str:
+    return next(found for i in count(1) if (found := name if i == 1 else f"{name}-{i}") not in taken)
 
 
 def _meant(key: str) -> str:

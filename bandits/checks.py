@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from math import isfinite
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +23,8 @@ Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
+_WHOLE_IN_FLOAT32 = 2.0**24  # from here on, neighbouring whole numbers become one
+_LEAST_RESOLUTION = 256  # steps of float32 that a feature's range must span there
 PROBABILITY_TOLERANCE = 1e-6  # float32 probabilities sum to one only to about 1e-7 times their number
 
 
@@ -29,6 +32,8 @@ def names(values: Sequence[str], what: str = "arm_names") -> tuple[str, ...]:
     """Return arm names as a tuple: at least one, each a non-empty string, none twice."""
     if isinstance(values, str):
         raise TypeError(f"{what} must be a sequence of names, got the single string {values!r}")
+    if isinstance(values, set | frozenset):
+        raise TypeError(f"{what} must have an order, got a set, which has another in every run: pass a list")
     result = tuple(values)
     if not result:
         raise ValueError(f"{what} must hold at least one name, got none")
@@ -54,13 +59,42 @@ def vector(values: ArrayLike, what: str, dtype: type[np.generic], length: int | 
 def _converted(values: ArrayLike, what: str, dtype: type[np.generic]) -> np.ndarray:
     if values is None:
         raise ValueError(f"{what} must be given, got None")
+    raw = plain_array(values, what)
     try:
-        raw = np.asarray(values)
         if raw.dtype.kind == "c":  # a cast would drop the imaginary parts
             raise ValueError("complex")
         return np.ascontiguousarray(raw, dtype=dtype)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{what} must be real numbers, as many in each row: {_first_fault(values, dtype)}") from error
+
+
+def plain_array(values: ArrayLike, what: str) -> np.ndarray:
+    """Return values as an array; refuse what numpy would misread: masked entries, times, a sparse matrix."""
+    n_masked = np.ma.getmaskarray(values).sum() if isinstance(values, np.ma.MaskedArray) else 0
+    if n_masked:
+        raise ValueError(
+            f"{what} must hold no masked entries, got {n_masked}: leave these rows out, or fill them yourself"
+        )
+    if callable(getattr(values, "toarray", None)):
+        raise TypeError(f"{what} must be a dense array, got a sparse {type(values).__name__}: pass .toarray()")
+    try:
+        raw = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(
+            f"{what} must be real numbers, as many in each row: {_first_fault(values, np.float64)}"
+        ) from error
+    if raw.dtype.kind in "mM":
+        raise TypeError(f"{what} must be numbers, got {raw.dtype}: convert times to seconds or days first")
+    return raw
+
+
+def seconds_of(times: ArrayLike) -> ArrayLike:
+    """Return moments (datetime64) as seconds since 1970; anything else as it is."""
+    raw = np.asarray(times)
+    if raw.dtype.kind != "M":
+        return times
+    whole = np.where(np.isnat(raw), np.nan, raw.astype("datetime64[us]").astype(np.int64) / 1e6)
+    return cast("ArrayLike", whole)
 
 
 def _first_fault(values: object, dtype: type[np.generic]) -> str:
@@ -114,6 +148,7 @@ def refuse(array: np.ndarray, bad: Bool, what: str, rule: str) -> None:
 def contexts(values: ArrayLike, n_features: int | None = None, n_rows: int | None = None) -> Float32:
     """Return contexts as (n, d) float32, finite, with d = `n_features` when that is known."""
     array: Float32 = matrix(values, "contexts", np.float32, (n_rows, None))
+    _check_resolution(values, array)
     if n_features is not None and array.shape[1] != n_features:
         raise ValueError(
             f"contexts must have {n_features} features (the size learned from), got {array.shape[1]}: "
@@ -125,9 +160,24 @@ def contexts(values: ArrayLike, n_features: int | None = None, n_rows: int | Non
     return array
 
 
+def _check_resolution(values: ArrayLike, array: Float32) -> None:
+    """Refuse a feature whose values differ by less than float32 can tell at their size, such as times since 1970."""
+    if len(array) < 2 or not array.size:
+        return
+    low, high = array.min(axis=0), array.max(axis=0)
+    for column in np.flatnonzero(np.maximum(np.abs(low), np.abs(high)) >= _WHOLE_IN_FLOAT32):
+        exact = np.asarray(values, dtype=np.float64)[:, column]
+        spread = exact.max() - exact.min()
+        if 0 < spread < _LEAST_RESOLUTION * np.spacing(np.abs(array[:, column]).max()):
+            raise ValueError(
+                f"contexts, column {column}: float32 cannot tell values from {exact.min():.10g} to {exact.max():.10g} "
+                "apart: subtract the least value, or scale them (times since 1970: use hours of the day, or days)"
+            )
+
+
 def actions(values: ArrayLike, n_rows: int, arm_names: tuple[str, ...]) -> Int64:
     """Return actions as (n,) int64, each an index into `arm_names`."""
-    raw = np.asarray(values)
+    raw = plain_array(values, "actions")
     if raw.dtype.kind not in "iu":
         raise TypeError(f"actions must be integers (indices into arm_names), got dtype {raw.dtype}")
     array: Int64 = vector(raw, "actions", np.int64, n_rows)
@@ -157,7 +207,7 @@ def _range(array: np.ndarray, empty: float = 0) -> tuple[float, float]:
 
 def availability(values: ArrayLike, n_rows: int, n_arms: int, what: str = "available") -> Bool:
     """Return available as (n, k) bool with at least one arm a row."""
-    raw = np.asarray(values)
+    raw = plain_array(values, what)
     if raw.dtype != np.bool_:
         raise TypeError(f"{what} must be boolean, got dtype {raw.dtype}")
     array: Bool = matrix(raw, what, np.bool_, (n_rows, n_arms))

@@ -18,7 +18,7 @@ from bandits.data.feedback import Feedback
 from bandits.data.logged_data import LoggedData
 from bandits.data.observation_rows import check_rows_are_of, checked_observations, names_of, rewards_of
 from bandits.data.policy_data import PolicyData
-from bandits.encoders.encoder import ContextEncoder
+from bandits.encoders.encoder import ContextEncoder, check_same_encoder
 from rewards import Reward
 
 
@@ -226,8 +226,10 @@ class FullInformationData(PolicyData):
         """Return the policy's (n, k) probabilities in the order of these data's arms, by name.
 
         Raises:
-            ValueError: if the policy has an arm that the data lack.
+            ValueError: if the policy has an arm that the data lack, or learned from contexts of another encoder.
         """
+        state = getattr(policy, "state", None)  # of a `Policy`; another may know nothing of encoders
+        check_same_encoder("the policy", getattr(state, "encoder", None), "the data", self.encoder)
         missing = [name for name in policy.arm_names if name not in self.arm_names]
         if missing:
             raise ValueError(

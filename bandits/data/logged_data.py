@@ -37,7 +37,7 @@ class LoggedData(PolicyData):
         action_probabilities: (n, k) float64, the whole distribution the action was drawn from.
         costs: (n,) float64, finite and >= 0.
         weights: (n,) float64, finite and >= 0; a row of weight 2 counts as two rows.
-        times: (n,) float64, seconds since any fixed moment.
+        times: (n,) float64, seconds since any fixed moment; datetime64 becomes seconds since 1970.
         query_ids: a query's id a row; rows that share one are never separated by a split.
         domains: a label a row.
         encoder: name of the context encoder.
@@ -192,7 +192,7 @@ class LoggedData(PolicyData):
 def _optional_vector(values: ArrayLike | None, name: str, n_rows: int) -> np.ndarray | None:
     if values is None:
         return None
-    array = checks.vector(values, name, np.float64, n_rows)
+    array = checks.vector(checks.seconds_of(values) if name == "times" else values, name, np.float64, n_rows)
     checks.finite(array, name)
     if name != "times" and (array < 0).any():
         checks.refuse(array, array < 0, name, "must be >= 0")

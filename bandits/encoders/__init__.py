@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from arms.plugin import read_spec
+from bandits.encoders.columns import ColumnFeatures
 from bandits.encoders.encoder import ContextEncoder, EncoderSpec
 from bandits.encoders.hashing import HashingEncoder
 from bandits.encoders.sentence import SentenceEncoder
@@ -18,4 +19,12 @@ def read_encoder_spec(
     return read_spec(settings, encoders, ContextEncoder, EncoderSpec, "encoder")
 
 
-__all__ = ["ENCODERS", "ContextEncoder", "EncoderSpec", "HashingEncoder", "SentenceEncoder", "read_encoder_spec"]
+__all__ = [
+    "ENCODERS",
+    "ColumnFeatures",
+    "ContextEncoder",
+    "EncoderSpec",
+    "HashingEncoder",
+    "SentenceEncoder",
+    "read_encoder_spec",
+]

@@ -1,4 +1,5 @@
 import json
+import os
 import re
 from pathlib import Path
 
@@ -79,9 +80,16 @@ def test_read_queries_reads_every_documented_field(write):
     assert read_queries(str(path)) == read_queries(path)
 
 
-def test_missing_id_is_the_line_number_and_blank_lines_keep_the_count(write):
-    path = write('{"prompt": "a"}', "", '{"prompt": "b"}\r', '{"id": 7, "prompt": "c"}', "")
-    assert [query.id for query in read_queries(path)] == ["line-1", "line-3", "7"]
+def test_a_missing_id_is_made_from_the_text_and_is_the_same_in_every_file(write):
+    path = write(
+        '{"prompt": "a"}', "", '{"prompt": "b"}\r', '{"id": 7, "prompt": "c"}', '{"prompt": "a", "domain": "d"}'
+    )
+    first, second, third, again = (query.id for query in read_queries(path))
+    assert (third, again) == ("7", f"{first}-2")
+    assert first != second
+    assert re.fullmatch("q-[0-9a-f]{16}", first)
+    other = write('{"prompt": "b"}', '{"messages": [{"role": "user", "content": "a"}]}', '{"prompt": "d"}')
+    assert [query.id for query in read_queries(other)][:2] == [second, first]
 
 
 def test_byte_order_mark_and_unicode_line_separator_are_read(write):
@@ -148,9 +156,9 @@ def test_an_almost_right_key_is_named_where_the_right_one_is_missing(write):
         read_queries(path)
 
 
-def test_a_named_id_may_not_clash_with_a_line_number(write):
-    path = write('{"id": "line-2", "prompt": "a"}', '{"prompt": "b"}')
-    with refuses(path, ", line 2: id must be unique in the file, got 'line-2' as on line 1"):
+def test_an_id_twice_is_refused(write):
+    path = write('{"id": "a", "prompt": "a"}', '{"id": "a", "prompt": "b"}')
+    with refuses(path, ", line 2: id must be unique in the file, got 'a' as on line 1"):
         read_queries(path)
 
 
@@ -163,5 +171,43 @@ def test_a_file_without_queries_is_refused(write):
 def test_a_file_that_cannot_be_opened_is_refused(tmp_path):
     with refuses(tmp_path / "none.jsonl", ": the prompt file cannot be read (No such file or directory)"):
         read_queries(tmp_path / "none.jsonl")
-    with refuses(tmp_path, ": the prompt file cannot be read (Is a directory)"):
+    with refuses(tmp_path, " must be a file, got a folder"):
         read_queries(tmp_path)
+
+
+def test_a_pipe_or_a_device_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    with refuses(tmp_path / "pipe.jsonl", " must be a file, got a pipe"):
+        read_queries(tmp_path / "pipe.jsonl")
+    with refuses("/dev/zero", " must be a file, got a device"):
+        read_queries("/dev/zero")
+
+
+def test_a_huge_line_is_refused_before_it_is_read_whole(tmp_path):
+    path = tmp_path / "prompts.jsonl"
+    with path.open("wb") as file:
+        file.write(b'{"prompt": "a"}\n{"prompt": "')
+        file.truncate(2**33)
+    with refuses(path, ", line 2: must have at most 4,194,304 bytes"):
+        read_queries(path)
+
+
+@pytest.mark.parametrize("field", ["prompt", "id", "domain"])
+def test_half_a_character_is_named_with_its_line(write, field):
+    path = write('{"prompt": "a"}', json.dumps({"prompt": "b", "id": "c", field: "cut \ud83d here"}))
+    with refuses(path, f", line 2: {field}: must be whole characters: character 4 is \\ud83d, half of a pair"):
+        read_queries(path)
+
+
+def test_half_a_character_in_a_message_is_named(write):
+    path = write(json.dumps({"messages": [{"role": "user", "content": "\udc00"}]}))
+    with refuses(path, ", line 1: messages[0].content: must be whole characters: character 0 is \\udc00"):
+        read_queries(path)
+    assert read_queries(write('{"prompt": "\\ud83d\\ude00"}'))[0].prompt == "😀"
+
+
+def test_another_encoding_is_named_with_its_line(write):
+    with refuses(
+        write('{"prompt": "a"}', '{"prompt": "café"}'.encode("latin-1")), ", line 2: must be one JSON object in"
+    ):
+        read_queries(write('{"prompt": "a"}', '{"prompt": "café"}'.encode("latin-1")))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 
+from bandits import checks
 from bandits.checks import Float64
+from bandits.data.io.plain_columns import plain_columns
 from bandits.data.io.table_files import read_table
 
 
@@ -23,17 +25,36 @@ def arrow_table(table: str | Path | pa.Table | Mapping[str, Sequence[object]]) -
     if isinstance(table, str | Path):
         return read_table(table)
     if isinstance(table, pa.Table):
-        return table
+        return plain_columns(table)
     if type(table).__module__.split(".")[0] == "pandas":
-        return pa.Table.from_pandas(table, preserve_index=False)
-    return pa.table({name: pa.array(values, from_pandas=True) for name, values in table.items()})
+        return _of_frame(cast("Any", table))
+    try:
+        columns = {str(name): pa.array(_visible(values, str(name)), from_pandas=True) for name, values in table.items()}
+    except (pa.ArrowException, TypeError) as error:
+        raise ValueError(f"the table's columns must each hold values of one kind: {error}") from error
+    return plain_columns(pa.table(columns))
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Return whether a column of this type holds text, also where it is stored as a dictionary."""
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
+    """Return whether a plain column of this type holds text."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _visible(values: Sequence[object], name: str) -> Sequence[object]:
+    """Refuse masked entries, which Arrow would read as if they were not."""
+    if isinstance(values, np.ma.MaskedArray):
+        checks.plain_array(values, name)
+    return values
+
+
+def _of_frame(frame: Any) -> pa.Table:
+    """Return a pandas frame with the named levels of its index as columns, unless it has columns of these names."""
+    named = [name for name in frame.index.names if name is not None and name not in frame.columns]
+    try:
+        table = pa.Table.from_pandas(frame.reset_index(level=named) if named else frame, preserve_index=False)
+        return plain_columns(table)
+    except (pa.ArrowException, TypeError) as error:
+        raise ValueError(f"the frame's columns must each hold values of one kind: {error}") from error
 
 
 def numbers_of(column: pa.ChunkedArray, name: str) -> Float64:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, cast
 
@@ -17,8 +17,10 @@ from bandits.data.full_information_data import FullInformationData
 from bandits.data.io.arrow_columns import arrow_table, is_text, numbers_of
 from bandits.data.logged_data import LoggedData
 from bandits.data.propensity import arm_frequencies, estimate_propensities
+from bandits.encoders.columns import ColumnFeatures, Unknown
 from bandits.encoders.encoder import ContextEncoder
 
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 ROLES = ("query_id", "domain", "query", "arm", "reward", "cost", "propensity", "weight", "time")
 
 
@@ -30,17 +32,25 @@ class TableLayout:
         columns: role to column name, where they differ; the roles are query_id, domain, query (the text), arm,
             reward, cost, propensity, weight and time. Only arm and reward must be there.
         context_columns: features; numbers as they are, text as one 0/1 feature a level (levels sorted). None
-            takes the columns named context_0, context_1, ...; an encoder needs none.
+            takes the columns named context_0, context_1, ...; with an encoder, those named stand beside its features.
+        features: the features of another table, such as `ColumnFeatures.of_name(policy.learned.encoder)`: the same
+            columns and levels, whatever levels this table has. Instead of `context_columns`.
+        unknown_levels: "refuse", or "own_column" for a feature that says that a level is none of those known; for
+            `features` they have settled it.
         arm_names: the arms in order, also those that no row took; None takes the table's, sorted.
         encoder: name of the encoder that made the context columns, which the data are marked with.
     """
 
     columns: Mapping[str, str] | None = None
     context_columns: Sequence[str] | None = None
+    features: ColumnFeatures | None = None
+    unknown_levels: Unknown = "refuse"
     arm_names: Sequence[str] | None = None
     encoder: str | None = None
 
     def __post_init__(self) -> None:
+        if self.features is not None and self.context_columns is not None:
+            raise ValueError("features name the context columns themselves: leave context_columns out")
         unknown = [role for role in self.columns or () if role not in ROLES]
         if unknown:
             raise ValueError(f"columns: unknown role {unknown[0]!r}; the roles are {', '.join(ROLES)}")
@@ -103,7 +113,8 @@ class _Rows:
         self._layout = layout
         arms = self.texts("arm")
         names = cast("tuple[str, ...]", self._required(arms, "arm"))
-        self.arm_names = checks.names(layout.arm_names or sorted(set(names)))
+        by_value = int if self._holds_integers("arm") else str  # 9 before 10
+        self.arm_names = checks.names(layout.arm_names or sorted(set(names), key=by_value))
         place = {name: index for index, name in enumerate(self.arm_names)}
         for row, name in enumerate(names):
             if name not in place:
@@ -184,11 +195,19 @@ class _Rows:
                 )
 
     def contexts(self, encoder: ContextEncoder | None) -> Float32:
-        """Return (n, d) float32: encoded texts, or the context columns."""
+        """Return (n, d) float32: encoded texts, the context columns, or both side by side."""
+        named = self._layout.context_columns is not None or self._layout.features is not None
         if encoder is None:
-            self.encoder = self._layout.encoder
-            return self._feature_columns()
-        self.encoder = encoder.name
+            columns, self.encoder = self._feature_columns()
+            return checks.contexts(columns)
+        if not named:
+            self.encoder = encoder.name
+            return self._encoded(encoder)
+        columns, self.encoder = self._feature_columns(mark=True)
+        self.encoder = f"{encoder.name}+{self.encoder}"
+        return np.concatenate([self._encoded(encoder), checks.contexts(columns)], axis=1)
+
+    def _encoded(self, encoder: ContextEncoder) -> Float32:
         texts = cast("tuple[str, ...]", self._required(self.texts("query"), "query"))
         for row, text in enumerate(texts):
             if not text.strip():
@@ -198,8 +217,10 @@ class _Rows:
         encoded: Float32 = encoder.encode(distinct)[[place[text] for text in texts]]
         return encoded
 
-    def _feature_columns(self) -> Float32:
-        names = self._layout.context_columns
+    def _feature_columns(self, mark: bool = False) -> tuple[Float64, str | None]:
+        """Return (n, d) float64 and the name to mark them with, which columns of text need and others only if asked."""
+        fixed = self._layout.features
+        names = self._layout.context_columns if fixed is None else list(fixed.levels)
         if names is None:
             names = []
             while f"context_{len(names)}" in self._table.column_names:
@@ -208,18 +229,17 @@ class _Rows:
             raise ValueError(
                 f"contexts need an encoder for query texts, or context columns; the table has {self._known()}"
             )
-        return np.concatenate([self._features(name) for name in names], axis=1)
+        columns = {name: self._context_column(name) for name in names}
+        features = fixed or ColumnFeatures.fit(columns, self._layout.unknown_levels)
+        told = mark or fixed is not None or any(features.levels.values())
+        return features.encode_columns(columns), self._layout.encoder or (features.name if told else None)
 
-    def _features(self, name: str) -> Float32:
+    def _context_column(self, name: str) -> list[str] | Float64:
         column = self._column(name)
         if column is None:
             raise ValueError(f"the table has no context column {name!r}; it has {self._known()}")
         self._refuse_nulls(column, name)
-        if is_text(column.type):
-            values = np.array(column.to_pylist(), dtype=object)
-            levels = np.array(sorted(set(values.tolist())), dtype=object)
-            return cast("Float32", (values[:, None] == levels).astype(np.float32))
-        return numbers_of(column, name).astype(np.float32)[:, None]
+        return cast("list[str]", column.to_pylist()) if is_text(column.type) else numbers_of(column, name)
 
     def numbers(self, role: str) -> Float64 | None:
         """Return a column of numbers; None where there is none or it is empty; some missing is refused."""
@@ -249,17 +269,29 @@ class _Rows:
             raise TypeError(f"column {self._name[role]!r} must be text, got {column.type}")
         return tuple(None if value is None else str(value) for value in column.to_pylist())
 
+    def _holds_integers(self, role: str) -> bool:
+        column = self._column(self._name[role])
+        return column is not None and bool(pa.types.is_integer(column.type))
+
     def _times(self) -> Float64 | None:
         column = self._column(self._name["time"])
         if column is None or not (is_text(column.type) or pa.types.is_timestamp(column.type)):
             return self.numbers("time")
-        values = column.to_pylist()
-        self._refuse_nulls(column, self._name["time"])
+        name = self._name["time"]
+        self._refuse_nulls(column, name)
+        if pa.types.is_timestamp(column.type):
+            return cast("Float64", column.cast(pa.int64()).to_numpy() / _PER_SECOND[column.type.unit])
         try:
-            moments = [datetime.fromisoformat(value) if isinstance(value, str) else value for value in values]
+            moments = [datetime.fromisoformat(value) for value in column.to_pylist()]
         except ValueError as error:
-            raise ValueError(f"column {self._name['time']!r} must hold ISO times or seconds: {error}") from error
-        return np.array([moment.timestamp() for moment in moments])
+            raise ValueError(f"column {name!r} must hold ISO times or seconds: {error}") from error
+        naive = [moment.tzinfo is None for moment in moments]
+        if any(naive) and not all(naive):
+            raise ValueError(
+                f"column {name!r} must state a zone in every row or in none, got {column[0]} in row 0 and "
+                f"{column[naive.index(not naive[0])]} in row {naive.index(not naive[0])}"
+            )
+        return np.array([(moment.replace(tzinfo=moment.tzinfo or UTC)).timestamp() for moment in moments])
 
     def _per_arm(self, prefix: str, dtype: type[np.generic]) -> np.ndarray | None:
         names = [prefix + name for name in self.arm_names]

@@ -6,12 +6,17 @@ import csv
 import json
 import reprlib
 from pathlib import Path
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
-import pyarrow.parquet as pq
 
+from arms.input_file import check_is_file
+from bandits.data.io.plain_columns import plain_columns
+from bandits.data.parquet_file import open_parquet, read_batches
+
+_NO_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 ENDINGS = (".parquet", ".csv", ".jsonl", ".json")
 
 
@@ -24,19 +29,24 @@ def read_table(path: str | Path) -> pa.Table:
     is missing there.
 
     Args:
-        path: ends in .parquet, .csv, .jsonl or .json.
+        path: ends in .parquet, .csv, .jsonl or .json; or a folder of Parquet files, whose folders called
+            domain=math become a column `domain`.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if its ending is another, it holds no row, or a line cannot be read; the line is named.
+        ValueError: if its ending is another, it is a pipe or a device, it holds no row, it unfolds to far more than its
+            size, or a line cannot be read; the line is named.
     """
     path = Path(path)
     readers = {".parquet": _read_parquet, ".csv": _read_csv, ".jsonl": _read_json, ".json": _read_json}
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist as a file; check the path")
-    if path.suffix not in readers:
-        raise ValueError(f"{path} must end in {', '.join(ENDINGS)}, got {path.suffix!r}: rename or convert it")
-    table = readers[path.suffix](path)
+    if path.is_dir():
+        table = _read_folder(path)
+    else:
+        check_is_file(path)
+        if path.suffix not in readers:
+            raise ValueError(f"{path} must end in {', '.join(ENDINGS)}, got {path.suffix!r}: rename or convert it")
+        table = readers[path.suffix](path)
+    table = plain_columns(table)
     if table.num_rows == 0 or table.num_columns == 0:
         raise ValueError(f"{path} must hold at least one row, got none")
     return table
@@ -44,9 +54,39 @@ def read_table(path: str | Path) -> pa.Table:
 
 def _read_parquet(path: Path) -> pa.Table:
     try:
-        return pq.read_table(path, partitioning=None)
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path} is not a readable Parquet file ({error})") from error
+        with open_parquet(path) as file:
+            return pa.concat_tables(read_batches(path, file))
+    except ValueError as error:
+        raise ValueError(f"{path} is not a readable Parquet file ({error.__cause__ or error})") from error
+
+
+def _read_folder(folder: Path) -> pa.Table:
+    """Return the rows of a folder of Parquet files as Spark, Hive and pandas write it, with the folders' columns."""
+    paths = [
+        path
+        for path in sorted(folder.rglob("*.parquet"))
+        if not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
+    ]
+    if not paths:
+        raise ValueError(f"{folder} holds no Parquet file: name a file, or a folder of them")
+    tables = []
+    for path in paths:
+        table = _read_parquet(path)
+        for part in path.relative_to(folder).parent.parts:
+            name, equals, value = part.partition("=")
+            if not (name and equals):
+                raise ValueError(f"{path} lies in a folder {part!r}, which is not NAME=VALUE: what does it mean?")
+            if name in table.column_names:
+                raise ValueError(f"{path} has a column {name!r}, and so has its folder {part!r}: keep one")
+            found = None if value == _NO_PARTITION else unquote(value)
+            table = table.append_column(name, pa.array([found] * len(table), pa.string()))
+        tables.append(plain_columns(table))
+    try:
+        joined = pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowException as error:
+        raise ValueError(f"the files of {folder} must have columns of the same kinds: {error}") from error
+    of_folders = {part.partition("=")[0] for path in paths for part in path.relative_to(folder).parent.parts}
+    return pa.table({n: _typed(joined.column(n)) if n in of_folders else joined.column(n) for n in joined.column_names})
 
 
 def _read_csv(path: Path) -> pa.Table:

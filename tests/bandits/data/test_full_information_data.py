@@ -162,3 +162,14 @@ def test_linear_policies_learn_from_every_observed_arm():
         assert name in one_by_one.arm_names
     whole = LinUCB().fit(full)
     np.testing.assert_allclose(one_by_one.ridge.coefficients, whole.ridge.coefficients, rtol=1e-9)
+
+
+def test_different_queries_of_one_id_are_not_joined():
+    def collected(seed):
+        rng = np.random.default_rng(seed)
+        ids = [f"line-{i + 1}" for i in range(40)]
+        return FullInformationData(rng.normal(size=(40, 2)), rng.normal(size=(40, 2)), ("a", "b"), query_ids=ids)
+
+    with pytest.raises(ValueError, match="parts 0 and 1 both have a query 'line-1', with other contexts"):
+        FullInformationData.concat([collected(1), collected(2)])
+    assert len(FullInformationData.concat([collected(1), collected(1)])) == 80

@@ -1,0 +1,97 @@
+"""From columns of a table to a context vector: the levels of a text column are fixed once, and known by name after."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import numpy as np
+
+from bandits.checks import Float64
+
+Unknown = Literal["refuse", "own_column"]
+_PREFIX = "columns:"
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnFeatures:
+    """Which columns of a table make the features, and which levels a text column has.
+
+    A column of numbers is one feature; a column of text is one 0/1 feature a level, and with `unknown` "own_column" one
+    more for every other level. Data and policies are marked with `name`, which tells all of this: `of_name` reads it.
+
+    Attributes:
+        levels: for each column, in order, its levels; None is a column of numbers.
+        unknown: what becomes of a level that is none of these.
+    """
+
+    levels: Mapping[str, tuple[str, ...] | None]
+    unknown: Unknown = "refuse"
+
+    def __post_init__(self) -> None:
+        if self.unknown not in ("refuse", "own_column"):
+            raise ValueError(f"unknown must be 'refuse' or 'own_column', got {self.unknown!r}")
+        if not self.levels:
+            raise ValueError("levels must name at least one column, got none")
+
+    @classmethod
+    def fit(cls, columns: Mapping[str, Sequence[str] | Float64], unknown: Unknown = "refuse") -> Self:
+        """Take the levels, sorted, of each column that holds text."""
+        return cls({name: _levels(values) for name, values in columns.items()}, unknown)
+
+    @classmethod
+    def of_name(cls, name: str | None) -> Self | None:
+        """Return the features that mark their data with this name; None where it is that of another encoder."""
+        if name is None or not name.startswith(_PREFIX):
+            return None
+        try:
+            unknown, levels = json.loads(name.removeprefix(_PREFIX))
+            return cls({key: None if found is None else tuple(found) for key, found in levels}, unknown)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{name!r:.80} does not name features of columns: {error}") from error
+
+    @property
+    def name(self) -> str:
+        """Return what data of these features are marked with."""
+        return _PREFIX + json.dumps([self.unknown, list(self.levels.items())], separators=(",", ":"))
+
+    def encode_columns(self, columns: Mapping[str, Sequence[str] | Float64]) -> Float64:
+        """Return the features.
+
+        Args:
+            columns: n values for each column of `levels`; others are not read.
+
+        Returns:
+            (n, d) float64.
+
+        Raises:
+            ValueError: if a column is missing, holds text for numbers or numbers for text, or an unknown level.
+        """
+        return np.concatenate([self._features(name, columns) for name in self.levels], axis=1)
+
+    def _features(self, name: str, columns: Mapping[str, Sequence[str] | Float64]) -> Float64:
+        levels = self.levels[name]
+        if name not in columns:
+            raise ValueError(f"the table has no context column {name!r}; it has {', '.join(columns)}")
+        values = columns[name]
+        if isinstance(values, np.ndarray) != (levels is None):
+            wanted, got = ("numbers", "text") if levels is None else ("text", "numbers")
+            raise ValueError(f"column {name!r} must hold {wanted}, as where its features were fixed, got {got}")
+        if isinstance(values, np.ndarray):
+            return values[:, None]
+        place = {level: index for index, level in enumerate(levels or ())}
+        found = np.array([place.get(value, len(place)) for value in values], dtype=np.int64)
+        if self.unknown == "refuse" and (found == len(place)).any():
+            row = int(np.argmax(found == len(place)))
+            raise ValueError(
+                f"column {name!r} must hold one of the levels {', '.join(place)}: row {row} has {values[row]!r}; "
+                "learn from data that have it, or with unknown levels in a column of their own"
+            )
+        one_hot: Float64 = np.eye(len(place) + 1)[found]
+        return one_hot if self.unknown == "own_column" else one_hot[:, :-1]
+
+
+def _levels(values: Sequence[str] | Float64) -> tuple[str, ...] | None:
+    return None if isinstance(values, np.ndarray) else tuple(sorted(set(values)))
