@@ -1,15 +1,40 @@
 """Arms: the ways to answer a query, and the facts that one pull of an arm shows."""
 
-from arms.acceptance import acceptance_length, acceptance_rate
-from arms.arm import Arm
-from arms.arm_set import ArmSet
-from arms.callable_arm import CallableArm
-from arms.executors import Executor, ProcessExecutor, SerialExecutor, ThreadExecutor
-from arms.observation import Observation, Reference
-from arms.pulling import PullSettings, pull_all, pull_seed
-from arms.query import Message, Query, read_queries
-from arms.recorded_arm import RecordedArm
-from arms.version import lazy_version
+from typing import TYPE_CHECKING
+
+from arms.front_door import front_door
+
+if TYPE_CHECKING:
+    from arms.acceptance import acceptance_length, acceptance_rate
+    from arms.arm import Arm
+    from arms.arm_set import ArmSet
+    from arms.callable_arm import CallableArm
+    from arms.executors import Executor, ProcessExecutor, SerialExecutor, ThreadExecutor
+    from arms.observation import Observation, Reference
+    from arms.pulling import PullSettings, pull_all, pull_seed
+    from arms.query import Message, Query, read_queries
+    from arms.recorded_arm import RecordedArm
+
+_HOMES = {
+    "Arm": "arm",
+    "ArmSet": "arm_set",
+    "CallableArm": "callable_arm",
+    "Executor": "executors",
+    "Message": "query",
+    "Observation": "observation",
+    "ProcessExecutor": "executors",
+    "PullSettings": "pulling",
+    "Query": "query",
+    "RecordedArm": "recorded_arm",
+    "Reference": "observation",
+    "SerialExecutor": "executors",
+    "ThreadExecutor": "executors",
+    "acceptance_length": "acceptance",
+    "acceptance_rate": "acceptance",
+    "pull_all": "pulling",
+    "pull_seed": "pulling",
+    "read_queries": "query",
+}
 
 __all__ = [
     "Arm",
@@ -32,6 +57,8 @@ __all__ = [
     "read_queries",
 ]
 
+__getattr__ = front_door("arms", _HOMES)
 
-def __getattr__(name: str) -> str:
-    return lazy_version(name)
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

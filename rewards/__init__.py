@@ -1,6 +1,6 @@
 """Rewards: the value put on the facts of one pull, and rewards made of rewards."""
 
-from arms.version import lazy_version
+from arms.front_door import front_door
 from rewards.acceptance_length import AcceptanceLength
 from rewards.on_failure import OnFailure
 from rewards.relative_speed import RelativeSpeed
@@ -31,6 +31,4 @@ __all__ = [
     "WeightedSum",
 ]
 
-
-def __getattr__(name: str) -> str:
-    return lazy_version(name)
+__getattr__ = front_door("rewards", {})

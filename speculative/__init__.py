@@ -3,8 +3,9 @@
 Names are imported when first asked for, so that `import speculative` needs no torch.
 """
 
-import importlib
 from typing import TYPE_CHECKING
+
+from arms.front_door import front_door
 
 if TYPE_CHECKING:
     from speculative.collection.collect import collect
@@ -89,15 +90,7 @@ __all__ = [
     "stream",
 ]
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        from arms.version import lazy_version  # arms loads pydantic, which a bare import should not
-
-        return lazy_version(name)
-    value = getattr(importlib.import_module(f"speculative.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = front_door("speculative", _HOMES)
 
 
 def __dir__() -> list[str]:
