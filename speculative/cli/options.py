@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from speculative.cli.progress import busy, progress
+from speculative.cli.progress import busy, log_to_stderr, progress
 
 if TYPE_CHECKING:
     from speculative.measuring.cost_profile import CostProfile
@@ -111,7 +111,7 @@ TABLE_HELP = (
 
 
 def start_torch(threads: int | None) -> None:
-    """Make sure that what runs models is installed, and set torch's threads.
+    """Make sure that what runs models is installed, set torch's threads, and let the library say what it converts.
 
     Raises:
         ImportError: naming the extra that brings what is missing.
@@ -122,6 +122,7 @@ def start_torch(threads: int | None) -> None:
     optional_import("transformers", "llm").utils.logging.disable_progress_bar()
     if threads is not None:
         torch.set_num_threads(threads)
+    log_to_stderr()
 
 
 def read_spec(path: Path, **changes: str | None) -> "PoolSpec":

@@ -1,5 +1,7 @@
 """What a command shows while it works: a bar where standard error is a terminal, plain lines elsewhere."""
 
+import logging
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -86,3 +88,18 @@ class PlainLines:
             return
         self._last = now
         self._write(f"{stage}: {done} of {total}, {now - self._begin:.0f} s")
+
+
+class _Stderr(logging.Handler):
+    """Writes to what is standard error at the time, which a progress bar may have taken over."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sys.stderr.write(f"{self.format(record)}\n")
+
+
+def log_to_stderr() -> None:
+    """Show what the library logs, such as a model's conversion, on standard error."""
+    logger = logging.getLogger("speculative")
+    if not any(isinstance(handler, _Stderr) for handler in logger.handlers):
+        logger.addHandler(_Stderr())
+    logger.setLevel(logging.INFO)

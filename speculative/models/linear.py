@@ -94,6 +94,7 @@ class Int4Linear:
     """
 
     ROWS = 32  # the kernel wants whole tiles of outputs
+    _SLAB = 4096  # rows that are packed at once, a multiple of any tile
 
     def __init__(self, weight: Matrix, bias: torch.Tensor | None = None) -> None:
         device = weight.levels.device if isinstance(weight, WeightBlocks) else weight.device
@@ -106,7 +107,8 @@ class Int4Linear:
         levels, scales, minimums = (
             functional.pad(part, missing) for part in (blocks.levels, blocks.scales, blocks.minimums)
         )
-        self._weight = torch.ops.aten._convert_weight_to_int4pack_for_cpu(levels.int(), 1)
+        pack = torch.ops.aten._convert_weight_to_int4pack_for_cpu.default  # wants int32: a slab at a time
+        self._weight = torch.cat([pack(slab.int(), 1) for slab in torch.split(levels, self._SLAB)])
         self._product: Callable[..., torch.Tensor] = torch.ops.aten._weight_int4pack_mm_for_cpu.default
         constants = torch.stack([scales, minimums + 8 * scales], dim=-1)  # the kernel: (level - 8) * scale + middle
         self._constants = constants.transpose(0, 1).contiguous().bfloat16()

@@ -172,3 +172,13 @@ def test_a_gated_row_computed_by_itself_is_the_same_in_any_company(kind, size):
     torch.testing.assert_close(whole, gated(x), atol=1e-2, rtol=1e-2)
     for n in (1, 2, 3, 5, 7, 31):
         assert torch.equal(torch.cat([gated(part, each_row=True) for part in x.split(n)]), whole)
+
+
+def test_a_matrix_packed_in_slabs_is_the_matrix():
+    weight = torch.randn(4096 + 40, 32, generator=torch.Generator().manual_seed(5))
+    x = torch.randn(3, 32, generator=torch.Generator().manual_seed(6))
+    whole, parts = Int4Linear(weight)(x), [Int4Linear(part)(x) for part in (weight[:4096], weight[4096:])]
+    assert torch.equal(whole, torch.cat(parts, dim=1))
+    assert torch.equal(
+        Int8Linear(weight)(x), torch.cat([Int8Linear(p)(x) for p in (weight[:4096], weight[4096:])], dim=1)
+    )
