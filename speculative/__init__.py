@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from speculative.protocols.draft import Draft, DraftSession, Proposal
     from speculative.protocols.request import Request
     from speculative.protocols.selector import Selector
+    from speculative.sampling.logits_processor import LogitsProcessor
     from speculative.sampling.sampling_params import SamplingParams
     from speculative.selectors.fixed import FixedSelector
     from speculative.selectors.policy_selector import PolicySelector
@@ -42,6 +43,7 @@ _HOMES = {
     "Engine": "engine.engine",
     "FixedSelector": "selectors.fixed",
     "HiddenStateEncoder": "targets.hidden_state_encoder",
+    "LogitsProcessor": "sampling.logits_processor",
     "ModelSettings": "models.settings",
     "NoDraft": "drafts.no_draft",
     "PolicySelector": "selectors.policy_selector",
@@ -71,6 +73,7 @@ __all__ = [
     "Engine",
     "FixedSelector",
     "HiddenStateEncoder",
+    "LogitsProcessor",
     "ModelSettings",
     "NoDraft",
     "PolicySelector",

@@ -18,6 +18,7 @@ from bandits import ContextEncoder, FullInformationData
 from bandits.data import part_indices
 from bandits.data.closed_folder import MANIFEST
 from rewards import Reward, Speedup
+from speculative.collection.long_prompts import TooLong, long_prompts
 from speculative.collection.priced_folder import keep_costs, stored_costs, whole_data, write_data
 from speculative.collection.replay import observe
 from speculative.collection.trace import Trace, trace_draft
@@ -53,6 +54,7 @@ def collect(
     *,
     own_texts: bool = False,
     allow_noisy_costs: bool = False,
+    too_long: TooLong = "refuse",
     on_progress: Callable[[int], None] | None = None,
 ) -> FullInformationData:
     """Generate the target's text once per query, trace every draft on it, store what each arm would bring.
@@ -69,6 +71,8 @@ def collect(
         costs: seconds on this machine, from `cached_costs`; a folder that was begun keeps its own (`stored_costs`).
         own_texts: also let each draft model write its own answer, which `RougeL` compares with the target's.
         allow_noisy_costs: go on with a profile that is too noisy or contradicts itself, with a warning.
+        too_long: what to do with a prompt that does not fit the target's context with its answer: "refuse" it before
+            anything is generated, "truncate" it to its last tokens, or "skip" its query. `collect.json` says which.
         on_progress: told how many more queries are done.
 
     Returns:
@@ -84,8 +88,11 @@ def collect(
         CostsKeptWarning: if the folder was begun with other costs, which it keeps.
         NoisyCostsWarning: naming the profile's faults, if they are allowed.
     """
-    target_of(arms).check(queries)
-    asked = _asked(queries, arms, encoder, own_texts)
+    long_ids = long_prompts(queries, target_of(arms), too_long)
+    asked = _asked(queries, arms, encoder, {"own_texts": own_texts, "too_long": {too_long: long_ids}})
+    if too_long == "skip":
+        left_out = set(long_ids)
+        queries = [query for query in queries if query.id not in left_out]
     with closing(FolderLock(folder, "collection")):
         costs = _begin(folder, asked, costs, allow_noisy_costs)
         remove_partial_files(folder)
@@ -93,7 +100,7 @@ def collect(
         missing = missing_parts(folder / TRACES, len(parts))
         for index, part in enumerate(parts):
             if index in missing:
-                traces = trace_queries(part, arms, encoder, own_texts=own_texts)
+                traces = trace_queries(part, arms, encoder, own_texts=own_texts, truncate=too_long == "truncate")
                 write_traces(folder / TRACES, index, traces, encoder.name)
             if on_progress is not None:
                 on_progress(len(part))
@@ -107,9 +114,21 @@ def collect(
 
 
 def trace_queries(
-    queries: Sequence[Query], arms: Collection[SpeculativeArm], encoder: ContextEncoder, *, own_texts: bool = False
+    queries: Sequence[Query],
+    arms: Collection[SpeculativeArm],
+    encoder: ContextEncoder,
+    *,
+    own_texts: bool = False,
+    truncate: bool = False,
 ) -> list[Trace]:
     """Generate the target's text of each query in batches, and trace every arm's draft on it.
+
+    Args:
+        queries: what is asked.
+        arms: of one target.
+        encoder: makes the contexts.
+        own_texts: also let each draft model write its own answer.
+        truncate: keep only the last tokens of a prompt that does not fit.
 
     Raises:
         ValueError: if a prompt does not fit the target, or the arms have different ones.
@@ -117,6 +136,8 @@ def trace_queries(
     recorder, target = _Recorder(), target_of(arms)
     engine = target.engine([SpeculativeArm(target, NoDraft())], recorder, max_batch=min(target.max_batch, len(queries)))
     requests = [target.request(query) for query in queries]
+    if truncate:
+        requests = [target.fit(request) for request in requests]
     generations = generate(engine, requests)
     return [
         _trace(recorder.states[query.id], generation, query.domain, arms, encoder, own_texts)
@@ -203,12 +224,15 @@ def _trace(
 
 
 def _asked(
-    queries: Sequence[Query], arms: Collection[SpeculativeArm], encoder: ContextEncoder, own_texts: bool
+    queries: Sequence[Query],
+    arms: Collection[SpeculativeArm],
+    encoder: ContextEncoder,
+    settings: Mapping[str, object],
 ) -> dict[str, object]:
     """Return all that the data depend on, except the costs."""
     return {
         "queries": digest_queries(queries),
-        "own_texts": own_texts,
+        **settings,
         "target": target_of(arms).fingerprint(),
         "encoder": fingerprint(encoder),
         "arms": [arm.name for arm in arms],

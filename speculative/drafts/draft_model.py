@@ -4,7 +4,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -17,7 +17,7 @@ from speculative.drafts.spec import DraftedTarget, DraftSpec
 from speculative.models.loading import load_model
 from speculative.models.settings import DEFAULT_SETTINGS, ModelSettings
 from speculative.models.sources import resolve_model
-from speculative.models.tokenizer import load_tokenizer, tokenizer_fingerprint
+from speculative.models.tokenizer import differing_ids, load_tokenizer, tokenizer_fingerprint
 from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.draft import Counts, Draft, DraftSession, Proposal, SharedCache
 from speculative.protocols.token_batch import TokenBatch
@@ -46,6 +46,7 @@ class DraftModel(Draft):
         target_ids: for a trimmed vocabulary, the target's id of each of the draft's ids; id 0 stands for
             every token the draft does not know and is never proposed. None where both share one vocabulary,
             which either may have padded.
+        unlike: ids that mean another token to the target, or none; never proposed.
 
     Raises:
         ValueError: if the model's cache cannot take tokens back.
@@ -76,13 +77,21 @@ class DraftModel(Draft):
             return draft
 
     def __init__(
-        self, model: CausalLM, *, name: str, n_target_vocab: int, target_ids: Sequence[int] | None = None
+        self,
+        model: CausalLM,
+        *,
+        name: str,
+        n_target_vocab: int,
+        target_ids: Sequence[int] | None = None,
+        unlike: Collection[int] = (),
     ) -> None:
         if not model.can_roll_back:
             raise ValueError(f"draft {name!r}: its model's cache cannot take back a guess that was wrong")
         self.name, self.model, self.max_positions = name, model, model.max_positions
         self.proposable = slice(0, min(model.n_vocab, n_target_vocab))
         self._target_ids: torch.Tensor | None = None
+        masked = sorted(token for token in unlike if token < self.proposable.stop)
+        self._unlike = torch.tensor(masked, dtype=torch.int64, device=model.device)
         if target_ids is not None:
             n_different = len({*target_ids[1:]} & {*range(n_target_vocab)})
             if len(target_ids) != model.n_vocab or n_different != model.n_vocab - 1:
@@ -107,31 +116,41 @@ class DraftModel(Draft):
     ) -> "DraftModel":
         """Load a draft by hub id, folder, GGUF file or `shipped:NAME`, if its tokens are the target's.
 
+        The two tokenizers may differ in added tokens, such as `<think>`: ids that do not mean the same are never
+        proposed.
+
         Its name is `draft_` and the last part of the model's, unless one is given.
 
         Raises:
-            VocabularyMismatchError: if its tokenizer differs from the target's.
+            VocabularyMismatchError: if its tokenizer differs from the target's in more than added tokens.
             ValueError: if the model cannot be found or read.
         """
         folder = resolve_model(model, settings)
-        expected = tokenizer_fingerprint(target_tokenizer)
-        target_ids = None
+        target_ids, unlike = None, frozenset[int]()
         if (folder / VOCABULARY_FILE).is_file():
+            expected = tokenizer_fingerprint(target_tokenizer)
             found, target_ids = _read_vocabulary(folder / VOCABULARY_FILE)
+            if found != expected:
+                raise VocabularyMismatchError(
+                    f"draft {model!r} was made for tokenizer {found}, the target's is {expected}: their token "
+                    "ids mean different text; name a draft of the target's family or distil one"
+                )
         else:
-            found = tokenizer_fingerprint(load_tokenizer(folder))
-        if found != expected:
-            raise VocabularyMismatchError(
-                f"draft {model!r} was made for tokenizer {found}, the target's is {expected}: their token "
-                "ids mean different text; name a draft of the target's family or distil one"
-            )
+            try:
+                unlike = differing_ids(target_tokenizer, load_tokenizer(folder))
+            except ValueError as error:
+                raise VocabularyMismatchError(
+                    f"draft {model!r}: its token ids do not mean what the target's do: {error}; name a draft of the "
+                    "target's family or distil one"
+                ) from error
         loaded = load_model(folder, settings)
         name = name or f"draft_{re.split('[/:]', model)[-1]}"
-        return cls(loaded, name=name, n_target_vocab=n_target_vocab, target_ids=target_ids)
+        return cls(loaded, name=name, n_target_vocab=n_target_vocab, target_ids=target_ids, unlike=unlike)
 
     def fingerprint(self) -> str:
         """Return a digest of the model and of what its ids mean."""
-        return digest(type(self), self.model.fingerprint(), self._target_ids, self.proposable.stop)
+        unlike = self._unlike.tolist()
+        return digest(type(self), self.model.fingerprint(), self._target_ids, self.proposable.stop, unlike)
 
     def open(self, prompt: Sequence[int], shared: SharedCache | None = None) -> DraftSession:
         """Make a session with its own cache row; the prompt is read at the first proposal."""
@@ -153,7 +172,7 @@ class DraftModel(Draft):
         best = []
         for chunk in torch.split(self.to_draft(tokens[:n]), READ_CHUNK):
             logits = self.model.forward(TokenBatch(chunk, [len(chunk)]), cache).logits
-            best.append(logits[:, self.proposable].argmax(-1) + self.proposable.start)
+            best.append(self._allowed(logits).argmax(-1) + self.proposable.start)
         matches = (self.to_target(torch.cat(best)) == tokens[1 : n + 1]).tolist()
         run = 0
         for j in range(len(new) - 1, 0, -1):
@@ -174,9 +193,14 @@ class DraftModel(Draft):
         """Map (n,) draft ids to the target's."""
         return token_ids if self._target_ids is None else self._target_ids[token_ids]
 
+    def _allowed(self, logits: torch.Tensor) -> torch.Tensor:
+        """Cut (n, v) logits to the proposable tokens."""
+        rows = logits[:, self.proposable]
+        return rows.index_fill(1, self._unlike, -math.inf) if len(self._unlike) else rows
+
     def pick(self, logits: torch.Tensor, position: int, sampler: TokenSampler) -> torch.Tensor:
         """Let a sampler choose among the proposable tokens of one row: (1, v) to a draft id (1,)."""
-        row, ids = logits[0, self.proposable], None
+        row, ids = self._allowed(logits)[0], None
         if self._target_ids is not None:
             ids = self._target_ids[self.proposable]
         return sampler.pick(row, position, target_ids=ids)[None] + self.proposable.start

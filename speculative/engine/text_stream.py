@@ -85,7 +85,11 @@ class TextStream:
                 return len(token_ids)
         for n_kept, token in enumerate(token_ids, 1):
             self._window, new = self._window.extend(self._decode, [token])
-            self._take(new + self._hide(self._unshown.get(token, "")))
+            hidden = self._hide(self._unshown.get(token, ""))
+            if hidden:  # unfinished characters before it stay so if the text ends here
+                whole = new + self._window.end(self._decode) + hidden
+                hidden = whole[len(new) :] if self._find(self._held + whole) is not None else hidden
+            self._take(new + hidden)
             if self._stopped is not None:
                 return n_kept
         return len(token_ids)

@@ -31,3 +31,22 @@ def tokenizer_fingerprint(tokenizer: Any) -> str:
     """Digest of a tokenizer's vocabulary: equal for tokenizers whose ids mean the same."""
     items = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
     return hashlib.sha256(json.dumps(items).encode()).hexdigest()[:16]
+
+
+def differing_ids(target: Any, draft: Any) -> frozenset[int]:
+    """Return the ids that two tokenizers give to different tokens, if they differ in added tokens alone.
+
+    An id that only one of them has counts as different.
+
+    Raises:
+        ValueError: naming a token of the common vocabulary that differs.
+    """
+    tokens_of = [
+        {token_id: token for token, token_id in tokenizer.get_vocab().items()} for tokenizer in (target, draft)
+    ]
+    added = {*target.added_tokens_decoder, *draft.added_tokens_decoder}
+    differing = {i for i in tokens_of[0].keys() | tokens_of[1].keys() if tokens_of[0].get(i) != tokens_of[1].get(i)}
+    if differing - added:
+        first = min(differing - added)
+        raise ValueError(f"id {first} is {tokens_of[1].get(first)!r}, to the target {tokens_of[0].get(first)!r}")
+    return frozenset(differing)

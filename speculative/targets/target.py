@@ -1,8 +1,8 @@
 """The large model whose text is kept, with its tokenizer."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,6 +26,7 @@ from speculative.sampling.sampling_params import SamplingParams
 from speculative.targets.drafting import Drafting, arms_and_selector
 from speculative.targets.eos_ids import join_eos_ids, read_eos_ids
 from speculative.targets.prompts import Prompt, as_query
+from speculative.targets.rendering import render, unshown_texts
 
 GREEDY = SamplingParams()
 
@@ -119,6 +120,8 @@ class Target:
         sampling: SamplingParams = GREEDY,
         max_new_tokens: int | None = None,
         stop: Sequence[str] = (),
+        chat_template_kwargs: Mapping[str, object] | None = None,
+        continue_final_message: bool = False,
     ) -> Generation:
         """Answer a prompt with the target's own text, helped by a draft or not.
 
@@ -132,6 +135,8 @@ class Target:
             sampling: how tokens are picked; greedy by default.
             max_new_tokens: length of the answer; the query's or the target's by default.
             stop: strings that end the text and are left out of it.
+            chat_template_kwargs: variables of the chat template, such as `{"enable_thinking": False}`.
+            continue_final_message: go on with the last message, the assistant's, instead of answering it.
 
         Returns:
             The answer: `.text`, `.token_ids`, why it `.finished`, and `.stats` (seconds, tokens accepted).
@@ -141,7 +146,8 @@ class Target:
                 for this target, the draft length is not >= 1, arms come without a policy or a policy without arms, or
                 the policy learned from other arms or another encoder.
         """
-        request = self.request(as_query(prompt, max_new_tokens=max_new_tokens), sampling, stop)
+        query, variables = as_query(prompt, max_new_tokens=max_new_tokens), chat_template_kwargs
+        request = self.request(query, sampling, stop, variables, continue_final_message=continue_final_message)
         arms, selector = arms_and_selector(self, draft, draft_length, policy, sampling.seed or 0)
         return loops.generate(self.engine(arms, selector, decode=True), [request])[0]
 
@@ -155,9 +161,12 @@ class Target:
         sampling: SamplingParams = GREEDY,
         max_new_tokens: int | None = None,
         stop: Sequence[str] = (),
+        chat_template_kwargs: Mapping[str, object] | None = None,
+        continue_final_message: bool = False,
     ) -> Iterator[str]:
         """Yield the answer's text as it grows; arguments and errors as in `generate`."""
-        request = self.request(as_query(prompt, max_new_tokens=max_new_tokens), sampling, stop)
+        query, variables = as_query(prompt, max_new_tokens=max_new_tokens), chat_template_kwargs
+        request = self.request(query, sampling, stop, variables, continue_final_message=continue_final_message)
         arms, selector = arms_and_selector(self, draft, draft_length, policy, sampling.seed or 0)
         engine = self.engine(arms, selector, decode=True)
         return (result.text for result in loops.stream(engine, request) if result.text)
@@ -188,26 +197,37 @@ class Target:
             max_batch=max_batch,
             n_tokens=self.n_tokens,
             decode=self.text if decode else None,
+            unshown=unshown_texts(self.tokenizer) if decode else {},
             batch_invariant=batch_invariant,
         )
 
-    def request(self, query: Query, sampling: SamplingParams = GREEDY, stop: Sequence[str] = ()) -> Request:
+    def request(
+        self,
+        query: Query,
+        sampling: SamplingParams = GREEDY,
+        stop: Sequence[str] = (),
+        chat_template_kwargs: Mapping[str, object] | None = None,
+        *,
+        continue_final_message: bool = False,
+    ) -> Request:
         """Token ids under the chat template (plain text where the tokenizer has none), and when to stop.
 
         Args:
             query: what is asked.
             sampling: how the answer's tokens are picked.
             stop: strings that end the answer, beside the `eos_ids`.
+            chat_template_kwargs: variables of the chat template.
+            continue_final_message: leave the last message open, which is the assistant's; the answer continues it.
 
         Raises:
             ValueError: if the chat template refuses the messages, for example a role it does not know, or a stop
                 string is empty.
-            TypeError: if `stop` is one string.
+            TypeError: if `stop` is one string, or a value is of another type.
         """
         check_stop(stop)
         return Request(
             id=query.id,
-            token_ids=self._token_ids(query),
+            token_ids=render(self.tokenizer, query, chat_template_kwargs, go_on=continue_final_message),
             max_new_tokens=query.max_new_tokens or self.max_new_tokens,
             eos_ids=self.eos_ids,
             text=query.text,
@@ -215,16 +235,16 @@ class Target:
             stop=tuple(stop),
         )
 
-    def _token_ids(self, query: Query) -> tuple[int, ...]:
-        from jinja2 import TemplateError
+    def fit(self, request: Request) -> Request:
+        """Return the request with as many of its prompt's last tokens as leave room for the answer.
 
-        if self.tokenizer.chat_template is None:
-            return tuple(self.tokenizer(query.text)["input_ids"])
-        try:
-            chat = self.tokenizer.apply_chat_template(query.chat(), add_generation_prompt=True, return_dict=True)
-        except TemplateError as error:
-            raise ValueError(f"query {query.id!r} does not suit the chat template of {self.name!r}: {error}") from error
-        return tuple(chat["input_ids"])
+        Raises:
+            ValueError: if the answer alone does not fit the context.
+        """
+        room = self.model.max_positions - request.max_new_tokens
+        if room < 1:
+            check_length(request, self.model.max_positions)
+        return replace(request, token_ids=request.token_ids[-room:])
 
     def check(self, queries: Sequence[Query]) -> None:
         """Refuse, before any work is done, what could not all be answered.
@@ -232,13 +252,21 @@ class Target:
         Raises:
             ValueError: if there is no query, ids repeat, or a prompt and its answer exceed the context.
         """
+        self.check_ids(queries)
+        for query in queries:
+            check_length(self.request(query), self.model.max_positions)
+
+    def check_ids(self, queries: Sequence[Query]) -> None:
+        """Refuse no queries, and two of one id.
+
+        Raises:
+            ValueError: naming the id.
+        """
         if not queries:
             raise ValueError("there must be at least one query, got none")
         query_id, n = Counter(query.id for query in queries).most_common(1)[0]
         if n > 1:
             raise ValueError(f"query ids must be unique, got {query_id!r} {n} times")
-        for query in queries:
-            check_length(self.request(query), self.model.max_positions)
 
     def text(self, token_ids: Sequence[int]) -> str:
         """Decode new tokens, special ones left out."""

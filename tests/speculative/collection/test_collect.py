@@ -1,6 +1,7 @@
 """Collecting: what is stored, how a stopped run goes on, and what is refused."""
 
 import dataclasses
+import json
 import shutil
 from contextlib import closing
 
@@ -318,3 +319,33 @@ def test_a_folder_in_use_is_refused(pool, tmp_path):
         pytest.raises(FolderInUseError, match="is in use by this process"),
     ):
         collect(queries(2), pool.arms, pool.encoder, tmp_path, COSTS)
+
+
+def test_a_prompt_that_is_too_long_is_cut_or_left_out_where_asked(pool, tmp_path):
+    asked = queries(PART_SIZE + 1)
+    asked[1] = Query(id="long", prompt="ab" * MAX_POSITIONS)
+    with pytest.raises(ValueError, match="request 'long': 320 prompt tokens"):
+        collect(asked, pool.arms, pool.encoder, tmp_path / "refused", COSTS)
+    assert not (tmp_path / "refused" / "collect.json").exists()
+
+    skipped = collect(asked, pool.arms, pool.encoder, tmp_path / "skip", COSTS, too_long="skip")
+    rest = [query for query in asked if query.id != "long"]
+    plain = collect(rest, pool.arms, pool.encoder, tmp_path / "rest", COSTS)
+    _assert_equal(skipped, plain)
+
+    cut = collect(asked, pool.arms, pool.encoder, tmp_path / "truncate", COSTS, too_long="truncate")
+    assert cut.query_ids == tuple(query.id for query in asked)
+    [traces, _] = read_trace_parts(tmp_path / "truncate" / TRACES)
+    request = pool.target.request(asked[1])
+    assert traces[1].prompt_ids == request.token_ids[-(MAX_POSITIONS - request.max_new_tokens) :]
+    for way in ("skip", "truncate"):
+        assert json.loads((tmp_path / way / "collect.json").read_text())["too_long"] == {way: ["long"]}
+    with pytest.raises(ValueError, match="too_long"):
+        collect(asked, pool.arms, pool.encoder, tmp_path / "skip", COSTS, too_long="truncate")
+
+
+@pytest.mark.parametrize(("way", "message"), [("skip", "no prompt of 1 fits"), ("cut", "too_long must be one of")])
+def test_nothing_left_to_collect_is_an_error(pool, tmp_path, way, message):
+    long = [Query(id="long", prompt="ab" * MAX_POSITIONS)]
+    with pytest.raises(ValueError, match=message):
+        collect(long, pool.arms, pool.encoder, tmp_path, COSTS, too_long=way)

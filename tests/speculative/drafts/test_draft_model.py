@@ -9,6 +9,9 @@ from speculative.drafts import draft_model
 from speculative.drafts.draft_model import VOCABULARY_FILE, DraftModel, VocabularyMismatchError
 from speculative.models.tokenizer import tokenizer_fingerprint
 from speculative.protocols.draft import Draft
+from speculative.sampling.sampling_params import SamplingParams
+from speculative.sampling.token_sampler import DrawingSampler, RandomDice
+from speculative.testing import check_draft
 from tests.support.tiny_models import N_VOCAB, bounded, greedy_text, save_tiny, tokenizer_of
 
 TARGET_IDS = [0, 3, 5, 8, 23, 1, 10, 11, 2]
@@ -136,7 +139,7 @@ def test_loading_checks_the_tokenizer(tmp_path):
     draft = DraftModel.load(str(tmp_path), tokenizer_of(WORDS), N_VOCAB)
     assert draft.model.n_vocab == N_VOCAB
     other = tokenizer_of([*WORDS[:-2], *reversed(WORDS[-2:])])
-    with pytest.raises(VocabularyMismatchError, match="their token ids mean different text"):
+    with pytest.raises(VocabularyMismatchError, match="its token ids do not mean what the target's do: id 22 is"):
         DraftModel.load(str(tmp_path), other, N_VOCAB)
 
 
@@ -153,3 +156,42 @@ def test_loading_a_trimmed_draft_needs_no_tokenizer_but_checks_whose_it_was(tmp_
         (tmp_path / VOCABULARY_FILE).write_text(broken)
         with pytest.raises(ValueError, match=f"{VOCABULARY_FILE} is not a draft's vocabulary file"):
             DraftModel.load(str(tmp_path), target_tokenizer, N_VOCAB)
+
+
+def with_added(names):
+    tokenizer = tokenizer_of(WORDS)
+    tokenizer.add_special_tokens({"additional_special_tokens": list(names)})
+    return tokenizer
+
+
+@pytest.mark.parametrize(
+    ("of_target", "of_draft", "never"),
+    [
+        (("<think>", "</think>"), (), {24, 25}),
+        ((), ("<pad>",), {24}),
+        (("<think>", "<tool>"), ("<pad>", "<tool>"), {24}),
+    ],
+)
+def test_a_tokenizer_may_differ_in_added_tokens_which_are_never_proposed(tmp_path, of_target, of_draft, never):
+    n_vocab = N_VOCAB + 2
+    save_tiny("llama", tmp_path, vocab_size=n_vocab)
+    with_added(of_draft).save_pretrained(tmp_path)
+    draft = DraftModel.load(str(tmp_path), with_added(of_target), n_vocab)
+    free = DraftModel(draft.model, name="free", n_target_vocab=n_vocab)
+    prompts = [[i, (7 * i) % n_vocab] for i in range(n_vocab)]  # the text may hold them
+    assert never & {token for prompt in prompts for token in free.write(prompt, 20)}  # the model would say them
+    assert not never & {token for prompt in prompts for token in draft.write(prompt, 20)}
+    sampler = DrawingSampler(SamplingParams(3.0), RandomDice(1, 1), n_vocab)
+    assert not never & set(draft.open([1]).propose([1], 60, sampler).token_ids)
+    check_draft(draft, n_vocab)
+    new = free.write([3], 20)
+    expected = Draft.accepted_lengths(draft, [3], new, 4)
+    assert [counts.tolist() for counts in draft.accepted_lengths([3], new, 4)] == [c.tolist() for c in expected]
+    assert draft.fingerprint() != free.fingerprint()
+
+
+def test_a_tokenizer_that_differs_in_other_tokens_is_another_family(tmp_path):
+    save_tiny("llama", tmp_path)
+    tokenizer_of(WORDS[:-1]).save_pretrained(tmp_path)
+    with pytest.raises(VocabularyMismatchError, match=r"do: id 23 is None, to the target '.*'; name a draft of the"):
+        DraftModel.load(str(tmp_path), tokenizer_of(WORDS), N_VOCAB)

@@ -1,8 +1,11 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from speculative.protocols.request import Request, cut
+from speculative.sampling.sampling_params import SamplingParams
 from tests.support.tiny_models import bounded
 
 small = st.integers(0, 4)
@@ -42,3 +45,28 @@ def test_stop_strings_that_would_end_every_text_or_no_text_are_refused():
         Request("a", (1,), 1, stop=("b", ""))
     with pytest.raises(TypeError, match="request 'a': stop must be a tuple of strings, got the string 'end'"):
         Request("a", (1,), 1, stop="end")
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"id": 3}, TypeError, "a request's id must be a string, got 3"),
+        ({"token_ids": [1, 2]}, TypeError, "token_ids must be a tuple of ints, got [1, 2]"),
+        ({"token_ids": (1, 2.0)}, TypeError, "token_ids must be a tuple of ints, got (1, 2.0)"),
+        ({"token_ids": (True, 2)}, TypeError, "token_ids must be a tuple of ints, got (True, 2)"),
+        ({"eos_ids": [2]}, TypeError, "eos_ids must be a tuple of ints, got [2]"),
+        ({"max_new_tokens": 2.0}, TypeError, "max_new_tokens must be an int, got 2.0"),
+        ({"max_new_tokens": None}, TypeError, "max_new_tokens must be an int, got None"),
+        ({"stop": ["x"]}, TypeError, "stop must be a tuple of strings, got ['x']"),
+        ({"stop": (1,)}, TypeError, "stop must be a tuple of strings, got (1,)"),
+        ({"sampling": {"temperature": 1}}, TypeError, "sampling must be a SamplingParams, got {'temperature': 1}"),
+        (
+            {"sampling": SamplingParams(min_new_tokens=4)},
+            ValueError,
+            "min_new_tokens must be <= max_new_tokens = 3, got 4",
+        ),
+    ],
+)
+def test_a_field_of_another_type_is_rejected_by_name(changes, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        Request(**({"id": "a", "token_ids": (1,), "max_new_tokens": 3} | changes))

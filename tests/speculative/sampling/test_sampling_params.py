@@ -1,5 +1,8 @@
 import math
+import re
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from speculative.sampling.sampling_params import SamplingParams
@@ -27,6 +30,10 @@ def test_defaults_are_greedy_and_change_nothing():
         {"verification": "rejection"},
         {"seed": 0},
         {"seed": 2**63 - 1},
+        {"presence_penalty": -2},
+        {"frequency_penalty": 2.0},
+        {"min_new_tokens": 7},
+        {"logprobs": 0},
     ],
 )
 def test_values_at_the_edges_are_taken(changes):
@@ -54,6 +61,10 @@ def test_values_at_the_edges_are_taken(changes):
         ("repetition_penalty", math.nan, "finite and > 0"),
         ("verification", "match", "one of ('coupling', 'rejection')"),
         ("seed", -1, "in [0, 2**63)"),
+        ("presence_penalty", 2.1, "in [-2, 2]"),
+        ("frequency_penalty", math.nan, "in [-2, 2]"),
+        ("min_new_tokens", -1, ">= 0"),
+        ("logprobs", -1, ">= 0, or None"),
         ("seed", 2**63, "in [0, 2**63)"),
     ],
 )
@@ -68,3 +79,49 @@ def test_values_out_of_range_are_refused_with_rule_and_value(name, value, rule):
 def test_counts_and_seeds_that_are_no_ints_are_refused(name, value):
     with pytest.raises(TypeError, match=rf"{name} must be an int.*, got {value!r}"):
         SamplingParams(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["temperature", "top_p", "min_p", "repetition_penalty", "presence_penalty"])
+@pytest.mark.parametrize("value", [None, "0.9", True, [1.0], object])
+def test_what_is_no_number_is_rejected_by_name(name, value):
+    with pytest.raises(TypeError, match=rf"{name} must be a number .*, got {re.escape(repr(value))}"):
+        SamplingParams(**{name: value})
+
+
+def test_numbers_of_other_libraries_are_numbers():
+    assert SamplingParams(np.float32(0.5), top_p=1).temperature == 0.5
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"logit_bias": {1: "x"}}, TypeError, "logit_bias must map token ids, ints, to numbers, got 1: 'x'"),
+        ({"logit_bias": {"1": 1.0}}, TypeError, "logit_bias must map token ids, ints, to numbers, got '1': 1.0"),
+        ({"logit_bias": 3}, TypeError, "logit_bias must map token ids to numbers, got 3"),
+        ({"logit_bias": {-1: 1.0}}, ValueError, "logit_bias must give ids >= 0 a finite number or -inf, got -1: 1.0"),
+        ({"logit_bias": {1: math.inf}}, ValueError, "a finite number or -inf, got 1: inf"),
+        ({"logit_bias": {1: math.nan}}, ValueError, "a finite number or -inf, got 1: nan"),
+        ({"logit_bias": [(1, 1.0), (1, 2.0)]}, ValueError, "logit_bias must name each token id once"),
+        ({"bad_words": "ab"}, TypeError, "bad_words must be sequences of token ids, ints, got ('a',)"),
+        ({"bad_words": [1]}, TypeError, "bad_words must be sequences of token ids, got [1]"),
+        ({"bad_words": [[1.0]]}, TypeError, "bad_words must be sequences of token ids, ints, got (1.0,)"),
+        ({"bad_words": [[]]}, ValueError, "bad_words must be sequences of one or more ids >= 0, got ()"),
+        ({"bad_words": [[-1]]}, ValueError, "bad_words must be sequences of one or more ids >= 0, got (-1,)"),
+        ({"logits_processors": [len]}, TypeError, "logits_processors must be a sequence of LogitsProcessor, got [<"),
+        ({"logprobs": 1.0}, TypeError, "logprobs must be an int or None, got 1.0"),
+        ({"min_new_tokens": None}, TypeError, "min_new_tokens must be an int, got None"),
+    ],
+)
+def test_controls_that_break_their_rule_are_rejected_with_it(changes, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        SamplingParams(**changes)
+
+
+def test_controls_are_kept_as_a_frozen_record():
+    params = SamplingParams(1.0, logit_bias={5: 1, 2: -math.inf}, bad_words=[[1, 2], (3,)])
+    assert (params.logit_bias, params.bad_words) == (((2, -math.inf), (5, 1.0)), ((1, 2), (3,)))
+    assert hash(params) == hash(replace(params))
+    assert params.named_ids == (2, 5, 1, 2, 3)
+    assert params.controlled
+    assert params.without_controls() == SamplingParams(1.0)
+    assert not SamplingParams(0.5, top_k=3, logprobs=2).controlled

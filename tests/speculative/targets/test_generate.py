@@ -1,7 +1,11 @@
 """A target's own `generate` and `stream`, and a transformers model that is in memory."""
 
+import json
+from dataclasses import replace
+
 import pytest
-from transformers import AutoModelForCausalLM
+from tokenizers import Tokenizer, processors
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from arms import Query
 from speculative import NoDraft, PromptLookup, SamplingParams, Target
@@ -108,3 +112,97 @@ def test_a_model_in_memory_counts_by_its_weights(folder):
     models[2].get_input_embeddings().weight.data.mul_(1.01)
     first, same, other = (Target.of(model, byte_tokenizer()).fingerprint() for model in models)
     assert first == same != other
+
+
+def test_controls_reach_the_text(target):
+    plain = target.generate(PROMPT)
+    first = plain.token_ids[0]
+    sampling = SamplingParams(logit_bias={first: -100}, presence_penalty=1.0, min_new_tokens=8, logprobs=2)
+    found = target.generate(PROMPT, sampling=sampling, draft="prompt_lookup")
+    assert first not in found.token_ids
+    assert found.token_ids == target.generate(PROMPT, sampling=sampling).token_ids
+    assert [one.token_id for one in found.logprobs] == list(found.token_ids)
+
+
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if enable_thinking is false %}<think></think>{% endif %}{% endif %}"
+)
+
+
+def test_template_variables_and_an_open_last_message_are_rendered_as_transformers_does(target):
+    target = replace(target, tokenizer=byte_tokenizer(CHATML))
+    user = {"role": "user", "content": "y"}
+    asked = target.request(Query(id="q", messages=[user]), chat_template_kwargs={"enable_thinking": False})
+    assert target.text(asked.token_ids).endswith("<|im_start|>assistant\n<think></think>")
+    started = [user, {"role": "assistant", "content": "Sure:"}]
+    request = target.request(Query(id="q", messages=started), continue_final_message=True)
+    rendered = target.tokenizer.apply_chat_template(started, continue_final_message=True, return_dict=True)
+    assert request.token_ids == tuple(rendered["input_ids"])
+    assert target.text(request.token_ids).endswith("assistant\nSure:")
+    answer = target.generate(started, continue_final_message=True, draft="prompt_lookup")
+    assert answer.token_ids == target.generate(started, continue_final_message=True).token_ids
+    assert "".join(target.stream(started, continue_final_message=True)) == answer.text
+    assert answer.token_ids != target.generate(started).token_ids
+
+
+@pytest.mark.parametrize(
+    ("template", "options", "message"),
+    [
+        (CHATML, {"continue_final_message": True}, "needs a last message of role 'assistant', got 'user'"),
+        (CHATML, {"chat_template_kwargs": {"tokenize": False}}, "must be variables of the template, got 'tokenize'"),
+        (None, {"continue_final_message": True}, "need a chat template, and the target's tokenizer has none"),
+        (None, {"chat_template_kwargs": {"x": 1}}, "need a chat template, and the target's tokenizer has none"),
+        ("{{ 1 + 'a' }}", {}, "does not suit the chat template of the target: TypeError"),
+        ("{{ 1 // 0 }}", {}, "does not suit the chat template of the target: ZeroDivisionError"),
+        ("{% for m in", {}, "does not suit the chat template of the target: TemplateSyntaxError"),
+    ],
+)
+def test_what_a_template_cannot_render_is_one_clear_error(target, template, options, message):
+    target = replace(target, tokenizer=byte_tokenizer(template))
+    with pytest.raises(ValueError, match=message):
+        target.request(Query(id="q", prompt="y"), **options)
+
+
+def test_a_text_that_begins_with_the_first_token_gets_no_second_one(target):
+    tokenizer = byte_tokenizer()
+    tokenizer.add_special_tokens({"bos_token": "<begin>"})
+    begin = tokenizer.bos_token_id
+    parts = processors.TemplateProcessing(single="<begin> $A", special_tokens=[("<begin>", begin)])
+    tokenizer.backend_tokenizer.post_processor = parts
+    target = replace(target, tokenizer=tokenizer)
+    plain = target.request(Query(id="q", prompt="the cat")).token_ids
+    assert plain[:2].count(begin) == 1
+    assert target.request(Query(id="q", prompt="<begin>the cat")).token_ids == plain
+
+
+def test_a_lone_surrogate_is_named_as_no_text(target):
+    target = replace(target, tokenizer=byte_tokenizer())
+    with pytest.raises(ValueError, match="query 'q': the prompt cannot be tokenised, is it text"):
+        target.request(Query(id="q", prompt="a\ud83d c"))
+
+
+def test_special_tokens_stop_a_text_and_are_not_shown(target):
+    tokenizer = byte_tokenizer()
+    plain = replace(target, tokenizer=tokenizer, eos_ids=()).generate(PROMPT)
+    tokenizer = byte_tokenizer()
+    # the text's third token gets a special one's place
+    third = next(token for i, token in enumerate(plain.token_ids) if i >= 2 and token not in plain.token_ids[:i])
+    backend = json.loads(tokenizer.backend_tokenizer.to_str())
+    letter = next(piece for piece, i in backend["model"]["vocab"].items() if i == third)
+    backend["model"]["vocab"]["<|end|>"] = backend["model"]["vocab"].pop(letter)
+    special = {"id": third, "content": "<|end|>", "special": True, "single_word": False}
+    backend["added_tokens"].append(special | {"lstrip": False, "rstrip": False, "normalized": False})
+    backend["added_tokens"].sort(key=lambda token: token["id"])
+    special_tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(backend)))
+    own = replace(target, tokenizer=special_tokenizer, eos_ids=())
+    free = own.generate(PROMPT)
+    n = free.token_ids.index(third)
+    before = own.text(free.token_ids[:n])
+    for stop in ("<|end|>", "|end|", before[-1] + "<|e"):
+        for draft in (None, "prompt_lookup"):
+            found = own.generate(PROMPT, stop=[stop], draft=draft)
+            assert (found.finished, found.token_ids) == ("stop", free.token_ids[: n + 1])
+            assert found.text == (before if stop[0] in "<|" else before[:-1])
+            assert "".join(own.stream(PROMPT, stop=[stop], draft=draft)) == found.text
