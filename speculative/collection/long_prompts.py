@@ -14,7 +14,7 @@ def long_prompts(queries: Sequence[Query], target: Target, too_long: TooLong) ->
     """Return the ids of the queries whose prompts do not fit; refuse them if asked to.
 
     Raises:
-        ValueError: if a prompt is refused or none is left, there is no query, ids repeat, or `too_long` is no such word.
+        ValueError: if a prompt is refused or none is left, there is no query, ids repeat, or the rule is unknown.
     """
     if too_long not in get_args(TooLong):
         raise ValueError(f"too_long must be one of {get_args(TooLong)}, got {too_long!r}")
