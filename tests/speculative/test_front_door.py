@@ -17,6 +17,7 @@ NAMES = [
     "Engine",
     "FixedSelector",
     "HiddenStateEncoder",
+    "LogitsProcessor",
     "ModelSettings",
     "NoDraft",
     "PolicySelector",
