@@ -27,8 +27,8 @@ def render(
         go_on: leave the last message open, which is the assistant's, so that the answer continues it.
 
     Raises:
-        ValueError: if the chat template refuses the messages, for example a role it does not know, there is none and
-            one is needed, or the text cannot be tokenised.
+        ValueError: if the chat template refuses the messages, for example a role it does not know, or there is none and
+            one is needed.
     """
     variables = dict(chat_template_kwargs or {})
     taken = [name for name in variables if name in _OWN]
@@ -62,10 +62,7 @@ def render(
 
 
 def _plain(tokenizer: Any, query: Query) -> tuple[int, ...]:
-    try:
-        token_ids = tuple(tokenizer(query.text)["input_ids"])
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"query {query.id!r}: the prompt cannot be tokenised, is it text? ({error})") from error
+    token_ids = tuple(tokenizer(query.text)["input_ids"])
     first = tokenizer.bos_token_id
     return token_ids[1:] if first is not None and token_ids[:2] == (first, first) else token_ids
 

@@ -177,12 +177,6 @@ def test_a_text_that_begins_with_the_first_token_gets_no_second_one(target):
     assert target.request(Query(id="q", prompt="<begin>the cat")).token_ids == plain
 
 
-def test_a_lone_surrogate_is_named_as_no_text(target):
-    target = replace(target, tokenizer=byte_tokenizer())
-    with pytest.raises(ValueError, match="query 'q': the prompt cannot be tokenised, is it text"):
-        target.request(Query(id="q", prompt="a\ud83d c"))
-
-
 def test_special_tokens_stop_a_text_and_are_not_shown(target):
     tokenizer = byte_tokenizer()
     plain = replace(target, tokenizer=tokenizer, eos_ids=()).generate(PROMPT)
