@@ -6,7 +6,7 @@ PEERS := .venv-peers
 PIP_FLAGS ?=
 OUT ?= report
 
-.PHONY: help setup demo demo-full test test-machines bench bench-peers docs clean
+.PHONY: help setup demo demo-full test test-machines test-kills bench bench-peers docs clean
 .DEFAULT_GOAL := help
 
 help: ## Say what each target does
@@ -47,6 +47,9 @@ test-machines: setup ## Tests with other kernels, one and two threads, random or
 		env $$machine OMP_NUM_THREADS=$$threads $(BIN)/python -m pytest -q -m "not real_models" -p no:cacheprovider \
 			--threads=$$threads --random-order --random-order-seed=$(ORDER) || failed="$$failed $$machine"; \
 	done; test -z "$$failed" || { echo "== failed with:$$failed"; exit 1; }; echo "== passed on all of them"
+
+test-kills: setup ## Kill collect, recost, train, compare and distill at every write, two minutes
+	@folder=$$(mktemp -d); $(BIN)/python tests/support/killed_jobs.py $$folder 0; status=$$?; rm -rf $$folder; exit $$status
 
 bench: setup ## Measure generation against transformers, an hour; PROMPTS=file.jsonl for other prompts
 	$(BIN)/python examples/benchmarks/bench_generation.py --only single costs --n-test 20 $(if $(PROMPTS),--prompts $(PROMPTS))

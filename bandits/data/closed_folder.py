@@ -126,13 +126,16 @@ def survey_parts(folder: str | Path, kind: str, indices: Sequence[int], generati
 
 
 def close_folder(folder: str | Path, manifest: Manifest) -> None:
-    """Put a manifest in place: its parts are what is read from now on, and those of the one before are removed."""
-    folder = Path(folder)
-    replaced = Manifest.read(folder)
-    manifest.write(folder)
-    if replaced is not None:
-        for name in {part.name for part in replaced.parts} - {part.name for part in manifest.parts}:
-            (folder / name).unlink(missing_ok=True)
+    """Put a manifest in place: its parts are what is read from now on, and those of older generations are removed."""
+    manifest.write(Path(folder))
+    remove_older_parts(Path(folder), manifest)
+
+
+def remove_older_parts(folder: Path, manifest: Manifest) -> None:
+    """Remove the parts of generations before the manifest's, and what dead processes left half-written."""
+    for path in folder.glob("part-*.parquet"):
+        if place_of(path)[1] < manifest.generation:
+            path.unlink()
     remove_partial_files(folder)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing import get_context
@@ -155,6 +156,12 @@ def _mapper(n_jobs: int, tasks: list[ComparisonTask]) -> Iterator[Iterator[list[
     with ProcessPoolExecutor(min(n_jobs, len(tasks)), mp_context=get_context("spawn")) as pool:
         try:
             yield pool.map(ComparisonTask.run, tasks)
+        except BrokenProcessPool as error:
+            raise RuntimeError(
+                f"a process of n_jobs={n_jobs} ended at its start: other processes run the calling script again, so it "
+                'must be a file (not standard input or -c) that calls compare below `if __name__ == "__main__":`; or '
+                "use n_jobs=1"
+            ) from error
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

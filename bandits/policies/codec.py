@@ -11,10 +11,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from arms.atomic_file import atomic_file
+from arms.fingerprint import digest
 
 FORMAT_VERSION = 1
 FILE_NAME = "policy.safetensors"
-_KEY = "draftpick_policy"
+_KEY, _DIGEST = "draftpick_policy", "digest"
 
 
 def policy_path(path: str | Path) -> Path:
@@ -26,8 +27,10 @@ def policy_path(path: str | Path) -> Path:
 def write_file(path: str | Path, header: Mapping[str, object], tensors: Mapping[str, np.ndarray]) -> Path:
     """Write a header of JSON values and arrays, whole or not at all, and return the file's path."""
     file = policy_path(path)
-    text = json.dumps({"format_version": FORMAT_VERSION, **header})
-    content = save({name: np.ascontiguousarray(array) for name, array in tensors.items()}, metadata={_KEY: text})
+    arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    versioned = {"format_version": FORMAT_VERSION, **header}
+    text = json.dumps({**versioned, _DIGEST: _content_digest(versioned, arrays)})
+    content = save(arrays, metadata={_KEY: text})
     with atomic_file(file) as out:
         out.write(content)
     return file
@@ -51,7 +54,17 @@ def read_file(path: str | Path) -> tuple[dict[str, object], dict[str, np.ndarray
         raise ValueError(f"{file} is damaged or cut off ({error}): train the policy and save it again") from error
     if text is None:
         raise ValueError(f"{file} is not a saved policy (no '{_KEY}' entry in its metadata)")
-    return _checked_header(file, text), tensors
+    header = _checked_header(file, text)
+    if header.pop(_DIGEST, None) != _content_digest(header, tensors):
+        raise ValueError(
+            f"{file} is damaged (its digest does not fit what it holds): train the policy and save it again"
+        )
+    return header, tensors
+
+
+def _content_digest(header: Mapping[str, object], tensors: Mapping[str, np.ndarray]) -> str:
+    """Return the digest of a file's header and arrays, which the header holds too."""
+    return digest(json.dumps(header), dict(sorted(tensors.items())))
 
 
 def _checked_header(file: Path, text: str) -> dict[str, object]:

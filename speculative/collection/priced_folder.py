@@ -11,7 +11,7 @@ from pathlib import Path
 
 from arms.atomic_file import write_file
 from bandits import FullInformationData
-from bandits.data.closed_folder import Manifest, open_again
+from bandits.data.closed_folder import Manifest, open_again, remove_older_parts
 from speculative.measuring.cost_profile import CostProfile
 
 _DIGEST = "cost_profile"
@@ -74,9 +74,17 @@ def write_data(
         data.write_part(folder, index, generation=generation)
     facts = {_DIGEST: costs.digest, "machine": costs.machine, "threads": costs.threads, "noise": costs.spread}
     FullInformationData.close_folder(folder, made_of={**made_of, **facts}, generation=generation)
-    if before is not None:
-        _costs_path(folder, before.generation).unlink(missing_ok=True)
+    remove_older_generations(folder)
     return FullInformationData.load(folder)
+
+
+def remove_older_generations(folder: Path) -> None:
+    """Remove what a stopped run left of generations that count no more."""
+    manifest = Manifest.read(folder)
+    if manifest is not None:
+        remove_older_parts(folder, manifest)
+        for generation in range(1, manifest.generation):
+            _costs_path(folder, generation).unlink(missing_ok=True)
 
 
 def made_of(folder: Path) -> Mapping[str, object]:

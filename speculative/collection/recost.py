@@ -10,7 +10,7 @@ from arms import Observation
 from arms.folder_lock import FolderLock
 from bandits import FullInformationData
 from rewards import Speedup
-from speculative.collection.priced_folder import made_of, write_data
+from speculative.collection.priced_folder import made_of, remove_older_generations, write_data
 from speculative.collection.replay import replay
 from speculative.collection.trace import Trace
 from speculative.collection.trace_store import TRACES, read_trace_parts
@@ -41,6 +41,9 @@ def recost(folder: str | Path, costs: CostProfile, *, allow_noisy_costs: bool = 
     with closing(FolderLock(folder, "collection")):
         data = FullInformationData.load(folder)
         drafts = [_draft(facts, name, folder) for name in data.arm_names]
+        if data.cost_profiles == (costs.digest,):
+            remove_older_generations(folder)
+            return data
         parts, begin = [], 0
         for traces in read_trace_parts(folder / TRACES):
             rows = data.subset(np.arange(begin, begin + len(traces)))

@@ -1,6 +1,9 @@
 """Comparisons: disjoint rows, exact values, paired differences, the same result in any number of processes."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -27,6 +30,7 @@ from bandits.off_policy.estimate import estimate_problem
 from bandits.off_policy.estimators import RejectionReplay
 from bandits.off_policy.problem import OffPolicyProblem
 from bandits.testing import example_data
+from tests.support.public_names import ROOT
 
 POLICIES = {"fixed": BestFixedArm(), "LinUCB": LinUCB(), "uniform": Uniform()}
 QUICK = ComparisonSettings(train_shares=(0.5, 1.0), n_bootstrap=200)
@@ -294,3 +298,19 @@ def test_bad_logs_and_estimators_are_refused(log):
 def test_bad_settings_are_refused(changes):
     with pytest.raises(ValueError, match="must"):
         ComparisonSettings(**changes)
+
+
+def test_a_script_that_other_processes_cannot_run_again_says_so(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import numpy as np\n"
+        "from bandits import BestFixedArm, ComparisonSettings, FullInformationData, compare\n"
+        "data = FullInformationData(np.eye(40), np.eye(40)[:, :2], ('a', 'b'))\n"
+        "compare({'best': BestFixedArm()}, data, seeds=(0, 1), settings=ComparisonSettings(n_jobs=2, n_bootstrap=20))\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, env=environment)
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("RuntimeError: a process of n_jobs=2 ended at its start")
+    assert 'if __name__ == "__main__":' in last

@@ -1,8 +1,5 @@
 """Saved policies: what comes back, and what is refused."""
 
-import json
-import struct
-
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
@@ -18,19 +15,16 @@ from bandits import (
     Uniform,
     load_policy,
 )
-from bandits.policies import greedy
+from bandits.policies import codec, greedy
 from bandits.testing import example_data
 
 
 def header_of(path):
-    content = path.read_bytes()
-    (length,) = struct.unpack("<Q", content[:8])
-    return json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["draftpick_policy"])
+    return codec.read_file(path)[0]
 
 
 def rewrite(path, **changes):
-    header = header_of(path) | changes
-    save_file(load_file(path), path, metadata={"draftpick_policy": json.dumps(header)})
+    codec.write_file(path, header_of(path) | changes, load_file(path))
 
 
 @pytest.fixture
@@ -131,6 +125,23 @@ def test_a_truncated_file_is_refused(saved, keep):
         load_policy(saved)
 
 
+def test_no_flipped_bit_is_read_as_a_policy(saved):
+    sound, rng = saved.read_bytes(), np.random.default_rng(0)
+    probabilities = load_policy(saved).probabilities(example_data().contexts)
+    n_refused = 0
+    for _ in range(200):
+        damaged = bytearray(sound)
+        damaged[rng.integers(len(sound))] ^= 1 << int(rng.integers(8))
+        saved.write_bytes(damaged)
+        try:
+            same = load_policy(saved)
+        except ValueError:
+            n_refused += 1
+            continue
+        np.testing.assert_array_equal(same.probabilities(example_data().contexts), probabilities)  # a space in padding
+    assert n_refused > 190
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -157,11 +168,11 @@ def test_hostile_metadata_is_refused(saved, changes, message):
 
 
 def test_wrong_arrays_are_refused(saved):
-    arrays, metadata = load_file(saved), {"draftpick_policy": json.dumps(header_of(saved))}
-    save_file({name: a for name, a in arrays.items() if "moment" not in name}, saved, metadata=metadata)
+    arrays, header = load_file(saved), header_of(saved)
+    codec.write_file(saved, header, {name: a for name, a in arrays.items() if "moment" not in name})
     with pytest.raises(ValueError, match="must hold the arrays"):
         load_policy(saved)
-    save_file(arrays | {"per_arm.moment": np.full_like(arrays["per_arm.moment"], np.nan)}, saved, metadata=metadata)
+    codec.write_file(saved, header, arrays | {"per_arm.moment": np.full_like(arrays["per_arm.moment"], np.nan)})
     with pytest.raises(ValueError, match=r"per_arm.moment must be finite"):
         load_policy(saved)
 

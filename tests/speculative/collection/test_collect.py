@@ -271,9 +271,9 @@ def test_recost_prices_as_collecting_with_that_profile_does(pool, tmp_path):
     assert stored_costs(tmp_path / "data") == dear
     assert sorted(path.name for path in (tmp_path / "data").glob("*.*")) == [
         "collect.json",
-        "costs.3.json",
+        "costs.2.json",
         "manifest.json",
-        *(f"part-{i:05d}.3.parquet" for i in range(3)),
+        *(f"part-{i:05d}.2.parquet" for i in range(3)),
     ]
     with pytest.warns(CostsKeptWarning):
         _assert_equal(collect(queries(N), pool.arms, pool.encoder, tmp_path / "data", COSTS, own_texts=True), expected)

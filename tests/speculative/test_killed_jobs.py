@@ -1,0 +1,18 @@
+"""A job that is killed loses nothing, and leaves nothing that is read as whole; `make test-kills` tries every point."""
+
+import subprocess
+import sys
+
+from tests.support.public_names import ROOT
+
+JOBS = ("collect", "recost", "train", "train over an older policy", "compare", "distill")
+N_POINTS = 4  # of each job
+
+
+def test_jobs_that_are_killed_go_on_and_end_where_an_undisturbed_one_does(tmp_path):
+    driver = ROOT / "tests" / "support" / "killed_jobs.py"
+    done = subprocess.run([sys.executable, driver, tmp_path, str(N_POINTS)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    figures = dict(line.split(": ") for line in done.stdout.splitlines())
+    assert tuple(figures) == JOBS
+    assert all(f"killed at {N_POINTS}," in figure for figure in figures.values())
