@@ -47,6 +47,14 @@ def share(value: SupportsFloat, what: str) -> float:
     return float(value)
 
 
+def within(value: SupportsFloat, low: float, high: float, what: str) -> float:
+    """Return `value`, a finite number in [low, high]."""
+    rule = f"a finite number in [{low:g}, {high:g}]"
+    if not low <= number(value, what, rule) <= high:
+        raise ValueError(f"{what} must be {rule}, got {value!r}")
+    return float(value)
+
+
 def at_least(value: SupportsInt, least: int, what: str) -> int:
     """Return `value`, an integer, of Python or NumPy, not below `least`; a bool is none."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:

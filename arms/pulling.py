@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -104,6 +105,25 @@ def pull_all(
         return _pull_in_parts(job, asked, Path(folder))
 
 
+def pull_once(arm: Arm, query: Query, seed: int, *, since: float | None = None) -> Observation:
+    """Pull an arm; an exception that it raises becomes an observation of a pull that failed.
+
+    Args:
+        arm: to pull.
+        query: that it answers.
+        seed: of the pull.
+        since: reading of `time.perf_counter()` that a failure's seconds count from; now by default.
+
+    Returns:
+        What the arm returned, or the failure.
+    """
+    begin = time.perf_counter() if since is None else since
+    try:
+        return arm.pull(query, seed)
+    except Exception as error:
+        return Observation.failed(arm.name, query.id, error, time.perf_counter() - begin)
+
+
 def pull_seed(seed: int, arm: str, query_id: str) -> int:
     """Return the seed of an arm's pull for a query, in [0, 2**63): a digest of the three, so that no order matters."""
     digest = hashlib.sha256(json.dumps([seed, arm, query_id]).encode()).digest()
@@ -130,7 +150,7 @@ class _Job:
             yield observation
 
     def done(self, n_pulls: int) -> None:
-        """Tell that so many more pulls are done."""
+        """Report that so many more pulls are done."""
         self._n_done += n_pulls
         if self._on_progress is not None:
             self._on_progress(self._n_done, self._n_pulls)
@@ -206,49 +226,30 @@ class _Pull:
     def __call__(self, task: tuple[int, Query]) -> Observation:
         index, query = task
         arm, settings, begin = self.arms[index], self.settings, time.perf_counter()
-        seed = pull_seed(settings.seed, arm.name, query.id)
+        pull = partial(pull_once, arm, query, pull_seed(settings.seed, arm.name, query.id), since=begin)
         for attempt in range(settings.retries + 1):
             if attempt:
                 time.sleep(settings.backoff_s * 2 ** (attempt - 1))
             try:
-                observation = _pull_within(settings.timeout_s, arm, query, seed)
-            except _TooLate as error:
-                return self._failed(arm, query, f"TimeoutError: {error}", begin)
-            except Exception as error:
-                observation = self._failed(arm, query, error, begin)
+                observation = _within(settings.timeout_s, pull)
+            except TimeoutError as late:  # not retried: it may go on in its thread
+                return Observation.failed(arm.name, query.id, late, time.perf_counter() - begin)
             if not isinstance(observation, Observation) or observation.failure is None:
                 break
         return observation
 
-    def _failed(self, arm: Arm, query: Query, error: Exception | str, begin: float) -> Observation:
-        return Observation.failed(arm.name, query.id, error, time.perf_counter() - begin)
 
-
-class _TooLate(Exception):
-    """An attempt that was given up."""
-
-
-def _pull_within(timeout_s: float | None, arm: Arm, query: Query, seed: int) -> Observation:
-    """Pull once, in a thread of its own where there is a time limit.
+def _within(timeout_s: float | None, pull: Callable[[], Observation]) -> Observation:
+    """Pull, in a thread of its own where there is a time limit.
 
     Raises:
-        _TooLate: if there is no answer in time.
+        TimeoutError: if there is no answer in time; `pull` itself raises nothing.
     """
     if timeout_s is None:
-        return arm.pull(query, seed)
-    answers: queue.SimpleQueue[Observation | Exception] = queue.SimpleQueue()
-
-    def answer() -> None:
-        try:
-            answers.put(arm.pull(query, seed))
-        except Exception as error:
-            answers.put(error)
-
-    threading.Thread(target=answer, daemon=True).start()
+        return pull()
+    answers: queue.SimpleQueue[Observation] = queue.SimpleQueue()
+    threading.Thread(target=lambda: answers.put(pull()), daemon=True).start()
     try:
-        found = answers.get(timeout=timeout_s)
+        return answers.get(timeout=timeout_s)
     except queue.Empty:
-        raise _TooLate(f"no answer within {timeout_s:g} s") from None
-    if isinstance(found, Exception):
-        raise found
-    return found
+        raise TimeoutError(f"no answer within {timeout_s:g} s") from None

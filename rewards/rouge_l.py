@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from rapidfuzz.distance import LCSseq
 
 from arms import Observation
+from arms.checks import within
 from rewards.reward import Reward
 
 
@@ -31,8 +32,8 @@ class RougeL(Reward):
     bounds = (0.0, 1.0)
 
     def __post_init__(self) -> None:
-        if self.missing is not None and not 0.0 <= self.missing <= 1.0:
-            raise ValueError(f"missing must be in [0, 1] or None, got {self.missing!r}")
+        if self.missing is not None:
+            within(self.missing, 0, 1, "missing")
 
     def _value(self, observation: Observation) -> float:
         """Compare `own_text` with `reference.text`.

@@ -38,17 +38,6 @@ class Executor(ABC):
         """
 
 
-def at_least_one(value: int, name: str) -> int:
-    """Return a number of workers.
-
-    Raises:
-        ValueError: if it is not an integer >= 1.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
-    return value
-
-
 def describe(error: BaseException) -> str:
     """Return an exception's type and text."""
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -12,7 +12,8 @@ from itertools import islice
 from multiprocessing.connection import Connection, wait
 from typing import Generic, cast
 
-from arms.executors.executor import Executor, Failed, Result, Task, at_least_one, describe
+from arms.checks import at_least
+from arms.executors.executor import Executor, Failed, Result, Task, describe
 from arms.executors.serial import attempt
 
 _READY = b"ready"
@@ -34,7 +35,7 @@ class ProcessExecutor(Executor):
     """
 
     def __init__(self, n_processes: int | None = None) -> None:
-        self.n_processes = at_least_one((os.cpu_count() or 1) if n_processes is None else n_processes, "n_processes")
+        self.n_processes = at_least((os.cpu_count() or 1) if n_processes is None else n_processes, 1, "n_processes")
 
     def map(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result | Failed]:
         """Yield results in order.

@@ -4,7 +4,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from arms.executors.executor import Executor, Failed, Result, Task, at_least_one
+from arms.checks import at_least
+from arms.executors.executor import Executor, Failed, Result, Task
 from arms.executors.serial import attempt
 
 
@@ -19,7 +20,7 @@ class ThreadExecutor(Executor):
     """
 
     def __init__(self, n_threads: int = 8) -> None:
-        self.n_threads = at_least_one(n_threads, "n_threads")
+        self.n_threads = at_least(n_threads, 1, "n_threads")
 
     def map(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result | Failed]:
         """Yield results in order; tasks are begun two rounds of threads ahead."""

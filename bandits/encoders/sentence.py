@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,10 +70,10 @@ class SentenceEncoder(ContextEncoder):
         return int(cast("int", self._load().get_embedding_dimension()))
 
     def fingerprint(self) -> str:
-        """Return a digest of the model's name and, of a folder, of the files in it and their sizes."""
+        """Return a digest of the model's name and, of a folder, of the files in it with their contents."""
         folder = Path(self.model)
         files = sorted(file for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else []
-        return digest(type(self), self.name, [(str(file.relative_to(folder)), file.stat().st_size) for file in files])
+        return digest(type(self), self.name, [(str(file.relative_to(folder)), _contents(file)) for file in files])
 
     def encode(self, texts: Sequence[str]) -> Float32:
         """Return (n, d) float32, rows of unit length."""
@@ -100,6 +101,11 @@ class SentenceEncoder(ContextEncoder):
                     "give a hub id that can be reached, or a folder"
                 ) from error
         return cast("SentenceTransformer", self._loaded)
+
+
+def _contents(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def model_source(model: str) -> str:

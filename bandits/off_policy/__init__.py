@@ -1,7 +1,7 @@
 """What a policy is worth on another policy's log: problem, estimators, intervals, diagnostics."""
 
 from bandits.off_policy.diagnostics import Diagnostics, diagnose
-from bandits.off_policy.estimate import OffPolicyEstimate, OffPolicyEstimates
+from bandits.off_policy.estimate import OffPolicyEstimate, OffPolicyEstimates, estimate_problem
 from bandits.off_policy.intervals import BootstrapInterval, DeltaMethod, EmpiricalBernstein, Interval, IntervalMethod
 from bandits.off_policy.problem import OffPolicyProblem
 from bandits.off_policy.reward_model import ConstantReward, CrossFittedRidge, GivenPredictions, RewardModel
@@ -24,4 +24,5 @@ __all__ = [
     "TermSums",
     "Terms",
     "diagnose",
+    "estimate_problem",
 ]

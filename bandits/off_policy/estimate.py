@@ -68,7 +68,7 @@ class OffPolicyEstimate:
 
     @property
     def supported(self) -> bool:
-        """Return whether nothing speaks against the estimate."""
+        """Return whether the log supports the estimate (no warnings)."""
         return self.diagnostics.supported
 
     def __str__(self) -> str:
@@ -135,10 +135,11 @@ def estimate(
     estimators: Sequence[OffPolicyEstimator] = DEFAULT_ESTIMATORS,
     intervals: Sequence[IntervalMethod] = DEFAULT_INTERVALS,
     confidence: float = 0.95,
-    reward_range: tuple[float, float] | None = None,
-    max_weight: float | None = None,
 ) -> OffPolicyEstimates:
     """Estimate what `policy` would have earned on the log of another policy.
+
+    Where bounds of rewards or weights are known for certain, `EmpiricalBernstein` and `RejectionReplay` use them:
+    `estimate_problem(OffPolicyProblem.of(policy, log, reward_range=..., max_weight=...))`.
 
     Args:
         policy: fitted on other rows than those of `log`.
@@ -146,8 +147,6 @@ def estimate(
         estimators: by default the direct method, IPS, SNIPS, doubly robust and self-normalised doubly robust.
         intervals: by default the bootstrap over queries and the delta method.
         confidence: in (0, 1).
-        reward_range: bounds that every reward keeps for certain; see `OffPolicyProblem`.
-        max_weight: bound that every importance weight keeps for certain; see `OffPolicyProblem`.
 
     Returns:
         A row for each estimator, by its name: `estimate(policy, log)["SNIPS"].value`.
@@ -155,7 +154,7 @@ def estimate(
     Raises:
         ValueError: if policy and log do not fit, or an estimator is not defined on this log.
     """
-    problem = OffPolicyProblem.of(policy, log, reward_range=reward_range, max_weight=max_weight)
+    problem = OffPolicyProblem.of(policy, log)
     return estimate_problem(problem, estimators, intervals, confidence)
 
 
@@ -165,7 +164,7 @@ def estimate_problem(
     intervals: Sequence[IntervalMethod] = DEFAULT_INTERVALS,
     confidence: float = 0.95,
 ) -> OffPolicyEstimates:
-    """Do what `estimate` does where the evaluated policy's probabilities are at hand."""
+    """Do what `estimate` does for a problem with bounds, or with probabilities that no policy here computes."""
     names = [estimator.name for estimator in estimators]
     doubles = sorted({name for name in names if names.count(name) > 1})
     if doubles:

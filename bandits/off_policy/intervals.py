@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from bandits import checks
 from bandits.off_policy.terms import Terms, TermSums
 from bandits.statistics.bootstrap import Bootstrap
 
@@ -63,8 +64,7 @@ class IntervalMethod(ABC):
 
     def interval(self, terms: Terms, confidence: float = 0.95) -> Interval:
         """Return the interval, or a record of why it is not defined."""
-        if not 0 < confidence < 1:
-            raise ValueError(f"confidence must be in (0, 1), got {confidence}")
+        checks.share(confidence, "confidence")
         try:
             low, high = self.bounds(terms, confidence)
         except UndefinedIntervalError as refusal:
@@ -91,7 +91,7 @@ class BootstrapInterval(IntervalMethod):
     """
 
     n_resamples: int = 2000
-    seed: int = 0
+    seed: int = field(default=0, kw_only=True)
     kind = "bootstrap"
 
     def __post_init__(self) -> None:

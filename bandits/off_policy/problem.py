@@ -161,6 +161,7 @@ class OffPolicyProblem:
 
 
 def check_max_weight(value: float) -> None:
-    """Refuse a bound that weights, whose mean is 1, cannot keep."""
-    if not (np.isfinite(value) and value >= 1):
-        raise ValueError(f"max_weight must be a finite number >= 1 (weights average 1), got {value}")
+    """Reject a bound that weights, whose mean is 1, cannot keep."""
+    rule = "a finite number >= 1 (weights average 1)"
+    if checks.number(value, "max_weight", rule) < 1:
+        raise ValueError(f"max_weight must be {rule}, got {value!r}")

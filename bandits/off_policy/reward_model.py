@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bandits.checks import Float64, Int64, positive
+from bandits.checks import Float64, Int64, at_least, positive
 from bandits.data.logged_data import LoggedData
 from bandits.data.splits import query_numbers
 from bandits.off_policy.terms import Range
@@ -27,7 +27,7 @@ class RewardModel(ABC):
         return "the reward model is fitted to the log, so terms are not independent"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CrossFittedRidge(RewardModel):
     """One ridge regression of the reward on the context for each arm, fitted on the other folds.
 
@@ -51,8 +51,7 @@ class CrossFittedRidge(RewardModel):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.n_folds < 2:
-            raise ValueError(f"n_folds must be >= 2, got {self.n_folds}: a model must not see what it predicts")
+        at_least(self.n_folds, 2, "n_folds")  # a model must not see what it predicts
         positive(self.prior_precision, "prior_precision")
         positive(self.intercept_precision, "intercept_precision")
 
@@ -132,7 +131,7 @@ class GivenPredictions(RewardModel):
     """
 
     predictions: ArrayLike
-    bounds: tuple[float, float] | None = None
+    bounds: tuple[float, float] | None = field(default=None, kw_only=True)
 
     def predict(self, log: LoggedData) -> Float64:
         """Return the given predictions."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from numbers import Real
 
 import numpy as np
 
 from arms import Arm, ArmSet, Observation, Query
+from arms.pulling import pull_once
+from bandits import checks
 from bandits.data.decision import Decision
 from bandits.encoders.encoder import ContextEncoder, check_same_encoder
 from bandits.online.decision_log import DecisionLog
@@ -110,7 +111,7 @@ class Agent:
         context = self.encoder.encode_query(query)
         decision = serving.policy.choose(context, self._rng(number), available)
         self.log.decided(number, query.id, context, decision, serving.version, available)  # before it is served
-        observation = pulled(self.arms[decision.arm], query, self._pull_seed(number))
+        observation = pull_once(self.arms[decision.arm], query, self._pull_seed(number))
         self.log.rewarded(query.id, reward(observation), observation)
         return observation
 
@@ -133,10 +134,7 @@ class Agent:
             ValueError: if the query is unknown or was rewarded before, or the value is not finite or out of bounds.
         """
         low, high = (-np.inf, np.inf) if self._reward is None else self._reward.bounds
-        if not (isinstance(value, Real) and np.isfinite(value) and low <= value <= high):
-            raise ValueError(
-                f"the reward of query {query_id!r} must be a finite number in [{low}, {high}], got {value!r}"
-            )
+        checks.within(value, low, high, f"the reward of query {query_id!r}")
         self.log.rewarded(query_id, value)
 
     def resume(self, queries: Iterable[Query]) -> list[Observation]:
@@ -155,7 +153,7 @@ class Agent:
                 continue
             waiting.discard(query.id)
             made = self.log.decision(query.id)
-            observation = pulled(self.arms[made.decision.arm], query, self._pull_seed(made.number))
+            observation = pull_once(self.arms[made.decision.arm], query, self._pull_seed(made.number))
             self.log.rewarded(query.id, reward(observation), observation)
             observations.append(observation)
         return observations
@@ -188,12 +186,3 @@ class Agent:
 
     def _pull_seed(self, number: int) -> int:
         return self.seeds.integer("pull", str(number))
-
-
-def pulled(arm: Arm, query: Query, seed: int) -> Observation:
-    """Pull an arm; an exception that it raises becomes an observation of a pull that failed."""
-    begin = time.perf_counter()
-    try:
-        return arm.pull(query, seed)
-    except Exception as error:
-        return Observation.failed(arm.name, query.id, error, time.perf_counter() - begin)

@@ -6,8 +6,6 @@ import threading
 import time
 import warnings
 from dataclasses import dataclass, field
-from math import isfinite
-from numbers import Real
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -203,8 +201,7 @@ class DecisionLog:
             ValueError: if the query is unknown or was rewarded before, or the reward is not finite.
             OSError: if it cannot be written.
         """
-        if not isinstance(reward, Real) or not isfinite(reward):
-            raise ValueError(f"the reward of query {query_id!r} must be a finite number, got {reward!r}")
+        checks.number(reward, f"the reward of query {query_id!r}")
         with self._lock:
             number, position = self._placed(query_id)
             self._closing.add(query_id)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bandits.data.logged_data import LoggedData
+from bandits.encoders.encoder import encoder_mismatch
 from bandits.online.records import LoggedDecision
 
 
@@ -26,11 +27,7 @@ def logged_data(
     first = decisions[0]
     for one in decisions:
         if (one.policy.encoder, one.context.size) != (first.policy.encoder, first.context.size):
-            raise ValueError(
-                f"the log holds contexts of {first.policy.encoder!r} ({first.context.size} features, decision "
-                f"{first.number}) and of {one.policy.encoder!r} ({one.context.size} features, decision {one.number}): "
-                "begin a new log folder where the encoder changes"
-            )
+            raise encoder_mismatch(_marked(first), first.policy.encoder, _marked(one), one.policy.encoder)
     arm_names = tuple(dict.fromkeys(name for one in decisions for name in one.decision.probabilities))
     column = {name: i for i, name in enumerate(arm_names)}
     probabilities = np.zeros((len(decisions), len(arm_names)))
@@ -51,3 +48,7 @@ def logged_data(
         query_ids=tuple(one.query_id for one in decisions),
         encoder=first.policy.encoder,
     )
+
+
+def _marked(decision: LoggedDecision) -> str:
+    return f"decision {decision.number} ({decision.context.size} features)"

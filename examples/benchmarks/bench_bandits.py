@@ -22,7 +22,7 @@ from typing import Any
 
 from bandit_bench import quality, reinforce, speed
 from bandit_bench.data_sets import data_sets
-from bandit_bench.learners import TS_PEERS, UCB_PEERS, missing_packages
+from bandit_bench.peers import TS_PEERS, UCB_PEERS, missing_packages
 from bandit_bench.plots import draw
 
 from arms.atomic_file import write_file

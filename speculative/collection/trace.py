@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from arms.checks import at_least
 from speculative.protocols.draft import Draft
 
 Counts = npt.NDArray[np.int32]
@@ -77,8 +78,7 @@ def trace_draft(
     Raises:
         ValueError: if `max_draft_length` is below 1.
     """
-    if max_draft_length < 1:
-        raise ValueError(f"max_draft_length must be >= 1, got {max_draft_length}")
+    at_least(max_draft_length, 1, "max_draft_length")
     own = draft.write(prompt_ids, len(new_ids)) if own_text else None
     proposed, accepted = draft.accepted_lengths(prompt_ids, new_ids, max_draft_length)
     return DraftTrace(proposed, accepted, None if own is None else tuple(own))

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
+from arms.checks import at_least, within
 from arms.fingerprint import digest
 from speculative.drafts.spec import DraftedTarget, DraftSpec
 from speculative.models.decoder import Decoder
@@ -60,12 +61,10 @@ class EarlyExit(Draft):
     def __init__(self, target: Decoder, *, n_layers: int, n_target_vocab: int | None = None) -> None:
         if not isinstance(target, Decoder):
             raise TypeError(f"early exit needs draftpick's own decoder as the target, got {type(target).__name__}")
-        if not 1 <= n_layers < target.config.n_layers:
-            raise ValueError(f"n_layers must be in [1, {target.config.n_layers}), got {n_layers}")
+        within(at_least(n_layers, 1, "n_layers"), 1, target.config.n_layers - 1, "n_layers")
         self.target, self.n_layers = target, n_layers
         self.n_proposable = target.n_vocab if n_target_vocab is None else n_target_vocab
-        if not 1 <= self.n_proposable <= target.n_vocab:
-            raise ValueError(f"n_target_vocab must be in [1, {target.n_vocab}], got {n_target_vocab}")
+        within(at_least(self.n_proposable, 1, "n_target_vocab"), 1, target.n_vocab, "n_target_vocab")
         self.name, self.max_positions = f"early_exit_{n_layers}", target.max_positions
 
     def fingerprint(self) -> str:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from arms.checks import at_least, not_negative
 from speculative.protocols.draft import DraftingArm
 from speculative.protocols.selector import RoundObservation, Selector
 from speculative.selectors.spec import SelectorSpec, longest
@@ -46,11 +47,8 @@ class MetaSD(UpperConfidenceRule):
 
     def __init__(self, max_draft_length: int, *, ucb_width: float = 1.0) -> None:
         super().__init__()
-        if max_draft_length < 1:
-            raise ValueError(f"max_draft_length must be >= 1, got {max_draft_length}")
-        if not (math.isfinite(ucb_width) and ucb_width >= 0):
-            raise ValueError(f"ucb_width must be a finite number >= 0, got {ucb_width}")
-        self.max_draft_length, self.ucb_width = max_draft_length, ucb_width
+        self.max_draft_length = at_least(max_draft_length, 1, "max_draft_length")
+        self.ucb_width = not_negative(ucb_width, "ucb_width")
 
     def reward(self, observation: RoundObservation) -> float:
         """Return the share of the longest block that was accepted, in [0, 1]."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from arms.checks import at_least
 from speculative.protocols.draft import DraftingArm
 from speculative.protocols.selector import RoundContext, Selector
 from speculative.selectors.spec import SelectorSpec, index_of
@@ -47,12 +48,9 @@ class PriorityRule(Selector):
 
     def __init__(self, min_match_lengths: Mapping[int, int], *, fallback: int) -> None:
         for action, length in min_match_lengths.items():
-            if action < 0:
-                raise ValueError(f"min_match_lengths: an action must be >= 0, got {action}")
-            if length < 0:
-                raise ValueError(f"min_match_lengths: the length of arm {action} must be >= 0, got {length}")
-        if fallback < 0:
-            raise ValueError(f"fallback must be >= 0, got {fallback}")
+            at_least(action, 0, "min_match_lengths: an action")
+            at_least(length, 0, f"min_match_lengths: the length of arm {action}")
+        at_least(fallback, 0, "fallback")
         if fallback in min_match_lengths:
             raise ValueError(f"fallback must not be in min_match_lengths as well, got {fallback}")
         self._min_match_lengths, self._fallback = dict(min_match_lengths), fallback

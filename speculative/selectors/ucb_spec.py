@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from arms.checks import at_least, not_negative, positive, within
 from speculative.protocols.draft import DraftingArm
 from speculative.protocols.selector import RoundObservation, Selector
 from speculative.selectors.spec import SelectorSpec, longest
@@ -66,16 +67,12 @@ class UCBSpec(UpperConfidenceRule):
         plain_round_s: float | None = None,
     ) -> None:
         super().__init__()
-        if max_draft_length < 1:
-            raise ValueError(f"max_draft_length must be >= 1, got {max_draft_length}")
-        if not 0 < failure_probability <= 1:
-            raise ValueError(f"failure_probability must lie in (0, 1], got {failure_probability}")
-        if not (math.isfinite(ucb_width) and ucb_width >= 0):
-            raise ValueError(f"ucb_width must be a finite number >= 0, got {ucb_width}")
-        if plain_round_s is not None and not (math.isfinite(plain_round_s) and plain_round_s > 0):
-            raise ValueError(f"plain_round_s must be a finite number > 0, got {plain_round_s}")
-        self.max_draft_length, self.failure_probability = max_draft_length, failure_probability
-        self.ucb_width, self.plain_round_s = ucb_width, plain_round_s
+        self.max_draft_length = at_least(max_draft_length, 1, "max_draft_length")
+        self.failure_probability = within(
+            positive(failure_probability, "failure_probability"), 0, 1, "failure_probability"
+        )
+        self.ucb_width = not_negative(ucb_width, "ucb_width")
+        self.plain_round_s = None if plain_round_s is None else positive(plain_round_s, "plain_round_s")
 
     def reward(self, observation: RoundObservation) -> float:
         """Return the round's new tokens, or its speed where `plain_round_s` is given."""
@@ -85,6 +82,6 @@ class UCBSpec(UpperConfidenceRule):
 
     def upper_bound(self, mean: float, n_played: int, n_rounds: int, n_arms: int) -> float:
         """Return the bound of Equation 7."""
-        chance = math.log(n_arms * n_rounds**2 * math.sqrt(1 + n_played) / self.failure_probability)
-        radius = 0.5 * self.max_draft_length * math.sqrt((1 + n_played) / n_played**2 * (1 + 2 * chance))
+        deviation = math.log(n_arms * n_rounds**2 * math.sqrt(1 + n_played) / self.failure_probability)
+        radius = 0.5 * self.max_draft_length * math.sqrt((1 + n_played) / n_played**2 * (1 + 2 * deviation))
         return mean + self.ucb_width * radius

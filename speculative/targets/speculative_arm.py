@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from arms import Arm, Observation, Query
+from arms.checks import at_least
+from arms.fingerprint import digest, fingerprint
 from speculative.drafts.no_draft import NoDraft
 from speculative.engine.generate import generate
 from speculative.protocols.draft import Draft
@@ -16,8 +18,8 @@ class SpeculativeArm(Arm):
 
     Args:
         target: the model that answers.
-        draft: who guesses; `NoDraft()` for the target alone.
-        draft_length: tokens guessed per round, >= 1; 0 with `NoDraft`.
+        draft: proposes tokens; `NoDraft()` for the target alone.
+        draft_length: tokens proposed per round, >= 1; 0 with `NoDraft`.
         name: by default the draft's name and the draft length, as in `prompt_lookup_7`.
         sampling: how tokens are picked; greedy by default. A sampled text's noise comes from the seed of the pull.
 
@@ -38,10 +40,13 @@ class SpeculativeArm(Arm):
             raise ValueError(
                 f"draft_length must be 0 for NoDraft and >= 1 for a draft, got {draft_length} for {draft.name!r}"
             )
-        if draft_length < 0:
-            raise ValueError(f"draft_length must be >= 1, got {draft_length}")
+        at_least(draft_length, 0, "draft_length")
         self.name = name or (f"{draft.name}_{draft_length}" if draft_length else draft.name)
         self.target, self.draft, self.draft_length, self.sampling = target, draft, draft_length, sampling
+
+    def fingerprint(self) -> str:
+        """Return a digest of the target, the draft with its length, and the sampling."""
+        return digest(self.target.fingerprint(), fingerprint(self.draft), self.draft_length, self.sampling)
 
     def pull(self, query: Query, seed: int) -> Observation:
         """Generate the answer; the seed changes nothing of a greedy one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bandits.checks import at_least, not_negative
+from bandits.checks import at_least, not_negative, positive
 from bandits.simulation.environments.environment import Environment, EnvironmentBatch, arm_count
 from bandits.simulation.environments.linear import unit_rows
 
@@ -31,9 +31,7 @@ class NonLinearEnvironment(Environment):
         self._names = arm_count(n_arms)
         self.n_features = at_least(n_features, 1, "n_features")
         self.noise = not_negative(noise, "noise")
-        self.width = not_negative(width, "width")
-        if self.width == 0:
-            raise ValueError("width must be > 0, got 0")
+        self.width = positive(width, "width")
         self.n_units = at_least(n_units, 1, "n_units")
 
     @property

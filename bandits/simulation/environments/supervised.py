@@ -20,7 +20,7 @@ class SupervisedEnvironment(FullInformationEnvironment):
     Source: Dudik, Langford and Li 2011, section 4.1 (arXiv:1103.4601).
     """
 
-    def __init__(self, contexts: ArrayLike, classes: ArrayLike) -> None:
+    def __init__(self, contexts: ArrayLike, *, classes: ArrayLike) -> None:
         rows = checks.contexts(contexts)
         labels = np.asarray(classes)
         if labels.shape != (len(rows),):

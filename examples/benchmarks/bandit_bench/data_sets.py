@@ -56,4 +56,4 @@ def split(data: FullInformationData, seed: int) -> tuple[FullInformationData, Lo
 
 
 def _supervised(features: np.ndarray, labels: np.ndarray) -> FullInformationData:
-    return SupervisedEnvironment(features / np.linalg.norm(features, axis=1, keepdims=True), labels).data
+    return SupervisedEnvironment(features / np.linalg.norm(features, axis=1, keepdims=True), classes=labels).data

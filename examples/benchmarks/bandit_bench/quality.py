@@ -19,7 +19,8 @@ from scipy import stats
 from threadpoolctl import threadpool_limits
 
 from bandit_bench.data_sets import split
-from bandit_bench.learners import CHECKS, TS_PEERS, UCB_PEERS, Learner, Make, Ours, installed
+from bandit_bench.learners import Learner, Ours
+from bandit_bench.peers import CHECKS, TS_PEERS, UCB_PEERS, Make, installed
 from bandits import FullInformationData, LinTS, LinUCB, Policy, SeedTree
 from bandits.checks import Float64
 

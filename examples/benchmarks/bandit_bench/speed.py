@@ -16,7 +16,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from bandit_bench.learners import UCB_PEERS, Contexts, Learner, Make, Ours, Peer, installed
+from bandit_bench.learners import Contexts, Learner, Ours
+from bandit_bench.peers import UCB_PEERS, Make, Peer, installed
 from bandits import LinTS, LinUCB, Policy
 from bandits.checks import Float64, Int64
 from bandits.statistics.bootstrap import Bootstrap

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from rich.console import Console
@@ -34,15 +35,9 @@ def measure_single(bench: Bench) -> Record:
     """Learn policies on the training prompts by replay, then answer the measured prompts in every mode."""
     pool, prompts, seed = bench.pool, bench.prompts, bench.options.seed
     traces = bench.training_traces  # before the test traces: they fill the stores
-    train = data_from_traces(prompts.train, traces, pool.arms, pool.encoder, bench.costs, TimeSaved())
-    test = data_from_traces(
-        prompts.test,
-        trace_queries(prompts.test, pool.arms, pool.encoder),
-        pool.arms,
-        pool.encoder,
-        bench.costs,
-        TimeSaved(),
-    )
+    as_data = partial(data_from_traces, arms=pool.arms, encoder=pool.encoder, costs=bench.costs, reward=TimeSaved())
+    train = as_data(prompts.train, traces)
+    test = as_data(prompts.test, trace_queries(prompts.test, pool.arms, pool.encoder))
     fitted = learn(train, seed)
     evaluation = evaluate(fitted, test, training_data=train, bootstrap=Bootstrap(seed=seed))
     policies = {name: policy for name, policy in fitted.items() if not isinstance(policy, BestFixedArm)}  # an arm's row

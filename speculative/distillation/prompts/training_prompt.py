@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Callable
 from typing import Literal, TypedDict
 
+from arms.checks import at_least, within
+
 Draw = tuple[str, str]  # group, prompt
 _MOST_REPEATS = 500  # consecutive repeats after which a source counts as used up
 
@@ -31,8 +33,7 @@ def draw_distinct(domain: str, n: int, draw: Callable[[], Draw]) -> list[Trainin
     Raises:
         ValueError: if `n` is negative, or the source runs out of new prompts before `n`.
     """
-    if n < 0:
-        raise ValueError(f"n must be >= 0, got {n}")
+    at_least(n, 0, "n")
     records: dict[str, TrainingPrompt] = {}
     repeats = 0
     while len(records) < n:
@@ -61,6 +62,5 @@ def split(record: TrainingPrompt, held_out_share: float = 0.1) -> Literal["train
     Raises:
         ValueError: if `held_out_share` is outside [0, 1].
     """
-    if not 0.0 <= held_out_share <= 1.0:
-        raise ValueError(f"held_out_share must be in [0, 1], got {held_out_share}")
+    within(held_out_share, 0, 1, "held_out_share")
     return "held_out" if _fraction(f"{record['domain']}/{record['group']}") < held_out_share else "train"

@@ -1,12 +1,12 @@
 """Copy what mostly followed the longest match, in this text or in earlier outputs."""
 
-import math
 import time
 from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
 
+from arms.checks import not_negative, number
 from arms.fingerprint import digest
 from speculative.drafts.spec import DraftedTarget, DraftSpec
 from speculative.drafts.suffix.store import SuffixStore
@@ -78,11 +78,9 @@ class SuffixDraft(Draft):
         offset: float = 0.0,
         name: str = "suffix",
     ) -> None:
-        factor = max_tokens_per_match_token
-        if factor is not None and not 0 <= factor < math.inf:
-            raise ValueError(f"max_tokens_per_match_token must be >= 0 and finite, or None, got {factor}")
-        if not math.isfinite(offset):
-            raise ValueError(f"offset must be finite, got {offset}")
+        if max_tokens_per_match_token is not None:
+            not_negative(max_tokens_per_match_token, "max_tokens_per_match_token")
+        number(offset, "offset")
         self.store = SuffixStore() if store is None else store
         self.learn, self.name = learn, name
         self.max_tokens_per_match_token, self.offset = max_tokens_per_match_token, offset

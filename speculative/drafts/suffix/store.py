@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from arms.checks import at_least
 from arms.fingerprint import digest
 from speculative.drafts.suffix.tree import SuffixTree
 
@@ -23,9 +24,7 @@ class SuffixStore:
     """
 
     def __init__(self, max_tokens: int = 65_536, max_match: int = 16) -> None:
-        if max_tokens < 0:
-            raise ValueError(f"max_tokens must be >= 0, got {max_tokens}")
-        self.max_tokens, self.max_match = max_tokens, max_match
+        self.max_tokens, self.max_match = at_least(max_tokens, 0, "max_tokens"), max_match
         self._trees = SuffixTree(max_match), SuffixTree(max_match)  # young, old
         self._n_freezers = 0
         self._n_freezes = 0

@@ -3,6 +3,8 @@
 from array import array
 from collections.abc import Sequence
 
+from arms.checks import at_least
+
 
 class SuffixTree:
     """Finds the longest suffix of a context in the texts read so far, and its most frequent next token.
@@ -26,9 +28,7 @@ class SuffixTree:
     """
 
     def __init__(self, max_match: int) -> None:
-        if max_match < 1:
-            raise ValueError(f"max_match must be >= 1, got {max_match}")
-        self.max_match = max_match
+        self.max_match = at_least(max_match, 1, "max_match")
         self.n_tokens, self.n_nodes = 0, 1
         self._text = array("i")  # token ids; before each text a negative number of its own, which nothing matches
         self._n_texts = 0

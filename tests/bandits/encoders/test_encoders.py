@@ -77,3 +77,11 @@ def test_sentence_encoder_gives_normalised_embeddings():
     np.testing.assert_allclose(from_folder.encode(TEXTS), rows, atol=1e-6)
     with pytest.raises(TypeError, match="one string"):
         encoder.encode("text")
+
+
+def test_a_sentence_model_is_known_by_the_contents_of_its_files(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"abc")
+    before = SentenceEncoder(tmp_path).fingerprint()
+    assert SentenceEncoder(tmp_path).fingerprint() == before
+    (tmp_path / "model.safetensors").write_bytes(b"abd")  # as long as before
+    assert SentenceEncoder(tmp_path).fingerprint() != before

@@ -26,7 +26,7 @@ from bandits import (
 )
 from bandits.evaluation import Comparison
 from bandits.evaluation.task import ComparisonTask
-from bandits.off_policy.estimate import estimate_problem
+from bandits.off_policy import estimate_problem
 from bandits.off_policy.estimators import RejectionReplay
 from bandits.off_policy.problem import OffPolicyProblem
 from bandits.testing import example_data

@@ -276,7 +276,7 @@ def test_estimates_that_do_not_exist_are_refused():
 
 
 def test_reward_models_refuse_what_they_cannot_do():
-    with pytest.raises(ValueError, match="n_folds must be >= 2"):
+    with pytest.raises(ValueError, match="n_folds must be an integer >= 2"):
         CrossFittedRidge(n_folds=1)
     with pytest.raises(ValueError, match="prior_precision"):
         CrossFittedRidge(prior_precision=0.0)

@@ -148,7 +148,7 @@ def test_each_misuse_has_one_clear_error(log):
         with pytest.raises(ValueError, match="'q0' has a decision that waits for its reward"):
             ask(query)
     for value in (float("nan"), float("inf"), -0.1, 1.1, "1"):
-        with pytest.raises(ValueError, match=r"the reward of query 'q0' must be a finite number in \[0.0, 1.0\], got"):
+        with pytest.raises(ValueError, match=r"the reward of query 'q0' must be a finite number in \[0, 1\], got"):
             agent.reward("q0", value)
     agent.reward("q0", 0.75)
     with pytest.raises(ValueError, match=r"'q0' was rewarded before, with 0.75"):

@@ -232,9 +232,8 @@ def test_contexts_of_two_encoders_in_one_log_are_refused(tmp_path):
         log.decided(
             log.next_number(), "r", np.zeros(5), Decision("a", 0, 1.0, {"a": 1.0}), PolicyVersion("P", "0", "e")
         )
-    with pytest.raises(
-        ValueError, match=r"'hashing-4' \(4 features, decision 0\) and of 'e' \(5 features, decision 1\)"
-    ):
+    both = r"decision 0 \(4 features\) and decision 1 \(5 features\) must have contexts of one encoder"
+    with pytest.raises(ValueError, match=rf"{both}, got 'hashing-4' and 'e'"):
         DecisionLog.load(tmp_path, open_reward=0.0)
 
 

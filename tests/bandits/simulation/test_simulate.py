@@ -45,7 +45,7 @@ ENVIRONMENTS = [
     DriftingEnvironment(3, n_features=4),
     DriftingEnvironment(3, n_features=4, gradual=True),
     FullInformationEnvironment(example_data()),
-    SupervisedEnvironment(*classes()),
+    SupervisedEnvironment(classes()[0], classes=classes()[1]),
 ]
 
 
@@ -102,7 +102,7 @@ def test_data_are_shown_once_before_any_is_shown_again():
 
 def test_supervised_rewards_name_the_class():
     contexts, labels = classes()
-    environment = SupervisedEnvironment(contexts, labels)
+    environment = SupervisedEnvironment(contexts, classes=labels)
     assert environment.arm_names == ("0", "1", "2")
     assert (environment.data.rewards.argmax(axis=1) == labels).all()
     assert (environment.data.rewards.sum(axis=1) == 1).all()
@@ -201,9 +201,9 @@ def test_simulations_come_back_from_disk_and_are_drawn(tmp_path):
         (lambda: LinearEnvironment(noise=-1), "noise"),
         (lambda: NonLinearEnvironment(width=0), "width"),
         (lambda: DriftingEnvironment(n_changes=0), "n_changes"),
-        (lambda: SupervisedEnvironment(np.eye(3), [1, 2]), "one a context"),
-        (lambda: SupervisedEnvironment(np.eye(3), [1, 1, 1]), "at least two kinds"),
-        (lambda: SupervisedEnvironment(np.full((2, 1), np.nan), [1, 2]), "row 0, column 0 is nan"),
+        (lambda: SupervisedEnvironment(np.eye(3), classes=[1, 2]), "one a context"),
+        (lambda: SupervisedEnvironment(np.eye(3), classes=[1, 1, 1]), "at least two kinds"),
+        (lambda: SupervisedEnvironment(np.full((2, 1), np.nan), classes=[1, 2]), "row 0, column 0 is nan"),
         (lambda: EnvironmentBatch(np.eye(2), [[np.nan, 1], [1, 1]]), "row 0, column 0 is nan"),
         (lambda: FullInformationEnvironment(one_arm_seen()), "there is none"),
         (lambda: simulate({"u": Uniform()}, LinearEnvironment(), 0), "n_decisions"),

@@ -15,7 +15,7 @@ from bandits.testing import example_data
 
 def results():
     data = example_data()
-    environment = SupervisedEnvironment(data.contexts, data.rewards.argmax(axis=1))
+    environment = SupervisedEnvironment(data.contexts, classes=data.rewards.argmax(axis=1))
     log = data.log_with(Uniform(), np.random.default_rng(0))
     return [
         compare({"fixed": BestFixedArm()}, data, seeds=(0,)),

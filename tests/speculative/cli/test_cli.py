@@ -1,16 +1,11 @@
 """Every command on a tiny pool: what it prints, writes and refuses."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from importlib.metadata import version
-from pathlib import Path
 
 import pytest
-import torch
 import typer
 
 from bandits import FullInformationData, cross_validated, load_policy
@@ -19,10 +14,8 @@ from bandits.evaluation import Evaluation
 from bandits.off_policy.estimators import ESTIMATORS
 from bandits.policies import POLICIES
 from rewards import REWARDS, TimeSaved
-from speculative.cli import options
 from speculative.cli.main import app
 from speculative.cli.plain_errors import one_line
-from speculative.cli.shadowing import is_project, shadow_warnings
 from speculative.demo.demo import DEMO_POOL
 from speculative.pools.spec import read_pool_spec
 from speculative.selectors import SELECTORS
@@ -269,11 +262,6 @@ def test_the_help_of_an_option_names_every_class_that_it_takes(command, option, 
     assert words >= set(table)
 
 
-def test_the_package_runs_as_a_module(tmp_path):
-    shown = _python(["-m", "speculative.cli", "--version"], tmp_path)
-    assert shown.stdout == f"draftpick {version('draftpick')}\n"
-
-
 @pytest.mark.filterwarnings("always::arms.query.UnknownKeysWarning")
 def test_keys_of_a_prompt_file_that_are_not_read_are_named(place, tmp_path):
     prompts, out = tmp_path / "prompts.jsonl", ("--out", tmp_path / "data")
@@ -296,77 +284,6 @@ def test_version_and_usage_errors():
     assert "Missing option" in run_cli("train", "data", status=2).stderr
 
 
-def test_threads_are_torchs():
-    before = torch.get_num_threads()
-    try:
-        options.start_torch(before + 1)
-        assert torch.get_num_threads() == before + 1
-    finally:
-        torch.set_num_threads(before)
-
-
-def test_without_torch_a_command_names_the_extra(place, monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch", None)
-    for command in (("generate", "x", "--arm", "no_draft"), ("profile",)):
-        line = refused(*command, *pool_of(place))
-        assert "torch is needed here" in line
-        assert "pip install '.[llm]'" in line
-
-
 def test_an_error_without_a_message_has_its_type():
     assert one_line(ValueError("two\n  lines")) == "two lines"
     assert one_line(FileNotFoundError()) == "FileNotFoundError"
-
-
-def _python(code, cwd, **environment):
-    return subprocess.run(
-        [sys.executable, *code], cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, check=False
-    )
-
-
-def test_starting_imports_neither_torch_nor_numpy(tmp_path):
-    code = (
-        "import sys, speculative.cli.main; print(*({'torch', 'numpy', 'transformers', 'pyarrow'} & set(sys.modules)))"
-    )
-    assert _python(["-c", code], tmp_path).stdout.strip() == ""
-
-
-def test_learning_and_evaluating_need_no_torch(place, tmp_path):
-    code = (
-        "import sys\n"
-        "class Refuse:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.split('.')[0] == 'torch':\n"
-        "            raise ImportError('torch is blocked')\n"
-        "sys.meta_path.insert(0, Refuse())\n"
-        "from speculative.cli.main import app\n"
-        f"app(['train', {str(place / 'train')!r}, '--out', 'p'], standalone_mode=False)\n"
-        f"app(['evaluate', {str(place / 'test')!r}, '--policy', 'p', '--out', 'r'], standalone_mode=False)"
-    )
-    result = _python(["-c", code], tmp_path)
-    assert result.returncode == 0, result.stderr
-    assert (tmp_path / "r" / "evaluation.json").is_file()
-
-
-def test_a_folder_that_shadows_a_package_is_named(tmp_path):
-    (tmp_path / "bandits").mkdir()
-    (tmp_path / "bandits" / "__init__.py").write_text("")
-    result = _python(["-m", "speculative.cli.main", "train", "data", "--out", "p"], tmp_path)
-    warning, error = result.stderr.splitlines()
-    assert warning.startswith(f"warning: the folder {tmp_path / 'bandits'} shadows draftpick's package 'bandits'")
-    assert error.startswith("error: cannot import name 'cross_validated'")
-    assert result.returncode == 2
-
-
-def test_a_folder_that_shadows_nothing_is_not_named(tmp_path):
-    (tmp_path / "rewards").mkdir()  # beside the caller, but not on Python's path
-    assert shadow_warnings(tmp_path) == []
-
-
-def test_the_project_itself_shadows_nothing(tmp_path):
-    project = Path(options.__file__).parents[2]
-    assert shadow_warnings(project) == []
-    assert is_project(project)
-    assert not is_project(tmp_path)
-    (tmp_path / "pyproject.toml").write_text("[project")
-    assert not is_project(tmp_path)

@@ -153,5 +153,5 @@ def test_what_was_not_traced_is_refused():
         replay(trace, "other", 2, plain_costs())
     with pytest.raises(ValueError, match="draft_length must be <= 4"):
         replay(trace, "other", 5, plain_costs())
-    with pytest.raises(ValueError, match="max_draft_length must be >= 1, got 0"):
+    with pytest.raises(ValueError, match="max_draft_length must be an integer >= 1, got 0"):
         trace_draft(PromptLookup(), (1,), (2,), 0)

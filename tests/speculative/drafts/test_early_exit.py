@@ -86,13 +86,13 @@ def test_stopping_early_leaves_the_later_layers_slots_alone(target):
 
 @pytest.mark.parametrize("n_layers", [0, 3])
 def test_layers_the_target_lacks_are_refused(target, n_layers):
-    with pytest.raises(ValueError, match=rf"n_layers must be in \[1, 3\), got {n_layers}"):
+    with pytest.raises(ValueError, match=rf"n_layers must be .*, got {n_layers}"):
         EarlyExit(target.decoder, n_layers=n_layers)
 
 
 @pytest.mark.parametrize("n_target_vocab", [0, N_VOCAB + 1])
 def test_a_vocabulary_the_target_lacks_is_refused(target, n_target_vocab):
-    with pytest.raises(ValueError, match=rf"n_target_vocab must be in \[1, {N_VOCAB}\], got {n_target_vocab}"):
+    with pytest.raises(ValueError, match=rf"n_target_vocab must be .*, got {n_target_vocab}"):
         EarlyExit(target.decoder, n_layers=1, n_target_vocab=n_target_vocab)
 
 

@@ -49,7 +49,7 @@ def test_other_arms_are_played_no_more_often_than_ucb1_may():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((0,), "max_draft_length must be >= 1, got 0"),
+        ((0,), "max_draft_length must be an integer >= 1, got 0"),
         ((4, -0.1), "ucb_width must be a finite number >= 0, got -0.1"),
         ((4, math.nan), "ucb_width must be a finite number >= 0, got nan"),
     ],

@@ -59,9 +59,9 @@ def test_the_order_is_the_callers_and_cannot_be_changed_later():
 @pytest.mark.parametrize(
     ("min_match_lengths", "fallback", "message"),
     [
-        ({-1: 2}, 0, "min_match_lengths: an action must be >= 0, got -1"),
-        ({1: -2}, 0, "min_match_lengths: the length of arm 1 must be >= 0, got -2"),
-        ({1: 2}, -1, "fallback must be >= 0, got -1"),
+        ({-1: 2}, 0, "min_match_lengths: an action must be an integer >= 0, got -1"),
+        ({1: -2}, 0, "min_match_lengths: the length of arm 1 must be an integer >= 0, got -2"),
+        ({1: 2}, -1, "fallback must be an integer >= 0, got -1"),
         ({1: 2}, 1, "fallback must not be in min_match_lengths as well, got 1"),
     ],
 )

@@ -86,9 +86,9 @@ def test_by_time_a_cheap_arm_beats_one_that_is_accepted_more():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"max_draft_length": 0}, "max_draft_length must be >= 1, got 0"),
-        ({"failure_probability": 0.0}, r"failure_probability must lie in \(0, 1\], got 0.0"),
-        ({"failure_probability": 1.5}, r"failure_probability must lie in \(0, 1\], got 1.5"),
+        ({"max_draft_length": 0}, "max_draft_length must be an integer >= 1, got 0"),
+        ({"failure_probability": 0.0}, r"failure_probability must be a finite number > 0, got 0.0"),
+        ({"failure_probability": 1.5}, r"failure_probability must be a finite number in \[0, 1\], got 1.5"),
         ({"ucb_width": math.inf}, "ucb_width must be a finite number >= 0, got inf"),
         ({"plain_round_s": 0.0}, "plain_round_s must be a finite number > 0, got 0.0"),
     ],

@@ -1,8 +1,10 @@
 """The arm keeps the contract of `Arm` and returns the target's text."""
 
+from dataclasses import replace
+
 import pytest
 
-from arms import Query
+from arms import Query, pull_all
 from arms.testing.arms import check_arm
 from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
@@ -51,3 +53,19 @@ def test_a_sampling_arm_draws_from_the_pulls_seed_and_keeps_the_contract(pool):
     texts = [{arm.pull(query, seed).text for arm in arms} for seed in range(4)]
     assert [len(of_one_seed) for of_one_seed in texts] == [1] * 4  # whichever draft helps
     assert len(set.union(*texts)) > 1
+
+
+def test_a_resumed_job_notices_another_target_draft_length_or_sampling(pool, tmp_path):
+    lookup = PromptLookup()
+    pull_all([SpeculativeArm(pool.target, lookup, 3, name="arm")], queries(1), folder=tmp_path)
+    again = pull_all([SpeculativeArm(pool.target, PromptLookup(), 3, name="arm")], queries(1), folder=tmp_path)
+    assert len(again) == 1
+    others = [
+        SpeculativeArm(replace(pool.target, max_new_tokens=5), lookup, 3, name="arm"),
+        SpeculativeArm(pool.target, PromptLookup(max_ngram=2), 3, name="arm"),
+        SpeculativeArm(pool.target, lookup, 4, name="arm"),
+        SpeculativeArm(pool.target, lookup, 3, name="arm", sampling=SamplingParams(1.2)),
+    ]
+    for other in others:
+        with pytest.raises(ValueError, match="begun with other arms"):
+            pull_all([other], queries(1), folder=tmp_path)

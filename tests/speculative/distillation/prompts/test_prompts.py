@@ -52,7 +52,7 @@ def test_held_out_share_zero_and_one_take_nothing_and_everything() -> None:
     records = maths_word_problems(50, 0)
     assert {split(record, 0.0) for record in records} == {"train"}
     assert {split(record, 1.0) for record in records} == {"held_out"}
-    with pytest.raises(ValueError, match=r"held_out_share must be in \[0, 1\], got 1.5"):
+    with pytest.raises(ValueError, match=r"held_out_share must be a finite number in \[0, 1\], got 1.5"):
         split(records[0], 1.5)
 
 
@@ -78,7 +78,7 @@ def test_every_code_task_has_a_distinct_name_and_valid_signature_and_example() -
 @every_source
 def test_bad_and_too_large_counts_are_refused(source: Source) -> None:
     assert source(0, 0) == []
-    with pytest.raises(ValueError, match="n must be >= 0, got -1"):
+    with pytest.raises(ValueError, match="n must be an integer >= 0, got -1"):
         source(-1, 0)
 
 

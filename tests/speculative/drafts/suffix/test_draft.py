@@ -112,9 +112,9 @@ def test_a_longer_match_is_followed_further(factor, offset, lengths):
 
 @pytest.mark.parametrize("factor", [-1.0, float("nan"), float("inf")])
 def test_a_factor_or_an_offset_that_says_no_number_of_tokens_is_refused(factor):
-    with pytest.raises(ValueError, match="max_tokens_per_match_token must be >= 0 and finite, or None, got"):
+    with pytest.raises(ValueError, match="max_tokens_per_match_token must be a finite number >= 0, got"):
         SuffixDraft(max_tokens_per_match_token=factor)
-    with pytest.raises(ValueError, match="offset must be finite, got"):
+    with pytest.raises(ValueError, match="offset must be a finite number, got"):
         SuffixDraft(offset=factor if factor != -1.0 else -float("inf"))
 
 

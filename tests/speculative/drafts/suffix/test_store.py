@@ -93,9 +93,9 @@ def test_an_error_inside_the_block_thaws_the_store():
 
 
 def test_what_cannot_be_is_refused():
-    with pytest.raises(ValueError, match="max_tokens must be >= 0, got -1"):
+    with pytest.raises(ValueError, match="max_tokens must be an integer >= 0, got -1"):
         SuffixStore(-1)
-    with pytest.raises(ValueError, match="max_match must be >= 1, got 0"):
+    with pytest.raises(ValueError, match="max_match must be an integer >= 1, got 0"):
         SuffixStore(10, 0)
     with pytest.raises(ValueError, match="token ids must be >= 0, got -2"):
         SuffixStore().add([1, -2])

@@ -100,5 +100,5 @@ def test_a_long_context_counts_only_what_followed_itself():
 
 @pytest.mark.parametrize("max_match", [0, -3])
 def test_a_match_of_no_tokens_is_refused(max_match):
-    with pytest.raises(ValueError, match=f"max_match must be >= 1, got {max_match}"):
+    with pytest.raises(ValueError, match=f"max_match must be an integer >= 1, got {max_match}"):
         SuffixTree(max_match)
