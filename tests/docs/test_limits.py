@@ -23,6 +23,8 @@ WIDE_SIGNATURES = {
     "speculative/engine/engine.py:__init__": "the engine's options",
     "speculative/models/decoder.py:__init__": "how a checkpoint is computed",
     "speculative/protocols/kv_cache.py:__init__": "the cache's shape",
+    "speculative/targets/target.py:generate": "the front door: what a user says of one text, each by its name",
+    "speculative/targets/target.py:stream": "as generate",
 }
 
 

@@ -111,7 +111,7 @@ def test_a_name_without_a_colon_imports_nothing(own):
         ("speedup(fast=1)", "speedup does not take these settings"),
         ("speedup(*[1])", "is no number"),
         ("speedup(**{})", "is no number"),
-        ("rouge_l(missing=2)", "missing must be in [0, 1] or None, got 2"),
+        ("rouge_l(missing=2)", "missing must be a finite number in [0, 1], got 2"),
         ("paper(2)", "paper(A) needs A in [0, 1], got 2"),
         ("paper()", "paper does not take these settings"),
         ("on_failure(speedup)", "on_failure does not take these settings"),

@@ -74,5 +74,5 @@ def test_missing_reference_is_refused():
 
 @pytest.mark.parametrize("missing", [-0.1, 1.1, float("nan")])
 def test_stand_in_must_be_a_possible_value(missing):
-    with pytest.raises(ValueError, match=re.escape(f"missing must be in [0, 1] or None, got {missing}")):
+    with pytest.raises(ValueError, match=re.escape(f"missing must be a finite number in [0, 1], got {missing}")):
         RougeL(missing=missing)
