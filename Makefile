@@ -26,7 +26,7 @@ $(VENV)/.installed: requirements.lock models.lock pyproject.toml
 demo: setup ## Collect, learn, evaluate and measure on real models, ten minutes; report in report/
 	$(BIN)/draftpick demo --out $(OUT)
 
-demo-full: setup ## The demo with every held-out prompt by the clock and longer texts
+demo-full: setup ## The demo with every held-out prompt timed and longer texts
 	$(BIN)/draftpick demo --full --out $(OUT)-full
 
 test: setup ## Format, lint, types, import contracts, tests, docs build, examples

@@ -18,7 +18,7 @@ from bandits.data.policy_data import PolicyData
 
 
 class DeterministicLogWarning(UserWarning):
-    """A logging policy left nothing to chance, so its log supports no off-policy estimate."""
+    """A logging policy drew nothing at random, so its log supports no off-policy estimate."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)

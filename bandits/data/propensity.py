@@ -50,7 +50,7 @@ def estimate_propensities(
     taken = np.flatnonzero(np.bincount(log.actions, minlength=log.n_arms))
     mask = np.zeros((len(log), log.n_arms), np.bool_)
     mask[:, taken] = True if log.available is None else log.available[:, taken]
-    chances = np.zeros(mask.shape)
+    probabilities = np.zeros(mask.shape)
     for test in fold_masks(log, n_folds, np.random.default_rng(seed)):
         unseen = np.setdiff1d(log.actions[test], log.actions[~test])
         if unseen.size:
@@ -61,12 +61,14 @@ def estimate_propensities(
             )
         weights = None if log.weights is None else log.weights[~test]
         coefficients = _fitted(rows[~test], log.actions[~test], mask[~test], weights, prior_precision)
-        chances[test] = _softmax(rows[test] @ coefficients, mask[test])
-    chances = np.maximum(chances, np.where(mask, np.finfo(np.float64).tiny, 0.0))  # rounding must not make a 0
+        probabilities[test] = _softmax(rows[test] @ coefficients, mask[test])
+    probabilities = np.maximum(
+        probabilities, np.where(mask, np.finfo(np.float64).tiny, 0.0)
+    )  # rounding must not make a 0
     return replace(
         log,
-        propensities=np.minimum(chances[np.arange(len(log)), log.actions], 1.0),
-        action_probabilities=chances,
+        propensities=np.minimum(probabilities[np.arange(len(log)), log.actions], 1.0),
+        action_probabilities=probabilities,
         propensities_estimated=True,
     )
 
@@ -81,11 +83,11 @@ def _fitted(rows: Float64, actions: Int64, mask: Bool, weights: Float64 | None, 
 
     def loss(flat: Float64) -> tuple[float, Float64]:
         coefficients = flat.reshape(shape)
-        chances = _softmax(rows @ coefficients, mask)
-        likelihood = each @ np.log(np.maximum(chances[index, actions], np.finfo(np.float64).tiny))
+        probabilities = _softmax(rows @ coefficients, mask)
+        likelihood = each @ np.log(np.maximum(probabilities[index, actions], np.finfo(np.float64).tiny))
         prior = 0.5 * prior_precision * float((coefficients[:-1] ** 2).sum())
-        chances[index, actions] -= 1.0
-        gradient = rows.T @ (each[:, None] * chances)
+        probabilities[index, actions] -= 1.0
+        gradient = rows.T @ (each[:, None] * probabilities)
         gradient[:-1] += prior_precision * coefficients[:-1]
         return float(prior - likelihood) / len(rows), gradient.ravel() / len(rows)
 

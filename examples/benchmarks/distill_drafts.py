@@ -148,7 +148,7 @@ def model_card(name: str, result: dict[str, object], folder: Path) -> str:
             f"A draft for speculative decoding with SmolLM2-135M-Instruct ({TARGET}) on {name}: layers "
             f"{settings['layers']} of the target, {n_vocab:,} of its tokens, float16, "
             f"{result['megabytes'][name]:.1f} MB. "  # type: ignore[index]
-            "It only guesses; what the target does not confirm is thrown away.",
+            "It only proposes; what the target does not confirm is rejected.",
             "",
             f"- Data: the target's own greedy text on {metrics['n_train_texts']} prompts "
             f"({metrics['n_train_tokens']:,} tokens): {DATA[name]}.",
@@ -157,7 +157,7 @@ def model_card(name: str, result: dict[str, object], folder: Path) -> str:
             f"- Command: `python examples/benchmarks/distill_drafts.py --only {name}`",
             "- Licence: Apache-2.0, as the target's.",
             "",
-            "Share of the target's next tokens guessed on held-out prompts, whose templates, tasks and functions are",
+            "Top-1 agreement with the target on held-out prompts, whose templates, tasks and functions are",
             "in no training prompt; 95 % bootstrap interval over texts; new tokens a round at draft length 4:",
             "",
             "| draft | " + " | ".join(domains) + " |",

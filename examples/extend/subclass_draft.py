@@ -83,7 +83,9 @@ class PhrasesFirst(Selector):
 
 # --8<-- [start:arm]
 class DraftingArm:
-    """What the engine needs of an arm: a name, a draft and how far it may guess. `SpeculativeArm` is one too."""
+    """What the engine needs of an arm: a name, a draft and how many tokens it may propose. `SpeculativeArm` is one
+    too.
+    """
 
     def __init__(self, draft: Draft, draft_length: int) -> None:
         self.name, self.draft, self.draft_length = f"{draft.name}_{draft_length}", draft, draft_length
@@ -93,7 +95,7 @@ class DraftingArm:
 
 
 def tiny_target(seed: int) -> CausalLM:
-    """Random weights: no sense, but as strict a judge as any."""
+    """Random weights: no sense, but as good a test as any."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(seed)

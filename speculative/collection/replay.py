@@ -29,7 +29,7 @@ def replay(trace: Trace, draft: str, draft_length: int, costs: CostProfile) -> R
     Args:
         trace: the text.
         draft: name of the draft; ignored at draft length 0, which is the target alone.
-        draft_length: tokens guessed per round, in [0, trace.max_draft_length].
+        draft_length: tokens proposed per round, in [0, trace.max_draft_length].
         costs: seconds of this machine.
 
     Raises:

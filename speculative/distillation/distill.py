@@ -40,7 +40,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchRate(Estimate):
-    """Share of the target's next tokens that a draft guesses, over held-out texts.
+    """Top-1 agreement of a draft with the target, over held-out texts.
 
     Attributes:
         value: mean over answer positions, the first one excepted, which the prefill yields.
@@ -157,7 +157,7 @@ def draft_config(target: DecoderConfig, settings: DistillSettings, n_vocab: int)
 
 
 def match_rate(draft: DraftModel, texts: Sequence[TargetText], seed: int = 0) -> MatchRate:
-    """Measure how often a draft guesses the target's next token along its texts."""
+    """Measure how often a draft's likeliest next token is the target's, along its texts."""
     hits, sizes, n_rounds = _hits(draft, texts)
     rate = _ratio_of_sums(hits, sizes, seed)
     return MatchRate(
@@ -177,7 +177,7 @@ def compare_match_rates(draft: DraftModel, other: DraftModel, texts: Sequence[Ta
 
 
 def _hits(draft: DraftModel, texts: Sequence[TargetText]) -> tuple[Array, Array, int]:
-    """Per text: positions guessed right and positions; and the rounds at draft length 4 of all texts."""
+    """Per text: positions of agreement, and positions; and the rounds at draft length 4 of all texts."""
     accepted = [draft.accepted_lengths(text.prompt_ids, text.new_ids, 4)[1] for text in texts]
     hits = np.array([(row[1:] > 0).sum() for row in accepted], dtype=np.float64)
     sizes = np.array([len(row) - 1 for row in accepted], dtype=np.float64)

@@ -1,4 +1,4 @@
-"""A small language model guesses ahead."""
+"""A small language model that drafts."""
 
 import json
 import math
@@ -35,9 +35,10 @@ class VocabularyMismatchError(ValueError):
 class DraftModel(Draft):
     """Proposes the continuation of a small model: greedy, or picked by a sampled request's own noise.
 
-    Law: a point mass for a greedy or coupled request, else the small model's own law, which each guess is drawn from.
-    Availability: prefixes shorter than the small model's context. Lag: its cache is read lazily, so a session that was
-    idle reads what it missed when it is next asked, up to 512 tokens a pass. Cost: one pass of the small model a token.
+    Law: a point mass for a greedy or coupled request, else the small model's own law, which each draft token is drawn
+    from. Availability: prefixes shorter than the small model's context. Lag: its cache is read lazily, so a session
+    that was idle reads what it missed when it is next asked, up to 512 tokens a pass. Cost: one pass of the small model
+    a token.
 
     Args:
         model: the small model.
@@ -69,7 +70,7 @@ class DraftModel(Draft):
 
         def build(self, target: DraftedTarget) -> Draft:
             """Load the draft, held as the target is but for its weights' precision."""
-            # a guess may be less exact than a text
+            # a draft may be less exact than a text
             settings = replace(target.settings, weights="int4_all" if self.weights == "int4" else "dense")
             draft = DraftModel.load(self.model, target.tokenizer, target.n_tokens or target.model.n_vocab, settings)
             if self.weights == "int4":
@@ -86,7 +87,7 @@ class DraftModel(Draft):
         unlike: Collection[int] = (),
     ) -> None:
         if not model.can_roll_back:
-            raise ValueError(f"draft {name!r}: its model's cache cannot take back a guess that was wrong")
+            raise ValueError(f"draft {name!r}: its model's cache cannot take back a rejected draft token")
         self.name, self.model, self.max_positions = name, model, model.max_positions
         self.proposable = slice(0, min(model.n_vocab, n_target_vocab))
         self._target_ids: torch.Tensor | None = None
@@ -219,7 +220,7 @@ class _ModelSession(DraftSession):
     def __init__(self, draft: DraftModel) -> None:
         self._draft = draft
         self._cache = draft.model.new_cache(1)
-        self._read: list[int] = []  # target ids in the cache: the prefix last shown, then guesses made on it
+        self._read: list[int] = []  # target ids in the cache: the prefix last shown, then draft tokens
         self._n_shown = 0
 
     def propose(self, prefix: Sequence[int], draft_length: int, sampler: TokenSampler = GREEDY) -> Proposal:
@@ -230,23 +231,23 @@ class _ModelSession(DraftSession):
         missing = torch.tensor(prefix[n_shared:], device=model.device)
         for chunk in torch.split(draft.to_draft(missing), READ_CHUNK):
             output = model.forward(TokenBatch(chunk, [len(chunk)]), self._cache, [len(chunk) - 1])
-        guesses = [draft.pick(output.logits, len(prefix), sampler)]
+        drafted = [draft.pick(output.logits, len(prefix), sampler)]
         sound = largest(output.logits)  # NaN where any logit is
         read_s = time.perf_counter() - begin
-        while len(guesses) < draft_length:
-            output = model.forward(TokenBatch(guesses[-1], [1]), self._cache)
-            guesses.append(draft.pick(output.logits, len(prefix) + len(guesses), sampler))
+        while len(drafted) < draft_length:
+            output = model.forward(TokenBatch(drafted[-1], [1]), self._cache)
+            drafted.append(draft.pick(output.logits, len(prefix) + len(drafted), sampler))
             sound = sound + largest(output.logits)
         if not math.isfinite(sound):
             raise FloatingPointError(f"draft {draft.name!r}: its logits hold NaN or infinity")
-        token_ids: list[int] = draft.to_target(torch.cat(guesses)).tolist()
+        token_ids: list[int] = draft.to_target(torch.cat(drafted)).tolist()
         self._read, self._n_shown = [*prefix, *token_ids[:-1]], len(prefix)
         return Proposal(token_ids, len(missing), read_s)
 
     def _n_shared(self, prefix: Sequence[int]) -> int:
         """Length of the cached part that still holds; at least the last token is always read again."""
         limit = min(len(self._read), len(prefix) - 1)
-        n_shared = min(limit, self._n_shown)  # a token once shown is never taken back: only guesses can err
+        n_shared = min(limit, self._n_shown)  # a token once shown is never taken back: only draft tokens are rejected
         while n_shared < limit and self._read[n_shared] == prefix[n_shared]:
             n_shared += 1
         return n_shared

@@ -1,4 +1,4 @@
-"""The target's own first layers guess ahead."""
+"""The target's own first layers draft."""
 
 import time
 from collections.abc import Sequence
@@ -22,10 +22,10 @@ _READ_CHUNK = 512  # tokens a pass reads; bounds the memory of attention masks
 class EarlyExit(Draft):
     """Proposes what the target would say if it stopped after its first layers.
 
-    In an engine it works on the target's own KV cache and takes no memory. What it writes for its guesses is taken back
-    before the target verifies them. Models that were not trained for it guess badly at early layers.
+    In an engine it works on the target's own KV cache and takes no memory. What it writes for its draft tokens is taken
+    back before the target verifies them. Models that were not trained for it are rejected often at early layers.
 
-    Law: a point mass for a greedy or coupled request, else the early layers' law, which each guess is drawn from.
+    Law: a point mass for a greedy or coupled request, else the early layers' law, which each draft token is drawn from.
     Availability: prefixes shorter than the target's context. Lag: none in an engine, where the committed tokens' keys
     and values are there already. Cost: per token the share of the target's layers, and its whole head.
 

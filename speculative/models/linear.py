@@ -153,7 +153,7 @@ class WideInt4Linear(Int4Linear):
     Passes of a round are never wide, so that a text does not depend on how many tokens were drafted.
     """
 
-    WIDE = 65  # rows from which the copy is used: more than a round of eight requests and seven guesses each
+    WIDE = 65  # rows from which the copy is used: more than a round of eight requests and seven draft tokens each
 
     def __init__(self, weight: Matrix, bias: torch.Tensor | None = None) -> None:
         blocks = weight if isinstance(weight, WeightBlocks) else WeightBlocks.quantise(weight)

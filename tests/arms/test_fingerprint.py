@@ -101,7 +101,7 @@ def test_a_class_of_ones_own_counts_with_its_source(tmp_path):
     for line in ("return 1", "return 2"):
         file = tmp_path / line.replace(" ", "_") / "own_draft_source.py"
         file.parent.mkdir()
-        file.write_text(f"class Draft:\n    def guess(self):\n        {line}\n")
+        file.write_text(f"class Draft:\n    def propose(self):\n        {line}\n")
         spec = importlib.util.spec_from_file_location("own_draft_source", file)
         module = sys.modules["own_draft_source"] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)

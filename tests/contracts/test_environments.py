@@ -12,7 +12,9 @@ from bandits.simulation.environments import (
 from bandits.testing import check_environment, example_data
 
 MAKE = {
-    "supervised": lambda: ENVIRONMENTS["supervised"](example_data().contexts, example_data().rewards.argmax(axis=1)),
+    "supervised": lambda: ENVIRONMENTS["supervised"](
+        example_data().contexts, classes=example_data().rewards.argmax(axis=1)
+    ),
     "full_information": lambda: ENVIRONMENTS["full_information"](example_data()),
 }
 CASES = {**ENVIRONMENTS, **MAKE, "gradual drift, as an instance": DriftingEnvironment(3, gradual=True)}

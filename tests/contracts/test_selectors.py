@@ -57,7 +57,7 @@ def test_one_arm_is_enough(make_selector):
 
 
 def _chosen(selector, seed):
-    """Play a fixed world: four requests at a time join, leave and change places; drafts come and go."""
+    """Play a fixed schedule: four requests at a time join, leave and change places; drafts come and go."""
     rng = random.Random(seed)
     chosen, running, n_started = [], [], 0
     for _ in range(150):
@@ -85,7 +85,7 @@ def _chosen(selector, seed):
 
 
 @pytest.mark.parametrize("make_selector", SELECTORS.values(), ids=SELECTORS.keys())
-def test_the_same_world_gives_the_same_choices(make_selector):
+def test_the_same_schedule_gives_the_same_choices(make_selector):
     assert _chosen(make_selector(), seed=1) == _chosen(make_selector(), seed=1)
 
 
@@ -93,7 +93,7 @@ def test_the_same_world_gives_the_same_choices(make_selector):
 def test_the_rules_of_others_choose_available_arms_only(name):
     chosen = _chosen(SELECTORS[name](), seed=2)
     assert all(available[action] for available, action in chosen)
-    assert len({action for _, action in chosen}) >= 3  # the world was varied enough to mean something
+    assert len({action for _, action in chosen}) >= 3  # the schedule was varied enough to mean something
 
 
 class GoodSelector(Selector):

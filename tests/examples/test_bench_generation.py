@@ -123,7 +123,7 @@ def test_a_part_replaces_its_own_figures_and_keeps_the_others(folder, tmp_path):
     assert all(row["n_tokens"] >= 1 and "token_ids" not in row for rows in timings.values() for row in rows)
 
 
-def test_a_trimmed_draft_guesses_the_same_in_transformers(folder, pool):
+def test_a_trimmed_draft_proposes_the_same_in_transformers(folder, pool):
     draft = next(draft for draft in pool.drafts if draft.name == "draft_trimmed")
     assert isinstance(draft, DraftModel)
     assistant = load_assistant(str(folder / "trimmed"), 257, 3)

@@ -96,9 +96,9 @@ def every_draft(tiny, target):
         return (right(prefix, n_right) + wrong(prefix, draft_length)[n_right:])[:n]
 
     def eos_inside(prefix, draft_length):
-        guess = right(prefix, draft_length)
-        guess[len(guess) // 2] = len(prefix) % N_VOCAB
-        return guess
+        proposed = right(prefix, draft_length)
+        proposed[len(proposed) // 2] = len(prefix) % N_VOCAB
+        return proposed
 
     trimmed = tiny("llama", seed=11, vocab_size=9)
     broken = load_decoder(str(tiny("llama", seed=12).folder))

@@ -42,7 +42,7 @@ def n_accepted(rng, acceptance_rate, draft_length):
     return accepted
 
 
-def world(seed, acceptance_rates, draft_length, seconds=None):
+def rounds_of(seed, acceptance_rates, draft_length, seconds=None):
     """Arms that draft `draft_length` tokens, accepted at these rates: action -> observation."""
     rng = random.Random(seed)
 

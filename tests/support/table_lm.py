@@ -1,4 +1,4 @@
-"""A target whose law is a table: exact logits of every prefix, kept apart from any arithmetic of passes."""
+"""A target whose distribution is a table: exact logits of every prefix, kept apart from any arithmetic of passes."""
 
 import random
 

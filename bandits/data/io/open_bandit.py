@@ -50,19 +50,19 @@ def from_open_bandit(feedback: Mapping[str, object], arm_names: Sequence[str] | 
         if not single:
             contexts = np.concatenate([contexts, (positions[:, None] == levels).astype(np.float32)], axis=1)
     whole = feedback.get("pi_b")
-    chances = None if whole is None or not single else np.asarray(_array(feedback, "pi_b"), dtype=np.float64)
-    if chances is not None and chances.ndim == 3:
-        chances = chances[:, :, 0] if chances.shape[2] == 1 else None
+    probabilities = None if whole is None or not single else np.asarray(_array(feedback, "pi_b"), dtype=np.float64)
+    if probabilities is not None and probabilities.ndim == 3:
+        probabilities = probabilities[:, :, 0] if probabilities.shape[2] == 1 else None
     log = LoggedData(
         contexts=contexts,
         actions=checks.actions(_array(feedback, "action"), n, names),
         rewards=checks.vector(_array(feedback, "reward"), "reward", np.float64, n),
         propensities=checks.propensities(_array(feedback, "pscore"), n),
         arm_names=names,
-        action_probabilities=chances,
+        action_probabilities=probabilities,
         propensities_estimated=bool(feedback.get("propensities_estimated", False)),
     )
-    if chances is None:
+    if probabilities is None:
         log.warn_if_deterministic()
     return log
 
@@ -79,7 +79,7 @@ def to_open_bandit(log: LoggedData) -> dict[str, object]:
     if log.weights is not None or log.available is not None:
         what = "weights" if log.weights is not None else "available"
         raise ValueError(f"Open Bandit Pipeline's dictionary cannot hold {what}, and this log has it")
-    chances = log.action_probabilities
+    probabilities = log.action_probabilities
     return {
         "n_rounds": len(log),
         "n_actions": log.n_arms,
@@ -89,7 +89,7 @@ def to_open_bandit(log: LoggedData) -> dict[str, object]:
         "position": None,
         "reward": log.rewards.copy(),
         "pscore": log.propensities.copy(),
-        "pi_b": None if chances is None else chances[:, :, None].copy(),
+        "pi_b": None if probabilities is None else probabilities[:, :, None].copy(),
         "propensities_estimated": log.propensities_estimated,
     }
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 import numpy as np
 
 from bandits.checks import Bool, Float64, Int64
-from bandits.policies.linear.student_t import FEW_POINTS, QUANTILES, StudentLaws, t_distribution
+from bandits.policies.linear.student_t import FEW_POINTS, QUANTILES, StudentT, t_distribution
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(3)
 _NODES, _WEIGHTS = (_NODES + 1) / 2, _WEIGHTS / 2
@@ -32,14 +32,14 @@ _MAX_CELLS = 16_384  # nodes x arms held at once: 64 KB a temporary, which stays
 
 
 def best_arm_probabilities(
-    locations: Float64, scales: Float64, degrees_of_freedom: Float64 | StudentLaws, available: Bool | None = None
+    locations: Float64, scales: Float64, degrees_of_freedom: Float64 | StudentT, available: Bool | None = None
 ) -> Float64:
     """Return the probability that each arm's score is the highest.
 
     Args:
         locations: (n, k) float64.
         scales: (n, k) float64, > 0.
-        degrees_of_freedom: (k,) float64, > 0; infinity makes a score normal. Or the laws made from them, which
+        degrees_of_freedom: (k,) float64, > 0; infinity makes a score normal. Or the distributions made from them, which
             saves a third of the time where rows come one by one.
         available: (n, k) bool; an arm that is not available has probability 0. None means all are.
 
@@ -55,12 +55,12 @@ def best_arm_probabilities(
         # An absent arm's nodes fall on those of a present one; its own factor is left out below.
         locations = np.where(available, locations, np.take_along_axis(locations, anchor, axis=1))
         scales = np.where(available, scales, np.take_along_axis(scales, anchor, axis=1))
-    laws = degrees_of_freedom if isinstance(degrees_of_freedom, StudentLaws) else StudentLaws.of(degrees_of_freedom)
+    distributions = degrees_of_freedom if isinstance(degrees_of_freedom, StudentT) else StudentT.of(degrees_of_freedom)
     if n_rows == 1 and available is None:
-        single = _single_row(locations.T, scales.T, laws)
+        single = _single_row(locations.T, scales.T, distributions)
         if single is not None:
             return single
-    reach = laws.reach * scales
+    reach = distributions.reach * scales
     low = np.maximum.reduce(locations - reach, axis=1)  # below low, every product is tiny
     high = np.maximum.reduce(locations + reach, axis=1)
     kinds = _COUNTS.searchsorted((high - low) / (_SPACING * np.minimum.reduce(scales, axis=1)))
@@ -74,19 +74,19 @@ def best_arm_probabilities(
             if equidistant:
                 nodes = _equidistant(low[rows], high[rows], n_nodes)
             else:
-                nodes, weights = _panels(place, scale, laws, low[rows], high[rows])
+                nodes, weights = _panels(place, scale, distributions, low[rows], high[rows])
             mask = None if available is None else available[rows]
-            result[rows] = _integrals(nodes, weights, place, scale, laws, mask)
+            result[rows] = _integrals(nodes, weights, place, scale, distributions, mask)
     result /= np.add.reduce(result, axis=1)[:, None]
     return result
 
 
-def _single_row(locations: Float64, scales: Float64, laws: StudentLaws) -> Float64 | None:
+def _single_row(locations: Float64, scales: Float64, distributions: StudentT) -> Float64 | None:
     """Return `best_arm_probabilities` of one row, (k, 1) arrays, by equidistant nodes; None if it takes panels.
 
     The same sums with half the calls, which is what a single row's time goes to.
     """
-    reach = laws.reach[:, None] * scales
+    reach = distributions.reach[:, None] * scales
     low, high = float((locations - reach).max()), float((locations + reach).max())
     kind = int(_COUNTS.searchsorted((high - low) / (_SPACING * float(scales.min()))))
     if kind == len(_COUNTS):
@@ -95,13 +95,13 @@ def _single_row(locations: Float64, scales: Float64, laws: StudentLaws) -> Float
     nodes += low
     scores = nodes - locations
     scores /= scales
-    below, density = t_distribution(scores[:, :, None], laws)
+    below, density = t_distribution(scores[:, :, None], distributions)
     density /= below
     density *= np.multiply.reduce(below, axis=0)
-    chances: Float64 = np.add.reduce(density, axis=1)
-    chances /= scales
-    chances /= np.add.reduce(chances, axis=0)
-    return chances.T
+    probabilities: Float64 = np.add.reduce(density, axis=1)
+    probabilities /= scales
+    probabilities /= np.add.reduce(probabilities, axis=0)
+    return probabilities.T
 
 
 def _integrals(
@@ -109,7 +109,7 @@ def _integrals(
     weights: Float64 | None,
     locations: Float64,
     scales: Float64,
-    laws: StudentLaws,
+    distributions: StudentT,
     available: Bool | None,
 ) -> Float64:
     """Return (n, k), up to a factor for each row: sum over nodes (m, n) of weight * f_a / F_a * prod_b F_b.
@@ -121,7 +121,7 @@ def _integrals(
     scores *= inverse[:, None]
     if weights is not None:
         np.minimum(scores, _FARTHEST, out=scores)
-    below, density = t_distribution(scores if scores.size <= FEW_POINTS else scores.astype(np.float32), laws)
+    below, density = t_distribution(scores if scores.size <= FEW_POINTS else scores.astype(np.float32), distributions)
     if available is not None:
         hidden = ~available.T[:, None]
         below[np.broadcast_to(hidden, below.shape)] = 1.0
@@ -131,8 +131,8 @@ def _integrals(
         all_below *= weights / np.maximum.reduce(weights, axis=0)
     density /= below  # every F_b is at least its own lowest quantile here, so nothing divides by zero
     density *= all_below
-    chances: Float64 = np.add.reduce(density, axis=1) * inverse
-    return chances.T
+    probabilities: Float64 = np.add.reduce(density, axis=1) * inverse
+    return probabilities.T
 
 
 def _equidistant(low: Float64, high: Float64, n_nodes: int) -> Float64:
@@ -141,10 +141,10 @@ def _equidistant(low: Float64, high: Float64, n_nodes: int) -> Float64:
 
 
 def _panels(
-    locations: Float64, scales: Float64, laws: StudentLaws, low: Float64, high: Float64
+    locations: Float64, scales: Float64, distributions: StudentT, low: Float64, high: Float64
 ) -> tuple[Float64, Float64]:
     """Return nodes and weights, both (m, n), of three-point Gauss rules between all arms' quantiles."""
-    ends = locations.T[:, None] + scales.T[:, None] * laws.quantiles[:, :, None]  # (k, q, n)
+    ends = locations.T[:, None] + scales.T[:, None] * distributions.quantiles[:, :, None]  # (k, q, n)
     panels = np.clip(ends.reshape(-1, len(low)), low, high)
     panels.sort(axis=0)
     widths = np.diff(panels, axis=0)[:, None]  # (p, 1, n)

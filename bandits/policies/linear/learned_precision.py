@@ -10,7 +10,7 @@ each in units of its own rewards' variance. The result is a function of sums, so
 in any order give the same one, and costs no factorisation.
 
 Source: Haseman and Elston 1972 regress products of two rows' outcomes on how alike the rows are; both equations are
-that regression's for linear rewards. The pooling, the prior guess and the grid are ours.
+that regression's for linear rewards. The pooling, the prior estimate and the grid are ours.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Sequence
 
 from bandits.policies.linear.arm_sums import ArmSums
 
-# Share of a reward's variance that its context explains before any row is seen, and the weight of that guess in
+# Share of a reward's variance that its context explains before any row is seen, and the weight of that estimate in
 # squared products of two contexts of average length: two like pairs of rows outweigh it.
 _PRIOR_SHARE, _PRIOR_WEIGHT = 0.5, 2.0
 _SHARES = (0.002, 0.98)  # beyond these, sums of few rows say nothing

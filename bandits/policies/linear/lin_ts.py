@@ -9,7 +9,7 @@ import numpy as np
 from bandits.checks import Bool, Float32, Float64, positive
 from bandits.policies.linear.best_arm_probability import best_arm_probabilities
 from bandits.policies.linear.linear_policy import LinearPolicy
-from bandits.policies.linear.student_t import StudentLaws
+from bandits.policies.linear.student_t import StudentT
 from bandits.policies.state import PolicyState
 
 _POSTERIOR_SCALE = 0.2  # of 0.1 to 1, by held-out rows of logs and passes of 1,000 decisions
@@ -89,7 +89,7 @@ class LinTS(LinearPolicy):
         shapes = self.prior_shape + np.array([sums.row_weight for sums in ridge.sums]) / 2
         return (self.prior_rate + residual / 2) / shapes, 2 * shapes
 
-    def _noise(self, state: PolicyState) -> tuple[Float64, StudentLaws]:
+    def _noise(self, state: PolicyState) -> tuple[Float64, StudentT]:
         """Return each arm's noise variance and the distribution of its score."""
         variances, degrees_of_freedom = self._noise_posterior(state)
-        return variances, StudentLaws.of(degrees_of_freedom)
+        return variances, StudentT.of(degrees_of_freedom)

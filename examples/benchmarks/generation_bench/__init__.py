@@ -1,1 +1,3 @@
-"""Parts of bench_generation.py: every way to generate by the clock, at batch 1 and more, and what a pass costs."""
+"""Parts of bench_generation.py: every way to generate, in wall-clock time, at batch 1 and more, and what a pass
+costs.
+"""

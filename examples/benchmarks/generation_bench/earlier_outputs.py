@@ -37,7 +37,7 @@ def plain_texts(pool: Pool, queries: Sequence[Query]) -> list[tuple[int, ...]]:
 def without_own_outputs(traces: Sequence[Trace], pool: Pool) -> list[Trace]:
     """Traces whose suffix drafts know the outputs of the other half of the traces.
 
-    A policy that learned from drafts that had seen the very text they guess would expect too much of them.
+    A policy that learned from drafts that had seen the very text they propose would expect too much of them.
     """
     halves = traces[0::2], traces[1::2]
     found = list(traces)

@@ -57,7 +57,7 @@ def load_assistant(model: str, n_vocab: int, n_tokens: int) -> Any:
     Args:
         model: a draft, whatever `resolve_model` finds; one with a vocabulary of its own is given the target's.
         n_vocab: the target's.
-        n_tokens: guesses a round.
+        n_tokens: draft tokens a round.
     """
     disable_progress_bar()
     folder = resolve_model(model)

@@ -41,16 +41,16 @@ def _half_right(target_text):
 
     def script(prefix, draft_length):
         rng = random.Random(len(prefix))
-        guess = list(target_text[len(prefix) :][: rng.randrange(LONGEST + 2)])
-        if guess and rng.random() < 0.5:
-            guess[rng.randrange(len(guess))] = 0
-        return guess[:draft_length]
+        proposed = list(target_text[len(prefix) :][: rng.randrange(LONGEST + 2)])
+        if proposed and rng.random() < 0.5:
+            proposed[rng.randrange(len(proposed))] = 0
+        return proposed[:draft_length]
 
     return script
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
+def target_and_drafts(tmp_path_factory):
     folder = tmp_path_factory.mktemp("replay")
     target = make_tiny("llama", folder / "target", 3).decoder
     like = _like(3, folder / "like", 0.02)
@@ -108,16 +108,16 @@ prompts = st.lists(st.sampled_from([1, 2, 3, 7]), min_size=1, max_size=16).map(t
     max_new_tokens=st.integers(1, 20),
     eos_at=st.none() | st.integers(0, 19),
 )
-def test_replayed_rounds_are_those_of_a_real_run(world, kind, draft_length, prompt, max_new_tokens, eos_at):
-    target, drafts = world
+def test_replayed_rounds_are_those_of_a_real_run(target_and_drafts, kind, draft_length, prompt, max_new_tokens, eos_at):
+    target, drafts = target_and_drafts
     text = _run(target, Arm(NoDraft(), 0), prompt, 20, ()).token_ids
     eos_ids = () if eos_at is None else (text[eos_at],)
     draft = drafts[kind] if kind != "scripted" else ScriptedDraft("scripted", _half_right([*prompt, *text]))
     _assert_rounds_equal(target, draft, draft_length, prompt, max_new_tokens, eos_ids)
 
 
-def test_proposals_after_an_accepted_end_of_text_do_not_count(world):
-    target, _ = world
+def test_proposals_after_an_accepted_end_of_text_do_not_count(target_and_drafts):
+    target, _ = target_and_drafts
     prompt = (1, 2, 3)
     text = _run(target, Arm(NoDraft(), 0), prompt, 20, ()).token_ids
     end = next(i for i in range(2, 20) if text[i] not in text[:i])
@@ -139,8 +139,8 @@ def test_seconds_are_the_sum_of_prefill_drafting_and_verification():
     assert played.seconds == pytest.approx(expected)
 
 
-def test_no_draft_proposes_nothing(world):
-    target, _ = world
+def test_no_draft_proposes_nothing(target_and_drafts):
+    target, _ = target_and_drafts
     plain = _run(target, Arm(NoDraft(), 0), (1, 2), 9, ())
     trace = _trace(PromptLookup(), (1, 2), plain.token_ids, 9)
     played = replay(trace, "", 0, plain_costs())

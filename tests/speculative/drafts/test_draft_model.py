@@ -68,7 +68,7 @@ def _without_unknown(model):
     follow=st.lists(st.integers(0, 6), min_size=8, max_size=8),
 )
 def test_a_session_that_reads_on_says_what_a_new_one_would(models, name, text, growth, follow):
-    """The prefix grows by accepted guesses and by other tokens; idle rounds are longer growths."""
+    """The prefix grows by accepted draft tokens and by other tokens; idle rounds are longer growths."""
     session, prefix = models[name].open(text), text[:1]
     for (n_new, draft_length), n_followed in zip(growth, follow, strict=False):
         proposal = session.propose(prefix, draft_length)
@@ -86,18 +86,18 @@ def test_a_long_prefix_is_read_in_pieces_to_the_same_end(models, monkeypatch):
     assert (in_pieces.token_ids, in_pieces.n_read) == (whole.token_ids, 8)
 
 
-def test_accepted_guesses_are_not_read_again(models):
+def test_accepted_tokens_are_not_read_again(models):
     prefix = [3, 1, 4]
     session = models["full"].open(prefix)
-    guess = session.propose(prefix, 4).token_ids
-    assert session.propose([*prefix, *guess], 4).n_read == 1  # the last guess was written but not read
-    other = (guess[2] + 1) % N_VOCAB
+    proposed = session.propose(prefix, 4).token_ids
+    assert session.propose([*prefix, *proposed], 4).n_read == 1  # the last draft token was written but not read
+    other = (proposed[2] + 1) % N_VOCAB
     session = models["full"].open(prefix)
     session.propose(prefix, 4)
-    assert session.propose([*prefix, *guess[:2], other], 4).n_read == 1
+    assert session.propose([*prefix, *proposed[:2], other], 4).n_read == 1
     session = models["full"].open(prefix)
     session.propose(prefix, 4)
-    assert session.propose([*prefix, (guess[0] + 1) % N_VOCAB, 1, 1], 4).n_read == 3
+    assert session.propose([*prefix, (proposed[0] + 1) % N_VOCAB, 1, 1], 4).n_read == 3
 
 
 @pytest.mark.parametrize("name", ["full", "trimmed", "short"])

@@ -82,9 +82,9 @@ def test_accepted_lengths_count_what_the_text_confirms(text, n_prompt, length):
     proposed, accepted = PromptLookup().accepted_lengths(prompt, new, length)
     assert len(proposed) == len(accepted) == len(new)
     for j in range(1, len(new)):
-        guess = slow_lookup(text[: len(prompt) + j], 4, 1, length)
+        expected = slow_lookup(text[: len(prompt) + j], 4, 1, length)
         rest = new[j:]
         n_right = 0
-        while n_right < min(len(guess), len(rest)) and guess[n_right] == rest[n_right]:
+        while n_right < min(len(expected), len(rest)) and expected[n_right] == rest[n_right]:
             n_right += 1
-        assert (proposed[j], accepted[j]) == (len(guess), n_right)
+        assert (proposed[j], accepted[j]) == (len(expected), n_right)

@@ -1,4 +1,4 @@
-"""Whether the noise is what the output law needs: uniform before the logarithms, and independent of its neighbours."""
+"""Whether the noise is what the output needs: uniform before the logarithms, and independent of its neighbours."""
 
 import math
 
@@ -58,7 +58,7 @@ def along(words, axis, values, start=(2**62 + 12345, 1000, 7)):
 
 
 def p_value(counts, expected):
-    """Chance of a chi-square this large or larger; near 1 if the counts are more even than chance makes them."""
+    """Probability of a chi-square this large or larger; near 1 if the counts are more even than random ones are."""
     return chi2.sf(((counts - expected) ** 2 / expected).sum(), counts.size - 1)
 
 
@@ -92,7 +92,7 @@ def choices(words, axis, logits, start=(2**62 + 12345, 1000, 7)):
 
 
 LOGITS = np.array([0.3, -1.2, 1.1, 0.0, -3.0])
-LAW = np.exp(LOGITS) / np.exp(LOGITS).sum()
+PROBABILITIES = np.exp(LOGITS) / np.exp(LOGITS).sum()
 
 
 def holds(p):
@@ -128,9 +128,9 @@ def test_noise_has_no_serial_correlation(axis, lag):
 
 @pytest.mark.parametrize("axis", ["seed", "position"])
 def test_choices_follow_the_softmax_over_a_million_neighbours(axis):
-    assert holds(p_value(np.bincount(choices(hashed, axis, LOGITS), minlength=5), N * LAW))
-    assert not holds(p_value(np.bincount(choices(skewed, axis, LOGITS), minlength=5), N * LAW))
-    assert not holds(p_value(np.bincount(choices(linear, axis, LOGITS), minlength=5), N * LAW))
+    assert holds(p_value(np.bincount(choices(hashed, axis, LOGITS), minlength=5), N * PROBABILITIES))
+    assert not holds(p_value(np.bincount(choices(skewed, axis, LOGITS), minlength=5), N * PROBABILITIES))
+    assert not holds(p_value(np.bincount(choices(linear, axis, LOGITS), minlength=5), N * PROBABILITIES))
 
 
 @pytest.mark.parametrize("step", [(0, 1, 0), (1, 0, 0), (1, -1, 0)])
@@ -139,7 +139,7 @@ def test_choices_of_two_places_are_independent(step):
         start = (2**62 + 12345, 1000, 7)
         axis = "seed" if step[0] == 0 else "position"
         pairs = choices(words, axis, LOGITS, start) * 5 + choices(words, axis, LOGITS, tuple(np.add(start, step)))
-        return p_value(np.bincount(pairs, minlength=25), N * np.outer(LAW, LAW).ravel())
+        return p_value(np.bincount(pairs, minlength=25), N * np.outer(PROBABILITIES, PROBABILITIES).ravel())
 
     assert holds(p_of_pairs(hashed))
     assert not holds(p_of_pairs(shared))

@@ -38,8 +38,8 @@ def by_transformers(logits, params, prefix):
         tied |= (scores == scores[kept > -INF].min()) & (logits.numel() > 16)
         scores = kept
     if params.min_p > 0:
-        law = scores.softmax(-1)
-        unclear |= (law / law.max() / params.min_p - 1).abs() < 1e-4
+        probs = scores.softmax(-1)
+        unclear |= (probs / probs.max() / params.min_p - 1).abs() < 1e-4
         scores = MinPLogitsWarper(params.min_p)(ids, scores)
     return scores[0].float(), unclear[0], tied[0]
 
@@ -141,13 +141,13 @@ def test_any_float_dtype_becomes_float32_first(dtype):
 def test_a_temperature_that_overflows_leaves_the_best_tokens(temperature, sign):
     logits = torch.tensor([1.0, 3.0, 3.0, -INF]) * 1e37
     logits[:3] *= sign
-    law = probabilities(process_logits(logits, SamplingParams(temperature), ()))
-    assert law.tolist() == ([0, 0.5, 0.5, 0] if sign == 1 else [1, 0, 0, 0])
+    probs = probabilities(process_logits(logits, SamplingParams(temperature), ()))
+    assert probs.tolist() == ([0, 0.5, 0.5, 0] if sign == 1 else [1, 0, 0, 0])
 
 
 def test_a_temperature_beyond_float32_makes_tokens_equal_but_not_excluded_ones():
-    law = probabilities(process_logits(torch.tensor([1.0, 3.0, -INF]), SamplingParams(1e300), ()))
-    assert law.tolist() == [0.5, 0.5, 0.0]
+    probs = probabilities(process_logits(torch.tensor([1.0, 3.0, -INF]), SamplingParams(1e300), ()))
+    assert probs.tolist() == [0.5, 0.5, 0.0]
 
 
 @pytest.mark.parametrize(
@@ -166,6 +166,6 @@ def test_a_row_without_a_finite_logit_stays_so(params):
 
 
 def test_probabilities_are_float64_and_sum_to_one():
-    law = probabilities(torch.randn(3, 1000, generator=torch.Generator().manual_seed(1)))
-    assert law.dtype == torch.float64
-    torch.testing.assert_close(law.sum(-1), torch.ones(3, dtype=torch.float64), rtol=0, atol=1e-12)
+    probs = probabilities(torch.randn(3, 1000, generator=torch.Generator().manual_seed(1)))
+    assert probs.dtype == torch.float64
+    torch.testing.assert_close(probs.sum(-1), torch.ones(3, dtype=torch.float64), rtol=0, atol=1e-12)

@@ -4,7 +4,7 @@ from statistics import mean
 import pytest
 
 from speculative.selectors import MetaSD
-from tests.support.rounds import mean_accepted, observation, play, query, world
+from tests.support.rounds import mean_accepted, observation, play, query, rounds_of
 
 
 def test_bounds_by_hand():
@@ -38,7 +38,7 @@ def test_reward_is_the_accepted_share_of_the_longest_block_whatever_the_round_pr
 def test_other_arms_are_played_no_more_often_than_ucb1_may():
     """Auer et al. 2002, Theorem 1: at most 8 ln n / gap^2 + 1 + pi^2 / 3 times on average."""
     rates, length, n_rounds = (0.3, 0.85, 0.6), 4, 2000
-    counts = [play(MetaSD(length), 3, n_rounds, world(seed, rates, length)) for seed in range(10)]
+    counts = [play(MetaSD(length), 3, n_rounds, rounds_of(seed, rates, length)) for seed in range(10)]
     means = [mean_accepted(rate, length) / length for rate in rates]
     for arm in (0, 2):
         allowed = 8 * math.log(n_rounds) / (means[1] - means[arm]) ** 2 + 1 + math.pi**2 / 3

@@ -1,7 +1,8 @@
-"""Under rejection sampling a choice must not depend on a sampled guess, so a selector is shown none before it chooses.
+"""Under rejection sampling a choice must not depend on a sampled draft token, so a selector is shown none before it
+chooses.
 
-The law of the text is the target's for every selection rule that is a function of the past; it is not for one that
-peeks at the guesses of the round it chooses for.
+The distribution of the text is the target's for every selection rule that is a function of the past; it is not for one
+that peeks at the draft tokens of the round it chooses for.
 """
 
 import random
@@ -20,8 +21,8 @@ from tests.support.tiny_models import N_VOCAB, Arm
 PROMPT = (3, 5, 8, 3, 5)
 
 
-class Guessing(Draft):
-    """Guesses at random from a generator of its own, and counts what it was asked."""
+class RandomDraft(Draft):
+    """Proposes at random from a generator of its own, and counts what it was asked."""
 
     def __init__(self, name, seed, looks_up):
         self.name, self.looks_up = name, looks_up
@@ -29,10 +30,10 @@ class Guessing(Draft):
         self.n_proposals = 0
 
     def open(self, prompt, shared=None):
-        return _GuessingSession(self)
+        return _RandomSession(self)
 
 
-class _GuessingSession(DraftSession):
+class _RandomSession(DraftSession):
     def __init__(self, draft):
         self._draft = draft
 
@@ -70,8 +71,8 @@ class Noting:
         pass
 
 
-def _run(model, sampling, guess_seed):
-    drafts = [Guessing("model", guess_seed, False), Guessing("look_up", guess_seed + 1, True)]
+def _run(model, sampling, draft_seed):
+    drafts = [RandomDraft("model", draft_seed, False), RandomDraft("look_up", draft_seed + 1, True)]
     arms = [Arm(NoDraft(), 0), *(Arm(draft, length) for draft in drafts for length in (1, 4))]
     selector = Noting(len(arms), seed=0)
     selector.drafts = drafts
@@ -104,8 +105,8 @@ def test_a_round_holds_these_facts_and_no_others():
     "sampling", [SamplingParams(), SamplingParams(temperature=1.0, seed=3)], ids=["greedy", "coupled"]
 )
 def test_what_a_selector_is_told_is_a_function_of_the_committed_text(tiny, sampling):
-    """Other guesses for the same text: the same things are told at the same places."""
-    runs = [_run(tiny().decoder, sampling, guess_seed) for guess_seed in (0, 100, 200, 300)]
+    """Other draft tokens for the same text: the same things are told at the same places."""
+    runs = [_run(tiny().decoder, sampling, draft_seed) for draft_seed in (0, 100, 200, 300)]
     assert len({token_ids for token_ids, _ in runs}) == 1
     lengths = set()
     for _, told in runs:
@@ -118,5 +119,5 @@ def test_what_a_selector_is_told_is_a_function_of_the_committed_text(tiny, sampl
 def test_under_rejection_a_selector_chooses_before_anything_is_drafted(tiny):
     for seed in range(5):
         sampling = SamplingParams(temperature=1.0, verification="rejection", seed=seed)
-        _, told = _run(tiny().decoder, sampling, guess_seed=seed)
+        _, told = _run(tiny().decoder, sampling, draft_seed=seed)
         assert len(told) > 1

@@ -19,7 +19,7 @@ THRESHOLD = PriorityRule({LOOK_UP: 4}, fallback=MODEL)
         (LLAMA_CPP, (True, True, False, True), {LONG: 0, LOOK_UP: 0}, NONE),
         (LLAMA_CPP, (True, True, True, False), {LOOK_UP: 2}, LOOK_UP),
         (LLAMA_CPP, (True, False, False, False), {}, NONE),
-        (LLAMA_CPP, ALL, {LONG: None, LOOK_UP: 1}, LOOK_UP),  # put aside while it was asked
+        (LLAMA_CPP, ALL, {LONG: None, LOOK_UP: 1}, LOOK_UP),  # disabled while it was asked
         (THRESHOLD, ALL, {LOOK_UP: 5}, LOOK_UP),
         (THRESHOLD, ALL, {LOOK_UP: 4}, LOOK_UP),
         (THRESHOLD, ALL, {LOOK_UP: 3}, MODEL),

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from speculative.selectors import UCBSpec
-from tests.support.rounds import mean_accepted, observation, play, query, world
+from tests.support.rounds import mean_accepted, observation, play, query, rounds_of
 
 
 def _after(rule):
@@ -63,7 +63,7 @@ def test_other_arms_are_played_no_more_often_than_the_analysis_allows():
     rates, length, n_rounds = (0.2, 0.9, 0.1), 3, 4000
     means = [1 + mean_accepted(rate, length) for rate in rates]
     for seed in range(5):
-        counts = play(UCBSpec(length), 3, n_rounds, world(seed, rates, length))
+        counts = play(UCBSpec(length), 3, n_rounds, rounds_of(seed, rates, length))
         assert counts[1] > 0.8 * n_rounds
         for arm in (0, 2):
             gap = means[1] - means[arm]
@@ -75,7 +75,7 @@ def test_by_time_a_cheap_arm_beats_one_that_is_accepted_more():
     rates, seconds, length = (0.9, 0.8), (0.03, 0.012), 4  # 4.1 against 3.4 tokens a round
 
     def favourite(rule):
-        counts = play(rule, 2, 2000, world(0, rates, length, seconds))
+        counts = play(rule, 2, 2000, rounds_of(0, rates, length, seconds))
         assert max(counts) > 0.8 * sum(counts)
         return counts.index(max(counts))
 

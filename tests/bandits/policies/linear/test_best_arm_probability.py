@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bandits.policies.linear.best_arm_probability import best_arm_probabilities
-from bandits.policies.linear.student_t import StudentLaws, t_distribution
+from bandits.policies.linear.student_t import StudentT, t_distribution
 
 
 def exact(locations, scales, df):
@@ -102,7 +102,7 @@ def test_float32_distributions_are_within_3e_7(df):
     t = np.linspace(-8, 12, 4001)
     score = stats.norm() if np.isinf(df) else stats.t(df)
     for dtype in (np.float32, np.float64):
-        below, density = t_distribution(t.astype(dtype)[None, :, None], StudentLaws.of(np.array([df])))
+        below, density = t_distribution(t.astype(dtype)[None, :, None], StudentT.of(np.array([df])))
         np.testing.assert_allclose(below[0, :, 0], score.cdf(t), atol=3e-7)
         np.testing.assert_allclose(density[0, :, 0], score.pdf(t), atol=3e-7)
         assert (below > 0).all()
