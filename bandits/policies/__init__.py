@@ -10,7 +10,7 @@ from bandits.policies.epsilon_greedy import EpsilonGreedy
 from bandits.policies.kept_rows import KeptRows
 from bandits.policies.knn import KNN
 from bandits.policies.linear.hybrid_lin_ucb import HybridLinUCB
-from bandits.policies.linear.lin_ts import LinTS
+from bandits.policies.linear.lin_ts import LinTS, NoisePrior
 from bandits.policies.linear.lin_ucb import LinUCB
 from bandits.policies.linear.linear_policy import LinearPolicy
 from bandits.policies.linear.square_cb import SquareCB
@@ -18,7 +18,7 @@ from bandits.policies.policy import Policy
 from bandits.policies.predicts_rewards import PredictsRewards
 from bandits.policies.regression import Regression
 from bandits.policies.reinforce.policy import Reinforce
-from bandits.policies.reinforce.settings import AdamWSettings
+from bandits.policies.reinforce.settings import AdamWSettings, ObjectiveSettings
 from bandits.policies.saved_policy import read_policy
 from bandits.policies.settings import policy_of_settings
 from bandits.policies.softmax import Softmax
@@ -104,6 +104,8 @@ __all__ = [
     "LinTS",
     "LinUCB",
     "LinearPolicy",
+    "NoisePrior",
+    "ObjectiveSettings",
     "Policy",
     "PolicyState",
     "PredictsRewards",

@@ -6,10 +6,12 @@ import inspect
 import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import asdict, is_dataclass
-from typing import Any, Protocol, Self, TypeGuard, runtime_checkable
+from dataclasses import asdict, fields, is_dataclass, replace
+from typing import Any, Protocol, Self, TypeGuard, TypeVar, runtime_checkable
 
 import numpy as np
+
+Settings = TypeVar("Settings")
 
 
 @runtime_checkable
@@ -46,7 +48,7 @@ class Parameters:
         inside: dict[str, dict[str, object]] = {}
         for key, value in params.items():
             name, nested, rest = key.partition("__")
-            if name not in values or (nested and not _has_params(values[name])):
+            if name not in values or (nested and not (_has_params(values[name]) or _is_settings(values[name]))):
                 raise ValueError(f"{type(self).__name__} has no argument {key!r}; it has {', '.join(values)}")
             if nested:
                 inside.setdefault(name, {})[rest] = value
@@ -54,7 +56,7 @@ class Parameters:
                 values[name] = value
         copies = _copies(values)
         for name, changes in inside.items():
-            copies[name].set_params(**changes)
+            copies[name] = _with(copies[name], name, changes)
         changed = type(self)(**copies)
         vars(self).clear()
         vars(self).update(vars(changed))
@@ -91,6 +93,19 @@ class Parameters:
                 keyword = parameter.kind is inspect.Parameter.KEYWORD_ONLY
                 parts.append(f"{name}={value!r}" if keyword or not _has_params(value) else repr(value))
         return f"{type(self).__name__}({', '.join(parts)})"
+
+
+def settings_of(kind: type[Settings], given: Settings | Mapping[str, Any], name: str) -> Settings:
+    """Return settings that were given as such, or as their fields, as a saved policy's JSON has them.
+
+    Raises:
+        TypeError: if they are neither.
+    """
+    if isinstance(given, Mapping):
+        return kind(**given)
+    if not isinstance(given, kind):
+        raise TypeError(f"{name} must be {kind.__name__} or its fields, got {given!r}")
+    return given
 
 
 def constructor_parameters(cls: type[Parameters]) -> dict[str, inspect.Parameter]:
@@ -144,6 +159,21 @@ def _copies(params: Mapping[str, object]) -> dict[str, Any]:
     }
 
 
+def _with(value: Any, name: str, changes: dict[str, object]) -> Any:
+    """Return a policy, an estimator or settings with other arguments."""
+    if not _is_settings(value):
+        return value.set_params(**changes)
+    known = [field.name for field in fields(value)]
+    unknown = [key for key in changes if key not in known]
+    if unknown:
+        raise ValueError(f"{name} has no field {unknown[0]!r}; it has {', '.join(known)}")
+    return replace(value, **changes)
+
+
+def _is_settings(value: object) -> bool:
+    return is_dataclass(value) and not isinstance(value, type)
+
+
 def _has_params(value: object) -> TypeGuard[_HasParams]:
     """Return whether a value has parameters of its own: a policy, or an estimator of scikit-learn."""
     return isinstance(value, _HasParams) and not isinstance(value, type)
@@ -158,8 +188,8 @@ def _is_default(value: object, default: object) -> bool:
 def _to_json(owner: str, name: str, value: object) -> object:
     if isinstance(value, Parameters):
         return {"policy": value.described()}
-    if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
+    if _is_settings(value):
+        return asdict(value)  # type: ignore[call-overload]  # a dataclass, as just seen
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError) as error:

@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> dict[str, object]:
     for name, reward in make_rewards(train).items():
         rewarded = train.with_reward(reward)
         policies = learn(rewarded, options.seed)
-        policies["REINFORCE, exact gradient"] = Reinforce(gradient="exact", seed=options.seed).fit(rewarded)
+        policies["REINFORCE, exact gradient"] = Reinforce({"gradient": "exact"}, seed=options.seed).fit(rewarded)
         evaluation = evaluate(
             policies, test.with_reward(reward), training_data=rewarded, bootstrap=Bootstrap(seed=options.seed)
         )

@@ -42,7 +42,7 @@ POLICIES = {name: Reinforce(training=SHORT) if cls is Reinforce else cls for nam
     "softmax of a shared model": EpsilonGreedy(Softmax(HybridLinUCB()), epsilon=0.05),
     "epsilon_greedy twice": EpsilonGreedy(EpsilonGreedy(BestFixedArm(), epsilon=0.1), epsilon=0.2),
     "reinforce without early stopping": Reinforce(
-        hidden_size=8, weight_clip=None, seed=3, training=AdamWSettings(max_epochs=2, held_out_share=0.0)
+        {"weight_clip": None}, hidden_size=8, seed=3, training=AdamWSettings(max_epochs=2, held_out_share=0.0)
     ),
 }
 
@@ -53,7 +53,7 @@ def test_policy_keeps_the_contract(make_policy):
 
 
 def test_exact_reinforce_keeps_the_contract_on_full_information():
-    check_policy(Reinforce("exact", training=SHORT), example_data())
+    check_policy(Reinforce({"gradient": "exact"}, training=SHORT), example_data())
 
 
 @pytest.mark.parametrize("make_policy", [LinUCB, LinTS, BestFixedArm, UCB1, SquareCB, KNN, HybridLinUCB])

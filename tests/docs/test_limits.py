@@ -17,8 +17,6 @@ LONG_FILES = {
 }
 LONG_FUNCTIONS: dict[str, str] = {}
 WIDE_SIGNATURES = {
-    "bandits/policies/linear/lin_ts.py:__init__": "a policy's settings are its constructor's arguments",
-    "bandits/policies/reinforce/policy.py:__init__": "a policy's settings are its constructor's arguments",
     "speculative/collection/collect.py:collect": "the command's options",
     "speculative/engine/engine.py:__init__": "the engine's options",
     "speculative/models/decoder.py:__init__": "how a checkpoint is computed",

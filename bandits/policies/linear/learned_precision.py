@@ -29,11 +29,12 @@ _SHARES = (0.002, 0.98)  # beyond these, sums of few rows say nothing
 _GRID = 4.0
 
 
-def learned_prior_precision(arms: Sequence[ArmSums]) -> float:
+def learned_prior_precision(arms: Sequence[ArmSums], *, grid: float = _GRID) -> float:
     """Return coefficients' prior precision, relative to the noise; 1 while there is nothing to learn from.
 
     Args:
         arms: each arm's sums, without any prior on the features; the last feature is the intercept.
+        grid: ratio of neighbouring precisions that may be returned, > 1.
     """
     explained, pairs, trace, freedom = (sum(column) for column in zip(*(arm.signal() for arm in arms), strict=True))
     if freedom == 0.0:
@@ -42,4 +43,4 @@ def learned_prior_precision(arms: Sequence[ArmSums]) -> float:
     weight = _PRIOR_WEIGHT * average**2
     share = (explained * average + weight * _PRIOR_SHARE) / (pairs + weight)
     share = min(max(share, _SHARES[0]), _SHARES[1])
-    return float(_GRID ** round(math.log(average * (1.0 - share) / share, _GRID)))
+    return float(grid ** round(math.log(average * (1.0 - share) / share, grid)))

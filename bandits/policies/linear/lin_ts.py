@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -10,9 +12,30 @@ from bandits.checks import Bool, Float32, Float64, positive
 from bandits.policies.linear.best_arm_probability import best_arm_probabilities
 from bandits.policies.linear.linear_policy import LinearPolicy
 from bandits.policies.linear.student_t import StudentT
+from bandits.policies.parameters import settings_of
 from bandits.policies.state import PolicyState
 
 _POSTERIOR_SCALE = 0.2  # of 0.1 to 1, by held-out rows of logs and passes of 1,000 decisions
+
+
+@dataclass(frozen=True, slots=True)
+class NoisePrior:
+    """Inverse gamma prior of a noise variance; it weighs as 2 * shape rows of variance rate / shape.
+
+    Attributes:
+        shape: > 0.
+        rate: > 0.
+    """
+
+    shape: float = 2.0
+    rate: float = 0.1
+
+    def __post_init__(self) -> None:
+        positive(self.shape, "shape")
+        positive(self.rate, "rate")
+
+
+_DEFAULT_NOISE_PRIOR = NoisePrior()
 
 
 class LinTS(LinearPolicy):
@@ -36,9 +59,7 @@ class LinTS(LinearPolicy):
         noise_scale: standard deviation of the noise, if it is known: scores are then normal. None learns it.
         posterior_scale: what the scores' deviations are multiplied by, > 0. None: 0.2, or 1 where you give
             `noise_scale`, which is then taken as it is.
-        prior_shape: of the noise variance's prior.
-        prior_rate: of the noise variance's prior; its weight is that of 2 * prior_shape rows of
-            variance prior_rate / prior_shape.
+        noise_prior: of the noise variance, where it is learned; or its fields.
         prior_precision: see `LinearPolicy`; by default it is learned too.
         intercept_precision: see `LinearPolicy`.
         arm_names: see `LinearPolicy`.
@@ -54,21 +75,19 @@ class LinTS(LinearPolicy):
         *,
         prior_precision: float | None = None,
         intercept_precision: float | None = 0.01,
-        prior_shape: float = 2.0,
-        prior_rate: float = 0.1,
+        noise_prior: NoisePrior | Mapping[str, Any] = _DEFAULT_NOISE_PRIOR,
         posterior_scale: float | None = None,
         arm_names: Sequence[str] | None = None,
     ) -> None:
         super().__init__(prior_precision, intercept_precision=intercept_precision, arm_names=arm_names)
         self.noise_scale = None if noise_scale is None else positive(noise_scale, "noise_scale")
-        self.prior_shape = positive(prior_shape, "prior_shape")
-        self.prior_rate = positive(prior_rate, "prior_rate")
+        self.noise_prior = settings_of(NoisePrior, noise_prior, "noise_prior")
         self.posterior_scale = None if posterior_scale is None else positive(posterior_scale, "posterior_scale")
 
     def _probabilities(self, state: PolicyState, contexts: Float32, available: Bool | None) -> Float64:
         """Return each arm's probability of having the highest mean reward."""
         means, leverages = self._scores(state, contexts)
-        key = ("noise", self.noise_scale, self.prior_shape, self.prior_rate)
+        key = ("noise", self.noise_scale, self.noise_prior)
         variances, scores = state.derive(key, lambda: self._noise(state))
         # A zero context without an intercept has no variance at all: a tiny one keeps the integral finite.
         sharpness = self.posterior_scale or (_POSTERIOR_SCALE if self.noise_scale is None else 1.0)
@@ -86,8 +105,8 @@ class LinTS(LinearPolicy):
         explained = np.array([c.dot(sums.moment) for c, sums in zip(ridge.coefficients, ridge.sums, strict=True)])
         squares = np.array([sums.squared_rewards for sums in ridge.sums])
         residual = np.maximum(squares - explained, 0.0)  # rounding may take it just below zero
-        shapes = self.prior_shape + np.array([sums.row_weight for sums in ridge.sums]) / 2
-        return (self.prior_rate + residual / 2) / shapes, 2 * shapes
+        shapes = self.noise_prior.shape + np.array([sums.row_weight for sums in ridge.sums]) / 2
+        return (self.noise_prior.rate + residual / 2) / shapes, 2 * shapes
 
     def _noise(self, state: PolicyState) -> tuple[Float64, StudentT]:
         """Return each arm's noise variance and the distribution of its score."""

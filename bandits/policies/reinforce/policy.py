@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 
 from arms.optional_import import optional_import
-from bandits.checks import Bool, Float32, Float64
+from bandits.checks import Bool, Float32, Float64, at_least
 from bandits.data.policy_data import PolicyData
+from bandits.policies.parameters import settings_of
 from bandits.policies.policy import Policy
-from bandits.policies.reinforce.settings import AdamWSettings, Gradient, ObjectiveSettings
+from bandits.policies.reinforce.settings import AdamWSettings, ObjectiveSettings
 from bandits.policies.softmax import softmax
 from bandits.policies.state import PolicyState
 
+_DEFAULT_OBJECTIVE = ObjectiveSettings()
 _DEFAULT_TRAINING = AdamWSettings()
 
 
@@ -23,14 +25,14 @@ class Reinforce(Policy):
 
     The network has three layers, d -> hidden_size -> hidden_size -> k with ReLU between, over standardised
     contexts; a feature that spreads less than the median one is divided by that one's spread. It maximises
-    expected reward plus `entropy_weight` times the policy's entropy:
+    expected reward plus `objective.entropy_weight` times the policy's entropy:
 
         gradient = E[ w (r - b) grad log pi(a given x) ] + entropy_weight * grad H(pi(. given x)) + grad B
 
     - On `FullInformationData` actions are drawn from the policy itself (w = 1), four a row; the baseline b of
-      a draw is the mean reward of the row's three other draws, and B = 0. `gradient="exact"` takes the
+      a draw is the mean reward of the row's three other draws, and B = 0. The "exact" gradient takes that
       gradient of sum_a pi(a given x) r(a) instead.
-    - Rows that show one arm each without a propensity are refused.
+    - Rows that show one arm each without a propensity are rejected.
     - On `LoggedData` w = pi(a given x) / propensity, clipped at `weight_clip` and, with `self_normalise`,
       divided by its mean in the batch. The baseline b(x, a) is a ridge regression of the arm's reward on the
       context, and B = E sum_a pi(a given x) b(x, a) puts back what it takes out: the gradient of the doubly robust
@@ -42,13 +44,10 @@ class Reinforce(Policy):
     weights, so batches do not equal one fit. One seed gives one result; no global generator is touched.
 
     Args:
-        gradient: "sampled" is REINFORCE; "exact" is for comparison and needs full information.
+        objective: what is maximised and by which gradient, or its fields.
         hidden_size: units of each hidden layer.
-        entropy_weight: >= 0, in units of the advantages' standard deviation.
-        weight_clip: largest importance weight; None does not clip.
-        self_normalise: divide importance weights by their mean: less variance, a little bias.
         seed: of initial weights, order of rows, draws and the held-out split.
-        training: learning rate, batch size and so on.
+        training: learning rate, batch size and so on, or its fields.
         arm_names: see `Policy`.
 
     Source: Williams 1992, eq. 4 to 6 (score function with baseline); Kool et al. 2019, Buy 4 REINFORCE
@@ -59,33 +58,18 @@ class Reinforce(Policy):
 
     def __init__(
         self,
-        gradient: Gradient = "sampled",
+        objective: ObjectiveSettings | Mapping[str, Any] = _DEFAULT_OBJECTIVE,
         *,
         hidden_size: int = 64,
-        entropy_weight: float = 0.01,
-        weight_clip: float | None = 20.0,
-        self_normalise: bool = True,
         seed: int = 0,
         training: AdamWSettings | Mapping[str, Any] = _DEFAULT_TRAINING,
         arm_names: Sequence[str] | None = None,
     ) -> None:
         super().__init__(arm_names)
-        if not isinstance(hidden_size, int) or hidden_size < 1:
-            raise ValueError(f"hidden_size must be an integer >= 1, got {hidden_size!r}")
-        if not isinstance(seed, int) or seed < 0:
-            raise ValueError(f"seed must be an integer >= 0, got {seed!r}")
-        self.objective = ObjectiveSettings(gradient, entropy_weight, weight_clip, self_normalise)
-        self.gradient: Gradient = gradient
-        self.hidden_size = hidden_size
-        self.entropy_weight = entropy_weight
-        self.weight_clip = weight_clip
-        self.self_normalise = self_normalise
-        self.seed = seed
-        if isinstance(training, Mapping):  # as a saved policy's JSON has it
-            training = AdamWSettings(**training)
-        if not isinstance(training, AdamWSettings):
-            raise TypeError(f"training must be AdamWSettings or its fields, got {training!r}")
-        self.training = training
+        self.objective = settings_of(ObjectiveSettings, objective, "objective")
+        self.hidden_size = at_least(hidden_size, 1, "hidden_size")
+        self.seed = at_least(seed, 0, "seed")
+        self.training = settings_of(AdamWSettings, training, "training")
 
     def _initial_state(self, arm_names: tuple[str, ...], n_features: int) -> PolicyState:
         """Return random hidden layers and an output layer of zeros: all arms equally likely."""

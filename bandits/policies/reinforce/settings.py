@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
+from bandits.checks import at_least, not_negative, positive, share
 
 Gradient = Literal["sampled", "exact"]
 
@@ -33,23 +33,26 @@ class AdamWSettings:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "max_epochs", "patience"):
-            value = getattr(self, name)
-            if name == "batch_size" and value is None:
-                continue
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
-        for name in ("learning_rate", "weight_decay"):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and value >= 0):
-                raise ValueError(f"{name} must be a finite number >= 0, got {value!r}")
-        if not 0 <= self.held_out_share < 1:
-            raise ValueError(f"held_out_share must be in [0, 1), got {self.held_out_share!r}")
+        if self.batch_size is not None:
+            at_least(self.batch_size, 1, "batch_size")
+        at_least(self.max_epochs, 1, "max_epochs")
+        at_least(self.patience, 1, "patience")
+        not_negative(self.learning_rate, "learning_rate")
+        not_negative(self.weight_decay, "weight_decay")
+        if self.held_out_share != 0:
+            share(self.held_out_share, "held_out_share")
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectiveSettings:
-    """What is maximised; see `Reinforce` for the fields."""
+    """What `Reinforce` maximises, and by which gradient.
+
+    Attributes:
+        gradient: "sampled" is REINFORCE; "exact" is for comparison and needs full information.
+        entropy_weight: >= 0, in units of the advantages' standard deviation.
+        weight_clip: largest importance weight; None does not clip.
+        self_normalise: divide importance weights by their mean: less variance, a little bias.
+    """
 
     gradient: Gradient = "sampled"
     entropy_weight: float = 0.01
@@ -59,9 +62,8 @@ class ObjectiveSettings:
     def __post_init__(self) -> None:
         if self.gradient not in ("sampled", "exact"):
             raise ValueError(f'gradient must be "sampled" or "exact", got {self.gradient!r}')
-        if not (np.isfinite(self.entropy_weight) and self.entropy_weight >= 0):
-            raise ValueError(f"entropy_weight must be a finite number >= 0, got {self.entropy_weight!r}")
-        if self.weight_clip is not None and not self.weight_clip > 0:
-            raise ValueError(f"weight_clip must be > 0 or None, got {self.weight_clip!r}")
+        not_negative(self.entropy_weight, "entropy_weight")
+        if self.weight_clip is not None:
+            positive(self.weight_clip, "weight_clip")
         if not isinstance(self.self_normalise, bool):
             raise TypeError(f"self_normalise must be True or False, got {self.self_normalise!r}")

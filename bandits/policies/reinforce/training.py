@@ -40,7 +40,7 @@ def train(
     n_updates = int(state.shared["n_updates"][0])
     rng = np.random.default_rng([seed, n_updates])
     generator = torch.Generator(settings.device).manual_seed(int(rng.integers(2**62)))
-    training_rows, held_out_rows = _split(data, settings.held_out_share, rng)
+    training_rows, held_out_rows = split_queries(data, settings.held_out_share, rng)
     shared: dict[str, np.ndarray] = {"n_updates": np.array([n_updates + 1])}
     if n_updates == 0:
         shared["mean"] = data.contexts[training_rows].mean(axis=0)
@@ -55,7 +55,7 @@ def train(
         objective = LoggedObjective(aim, feedback, order, predicted, settings.device)
     else:
         objective = FullInformationObjective(aim, feedback, order, generator, settings.device)
-    network = _network(started, order, settings.device)
+    network = network_of(started, order, settings.device)
     rows = (torch.from_numpy(training_rows), torch.from_numpy(held_out_rows))
     _run(network, torch.from_numpy(contexts), rows, objective, settings, generator)
     per_arm, layers = _weights(network, order)
@@ -145,7 +145,7 @@ class LoggedObjective:
     def loss(self, logits: Tensor, rows: Tensor) -> Tensor:
         """Return minus (weighted advantage-weighted log probabilities + entropy); see `Reinforce`."""
         log_probabilities, log_taken = self._log_probabilities(logits, rows)
-        weights = self._weights(log_taken.detach(), rows)
+        weights = self.importance_weights(log_taken.detach(), rows)
         if self._aim.self_normalise:
             weights = weights / weights.mean().clamp_min(1e-12)  # all-zero row weights must not divide by zero
         gain = (weights * self._advantages[rows] * log_taken).mean() + self._predicted(log_probabilities, rows)
@@ -154,7 +154,7 @@ class LoggedObjective:
     def value(self, logits: Tensor, rows: Tensor) -> float:
         """Return mean(sum_a pi(a) b(a)) plus sum(w (r - b)) over sum(w), or over the sum of row weights."""
         log_probabilities, log_taken = self._log_probabilities(logits, rows)
-        weights = self._weights(log_taken, rows)
+        weights = self.importance_weights(log_taken, rows)
         total = weights.sum() if self._aim.self_normalise else self._row_weights[rows].sum()
         corrections = (weights * self._advantages[rows]).sum() / total.clamp_min(1e-12)
         return float(corrections + self._predicted(log_probabilities, rows))
@@ -170,7 +170,8 @@ class LoggedObjective:
         log_probabilities = _log_softmax(logits, None if self._hidden is None else self._hidden[rows])
         return log_probabilities, log_probabilities.gather(1, self._actions[rows])[:, 0]
 
-    def _weights(self, log_taken: Tensor, rows: Tensor) -> Tensor:
+    def importance_weights(self, log_taken: Tensor, rows: Tensor) -> Tensor:
+        """Return each row's clipped weight, times how many rows it stands for, from its action's log-probability."""
         weights = log_taken.exp() / self._propensities[rows]
         if self._aim.weight_clip is not None:
             weights = weights.clamp_max(self._aim.weight_clip)
@@ -225,14 +226,14 @@ def _batches(rows: Tensor, batch_size: int, generator: torch.Generator) -> Itera
     yield from torch.split(shuffled, batch_size)
 
 
-def _split(data: PolicyData, share: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def split_queries(data: PolicyData, share: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return row indices to train on and held out; rows of one query stay together."""
     ranks = query_ranks(data, rng)
     held_out = ranks < int(share * (ranks.max() + 1))
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
-def _network(state: PolicyState, order: np.ndarray, device: str) -> nn.Sequential:
+def network_of(state: PolicyState, order: np.ndarray, device: str) -> nn.Sequential:
     """Return the three layers with the state's weights, arms in `order`."""
     arrays = {**state.shared, **{name: array[order] for name, array in state.per_arm.items()}}
     layers: list[nn.Module] = []

@@ -67,7 +67,7 @@ def test_lin_ts_learns_the_scale_of_the_noise():
 def test_lin_ts_posterior_follows_its_formula(seed, unit):
     data = example_data(seed=seed)
     data = FullInformationData(data.contexts, data.rewards * unit, data.arm_names)
-    variances, _ = LinTS(prior_shape=3.0, prior_rate=0.5, prior_precision=1.0).fit(data).noise_posterior()
+    variances, _ = LinTS(noise_prior={"shape": 3.0, "rate": 0.5}, prior_precision=1.0).fit(data).noise_posterior()
     for arm in range(3):
         rows, coefficients, _ = plain_ridge(data, arm)
         prior = np.array([1.0] * 5 + [0.01])
@@ -205,7 +205,7 @@ def test_leave_one_out_errors_are_those_of_leaving_one_out():
         (lambda: LinUCB(prior_precision=0), "prior_precision must be a finite number > 0, got 0"),
         (lambda: LinUCB(intercept_precision=float("nan")), "intercept_precision"),
         (lambda: LinTS(noise_scale=0.0), "noise_scale"),
-        (lambda: LinTS(prior_rate=-1), "prior_rate"),
+        (lambda: LinTS(noise_prior={"rate": -1}), "rate must be a finite number > 0, got -1"),
         (lambda: LinTS(posterior_scale=0), "posterior_scale must be a finite number > 0, got 0"),
         (lambda: EpsilonGreedy(Uniform(), epsilon=1.5), r"epsilon must be in \[0, 1\], got 1.5"),
         (lambda: Uniform(arm_names=("a", "")), "non-empty strings"),

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bandits.policies.linear import learned_precision as module
 from bandits.policies.linear.arm_sums import ArmSums
 from bandits.policies.linear.learned_precision import learned_prior_precision
 
@@ -67,8 +66,7 @@ def test_the_precision_solves_the_moment_equations_of_the_rows(seed):
 
 
 @pytest.mark.parametrize("truth", [0.5, 4.0, 32.0])
-def test_the_precision_that_made_the_rewards_is_found(truth, monkeypatch):
-    monkeypatch.setattr(module, "_GRID", 1.01)
+def test_the_precision_that_made_the_rewards_is_found(truth):
     rng = np.random.default_rng(0)
     arms = []
     for noise in (0.2, 1.0, 5.0):  # arms of any noise tell of one precision
@@ -76,7 +74,7 @@ def test_the_precision_that_made_the_rewards_is_found(truth, monkeypatch):
         coefficients = np.append(rng.normal(scale=noise / np.sqrt(truth), size=60), 3.0)
         arms.append((rows, rows @ coefficients + noise * rng.normal(size=8000), np.ones(8000)))
     sums = sums_of(arms)
-    assert learned_prior_precision(sums) == pytest.approx(truth, rel=0.25)
+    assert learned_prior_precision(sums, grid=1.01) == pytest.approx(truth, rel=0.25)
 
 
 def test_nothing_to_learn_from_leaves_one():

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from bandits import BestFixedArm, FullInformationData, LoggedData, Reinforce, Uniform
-from bandits.policies import AdamWSettings
-from bandits.policies.reinforce.training import FullInformationObjective, LoggedObjective
+from bandits.policies import AdamWSettings, ObjectiveSettings
+from bandits.policies.reinforce.training import FullInformationObjective, LoggedObjective, network_of, split_queries
 from bandits.testing import example_data, example_log
 
 
@@ -22,7 +22,7 @@ def clusters(n=600, seed=0):
 @pytest.mark.parametrize("gradient", ["sampled", "exact"])
 def test_learns_on_full_information(gradient):
     train, test = clusters(), clusters(seed=1)
-    policy = Reinforce(gradient, hidden_size=16, seed=1).fit(train)
+    policy = Reinforce({"gradient": gradient}, hidden_size=16, seed=1).fit(train)
     best, oracle = test.value(BestFixedArm().fit(train)), test.rewards.max(axis=1).mean()
     assert test.value(policy) > best + 0.85 * (oracle - best)
 
@@ -53,8 +53,8 @@ def test_sampled_gradient_averages_to_the_exact_one():
     order = np.arange(3)
     grads = {}
     for gradient in ("sampled", "exact"):
-        policy = Reinforce(gradient, entropy_weight=0.1)
-        objective = FullInformationObjective(policy.objective, data.feedback(), order, torch.Generator().manual_seed(0))
+        aim = ObjectiveSettings(gradient, entropy_weight=0.1)
+        objective = FullInformationObjective(aim, data.feedback(), order, torch.Generator().manual_seed(0))
         grads[gradient] = gradient_of(objective, logits, rows).sum(dim=0)
     torch.testing.assert_close(grads["sampled"], grads["exact"], atol=0.01, rtol=0)
 
@@ -65,10 +65,10 @@ def test_logged_gradient_averages_to_the_exact_one():
     logits, rows = torch.tensor([[0.3, -0.5, 0.1]]).expand(60_000, 3), torch.arange(60_000)
     order = np.arange(3)
     exact = FullInformationObjective(
-        Reinforce("exact", entropy_weight=0.0).objective, full.feedback(), order, torch.Generator()
+        ObjectiveSettings("exact", entropy_weight=0.0), full.feedback(), order, torch.Generator()
     )
     baselines = np.tile([0.1, 0.9, -0.4], (60_000, 1))  # wrong ones cost variance only
-    logged = LoggedObjective(Reinforce(entropy_weight=0.0).objective, log.feedback(), order, baselines)
+    logged = LoggedObjective(ObjectiveSettings(entropy_weight=0.0), log.feedback(), order, baselines)
     expected = gradient_of(exact, logits, rows).sum(dim=0)
     found = gradient_of(logged, logits, rows).sum(dim=0)
     scale_exact = (full.rewards - full.rewards.mean(axis=1, keepdims=True)).std()
@@ -84,11 +84,11 @@ def test_a_right_baseline_of_every_arm_leaves_no_noise():
     found = []
     for seed in range(3):
         log = full.log_with(Uniform(), np.random.default_rng(seed))
-        objective = LoggedObjective(Reinforce(entropy_weight=0.0).objective, log.feedback(), np.arange(3), full.rewards)
+        objective = LoggedObjective(ObjectiveSettings(entropy_weight=0.0), log.feedback(), np.arange(3), full.rewards)
         scale = np.std(log.rewards - full.rewards.mean(axis=1))
         found.append((objective.value(logits, rows) * scale, gradient_of(objective, logits, rows) * scale))
     exact = FullInformationObjective(
-        Reinforce("exact").objective, full.feedback(), np.arange(3), torch.Generator()
+        ObjectiveSettings("exact"), full.feedback(), np.arange(3), torch.Generator()
     ).value(logits, rows)
     for value, gradient in found:
         assert value == pytest.approx(exact, rel=1e-5)
@@ -111,25 +111,23 @@ def test_rare_features_are_divided_by_the_median_spread():
 def test_weights_are_clipped_and_rows_without_weight_do_not_count():
     log = example_log()
     tiny = LoggedData(log.contexts, log.actions, log.rewards, np.full(60, 1e-6), log.arm_names)
-    objective = LoggedObjective(Reinforce(weight_clip=5.0).objective, tiny.feedback(), np.arange(3), np.zeros((60, 3)))
-    assert objective._weights(torch.zeros(60), torch.arange(60)).tolist() == [5.0] * 60
-    unclipped = LoggedObjective(Reinforce(weight_clip=None).objective, tiny.feedback(), np.arange(3), np.zeros((60, 3)))
-    assert unclipped._weights(torch.zeros(1), torch.arange(1)).item() == pytest.approx(1e6)
+    objective = LoggedObjective(ObjectiveSettings(weight_clip=5.0), tiny.feedback(), np.arange(3), np.zeros((60, 3)))
+    assert objective.importance_weights(torch.zeros(60), torch.arange(60)).tolist() == [5.0] * 60
+    unclipped = LoggedObjective(ObjectiveSettings(weight_clip=None), tiny.feedback(), np.arange(3), np.zeros((60, 3)))
+    assert unclipped.importance_weights(torch.zeros(1), torch.arange(1)).item() == pytest.approx(1e6)
     weighted = LoggedData(log.contexts, log.actions, log.rewards, log.propensities, log.arm_names, weights=np.zeros(60))
-    policy = Reinforce(entropy_weight=0.0, training={"max_epochs": 1, "weight_decay": 0.0, "held_out_share": 0.0})
+    policy = Reinforce({"entropy_weight": 0.0}, training={"max_epochs": 1, "weight_decay": 0.0, "held_out_share": 0.0})
     np.testing.assert_allclose(policy.fit(weighted).probabilities(log.contexts), 1 / 3)
 
 
 def test_numpy_forward_pass_equals_torch():
-    from bandits.policies.reinforce.training import _network
-
     data = example_data()
     policy = Reinforce(training={"max_epochs": 2}).fit(data)
     order = np.arange(3)
     shared = policy.state.shared
     contexts = torch.from_numpy((data.contexts - shared["mean"]) / shared["scale"])
     with torch.no_grad():
-        expected = torch.softmax(_network(policy.learned, order, "cpu")(contexts).double(), dim=1)
+        expected = torch.softmax(network_of(policy.learned, order, "cpu")(contexts).double(), dim=1)
     np.testing.assert_allclose(policy.probabilities(data.contexts), expected.numpy(), atol=1e-6)
 
 
@@ -140,12 +138,10 @@ def test_torchs_global_generator_is_left_alone():
 
 
 def test_queries_are_not_split_between_training_and_held_out():
-    from bandits.policies.reinforce.training import _split
-
     data = example_data()
     ids = tuple(f"q{i // 4}" for i in range(60))
     data = FullInformationData(data.contexts, data.rewards, data.arm_names, query_ids=ids)
-    training, held_out = _split(data, 0.3, np.random.default_rng(0))
+    training, held_out = split_queries(data, 0.3, np.random.default_rng(0))
     assert len(training) + len(held_out) == 60
     assert len(held_out) == 16
     assert not {ids[row] for row in training} & {ids[row] for row in held_out}
@@ -159,7 +155,7 @@ def test_constant_features_and_rewards_are_harmless():
 
 def test_exact_gradient_refuses_bandit_feedback():
     with pytest.raises(ValueError, match="needs FullInformationData"):
-        Reinforce("exact").fit(example_log())
+        Reinforce({"gradient": "exact"}).fit(example_log())
 
 
 def test_rows_of_one_arm_without_propensities_are_refused():
@@ -176,10 +172,10 @@ def test_divergence_is_an_error():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"gradient": "reparameterised"}, "gradient must be"),
+        ({"objective": {"gradient": "reparameterised"}}, "gradient must be"),
         ({"hidden_size": 0}, "hidden_size must be an integer >= 1, got 0"),
-        ({"entropy_weight": -1.0}, "entropy_weight"),
-        ({"weight_clip": 0.0}, "weight_clip"),
+        ({"objective": {"entropy_weight": -1.0}}, "entropy_weight"),
+        ({"objective": {"weight_clip": 0.0}}, "weight_clip"),
         ({"seed": -1}, "seed"),
         ({"training": {"batch_size": 0}}, "batch_size must be an integer >= 1, got 0"),
         ({"training": {"learning_rate": float("nan")}}, "learning_rate"),
@@ -196,21 +192,22 @@ def test_weights_are_self_normalised_only_when_asked():
     logits, rows = torch.randn(60, 3, generator=torch.Generator().manual_seed(0)), torch.arange(60)
     losses, values = {}, {}
     for option in (True, False):
-        policy = Reinforce(entropy_weight=0.0, weight_clip=1.2, self_normalise=option)
-        objective = LoggedObjective(policy.objective, log.feedback(), np.arange(3), np.zeros((60, 3)))
+        aim = ObjectiveSettings(entropy_weight=0.0, weight_clip=1.2, self_normalise=option)
+        objective = LoggedObjective(aim, log.feedback(), np.arange(3), np.zeros((60, 3)))
         losses[option], values[option] = objective.loss(logits, rows).item(), objective.value(logits, rows)
-    weights = objective._weights(torch.log_softmax(logits, 1).gather(1, objective._actions)[:, 0], rows)
+    log_taken = torch.log_softmax(logits, 1)[rows, torch.tensor(log.actions)]
+    weights = objective.importance_weights(log_taken, rows)
     assert weights.max() == pytest.approx(1.2)
     assert losses[True] == pytest.approx(losses[False] / weights.mean().item(), rel=1e-5)
     assert values[True] == pytest.approx(values[False] / weights.mean().item(), rel=1e-5)
     with pytest.raises(TypeError, match="self_normalise must be True or False, got 1"):
-        Reinforce(self_normalise=1)
+        ObjectiveSettings(self_normalise=1)
 
 
 def test_plain_clipped_weights_learn_too():
     train, test = clusters(), clusters(seed=1)
     log = train.log_with(Uniform(), np.random.default_rng(0))
-    policy = Reinforce(hidden_size=16, self_normalise=False, seed=1).fit(log)
+    policy = Reinforce({"self_normalise": False}, hidden_size=16, seed=1).fit(log)
     best, oracle = test.value(BestFixedArm().fit(train)), test.rewards.max(axis=1).mean()
     assert test.value(policy) > best + 0.6 * (oracle - best)
 
