@@ -13,7 +13,7 @@ _KINDS = {
 
 
 def check_is_file(path: str | Path) -> None:
-    """Refuse a path that is not of a file, before it is opened.
+    """Reject a path that is not of a file, before it is opened.
 
     Raises:
         FileNotFoundError: if there is nothing.

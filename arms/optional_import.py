@@ -7,7 +7,7 @@ from types import ModuleType
 
 
 def optional_import(module: str, extra: str) -> ModuleType:
-    """Import `module` on first use; say which extra brings it when it is missing.
+    """Import `module` on first use; say which extra installs it when it is missing.
 
     Args:
         module: dotted name, e.g. "torch".
@@ -25,5 +25,5 @@ def optional_import(module: str, extra: str) -> ModuleType:
 
 
 def how_to_install(extra: str) -> str:
-    """Return the command that brings an extra; it works in a checkout, since the distribution is on no index."""
+    """Return the command that installs an extra; it works in a checkout, since the distribution is on no index."""
     return f"pip install '.[{extra}]' in draftpick's checkout"

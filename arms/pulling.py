@@ -184,7 +184,7 @@ def _pull_in_parts(job: _Job, queries: list[Query], folder: Path) -> list[Row]:
 
 
 def _check_part(path: Path, observations: Sequence[Observation], arms: ArmSet[Arm], queries: Sequence[Query]) -> None:
-    """Refuse a part whose observations are not those of the arms and queries, in order: it was renamed."""
+    """Reject a part whose observations are not those of the arms and queries, in order: it was renamed."""
     found = [(observation.arm, observation.query_id) for observation in observations]
     if found != [(arm, query.id) for query in queries for arm in arms.names]:
         raise ValueError(f"{path} holds other pulls than its name says; delete it to pull again")

@@ -127,7 +127,7 @@ def _shaped(array: np.ndarray, what: str, shape: tuple[int | None, ...]) -> np.n
 
 
 def finite(array: np.ndarray, what: str, where: Bool | None = None) -> None:
-    """Refuse NaN and infinity (only where `where` is true when it is given)."""
+    """Reject NaN and infinity (only where `where` is true when it is given)."""
     if where is None and array.dtype.kind == "f":
         flat = array.ravel()  # a view: arrays come here in C order
         if isfinite(flat.dot(flat)):  # one pass, no temporary; it may overflow, but it never hides a bad value

@@ -21,7 +21,7 @@ class RougeL(Reward):
     beta = 1; no stemming.
 
     Args:
-        missing: Value of an observation without a text of its own, in [0, 1]; None refuses it.
+        missing: Value of an observation without a text of its own, in [0, 1]; None rejects it.
 
     Raises:
         ValueError: if `missing` is outside [0, 1].

@@ -124,7 +124,7 @@ class FullInformationData(PolicyData):
 
         Raises:
             ValueError: naming query and arm, if an observation is not of its row's query and its column's arm, or
-                the reward refuses it.
+                the reward rejects it.
         """
         rows = tuple(tuple(row) for row in observations)
         names = checks.names(names_of(rows) if arm_names is None else arm_names)
@@ -186,7 +186,7 @@ class FullInformationData(PolicyData):
         """Return the same data with the rewards that `reward` gives the stored observations.
 
         Raises:
-            ValueError: if the data hold no observations, or naming query and arm, if the reward refuses one.
+            ValueError: if the data hold no observations, or naming query and arm, if the reward rejects one.
         """
         if self.observations is None:
             raise ValueError("with_reward needs the stored observations, and these data hold none")
@@ -252,7 +252,7 @@ class FullInformationData(PolicyData):
         return float(np.einsum("nk,nk->n", data.probabilities_of(policy), data.rewards).mean())
 
     def complete_rows(self) -> FullInformationData:
-        """Return the rows on which every arm is observed; refuse data that have none."""
+        """Return the rows on which every arm is observed; reject data that have none."""
         complete = self.complete
         if complete.all():
             return self
@@ -282,7 +282,7 @@ class FullInformationData(PolicyData):
 
 
 def _check_ids_are_shared_by_equals(parts: Sequence[FullInformationData]) -> None:
-    """Refuse an id that two parts give to queries of other contexts."""
+    """Reject an id that two parts give to queries of other contexts."""
     first: dict[str, tuple[int, bytes]] = {}
     for number, part in enumerate(parts):
         for query_id, context in zip(part.query_ids or (), part.contexts, strict=False):

@@ -118,7 +118,7 @@ class LoggedData(PolicyData):
             self.warn_if_deterministic(stacklevel=3)
 
     def _check_consistency(self) -> None:
-        """Refuse an action that was not available and a propensity that its distribution contradicts."""
+        """Reject an action that was not available and a propensity that its distribution contradicts."""
         rows = np.arange(len(self))
         if self.available is not None:
             absent = ~self.available[rows, self.actions]

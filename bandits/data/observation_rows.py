@@ -24,7 +24,7 @@ def names_of(rows: Sequence[ObservationRow]) -> list[str]:
 
 
 def check_rows_are_of(queries: Sequence[Query], rows: Sequence[ObservationRow], n_arms: int) -> None:
-    """Refuse rows that are not as many as the queries, of another length, or of another query."""
+    """Reject rows that are not as many as the queries, of another length, or of another query."""
     if len(queries) != len(rows):
         raise ValueError(f"observations must be a row a query, got {len(rows)} rows for {len(queries)} queries")
     for query, row in zip(queries, rows, strict=True):
@@ -59,7 +59,7 @@ def checked_observations(
     n_rows: int,
     arm_names: tuple[str, ...],
 ) -> tuple[ObservationRow, ...]:
-    """Return rows of observations as tuples; refuse one that is missing, too many, or in another arm's column."""
+    """Return rows of observations as tuples; reject one that is missing, too many, or in another arm's column."""
     result = tuple(tuple(row) for row in rows)
     if len(result) != n_rows or any(len(row) != len(arm_names) for row in result):
         raise ValueError(f"observations must be {n_rows} rows of {len(arm_names)} (one an arm)")

@@ -77,7 +77,7 @@ class ContextEncoder(ABC):
 
 
 def check_same_encoder(first: str, encoder: str | None, second: str, other: str | None) -> None:
-    """Refuse contexts of two encoders where one is needed; None is unknown and agrees with any.
+    """Reject contexts of two encoders where one is needed; None is unknown and agrees with any.
 
     Args:
         first: what is marked with `encoder`, e.g. "the policy".

@@ -1,6 +1,6 @@
 """Confidence intervals for off-policy estimates, written once for every estimator.
 
-Each takes an estimate's `Terms` and refuses, with the reason, where it is not defined.
+Each takes an estimate's `Terms` and rejects, with the reason, where it is not defined.
 """
 
 from __future__ import annotations

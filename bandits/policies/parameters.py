@@ -42,7 +42,7 @@ class Parameters:
         """Change constructor arguments and forget what was learned; `policy__epsilon=0.1` reaches inside.
 
         Raises:
-            ValueError: if an argument is unknown or its value is refused; then nothing is changed.
+            ValueError: if an argument is unknown or its value is rejected; then nothing is changed.
         """
         values = self.get_params()
         inside: dict[str, dict[str, object]] = {}

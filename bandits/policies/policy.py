@@ -125,7 +125,7 @@ class Policy(SavedPolicy, ABC):
             actions: (n,) int64, indices into `arm_names`; or (n,) names of arms.
             rewards: (n,) float64; higher is better.
             propensities: (n,) float64 in (0, 1], with which the actions were chosen. Without them nothing is assumed
-                about how arms were chosen: `BestFixedArm` takes plain means, `Reinforce` refuses such rows; the other
+                about how arms were chosen: `BestFixedArm` takes plain means, `Reinforce` rejects such rows; the other
                 policies learn each arm's reward given the context and do not need them.
             arm_names: the arms, by default the policy's own, else those in `actions`.
 

@@ -43,7 +43,7 @@ class Regression(KeptRows):
     is greedy: wrap it to explore, `EpsilonGreedy(Regression(...))` or `Softmax(Regression(...))`.
 
     A saved policy holds the estimator's class and parameters and the rows, never a pickle, and is fitted again after it
-    is loaded. So only scikit-learn's own estimators with parameters that are JSON values can be saved; `save` refuses
+    is loaded. So only scikit-learn's own estimators with parameters that are JSON values can be saved; `save` rejects
     others.
 
     Args:

@@ -86,9 +86,9 @@ def compare(
     for name, unvalued in read.items():
         rows, reward_name = valued(unvalued, reward)
         rows = without_observations(rows)
-        with stages() as tell:
+        with stages() as notify:
             comparison = bandits.compare(
-                learners, rows, range(seeds), settings=settings, on_progress=partial(tell, f"comparing on {name}")
+                learners, rows, range(seeds), settings=settings, on_progress=partial(notify, f"comparing on {name}")
             )
         _write(comparison, out if len(data) == 1 else out / name)
         texts.append(f"{name}, reward: {reward_name}\n{comparison.to_text()}")

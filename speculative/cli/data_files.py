@@ -89,7 +89,7 @@ def valued(
     """Value data by a reward, and say what the reward is called; a fitted one is fitted on these very data.
 
     Raises:
-        ValueError: as `reward_of`, or if the reward refuses an observation.
+        ValueError: as `reward_of`, or if the reward rejects an observation.
     """
     from bandits import FullInformationData
 

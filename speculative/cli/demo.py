@@ -38,10 +38,10 @@ def demo(
     from speculative.demo.page import show_report
 
     spec = options.read_spec(pool or DEMO_POOL, device=device, dtype=dtype, weights=weights)
-    with stages() as tell:
+    with stages() as notify:
         seconds = None if full else 60 * minutes
         report = run_demo(
-            out, seconds=seconds, seed=seed, spec=spec, allow_noisy_costs=allow_noisy_costs, on_progress=tell
+            out, seconds=seconds, seed=seed, spec=spec, allow_noisy_costs=allow_noisy_costs, on_progress=notify
         )
     if as_json:
         typer.echo((out / "report.json").read_text(encoding="utf-8"))

@@ -48,8 +48,8 @@ def distill(
 
     settings = DistillSettings(n_epochs=epochs, n_vocab=vocabulary, seed=seed)
     loaded = _target(pool, target, max_new_tokens, cache)
-    with stages() as tell:
-        rate = run(loaded, train_queries, held_out_queries, out, settings, on_progress=tell)
+    with stages() as notify:
+        rate = run(loaded, train_queries, held_out_queries, out, settings, on_progress=notify)
     text = (
         f"{out} predicts {rate.value:.1%} [{rate.low:.1%}, {rate.high:.1%}] of the target's next tokens on "
         f"{rate.n_texts} held-out texts: {rate.tokens_per_round:.2f} tokens a round at draft length 4"

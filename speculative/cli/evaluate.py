@@ -72,7 +72,7 @@ def evaluate(
 
 
 def _tell_overlap(path: Path, held_out: "FullInformationData", training: "FullInformationData") -> None:
-    """Refuse the training data as held-out data, and warn where some queries are in both."""
+    """Reject the training data as held-out data, and warn where some queries are in both."""
     from bandits.data.overlap import shared_rows
 
     n_shared = int(shared_rows(held_out, training).sum())

@@ -52,7 +52,7 @@ ChoiceSeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of th
 
 
 def refuse_idle_options(sampling: "SamplingParams") -> None:
-    """Refuse options of sampled text where none is sampled: they could only be a mistake.
+    """Reject options of sampled text where none is sampled: they could only be a mistake.
 
     Raises:
         ValueError: naming the option.

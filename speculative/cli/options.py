@@ -114,7 +114,7 @@ def start_torch(threads: int | None) -> None:
     """Make sure that what runs models is installed, set torch's threads, and let the library say what it converts.
 
     Raises:
-        ImportError: naming the extra that brings what is missing.
+        ImportError: naming the extra that installs what is missing.
     """
     from arms.optional_import import optional_import
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 SECONDS_BETWEEN_LINES = 10.0
-Tell = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int], None]
 
 
 @contextmanager
@@ -25,8 +25,8 @@ def busy(task: str) -> Iterator[None]:
 
 
 @contextmanager
-def stages() -> Iterator[Tell]:
-    """Show progress on standard error; yields the function to tell (stage, done, of how many)."""
+def stages() -> Iterator[Progress]:
+    """Show progress on standard error; yields the function to call with (stage, done, of how many)."""
     from rich.console import Console
 
     console = Console(stderr=True)
@@ -37,24 +37,24 @@ def stages() -> Iterator[Tell]:
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task("", visible=False)  # until there is something to tell
+        task = bar.add_task("", visible=False)  # until there is something to show
 
-        def tell(stage: str, done: int, total: int) -> None:
+        def notify(stage: str, done: int, total: int) -> None:
             bar.update(task, description=stage, completed=done, total=total, visible=True)
 
-        yield tell
+        yield notify
 
 
 @contextmanager
 def progress(task: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show progress on standard error; yields the function to tell how many more are done."""
-    with stages() as tell:
+    """Show progress on standard error; yields the function to call with how many more are done."""
+    with stages() as notify:
         done = 0
 
         def advance(n: int) -> None:
             nonlocal done
             done += n
-            tell(task, done, total)
+            notify(task, done, total)
 
         yield advance
 
@@ -80,7 +80,7 @@ class PlainLines:
         self._begin = self._last = 0.0
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """Tell how many of how many are done of a stage."""
+        """Show how many of how many are done of a stage."""
         now = self._clock()
         if stage != self._stage:
             self._stage, self._begin, self._last = stage, now, float("-inf")

@@ -24,7 +24,7 @@ from speculative.models.settings import DEFAULT_CACHE
 from speculative.pools.pool import Pool
 from speculative.pools.spec import PoolSpec, read_pool_spec
 
-Tell = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int], None]
 DEMO_POOL = Path(str(files("speculative").joinpath("demo/pool.toml")))
 _PROFILE_STEPS = 8
 
@@ -36,7 +36,7 @@ def run_demo(
     seed: int = 0,
     spec: PoolSpec | None = None,
     allow_noisy_costs: bool = False,
-    on_progress: Tell | None = None,
+    on_progress: Progress | None = None,
 ) -> DemoReport:
     """Run the demo and write its report folder; a stopped demo goes on where it was.
 
@@ -48,24 +48,24 @@ def run_demo(
         seed: of policies, orders and bootstraps.
         spec: of another pool than the demo's own (`DEMO_POOL`).
         allow_noisy_costs: go on, with a warning, where the machine was too busy to be measured.
-        on_progress: told (stage, done, of how many).
+        on_progress: called with (stage, done, of how many).
 
     Raises:
         ValueError: if the pool cannot be loaded, the machine was too busy, or `out` was begun with something else.
     """
-    tell = on_progress or (lambda stage, done, total: None)
+    notify = on_progress or (lambda stage, done, total: None)
     out.mkdir(parents=True, exist_ok=True)
-    tell("loading models", 0, 1)
+    notify("loading models", 0, 1)
     pool = Pool.of(spec or read_pool_spec(DEMO_POOL))
     begin = time.monotonic()
-    costs = _profile(out, pool, tell, allow_noisy_costs)
+    costs = _profile(out, pool, notify, allow_noisy_costs)
     size = _size(out, pool, costs, seconds)
     train_queries, test_queries = _queries(size)
-    train = _collect(train_queries, pool, out / "train", costs, tell, "collecting training prompts")
-    test = _collect(test_queries, pool, out / "test", costs, tell, "collecting held-out prompts")
-    tell("learning", 0, 1)
+    train = _collect(train_queries, pool, out / "train", costs, notify, "collecting training prompts")
+    test = _collect(test_queries, pool, out / "test", costs, notify, "collecting held-out prompts")
+    notify("learning", 0, 1)
     learned = _learn(train, test, seed, out)
-    tell("learning", 1, 1)
+    notify("learning", 1, 1)
     left = None if size.seconds is None else size.seconds - (time.monotonic() - begin)
     timed = pick_evenly(test_queries, size.most_timed)
     few = {query.id for query in timed[: size.timed_by_transformers]}
@@ -75,7 +75,7 @@ def run_demo(
         out / "timed",
         seed=seed,
         limits=StageLimits(seconds=left, least=size.least_timed, only=dict.fromkeys(PEERS, few)),
-        on_progress=lambda done, total: tell("measuring, prompts", done, total),
+        on_progress=lambda done, total: notify("measuring, prompts", done, total),
     )
     picks = {name: timed_picks(policy, test, seed) for name, policy in learned.policies.items()}
     grouped = with_picks(runs, picks)
@@ -84,7 +84,7 @@ def run_demo(
     return report
 
 
-def _profile(out: Path, pool: Pool, tell: Tell, allow_noisy: bool) -> CostProfile:
+def _profile(out: Path, pool: Pool, notify: Progress, allow_noisy: bool) -> CostProfile:
     """Return the costs that a stopped demo was begun with, or measure them: all stages are priced alike."""
     file = out / "costs.json"
     if file.is_file():
@@ -97,7 +97,7 @@ def _profile(out: Path, pool: Pool, tell: Tell, allow_noisy: bool) -> CostProfil
     def step() -> None:
         nonlocal done
         done += 1
-        tell("measuring this machine", done, _PROFILE_STEPS)
+        notify("measuring this machine", done, _PROFILE_STEPS)
 
     folder = DEFAULT_CACHE / "profiles"
     costs = cached_costs(pool.target.model, pool.target.name, pool.drafts, folder, on_progress=step)
@@ -133,14 +133,14 @@ def _queries(size: DemoSize) -> tuple[list[Query], list[Query]]:
 
 
 def _collect(
-    queries: Sequence[Query], pool: Pool, folder: Path, costs: CostProfile, tell: Tell, stage: str
+    queries: Sequence[Query], pool: Pool, folder: Path, costs: CostProfile, notify: Progress, stage: str
 ) -> FullInformationData:
     done = 0
 
     def advance(n: int) -> None:
         nonlocal done
         done += n
-        tell(stage, done, len(queries))
+        notify(stage, done, len(queries))
 
     data = collect(queries, pool.arms, pool.encoder, folder, costs, allow_noisy_costs=True, on_progress=advance)
     return data.with_reward(TimeSaved())

@@ -51,7 +51,7 @@ def run_wall_clock(
         folder: takes a file a prompt, and `stage.json`, which says what the stage was begun with.
         seed: of the orders.
         limits: when it ends, and what it leaves out.
-        on_progress: told how many prompts are done, of at most how many.
+        on_progress: called with how many prompts are done, of at most how many.
 
     Raises:
         ValueError: if the folder was begun with other queries or modes, or one of its files is damaged.

@@ -39,7 +39,7 @@ def write_corpus(
         queries: the prompts; the same list must be given to go on with a stopped run.
         folder: holds `part-00000.jsonl` and so on.
         max_batch: texts written at once.
-        on_progress: told how many more texts are ready.
+        on_progress: called with how many more texts are ready.
 
     Raises:
         ValueError: if a part is unreadable, or was written for other prompts.

@@ -72,7 +72,7 @@ def distill(
         held_out_queries: others to measure on.
         folder: becomes the draft: config.json, model.safetensors (float16), draft_vocabulary.json, metrics.json.
         settings: of the training.
-        on_progress: told (stage, done, of how many).
+        on_progress: called with (stage, done, of how many).
 
     Raises:
         ValueError: if `folder` holds anything but an earlier draft; a prompt stands on both sides or does not fit the

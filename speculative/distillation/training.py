@@ -109,7 +109,7 @@ def train_draft(
         target_weights: the target's checkpoint, where the draft starts.
         lessons: the texts.
         checkpoint: written after each epoch; where it exists, training goes on from it.
-        on_step: told (step, of how many, loss).
+        on_step: called with (step, of how many, loss).
 
     Returns:
         The draft's weights by checkpoint name, float32.

@@ -1,4 +1,4 @@
-"""A JSON file of a checkpoint folder, read whole or refused by name."""
+"""A JSON file of a checkpoint folder, read whole or rejected by name."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
 
 
 def check_regular_files(folder: Path) -> None:
-    """Refuse a folder with entries that could block or never end when they are read.
+    """Reject a folder with entries that could block or never end when they are read.
 
     Raises:
         ValueError: if an entry is neither a file nor a folder: a pipe, a device, a socket.

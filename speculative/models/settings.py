@@ -48,7 +48,7 @@ class ModelSettings:
 
 
 def _check_device(device: torch.device | str) -> None:
-    """Refuse a device that this machine or this build of torch does not have."""
+    """Reject a device that this machine or this build of torch does not have."""
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:

@@ -177,7 +177,7 @@ class Pool:
             cache: where this machine's measured costs are kept.
             seed: of folds, intervals and what is random in a policy.
             allow_noisy_costs: go on, with a warning, where the machine was too busy to be measured.
-            say: told the conclusion, in one sentence; `print` by default.
+            say: called with the conclusion, in one sentence; `print` by default.
 
         Returns:
             A fitted policy, for `generate(policy=...)`; `policy.save(path)` keeps it.

@@ -75,7 +75,7 @@ class _MatchLengths:
         self._is_open = False
 
     def check(self, name: str) -> None:
-        """Refuse questions that an engine could not answer, or not truly."""
+        """Reject questions that an engine could not answer, or not truly."""
         n_arms = len(self.context.available)
         beyond = [action for action in self._asked_for if not 0 <= action < n_arms]
         hold(not beyond, f"{name}: match_length must be asked for an arm in [0, {n_arms}), got {beyond}")

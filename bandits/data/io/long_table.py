@@ -67,7 +67,7 @@ def from_long_table(
     With propensities a row is a decision and the result `LoggedData` (marked as of estimated propensities where a
     column propensity_estimated is true). Without, rows of one query are joined:
     the result is `FullInformationData`, where an arm without a row is unobserved. A table with one row a query
-    and no propensity could mean either, and is refused unless propensities are to be estimated.
+    and no propensity could mean either, and is rejected unless propensities are to be estimated.
 
     Args:
         table: a Parquet, CSV or JSON lines file (see `read_table`), an Arrow table, a pandas frame, or columns by name.
@@ -174,7 +174,7 @@ class _Rows:
         )
 
     def _check_queries(self, ids: tuple[str, ...], query: Int64, first: Int64, contexts: Float32) -> None:
-        """Refuse an arm twice on one query, and contexts or domains that differ within one."""
+        """Reject an arm twice on one query, and contexts or domains that differ within one."""
         seen: dict[tuple[int, int], int] = {}
         for row, cell in enumerate(zip(query.tolist(), self.actions.tolist(), strict=True)):
             if cell in seen:
@@ -242,7 +242,7 @@ class _Rows:
         return cast("list[str]", column.to_pylist()) if is_text(column.type) else numbers_of(column, name)
 
     def numbers(self, role: str) -> Float64 | None:
-        """Return a column of numbers; None where there is none or it is empty; some missing is refused."""
+        """Return a column of numbers; None where there is none or it is empty; some missing is rejected."""
         column = self._column(self._name[role])
         if column is None or column.null_count == len(column):
             return None

@@ -59,7 +59,7 @@ class LinearPolicy(AdditivePolicy, PredictsRewards):
     def _initial_state(self, arm_names: tuple[str, ...], n_features: int) -> PolicyState:
         """Return each arm's prior: no rows, zero moment, diagonal precision (0 where it is learned)."""
         n_arms, size = len(arm_names), n_features + (self.intercept_precision is not None)
-        precision = np.zeros((n_arms, size, size))  # first, so that an impossible size is refused at once
+        precision = np.zeros((n_arms, size, size))  # first, so that an impossible size is rejected at once
         precision[:, np.arange(size), np.arange(size)] = self._prior_diagonal(n_features)
         per_arm = {
             "precision": precision,

@@ -36,7 +36,7 @@ class SuffixStore:
 
     @property
     def is_frozen(self) -> bool:
-        """Whether the store refuses texts now."""
+        """Whether the store rejects texts now."""
         return self._n_freezers > 0
 
     @property
