@@ -87,3 +87,10 @@ def tiny_transformers(kind: str) -> tuple[Any, TransformersLM]:
 
 
 Make = Callable[[str], tuple[Any, TransformersLM]]
+
+
+@torch.inference_mode()
+def full_pass(model, prefix):
+    """Transformers' logits and last hidden states of a whole prefix, without any cache."""
+    hidden = model.base_model(torch.tensor([prefix]), use_cache=False)[0]
+    return model(torch.tensor([prefix]), use_cache=False).logits[0], hidden[0]
