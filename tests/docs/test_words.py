@@ -48,6 +48,7 @@ LEFT: dict[str, int] = {
     "speculative/sampling/token_sampler.py": 7,
     "speculative/testing/drafts.py": 6,
     "tests/contracts/test_drafts.py": 16,
+    "tests/speculative/drafts/test_draft_model.py": 2,
     "tests/speculative/engine/test_coupling.py": 1,
     "tests/speculative/engine/test_faults.py": 5,
     "tests/speculative/engine/test_output_distribution.py": 49,
