@@ -57,6 +57,9 @@ def read_batches(path: Path, file: pq.ParquetFile, batch_rows: int | None = None
     _check_size(path, max(_group_bytes(file), default=0), allowed)
     held: list[pa.RecordBatch] = []
     try:
+        if batch_rows is None and all(_width(field.type) for field in file.schema_arrow):
+            yield file.read()  # checked already: no text that could be long
+            return
         for batch in file.iter_batches(min(n_rows, _safe_rows(file, allowed))):
             held.append(batch)
             _check_size(path, sum(batch.nbytes for batch in held), allowed)

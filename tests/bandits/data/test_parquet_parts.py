@@ -1,6 +1,7 @@
 """Part files: whole or not at all; damage is named."""
 
 import json
+import os
 
 import numpy as np
 import pyarrow as pa
@@ -86,3 +87,40 @@ def test_a_bad_row_in_a_part_names_the_file(tmp_path):
 def test_part_index_must_not_be_negative(tmp_path):
     with pytest.raises(ValueError, match="part_index must be an integer >= 0, got -1"):
         example_data().write_part(tmp_path, -1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"arm_names": [["a"], ["b"]]}, "arm_names"),
+        ({"arm_names": {"a": 1}}, "arm_names"),
+        ({"arm_names": [1, 2]}, "arm_names"),
+        ({"encoder": -1}, "encoder"),
+        ({"encoder": [[]]}, "encoder"),
+        ({"format_version": True}, "damaged header"),
+    ],
+)
+def test_headers_whose_values_are_no_names_are_refused(tmp_path, changes, named):
+    path = example_log().write_part(tmp_path, 0)
+    table = pq.read_table(path)
+    header = json.loads(table.schema.metadata[b"draftpick"]) | changes
+    pq.write_table(table.replace_schema_metadata({b"draftpick": json.dumps(header).encode()}), path)
+    with pytest.raises(ValueError, match=rf"part-00000.parquet has a damaged header.*{named}|damaged header"):
+        LoggedData.close_folder(tmp_path)
+
+
+def test_deep_observations_name_the_file(tmp_path):
+    data = example_data()
+    path = data.write_part(tmp_path, 0)
+    deep = pa.array(["[" * 100_000] * len(data))
+    pq.write_table(pq.read_table(path).append_column("observations", deep), path)
+    FullInformationData.close_folder(tmp_path)
+    with pytest.raises(ValueError, match=r"part-00000.parquet: maximum recursion"):
+        FullInformationData.load(tmp_path)
+
+
+def test_a_pipe_called_like_a_part_is_refused_at_once(tmp_path):
+    example_log().write_part(tmp_path, 0)
+    os.mkfifo(tmp_path / "part-00001.parquet")
+    with pytest.raises(ValueError, match=r"part-00001.parquet must be a file, got a pipe"):
+        LoggedData.close_folder(tmp_path)

@@ -1,0 +1,61 @@
+"""Data from a wide table: one query a row, one column of rewards an arm, as router benchmarks are published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from bandits import checks
+from bandits.data.full_information_data import FullInformationData
+from bandits.data.io.arrow_columns import arrow_table
+from bandits.data.io.long_table import TableLayout, from_long_table
+from bandits.encoders.encoder import ContextEncoder
+
+
+def from_wide_table(
+    table: str | Path | pa.Table | Mapping[str, Sequence[object]],
+    arm_names: Sequence[str],
+    encoder: ContextEncoder | None = None,
+    layout: TableLayout | None = None,
+    *,
+    cost_suffix: str | None = None,
+) -> FullInformationData:
+    """Read a table with a row a query and a column of rewards an arm.
+
+    Args:
+        table: as `from_long_table` takes it; an empty entry of an arm's column is not observed.
+        arm_names: the columns that are arms, in order.
+        encoder: makes contexts from the column `query`; None takes the layout's context columns.
+        layout: names of the columns query_id, domain and query, where they differ, and of context columns.
+        cost_suffix: of the column of an arm's costs, such as "|total_cost"; None reads no costs.
+
+    Raises:
+        ValueError: if a column is missing, or as `from_long_table`.
+    """
+    wide, arms = arrow_table(table), checks.names(arm_names)
+    costs = {} if cost_suffix is None else {arm: f"{arm}{cost_suffix}" for arm in arms}
+    missing = [name for name in (*arms, *costs.values()) if name not in wide.column_names]
+    if missing:
+        raise ValueError(f"the table has no column {missing[0]!r}; it has {', '.join(wide.column_names)}")
+    others = [name for name in wide.column_names if name not in (*arms, *costs.values())]
+    taken = [name for name in others if name in ("arm", "reward", "cost")]
+    if taken:
+        raise ValueError(f"the table has a column {taken[0]!r}, as a long one has: read it with from_long_table")
+    parts, rows = [], []
+    for arm in arms:
+        columns = {name: wide.column(name) for name in others}
+        columns |= {"arm": pa.array([arm] * len(wide), pa.string()), "reward": wide.column(arm)}
+        if costs:
+            columns["cost"] = wide.column(costs[arm])
+        observed = wide.column(arm).is_valid()
+        parts.append(pa.table(columns).filter(observed))
+        rows.append(np.flatnonzero(observed.to_numpy()))
+    long = pa.concat_tables(parts, promote_options="permissive").take(np.argsort(np.concatenate(rows), kind="stable"))
+    data = from_long_table(long, encoder, replace(layout or TableLayout(), arm_names=arms))
+    if not isinstance(data, FullInformationData):
+        raise ValueError("the table has propensities, as a log has: read it with from_long_table")
+    return data
