@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+_MOST_DIGITS = 20  # of a process number
+
 
 class FolderInUseError(RuntimeError):
     """A folder is held by another process, or by another object of this one."""
@@ -18,6 +20,7 @@ class FolderLock:
         what: names it in the error, such as "decision log".
 
     Raises:
+        ValueError: if the folder holds a file `lock` that is no lock.
         FolderInUseError: if another process, or another object of this one, holds it.
     """
 
@@ -36,6 +39,11 @@ class FolderLock:
             raise FolderInUseError(
                 f"{folder} is in use by {where}: close that {what} first, or use another folder"
             ) from error
+        self._file.seek(0)
+        found = self._file.read(_MOST_DIGITS + 1).strip()
+        if found and not (found.isdecimal() and len(found) <= _MOST_DIGITS):
+            self._file.close()
+            raise ValueError(f"{folder / 'lock'} is a file of another kind, which would be lost: use another folder")
         self._file.truncate(0)
         self._file.write(str(os.getpid()))
         self._file.flush()

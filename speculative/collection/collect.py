@@ -19,7 +19,7 @@ from bandits.data import part_indices
 from bandits.data.closed_folder import MANIFEST
 from rewards import Reward, Speedup
 from speculative.collection.long_prompts import TooLong, long_prompts
-from speculative.collection.priced_folder import keep_costs, stored_costs, whole_data, write_data
+from speculative.collection.priced_folder import COSTS, keep_costs, stored_costs, whole_data, write_data
 from speculative.collection.replay import observe
 from speculative.collection.trace import Trace, trace_draft
 from speculative.collection.trace_store import (
@@ -243,7 +243,8 @@ def _asked(
 def _begin(folder: Path, asked: Mapping[str, object], costs: CostProfile, allow_noisy: bool) -> CostProfile:
     """Refuse to go on in a folder that was begun with something else, or by something else; return the costs to use."""
     path = folder / "collect.json"
-    if not path.is_file() and (part_indices(folder) or (folder / MANIFEST).exists()):
+    own = any((folder / name).exists() for name in (MANIFEST, COSTS))
+    if not path.is_file() and (own or part_indices(folder)):
         raise ValueError(f"{folder} holds data that collect did not write; name another folder")
     stored = stored_costs(folder) if path.is_file() else None
     (stored or costs).check(allow_noisy=allow_noisy)

@@ -14,6 +14,7 @@ from bandits import FullInformationData
 from bandits.data.closed_folder import Manifest, open_again, remove_older_parts
 from speculative.measuring.cost_profile import CostProfile
 
+COSTS = "costs.json"
 _DIGEST = "cost_profile"
 
 
@@ -107,4 +108,4 @@ def _manifest(folder: Path) -> Manifest | None:
 
 
 def _costs_path(folder: Path, generation: int) -> Path:
-    return folder / ("costs.json" if generation == 1 else f"costs.{generation}.json")
+    return folder / (COSTS if generation == 1 else f"costs.{generation}.json")

@@ -135,6 +135,11 @@ def test_a_damaged_manifest_and_foreign_data_are_refused(whole, pool, tmp_path):
     with pytest.raises(ValueError, match=r"collect.json is damaged"):
         collect(queries(2), pool.arms, pool.encoder, tmp_path, COSTS)
     whole[1].save(tmp_path / "foreign")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "costs.json").write_text("mine")
+    with pytest.raises(ValueError, match="holds data that collect did not write"):
+        collect(queries(2), pool.arms, pool.encoder, tmp_path / "mine", COSTS)
+    assert (tmp_path / "mine" / "costs.json").read_text() == "mine"
     with pytest.raises(ValueError, match="holds data that collect did not write"):
         collect(queries(2), pool.arms, pool.encoder, tmp_path / "foreign", COSTS)
 
