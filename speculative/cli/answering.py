@@ -91,6 +91,8 @@ def account_of(generation: "Generation") -> dict[str, Any]:
     return {
         "text": generation.text,
         "finished": generation.finished,
+        "failure": generation.failure,
+        "logprobs": None if generation.logprobs is None else [asdict(one) for one in generation.logprobs],
         "seed": generation.seed,
         "n_tokens": stats.n_new,
         "n_rounds": stats.n_rounds,
@@ -143,5 +145,5 @@ def summary(account: dict[str, Any]) -> str:
         for fault in account["faults"]
     ]
     if account["finished"] == "failed":
-        lines.append("failed: the target's logits were no numbers to choose by; the text ends there")
+        lines.append(f"failed: {account['failure']}; the text ends there")
     return "\n".join([*lines, speed_line(account)])

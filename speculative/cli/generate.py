@@ -62,6 +62,11 @@ def generate(
     top_p: generation.TopPOption = 1.0,
     min_p: generation.MinPOption = 0.0,
     repetition_penalty: generation.PenaltyOption = 1.0,
+    presence_penalty: generation.PresenceOption = 0.0,
+    frequency_penalty: generation.FrequencyOption = 0.0,
+    logit_bias: generation.LogitBiasOption = None,
+    min_new_tokens: generation.MinNewTokensOption = 0,
+    logprobs: generation.LogprobsOption = None,
     verification: generation.VerificationOption = "coupling",
     sampling_seed: generation.SamplingSeedOption = None,
     seed: generation.ChoiceSeedOption = 0,
@@ -82,7 +87,20 @@ def generate(
     from speculative.sampling.sampling_params import SamplingParams
 
     choice = ArmChoice(policy, arm, selector, settings or (), policy_class or (), seed)
-    sampling = SamplingParams(temperature, top_k, top_p, min_p, repetition_penalty, verification, sampling_seed)
+    sampling = SamplingParams(
+        temperature,
+        top_k,
+        top_p,
+        min_p,
+        repetition_penalty,
+        verification,
+        sampling_seed,
+        presence_penalty,
+        frequency_penalty,
+        generation.read_logit_bias(logit_bias),
+        min_new_tokens=min_new_tokens,
+        logprobs=logprobs,
+    )
     generation.refuse_idle_options(sampling)
     check_stop(stop or ())
     _check_log(log, reward, policy)

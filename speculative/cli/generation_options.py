@@ -37,6 +37,25 @@ MinPOption = Annotated[
 PenaltyOption = Annotated[
     float, typer.Option("--repetition-penalty", help="Make tokens seen before less likely; 1 for no penalty.")
 ]
+PresenceOption = Annotated[
+    float, typer.Option("--presence-penalty", help="Taken off the logit of each token that the answer holds.")
+]
+FrequencyOption = Annotated[
+    float, typer.Option("--frequency-penalty", help="Taken off as often as the answer holds the token.")
+]
+LogitBiasOption = Annotated[
+    list[str] | None,
+    typer.Option("--logit-bias", help="Add to a token's logit; may be given more than once.", metavar="ID=BIAS"),
+]
+MinNewTokensOption = Annotated[
+    int, typer.Option("--min-new-tokens", min=0, help="No token that ends the text before so many.")
+]
+LogprobsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--logprobs", min=0, help="In JSON: log-probabilities of each token and of this many best ones.", metavar="N"
+    ),
+]
 VerificationOption = Annotated[
     Literal["coupling", "rejection"],
     typer.Option(
@@ -49,6 +68,22 @@ SamplingSeedOption = Annotated[
     typer.Option("--sampling-seed", help="Seed of sampled text; a fresh one by default.", metavar="SEED"),
 ]
 ChoiceSeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of the policy's choices.")]
+
+
+def read_logit_bias(given: list[str] | None) -> tuple[tuple[int, float], ...]:
+    """Return the pairs of --logit-bias.
+
+    Raises:
+        ValueError: naming what is no ID=BIAS.
+    """
+    pairs = []
+    for text in given or ():
+        token, _, bias = text.partition("=")
+        try:
+            pairs.append((int(token), float(bias)))
+        except ValueError as error:
+            raise ValueError(f"--logit-bias must be ID=BIAS, such as 42=-100, got {text!r}") from error
+    return tuple(pairs)
 
 
 def refuse_idle_options(sampling: "SamplingParams") -> None:

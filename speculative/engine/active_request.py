@@ -55,8 +55,10 @@ class Running:
     failure: str | None = None
     logprobs: list[TokenLogprob] = field(default_factory=list)
     drafting: Drafting = field(init=False)
+    _is_controlled: bool = field(init=False)
 
     def __post_init__(self) -> None:
+        self._is_controlled = self.request.sampling.controlled
         self.tokens = list(self.request.token_ids)
         shared = SharedCache(self.model, self.cache, lambda: (self.row, len(self.tokens) - 1))
         self.drafting = Drafting(self.request.token_ids, shared, self.stats)
@@ -65,10 +67,6 @@ class Running:
     def remaining(self) -> int:
         """Tokens that may still be generated."""
         return self.request.max_new_tokens - self.stats.n_new
-
-    def can_use(self, draft: Draft) -> bool:
-        """Whether a draft can continue this text."""
-        return self.drafting.can_use(draft, len(self.tokens))
 
     def prefill(self, chunk_size: int) -> tuple[Verification, QueryState]:
         """Read the prompt, so many tokens a pass; its last token's logits already give the first new token."""
@@ -134,7 +132,7 @@ class Running:
 
     def _judge(self, rows: TargetRows, draft_tokens: DraftTokens, prefix: Sequence[int]) -> Verification:
         raw, sampling, token_ids = rows, self.request.sampling, draft_tokens.token_ids
-        if sampling.controlled:
+        if self._is_controlled:
             rows = ControlledRows(rows, self.request, prefix, token_ids)
         try:
             found = self.verifier.verify(rows, draft_tokens, len(prefix))
@@ -171,11 +169,12 @@ class Running:
             self.stats.actions.append(action)
             self.stats.proposed.append(n_proposed)
             self.stats.accepted.append(n_accepted)
-        logprobs = verification.logprobs[: len(kept)]
-        self.logprobs += logprobs
-        reported = None if self.request.sampling.logprobs is None else logprobs
+        logprobs = None
+        if self.request.sampling.logprobs is not None:
+            logprobs = verification.logprobs[: len(kept)]
+            self.logprobs += logprobs
         text = None if self.text is None else ""
-        return RoundResult(self.request.id, tuple(kept), action, n_proposed, n_accepted, finished, text, reported)
+        return RoundResult(self.request.id, tuple(kept), action, n_proposed, n_accepted, finished, text, logprobs)
 
     def release(self, text: TextStream) -> str:
         """Return what became certain of the request's own text; all that is left once it has ended."""

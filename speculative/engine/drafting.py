@@ -3,7 +3,7 @@
 import math
 import reprlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from speculative.engine.verify import Verifier
 from speculative.protocols.decoding_stats import DecodingStats, DraftFault
@@ -21,20 +21,32 @@ class _Work:
         name: what faults call it.
         limit: longest prefix it can continue; None for no limit.
         session: opened when first needed.
+        shown: its own copy of the prefix; one that it changed would mislead nobody else.
         is_disabled: whether it failed.
     """
 
     name: str
     limit: int | None = None
     session: DraftSession | None = None
+    shown: list[int] = field(default_factory=list)
     is_disabled: bool = False
+
+    def show(self, prefix: Sequence[int]) -> list[int]:
+        """Return what the draft sees of the text: what was shown before, and the new tokens."""
+        self.shown += prefix[len(self.shown) :]
+        return self.shown
+
+    def check_shown(self, prefix: Sequence[int]) -> None:
+        """Refuse a prefix that the draft made longer or shorter, or whose last token it changed."""
+        if len(self.shown) != len(prefix) or self.shown[-1] != prefix[-1]:
+            raise ValueError("the prefix must be left unmodified")
 
 
 class Drafting:
     """Asks drafts, and disables one that fails for the rest of the request: its fault is recorded.
 
-    Whatever a draft does, what remains to be verified keeps the text lossless. It is shown a tuple, and its answer is
-    copied. Under rejection sampling the tokens that the request's sampler drew for it are verified, even where it
+    Whatever a draft does, what remains to be verified keeps the text lossless. It sees a copy of the text, and what it
+    answers is copied. Under rejection sampling the tokens that the request's sampler drew for it are verified, even where it
     raised or returned others: what was dropped because of a token drawn would bias the text.
 
     KeyboardInterrupt passes through; so does SystemExit, with its draft disabled, unless it comes from `close`.
@@ -48,12 +60,11 @@ class Drafting:
     def __init__(self, prompt: tuple[int, ...], shared: SharedCache, stats: DecodingStats) -> None:
         self._prompt, self._shared, self._stats = prompt, shared, stats
         self._works: dict[int, _Work] = {}  # by the draft's id: arms that differ in draft length share one
-        self._shown: tuple[int, ...] = prompt
         self._last_draft: Draft | None = None
 
     def can_use(self, draft: Draft, n_tokens: int) -> bool:
         """Whether a draft can continue a prefix of so many tokens."""
-        work = self._work(draft)
+        work = self._works.get(id(draft)) or self._work(draft)
         return not work.is_disabled and (work.limit is None or n_tokens < work.limit)
 
     def match_length(self, draft: Draft, prefix: Sequence[int]) -> int | None:
@@ -62,7 +73,8 @@ class Drafting:
             return None
         work = self._work(draft)
         try:
-            found = self._session(draft, work).match_length(self._show(prefix))
+            found = self._session(draft, work).match_length(work.show(prefix))
+            work.check_shown(prefix)
             if found is not None and (type(found) is not int or not 0 <= found <= len(prefix)):
                 raise ValueError(f"match_length must be None or lie in [0, {len(prefix)}], got {reprlib.repr(found)}")
             return found
@@ -83,11 +95,12 @@ class Drafting:
         sampler = verifier.draft_sampler()
         token_ids: Sequence[int] = ()
         try:
-            proposal = self._session(draft, work).propose(self._show(prefix), draft_length, sampler)
+            proposal = self._session(draft, work).propose(work.show(prefix), draft_length, sampler)
+            work.check_shown(prefix)
             token_ids, n_read, read_s = _checked(proposal, draft_length, n_tokens, len(prefix))
-            drawn = sampler.drawn()
-            if drawn.token_ids and token_ids != drawn.token_ids:
-                raise ValueError(f"token_ids must be all that the sampler drew, {drawn.token_ids}, got {token_ids}")
+            drawn = sampler.drawn().token_ids
+            if drawn and token_ids != drawn:
+                raise ValueError(f"token_ids must be all that the sampler drew, {drawn}, got {token_ids}")
             if last_draft is not None and last_draft is not draft:  # idle before: what it read now was catching up
                 self._stats.n_caught_up += n_read
                 self._stats.catch_up_s += read_s
@@ -108,12 +121,12 @@ class Drafting:
 
     def close(self, text: Sequence[int]) -> None:
         """Give back what the drafts hold."""
-        whole, works = tuple(text), list(self._works.values())
+        works = list(self._works.values())
         self._works.clear()
         for work in works:
             try:
                 if work.session is not None:
-                    work.session.close(whole)
+                    work.session.close(list(text))
             except (Exception, SystemExit) as error:  # the text is whole: no draft ends a program by its closing
                 self._record(work, error)
 
@@ -137,12 +150,6 @@ class Drafting:
         if work.session is None:
             work.session = draft.open(self._prompt, self._shared)
         return work.session
-
-    def _show(self, prefix: Sequence[int]) -> tuple[int, ...]:
-        """Return what a draft sees of the text: once a round."""
-        if len(self._shown) != len(prefix):
-            self._shown = tuple(prefix)
-        return self._shown
 
     def _fail(self, work: _Work, error: BaseException) -> None:
         if isinstance(error, KeyboardInterrupt):
@@ -175,7 +182,7 @@ def _checked(proposal: object, draft_length: int, n_tokens: int, n_prefix: int) 
         raise TypeError(f"propose must return a Proposal, got {reprlib.repr(proposal)}")
     given, n_read, read_s = proposal.token_ids, proposal.n_read, proposal.read_s
     token_ids = tuple(given) if type(given) is list else None
-    if token_ids is None or not all(type(token) is int for token in token_ids):
+    if token_ids is None or not set(map(type, token_ids)) <= {int}:
         raise TypeError(f"token_ids must be a list of ints, got {reprlib.repr(given)}")
     if len(token_ids) > draft_length:
         raise ValueError(f"at most {draft_length} tokens may be proposed, got {len(token_ids)}")

@@ -288,15 +288,15 @@ class Engine:
         return result
 
     def _context(self, state: Running) -> RoundContext:
-        arms = self.arms
+        arms, drafting, n_tokens = self.arms, state.drafting, len(state.tokens)
         return RoundContext(
             state.request.id,
             state.stats.n_prompt,
             state.stats.n_new,
-            tuple(state.can_use(arm.draft) for arm in arms),
+            tuple([drafting.can_use(arm.draft, n_tokens) for arm in arms]),
             state.request.sampling.temperature,
             len(self.running),
-            lambda action: state.drafting.match_length(arms[action].draft, state.tokens),
+            lambda action: drafting.match_length(arms[action].draft, state.tokens),
         )
 
     def _choose(self, states: Sequence[Running]) -> list[int]:
@@ -312,12 +312,11 @@ class Engine:
     def _finish_ended(self, errors: Sequence[Exception] = ()) -> None:
         """Take out what has ended, then raise the first of the errors: what raised costs no other request its end."""
         raised = list(errors)
-        for state in list(self.running):
-            if state.ended is not None:
-                try:
-                    self._finish(state, state.ended)
-                except Exception as error:
-                    raised.append(error)
+        for state, ended in [(state, ended) for state in self.running if (ended := state.ended) is not None]:
+            try:
+                self._finish(state, ended)
+            except Exception as error:
+                raised.append(error)
         if raised:
             raise raised[0]
 

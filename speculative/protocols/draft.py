@@ -93,7 +93,7 @@ class DraftSession(ABC):
         """Continue `prefix` (prompt and committed tokens, never rejected ones) by up to `draft_length` >= 1.
 
         Args:
-            prefix: a tuple in an engine: read it, never change it.
+            prefix: the session's own copy of the text: read it, never change it.
             draft_length: most tokens to propose.
             sampler: picks tokens from logits under the request's noise; a draft without logits ignores it. Tokens
                 that are drawn otherwise are verified as if each had been certain: exact too, but fewer are accepted.

@@ -3,8 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -14,8 +13,7 @@ from speculative.sampling.logits import probabilities, process_logits
 from speculative.sampling.sampling_params import SamplingParams
 
 
-@dataclass(frozen=True, slots=True)
-class DraftTokens:
+class DraftTokens(NamedTuple):
     """What is put up for verification: tokens, and what each was drawn from.
 
     Attributes:

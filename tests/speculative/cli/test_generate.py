@@ -54,6 +54,20 @@ def test_generate_samples_the_same_text_whichever_draft_helps(place):
     assert other["seed"] == 8
 
 
+def test_generate_controls_single_tokens_and_reports_logprobs(place):
+    plain = _generated(place, "--arm", "no_draft", "--logprobs", 2)
+    first = plain["logprobs"][0]["token_id"]
+    controls = ("--logit-bias", f"{first}=-100", "--presence-penalty", 1, "--frequency-penalty", 0.5)
+    found = [
+        _generated(place, "--arm", arm, *controls, "--min-new-tokens", 20, "--logprobs", 0)
+        for arm in ("no_draft", "prompt_lookup_7")
+    ]
+    assert found[0]["logprobs"] == found[1]["logprobs"]
+    assert found[0]["n_tokens"] == 20
+    assert first not in {one["token_id"] for one in found[0]["logprobs"]}
+    assert [len(one["best"]) for one in plain["logprobs"]] == [2] * plain["n_tokens"]
+
+
 def test_line_ends_of_a_prompt_and_a_text_come_through_unchanged(place, monkeypatch):
     monkeypatch.setattr(
         "speculative.targets.target.Target.text", lambda self, token_ids: "a\r\nb\rc\n" * len(token_ids)
@@ -129,7 +143,7 @@ def test_generate_fails_where_the_target_gives_no_numbers(place, monkeypatch):
     forward = Decoder.forward
     monkeypatch.setattr(Decoder, "forward", broken)
     result = run_cli("generate", "x", *pool_of(place), "--arm", "no_draft", status=1)
-    assert "failed: the target's logits were no numbers to choose by" in result.stderr
+    assert "failed: the target's largest logit must be finite" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -141,6 +155,9 @@ def test_generate_fails_where_the_target_gives_no_numbers(place, monkeypatch):
         (("--temperature", 1, "--top-p", 0), "top_p must be in (0, 1], got 0.0"),
         (("--temperature", 1, "--min-p", 2), "min_p must be in [0, 1], got 2.0"),
         (("--repetition-penalty", 0), "repetition_penalty must be finite and > 0, got 0.0"),
+        (("--presence-penalty", 3), "presence_penalty must be in [-2, 2], got 3.0"),
+        (("--logit-bias", "a=1"), "--logit-bias must be ID=BIAS, such as 42=-100, got 'a=1'"),
+        (("--logit-bias", "4"), "--logit-bias must be ID=BIAS, such as 42=-100, got '4'"),
         (("--temperature", 1, "--sampling-seed", -1), "seed must be in [0, 2**63), got -1"),
         (("--top-k", 5), "--top-k changes sampled text only: give a --temperature above 0 with it"),
         (("--sampling-seed", 5), "--sampling-seed changes sampled text only"),
