@@ -46,8 +46,8 @@ class Drafting:
     """Asks drafts, and disables one that fails for the rest of the request: its fault is recorded.
 
     Whatever a draft does, what remains to be verified keeps the text lossless. It sees a copy of the text, and what it
-    answers is copied. Under rejection sampling the tokens that the request's sampler drew for it are verified, even where it
-    raised or returned others: what was dropped because of a token drawn would bias the text.
+    answers is copied. Under rejection sampling the tokens that the request's sampler drew for it are verified, even
+    where it raised or returned others: what was dropped because of a token drawn would bias the text.
 
     KeyboardInterrupt passes through; so does SystemExit, with its draft disabled, unless it comes from `close`.
 
