@@ -98,9 +98,9 @@ class Drafting:
             proposal = self._session(draft, work).propose(work.show(prefix), draft_length, sampler)
             work.check_shown(prefix)
             token_ids, n_read, read_s = _checked(proposal, draft_length, n_tokens, len(prefix))
-            drawn = sampler.drawn().token_ids
-            if drawn and token_ids != drawn:
-                raise ValueError(f"token_ids must be all that the sampler drew, {drawn}, got {token_ids}")
+            all_drawn = sampler.drawn().token_ids
+            if all_drawn and token_ids != all_drawn:
+                raise ValueError(f"token_ids must be all that the sampler drew, {all_drawn}, got {token_ids}")
             if last_draft is not None and last_draft is not draft:  # idle before: what it read now was catching up
                 self._stats.n_caught_up += n_read
                 self._stats.catch_up_s += read_s
