@@ -35,10 +35,10 @@ class VocabularyMismatchError(ValueError):
 class DraftModel(Draft):
     """Proposes the continuation of a small model: greedy, or picked by a sampled request's own noise.
 
-    Law: a point mass for a greedy or coupled request, else the small model's own law, which each draft token is drawn
-    from. Availability: prefixes shorter than the small model's context. Lag: its cache is read lazily, so a session
-    that was idle reads what it missed when it is next asked, up to 512 tokens a pass. Cost: one pass of the small model
-    a token.
+    Proposal: deterministic for a greedy or coupled request, else each draft token is drawn from the small model's own
+    distribution. Availability: prefixes shorter than the small model's context. Lag: its cache is read lazily, so a
+    session that was idle reads what it missed when it is next asked, up to 512 tokens a pass. Cost: one pass of the
+    small model a token.
 
     Args:
         model: the small model.
@@ -54,7 +54,7 @@ class DraftModel(Draft):
         VocabularyMismatchError: if `target_ids` does not name one target token, each another, per draft id.
     """
 
-    law: ClassVar[Literal["point", "sampled"]] = "sampled"
+    proposal_kind: ClassVar[Literal["deterministic", "sampled"]] = "sampled"
 
     class Spec(DraftSpec):
         """The settings in a pool file.

@@ -25,7 +25,7 @@ class EarlyExit(Draft):
     In an engine it works on the target's own KV cache and takes no memory. What it writes for its draft tokens is taken
     back before the target verifies them. Models that were not trained for it are rejected often at early layers.
 
-    Law: a point mass for a greedy or coupled request, else the early layers' law, which each draft token is drawn from.
+    Proposal: deterministic for a greedy or coupled request, else drawn from the early layers' distribution.
     Availability: prefixes shorter than the target's context. Lag: none in an engine, where the committed tokens' keys
     and values are there already. Cost: per token the share of the target's layers, and its whole head.
 
@@ -41,7 +41,7 @@ class EarlyExit(Draft):
     Source: Elhoushi et al. 2024, "LayerSkip", section 4.3 (arXiv:2404.16710), self-speculation with a shared cache.
     """
 
-    law: ClassVar[Literal["point", "sampled"]] = "sampled"
+    proposal_kind: ClassVar[Literal["deterministic", "sampled"]] = "sampled"
 
     class Spec(DraftSpec):
         """The settings in a pool file."""

@@ -11,7 +11,7 @@ from speculative.sampling.token_sampler import GREEDY, TokenSampler
 class NoDraft(Draft):
     """Proposes nothing, so that every round is one plain decoding step of the target.
 
-    Law: none, it proposes nothing. Availability: always. Lag: none. Cost: none.
+    Proposal: none. Availability: always. Lag: none. Cost: none.
     """
 
     name = "no_draft"

@@ -16,9 +16,9 @@ class PromptLookup(Draft):
     The latest match wins. A match that reaches the end of the prefix goes on copying from its own copy, which draws out
     a repetition.
 
-    Law: a point mass. Availability: any prefix, of any length. Lag: none that costs a model's pass; the index grows
-    with the text, and a session reads what it missed when it is next asked. Cost: 1 to 2 microseconds of processor time
-    per token read, and next to nothing per token proposed.
+    Proposal: deterministic. Availability: any prefix, of any length. Lag: none that costs a model's pass; the index
+    grows with the text, and a session reads what it missed when it is next asked. Cost: 1 to 2 microseconds of
+    processor time per token read, and next to nothing per token proposed.
 
     Args:
         max_ngram: longest match tried, tokens.

@@ -26,7 +26,7 @@ class Running:
 
     Attributes:
         request: what was asked.
-        verifier: how its drafts are judged.
+        verifier: how its drafts are verified.
         model: the target.
         cache: the target's keys and values.
         n_tokens: ids from here on are never chosen.
@@ -81,7 +81,7 @@ class Running:
             hidden_sum = part if hidden_sum is None else hidden_sum + part
         assert hidden_sum is not None
         [rows] = target_rows(output.logits, [1], self.n_tokens)
-        verification = self.judge(rows, NO_TOKENS)
+        verification = self.verify(rows, NO_TOKENS)
         self.stats.n_prompt = len(prompt)
         self.stats.prefill_s = time.perf_counter() - begin
         return verification, QueryState(self.request, hidden_sum / len(prompt))
@@ -98,20 +98,20 @@ class Running:
             else:
                 self.cache.truncate(self.row, n_committed)
 
-    def judge(self, rows: TargetRows, draft_tokens: DraftTokens) -> Verification:
+    def verify(self, rows: TargetRows, draft_tokens: DraftTokens) -> Verification:
         """Verify draft tokens, as far as the target's logits allow it."""
-        return self._judge(rows, draft_tokens, self.tokens)
+        return self._verify(rows, draft_tokens, self.tokens)
 
-    def judge_again(self, draft: Draft, draft_tokens: DraftTokens, verification: Verification) -> Verification:
+    def verify_again(self, draft: Draft, draft_tokens: DraftTokens, verification: Verification) -> Verification:
         """Go on where logits allowed no choice, now with rows of which none has seen a draft token to come.
 
-        Draft tokens may have spoilt rows before their own. So that the text keeps its distribution, they are verified
-        all the same. Where a choice can be made now, the draft that named them is disabled.
+        Draft tokens may have made rows invalid before their own. So that the text keeps its distribution, they are
+        verified all the same. Where a choice can be made now, the draft that named them is disabled.
 
         Args:
             draft: who proposed.
             draft_tokens: all of the round's.
-            verification: what could be judged of them.
+            verification: what could be verified of them.
         """
         n = verification.n_accepted
         self.cache.wipe(self.row, len(self.tokens) - 1 + n)
@@ -119,7 +119,7 @@ class Running:
         rows = RowsOnDemand(lambda i: self._read(text[len(self.tokens) - 1 + n + i]))
         probs = None if draft_tokens.probs is None else draft_tokens.probs[n:]
         rest = DraftTokens(draft_tokens.token_ids[n:], probs)
-        again = self._judge(rows, rest, text[: len(self.tokens) + n])
+        again = self._verify(rows, rest, text[: len(self.tokens) + n])
         if n + again.n_accepted > n or again.next_token is not None:
             self.drafting.disable(draft, "the target's logits after its draft tokens allow no choice")
         logprobs = verification.logprobs + again.logprobs
@@ -130,7 +130,7 @@ class Running:
         batch = TokenBatch.of([[token]], self.model.device, self.row)
         return self.model.forward(batch, self.cache).logits[0, : self.n_tokens]
 
-    def _judge(self, rows: TargetRows, draft_tokens: DraftTokens, prefix: Sequence[int]) -> Verification:
+    def _verify(self, rows: TargetRows, draft_tokens: DraftTokens, prefix: Sequence[int]) -> Verification:
         raw, sampling, token_ids = rows, self.request.sampling, draft_tokens.token_ids
         if self._is_controlled:
             rows = ControlledRows(rows, self.request, prefix, token_ids)

@@ -238,11 +238,11 @@ class Engine:
         output = self.target.forward(batch, self.cache)
         # the round's one device synchronisation, unless it samples
         rows = target_rows(output.logits, batch.counts, self.n_tokens)
-        verifications = [state.judge(r, d) for state, r, d in zip(states, rows, drafted, strict=True)]
+        verifications = [state.verify(r, d) for state, r, d in zip(states, rows, drafted, strict=True)]
         for i, (state, verification) in enumerate(zip(states, verifications, strict=True)):
             if verification.next_token is None and verification.n_accepted < len(drafted[i].token_ids):
                 draft = self.arms[actions[i]].draft
-                verifications[i] = state.judge_again(draft, drafted[i], verification)
+                verifications[i] = state.verify_again(draft, drafted[i], verification)
         clock.verified()
         errors: list[Exception] = []
         results = [

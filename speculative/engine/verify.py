@@ -13,10 +13,10 @@ from speculative.sampling.sampling_params import SamplingParams
 from speculative.sampling.token_sampler import (
     GREEDY,
     CoupledSampler,
-    Dice,
     DraftTokens,
     DrawingSampler,
-    RandomDice,
+    RandomSource,
+    SeededSource,
     TokenSampler,
 )
 
@@ -63,7 +63,7 @@ def verify_rejection(
     target_probs: Callable[[int], torch.Tensor],
     draft_tokens: Sequence[int],
     draft_probs: Sequence[torch.Tensor] | torch.Tensor | None,
-    dice: Dice,
+    source: RandomSource,
 ) -> Verification:
     """Accept a prefix of the draft so that the text follows the target's distribution exactly.
 
@@ -76,7 +76,7 @@ def verify_rejection(
         draft_tokens: (gamma,) the proposal.
         draft_probs: gamma rows of (v,) float64, the distribution each token was drawn from; None where each was
             certain, which is exact however the tokens came about.
-        dice: the randomness.
+        source: of the random draws.
 
     Returns:
         n_accepted in [0, gamma] and next_token.
@@ -85,20 +85,20 @@ def verify_rejection(
     """
     for i, token in enumerate(draft_tokens):
         p = target_probs(i)
-        chance = float(p[token]) if draft_probs is None else float(p[token] / draft_probs[i][token])
-        if dice.accept(min(1.0, chance)):
+        ratio = float(p[token]) if draft_probs is None else float(p[token] / draft_probs[i][token])
+        if source.accept(min(1.0, ratio)):
             continue
         if draft_probs is None:
             residual = p.clone()
             residual[token] = 0.0
         else:
             residual = (p - draft_probs[i]).clamp_min(0.0)
-        return Verification(i, dice.draw(residual if float(residual.sum()) > 0.0 else p))
-    return Verification(len(draft_tokens), dice.draw(target_probs(len(draft_tokens))))
+        return Verification(i, source.draw(residual if float(residual.sum()) > 0.0 else p))
+    return Verification(len(draft_tokens), source.draw(target_probs(len(draft_tokens))))
 
 
 class Verifier(ABC):
-    """A request's rule: how its drafts guess and how the target judges them."""
+    """A request's rule: how its drafts propose and how the target verifies them."""
 
     @abstractmethod
     def draft_sampler(self) -> TokenSampler:
@@ -106,7 +106,7 @@ class Verifier(ABC):
 
     @abstractmethod
     def verify(self, rows: TargetRows, draft_tokens: DraftTokens, position: int) -> Verification:
-        """Judge draft tokens, the first of which stands at `position` of the whole text.
+        """Verify draft tokens, the first of which stands at `position` of the whole text.
 
         Raises:
             InvalidLogitsError: if the target's logits allow no choice.
@@ -145,17 +145,18 @@ class MatchVerifier(Verifier):
 
 
 class RejectionVerifier(Verifier):
-    """Exact rejection sampling: the most accepted, for a text that depends on who guessed.
+    """Exact rejection sampling: the most accepted, for a text that depends on which draft proposed.
 
-    Drafts and target roll dice of their own, so that a draft that fails changes nothing of the target's rolls.
+    Drafts and target draw from sources of their own, so that a draft that fails changes nothing of the target's draws.
     """
 
-    def __init__(self, params: SamplingParams, dice: Dice, draft_dice: Dice, n_vocab: int) -> None:
-        self._params, self._dice, self._draft_dice, self._n_vocab = params.without_controls(), dice, draft_dice, n_vocab
+    def __init__(self, params: SamplingParams, source: RandomSource, draft_source: RandomSource, n_vocab: int) -> None:
+        self._params, self._n_vocab = params.without_controls(), n_vocab
+        self._source, self._draft_source = source, draft_source
 
     def draft_sampler(self) -> TokenSampler:
         """Draws, and remembers from what."""
-        return DrawingSampler(self._params, self._draft_dice, self._n_vocab)
+        return DrawingSampler(self._params, self._draft_source, self._n_vocab)
 
     def verify(self, rows: TargetRows, draft_tokens: DraftTokens, position: int) -> Verification:
         """Accept by the ratio of the two distributions."""
@@ -163,7 +164,7 @@ class RejectionVerifier(Verifier):
         def target_probs(i: int) -> torch.Tensor:
             return probabilities(process_logits(rows.row(i), self._params, ()))
 
-        return verify_rejection(target_probs, draft_tokens.token_ids, draft_tokens.probs, self._dice)
+        return verify_rejection(target_probs, draft_tokens.token_ids, draft_tokens.probs, self._source)
 
 
 def make_verifier(params: SamplingParams, seed: int, n_vocab: int) -> Verifier:
@@ -172,4 +173,4 @@ def make_verifier(params: SamplingParams, seed: int, n_vocab: int) -> Verifier:
         return GreedyVerifier()
     if params.verification == "coupling":
         return MatchVerifier(CoupledSampler(params, seed))
-    return RejectionVerifier(params, RandomDice(seed, 0), RandomDice(seed, 1), n_vocab)
+    return RejectionVerifier(params, SeededSource(seed, 0), SeededSource(seed, 1), n_vocab)

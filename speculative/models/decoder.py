@@ -3,6 +3,7 @@
 import copy
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
@@ -14,11 +15,32 @@ from speculative.models.fingerprint import model_fingerprint
 from speculative.models.linear import Float32Linear, Int4Linear, Int8Linear, Linear
 from speculative.models.weight_blocks import Matrix, WeightBlocks, stack_rows
 from speculative.protocols.causal_lm import ForwardOutput
-from speculative.protocols.kv_cache import KVCache
+from speculative.protocols.kv_cache import CacheShape, KVCache
 from speculative.protocols.token_batch import TokenBatch
 
 Weights = Mapping[str, torch.Tensor]
 Head = Linear | Float32Linear | Int4Linear | Int8Linear
+
+
+@dataclass(frozen=True, slots=True)
+class Products:
+    """What multiplies a decoder's activations by its weights.
+
+    Attributes:
+        layers: the class of the layers' matrix products: `Linear`, or `Int4Linear` for weights at 4 bits.
+        head: the class of the product that gives the logits, float32 whatever the weights are; None for that of the
+            layers, and in half precision for `Float32Linear` in place of `Linear`. At 4 bits it is where most of the
+            loss comes from (`ModelSettings` has the figures).
+        min_rows: a pass of fewer tokens is filled up to this many. Where weights come from memory, oneDNN's kernels for
+            one to three rows are slower than that for four (36, 40, 35 and 33 ms on SmolLM2-135M, AVX2, two threads).
+    """
+
+    layers: type[Linear] | type[Int4Linear] = Linear
+    head: type[Head] | None = None
+    min_rows: int = 1
+
+
+_DENSE = Products()
 
 
 class Decoder:
@@ -31,13 +53,8 @@ class Decoder:
         weights: a transformers checkpoint's tensors by name.
         dtype: of every weight and of the cache.
         device: of every weight and of the cache.
-        linear: the class of the layers' matrix products: `Linear`, or `Int4Linear` for weights at 4 bits.
-        head: the class of the product that gives the logits, float32 whatever the weights are; None for `linear`, and
-            in half precision for `Float32Linear` in place of `Linear`. At 4 bits it is where most of the loss
-            comes from (`ModelSettings` has the figures).
+        products: what multiplies.
         blocks: projections at 4 bits by name, in place of dense ones.
-        min_rows: a pass of fewer tokens is filled up to this many. Where weights come from memory, oneDNN's kernels for
-            one to three rows are slower than that for four (36, 40, 35 and 33 ms on SmolLM2-135M, AVX2, two threads).
 
     Attributes:
         embedding: (v, d) of the input tokens.
@@ -59,14 +76,12 @@ class Decoder:
         *,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
-        linear: type[Linear] | type[Int4Linear] = Linear,
-        head: type[Linear] | type[Int4Linear] | type[Int8Linear] | None = None,
+        products: Products = _DENSE,
         blocks: Mapping[str, WeightBlocks] | None = None,
-        min_rows: int = 1,
     ) -> None:
         self.config, self.dtype, self.device = config, dtype, torch.device(device)
-        self._min_rows, self._invariant, self._one_token = min_rows, False, False
-        last: type[Head] = head or linear
+        self._min_rows, self._invariant, self._one_token = products.min_rows, False, False
+        linear, last = products.layers, products.head or products.layers
         if last is Linear and dtype != torch.float32:
             last = Float32Linear
         self.arithmetic = f"{linear.__name__}, {last.__name__}"
@@ -123,15 +138,8 @@ class Decoder:
 
     def new_cache(self, n_rows: int, capacity: int = 512) -> KVCache:
         """Make an empty cache of this model's shape."""
-        return KVCache(
-            self.config.n_layers,
-            n_rows,
-            self.config.n_kv_heads,
-            self.config.head_dim,
-            capacity=capacity,
-            dtype=self.dtype,
-            device=self.device,
-        )
+        shape = CacheShape(self.config.n_layers, n_rows, self.config.n_kv_heads, self.config.head_dim)
+        return KVCache(shape, capacity=capacity, dtype=self.dtype, device=self.device)
 
     @torch.inference_mode()
     def forward(

@@ -5,7 +5,7 @@ from typing import Literal
 
 from speculative.models.block_file import StoredBlocks
 from speculative.models.config import SUPPORTED_FAMILIES, DecoderConfig, inverse_frequencies
-from speculative.models.decoder import Decoder
+from speculative.models.decoder import Decoder, Head, Products
 from speculative.models.json_file import check_regular_files, read_json_object
 from speculative.models.linear import Int4Linear, Int8Linear, Linear, WideInt4Linear
 from speculative.models.quantised import dequantised
@@ -54,7 +54,7 @@ def load_decoder(source: str | Path, settings: ModelSettings = DEFAULT_SETTINGS,
     Args:
         source: as in `load_model`.
         settings: how it is held.
-        min_rows: as in `Decoder`.
+        min_rows: as in `Products`.
 
     Raises:
         ValueError: if the model cannot be found, is incomplete or of another family.
@@ -64,25 +64,23 @@ def load_decoder(source: str | Path, settings: ModelSettings = DEFAULT_SETTINGS,
     held = folder / BLOCKS_FILE
     blocks = StoredBlocks(held) if settings.weights != "dense" and held.is_file() else {}
     weights = dequantised(read_weights(folder), read_json_object(folder / "config.json"), str(folder / "config.json"))
-    layers: type[Linear] | type[Int4Linear] = Linear if settings.weights == "dense" else Int4Linear
-    head: type[Linear] | type[Int4Linear] | type[Int8Linear] = layers
-    if settings.weights in ("int4", "int4_fast"):
-        head = Int8Linear if Int8Linear.supported() else Linear
-    if settings.weights == "int4_fast" and WideInt4Linear.supported():
-        layers = WideInt4Linear
+    products = _products(settings.weights, min_rows)
     try:
-        return Decoder(
-            config,
-            weights,
-            dtype=settings.dtype,
-            device=settings.device,
-            linear=layers,
-            head=head,
-            blocks=blocks,
-            min_rows=min_rows,
-        )
+        return Decoder(config, weights, dtype=settings.dtype, device=settings.device, products=products, blocks=blocks)
     except ValueError as error:
         raise ValueError(f"{folder}: {error}") from error
+
+
+def _products(weights: str, min_rows: int) -> Products:
+    """Return the fastest products that this processor has for a way to hold weights."""
+    if weights == "dense":
+        return Products(min_rows=min_rows)
+    wide = weights == "int4_fast" and WideInt4Linear.supported()
+    layers = WideInt4Linear if wide else Int4Linear
+    head: type[Head] = layers
+    if weights in ("int4", "int4_fast"):
+        head = Int8Linear if Int8Linear.supported() else Linear
+    return Products(layers, head, min_rows)
 
 
 def _folder(source: str | Path, settings: ModelSettings) -> Path:

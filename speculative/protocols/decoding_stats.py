@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class DraftFault:
-    """A draft that broke its contract and was put aside for the rest of the request.
+    """A draft that broke its contract and was disabled for the rest of the request.
 
     Attributes:
         draft: its name.
@@ -31,7 +31,7 @@ class DecodingStats:
         proposed: draft tokens proposed in each round.
         accepted: those accepted; the target's own `next_token` is not counted.
         n_caught_up: tokens that a draft idle in the round before had to read first.
-        faults: drafts put aside, in order.
+        faults: drafts disabled, in order.
         prefill_s: seconds of the prompt's pass.
         draft_s: seconds of drafting.
         verify_s: seconds of verifying.

@@ -116,18 +116,18 @@ class DraftSession(ABC):
 
 
 class Draft(ABC):
-    """A way to guess the target's next tokens.
+    """A way to propose the target's next tokens.
 
     Attributes:
         name: unique among the drafts of a pool.
         max_positions: longest prefix it can continue, tokens; None for no limit.
-        law: "point" where the tokens are a function of the prefix; "sampled" where a sampled request's guesses come
-            from the sampler, which then knows the law of each. Verification is exact for both.
+        proposal_kind: "deterministic" where the tokens are a function of the prefix; "sampled" where those of a sampled
+            request come from the sampler, which then knows the distribution of each. Verification is exact for both.
     """
 
     name: str
     max_positions: int | None = None
-    law: ClassVar[Literal["point", "sampled"]] = "point"
+    proposal_kind: ClassVar[Literal["deterministic", "sampled"]] = "deterministic"
 
     @abstractmethod
     def open(self, prompt: Sequence[int], shared: SharedCache | None = None) -> DraftSession:
@@ -158,16 +158,16 @@ class Draft(ABC):
             draft_length = max_draft_length
             if self.max_positions is not None:
                 draft_length = min(draft_length, self.max_positions - start)
-            guess = session.propose(text[:start], draft_length).token_ids if draft_length >= 1 else []
-            proposed[j] = len(guess)
-            wrong = (i for i, token in enumerate(guess) if text[start + i : start + i + 1] != [token])
-            accepted[j] = next(wrong, len(guess))
+            found = session.propose(text[:start], draft_length).token_ids if draft_length >= 1 else []
+            proposed[j] = len(found)
+            wrong = (i for i, token in enumerate(found) if text[start + i : start + i + 1] != [token])
+            accepted[j] = next(wrong, len(found))
         session.close(text)
         return proposed, accepted
 
 
 class DraftingArm(Protocol):
-    """What the engine needs of an arm: which draft, and how far it may guess in a round."""
+    """What the engine needs of an arm: which draft, and how many tokens it may propose a round."""
 
     @property
     def name(self) -> str:

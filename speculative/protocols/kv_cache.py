@@ -1,5 +1,6 @@
 """Keys and values of every running request, one row each, with its own length."""
 
+import math
 from dataclasses import dataclass
 
 import psutil
@@ -26,6 +27,16 @@ class Slots:
             store[self.rows, :, self.positions] = new
 
 
+@dataclass(frozen=True, slots=True)
+class CacheShape:
+    """How large a token's keys and values are, and how many requests have some."""
+
+    n_layers: int
+    n_rows: int
+    n_kv_heads: int
+    head_dim: int
+
+
 class KVCache:
     """Preallocated keys and values; rolling back is a subtraction.
 
@@ -43,24 +54,22 @@ class KVCache:
 
     def __init__(
         self,
-        n_layers: int,
-        n_rows: int,
-        n_kv_heads: int,
-        head_dim: int,
+        shape: CacheShape,
         *,
         capacity: int = 512,
         growth: int = 512,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> None:
+        n_rows = shape.n_rows
         if n_rows < 1 or capacity < 1:
             raise ValueError(f"a KV cache needs n_rows >= 1 and capacity >= 1, got {n_rows} and {capacity}")
-        shape = (n_layers, n_rows, n_kv_heads, capacity, head_dim)
-        self._token_bytes = 2 * n_layers * n_rows * n_kv_heads * head_dim * torch.empty(0, dtype=dtype).element_size()
+        store = (shape.n_layers, n_rows, shape.n_kv_heads, capacity, shape.head_dim)
+        self._token_bytes = 2 * math.prod(store) // capacity * torch.empty(0, dtype=dtype).element_size()
         self._device, self._growth = torch.device(device), growth
         self._check_memory(capacity, 0)
-        self.keys = torch.zeros(shape, dtype=dtype, device=device)
-        self.values = torch.zeros(shape, dtype=dtype, device=device)
+        self.keys = torch.zeros(store, dtype=dtype, device=device)
+        self.values = torch.zeros(store, dtype=dtype, device=device)
         self.lengths = [0] * n_rows
 
     @property

@@ -30,7 +30,8 @@ def _no_match(action: int) -> int | None:
 class RoundContext:
     """What is known before a round; never a token of the drafts to come.
 
-    Under rejection sampling the text keeps the target's law only if no choice depends on a sampled guess.
+    Under rejection sampling the text keeps the target's distribution only if no choice depends on a sampled draft
+    token.
 
     Attributes:
         request_id: the request.

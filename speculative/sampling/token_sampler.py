@@ -84,7 +84,7 @@ class CoupledSampler(TokenSampler):
         return argmax_with_noise(processed, self._seed, position, target_ids)
 
 
-class Dice(Protocol):
+class RandomSource(Protocol):
     """Where the randomness of rejection sampling comes from; a test enumerates it."""
 
     def accept(self, probability: float) -> bool:
@@ -94,8 +94,8 @@ class Dice(Protocol):
         """Draw an index of (v,) float64 weights, with probability in proportion to its weight."""
 
 
-class RandomDice:
-    """Dice that roll."""
+class SeededSource:
+    """A seeded source of uniform draws."""
 
     def __init__(self, seed: int, stream: int) -> None:
         self._rng = np.random.default_rng((seed, stream))
@@ -124,12 +124,12 @@ class DrawingSampler(TokenSampler):
 
     Args:
         params: how the logits are processed.
-        dice: the draft's own.
+        source: the draft's own.
         n_vocab: the target's v.
     """
 
-    def __init__(self, params: SamplingParams, dice: Dice, n_vocab: int) -> None:
-        self._params, self._dice, self._n_vocab = params.without_controls(), dice, n_vocab
+    def __init__(self, params: SamplingParams, source: RandomSource, n_vocab: int) -> None:
+        self._params, self._source, self._n_vocab = params.without_controls(), source, n_vocab
         self._token_ids: list[int] = []
         self._probs: list[torch.Tensor] = []
 
@@ -148,7 +148,7 @@ class DrawingSampler(TokenSampler):
             probs[: len(own)] = own
         else:
             probs.index_add_(0, target_ids, own)
-        entry = self._dice.draw(own)
+        entry = self._source.draw(own)
         self._token_ids.append(entry if target_ids is None else int(target_ids[entry]))
         self._probs.append(probs)
         return torch.tensor(entry, device=logits.device)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from arms.testing.assertions import checked_name, global_generators_untouched, hold, instance_of
 from speculative.protocols.draft import Draft, DraftSession, Proposal
 from speculative.sampling.sampling_params import SamplingParams
-from speculative.sampling.token_sampler import GREEDY, CoupledSampler, DrawingSampler, RandomDice, TokenSampler
+from speculative.sampling.token_sampler import GREEDY, CoupledSampler, DrawingSampler, SeededSource, TokenSampler
 
 _SEED = 20
 _DRAFT_LENGTHS = (3, 1, 7, 4, 2, 5, 1, 1, 6)
@@ -18,7 +18,7 @@ def check_draft(draft: Draft | Callable[[], Draft], n_vocab: int) -> None:
     Two requests are drafted for in turns, the prefixes growing by one to five tokens a round, as they do in
     an engine: greedily, coupled and by rejection sampling. Every proposal must be what a session that sees that prefix
     first would say: a draft's tokens are a function of the prefix and of the sampler's noise, whatever it was asked
-    before. A draft of law "point" says the same under every sampler.
+    before. A draft of the kind "deterministic" says the same under every sampler.
 
     Args:
         draft: the draft to check, or what makes one.
@@ -29,17 +29,20 @@ def check_draft(draft: Draft | Callable[[], Draft], n_vocab: int) -> None:
     """
     draft = instance_of(draft, Draft, "a draft")
     name = checked_name(draft)
-    hold(draft.law in ("point", "sampled"), f"draft {name!r}: law must be 'point' or 'sampled', got {draft.law!r}")
+    hold(
+        draft.proposal_kind in ("deterministic", "sampled"),
+        f"draft {name!r}: proposal_kind must be 'deterministic' or 'sampled', got {draft.proposal_kind!r}",
+    )
     limit = draft.max_positions
     hold(limit is None or limit >= 1, f"draft {name!r}: max_positions must be None or >= 1, got {limit!r}")
     params = SamplingParams(1.0, top_p=0.9)
     with global_generators_untouched(f"draft {name!r}: "):
         greedy = _drafted(draft, n_vocab, lambda: GREEDY)
         coupled = _drafted(draft, n_vocab, lambda: CoupledSampler(params, _SEED))
-        drawn = _drafted(draft, n_vocab, lambda: DrawingSampler(params, RandomDice(_SEED, 1), n_vocab))
+        drawn = _drafted(draft, n_vocab, lambda: DrawingSampler(params, SeededSource(_SEED, 1), n_vocab))
     hold(
-        draft.law == "sampled" or greedy == coupled == drawn,
-        f"draft {name!r}: a law of 'point' must propose the same under every sampler, or say 'sampled'",
+        draft.proposal_kind == "sampled" or greedy == coupled == drawn,
+        f"draft {name!r}: a deterministic draft must propose the same under every sampler, or say 'sampled'",
     )
     hold(draft.name == name, f"draft {name!r}: the name must not change, got {draft.name!r}")
 

@@ -74,7 +74,7 @@ class GoodDraft(Draft):
     def open(self, prompt, shared=None):
         return GoodSession(self)
 
-    def guess(self, prefix, draft_length):
+    def tokens(self, prefix, draft_length):
         return [prefix[-1]] * draft_length
 
 
@@ -83,7 +83,7 @@ class GoodSession(DraftSession):
         self.draft = draft
 
     def propose(self, prefix, draft_length, sampler=None):
-        return Proposal(self.draft.guess(prefix, draft_length))
+        return Proposal(self.draft.tokens(prefix, draft_length))
 
 
 class Nameless(GoodDraft):
@@ -106,27 +106,27 @@ class ChangingThePrompt(GoodDraft):
 
 
 class Raising(GoodDraft):
-    def guess(self, prefix, draft_length):
+    def tokens(self, prefix, draft_length):
         raise RuntimeError("out of ideas")
 
 
 class TooLong(GoodDraft):
-    def guess(self, prefix, draft_length):
+    def tokens(self, prefix, draft_length):
         return [1] * (draft_length + 1)
 
 
 class BeyondTheVocabulary(GoodDraft):
-    def guess(self, prefix, draft_length):
+    def tokens(self, prefix, draft_length):
         return [N_VOCAB]
 
 
 class Tensors(GoodDraft):
-    def guess(self, prefix, draft_length):
+    def tokens(self, prefix, draft_length):
         return [torch.tensor(1)]
 
 
 class ChangingThePrefix(GoodDraft):
-    def guess(self, prefix, draft_length):
+    def tokens(self, prefix, draft_length):
         prefix.append(1)
         return [1]
 
@@ -134,7 +134,7 @@ class ChangingThePrefix(GoodDraft):
 class Remembering(GoodDraft):
     n_asked = 0
 
-    def guess(self, prefix, draft_length):
+    def tokens(self, prefix, draft_length):
         self.n_asked += 1
         return [self.n_asked % N_VOCAB]
 
@@ -145,19 +145,19 @@ class SharingAState(GoodDraft):
     def __init__(self):
         self.seen = []
 
-    def guess(self, prefix, draft_length):
+    def tokens(self, prefix, draft_length):
         self.seen = self.seen[: len(prefix) - 1] + list(prefix[len(self.seen) :])
         return self.seen[:draft_length]
 
 
 class RenamingItself(GoodDraft):
-    def guess(self, prefix, draft_length):
+    def tokens(self, prefix, draft_length):
         self.name = "better"
         return [1]
 
 
 class Drawing(GoodDraft):
-    def guess(self, prefix, draft_length):
+    def tokens(self, prefix, draft_length):
         self.draw()
         return [1]
 
@@ -198,7 +198,7 @@ class ReadingForNaN(GoodDraft):
 class Sampling(GoodDraft):
     """Picks by the sampler, as a draft with logits does; each draft below gets one thing of it wrong."""
 
-    law = "sampled"
+    proposal_kind = "sampled"
     generator = torch.Generator().manual_seed(3)
     logits = torch.randn(N_VOCAB, generator=generator)
 
@@ -213,11 +213,11 @@ class Sampling(GoodDraft):
 
 
 class CallingItselfCertain(Sampling):
-    law = "point"
+    proposal_kind = "deterministic"
 
 
-class Lawless(Sampling):
-    law = "any"
+class OfNoKind(Sampling):
+    proposal_kind = "any"
 
 
 class DroppingWhatItDrew(Sampling):
@@ -266,8 +266,8 @@ BROKEN_DRAFTS = {
     WrongType: "draft 'good': propose must return a Proposal, got [1]",
     ReadingTooMuch: "draft 'good': n_read must lie in [0, 1], got 2",
     ReadingForNaN: "draft 'good': read_s must be finite and >= 0, got nan",
-    CallingItselfCertain: "draft 'good': a law of 'point' must propose the same under every sampler",
-    Lawless: "draft 'good': law must be 'point' or 'sampled', got 'any'",
+    CallingItselfCertain: "draft 'good': a deterministic draft must propose the same under every sampler",
+    OfNoKind: "draft 'good': proposal_kind must be 'deterministic' or 'sampled', got 'any'",
     DroppingWhatItDrew: "draft 'good': token_ids must be all that the sampler drew, (",
     MatchingTooMuch: "draft 'good': match_length must be None or lie in [0, 1], got 2",
     ClosingWithoutText: "draft 'good': close must take the whole text, but raised TypeError",

@@ -20,8 +20,6 @@ LONG_FUNCTIONS: dict[str, str] = {}
 WIDE_SIGNATURES = {
     "speculative/collection/collect.py:collect": "the command's options",
     "speculative/engine/engine.py:__init__": "the engine's options",
-    "speculative/models/decoder.py:__init__": "how a checkpoint is computed",
-    "speculative/protocols/kv_cache.py:__init__": "the cache's shape",
     "speculative/targets/target.py:generate": "the front door: what a user says of one text, each by its name",
     "speculative/targets/target.py:stream": "as generate",
 }

@@ -1,4 +1,5 @@
-"""Dice that try every outcome, so that the law of a random function is computed and not estimated."""
+"""A random source that tries every outcome, so that the distribution of a random function is computed and not
+estimated."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,21 +7,21 @@ from typing import Any
 import torch
 
 
-class EnumeratingDice:
+class EnumeratingSource:
     """Plays one path through all choices; `next_path` gives the one after it."""
 
     def __init__(self, path: list[int]) -> None:
         self._path, self._turn = path, 0
         self.widths: list[int] = []
-        self.chance = 1.0
+        self.probability = 1.0
 
-    def _choose(self, chances: list[float]) -> int:
+    def _choose(self, probabilities: list[float]) -> int:
         if self._turn == len(self._path):
             self._path.append(0)
         choice = self._path[self._turn]
-        self.widths.append(len(chances))
+        self.widths.append(len(probabilities))
         self._turn += 1
-        self.chance *= chances[choice]
+        self.probability *= probabilities[choice]
         return choice
 
     def accept(self, probability: float) -> bool:
@@ -43,22 +44,22 @@ class EnumeratingDice:
         return [*path[:-1], path[-1] + 1]
 
 
-def every_outcome(play: Callable[[EnumeratingDice], Any]) -> list[tuple[Any, float]]:
-    """All results of `play(dice)` with the chance of each path; the chances sum to 1."""
+def every_outcome(play: Callable[[EnumeratingSource], Any]) -> list[tuple[Any, float]]:
+    """All results of `play(source)` with the probability of each path; the probabilities sum to 1."""
     outcomes = []
     path: list[int] | None = []
     while path is not None:
-        dice = EnumeratingDice(path)
-        outcomes.append((play(dice), dice.chance))
-        path = dice.next_path()
-    assert abs(sum(chance for _, chance in outcomes) - 1.0) < 1e-9
+        source = EnumeratingSource(path)
+        outcomes.append((play(source), source.probability))
+        path = source.next_path()
+    assert abs(sum(probability for _, probability in outcomes) - 1.0) < 1e-9
     return outcomes
 
 
-def laws_over(n: int) -> list[tuple[list[float], list[float]]]:
-    """Pairs of laws over n tokens: equal, disjoint, near, with zeros."""
+def distributions_over(n: int) -> list[tuple[list[float], list[float]]]:
+    """Pairs of distributions over n tokens: equal, disjoint, near, with zeros."""
     generator = torch.Generator().manual_seed(3)
     first = [[1.0] + [0.0] * (n - 1), [1.0 / n] * n]
     drawn = [torch.rand(n, generator=generator).softmax(0).double() for _ in range(3)]
-    laws = first + [(law / law.sum()).tolist() for law in drawn] + [[0.0] + [1.0 / (n - 1)] * (n - 1)]
-    return [(p, q) for p in laws for q in laws]
+    distributions = first + [(one / one.sum()).tolist() for one in drawn] + [[0.0] + [1.0 / (n - 1)] * (n - 1)]
+    return [(p, q) for p in distributions for q in distributions]

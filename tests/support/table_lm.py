@@ -5,7 +5,7 @@ import random
 import torch
 
 from speculative.protocols.causal_lm import ForwardOutput
-from speculative.protocols.kv_cache import KVCache
+from speculative.protocols.kv_cache import CacheShape, KVCache
 
 
 class TableLM:
@@ -19,7 +19,7 @@ class TableLM:
         self.n_vocab, self.seed = n_vocab, seed
 
     def new_cache(self, n_rows, capacity=8):
-        return KVCache(1, n_rows, 1, 1, capacity=capacity, growth=8)  # a key is a token id
+        return KVCache(CacheShape(1, n_rows, 1, 1), capacity=capacity, growth=8)  # a key is a token id
 
     def logits_after(self, prefix):
         rng = random.Random(f"{self.seed} {list(prefix)}")

@@ -21,8 +21,8 @@ class SuffixDraft(Draft):
     The suffix is looked for in the request's own prefix and in a store of earlier outputs; the longer match wins,
     the request's own of two equal ones.
 
-    Law: a point mass. Availability: any prefix, of any length. Lag: none that costs a model's pass; a session reads
-    what it missed when it is next asked, into a tree of its own. Cost: 1 to 6 microseconds of processor time per
+    Proposal: deterministic. Availability: any prefix, of any length. Lag: none that costs a model's pass; a session
+    reads what it missed when it is next asked, into a tree of its own. Cost: 1 to 6 microseconds of processor time per
     token read (few in a short text, many in a loop or beyond 100,000 tokens) and 2 to 4 per token proposed.
 
     Args:
@@ -98,7 +98,7 @@ class SuffixDraft(Draft):
     def accepted_lengths(
         self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int
     ) -> tuple[Counts, Counts]:
-        """As every draft's, with the store frozen: a text that is judged is never learned."""
+        """As every draft's, with the store frozen: a text that is measured is never learned."""
         with self.store.frozen():
             return super().accepted_lengths(prompt, new, max_draft_length)
 

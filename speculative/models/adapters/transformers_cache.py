@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers.cache_utils import Cache, CacheLayerMixin, DynamicLayer, DynamicSlidingWindowLayer
 
-from speculative.protocols.kv_cache import KVCache, Slots
+from speculative.protocols.kv_cache import CacheShape, KVCache, Slots
 from speculative.protocols.token_batch import TokenBatch
 
 _FULL, _SLIDING = "full_attention", "sliding_attention"
@@ -67,8 +67,8 @@ class StoreLayout:
 
     def new_cache(self, n_rows: int, capacity: int, dtype: torch.dtype, device: torch.device) -> KVCache:
         """Make an empty store."""
-        shape = (self.n_layers, n_rows, self.n_kv_heads, self.head_dim)
-        return KVCache(*shape, capacity=capacity, dtype=dtype, device=device)
+        shape = CacheShape(self.n_layers, n_rows, self.n_kv_heads, self.head_dim)
+        return KVCache(shape, capacity=capacity, dtype=dtype, device=device)
 
     def windows(self, config: Any) -> dict[str, int | None]:
         """Keys that a query of each layer type sees, itself included; None: all before it."""
@@ -198,7 +198,7 @@ class AppendOnlyCache(KVCache):
     """
 
     def __init__(self, n_rows: int, capacity: int = 512) -> None:
-        super().__init__(0, n_rows, 0, 0, capacity=capacity)
+        super().__init__(CacheShape(0, n_rows, 0, 0), capacity=capacity)
         self.states: list[Any] = [None] * n_rows
         self.read = [0] * n_rows
 

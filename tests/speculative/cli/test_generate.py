@@ -119,7 +119,7 @@ def test_generate_ends_before_a_stop_string(place, arm):
     assert shown.stdout == whole["text"][:start] + "\n"
 
 
-def test_generate_tells_which_draft_was_put_aside_and_what_was_caught_up(place, monkeypatch):
+def test_generate_tells_which_draft_was_disabled_and_what_was_caught_up(place, monkeypatch):
     def fail(*arguments):
         raise RuntimeError("out of ideas")
 

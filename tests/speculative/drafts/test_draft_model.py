@@ -10,7 +10,7 @@ from speculative.drafts.draft_model import VOCABULARY_FILE, DraftModel, Vocabula
 from speculative.models.tokenizer import tokenizer_fingerprint
 from speculative.protocols.draft import Draft
 from speculative.sampling.sampling_params import SamplingParams
-from speculative.sampling.token_sampler import DrawingSampler, RandomDice
+from speculative.sampling.token_sampler import DrawingSampler, SeededSource
 from speculative.testing import check_draft
 from tests.support.tiny_models import N_VOCAB, bounded, greedy_text, save_tiny, tokenizer_of
 
@@ -181,7 +181,7 @@ def test_a_tokenizer_may_differ_in_added_tokens_which_are_never_proposed(tmp_pat
     prompts = [[i, (7 * i) % n_vocab] for i in range(n_vocab)]  # the text may hold them
     assert never & {token for prompt in prompts for token in free.write(prompt, 20)}  # the model would say them
     assert not never & {token for prompt in prompts for token in draft.write(prompt, 20)}
-    sampler = DrawingSampler(SamplingParams(3.0), RandomDice(1, 1), n_vocab)
+    sampler = DrawingSampler(SamplingParams(3.0), SeededSource(1, 1), n_vocab)
     assert not never & set(draft.open([1]).propose([1], 60, sampler).token_ids)
     check_draft(draft, n_vocab)
     new = free.write([3], 20)

@@ -8,7 +8,7 @@ from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
 from speculative.models.batch_invariance import batch_invariant_model, is_batch_invariant
 from speculative.models.config import DecoderConfig
-from speculative.models.decoder import Decoder
+from speculative.models.decoder import Decoder, Products
 from speculative.models.linear import Linear
 from speculative.models.weight_files import read_weights
 from speculative.protocols.causal_lm import CausalLM, ForwardOutput
@@ -44,10 +44,10 @@ def leaning(lean):
 
 @pytest.fixture
 def make(tiny):
-    def make_decoder(cls=Decoder, kind="llama", **options):
+    def make_decoder(cls=Decoder, kind="llama", **products):
         folder = tiny(kind, seed=3).folder
-        options = {"linear": RowByRow} | options
-        return cls(DecoderConfig.from_folder(folder), read_weights(folder), **options)
+        products = Products(**{"layers": RowByRow} | products)
+        return cls(DecoderConfig.from_folder(folder), read_weights(folder), products=products)
 
     return make_decoder
 

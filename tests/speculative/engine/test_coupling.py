@@ -98,7 +98,7 @@ def test_padding_of_the_vocabulary_is_never_chosen(target, drafts, way):
 
 
 def test_rejection_accepts_more_than_coupling_which_accepts_more_than_a_greedy_draft(target, drafts):
-    """Averaged over many rounds of a draft near the target: the order known from the two laws."""
+    """Averaged over many rounds of a draft near the target: the order known from the two distributions."""
     rates = {}
     for verification in ("coupling", "rejection"):
         proposed = accepted = 0

@@ -79,7 +79,7 @@ FAULTS = {
 
 
 class Faulty(ScriptedDraft):
-    """Right for a while, then at fault."""
+    """Right for a while, then broken."""
 
     def open(self, prompt, shared=None):
         super().open(prompt)
@@ -110,7 +110,7 @@ def test_a_fault_is_recorded_and_changes_no_text(target, way, fault):
     engine = Engine(target.decoder, arms, RandomSelector(3, 2), max_batch=3)
     for generation, expected in zip(generate(engine, requests), plain, strict=True):
         assert generation.token_ids == expected.token_ids
-        [found] = generation.stats.faults  # once: then it is put aside, whichever arm names it
+        [found] = generation.stats.faults  # once: then it is disabled, whichever arm names it
         assert found.draft == "bad"
         assert re.match(reason, found.reason)
         rounds_of_bad = [i for i, action in enumerate(generation.stats.actions) if action != 1]
@@ -121,7 +121,7 @@ def test_a_fault_is_recorded_and_changes_no_text(target, way, fault):
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("way", WAYS)
-def test_a_draft_at_fault_from_the_start_leaves_the_text_of_no_draft(target, way, fault):
+def test_a_draft_broken_from_the_start_leaves_the_text_of_no_draft(target, way, fault):
     requests = [Request(str(i), prompt, 18, sampling=WAYS[way]) for i, prompt in enumerate(PROMPTS[:4])]
     plain = generate(Engine(target.decoder, [Arm(NoDraft(), 0)]), requests)
     engine = Engine(target.decoder, [Arm(ScriptedDraft("bad", None), 2)])
@@ -139,7 +139,7 @@ class Scripted(DraftSession):
         return self._script(prefix, draft_length)
 
 
-def test_what_a_selector_sees_of_a_draft_put_aside(target):
+def test_what_a_selector_sees_of_a_disabled_draft(target):
     seen = []
 
     class Watching(RandomSelector):
@@ -199,8 +199,8 @@ def test_a_target_without_numbers_fails_one_request_and_spares_the_others(tiny, 
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_guess_that_spoils_the_targets_logits_changes_no_text(tiny, way):
-    """The guessed token's keys are NaN, which masks do not hide: the row is computed again without it."""
+def test_a_draft_token_that_spoils_the_targets_logits_changes_no_text(tiny, way):
+    """The draft token's keys are NaN, which masks do not hide: the row is computed again without it."""
     decoder = copy.copy(tiny("llama", seed=3).decoder)
     requests = [Request(str(i), prompt, 18, sampling=WAYS[way]) for i, prompt in enumerate(PROMPTS[:3])]
     plain = generate(Engine(decoder, [Arm(NoDraft(), 0)]), requests)
@@ -214,7 +214,7 @@ def test_a_guess_that_spoils_the_targets_logits_changes_no_text(tiny, way):
         for generation, expected in zip(generate(engine, requests), plain, strict=True):
             if way != "rejection":
                 assert generation.token_ids == expected.token_ids
-            elif poison in generation.token_ids:  # the draft's dice changed the text, and the target chose it itself
+            elif poison in generation.token_ids:  # the draft's draws changed the text, and the target chose it itself
                 continue
             assert generation.finished == "length"
             [fault] = generation.stats.faults
@@ -244,7 +244,7 @@ def test_a_target_that_fails_keeps_the_tokens_accepted_before(way, draft_length)
     assert all(accepted <= proposed for accepted, proposed in zip(stats.accepted, stats.proposed, strict=True))
     if way != "rejection":
         assert found.token_ids == plain.token_ids
-        assert sum(stats.accepted) == sum(stats.proposed)  # what the target could not judge does not count
+        assert sum(stats.accepted) == sum(stats.proposed)  # what the target could not verify does not count
 
 
 @pytest.mark.parametrize("way", ["keys", "rows", "committed"])

@@ -1,4 +1,4 @@
-"""The law of the text, computed and not estimated: every outcome of every die, for every draft, switching rounds."""
+"""The distribution of the text, computed and not estimated: every outcome of every draw, for every draft."""
 
 import itertools
 import math
@@ -35,16 +35,16 @@ PROMPT = (1, 0, 1, 2, 0, 1)
 class DrawnToken(TokenSampler):
     """The target's own draw, for verification by matching."""
 
-    def __init__(self, params, dice):
-        self.params, self.dice = params.without_controls(), dice
+    def __init__(self, params, source):
+        self.params, self.source = params.without_controls(), source
 
     def pick(self, logits, position, target_ids=None):
-        return torch.tensor(self.dice.draw(process_logits(logits, self.params, ()).double().softmax(0)))
+        return torch.tensor(self.source.draw(process_logits(logits, self.params, ()).double().softmax(0)))
 
 
 WAYS = {
-    "match": lambda params, dice, v: MatchVerifier(DrawnToken(params, dice), GREEDY),
-    "rejection": lambda params, dice, v: RejectionVerifier(params, dice, dice, v),
+    "match": lambda params, source, v: MatchVerifier(DrawnToken(params, source), GREEDY),
+    "rejection": lambda params, source, v: RejectionVerifier(params, source, source, v),
 }
 
 
@@ -79,42 +79,42 @@ def logits_after(target, text):
     return target.forward(TokenBatch(torch.tensor(text), [len(text)]), target.new_cache(1)).logits[-1]
 
 
-def expected_law(target, params, eos_ids, n_tokens):
-    """Chance of every text, by the chain rule over fresh prefills."""
-    law = {}
+def expected_distribution(target, params, eos_ids, n_tokens):
+    """Probability of every text, by the chain rule over fresh prefills."""
+    distribution = {}
 
-    def extend(new, chance):
+    def extend(new, probability):
         if len(new) == n_tokens or (new and new[-1] in eos_ids):
-            law[new] = law.get(new, 0.0) + chance
+            distribution[new] = distribution.get(new, 0.0) + probability
             return
         text = [*PROMPT, *new]
         p = process_logits(logits_after(target, text), params, text, len(PROMPT), eos_ids).double().softmax(0)
         for token, own in enumerate(p.tolist()):
             if own > 0.0:
-                extend((*new, token), chance * own)
+                extend((*new, token), probability * own)
 
     extend((), 1.0)
-    return law
+    return distribution
 
 
-def found_law(target, arms, params, make, seed, eos_ids, n_tokens, monkeypatch, has_faults=False):
-    """Chance of every text that the engine writes while arms are switched at random every round."""
+def found_distribution(target, arms, params, make, seed, eos_ids, n_tokens, monkeypatch, has_faults=False):
+    """Probability of every text that the engine writes while arms are switched at random every round."""
 
-    def write(dice):
-        monkeypatch.setattr(engine_module, "make_verifier", lambda p, s, v: make(p, dice, v))
+    def write(source):
+        monkeypatch.setattr(engine_module, "make_verifier", lambda p, s, v: make(p, source, v))
         engine = Engine(target, arms, RandomSelector(len(arms), seed))
         [text] = generate(engine, [Request("q", PROMPT, n_tokens, eos_ids, sampling=params)])
         assert has_faults or text.stats.faults == []
         return text.token_ids
 
-    law = {}
-    for text, chance in every_outcome(write):
-        law[text] = law.get(text, 0.0) + chance
-    return law
+    distribution = {}
+    for text, probability in every_outcome(write):
+        distribution[text] = distribution.get(text, 0.0) + probability
+    return distribution
 
 
 def softened(decoder):
-    """Random weights give laws close to certainty; a smaller last gain spreads them."""
+    """Random weights give distributions close to certainty; a smaller last gain spreads them."""
     decoder.norm = decoder.norm * 0.3
     return decoder
 
@@ -142,47 +142,49 @@ def arms(tiny):
 
 
 def check(target, arms, params, way, seed, eos_ids, monkeypatch, tolerance=1e-9, n_tokens=N_TOKENS, has_faults=False):
-    found = found_law(target, arms, PARAMS[params], WAYS[way], seed, eos_ids, n_tokens, monkeypatch, has_faults)
-    expected = expected_law(target, PARAMS[params], eos_ids, n_tokens)
+    found = found_distribution(
+        target, arms, PARAMS[params], WAYS[way], seed, eos_ids, n_tokens, monkeypatch, has_faults
+    )
+    expected = expected_distribution(target, PARAMS[params], eos_ids, n_tokens)
     assert set(found) <= set(expected)
-    for text, chance in expected.items():
-        assert found.get(text, 0.0) == pytest.approx(chance, abs=tolerance)
+    for text, probability in expected.items():
+        assert found.get(text, 0.0) == pytest.approx(probability, abs=tolerance)
 
 
 @pytest.mark.parametrize("params", PARAMS)
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_output_law_equals_target_for_every_draft(arms, kind, way, params, monkeypatch):
+def test_output_distribution_equals_target_for_every_draft(arms, kind, way, params, monkeypatch):
     check(TableLM(3), [arms[3][kind], arms[3]["no_draft"]], params, way, 1, (), monkeypatch)
 
 
 @pytest.mark.parametrize(("way", "seed"), list(itertools.product(WAYS, (2, 3))))
-def test_output_law_survives_switching_among_all_drafts(arms, way, seed, monkeypatch):
+def test_output_distribution_survives_switching_among_all_drafts(arms, way, seed, monkeypatch):
     check(TableLM(3, seed), list(arms[3].values()), "plain", way, seed, (2,), monkeypatch)
 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_output_law_over_five_tokens_for_every_draft(arms, kind, way, monkeypatch):
+def test_output_distribution_over_five_tokens_for_every_draft(arms, kind, way, monkeypatch):
     chosen = [arms[5][kind], arms[5]["no_draft"]]
     check(TableLM(5, 7), chosen, "top_p", way, 1, (), monkeypatch, n_tokens=3)
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_output_law_over_five_tokens(arms, way, monkeypatch):
+def test_output_distribution_over_five_tokens(arms, way, monkeypatch):
     chosen = [arms[5][kind] for kind in ("prompt_lookup", "suffix", "certain")]
     check(TableLM(5), chosen, "plain", way, 4, (3,), monkeypatch)
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_output_law_of_early_exit_up_to_the_rounding_of_its_targets_passes(tiny, way, monkeypatch):
+def test_output_distribution_of_early_exit_up_to_the_rounding_of_its_targets_passes(tiny, way, monkeypatch):
     target = softened(tiny("llama", seed=21, vocab_size=3).decoder)
     arms = [Arm(EarlyExit(target, n_layers=1), 2), Arm(NoDraft(), 0)]
     check(target, arms, "plain", way, 1, (), monkeypatch, tolerance=1e-6)
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_output_law_with_a_least_length(arms, way, monkeypatch):
+def test_output_distribution_with_a_least_length(arms, way, monkeypatch):
     monkeypatch.setitem(PARAMS, "least", SamplingParams(1.0, min_new_tokens=2, frequency_penalty=0.5))
     check(TableLM(3, 8), [arms[3]["model"], arms[3]["certain"]], "least", way, 2, (2,), monkeypatch)
 
@@ -190,7 +192,7 @@ def test_output_law_with_a_least_length(arms, way, monkeypatch):
 class Drawing(Draft):
     """Draws two tokens from logits of its own, then does something about one of them."""
 
-    name, law = "drawing", "sampled"
+    name, proposal_kind = "drawing", "sampled"
     logits = torch.tensor([0.9, -0.4, 0.3])
 
     def __init__(self, then):
@@ -229,32 +231,32 @@ BECAUSE_OF_A_TOKEN = {
 
 @pytest.mark.parametrize("fault", BECAUSE_OF_A_TOKEN)
 @pytest.mark.parametrize("way", WAYS)
-def test_output_law_of_a_draft_that_fails_because_of_a_token_it_drew(arms, way, fault, monkeypatch):
+def test_output_distribution_of_a_draft_that_fails_because_of_a_token_it_drew(arms, way, fault, monkeypatch):
     for switching in ([], [arms[3]["model"]]):
         drafting = [Arm(Drawing(BECAUSE_OF_A_TOKEN[fault]), 2), *switching]
         check(TableLM(3, 4), drafting, "plain", way, 1, (), monkeypatch, has_faults=True)
 
 
-def test_output_law_of_a_draft_that_draws_by_dice_of_its_own(monkeypatch):
-    """Its tokens are judged as certain ones, which is exact whatever it drew and dropped."""
+def test_output_distribution_of_a_draft_that_draws_from_a_source_of_its_own(monkeypatch):
+    """Its tokens are verified as certain ones, which is exact whatever it drew and dropped."""
 
-    def drawing(dice):
+    def drawing(source):
         def script(prefix, n):
-            tokens = [dice.draw(Drawing.logits.double().softmax(0)) for _ in range(n)]
+            tokens = [source.draw(Drawing.logits.double().softmax(0)) for _ in range(n)]
             return tokens if 2 not in tokens else []
 
-        return ScriptedDraft("own dice", script)
+        return ScriptedDraft("own source", script)
 
-    def write(dice):
-        monkeypatch.setattr(engine_module, "make_verifier", lambda p, s, v: WAYS["rejection"](p, dice, v))
-        [text] = generate(Engine(TableLM(3, 4), [Arm(drawing(dice), 2)]), [Request("q", PROMPT, 3, sampling=params)])
+    def write(source):
+        monkeypatch.setattr(engine_module, "make_verifier", lambda p, s, v: WAYS["rejection"](p, source, v))
+        [text] = generate(Engine(TableLM(3, 4), [Arm(drawing(source), 2)]), [Request("q", PROMPT, 3, sampling=params)])
         return text.token_ids
 
-    params, law = PARAMS["plain"], {}
-    for text, chance in every_outcome(write):
-        law[text] = law.get(text, 0.0) + chance
-    expected = expected_law(TableLM(3, 4), params, (), 3)
-    assert law == pytest.approx(expected, abs=1e-9)
+    params, distribution = PARAMS["plain"], {}
+    for text, probability in every_outcome(write):
+        distribution[text] = distribution.get(text, 0.0) + probability
+    expected = expected_distribution(TableLM(3, 4), params, (), 3)
+    assert distribution == pytest.approx(expected, abs=1e-9)
 
 
 class Spoiling(TableLM):
@@ -268,13 +270,13 @@ class Spoiling(TableLM):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_output_law_where_a_draft_token_spoils_the_targets_logits(arms, way, monkeypatch):
+def test_output_distribution_where_a_draft_token_spoils_the_targets_logits(arms, way, monkeypatch):
     drafting = [Arm(Drawing(lambda token, logits: logits), 2)]
     check(Spoiling(3, 4), drafting, "plain", way, 1, (), monkeypatch, has_faults=True)
 
 
 def test_a_biased_rule_would_be_caught(arms, monkeypatch):
-    """Taking back a sampled guess because it looks unlikely, and testing the rest, is not exact."""
+    """Taking back a sampled draft token because it looks unlikely, and testing the rest, is not exact."""
 
     class Biased(RejectionVerifier):
         def verify(self, rows, draft_tokens, position):
@@ -282,6 +284,6 @@ def test_a_biased_rule_would_be_caught(arms, monkeypatch):
                 draft_tokens = NO_TOKENS
             return super().verify(rows, draft_tokens, position)
 
-    monkeypatch.setitem(WAYS, "biased", lambda params, dice, v: Biased(params, dice, dice, v))
+    monkeypatch.setitem(WAYS, "biased", lambda params, source, v: Biased(params, source, source, v))
     with pytest.raises(AssertionError, match="comparison failed"):
         check(TableLM(3), [arms[3]["model"]], "plain", "biased", 1, (), monkeypatch)

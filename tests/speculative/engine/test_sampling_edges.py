@@ -32,7 +32,7 @@ NEARLY_GREEDY = {
 @pytest.mark.parametrize("verification", VERIFICATIONS)
 @pytest.mark.parametrize("edge", NEARLY_GREEDY)
 @pytest.mark.parametrize("names", [["model_itself", "early_exit"], ["model_trimmed", "any_length", "lookup_1_3"]])
-def test_a_law_of_one_token_gives_the_greedy_text(target, drafts, verification, edge, names):
+def test_a_distribution_of_one_token_gives_the_greedy_text(target, drafts, verification, edge, names):
     sampling = SamplingParams(**NEARLY_GREEDY[edge], verification=verification, seed=1)
     requests = [Request(str(i), prompt, 16, sampling=sampling) for i, prompt in enumerate(PROMPTS)]
     engine = Engine(
@@ -61,7 +61,7 @@ def test_every_seed_gives_a_text_of_its_own_again_and_again(target, drafts, veri
 @pytest.mark.parametrize("verification", VERIFICATIONS)
 @pytest.mark.parametrize("penalty", [0.5, 1.0, 1.8])
 def test_a_draft_whose_vocabulary_is_padded_beyond_the_texts_is_of_use(target, tiny, drafts, verification, penalty):
-    """Ids from `n_tokens` on are no text: a draft's law over more ids is cut to those, and is no fault."""
+    """Ids from `n_tokens` on are no text: a draft's distribution over more ids is cut to those, and is no fault."""
     n_tokens = 15
     padded = DraftModel(tiny("llama", seed=6, vocab_size=32).decoder, name="padded", n_target_vocab=N_VOCAB)
     prompts = [tuple(token % n_tokens for token in prompt) for prompt in PROMPTS]
@@ -169,7 +169,7 @@ def test_every_way_of_picking_shares_a_batch_and_the_cache_is_a_fresh_prefills_a
 
 
 def test_no_sampled_token_was_impossible(target, drafts):
-    """Every token lies in the support that the target's processed law has at its place."""
+    """Every token lies in the support that the target's processed distribution has at its place."""
     for i, verification in itertools.product(range(20), VERIFICATIONS):
         sampling = SamplingParams(1.5, top_k=4, top_p=0.8, seed=i, verification=verification)
         prompt = PROMPTS[i % len(PROMPTS)]
@@ -180,5 +180,5 @@ def test_no_sampled_token_was_impossible(target, drafts):
         tokens = torch.tensor([*prompt, *text.token_ids])
         logits = target.decoder.forward(TokenBatch(tokens, [len(tokens)]), target.decoder.new_cache(1)).logits
         for position in range(len(prompt), len(tokens)):
-            law = process_logits(logits[position - 1], sampling, tokens[:position].tolist())
-            assert torch.isfinite(law[tokens[position]])
+            logits_there = process_logits(logits[position - 1], sampling, tokens[:position].tolist())
+            assert torch.isfinite(logits_there[tokens[position]])

@@ -7,7 +7,7 @@ from speculative.engine.target_rows import InvalidLogitsError, TargetRows, large
 from speculative.engine.verify import make_verifier, verify_match, verify_rejection
 from speculative.sampling.sampling_params import SamplingParams
 from speculative.sampling.token_sampler import DraftTokens
-from tests.support.enumeration import every_outcome, laws_over
+from tests.support.enumeration import distributions_over, every_outcome
 
 
 @pytest.mark.parametrize("draft_length", [0, 1, 2, 3])
@@ -29,39 +29,39 @@ def test_committed_tokens_are_the_targets_for_every_draft_and_every_target(draft
             assert asked == list(range(n + 1))  # rows beyond the first mismatch are not looked at
 
 
-@pytest.mark.parametrize(("p", "q"), laws_over(3))
-def test_rejection_gives_the_targets_law_and_accepts_what_the_laws_share(p, q):
+@pytest.mark.parametrize(("p", "q"), distributions_over(3))
+def test_rejection_gives_the_targets_distribution_and_accepts_what_both_share(p, q):
     p, q = torch.tensor(p, dtype=torch.float64), torch.tensor(q, dtype=torch.float64)
 
-    def one_round(dice):
-        drawn = dice.draw(q)
-        verification = verify_rejection(lambda i: p, [drawn], q[None], dice)
+    def one_round(source):
+        drawn = source.draw(q)
+        verification = verify_rejection(lambda i: p, [drawn], q[None], source)
         first = drawn if verification.n_accepted else verification.next_token
         return first, verification.n_accepted
 
     outcomes = every_outcome(one_round)
-    law = [sum(chance for (token, _), chance in outcomes if token == t) for t in range(3)]
-    torch.testing.assert_close(torch.tensor(law, dtype=torch.float64), p, atol=1e-12, rtol=0.0)
-    accepted = sum(chance for (_, n), chance in outcomes if n)
+    distribution = [sum(probability for (token, _), probability in outcomes if token == t) for t in range(3)]
+    torch.testing.assert_close(torch.tensor(distribution, dtype=torch.float64), p, atol=1e-12, rtol=0.0)
+    accepted = sum(probability for (_, n), probability in outcomes if n)
     assert accepted == pytest.approx(float(torch.minimum(p, q).sum()), abs=1e-12)
 
 
 @pytest.mark.parametrize("token", range(3))
-def test_a_certain_guess_is_accepted_with_the_targets_chance_of_it(token):
+def test_a_certain_draft_token_is_accepted_with_the_targets_probability_of_it(token):
     p = torch.tensor([0.5, 0.5, 0.0], dtype=torch.float64)
-    outcomes = every_outcome(lambda dice: verify_rejection(lambda i: p, [token], None, dice))
-    accepted = sum(chance for found, chance in outcomes if found.n_accepted)
+    outcomes = every_outcome(lambda source: verify_rejection(lambda i: p, [token], None, source))
+    accepted = sum(probability for found, probability in outcomes if found.n_accepted)
     assert accepted == pytest.approx(float(p[token]))
-    refused = [found.next_token for found, chance in outcomes if not found.n_accepted and chance > 0]
+    refused = [found.next_token for found, probability in outcomes if not found.n_accepted and probability > 0]
     assert token not in refused
 
 
-def test_a_residual_without_mass_falls_back_on_the_targets_law():
+def test_a_residual_without_mass_falls_back_on_the_targets_distribution():
     p = torch.tensor([0.25, 0.75], dtype=torch.float64)
 
     class Unlucky:
         def accept(self, probability):
-            return False  # what rounding may do where the laws are the same
+            return False  # what rounding may do where the distributions are the same
 
         def draw(self, weights):
             torch.testing.assert_close(weights, p)

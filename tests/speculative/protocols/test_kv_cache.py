@@ -4,13 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speculative.protocols import kv_cache
-from speculative.protocols.kv_cache import KVCache
+from speculative.protocols.kv_cache import CacheShape, KVCache
 from speculative.protocols.token_batch import TokenBatch
 from tests.support.tiny_models import N_VOCAB, bounded
 
 
 def filled(n_rows=3, capacity=4, growth=4):
-    cache = KVCache(2, n_rows, 1, 2, capacity=capacity, growth=growth)
+    cache = KVCache(CacheShape(2, n_rows, 1, 2), capacity=capacity, growth=growth)
     generator = torch.Generator().manual_seed(0)
     cache.keys.copy_(torch.randn(cache.keys.shape, generator=generator))
     cache.values.copy_(torch.randn(cache.values.shape, generator=generator))
@@ -50,7 +50,7 @@ def test_a_row_cannot_be_cut_to_what_it_does_not_hold(length):
 @pytest.mark.parametrize(("n_rows", "capacity"), [(0, 4), (1, 0)])
 def test_an_empty_cache_is_refused(n_rows, capacity):
     with pytest.raises(ValueError, match="n_rows >= 1 and capacity >= 1"):
-        KVCache(1, n_rows, 1, 2, capacity=capacity)
+        KVCache(CacheShape(1, n_rows, 1, 2), capacity=capacity)
 
 
 tokens = st.lists(st.integers(0, N_VOCAB - 1), min_size=1, max_size=6)
@@ -83,8 +83,8 @@ def test_append_then_roll_back_is_never_appended(tiny, schedules, capacity):
 def test_a_cache_that_memory_cannot_hold_is_refused_before_it_is_allocated(monkeypatch):
     monkeypatch.setattr(kv_cache, "free_bytes", lambda device: 10_000)
     with pytest.raises(ValueError, match=r"a KV cache of 100 tokens a row would take 0\.0 GB, but 0\.0 GB are free"):
-        KVCache(2, 3, 2, 4, capacity=100)  # 2 x 2 x 3 x 100 x 2 x 4 floats: 38,400 bytes
-    cache = KVCache(2, 1, 2, 4, capacity=20, growth=20)
+        KVCache(CacheShape(2, 3, 2, 4), capacity=100)  # 2 x 2 x 3 x 100 x 2 x 4 floats: 38,400 bytes
+    cache = KVCache(CacheShape(2, 1, 2, 4), capacity=20, growth=20)
     assert cache.n_bytes == 2560
     cache.check_room(80)  # 10,240 bytes: 10,000 are free and 1,280 come free while it grows
     with pytest.raises(ValueError, match="a KV cache of 100 tokens a row"):
@@ -94,11 +94,11 @@ def test_a_cache_that_memory_cannot_hold_is_refused_before_it_is_allocated(monke
 
 def test_the_memory_needed_is_said_in_numbers():
     with pytest.raises(ValueError, match=r"would take 4000000\.0 GB, but [0-9.]+ GB are free; shorten"):
-        KVCache(1, 1, 1, 500, capacity=10**12)
+        KVCache(CacheShape(1, 1, 1, 500), capacity=10**12)
 
 
 def test_wiping_a_row_leaves_no_leftover_behind():
-    cache = KVCache(1, 2, 1, 2, capacity=3)
+    cache = KVCache(CacheShape(1, 2, 1, 2), capacity=3)
     cache.keys.fill_(float("nan"))
     cache.values.fill_(float("nan"))
     cache.lengths = [2, 3]
