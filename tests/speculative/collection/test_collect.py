@@ -7,12 +7,10 @@ from contextlib import closing
 
 import numpy as np
 import pytest
-from safetensors.torch import load_file, save_file
 
 from arms import Query
-from arms.fingerprint import fingerprint
 from arms.folder_lock import FolderInUseError, FolderLock
-from bandits import FullInformationData, HashingEncoder, LinUCB
+from bandits import FullInformationData, LinUCB
 from bandits.data import part_indices
 from rewards import AcceptanceLength, RougeL
 from speculative.collection.collect import PART_SIZE, CostsKeptWarning, collect, data_from_traces, trace_queries
@@ -21,8 +19,7 @@ from speculative.collection.recost import recost
 from speculative.collection.trace_store import TRACES, close_traces, read_trace_parts, write_traces
 from speculative.measuring.cost_profile import NoisyCostsWarning
 from speculative.pools.pool import Pool
-from speculative.protocols.draft import Draft, DraftSession, Proposal
-from speculative.targets.speculative_arm import SpeculativeArm
+from tests.support.equal_data import assert_equal_data
 from tests.support.tiny_pool import ARMS, MAX_POSITIONS, plain_costs, queries, save_pool
 
 COSTS = plain_costs("prompt_lookup", "draft_small")
@@ -41,16 +38,6 @@ def whole(pool, tmp_path_factory):
     return folder, collect(queries(N), pool.arms, pool.encoder, folder, COSTS, own_texts=True)
 
 
-def _assert_equal(left, right):
-    assert left.arm_names == right.arm_names
-    assert left.query_ids == right.query_ids
-    assert left.domains == right.domains
-    assert left.encoder == right.encoder
-    assert left.observations == right.observations
-    for name in ("contexts", "rewards", "costs"):
-        np.testing.assert_array_equal(getattr(left, name), getattr(right, name))
-
-
 def test_one_row_a_query_with_every_arms_observation(whole, pool):
     folder, data = whole
     assert data.arm_names == ARMS
@@ -59,7 +46,7 @@ def test_one_row_a_query_with_every_arms_observation(whole, pool):
     assert data.encoder == pool.encoder.name
     np.testing.assert_array_equal(data.contexts, pool.encoder.encode([query.text for query in queries(N)]))
     np.testing.assert_allclose(data.rewards[:, 0], 1.0)  # no draft, as fast as itself
-    _assert_equal(data, FullInformationData.load(folder))
+    assert_equal_data(data, FullInformationData.load(folder))
 
 
 def test_observations_are_those_of_real_pulls(whole, pool):
@@ -98,7 +85,7 @@ def test_a_stopped_run_goes_on_and_gives_the_same_data(whole, pool, tmp_path, n_
         collect(queries(N), pool.arms, pool.encoder, tmp_path, COSTS, own_texts=True, on_progress=stop)
     assert len(part_indices(tmp_path / TRACES)) == n_done
     times = [path.stat().st_mtime_ns for path in sorted((tmp_path / TRACES).glob("part-*"))]
-    _assert_equal(collect(queries(N), pool.arms, pool.encoder, tmp_path, COSTS, own_texts=True), whole[1])
+    assert_equal_data(collect(queries(N), pool.arms, pool.encoder, tmp_path, COSTS, own_texts=True), whole[1])
     kept = sorted((tmp_path / TRACES).glob("part-*"))[:n_done]
     assert [path.stat().st_mtime_ns for path in kept] == times
 
@@ -117,7 +104,7 @@ def test_a_half_written_part_is_refused_and_nothing_is_lost(whole, pool, tmp_pat
     with pytest.raises(ValueError, match=r"part-00001\.parquet is unreadable or half-written .* delete it"):
         collect(queries(N), pool.arms, pool.encoder, folder, COSTS, own_texts=True)
     part.unlink()
-    _assert_equal(collect(queries(N), pool.arms, pool.encoder, folder, COSTS, own_texts=True), whole[1])
+    assert_equal_data(collect(queries(N), pool.arms, pool.encoder, folder, COSTS, own_texts=True), whole[1])
 
 
 def test_another_folders_work_is_not_mixed_in(whole, pool, tmp_path):
@@ -172,7 +159,7 @@ def test_traces_survive_the_disk(pool, tmp_path):
         assert before.drafts["draft_small"].own_ids == after.drafts["draft_small"].own_ids is not None
         assert before.drafts["prompt_lookup"].own_ids is after.drafts["prompt_lookup"].own_ids is None
         np.testing.assert_array_equal(before.context, after.context)
-    _assert_equal(
+    assert_equal_data(
         data_from_traces(asked, traces, pool.arms, pool.encoder, COSTS),
         data_from_traces(asked, [*first, *second], pool.arms, pool.encoder, COSTS),
     )
@@ -202,65 +189,13 @@ def test_hidden_states_as_contexts_are_the_prefills_and_the_encoders(tmp_path):
     assert pool.encoder.encode([]).shape == (0, pool.encoder.n_features)
 
 
-class StockPhrases(Draft):
-    """Proposes the rest of a phrase that the text has begun."""
-
-    name = "stock_phrases"
-
-    def __init__(self, phrases):
-        self.phrases = phrases
-
-    def open(self, prompt, shared=None):
-        return _PhraseSession(self.phrases)
-
-
-class _PhraseSession(DraftSession):
-    def __init__(self, phrases):
-        self.phrases = phrases
-
-    def propose(self, prefix, draft_length, sampler=None):
-        return Proposal(next((p[1 : 1 + draft_length] for p in self.phrases if p[0] == prefix[-1]), []))
-
-
-def test_ones_own_draft_and_encoder_count_by_what_they_are_not_by_name(pool, tmp_path):
-    def collected(phrases, encoder):
-        arms = [pool.arms["no_draft"], SpeculativeArm(pool.target, StockPhrases(phrases), 4)]
-        return collect(queries(3), arms, encoder, tmp_path, plain_costs("stock_phrases"))
-
-    first = collected([[5, 6, 7, 8, 9]], HashingEncoder(32))
-    _assert_equal(collected([[5, 6, 7, 8, 9]], HashingEncoder(32)), first)
-    with pytest.raises(ValueError, match="was begun with other encoder, arm stock_phrases_4; name another folder"):
-        collected([[9, 8, 7]], HashingEncoder(64))
-    with pytest.raises(ValueError, match="was begun with other arm stock_phrases_4; name"):
-        collected([[9, 8, 7]], HashingEncoder(32))
-
-
-def test_a_model_counts_by_its_weights_not_by_its_folder(tmp_path):
-    file = save_pool(tmp_path)
-    pool = Pool.load(file)
-    collect(queries(2), pool.arms, pool.encoder, tmp_path / "data", COSTS)
-    again = Pool.load(file)
-    collect(queries(2), again.arms, again.encoder, tmp_path / "data", COSTS)
-    weights = load_file(tmp_path / "small" / "model.safetensors")
-    save_file({name: 1.01 * tensor for name, tensor in weights.items()}, tmp_path / "small" / "model.safetensors")
-    trained = Pool.load(file)
-    with pytest.raises(ValueError, match="was begun with other arm draft_small_2;"):
-        collect(queries(2), trained.arms, trained.encoder, tmp_path / "data", COSTS)
-
-
-def test_fingerprints_do_not_change_with_use(pool, tmp_path):
-    before = [fingerprint(thing) for thing in (pool.target, pool.encoder, *pool.drafts)]
-    collect(queries(2), pool.arms, pool.encoder, tmp_path, COSTS)
-    assert [fingerprint(thing) for thing in (pool.target, pool.encoder, *pool.drafts)] == before
-
-
 def test_a_finished_collection_keeps_the_costs_that_priced_it(pool, tmp_path):
     first = collect(queries(3), pool.arms, pool.encoder, tmp_path, COSTS)
     before = {path: path.read_bytes() for path in tmp_path.glob("*.*")}
     dear = dataclasses.replace(COSTS, prefill_grid=tuple(2 * s for s in COSTS.prefill_grid))
     with pytest.warns(CostsKeptWarning, match="keeps the cost profile that it was begun with"):
         again = collect(queries(3), pool.arms, pool.encoder, tmp_path, dear)
-    _assert_equal(again, first)
+    assert_equal_data(again, first)
     assert {path: path.read_bytes() for path in tmp_path.glob("*.*")} == before
     assert stored_costs(tmp_path) == COSTS
     assert first.cost_profiles == (COSTS.digest,)
@@ -271,8 +206,8 @@ def test_recost_prices_as_collecting_with_that_profile_does(pool, tmp_path):
     collect(queries(N), pool.arms, pool.encoder, tmp_path / "data", COSTS, own_texts=True)
     expected = collect(queries(N), pool.arms, pool.encoder, tmp_path / "other", dear, own_texts=True)
     for _ in range(2):
-        _assert_equal(recost(tmp_path / "data", dear), expected)
-    _assert_equal(FullInformationData.load(tmp_path / "data"), expected)
+        assert_equal_data(recost(tmp_path / "data", dear), expected)
+    assert_equal_data(FullInformationData.load(tmp_path / "data"), expected)
     assert stored_costs(tmp_path / "data") == dear
     assert sorted(path.name for path in (tmp_path / "data").glob("*.*")) == [
         "collect.json",
@@ -281,7 +216,9 @@ def test_recost_prices_as_collecting_with_that_profile_does(pool, tmp_path):
         *(f"part-{i:05d}.2.parquet" for i in range(3)),
     ]
     with pytest.warns(CostsKeptWarning):
-        _assert_equal(collect(queries(N), pool.arms, pool.encoder, tmp_path / "data", COSTS, own_texts=True), expected)
+        assert_equal_data(
+            collect(queries(N), pool.arms, pool.encoder, tmp_path / "data", COSTS, own_texts=True), expected
+        )
 
 
 def test_recost_that_fails_changes_nothing(pool, whole, tmp_path):
@@ -289,7 +226,7 @@ def test_recost_that_fails_changes_nothing(pool, whole, tmp_path):
     shutil.copytree(whole[0], folder)
     with pytest.raises(ValueError, match="'draft_small' is not in the cost profile"):
         recost(folder, plain_costs("prompt_lookup"))
-    _assert_equal(FullInformationData.load(folder), whole[1])
+    assert_equal_data(FullInformationData.load(folder), whole[1])
     with pytest.raises(ValueError, match="holds no finished collection"):
         recost(tmp_path, COSTS)
     whole[1].save(tmp_path / "saved")
@@ -304,7 +241,7 @@ def test_data_that_were_lost_are_made_again_from_the_traces(pool, whole, tmp_pat
     (folder / name).unlink()
     with pytest.raises(ValueError, match=rf"{name}|is not closed"):
         FullInformationData.load(folder)
-    _assert_equal(collect(queries(N), pool.arms, pool.encoder, folder, COSTS, own_texts=True), whole[1])
+    assert_equal_data(collect(queries(N), pool.arms, pool.encoder, folder, COSTS, own_texts=True), whole[1])
 
 
 @pytest.mark.usefixtures("noise_matters")
@@ -336,7 +273,7 @@ def test_a_prompt_that_is_too_long_is_cut_or_left_out_where_asked(pool, tmp_path
     skipped = collect(asked, pool.arms, pool.encoder, tmp_path / "skip", COSTS, too_long="skip")
     rest = [query for query in asked if query.id != "long"]
     plain = collect(rest, pool.arms, pool.encoder, tmp_path / "rest", COSTS)
-    _assert_equal(skipped, plain)
+    assert_equal_data(skipped, plain)
 
     cut = collect(asked, pool.arms, pool.encoder, tmp_path / "truncate", COSTS, too_long="truncate")
     assert cut.query_ids == tuple(query.id for query in asked)
