@@ -78,7 +78,7 @@ def run_demo(
         on_progress=lambda done, total: notify("measuring, prompts", done, total),
     )
     picks = {name: timed_picks(policy, test, seed) for name, policy in learned.policies.items()}
-    grouped = with_picks(runs, picks)
+    grouped = with_picks(runs, picks, pool.arms.names)
     report = make_report(pool, learned, test, timed, grouped)
     save_report(report, runs, pool.arms.names, out)
     return report

@@ -40,7 +40,9 @@ def timed_picks(policy: Policy, test: FullInformationData, seed: int) -> dict[st
     return picks
 
 
-def with_picks(runs: Sequence[Run], picks: Mapping[str, Mapping[str, tuple[str, float]]]) -> dict[str, list[Run]]:
+def with_picks(
+    runs: Sequence[Run], picks: Mapping[str, Mapping[str, tuple[str, float]]], arm_names: Sequence[str]
+) -> dict[str, list[Run]]:
     """Return runs by mode: arms, then policies, then the chosen policy's real run, then transformers.
 
     A policy's time on a prompt is the measured time of its pick and of picking, so that all policies are compared on
@@ -51,8 +53,9 @@ def with_picks(runs: Sequence[Run], picks: Mapping[str, Mapping[str, tuple[str, 
         found[run.mode].append(run)
     real = {mode: found.pop(mode) for mode in list(found) if mode.endswith(REAL)}
     peers = {mode: found.pop(mode) for mode in PEERS if mode in found}
+    arms = {name: found[name] for name in arm_names}
     composed = {name: compose_policy_runs(runs, name, own) for name, own in picks.items()}
-    return {**found, **composed, **real, **peers}
+    return {**arms, **composed, **real, **peers}
 
 
 def group_modes(runs: Sequence[Run], policy_names: Iterable[str], arm_names: Sequence[str]) -> dict[str, list[Run]]:

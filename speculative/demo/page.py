@@ -9,13 +9,16 @@ from speculative.demo.figures import DemoReport
 def show_report(report: DemoReport, console: Console) -> None:
     """Print the tables and the conclusion."""
     console.print(report.evaluation.to_text(console.width), highlight=False)
-    table = Table(title=f"Measured on {report.n_timed} held-out prompts", title_justify="left")
     references = _references(report)
-    for heading in ("mode", "tokens/s", *(f"times {name}" for name in references)):
-        table.add_column(heading, justify="left" if heading == "mode" else "right")
-    for name, ratios in report.ratios.items():
-        table.add_row(name, f"{report.speeds[name]:.1f}", *(f"{ratios[other]:.2f}" for other in references))
-    console.print(table)
+    for part in (references[:2], references[2:]):
+        if not part:
+            continue
+        table = Table(title=f"Measured on {report.n_timed} held-out prompts", title_justify="left")
+        for heading in ("mode", "tokens/s", *(f"times {name}" for name in part)):
+            table.add_column(heading, justify="left" if heading == "mode" else "right")
+        for name, ratios in report.ratios.items():
+            table.add_row(name, f"{report.speeds[name]:.1f}", *(f"{ratios[other]:.2f}" for other in part))
+        console.print(table)
     console.print(equality_sentence(report))
     console.print(f"[bold]{report.conclusion}[/bold]")
 
