@@ -49,7 +49,7 @@ def make_report(
     plain = grouped[NO_DRAFT]
     return DemoReport(
         seed=evaluation.seed,
-        max_new_tokens=pool.target.max_new_tokens,
+        max_new_tokens=max(query.max_new_tokens or pool.target.max_new_tokens for query in queries),
         n_timed=len(plain),
         n_transformers=len(grouped.get(PEERS[0], [])),
         chosen=choice.name,

@@ -47,7 +47,7 @@ def test_the_demo_runs_end_to_end_on_a_tiny_pool(tiny_demo):
     out = tiny_demo["out"]
     assert report.equality["different"] == 0
     assert sum(report.equality.values()) == N_TIMED * 4 + 2 * 2  # three arms, the policy, transformers twice
-    assert (report.n_timed, report.n_transformers) == (N_TIMED, 2)
+    assert (report.n_timed, report.n_transformers, report.max_new_tokens) == (N_TIMED, 2, 12)
     assert "times as fast as no draft" in report.conclusion
     assert "times as fast as always" in report.conclusion
     assert told["measuring, prompts"] == (N_TIMED, N_TIMED)
