@@ -13,9 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from tiny_model import save_tiny_model
 from transformers.utils.logging import disable_progress_bar
 
 from arms import Query, read_queries
@@ -100,28 +98,6 @@ def answer(query: Query, pool: Pool, policy: Policy, seed: int) -> str:
 # --8<-- [end:answer]
 
 
-def make_tiny_model(folder: Path, n_layers: int, seed: int) -> str:
-    """Write a random Llama with a tokenizer of bytes, for a run without any download."""
-    symbols = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE(vocab={symbol: i for i, symbol in enumerate(symbols)}, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|end|>").save_pretrained(folder)
-    config = LlamaConfig(
-        vocab_size=len(symbols) + 1,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=n_layers,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=256,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        LlamaForCausalLM(config).save_pretrained(folder)
-    return str(folder)
-
-
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -148,8 +124,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         out = options.out or Path(scratch)
         target, drafts, n_tokens = options.target, options.draft, options.max_new_tokens
         if options.smoke:
-            target = make_tiny_model(Path(scratch) / "tiny-target", n_layers=2, seed=1)
-            drafts, n_tokens = [make_tiny_model(Path(scratch) / "tiny-draft", n_layers=1, seed=2)], 8
+            target = save_tiny_model(Path(scratch) / "tiny-target", n_layers=2, seed=1)
+            drafts, n_tokens = [save_tiny_model(Path(scratch) / "tiny-draft", n_layers=1, seed=2)], 8
         pool = make_pool(target, drafts, n_tokens)
         profiles = Path(scratch) if options.smoke else DEFAULT_CACHE / "profiles"
         costs = cached_costs(pool.target.model, pool.target.name, pool.drafts, profiles)
