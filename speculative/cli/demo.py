@@ -18,6 +18,13 @@ def demo(
     pool: Annotated[
         Path | None, typer.Option("--pool", help="Another pool file than the demo's own.", metavar="POOL.toml")
     ] = None,
+    prompts: Annotated[
+        Path | None, typer.Option("--prompts", help="JSONL of other prompts than the demo's own.", metavar="JSONL")
+    ] = None,
+    held_out: Annotated[
+        Path | None,
+        typer.Option("--held-out", help="JSONL of prompts to test on; else half of --prompts.", metavar="JSONL"),
+    ] = None,
     seed: options.SeedOption = 0,
     allow_noisy_costs: options.NoisyCostsOption = False,
     threads: options.ThreadsOption = None,
@@ -31,18 +38,24 @@ def demo(
     The machine is measured first, and as many prompts and tokens are taken as end in time. Writes a report with
     table and plots; a stopped demo goes on where it was.
     """
+    if held_out is not None and prompts is None:
+        raise ValueError("--held-out needs --prompts: the prompts to learn from")
     options.start_torch(threads)
     from rich.console import Console
 
-    from speculative.demo.demo import DEMO_POOL, run_demo
+    from speculative.demo.demo import DEMO_POOL, DemoSettings, run_demo
     from speculative.demo.page import show_report
+    from speculative.demo.queries import own_queries
 
+    settings = DemoSettings(
+        seconds=None if full else 60 * minutes,
+        seed=seed,
+        queries=None if prompts is None else own_queries(prompts, held_out),
+        allow_noisy_costs=allow_noisy_costs,
+    )
     spec = options.read_spec(pool or DEMO_POOL, device=device, dtype=dtype, weights=weights)
     with stages() as notify:
-        seconds = None if full else 60 * minutes
-        report = run_demo(
-            out, seconds=seconds, seed=seed, spec=spec, allow_noisy_costs=allow_noisy_costs, on_progress=notify
-        )
+        report = run_demo(out, spec, settings, on_progress=notify)
     if as_json:
         typer.echo((out / "report.json").read_text(encoding="utf-8"))
     else:

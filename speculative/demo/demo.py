@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from speculative.collection.collect import collect
 from speculative.demo.figures import DemoReport
 from speculative.demo.learning import Learned, choose_policy, learn
 from speculative.demo.modes import PEERS, demo_modes, timed_picks, with_picks
+from speculative.demo.peers import peer_modes
 from speculative.demo.queries import demo_queries, pick_evenly
 from speculative.demo.report import domain_speed, make_report, picks_by_policy, save_pictures, save_report
 from speculative.demo.size import FULL_SIZE, DemoSize, choose_size
@@ -29,13 +30,29 @@ DEMO_POOL = Path(str(files("speculative").joinpath("demo/pool.toml")))
 _PROFILE_STEPS = 8
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoSettings:
+    """What a demo is asked for.
+
+    Attributes:
+        seconds: for everything after the models are loaded; fewer prompts and tokens are taken on a slow machine. None
+            takes all prompts and longer answers.
+        seed: of policies, orders and bootstraps.
+        queries: prompts to learn from and prompts to test on; None for the project's own.
+        allow_noisy_costs: go on, with a warning, where the machine was too busy to be measured.
+    """
+
+    seconds: float | None = 600.0
+    seed: int = 0
+    queries: tuple[Sequence[Query], Sequence[Query]] | None = None
+    allow_noisy_costs: bool = False
+
+
 def run_demo(
     out: Path,
-    *,
-    seconds: float | None = 600.0,
-    seed: int = 0,
     spec: PoolSpec | None = None,
-    allow_noisy_costs: bool = False,
+    settings: DemoSettings | None = None,
+    *,
     on_progress: Progress | None = None,
 ) -> DemoReport:
     """Run the demo and write its report folder; a stopped demo goes on where it was.
@@ -43,41 +60,40 @@ def run_demo(
     Args:
         out: takes the collected data, the saved policies, the replayed table, every timed prompt, and at the end
             `report.md`, `report.json`, `runs.json` and plots.
-        seconds: for everything after the models are loaded; fewer prompts and tokens are taken on a slow machine.
-            None takes all prompts and longer answers.
-        seed: of policies, orders and bootstraps.
         spec: of another pool than the demo's own (`DEMO_POOL`).
-        allow_noisy_costs: go on, with a warning, where the machine was too busy to be measured.
+        settings: how long it may take, on which prompts.
         on_progress: called with (stage, done, of how many).
 
     Raises:
         ValueError: if the pool cannot be loaded, the machine was too busy, or `out` was begun with something else.
     """
-    notify = on_progress or (lambda stage, done, total: None)
+    settings, notify = settings or DemoSettings(), on_progress or (lambda stage, done, total: None)
+    asked, spec = settings.queries or demo_queries(), spec or read_pool_spec(DEMO_POOL)
     out.mkdir(parents=True, exist_ok=True)
     notify("loading models", 0, 1)
-    pool = Pool.of(spec or read_pool_spec(DEMO_POOL))
+    pool = Pool.of(spec)
     begin = time.monotonic()
-    costs = _profile(out, pool, notify, allow_noisy_costs)
-    size = _size(out, pool, costs, seconds)
-    train_queries, test_queries = _queries(size)
+    costs = _profile(out, pool, notify, settings.allow_noisy_costs)
+    size = _size(out, pool, costs, asked, settings.seconds)
+    train_queries, test_queries = (_sized(side, size) for side in asked)
     train = _collect(train_queries, pool, out / "train", costs, notify, "collecting training prompts")
     test = _collect(test_queries, pool, out / "test", costs, notify, "collecting held-out prompts")
     notify("learning", 0, 1)
-    learned = _learn(train, test, seed, out)
+    learned = _learn(train, test, settings.seed, out)
     notify("learning", 1, 1)
     left = None if size.seconds is None else size.seconds - (time.monotonic() - begin)
     timed = pick_evenly(test_queries, size.most_timed)
     few = {query.id for query in timed[: size.timed_by_transformers]}
     runs = run_wall_clock(
         timed,
-        demo_modes(pool, learned.choice.name, learned.policies[learned.choice.name], seed),
+        demo_modes(pool, learned.choice.name, learned.policies[learned.choice.name], settings.seed)
+        | peer_modes(spec, pool),
         out / "timed",
-        seed=seed,
+        seed=settings.seed,
         limits=StageLimits(seconds=left, least=size.least_timed, only=dict.fromkeys(PEERS, few)),
         on_progress=lambda done, total: notify("measuring, prompts", done, total),
     )
-    picks = {name: timed_picks(policy, test, seed) for name, policy in learned.policies.items()}
+    picks = {name: timed_picks(policy, test, settings.seed) for name, policy in learned.policies.items()}
     grouped = with_picks(runs, picks, pool.arms.names)
     report = make_report(pool, learned, test, timed, grouped)
     save_report(report, runs, pool.arms.names, out)
@@ -106,7 +122,9 @@ def _profile(out: Path, pool: Pool, notify: Progress, allow_noisy: bool) -> Cost
     return costs
 
 
-def _size(out: Path, pool: Pool, costs: CostProfile, seconds: float | None) -> DemoSize:
+def _size(
+    out: Path, pool: Pool, costs: CostProfile, asked: tuple[Sequence[Query], Sequence[Query]], seconds: float | None
+) -> DemoSize:
     """Return the size that a stopped demo was begun with, or choose one."""
     file = out / "size.json"
     if file.is_file():
@@ -116,20 +134,16 @@ def _size(out: Path, pool: Pool, costs: CostProfile, seconds: float | None) -> D
             raise ValueError(f"{file} is damaged ({error}): name another folder, or delete this one") from error
     size = FULL_SIZE
     if seconds is not None:
-        queries = [query for side in demo_queries() for query in side]
+        queries = [query for side in asked for query in side]
         n_prompt = sum(len(pool.target.request(query).token_ids) for query in queries) / len(queries)
         size = choose_size(costs, n_prompt, len(queries), len(pool.arms) + 1, seconds)
     write_file(file, json.dumps(asdict(size)))
     return size
 
 
-def _queries(size: DemoSize) -> tuple[list[Query], list[Query]]:
-    def sized(queries: Sequence[Query]) -> list[Query]:
-        taken = pick_evenly(queries, max(2, round(size.share * len(queries))))
-        return [query.model_copy(update={"max_new_tokens": size.max_new_tokens}) for query in taken]
-
-    train, test = demo_queries()
-    return sized(train), sized(test)
+def _sized(queries: Sequence[Query], size: DemoSize) -> list[Query]:
+    taken = pick_evenly(queries, max(2, round(size.share * len(queries))))
+    return [query.model_copy(update={"max_new_tokens": size.max_new_tokens}) for query in taken]
 
 
 def _collect(

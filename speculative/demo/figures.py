@@ -24,7 +24,9 @@ class DemoReport:
         ratios: mode to its speed over no draft's, over the best fixed arm's and over each transformers mode's.
         picks: policy to (domain to (arm to share of held-out queries)).
         domain_speed: domain to (arm to replayed speed over no draft).
-        equality: counts of identical texts, ties and differences against no draft's text and transformers'.
+        equality: counts of identical texts, ties and differences against no draft's text.
+        peers_compared: whether transformers' texts are among these; they have dense weights, and so another text than a
+            target at 4 bits.
         looping_share: share of timed texts in which over half of the 4-grams are repeats.
         conclusion: what it comes to, in two sentences.
         machine: what it ran on.
@@ -42,6 +44,7 @@ class DemoReport:
     picks: dict[str, dict[str, dict[str, float]]]
     domain_speed: dict[str, dict[str, float]]
     equality: dict[str, int]
+    peers_compared: bool
     looping_share: float
     conclusion: str
     machine: dict[str, Any] = field(default_factory=machine_facts)

@@ -7,26 +7,18 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from bandits import FullInformationData, Policy
-from speculative.measuring.wall_clock import Mode, Run, arm_mode, compose_policy_runs, policy_mode, transformers_mode
+from speculative.measuring.wall_clock import Mode, Run, arm_mode, compose_policy_runs, policy_mode
 from speculative.pools.pool import Pool
 
-PLAIN, LOOKUP = "transformers", "transformers prompt lookup"
-PEERS = (PLAIN, LOOKUP)
+PLAIN, LOOKUP, ASSISTED = "transformers", "transformers prompt lookup", "transformers assisted"
+PEERS = (PLAIN, LOOKUP, ASSISTED)
 REAL = " (real run)"
 
 
 def demo_modes(pool: Pool, name: str, policy: Policy, seed: int) -> dict[str, Mode]:
-    """Return every arm, the chosen policy, and transformers on the same weights, by name."""
-    from transformers import AutoModelForCausalLM
-    from transformers.utils.logging import disable_progress_bar
-
-    disable_progress_bar()
-    target = pool.target
-    peer = AutoModelForCausalLM.from_pretrained(target.folder, dtype=target.model.dtype).to(target.model.device)
+    """Return every arm and the chosen policy, by name."""
     modes = {arm.name: arm_mode(arm) for arm in pool.arms}
     modes[name + REAL] = policy_mode(pool.arms, pool.encoder, policy, name=name + REAL, seed=seed)
-    modes[PLAIN] = transformers_mode(target, peer, PLAIN)
-    modes[LOOKUP] = transformers_mode(target, peer, LOOKUP, prompt_lookup_num_tokens=7)
     return modes
 
 

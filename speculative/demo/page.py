@@ -83,8 +83,9 @@ def _measured(report: DemoReport) -> list[str]:
 def equality_sentence(report: DemoReport) -> str:
     """Say how many texts equal no draft's."""
     equality = report.equality
+    modes = "arm, policy and transformers mode" if report.peers_compared else "arm and policy"
     return (
-        f"Texts of every arm, policy and transformers mode against no draft's: {equality['identical']} identical, "
+        f"Texts of every {modes} against no draft's: {equality['identical']} identical, "
         f"{equality['tie']} parted at a tie of the two best logits, {equality['different']} different. "
         f"{report.looping_share:.0%} of the texts loop (over half of their 4-grams are repeats)."
     )

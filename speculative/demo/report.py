@@ -60,6 +60,7 @@ def make_report(
         picks=picks_by_policy(policies, test),
         domain_speed=domain_speed(test),
         equality=_equality(pool, queries, grouped, composed=policies),
+        peers_compared=same_weights(pool),
         looping_share=float(np.mean([repeated_share(run.token_ids) > 0.5 for run in plain])),
         conclusion=_conclusion(choice.name, fixed, ratios),
     )
@@ -122,6 +123,11 @@ def picks_by_policy(
     return picks
 
 
+def same_weights(pool: Pool) -> bool:
+    """Whether transformers, which has dense weights, computes with the very weights of the target."""
+    return pool.target.settings.weights == "dense"
+
+
 def _equality(
     pool: Pool, queries: Sequence[Query], grouped: Mapping[str, Sequence[Run]], composed: Mapping[str, Policy]
 ) -> dict[str, int]:
@@ -130,7 +136,7 @@ def _equality(
     counts = {"identical": 0, "tie": 0, "different": 0}
     asked = {query.id: query for query in queries}
     for name, runs in grouped.items():
-        if name == NO_DRAFT or name in composed:
+        if name == NO_DRAFT or name in composed or (name in PEERS and not same_weights(pool)):
             continue
         for run in runs:
             if run.token_ids == plain[run.query_id]:

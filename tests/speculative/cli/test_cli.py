@@ -16,7 +16,7 @@ from bandits.policies import POLICIES
 from rewards import REWARDS, TimeSaved
 from speculative.cli.main import app
 from speculative.cli.plain_errors import one_line
-from speculative.demo.demo import DEMO_POOL
+from speculative.demo.demo import DEMO_POOL, DemoSettings
 from speculative.pools.spec import read_pool_spec
 from speculative.selectors import SELECTORS
 from tests.support.command_runner import make_place, pool_of, refused, run_cli
@@ -220,9 +220,9 @@ def test_distill_refuses_prompts_on_both_sides(place, tmp_path):
 def test_demo_calls_the_function_of_that_name(monkeypatch, tmp_path):
     called = []
 
-    def run_demo(out, **keywords):
-        called.append((out, keywords))
-        keywords.pop("on_progress")("measuring", 1, 1)
+    def run_demo(out, spec, settings, *, on_progress):
+        called.append((out, spec, settings))
+        on_progress("measuring", 1, 1)
         out.mkdir()
         (out / "report.json").write_text('{"holds": true}')
 
@@ -232,7 +232,26 @@ def test_demo_calls_the_function_of_that_name(monkeypatch, tmp_path):
     assert json.loads(shown.stdout) == {"holds": True}
     assert shown.stderr == "measuring: 1 of 1, 0 s\n"
     spec = read_pool_spec(DEMO_POOL).model_copy(update={"dtype": "bfloat16"})
-    assert called == [(out, {"seconds": None, "seed": 4, "spec": spec, "allow_noisy_costs": False})]
+    assert called == [(out, spec, DemoSettings(seconds=None, seed=4))]
+
+
+def test_demo_takes_a_users_own_prompts(monkeypatch, tmp_path):
+    called = []
+    rows = [{"id": f"q{i}", "prompt": f"What is {i}?", "domain": "ab"[i % 2]} for i in range(8)]
+    (tmp_path / "mine.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+    def run_demo(out, spec, settings, *, on_progress):
+        called.append(settings)
+        out.mkdir()
+        (out / "report.json").write_text("{}")
+
+    monkeypatch.setattr("speculative.demo.demo.run_demo", run_demo)
+    run_cli("demo", "--out", tmp_path / "report", "--prompts", tmp_path / "mine.jsonl", "--json")
+    train, test = called[0].queries
+    assert {query.id for query in (*train, *test)} == {row["id"] for row in rows}
+    assert {query.domain for query in train} == {query.domain for query in test} == {"a", "b"}
+    line = refused("demo", "--out", tmp_path / "other", "--held-out", tmp_path / "mine.jsonl")
+    assert "--held-out needs --prompts" in line
 
 
 @pytest.mark.parametrize("command", sorted(typer.main.get_command(app).commands))

@@ -8,7 +8,7 @@ from bandits.testing import example_data
 from speculative.demo import demo
 from speculative.demo.demo import run_demo
 from speculative.demo.learning import FIXED, choose_policy, learn
-from speculative.demo.queries import demo_queries, pick_evenly
+from speculative.demo.queries import demo_queries, own_queries, pick_evenly
 from speculative.demo.size import DemoSize
 from speculative.pools.spec import read_pool_spec
 from tests.support.tiny_pool import queries, save_pool
@@ -29,6 +29,23 @@ def test_the_demo_holds_150_prompts_or_more_over_six_domains_or_more():
     assert not {query.text for query in train} & {query.text for query in test}
 
 
+def test_own_prompts_are_split_by_domain_or_by_file_and_never_shared(tmp_path):
+    def write(name, numbers):
+        rows = [{"id": f"{name}{i}", "prompt": f"Say {i}", "domain": "ab"[i % 2]} for i in numbers]
+        (tmp_path / name).write_text("\n".join(map(json.dumps, rows)))
+        return tmp_path / name
+
+    train, test = own_queries(write("all", range(7)))
+    assert {query.text for query in train} | {query.text for query in test} == {f"Say {i}" for i in range(7)}
+    assert [len(train), len(test)] == [4, 3]
+    train, test = own_queries(write("one", range(4)), write("two", range(4, 6)))
+    assert [query.text for query in test] == ["Say 4", "Say 5"]
+    with pytest.raises(ValueError, match="share no prompt with"):
+        own_queries(write("one", range(4)), write("two", range(3, 6)))
+    with pytest.raises(ValueError, match="two prompts of a domain"):
+        own_queries(write("few", range(1)))
+
+
 @pytest.fixture
 def tiny_demo(tmp_path, monkeypatch):
     """The arguments of a demo of 20 prompts on a tiny pool."""
@@ -46,7 +63,7 @@ def test_the_demo_runs_end_to_end_on_a_tiny_pool(tiny_demo):
     report = run_demo(**tiny_demo, on_progress=lambda stage, done, total: told.update({stage: (done, total)}))
     out = tiny_demo["out"]
     assert report.equality["different"] == 0
-    assert sum(report.equality.values()) == N_TIMED * 4 + 2 * 2  # three arms, the policy, transformers twice
+    assert sum(report.equality.values()) == N_TIMED * 4 + 3 * 2  # three arms, the policy, transformers three ways
     assert (report.n_timed, report.n_transformers, report.max_new_tokens) == (N_TIMED, 2, 12)
     assert "times as fast as no draft" in report.conclusion
     assert "times as fast as always" in report.conclusion
