@@ -34,6 +34,7 @@ class StockPhrases(Draft):
 
     def __init__(self, phrases: Sequence[Sequence[int]], min_match: int = 2) -> None:
         self.phrases, self.min_match = [list(phrase) for phrase in phrases], min_match
+        self.max_match_length = max(map(len, self.phrases), default=0)
 
     def open(self, prompt: Sequence[int], shared: SharedCache | None = None) -> DraftSession:
         """Nothing is kept between rounds, so a session is only the draft."""

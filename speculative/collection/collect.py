@@ -18,6 +18,7 @@ from bandits import ContextEncoder, FullInformationData
 from bandits.data import part_indices
 from bandits.data.closed_folder import MANIFEST
 from rewards import Reward, Speedup
+from speculative.collection.certainty import CertaintyRecorder
 from speculative.collection.long_prompts import TooLong, long_prompts
 from speculative.collection.priced_folder import COSTS, keep_costs, stored_costs, whole_data, write_data
 from speculative.collection.replay import observe
@@ -34,6 +35,7 @@ from speculative.engine.generate import generate
 from speculative.measuring.cost_profile import CostProfile
 from speculative.protocols.request import Generation
 from speculative.protocols.selector import QueryState
+from speculative.sampling.sampling_params import SamplingParams
 from speculative.selectors.fixed import FixedSelector
 from speculative.selectors.prefill_encoder import encode_query
 from speculative.targets.speculative_arm import SpeculativeArm, drafts_of, target_of
@@ -138,11 +140,20 @@ def trace_queries(
     requests = [target.request(query) for query in queries]
     if truncate:
         requests = [target.fit(request) for request in requests]
-    generations = generate(engine, requests)
-    return [
-        _trace(recorder.states[query.id], generation, query.domain, arms, encoder, own_texts)
-        for query, generation in zip(queries, generations, strict=True)
-    ]
+    certainties = [CertaintyRecorder(len(request.token_ids)) for request in requests]
+    generations = generate(
+        engine,
+        [
+            replace(request, sampling=SamplingParams(logits_processors=(certainty,)))
+            for request, certainty in zip(requests, certainties, strict=True)
+        ],
+    )
+    traces = []
+    for query, generation, certainty in zip(queries, generations, certainties, strict=True):
+        trace = _trace(recorder.states[query.id], generation, query.domain, arms, encoder, own_texts)
+        margins, entropies = certainty.margins_and_entropies(len(trace.new_ids))
+        traces.append(replace(trace, margins=margins, entropies=entropies))
+    return traces
 
 
 def data_from_traces(

@@ -1,31 +1,14 @@
 """What each draft would have got accepted from every start position of the target's own text."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from arms.checks import at_least
 from speculative.protocols.draft import Draft
-
-Counts = npt.NDArray[np.int32]
-
-
-@dataclass(frozen=True, slots=True)
-class DraftTrace:
-    """One draft against one text.
-
-    Attributes:
-        proposed: (n_new,) int32; entry j: tokens proposed after j new tokens, when asked for the longest
-            draft length. Entry 0 is unused: the prefill yields the first token.
-        accepted: (n_new,) int32; of these, how many the target's text confirms.
-        own_ids: what the draft writes alone, where it was asked and can.
-    """
-
-    proposed: Counts
-    accepted: Counts
-    own_ids: tuple[int, ...] | None = None
+from speculative.protocols.draft_trace import DraftTrace
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +25,9 @@ class Trace:
         context: (d,) float32, the bandit's features of the query.
         encode_s: seconds the features took.
         drafts: by draft name.
+        margins: (n_new,) float32; entry j: by how much the logit of new token j is above the second largest one. None
+            where it was not kept.
+        entropies: (n_new,) float32, nats; entry j: of the distribution that new token j was the best of.
     """
 
     query_id: str
@@ -53,6 +39,8 @@ class Trace:
     context: npt.NDArray[np.float32]
     encode_s: float
     drafts: Mapping[str, DraftTrace]
+    margins: npt.NDArray[np.float32] | None = None
+    entropies: npt.NDArray[np.float32] | None = None
 
 
 def trace_draft(
@@ -62,11 +50,7 @@ def trace_draft(
     max_draft_length: int,
     own_text: bool = False,
 ) -> DraftTrace:
-    """Find what `draft` would get accepted from every position of a text.
-
-    While drafts are accepted, a draft's prefix is the target's own text; so one look at that text tells all.
-    A draft that can score a whole text at once does (`accepted_lengths`); any other is asked position by
-    position, which shows it just what a real run would.
+    """Find what `draft` would get accepted from every position of a text: `Draft.trace`, and its own answer if asked.
 
     Args:
         draft: the proposer; nothing it has stored may hold this text.
@@ -80,5 +64,5 @@ def trace_draft(
     """
     at_least(max_draft_length, 1, "max_draft_length")
     own = draft.write(prompt_ids, len(new_ids)) if own_text else None
-    proposed, accepted = draft.accepted_lengths(prompt_ids, new_ids, max_draft_length)
-    return DraftTrace(proposed, accepted, None if own is None else tuple(own))
+    found = draft.trace(prompt_ids, new_ids, max_draft_length)
+    return replace(found, own_ids=None if own is None else tuple(own))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from bandits.data.closed_folder import (
@@ -17,10 +18,13 @@ from bandits.data.closed_folder import (
     survey_parts,
 )
 from bandits.data.parquet_parts import part_indices, part_path, write_table
-from speculative.collection.trace import DraftTrace, Trace
+from speculative.collection.trace import Trace
+from speculative.protocols.draft_trace import DraftTrace
 
 KIND = "Trace"
 TRACES = "traces"  # the folder beside the data
+VERSION = 2  # of what a trace holds
+_Row = dict[str, Any]
 
 
 def write_traces(folder: Path, part_index: int, traces: Sequence[Trace], encoder: str) -> None:
@@ -39,17 +43,23 @@ def write_traces(folder: Path, part_index: int, traces: Sequence[Trace], encoder
         "prompt_ids": pa.array([trace.prompt_ids for trace in traces], pa.list_(pa.int32())),
         "new_ids": pa.array([trace.new_ids for trace in traces], pa.list_(pa.int32())),
         "max_new_tokens": pa.array([trace.max_new_tokens for trace in traces], pa.int32()),
-        "context": pa.array([trace.context.tolist() for trace in traces], pa.list_(pa.float32())),
+        "context": _lists([trace.context for trace in traces], pa.float32()),
         "encode_s": pa.array([trace.encode_s for trace in traces], pa.float64()),
+        "margins": _lists([trace.margins for trace in traces], pa.float32()),
+        "entropies": _lists([trace.entropies for trace in traces], pa.float32()),
     }
     for i, draft in enumerate(drafts):
         found = [trace.drafts[draft] for trace in traces]
-        columns[f"proposed_{i}"] = pa.array([item.proposed.tolist() for item in found], pa.list_(pa.int32()))
-        columns[f"accepted_{i}"] = pa.array([item.accepted.tolist() for item in found], pa.list_(pa.int32()))
+        columns[f"proposed_{i}"] = _lists([item.proposed for item in found], pa.int32())
+        columns[f"accepted_{i}"] = _lists([item.accepted for item in found], pa.int32())
+        columns[f"match_lengths_{i}"] = _lists([item.match_lengths for item in found], pa.int32())
+        columns[f"confidences_{i}"] = _lists([item.confidences for item in found], pa.float32())
         columns[f"own_{i}"] = pa.array([item.own_ids for item in found], pa.list_(pa.int32()))
     header: dict[str, object] = {
         "kind": KIND,
+        "version": VERSION,
         "drafts": drafts,
+        "max_positions": [traces[0].drafts[draft].max_positions for draft in drafts],
         "max_draft_length": traces[0].max_draft_length,
         "encoder": encoder,
     }
@@ -98,23 +108,37 @@ def read_trace_parts(folder: Path) -> Iterator[list[Trace]]:
     return _traces(folder, closed_manifest(folder, KIND))
 
 
+def _lists(rows: Sequence[npt.NDArray[np.generic] | None], kind: pa.DataType) -> pa.Array:
+    return pa.array([None if row is None else row.tolist() for row in rows], pa.list_(kind))
+
+
 def _traces(folder: Path, manifest: Manifest) -> Iterator[list[Trace]]:
     for path, table, header in read_closed(folder, manifest):
+        version = header.get("version", 1)
+        if version != VERSION:
+            raise ValueError(
+                f"{path} holds traces of version {version}, which this draftpick (version {VERSION}) cannot replay: "
+                "collect into another folder"
+            )
         try:
             yield [_trace(row, header) for row in table.to_pylist()]
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, IndexError) as error:
             raise ValueError(f"{path} is not a whole part of traces ({error!r}): delete it and run again") from error
 
 
-def _trace(row: dict[str, Any], header: dict[str, Any]) -> Trace:
+def _trace(row: _Row, header: _Row) -> Trace:
     drafts = {}
     for i, draft in enumerate(header["drafts"]):
-        own = row[f"own_{i}"]
+        own, matches, confidences = row[f"own_{i}"], row[f"match_lengths_{i}"], row[f"confidences_{i}"]
         drafts[draft] = DraftTrace(
             proposed=np.array(row[f"proposed_{i}"], dtype=np.int32),
             accepted=np.array(row[f"accepted_{i}"], dtype=np.int32),
+            match_lengths=None if matches is None else np.array(matches, dtype=np.int32),
+            confidences=None if confidences is None else np.array(confidences, dtype=np.float32),
+            max_positions=header["max_positions"][i],
             own_ids=None if own is None else tuple(own),
         )
+    margins, entropies = row["margins"], row["entropies"]
     return Trace(
         query_id=row["query_id"],
         domain=row["domain"],
@@ -125,4 +149,6 @@ def _trace(row: dict[str, Any], header: dict[str, Any]) -> Trace:
         context=np.array(row["context"], dtype=np.float32),
         encode_s=row["encode_s"],
         drafts=drafts,
+        margins=None if margins is None else np.array(margins, dtype=np.float32),
+        entropies=None if entropies is None else np.array(entropies, dtype=np.float32),
     )

@@ -30,7 +30,7 @@ from speculative.drafts.draft_model import DraftModel
 from speculative.models.config import DecoderConfig
 from speculative.models.decoder import Decoder
 from speculative.models.weight_files import read_weights
-from speculative.protocols.draft import Counts
+from speculative.protocols.draft_trace import Counts
 from speculative.targets.target import Target
 
 LESSONS_PER_PART = 64
@@ -178,7 +178,7 @@ def compare_match_rates(draft: DraftModel, other: DraftModel, texts: Sequence[Ta
 
 def _hits(draft: DraftModel, texts: Sequence[TargetText]) -> tuple[Array, Array, int]:
     """Per text: positions of agreement, and positions; and the rounds at draft length 4 of all texts."""
-    accepted = [draft.accepted_lengths(text.prompt_ids, text.new_ids, 4)[1] for text in texts]
+    accepted = [draft.trace(text.prompt_ids, text.new_ids, 4).accepted for text in texts]
     hits = np.array([(row[1:] > 0).sum() for row in accepted], dtype=np.float64)
     sizes = np.array([len(row) - 1 for row in accepted], dtype=np.float64)
     return hits, sizes, sum(map(_n_rounds, accepted))

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import torch
 
 from arms.fingerprint import digest
@@ -19,7 +18,8 @@ from speculative.models.settings import DEFAULT_SETTINGS, ModelSettings
 from speculative.models.sources import resolve_model
 from speculative.models.tokenizer import differing_ids, load_tokenizer, tokenizer_fingerprint
 from speculative.protocols.causal_lm import CausalLM
-from speculative.protocols.draft import Counts, Draft, DraftSession, Proposal, SharedCache
+from speculative.protocols.draft import Draft, DraftSession, Proposal, SharedCache
+from speculative.protocols.draft_trace import BestTokens, DraftTrace, trace_of_best
 from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.logits import largest
 from speculative.sampling.token_sampler import GREEDY, TokenSampler
@@ -162,26 +162,17 @@ class DraftModel(Draft):
         n_tokens = min(n_tokens, self.model.max_positions - len(prompt))
         return self.open(prompt).propose(prompt, n_tokens).token_ids if n_tokens >= 1 else []
 
-    def accepted_lengths(
-        self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int
-    ) -> tuple[Counts, Counts]:
-        """One pass over the text tells at which positions the draft's best token is the target's."""
-        proposed, accepted = np.zeros((2, len(new)), dtype=np.int32)
+    def trace(self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int) -> DraftTrace:
+        """One pass over the text tells where the draft's best token is the target's, and how sure it is."""
         n = min(len(prompt) + len(new) - 1, self.model.max_positions)  # positions the draft can continue
-        tokens = torch.tensor([*prompt, *new], device=self.model.device)
+        text = torch.tensor([*prompt, *new], device=self.model.device)
         cache = self.model.new_cache(1, n)
         best = []
-        for chunk in torch.split(self.to_draft(tokens[:n]), READ_CHUNK):
+        for chunk in torch.split(self.to_draft(text[:n]), READ_CHUNK):
             logits = self.model.forward(TokenBatch(chunk, [len(chunk)]), cache).logits
-            best.append(self._allowed(logits).argmax(-1) + self.proposable.start)
-        matches = (self.to_target(torch.cat(best)) == tokens[1 : n + 1]).tolist()
-        run = 0
-        for j in range(len(new) - 1, 0, -1):
-            position = len(prompt) + j - 1  # of the last token the draft has read
-            run = run + 1 if position < n and matches[position] else 0
-            proposed[j] = max(0, min(max_draft_length, self.model.max_positions - position - 1))
-            accepted[j] = min(run, proposed[j])
-        return proposed, accepted
+            found = BestTokens.of(self._allowed(logits))
+            best.append(replace(found, token_ids=self.to_target(found.token_ids + self.proposable.start)))
+        return trace_of_best(best, text, len(new), max_draft_length, self.model.max_positions)
 
     def to_draft(self, token_ids: torch.Tensor) -> torch.Tensor:
         """Map (n,) target ids to the draft's."""

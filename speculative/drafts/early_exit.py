@@ -4,7 +4,6 @@ import time
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-import numpy as np
 import torch
 from pydantic import Field
 
@@ -12,7 +11,8 @@ from arms.checks import at_least, within
 from arms.fingerprint import digest
 from speculative.drafts.spec import DraftedTarget, DraftSpec
 from speculative.models.decoder import Decoder
-from speculative.protocols.draft import Counts, Draft, DraftSession, Proposal, SharedCache
+from speculative.protocols.draft import Draft, DraftSession, Proposal, SharedCache
+from speculative.protocols.draft_trace import BestTokens, DraftTrace, trace_of_best
 from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.token_sampler import GREEDY, TokenSampler
 
@@ -75,25 +75,15 @@ class EarlyExit(Draft):
         """Open a session on the request's row of the target's cache, or on a cache of its own where it stands alone."""
         return _ExitSession(self, SharedCache(self.target, self.target.new_cache(1)) if shared is None else shared)
 
-    def accepted_lengths(
-        self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int
-    ) -> tuple[Counts, Counts]:
+    def trace(self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int) -> DraftTrace:
         """One pass over the text tells at which positions the early layers' best token is the target's."""
-        tokens = torch.tensor([*prompt, *new], device=self.target.device)
+        text = torch.tensor([*prompt, *new], device=self.target.device)
         cache = self.target.new_cache(1)
         best = []
-        for chunk in torch.split(tokens[:-1], _READ_CHUNK):
+        for chunk in torch.split(text[:-1], _READ_CHUNK):
             logits = self.target.forward(TokenBatch(chunk, [len(chunk)]), cache, n_layers=self.n_layers).logits
-            best.append(logits[:, : self.n_proposable].argmax(-1))
-        matches = (torch.cat(best) == tokens[1:]).tolist() if best else []
-        proposed, accepted = np.zeros((2, len(new)), dtype=np.int32)
-        run = 0
-        for j in range(len(new) - 1, 0, -1):
-            last_read = len(prompt) + j - 1
-            run = run + 1 if matches[last_read] else 0
-            proposed[j] = max(0, min(max_draft_length, self.target.max_positions - last_read - 1))
-            accepted[j] = min(run, proposed[j])
-        return proposed, accepted
+            best.append(BestTokens.of(logits[:, : self.n_proposable]))
+        return trace_of_best(best, text, len(new), max_draft_length, self.target.max_positions)
 
 
 class _ExitSession(DraftSession):

@@ -53,7 +53,7 @@ class PromptLookup(Draft):
     def __init__(self, max_ngram: int = 4, *, min_ngram: int = 1) -> None:
         if not 1 <= min_ngram <= max_ngram:
             raise ValueError(f"need 1 <= min_ngram <= max_ngram, got {min_ngram} and {max_ngram}")
-        self.max_ngram, self.min_ngram = max_ngram, min_ngram
+        self.max_ngram, self.min_ngram, self.max_match_length = max_ngram, min_ngram, max_ngram
         self.name = "prompt_lookup" + ("" if (min_ngram, max_ngram) == (1, 4) else f"_{min_ngram}to{max_ngram}")
 
     def open(self, prompt: Sequence[int], shared: SharedCache | None = None) -> DraftSession:

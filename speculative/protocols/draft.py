@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol, cast
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from speculative.protocols.causal_lm import CausalLM, ForwardOutput
+from speculative.protocols.draft_trace import NO_MATCH_LENGTH, DraftTrace
 from speculative.protocols.kv_cache import KVCache
 from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.token_sampler import GREEDY, TokenSampler
-
-Counts = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +119,14 @@ class Draft(ABC):
     Attributes:
         name: unique among the drafts of a pool.
         max_positions: longest prefix it can continue, tokens; None for no limit.
+        max_match_length: longest match that its sessions report, tokens; 0 for a draft that looks nothing up.
         proposal_kind: "deterministic" where the tokens are a function of the prefix; "sampled" where those of a sampled
             request come from the sampler, which then knows the distribution of each. Verification is exact for both.
     """
 
     name: str
     max_positions: int | None = None
+    max_match_length: int = 0
     proposal_kind: ClassVar[Literal["deterministic", "sampled"]] = "deterministic"
 
     @abstractmethod
@@ -142,28 +142,34 @@ class Draft(ABC):
         """Return the draft's own continuation of a prompt; None for a draft that only proposes along a text."""
         return None
 
-    def accepted_lengths(
-        self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int
-    ) -> tuple[Counts, Counts]:
-        """Tokens proposed and accepted when asked after j of the tokens `new` that the target wrote.
+    def trace(self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int) -> DraftTrace:
+        """Find what the draft would do after each of the tokens `new` that the target wrote.
 
-        Returns:
-            proposed, accepted: (n_new,) int32 each; entry 0 is unused: the prefill yields the first token.
+        While drafts are accepted, a draft's prefix is the target's own text; so a look at that text tells all. Here a
+        session is asked position by position, which shows it just what a real run would.
         """
         text = [*prompt, *new]
-        proposed, accepted = np.zeros((2, len(new)), dtype=np.int32)
+        proposed, accepted, matches = np.zeros((3, len(new)), dtype=np.int32)
+        matches[:] = NO_MATCH_LENGTH
         session = self.open(prompt)
         for j in range(1, len(new)):
             start = len(prompt) + j
             draft_length = max_draft_length
             if self.max_positions is not None:
                 draft_length = min(draft_length, self.max_positions - start)
-            found = session.propose(text[:start], draft_length).token_ids if draft_length >= 1 else []
-            proposed[j] = len(found)
-            wrong = (i for i, token in enumerate(found) if text[start + i : start + i + 1] != [token])
-            accepted[j] = next(wrong, len(found))
+            if draft_length < 1:
+                break
+            if self.max_match_length:
+                found = session.match_length(text[:start])
+                matches[j] = NO_MATCH_LENGTH if found is None else found
+            token_ids = session.propose(text[:start], draft_length).token_ids
+            proposed[j] = len(token_ids)
+            wrong = (i for i, token in enumerate(token_ids) if text[start + i : start + i + 1] != [token])
+            accepted[j] = next(wrong, len(token_ids))
         session.close(text)
-        return proposed, accepted
+        return DraftTrace(
+            proposed, accepted, matches if self.max_match_length else None, max_positions=self.max_positions
+        )
 
 
 class DraftingArm(Protocol):

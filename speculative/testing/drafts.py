@@ -61,9 +61,9 @@ def _drafted(draft: Draft, n_vocab: int, make_sampler: Callable[[], TokenSampler
         asked = draft_length if limit is None else min(draft_length, limit - len(prefix))
         if asked < 1:
             continue
-        proposal = _proposed(name, sessions[row], prefix, asked, n_vocab, make_sampler())
+        proposal = _proposed(draft, sessions[row], prefix, asked, n_vocab, make_sampler())
         fresh = _opened(draft, texts[row][:1])
-        again = _proposed(name, fresh, prefix, asked, n_vocab, make_sampler())
+        again = _proposed(draft, fresh, prefix, asked, n_vocab, make_sampler())
         _close(name, fresh, prefix)
         proposals.append(proposal.token_ids)
         hold(
@@ -98,10 +98,10 @@ def _close(name: str, session: DraftSession, text: list[int]) -> None:
 
 
 def _proposed(
-    name: str, session: DraftSession, prefix: list[int], draft_length: int, n_vocab: int, sampler: TokenSampler
+    draft: Draft, session: DraftSession, prefix: list[int], draft_length: int, n_vocab: int, sampler: TokenSampler
 ) -> Proposal:
     """Ask once and check everything that one answer can show."""
-    before = list(prefix)
+    name, longest, before = draft.name, draft.max_match_length, list(prefix)
     try:
         found = session.match_length(prefix)
         proposal = session.propose(prefix, draft_length, sampler)
@@ -124,6 +124,10 @@ def _proposed(
     hold(
         found is None or 0 <= found <= len(prefix),
         f"draft {name!r}: match_length must be None or lie in [0, {len(prefix)}], got {found!r}",
+    )
+    hold(
+        found is None or found <= longest,
+        f"draft {name!r}: match_length must not exceed max_match_length, {longest}, got {found!r}",
     )
     drawn = sampler.drawn().token_ids
     hold(

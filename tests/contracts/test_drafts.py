@@ -232,6 +232,13 @@ class MatchingTooMuch(GoodDraft):
         return session
 
 
+class MatchingMoreThanItSays(GoodDraft):
+    def open(self, prompt, shared=None):
+        session = super().open(prompt)
+        session.match_length = lambda prefix: 1
+        return session
+
+
 class ClosingWithoutText(GoodDraft):
     def open(self, prompt, shared=None):
         session = super().open(prompt)
@@ -270,6 +277,7 @@ BROKEN_DRAFTS = {
     OfNoKind: "draft 'good': proposal_kind must be 'deterministic' or 'sampled', got 'any'",
     DroppingWhatItDrew: "draft 'good': token_ids must be all that the sampler drew, (",
     MatchingTooMuch: "draft 'good': match_length must be None or lie in [0, 1], got 2",
+    MatchingMoreThanItSays: "draft 'good': match_length must not exceed max_match_length, 0, got 1",
     ClosingWithoutText: "draft 'good': close must take the whole text, but raised TypeError",
     ChangingTheText: "draft 'good': close must leave the text unmodified",
 }

@@ -11,7 +11,8 @@ from arms.fingerprint import digest
 from speculative.drafts.spec import DraftedTarget, DraftSpec
 from speculative.drafts.suffix.store import SuffixStore
 from speculative.drafts.suffix.tree import SuffixTree
-from speculative.protocols.draft import Counts, Draft, DraftSession, Proposal, SharedCache
+from speculative.protocols.draft import Draft, DraftSession, Proposal, SharedCache
+from speculative.protocols.draft_trace import DraftTrace
 from speculative.sampling.token_sampler import GREEDY, TokenSampler
 
 
@@ -82,7 +83,7 @@ class SuffixDraft(Draft):
             not_negative(max_tokens_per_match_token, "max_tokens_per_match_token")
         number(offset, "offset")
         self.store = SuffixStore() if store is None else store
-        self.learn, self.name = learn, name
+        self.learn, self.name, self.max_match_length = learn, name, self.store.max_match
         self.max_tokens_per_match_token, self.offset = max_tokens_per_match_token, offset
 
     def fingerprint(self) -> str:
@@ -95,12 +96,10 @@ class SuffixDraft(Draft):
         """Make a session with an empty tree; the prompt is read at the first question."""
         return _SuffixSession(self, len(prompt))
 
-    def accepted_lengths(
-        self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int
-    ) -> tuple[Counts, Counts]:
+    def trace(self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int) -> DraftTrace:
         """As every draft's, with the store frozen: a text that is measured is never learned."""
         with self.store.frozen():
-            return super().accepted_lengths(prompt, new, max_draft_length)
+            return super().trace(prompt, new, max_draft_length)
 
     def limit(self, n_matched: int, draft_length: int) -> int:
         """Most tokens proposed on a match of this length."""

@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speculative.collection.replay import replay
-from speculative.collection.trace import DraftTrace, Trace, trace_draft
+from speculative.collection.trace import Trace, trace_draft
 from speculative.drafts.draft_model import DraftModel
 from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
 from speculative.models.loading import load_decoder
+from speculative.protocols.draft_trace import DraftTrace
 from speculative.protocols.request import Request
 from tests.support.tiny_models import N_VOCAB, Arm, ScriptedDraft, bounded, make_tiny, save_tiny
 from tests.support.tiny_pool import plain_costs

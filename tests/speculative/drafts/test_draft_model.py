@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,6 +10,7 @@ from speculative.drafts import draft_model
 from speculative.drafts.draft_model import VOCABULARY_FILE, DraftModel, VocabularyMismatchError
 from speculative.models.tokenizer import tokenizer_fingerprint
 from speculative.protocols.draft import Draft
+from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.sampling_params import SamplingParams
 from speculative.sampling.token_sampler import DrawingSampler, SeededSource
 from speculative.testing import check_draft
@@ -103,12 +105,26 @@ def test_accepted_tokens_are_not_read_again(models):
 @pytest.mark.parametrize("name", ["full", "trimmed", "short"])
 @bounded(max_examples=15)
 @given(text=texts, n_prompt=st.integers(1, 39), length=st.integers(1, 6))
-def test_one_pass_finds_the_accepted_lengths_of_asking_position_by_position(models, name, text, n_prompt, length):
+def test_one_pass_finds_the_trace_of_asking_position_by_position(models, name, text, n_prompt, length):
     draft, prompt, new = models[name], text[:n_prompt], text[n_prompt:]
     if len(new) > 2:  # a text partly its own, or nothing would be accepted
         new = (new[:1] + draft.write([*prompt, *new[:1]], 3) + new[1:])[: len(new)]
-    fast, slow = draft.accepted_lengths(prompt, new, length), Draft.accepted_lengths(draft, prompt, new, length)
-    np.testing.assert_array_equal(fast, slow)
+    fast, slow = draft.trace(prompt, new, length), Draft.trace(draft, prompt, new, length)
+    np.testing.assert_array_equal(fast.proposed, slow.proposed)
+    np.testing.assert_array_equal(fast.accepted, slow.accepted)
+    assert fast.max_positions == slow.max_positions == draft.max_positions
+    assert fast.match_lengths is slow.match_lengths is None
+    assert ((fast.confidences > 0) == (fast.proposed > 0)).all()
+    assert (fast.confidences <= 1).all()
+
+
+def test_a_drafts_confidence_is_its_probability_of_its_first_draft_token(models):
+    draft, prompt, new = models["full"], [3, 1, 2], [4, 5, 6, 7]
+    found = draft.trace(prompt, new, 2)
+    for j in range(1, len(new)):
+        read = torch.tensor([*prompt, *new[:j]])
+        logits = draft.model.forward(TokenBatch(read, [len(read)]), draft.model.new_cache(1)).logits[-1]
+        assert found.confidences[j] == pytest.approx(float(logits[: draft.proposable.stop].softmax(0).max()), rel=1e-5)
 
 
 def test_a_draft_writes_as_far_as_its_context_reaches(models):
@@ -185,8 +201,8 @@ def test_a_tokenizer_may_differ_in_added_tokens_which_are_never_proposed(tmp_pat
     assert not never & set(draft.open([1]).propose([1], 60, sampler).token_ids)
     check_draft(draft, n_vocab)
     new = free.write([3], 20)
-    expected = Draft.accepted_lengths(draft, [3], new, 4)
-    assert [counts.tolist() for counts in draft.accepted_lengths([3], new, 4)] == [c.tolist() for c in expected]
+    found, expected = draft.trace([3], new, 4), Draft.trace(draft, [3], new, 4)
+    np.testing.assert_array_equal([found.proposed, found.accepted], [expected.proposed, expected.accepted])
     assert draft.fingerprint() != free.fingerprint()
 
 

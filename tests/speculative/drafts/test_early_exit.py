@@ -67,13 +67,14 @@ def test_in_an_engine_it_shares_the_targets_cache_and_reads_one_token_a_round(ta
     assert set(n_read) == {1}
 
 
-def test_accepted_lengths_are_those_of_asking_position_by_position(target):
+def test_the_trace_is_that_of_asking_position_by_position(target):
     draft = EarlyExit(target.decoder, n_layers=2)
     new = greedy_text(target.reference, PROMPT, 24)
-    found = draft.accepted_lengths(PROMPT, new, 4)
-    expected = super(EarlyExit, draft).accepted_lengths(PROMPT, new, 4)
-    assert [x.tolist() for x in found] == [x.tolist() for x in expected]
-    assert found[1].sum() > 0
+    found, expected = draft.trace(PROMPT, new, 4), super(EarlyExit, draft).trace(PROMPT, new, 4)
+    assert found.proposed.tolist() == expected.proposed.tolist()
+    assert found.accepted.tolist() == expected.accepted.tolist()
+    assert found.accepted.sum() > 0
+    assert (found.confidences[1:] > 0).all()
 
 
 def test_stopping_early_leaves_the_later_layers_slots_alone(target):

@@ -77,9 +77,10 @@ def test_sizes_out_of_order_are_refused(sizes):
 
 @bounded(max_examples=60)
 @given(text=st.lists(st.integers(0, 3), min_size=2, max_size=30), n_prompt=st.integers(1, 29), length=st.integers(1, 8))
-def test_accepted_lengths_count_what_the_text_confirms(text, n_prompt, length):
+def test_a_trace_counts_what_the_text_confirms(text, n_prompt, length):
     prompt, new = text[:n_prompt], text[n_prompt:]
-    proposed, accepted = PromptLookup().accepted_lengths(prompt, new, length)
+    found = PromptLookup().trace(prompt, new, length)
+    proposed, accepted = found.proposed, found.accepted
     assert len(proposed) == len(accepted) == len(new)
     for j in range(1, len(new)):
         expected = slow_lookup(text[: len(prompt) + j], 4, 1, length)
@@ -88,3 +89,4 @@ def test_accepted_lengths_count_what_the_text_confirms(text, n_prompt, length):
         while n_right < min(len(expected), len(rest)) and expected[n_right] == rest[n_right]:
             n_right += 1
         assert (proposed[j], accepted[j]) == (len(expected), n_right)
+        assert found.match_length(j) == slow_match_length(text[: len(prompt) + j], 4, 1)

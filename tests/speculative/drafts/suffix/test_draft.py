@@ -175,7 +175,7 @@ def test_a_request_that_touches_a_measurement_is_never_learned(moment):
 
 def test_a_judged_text_is_not_learned():
     draft = SuffixDraft(learn=True)
-    draft.accepted_lengths([1, 2], [3, 4, 5, 3, 4], 3)
+    draft.trace([1, 2], [3, 4, 5, 3, 4], 3)
     assert draft.store.n_tokens == 0
     assert not draft.store.is_frozen
 

@@ -1,0 +1,84 @@
+"""What a draft would do at every position of a text that the target wrote."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+Counts = npt.NDArray[np.int32]
+NO_MATCH_LENGTH = -1  # in an array of match lengths: None
+
+
+@dataclass(frozen=True, slots=True)
+class DraftTrace:
+    """One draft against one text; entry j of an array: asked after j new tokens.
+
+    Entry 0 is unused: the prefill yields the first token.
+
+    Attributes:
+        proposed: (n_new,) int32; tokens proposed when asked for the longest draft length.
+        accepted: (n_new,) int32; of these, how many the target's text confirms.
+        match_lengths: (n_new,) int32; what the draft's look-up says before it proposes, -1 for None; None for a draft
+            that looks nothing up.
+        confidences: (n_new,) float32 in [0, 1]; the draft's own probability of its first draft token, 0 where it
+            cannot draft; None for a draft that knows none.
+        max_positions: the draft's, longest prefix that it can continue.
+        own_ids: what the draft writes alone, where it was asked and can.
+    """
+
+    proposed: Counts
+    accepted: Counts
+    match_lengths: Counts | None = None
+    confidences: npt.NDArray[np.float32] | None = None
+    max_positions: int | None = None
+    own_ids: tuple[int, ...] | None = None
+
+    def match_length(self, n_new: int) -> int | None:
+        """Return what the look-up says after so many new tokens; None where it looks nothing up."""
+        if self.match_lengths is None or self.match_lengths[n_new] == NO_MATCH_LENGTH:
+            return None
+        return int(self.match_lengths[n_new])
+
+
+@dataclass(frozen=True, slots=True)
+class BestTokens:
+    """A draft's best next token after each position of a text, and how sure it is: (n,) int64, (n,) float32."""
+
+    token_ids: torch.Tensor
+    probabilities: torch.Tensor
+
+    @classmethod
+    def of(cls, logits: torch.Tensor) -> "BestTokens":
+        """Take them from (n, v) logits."""
+        values, ids = logits.float().max(-1)
+        return cls(ids, (values - logits.float().logsumexp(-1)).exp())
+
+
+def trace_of_best(
+    best: Sequence[BestTokens], text: torch.Tensor, n_new: int, max_draft_length: int, max_positions: int
+) -> DraftTrace:
+    """Return the trace of a draft that always proposes its best token, from one pass over the text.
+
+    Args:
+        best: in parts, from the text's first position on, as far as the draft can continue; ids as in the text.
+        text: (t,) ids of prompt and new tokens.
+        n_new: of these, tokens that the target wrote.
+        max_draft_length: longest proposal.
+        max_positions: longest prefix that the draft can continue.
+    """
+    proposed, accepted = np.zeros((2, n_new), dtype=np.int32)
+    confidences = np.zeros(n_new, dtype=np.float32)
+    token_ids = torch.cat([part.token_ids for part in best]) if best else text[:0]
+    matches = (token_ids == text[1 : len(token_ids) + 1]).tolist()
+    sure = [value for part in best for value in part.probabilities.tolist()]
+    run = 0
+    for j in range(n_new - 1, 0, -1):
+        last_read = len(text) - n_new + j - 1
+        can = last_read < len(matches)
+        run = run + 1 if can and matches[last_read] else 0
+        proposed[j] = max(0, min(max_draft_length, max_positions - last_read - 1))
+        accepted[j] = min(run, proposed[j])
+        confidences[j] = sure[last_read] if can and proposed[j] else 0.0
+    return DraftTrace(proposed, accepted, confidences=confidences, max_positions=max_positions)
