@@ -101,7 +101,7 @@ def _proposed(
     draft: Draft, session: DraftSession, prefix: list[int], draft_length: int, n_vocab: int, sampler: TokenSampler
 ) -> Proposal:
     """Ask once and check everything that one answer can show."""
-    name, longest, before = draft.name, draft.max_match_length, list(prefix)
+    name, before = draft.name, list(prefix)
     try:
         found = session.match_length(prefix)
         proposal = session.propose(prefix, draft_length, sampler)
@@ -121,14 +121,7 @@ def _proposed(
         all(isinstance(token, int) and 0 <= token < n_vocab for token in token_ids),
         f"draft {name!r}: token_ids must be ints in [0, {n_vocab}), got {token_ids!r}",
     )
-    hold(
-        found is None or 0 <= found <= len(prefix),
-        f"draft {name!r}: match_length must be None or lie in [0, {len(prefix)}], got {found!r}",
-    )
-    hold(
-        found is None or found <= longest,
-        f"draft {name!r}: match_length must not exceed max_match_length, {longest}, got {found!r}",
-    )
+    _check_match_length(draft, found, len(prefix))
     drawn = sampler.drawn().token_ids
     hold(
         not drawn or tuple(token_ids) == drawn,
@@ -143,6 +136,18 @@ def _proposed(
         f"draft {name!r}: read_s must be finite and >= 0, got {proposal.read_s!r}",
     )
     return proposal
+
+
+def _check_match_length(draft: Draft, found: int | None, n_prefix: int) -> None:
+    name, longest = draft.name, draft.max_match_length
+    hold(
+        found is None or 0 <= found <= n_prefix,
+        f"draft {name!r}: match_length must be None or lie in [0, {n_prefix}], got {found!r}",
+    )
+    hold(
+        found is None or found <= longest,
+        f"draft {name!r}: match_length must not exceed max_match_length, {longest}, got {found!r}",
+    )
 
 
 def _texts(n_vocab: int, length: int) -> tuple[list[int], list[int]]:
