@@ -12,7 +12,8 @@ from speculative.models.attention import Apart, AttentionPlan, attend
 from speculative.models.checkpoint import Checkpoint
 from speculative.models.config import DecoderConfig, inverse_frequencies
 from speculative.models.fingerprint import model_fingerprint
-from speculative.models.linear import Float32Linear, Int4Linear, Int8Linear, Linear
+from speculative.models.int8_linear import Int8Linear
+from speculative.models.linear import Float32Linear, Int4Linear, Linear
 from speculative.models.weight_blocks import Matrix, WeightBlocks, stack_rows
 from speculative.protocols.causal_lm import ForwardOutput
 from speculative.protocols.kv_cache import CacheShape, KVCache

@@ -6,8 +6,9 @@ from typing import Literal
 from speculative.models.block_file import StoredBlocks
 from speculative.models.config import SUPPORTED_FAMILIES, DecoderConfig, inverse_frequencies
 from speculative.models.decoder import Decoder, Head, Products
+from speculative.models.int8_linear import Int8Linear
 from speculative.models.json_file import check_regular_files, read_json_object
-from speculative.models.linear import Int4Linear, Int8Linear, Linear, WideInt4Linear
+from speculative.models.linear import Int4Linear, Linear, WideInt4Linear
 from speculative.models.quantised import dequantised
 from speculative.models.rope import UnsupportedModelError
 from speculative.models.settings import DEFAULT_SETTINGS, ModelSettings

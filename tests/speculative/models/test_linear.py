@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from speculative.models.linear import Int4Linear, Int8Linear, Linear, WideInt4Linear
+from speculative.models.linear import Int4Linear, Linear, WideInt4Linear
 from speculative.models.weight_blocks import WeightBlocks
 
 
@@ -103,35 +103,6 @@ def test_a_width_or_a_device_that_four_bits_cannot_have_is_refused():
         Int4Linear(torch.ones(8, 32, device="meta"))
 
 
-needs_vnni = pytest.mark.skipif(not Int8Linear.supported(), reason="this CPU has no 8-bit products without saturation")
-
-
-@needs_vnni
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_eight_bits_are_exact_on_weights_that_eight_bits_hold(dtype):
-    generator = torch.Generator().manual_seed(0)
-    levels = torch.randint(-127, 128, (300, 96), generator=generator).float()
-    levels[:, 0] = 127  # so that each row's scale is the one it was made with
-    weight = levels * torch.rand(300, 1, generator=generator)
-    x = (torch.randn(9, 96, generator=generator) * torch.logspace(-3, 3, 9)[:, None]).to(dtype)  # rows of any size
-    x[4] = 0
-    found, expected = Int8Linear(weight)(x), x.float() @ weight.T
-    assert found.dtype == torch.float32
-    tolerance = 1e-3 if dtype == torch.float32 else 0.02
-    row = expected.abs().amax(1, keepdim=True)
-    assert ((found.float() - expected).abs() <= tolerance * row).all()
-
-
-@needs_vnni
-def test_a_row_of_eight_bits_does_not_depend_on_the_rows_beside_it():
-    generator = torch.Generator().manual_seed(0)
-    linear = Int8Linear(torch.randn(200, 64, generator=generator))
-    x = torch.randn(17, 64, generator=generator)
-    whole = linear(x)
-    for n in range(1, 17):
-        assert torch.equal(torch.cat([linear(part) for part in x.split(n)]), whole)
-
-
 @pytest.mark.parametrize("biased", [False, True])
 def test_only_wide_passes_use_the_copy_and_they_agree_with_the_kernel(biased):
     generator = torch.Generator().manual_seed(5)
@@ -179,6 +150,3 @@ def test_a_matrix_packed_in_slabs_is_the_matrix():
     x = torch.randn(3, 32, generator=torch.Generator().manual_seed(6))
     whole, parts = Int4Linear(weight)(x), [Int4Linear(part)(x) for part in (weight[:4096], weight[4096:])]
     assert torch.equal(whole, torch.cat(parts, dim=1))
-    assert torch.equal(
-        Int8Linear(weight)(x), torch.cat([Int8Linear(p)(x) for p in (weight[:4096], weight[4096:])], dim=1)
-    )

@@ -1,0 +1,57 @@
+"""A matrix product with weights and activations at 8 bits: for the head of a 4-bit model."""
+
+from collections.abc import Callable
+
+import torch
+
+
+class Int8Linear:
+    """`Linear` with weights at 8 bits, one scale a row, and float32 results: for the head of a 4-bit model.
+
+    A quarter of float32's memory traffic. Each row of activations is split into two rows of 8 bits, the second holding
+    what the first rounds away, so that of the product's error (1.2 % of SmolLM2's head by weight, 3e-5 by arithmetic)
+    only the weights' part counts. Sums are integers: a row's product does not depend on how many rows are computed
+    together.
+
+    Args:
+        weight: (out_features, in_features) on a CPU that `supported` accepts.
+    """
+
+    _SLAB = 4096  # rows that are rounded at once
+    _N_PROBED = 64  # inputs of the product that `supported` tries
+
+    def __init__(self, weight: torch.Tensor) -> None:
+        self._scales = weight.new_empty(len(weight), dtype=torch.float32)
+        levels = torch.empty(weight.shape, dtype=torch.int8)
+        for begin in range(0, len(weight), self._SLAB):  # a slab's floats at a time, not the whole matrix's
+            part = slice(begin, begin + self._SLAB)
+            self._scales[part] = weight[part].float().abs().amax(1).clamp_min(1e-30) / 127
+            levels[part] = (weight[part].float() / self._scales[part, None]).round().to(torch.int8)
+        self._weight = torch.ops.onednn.qlinear_prepack(levels, None)
+        self._zeros = torch.zeros(len(weight), dtype=torch.int32)
+        self._product: Callable[..., torch.Tensor] = torch.ops.onednn.qlinear_pointwise.default
+
+    @staticmethod
+    def supported() -> bool:
+        """Whether the largest 8-bit integers are multiplied without saturating here.
+
+        A CPU's flags would not tell: oneDNN may be held to an older instruction set, whose sums of two products
+        saturate at 16 bits.
+        """
+        has_onednn: bool = torch._C._has_mkldnn
+        if not has_onednn:
+            return False
+        row = torch.full((1, Int8Linear._N_PROBED), 127.0)
+        return bool((Int8Linear(row.expand(32, -1))(row) == Int8Linear._N_PROBED * 127**2).all())
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (n, in_features) to (n, out_features) float32."""
+        n, widest = len(x), x.abs().amax(1, keepdim=True).float().clamp_min(1e-30)
+        scaled = x.float() * (127 / widest)
+        coarse = scaled.round()
+        fine = ((scaled - coarse) * 254).round()  # in -127..127
+        both = (torch.cat([coarse, fine]) + 128).to(torch.uint8)
+        products = self._product(
+            both, 1.0, 128, self._weight, self._scales, self._zeros, None, 1.0, 0, torch.float32, "none", [], ""
+        )
+        return (products[:n] + products[n:] / 254) * (widest / 127)
