@@ -1,11 +1,14 @@
 """From a query to the token ids that a target reads."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from arms import Query
+from speculative.targets.bounded_template import chat_template
 
 _OWN = ("tokenize", "add_generation_prompt", "continue_final_message", "return_dict", "return_tensors", "conversation")
+_OPEN = "<<the answer goes on here>> "
 
 
 def render(
@@ -27,8 +30,8 @@ def render(
         go_on: leave the last message open, which is the assistant's, so that the answer continues it.
 
     Raises:
-        ValueError: if the chat template refuses the messages, for example a role it does not know, or there is none and
-            one is needed.
+        ValueError: if the chat template refuses the messages, for example a role it does not know, or goes beyond a
+            limit of `ChatTemplate`, or there is none and one is needed.
     """
     variables = dict(chat_template_kwargs or {})
     taken = [name for name in variables if name in _OWN]
@@ -48,17 +51,29 @@ def render(
             f"query {query.id!r}: continue_final_message needs a last message of role 'assistant', got {role!r}"
         )
     try:
-        chat = tokenizer.apply_chat_template(
-            messages,
-            add_generation_prompt=not go_on,
-            continue_final_message=go_on,
-            return_dict=True,
-            **variables,
-        )
-        return tuple(chat["input_ids"])
+        text = _chat(tokenizer, messages, json.loads(json.dumps(variables)), go_on=go_on)
     except Exception as error:  # a template is a program of the checkpoint's
         reason = f"{type(error).__name__}: {error}"
         raise ValueError(f"query {query.id!r} does not suit the chat template of the target: {reason}") from error
+    return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _chat(
+    tokenizer: Any, messages: Sequence[Mapping[str, str]], variables: Mapping[str, object], *, go_on: bool
+) -> str:
+    """Return the text that transformers' `apply_chat_template` returns, within the limits of `ChatTemplate`."""
+    source = tokenizer.get_chat_template(tools=variables.get("tools"))
+    chat = [dict(message) for message in messages]
+    if go_on:
+        chat[-1]["content"] += _OPEN
+    given = {"tools": None, "documents": None, **tokenizer.special_tokens_map, **variables}
+    text = chat_template(source).render(given | {"messages": chat, "add_generation_prompt": not go_on})
+    if not go_on:
+        return text
+    kept, mark, rest = text.rpartition(_OPEN.strip())
+    if not mark or messages[-1]["content"].strip() not in kept:
+        raise ValueError("it does not show the last message as it is, which the answer would continue")
+    return kept if rest.startswith(" ") else kept.rstrip()  # it strips a message
 
 
 def _plain(tokenizer: Any, query: Query) -> tuple[int, ...]:
