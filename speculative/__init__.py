@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from speculative.drafts.suffix.draft import SuffixDraft
     from speculative.engine.engine import Engine
     from speculative.engine.generate import generate, stream
+    from speculative.engine.settings import EngineSettings
     from speculative.measuring.cost_profile import CostProfile
     from speculative.models.settings import ModelSettings
     from speculative.pools.pool import Pool
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from speculative.selectors.policy_selector import PolicySelector
     from speculative.selectors.priority_rule import PriorityRule
     from speculative.targets.hidden_state_encoder import HiddenStateEncoder
+    from speculative.targets.rendering import Rendering
     from speculative.targets.speculative_arm import SpeculativeArm
     from speculative.targets.target import Target
 
@@ -41,6 +43,7 @@ _HOMES = {
     "DraftSpec": "drafts.spec",
     "EarlyExit": "drafts.early_exit",
     "Engine": "engine.engine",
+    "EngineSettings": "engine.settings",
     "FixedSelector": "selectors.fixed",
     "HiddenStateEncoder": "targets.hidden_state_encoder",
     "LogitsProcessor": "sampling.logits_processor",
@@ -51,6 +54,7 @@ _HOMES = {
     "PriorityRule": "selectors.priority_rule",
     "PromptLookup": "drafts.prompt_lookup",
     "Proposal": "protocols.draft",
+    "Rendering": "targets.rendering",
     "Request": "protocols.request",
     "SamplingParams": "sampling.sampling_params",
     "Selector": "protocols.selector",
@@ -71,6 +75,7 @@ __all__ = [
     "DraftSpec",
     "EarlyExit",
     "Engine",
+    "EngineSettings",
     "FixedSelector",
     "HiddenStateEncoder",
     "LogitsProcessor",
@@ -81,6 +86,7 @@ __all__ = [
     "PriorityRule",
     "PromptLookup",
     "Proposal",
+    "Rendering",
     "Request",
     "SamplingParams",
     "Selector",

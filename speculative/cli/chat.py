@@ -52,23 +52,24 @@ def chat(
 
     Give --policy, --arm or --selector. What helped, and how fast it was, stands on standard error after each answer.
     """
-    from speculative.engine.text_stream import check_stop
     from speculative.sampling.sampling_params import SamplingParams
 
     choice = ArmChoice(policy, arm, selector, settings or (), policy_class or (), seed)
-    sampling = SamplingParams(temperature, top_k, top_p, min_p, repetition_penalty, verification, sampling_seed)
+    sampling = SamplingParams(
+        temperature,
+        top_k,
+        top_p,
+        min_p,
+        repetition_penalty,
+        verification,
+        sampling_seed,
+        max_new_tokens=max_new_tokens,
+        stop=stop or (),
+    )
     generation.refuse_idle_options(sampling)
-    check_stop(stop or ())
     options.start_torch(threads)
     loaded = options.open_pool(options.read_spec(pool, device=device, dtype=dtype, weights=weights), cache)
-    conversation = Conversation(
-        loaded.target,
-        Answering(loaded, choice),
-        sampling,
-        system=system,
-        stop=stop or (),
-        max_new_tokens=max_new_tokens,
-    )
+    conversation = Conversation(loaded.target, Answering(loaded, choice), sampling, system)
     options.say(f"{loaded.target.name}: {COMMANDS}")
     for line in _lines():
         if line == "/exit":
@@ -88,26 +89,16 @@ class Conversation:
     Args:
         target: encodes the messages.
         answering: generates.
-        sampling: how tokens are picked.
+        sampling: how tokens are picked, and where an answer ends.
         system: a message before all others.
-        stop: strings that end an answer.
-        max_new_tokens: length of an answer; None for the target's.
     """
 
     def __init__(
-        self,
-        target: "Target",
-        answering: Answering,
-        sampling: "SamplingParams",
-        *,
-        system: str | None,
-        stop: "tuple[str, ...] | list[str]",
-        max_new_tokens: int | None,
+        self, target: "Target", answering: Answering, sampling: "SamplingParams", system: str | None = None
     ) -> None:
         from arms import Message
 
         self._target, self._answering, self._sampling = target, answering, sampling
-        self._stop, self._max_new_tokens = tuple(stop), max_new_tokens
         self._system = [] if system is None else [Message(role="system", content=system)]
         self._n_answers = 0
         self.reset()
@@ -123,9 +114,9 @@ class Conversation:
         asked = Message(role="user", content=text)
         messages = (*self._system, *self._said, asked)
         self._n_answers += 1
-        query = Query(id=f"answer-{self._n_answers}", messages=messages, max_new_tokens=self._max_new_tokens)
+        query = Query(id=f"answer-{self._n_answers}", messages=messages)
         try:
-            request = self._target.request(query, self._sampling, self._stop)
+            request = self._target.request(query, self._sampling)
             for part in self._answering.texts(request):
                 typer.echo(part, nl=False)
         except ValueError as error:

@@ -83,7 +83,6 @@ def generate(
     helped and why. Many are JSON lines in the order of the prompts. With a --temperature, tokens are sampled from the
     target's probabilities. With --log, a policy's decisions and their rewards are kept, for `draftpick train LOG`.
     """
-    from speculative.engine.text_stream import check_stop
     from speculative.sampling.sampling_params import SamplingParams
 
     choice = ArmChoice(policy, arm, selector, settings or (), policy_class or (), seed)
@@ -100,16 +99,17 @@ def generate(
         generation.read_logit_bias(logit_bias),
         min_new_tokens=min_new_tokens,
         logprobs=logprobs,
+        max_new_tokens=max_new_tokens,
+        stop=stop or (),
     )
     generation.refuse_idle_options(sampling)
-    check_stop(stop or ())
     _check_log(log, reward, policy)
-    queries = _queries(prompt, prompts, out, max_new_tokens, logged=log is not None)
+    queries = _queries(prompt, prompts, out, logged=log is not None)
     options.start_torch(threads)
     loaded = options.open_pool(options.read_spec(pool, device=device, dtype=dtype, weights=weights), cache)
     if prompts is not None:
-        loaded.target.check(queries)  # all of them before the first is answered
-    requests = [loaded.target.request(query, sampling, stop or ()) for query in queries]
+        loaded.target.check(queries, sampling)  # all of them before the first is answered
+    requests = [loaded.target.request(query, sampling) for query in queries]
     with _rewards(loaded, log, reward, cache) as rewards:
         # shared passes would blur the seconds that a decision is rewarded for
         max_batch = 1 if prompts is None or log is not None else loaded.target.max_batch
@@ -129,9 +129,7 @@ def _check_log(log: Path | None, reward: str | None, policy: Path | None) -> Non
         named_reward(reward, None)  # before any model is loaded
 
 
-def _queries(
-    prompt: str | None, prompts: Path | None, out: Path | None, max_new_tokens: int | None, *, logged: bool
-) -> "list[Query]":
+def _queries(prompt: str | None, prompts: Path | None, out: Path | None, *, logged: bool) -> "list[Query]":
     """Read what is asked; logged queries get ids that no other run has."""
     from arms import Query, read_queries
 
@@ -143,13 +141,11 @@ def _queries(
         raise ValueError(f"{out} exists: name another --out, or remove it")
     run = f"-{secrets.token_hex(4)}" if logged else ""
     if prompts is not None:
-        queries = read_queries(prompts)
-        lengths = {} if max_new_tokens is None else {"max_new_tokens": max_new_tokens}
-        return [query.model_copy(update={"id": query.id + run, **lengths}) for query in queries]
+        return [query.model_copy(update={"id": query.id + run}) for query in read_queries(prompts)]
     text = options.standard_input() if prompt == "-" else str(prompt)
     if not text.strip():
         raise ValueError("the prompt must not be blank")
-    return [Query(id=f"prompt{run}", prompt=text, max_new_tokens=max_new_tokens)]
+    return [Query(id=f"prompt{run}", prompt=text)]
 
 
 @contextmanager

@@ -3,13 +3,14 @@
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from types import MappingProxyType
+from typing import cast
 
 from speculative.engine.active_request import Running
 from speculative.engine.round_clock import RoundClock
+from speculative.engine.settings import DEFAULT, EngineSettings
 from speculative.engine.target_rows import target_rows
 from speculative.engine.text_stream import TextStream
 from speculative.engine.verify import Verification, make_verifier
@@ -44,23 +45,17 @@ class Engine:
         target: the model whose text is kept.
         arms: what a selector may choose from.
         selector: asked once a step for all running requests; by default always the first arm.
-        max_batch: most requests running at once; more wait.
-        prefill_chunk: prompt tokens per pass of a prefill; bounds the memory of attention masks.
-        n_tokens: ids at or beyond this are padding of the target's vocabulary and are never chosen; None for none.
-        decode: turns token ids into text; needed for stop strings and for `RoundResult.text`.
-        unshown: text of the tokens that `decode` leaves out, such as special ones, so that stop strings may hold it.
-        batch_invariant: make logits, and so the text, independent bit by bit of which of the arms help and of what else
-            runs (float32 or 4 bits on a CPU; tested at start, see `models.batch_invariance`), at the price of slower
-            attention. By default rounding may tip a tie between two tokens.
+        settings: how many requests run at once, how token ids become text, and the like.
 
     Attributes:
+        settings: as given.
         n_steps: steps begun.
         running: active requests, in the order of their cache rows.
         finished: what has ended and was not taken yet, by request id.
         cache: keys and values of the target, a row a running request.
 
     Raises:
-        ValueError: if there is no arm, a number is out of range, or the target cannot take tokens back and an arm
+        ValueError: if there is no arm, the settings do not suit the target, or it cannot take tokens back and an arm
             drafts.
     """
 
@@ -69,27 +64,16 @@ class Engine:
         target: CausalLM,
         arms: Collection[DraftingArm],
         selector: Selector | None = None,
-        *,
-        max_batch: int = 1,
-        prefill_chunk: int = 512,
-        n_tokens: int | None = None,
-        decode: Callable[[Sequence[int]], str] | None = None,
-        unshown: Mapping[int, str] = MappingProxyType({}),
-        batch_invariant: bool = False,
+        settings: EngineSettings = DEFAULT,
     ) -> None:
         check_arms(arms, target)
-        for name, value in (("max_batch", max_batch), ("prefill_chunk", prefill_chunk)):
-            if value < 1:
-                raise ValueError(f"{name} must be >= 1, got {value}")
-        if n_tokens is not None and not 1 <= n_tokens <= target.n_vocab:
-            raise ValueError(f"n_tokens must be in [1, {target.n_vocab}], the target's vocabulary, got {n_tokens}")
-        self.arms = list(arms)
-        longest = max(arm.draft_length for arm in arms)
-        self.target = batch_invariant_model(target, max_batch, longest) if batch_invariant else target
+        self.n_tokens = settings.vocabulary(target)
+        self.arms, self.settings, self.target = list(arms), settings, target
+        if settings.batch_invariant:
+            longest = max(arm.draft_length for arm in arms)
+            self.target = batch_invariant_model(target, settings.max_batch, longest)
         self.selector = selector or _FirstArm()
-        self.n_tokens = target.n_vocab if n_tokens is None else n_tokens
-        self.cache = target.new_cache(max_batch)
-        self._prefill_chunk, self._decode, self._unshown = prefill_chunk, decode, unshown
+        self.cache = target.new_cache(settings.max_batch)
         self._waiting: deque[Request] = deque()
         self._untold: list[RoundResult] = []
         self.running: list[Running] = []
@@ -110,8 +94,8 @@ class Engine:
         """
         check_length(request, self.target.max_positions)
         self.cache.check_room(len(request.token_ids) + request.max_new_tokens)
-        if request.stop and self._decode is None:
-            raise ValueError(f"request {request.id!r}: stop strings need an engine made with decode=")
+        if request.sampling.stop and self.settings.decode is None:
+            raise ValueError(f"request {request.id!r}: stop strings need an engine whose settings hold decode=")
         beyond = [token for token in request.token_ids if not 0 <= token < self.target.n_vocab]
         if beyond:
             raise ValueError(f"request {request.id!r}: token id {beyond[0]} is not in [0, {self.target.n_vocab})")
@@ -163,7 +147,7 @@ class Engine:
             if request.id == request_id:
                 self._waiting.remove(request)
                 stats = DecodingStats(n_prompt=len(request.token_ids))
-                text = None if self._decode is None else ""
+                text = None if self.settings.decode is None else ""
                 self.finished[request_id] = Generation(request_id, (), "cancelled", stats, text=text)
                 return
         raise ValueError(f"no request {request_id!r} is waiting or running")
@@ -200,7 +184,8 @@ class Engine:
     def _admit(self) -> None:
         while self._waiting and len(self.running) < self.cache.n_rows:
             state = self._state(self._waiting[0])
-            verification, query = state.prefill(self._prefill_chunk)  # where this raises, the request still waits
+            # where this raises, the request still waits
+            verification, query = state.prefill(self.settings.prefill_chunk)
             self._waiting.popleft()
             self.running.append(state)
             begin = time.perf_counter()
@@ -218,7 +203,8 @@ class Engine:
         params = request.sampling
         seed = None if params.greedy else secrets.randbits(62) if params.seed is None else params.seed
         verifier = make_verifier(params, seed or 0, self.n_tokens)
-        text = None if self._decode is None else TextStream(self._decode, request.stop, self._unshown)
+        decode, unshown, stop = self.settings.decode, self.settings.unshown, cast(tuple[str, ...], params.stop)
+        text = None if decode is None else TextStream(decode, stop, unshown)
         return Running(request, verifier, self.target, self.cache, self.n_tokens, len(self.running), seed, text)
 
     def _round(self) -> None:

@@ -25,12 +25,8 @@ class TextStream:
 
     Args:
         decode: text of a sequence of token ids. An unfinished character at the end must decode to U+FFFD.
-        stop: strings that end the text.
+        stop: strings that end the text, none of them empty.
         unshown: the text of the tokens that `decode` leaves out.
-
-    Raises:
-        ValueError: if a stop string is empty.
-        TypeError: if `stop` is one string.
     """
 
     def __init__(
@@ -39,7 +35,6 @@ class TextStream:
         stop: tuple[str, ...] = (),
         unshown: Mapping[int, str] = MappingProxyType({}),
     ) -> None:
-        check_stop(stop)
         self._decode, self._stop, self._unshown = decode, stop, unshown
         self._window = _Window()
         self._undecoded: list[int] = []
@@ -181,19 +176,6 @@ class TextStream:
                     n_begun = len(text) - start
                 start = text.find(stop[0], start + 1)
         return n_begun
-
-
-def check_stop(stop: Sequence[str]) -> None:
-    """Refuse stop strings that would end every text.
-
-    Raises:
-        ValueError: if one is empty.
-        TypeError: if they are one string instead of a sequence of strings.
-    """
-    if isinstance(stop, str):
-        raise TypeError(f"stop must be a sequence of strings, got the string {stop!r}; write ({stop!r},)")
-    if "" in stop:
-        raise ValueError(f"a stop string must hold at least one character, got '' among {list(stop)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """A pool: a loaded target, the arms that may help it, and the encoder of queries."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,6 +27,7 @@ from speculative.selectors.fixed import FixedSelector
 from speculative.selectors.policy_selector import PolicySelector
 from speculative.targets.hidden_state_encoder import HiddenStateEncoder
 from speculative.targets.prompts import Prompt, as_query
+from speculative.targets.rendering import PLAIN, Rendering
 from speculative.targets.speculative_arm import SpeculativeArm, drafts_of, target_of
 from speculative.targets.target import GREEDY, Target
 
@@ -104,8 +105,7 @@ class Pool:
         *,
         policy: Policy | str | None = None,
         sampling: SamplingParams = GREEDY,
-        max_new_tokens: int | None = None,
-        stop: Sequence[str] = (),
+        rendering: Rendering = PLAIN,
         seed: int = 0,
     ) -> Generation:
         """Answer a prompt with the target's own text, helped by the arm that a policy chooses.
@@ -114,9 +114,9 @@ class Pool:
             prompt: a text, chat messages, or a `Query`.
             policy: fitted on this pool's arms and encoder (see `learn`), or the name of an arm; None for the pool's
                 first arm.
-            sampling: how tokens are picked; greedy by default.
-            max_new_tokens: length of the answer; the query's or the pool's by default.
-            stop: strings that end the text and are left out of it.
+            sampling: how tokens are picked, and where the answer ends; greedy by default, as long as the query or the
+                pool says.
+            rendering: what the chat template is told beside the messages.
             seed: of the policy's choice.
 
         Returns:
@@ -127,12 +127,7 @@ class Pool:
                 learned from other arms or another encoder.
         """
         return self.target.generate(
-            prompt,
-            draft=self.arms,
-            policy=self._selector(policy, seed),
-            sampling=sampling,
-            max_new_tokens=max_new_tokens,
-            stop=stop,
+            prompt, draft=self.arms, policy=self._selector(policy, seed), sampling=sampling, rendering=rendering
         )
 
     def stream(
@@ -141,18 +136,12 @@ class Pool:
         *,
         policy: Policy | str | None = None,
         sampling: SamplingParams = GREEDY,
-        max_new_tokens: int | None = None,
-        stop: Sequence[str] = (),
+        rendering: Rendering = PLAIN,
         seed: int = 0,
     ) -> Iterator[str]:
         """Yield the answer's text as it grows; arguments and errors as in `generate`."""
         return self.target.stream(
-            prompt,
-            draft=self.arms,
-            policy=self._selector(policy, seed),
-            sampling=sampling,
-            max_new_tokens=max_new_tokens,
-            stop=stop,
+            prompt, draft=self.arms, policy=self._selector(policy, seed), sampling=sampling, rendering=rendering
         )
 
     def learn(

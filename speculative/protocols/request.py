@@ -18,11 +18,10 @@ class Request:
     Attributes:
         id: unique among the requests an engine has running.
         token_ids: the prompt, at least one token.
-        max_new_tokens: most tokens to generate, >= 1.
+        max_new_tokens: most tokens to generate, >= 1; the sampling's where that says how many.
         eos_ids: tokens that end the text; the first one is part of the output.
         text: the prompt as text, for selectors that read it.
-        sampling: how tokens are picked; greedy by default.
-        stop: strings that end the text; the token that completes one is the last.
+        sampling: how tokens are picked, and which strings end the text; greedy by default.
     """
 
     id: str
@@ -31,7 +30,6 @@ class Request:
     eos_ids: tuple[int, ...] = ()
     text: str = ""
     sampling: SamplingParams = field(default_factory=SamplingParams)
-    stop: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str):
@@ -52,11 +50,9 @@ class Request:
         least = self.sampling.min_new_tokens
         if least > self.max_new_tokens:
             raise ValueError(f"{where}: min_new_tokens must be <= max_new_tokens = {self.max_new_tokens}, got {least}")
-        if not isinstance(self.stop, tuple) or not all(isinstance(stop, str) for stop in self.stop):
-            got = f"the string {self.stop!r}" if isinstance(self.stop, str) else reprlib.repr(self.stop)
-            raise TypeError(f"{where}: stop must be a tuple of strings, got {got}")
-        if "" in self.stop:
-            raise ValueError(f"{where}: a stop string must hold at least one character, got ''")
+        most = self.sampling.max_new_tokens
+        if most not in (None, self.max_new_tokens):
+            raise ValueError(f"{where}: max_new_tokens must be the sampling's, {most}, got {self.max_new_tokens}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""How a request's tokens are picked from the target's logits."""
+"""How a request's tokens are picked from the target's logits, and where they end."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -23,17 +23,18 @@ _NUMBERS: dict[str, tuple[str, Callable[[float], bool]]] = {
     "presence_penalty": ("in [-2, 2]", lambda x: -2 <= x <= 2),
     "frequency_penalty": ("in [-2, 2]", lambda x: -2 <= x <= 2),
 }
-_COUNTS: dict[str, tuple[str, bool, int]] = {  # the rule, whether None is taken, and where the range ends
-    "top_k": (">= 0 (0 keeps all tokens)", False, 2**63),
-    "min_new_tokens": (">= 0", False, 2**63),
-    "seed": ("in [0, 2**63)", True, SEED_LIMIT),
-    "logprobs": (">= 0, or None", True, 2**63),
+_COUNTS: dict[str, tuple[str, bool, int]] = {  # the rule, whether None is taken, and the least value
+    "top_k": (">= 0 (0 keeps all tokens)", False, 0),
+    "min_new_tokens": (">= 0", False, 0),
+    "max_new_tokens": (">= 1, or None", True, 1),
+    "seed": ("in [0, 2**63)", True, 0),
+    "logprobs": (">= 0, or None", True, 0),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
-    """The distribution of the next token, as a function of the target's logits and the tokens before it.
+    """The distribution of the next token, as a function of the target's logits and the tokens before it, and the end.
 
     The defaults are greedy decoding. `process_logits` applies the parameters, in this order: logit bias, repetition
     penalty, frequency and presence penalty, bad words, least length, logits processors; then, where a text is sampled,
@@ -56,6 +57,8 @@ class SamplingParams:
         min_new_tokens: no token that ends the text before so many, >= 0; a stop string still may.
         logits_processors: functions of the tokens before and the logits, in order.
         logprobs: report the log-probability of each token, and of this many best ones beside it; None for no report.
+        max_new_tokens: most tokens of the answer, >= 1; None leaves it to the query or the target.
+        stop: strings that end the text and are left out of it; the token that completes one is the last.
 
     Raises:
         ValueError: if a value breaks its rule.
@@ -76,6 +79,8 @@ class SamplingParams:
     min_new_tokens: int = 0
     logits_processors: Iterable[LogitsProcessor] = ()
     logprobs: int | None = None
+    max_new_tokens: int | None = None
+    stop: Iterable[str] = ()
 
     def __post_init__(self) -> None:
         for name in _NUMBERS:
@@ -87,6 +92,7 @@ class SamplingParams:
         object.__setattr__(self, "logit_bias", _bias(self.logit_bias))
         object.__setattr__(self, "bad_words", _token_sequences(self.bad_words))
         object.__setattr__(self, "logits_processors", _processors(self.logits_processors))
+        object.__setattr__(self, "stop", _stop_strings(self.stop))
 
     @property
     def greedy(self) -> bool:
@@ -127,12 +133,12 @@ def _check_number(name: str, value: object) -> None:
 
 
 def _check_count(name: str, value: object) -> None:
-    rule, is_optional, end = _COUNTS[name]
+    rule, is_optional, least = _COUNTS[name]
     if value is None and is_optional:
         return
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} must be an int{' or None' if is_optional else ''}, got {value!r}")
-    if not 0 <= value < end:
+    if not least <= value < SEED_LIMIT:
         raise ValueError(f"{name} must be {rule}, got {value!r}")
 
 
@@ -177,3 +183,14 @@ def _processors(given: object) -> tuple[LogitsProcessor, ...]:
         if all(isinstance(processor, LogitsProcessor) for processor in processors):
             return processors
     raise TypeError(f"logits_processors must be a sequence of LogitsProcessor, got {given!r}")
+
+
+def _stop_strings(given: object) -> tuple[str, ...]:
+    if isinstance(given, str):
+        raise TypeError(f"stop must be a sequence of strings, got the string {given!r}; write ({given!r},)")
+    strings = tuple(given) if isinstance(given, Iterable) else None
+    if strings is None or not all(isinstance(stop, str) for stop in strings):
+        raise TypeError(f"stop must be a sequence of strings, got {given!r}")
+    if "" in strings:
+        raise ValueError(f"a stop string must hold at least one character, got '' among {list(strings)}")
+    return strings

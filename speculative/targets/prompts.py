@@ -7,23 +7,21 @@ from arms import Query
 Prompt = str | Sequence[Mapping[str, str]] | Query
 
 
-def as_query(prompt: Prompt, query_id: str = "prompt", max_new_tokens: int | None = None) -> Query:
+def as_query(prompt: Prompt, query_id: str = "prompt") -> Query:
     """Return the query that a prompt stands for.
 
     Args:
         prompt: a text, chat messages with `role` and `content`, or a query, which keeps its id.
         query_id: names the query.
-        max_new_tokens: length of its answer; None leaves it to the query or the target.
 
     Raises:
         ValueError: if the prompt is blank, or a message lacks a role or its content.
         TypeError: if it is none of these.
     """
     if isinstance(prompt, Query):
-        return prompt if max_new_tokens is None else prompt.model_copy(update={"max_new_tokens": max_new_tokens})
+        return prompt
     if isinstance(prompt, str):
-        return Query(id=query_id, prompt=prompt, max_new_tokens=max_new_tokens)
+        return Query(id=query_id, prompt=prompt)
     if not isinstance(prompt, Sequence):
         raise TypeError(f"a prompt must be a string, a list of chat messages or a Query, got {prompt!r}")
-    messages = {"id": query_id, "messages": list(prompt), "max_new_tokens": max_new_tokens}
-    return Query.model_validate(messages)
+    return Query.model_validate({"id": query_id, "messages": list(prompt)})

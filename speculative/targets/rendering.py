@@ -1,23 +1,71 @@
 """From a query to the token ids that a target reads."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from arms import Query
 from speculative.targets.bounded_template import chat_template
 
-_OWN = ("tokenize", "add_generation_prompt", "continue_final_message", "return_dict", "return_tensors", "conversation")
+_OWN = {"messages", "add_generation_prompt", "tools"}  # variables of a template that are said otherwise
 _OPEN = "<<the answer goes on here>> "
 
 
-def render(
-    tokenizer: Any,
-    query: Query,
-    chat_template_kwargs: Mapping[str, object] | None = None,
-    *,
-    go_on: bool = False,
-) -> tuple[int, ...]:
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """What a chat template is told beside the messages.
+
+    Attributes:
+        chat_template_kwargs: variables of the template, such as `{"enable_thinking": False}`; where the target has some
+            of its own, those of the same names are replaced.
+        tools: what the model may call, each a JSON schema as transformers' templates take it.
+        continue_final_message: leave the last message open, which is the assistant's, so that the answer continues it.
+
+    Raises:
+        TypeError: if a value is of another type.
+    """
+
+    chat_template_kwargs: Mapping[str, object] = field(default_factory=dict)
+    tools: Sequence[Mapping[str, object]] = ()
+    continue_final_message: bool = False
+
+    def __post_init__(self) -> None:
+        variables, tools = self.chat_template_kwargs, self.tools
+        if not isinstance(variables, Mapping) or not all(isinstance(name, str) for name in variables):
+            raise TypeError(f"chat_template_kwargs must map names to values, got {variables!r}")
+        if not isinstance(tools, list | tuple) or not all(isinstance(tool, Mapping) for tool in tools):
+            raise TypeError(f"tools must be a sequence of JSON schemas, got {tools!r}")
+        if not isinstance(self.continue_final_message, bool):
+            raise TypeError(f"continue_final_message must be True or False, got {self.continue_final_message!r}")
+
+
+PLAIN = Rendering()
+
+
+def check_variables(tokenizer: Any, rendering: Rendering) -> None:
+    """Refuse variables and tools that the chat template does not read, which would change nothing.
+
+    Raises:
+        ValueError: naming the variable, or that there is no template.
+    """
+    variables, tools = rendering.chat_template_kwargs, rendering.tools
+    if tokenizer.chat_template is None:
+        if variables or tools or rendering.continue_final_message:
+            raise ValueError(
+                "chat_template_kwargs, tools and continue_final_message need a chat template, and the target's "
+                "tokenizer has none"
+            )
+    elif variables or tools:
+        read = set(re.findall(r"\w+", str(tokenizer.get_chat_template(tools=list(tools) or None))))
+        for name in sorted(variables.keys() - (read - _OWN)):
+            raise ValueError(f"chat_template_kwargs must be variables that the chat template reads, got {name!r}")
+        if tools and "tools" not in read:
+            raise ValueError("the target's chat template reads no tools: leave them out, or describe them in a message")
+
+
+def render(tokenizer: Any, query: Query, rendering: Rendering = PLAIN) -> tuple[int, ...]:
     """Return a query's token ids under the chat template; plain text where the tokenizer has none.
 
     A plain text that begins with the tokenizer's own first token, as an already rendered one does, gets no second one.
@@ -26,48 +74,39 @@ def render(
     Args:
         tokenizer: the target's transformers tokenizer.
         query: what is asked.
-        chat_template_kwargs: variables of the chat template.
-        go_on: leave the last message open, which is the assistant's, so that the answer continues it.
+        rendering: what the chat template is told beside the messages.
 
     Raises:
         ValueError: if the chat template refuses the messages, for example a role it does not know, or goes beyond a
             limit of `ChatTemplate`, or there is none and one is needed.
     """
-    variables = dict(chat_template_kwargs or {})
-    taken = [name for name in variables if name in _OWN]
-    if taken:
-        raise ValueError(f"chat_template_kwargs must be variables of the template, got {taken[0]!r}")
+    check_variables(tokenizer, rendering)
     if tokenizer.chat_template is None:
-        if variables or go_on:
-            raise ValueError(
-                f"query {query.id!r}: chat_template_kwargs and continue_final_message need a chat template, and the "
-                "target's tokenizer has none"
-            )
         return _plain(tokenizer, query)
-    messages = query.chat()
+    messages, go_on = query.chat(), rendering.continue_final_message
     if go_on and messages[-1]["role"] != "assistant":
         role = messages[-1]["role"]
         raise ValueError(
             f"query {query.id!r}: continue_final_message needs a last message of role 'assistant', got {role!r}"
         )
     try:
-        text = _chat(tokenizer, messages, json.loads(json.dumps(variables)), go_on=go_on)
+        text = _chat(tokenizer, messages, rendering)
     except Exception as error:  # a template is a program of the checkpoint's
         reason = f"{type(error).__name__}: {error}"
         raise ValueError(f"query {query.id!r} does not suit the chat template of the target: {reason}") from error
     return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
-def _chat(
-    tokenizer: Any, messages: Sequence[Mapping[str, str]], variables: Mapping[str, object], *, go_on: bool
-) -> str:
+def _chat(tokenizer: Any, messages: Sequence[Mapping[str, str]], rendering: Rendering) -> str:
     """Return the text that transformers' `apply_chat_template` returns, within the limits of `ChatTemplate`."""
-    source = tokenizer.get_chat_template(tools=variables.get("tools"))
+    tools, go_on = list(rendering.tools) or None, rendering.continue_final_message
+    source = tokenizer.get_chat_template(tools=tools)
     chat = [dict(message) for message in messages]
     if go_on:
         chat[-1]["content"] += _OPEN
-    given = {"tools": None, "documents": None, **tokenizer.special_tokens_map, **variables}
-    text = chat_template(source).render(given | {"messages": chat, "add_generation_prompt": not go_on})
+    given = json.loads(json.dumps({"tools": tools, "documents": None, **rendering.chat_template_kwargs}))
+    given = {**tokenizer.special_tokens_map, **given, "messages": chat, "add_generation_prompt": not go_on}
+    text = chat_template(source).render(given)
     if not go_on:
         return text
     kept, mark, rest = text.rpartition(_OPEN.strip())

@@ -51,9 +51,9 @@ class SpeculativeArm(Arm):
     def pull(self, query: Query, seed: int) -> Observation:
         """Generate the answer; the seed changes nothing of a greedy one."""
         sampling = self.sampling if self.sampling.greedy else replace(self.sampling, seed=seed)
-        engine = self.target.engine([self])
+        engine = self.target.engine([self], decode=bool(sampling.stop))
         generation = generate(engine, [self.target.request(query, sampling)])[0]
-        text = self.target.text(generation.token_ids)
+        text = self.target.text(generation.token_ids) if generation.text is None else generation.text
         return Observation(
             arm=self.name,
             query_id=query.id,

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,7 +13,7 @@ from arms.fingerprint import digest
 from bandits import Policy
 from speculative.engine import generate as loops
 from speculative.engine.engine import Engine
-from speculative.engine.text_stream import check_stop
+from speculative.engine.settings import EngineSettings
 from speculative.models.loading import load_model
 from speculative.models.settings import DEFAULT_SETTINGS, ModelSettings
 from speculative.models.sources import resolve_model
@@ -26,7 +26,7 @@ from speculative.sampling.sampling_params import SamplingParams
 from speculative.targets.drafting import Drafting, arms_and_selector
 from speculative.targets.eos_ids import join_eos_ids, read_eos_ids
 from speculative.targets.prompts import Prompt, as_query
-from speculative.targets.rendering import render, unshown_texts
+from speculative.targets.rendering import PLAIN, Rendering, check_variables, render, unshown_texts
 
 GREEDY = SamplingParams()
 
@@ -45,6 +45,10 @@ class Target:
         eos_ids: tokens that end a text; `load` takes all that the checkpoint and its tokenizer name.
         n_tokens: ids from here on are padding of the model's vocabulary and mean no text; None for no padding.
         settings: how the model is held; draft models are held the same way.
+        chat_template_kwargs: variables of the chat template where a `Rendering` sets none of the same names.
+
+    Raises:
+        ValueError: if the chat template does not read one of the variables.
     """
 
     name: str
@@ -56,6 +60,10 @@ class Target:
     eos_ids: tuple[int, ...] = ()
     n_tokens: int | None = None
     settings: ModelSettings = DEFAULT_SETTINGS
+    chat_template_kwargs: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_variables(self.tokenizer, Rendering(self.chat_template_kwargs))
 
     @classmethod
     def load(
@@ -118,10 +126,7 @@ class Target:
         draft_length: int | None = None,
         policy: Policy | Selector | None = None,
         sampling: SamplingParams = GREEDY,
-        max_new_tokens: int | None = None,
-        stop: Sequence[str] = (),
-        chat_template_kwargs: Mapping[str, object] | None = None,
-        continue_final_message: bool = False,
+        rendering: Rendering = PLAIN,
     ) -> Generation:
         """Answer a prompt with the target's own text, helped by a draft or not.
 
@@ -132,11 +137,10 @@ class Target:
             draft_length: most tokens that one draft proposes a round; 5 by default.
             policy: fitted on contexts of `HiddenStateEncoder(target)`; its choice is drawn with the sampling's seed, 0
                 by default. Or a selector, such as a `PolicySelector` with another encoder.
-            sampling: how tokens are picked; greedy by default.
-            max_new_tokens: length of the answer; the query's or the target's by default.
-            stop: strings that end the text and are left out of it.
-            chat_template_kwargs: variables of the chat template, such as `{"enable_thinking": False}`.
-            continue_final_message: go on with the last message, the assistant's, instead of answering it.
+            sampling: how tokens are picked, and where the answer ends; greedy by default, as long as the query or the
+                target says.
+            rendering: what the chat template is told beside the messages: its variables, tools, whether the answer
+                continues the last message.
 
         Returns:
             The answer: `.text`, `.token_ids`, why it `.finished`, and `.stats` (seconds, tokens accepted).
@@ -146,8 +150,7 @@ class Target:
                 for this target, the draft length is not >= 1, arms come without a policy or a policy without arms, or
                 the policy learned from other arms or another encoder.
         """
-        query, variables = as_query(prompt, max_new_tokens=max_new_tokens), chat_template_kwargs
-        request = self.request(query, sampling, stop, variables, continue_final_message=continue_final_message)
+        request = self.request(as_query(prompt), sampling, rendering)
         arms, selector = arms_and_selector(self, draft, draft_length, policy, sampling.seed or 0)
         return loops.generate(self.engine(arms, selector, decode=True), [request])[0]
 
@@ -159,14 +162,10 @@ class Target:
         draft_length: int | None = None,
         policy: Policy | Selector | None = None,
         sampling: SamplingParams = GREEDY,
-        max_new_tokens: int | None = None,
-        stop: Sequence[str] = (),
-        chat_template_kwargs: Mapping[str, object] | None = None,
-        continue_final_message: bool = False,
+        rendering: Rendering = PLAIN,
     ) -> Iterator[str]:
         """Yield the answer's text as it grows; arguments and errors as in `generate`."""
-        query, variables = as_query(prompt, max_new_tokens=max_new_tokens), chat_template_kwargs
-        request = self.request(query, sampling, stop, variables, continue_final_message=continue_final_message)
+        request = self.request(as_query(prompt), sampling, rendering)
         arms, selector = arms_and_selector(self, draft, draft_length, policy, sampling.seed or 0)
         engine = self.engine(arms, selector, decode=True)
         return (result.text for result in loops.stream(engine, request) if result.text)
@@ -174,7 +173,8 @@ class Target:
     def fingerprint(self) -> str:
         """Return a digest of all that its answers depend on: model, tokenizer, chat template, where a text ends."""
         words = tokenizer_fingerprint(self.tokenizer), self.tokenizer.chat_template
-        return digest(self.model.fingerprint(), words, self.eos_ids, self.n_tokens, self.max_new_tokens)
+        variables = sorted(self.chat_template_kwargs.items())
+        return digest(self.model.fingerprint(), words, self.eos_ids, self.n_tokens, self.max_new_tokens, variables)
 
     def engine(
         self,
@@ -190,49 +190,40 @@ class Target:
         Raises:
             ValueError: see `Engine`.
         """
-        return Engine(
-            self.model,
-            arms,
-            selector,
+        settings = EngineSettings(
             max_batch=max_batch,
             n_tokens=self.n_tokens,
             decode=self.text if decode else None,
             unshown=unshown_texts(self.tokenizer) if decode else {},
             batch_invariant=batch_invariant,
         )
+        return Engine(self.model, arms, selector, settings)
 
     def request(
         self,
         query: Query,
         sampling: SamplingParams = GREEDY,
-        stop: Sequence[str] = (),
-        chat_template_kwargs: Mapping[str, object] | None = None,
-        *,
-        continue_final_message: bool = False,
+        rendering: Rendering = PLAIN,
     ) -> Request:
         """Token ids under the chat template (plain text where the tokenizer has none), and when to stop.
 
         Args:
             query: what is asked.
-            sampling: how the answer's tokens are picked.
-            stop: strings that end the answer, beside the `eos_ids`.
-            chat_template_kwargs: variables of the chat template.
-            continue_final_message: leave the last message open, which is the assistant's; the answer continues it.
+            sampling: how the answer's tokens are picked, and where it ends beside the `eos_ids`.
+            rendering: what the chat template is told beside the messages.
 
         Raises:
-            ValueError: if the chat template refuses the messages, for example a role it does not know, or a stop
-                string is empty.
-            TypeError: if `stop` is one string, or a value is of another type.
+            ValueError: if the chat template refuses the messages, for example a role it does not know, or reads no such
+                variable.
         """
-        check_stop(stop)
+        variables = {**self.chat_template_kwargs, **rendering.chat_template_kwargs}
         return Request(
             id=query.id,
-            token_ids=render(self.tokenizer, query, chat_template_kwargs, go_on=continue_final_message),
-            max_new_tokens=query.max_new_tokens or self.max_new_tokens,
+            token_ids=render(self.tokenizer, query, replace(rendering, chat_template_kwargs=variables)),
+            max_new_tokens=sampling.max_new_tokens or query.max_new_tokens or self.max_new_tokens,
             eos_ids=self.eos_ids,
             text=query.text,
             sampling=sampling,
-            stop=tuple(stop),
         )
 
     def fit(self, request: Request) -> Request:
@@ -246,15 +237,15 @@ class Target:
             check_length(request, self.model.max_positions)
         return replace(request, token_ids=request.token_ids[-room:])
 
-    def check(self, queries: Sequence[Query]) -> None:
-        """Refuse, before any work is done, what could not all be answered.
+    def check(self, queries: Sequence[Query], sampling: SamplingParams = GREEDY, rendering: Rendering = PLAIN) -> None:
+        """Refuse, before any work is done, what could not all be answered; arguments as in `request`.
 
         Raises:
             ValueError: if there is no query, ids repeat, or a prompt and its answer exceed the context.
         """
         self.check_ids(queries)
         for query in queries:
-            check_length(self.request(query), self.model.max_positions)
+            check_length(self.request(query, sampling, rendering), self.model.max_positions)
 
     def check_ids(self, queries: Sequence[Query]) -> None:
         """Refuse no queries, and two of one id.

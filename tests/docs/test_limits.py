@@ -15,9 +15,6 @@ LONG_FILES: dict[str, str] = {}
 LONG_FUNCTIONS: dict[str, str] = {}
 WIDE_SIGNATURES = {
     "speculative/collection/collect.py:collect": "the command's options",
-    "speculative/engine/engine.py:__init__": "the engine's options",
-    "speculative/targets/target.py:generate": "the front door: what a user says of one text, each by its name",
-    "speculative/targets/target.py:stream": "as generate",
 }
 
 

@@ -4,6 +4,7 @@ import torch
 from speculative.drafts.early_exit import EarlyExit
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
+from speculative.engine.settings import EngineSettings
 from speculative.protocols.request import Request
 from speculative.protocols.token_batch import TokenBatch
 from speculative.testing import check_draft
@@ -60,7 +61,7 @@ def test_in_an_engine_it_shares_the_targets_cache_and_reads_one_token_a_round(ta
 
     draft = Watched(target.decoder, n_layers=n_layers)
     requests = [Request(str(i), PROMPT[: 1 + i], 16 + i) for i in range(4)]
-    for generation in generate(Engine(target.decoder, [Arm(draft, 3)], max_batch=3), requests):
+    for generation in generate(Engine(target.decoder, [Arm(draft, 3)], settings=EngineSettings(max_batch=3)), requests):
         assert generation.stats.faults == []
         prompt = requests[int(generation.request_id)].token_ids
         assert generation.token_ids == greedy_text(target.reference, prompt, 24)[: 16 + int(generation.request_id)]

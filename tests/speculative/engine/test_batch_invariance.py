@@ -6,6 +6,7 @@ import torch
 from speculative.drafts.no_draft import NoDraft
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
+from speculative.engine.settings import EngineSettings
 from speculative.models.batch_invariance import batch_invariant_model, is_batch_invariant
 from speculative.models.config import DecoderConfig
 from speculative.models.decoder import Decoder, Products
@@ -55,7 +56,9 @@ def make(tiny):
 def test_a_batch_invariant_model_says_what_the_plain_one_says(target):
     texts = {}
     for invariant in (False, True):
-        engine = Engine(target.decoder, [Arm(NoDraft(), 0)], max_batch=3, batch_invariant=invariant)
+        engine = Engine(
+            target.decoder, [Arm(NoDraft(), 0)], settings=EngineSettings(max_batch=3, batch_invariant=invariant)
+        )
         requests = [Request(str(i), prompt, 12) for i, prompt in enumerate(PROMPTS)]
         texts[invariant] = [text.token_ids for text in generate(engine, requests)]
     assert texts[False] == texts[True] == [greedy_text(target.reference, p, 24)[:12] for p in PROMPTS]
@@ -81,7 +84,7 @@ def test_where_products_depend_on_the_number_of_rows_every_pass_gets_one_width(m
     assert is_batch_invariant(model, 2, 2)
     assert not is_batch_invariant(model, 2, 3)
     widths.clear()
-    generate(Engine(model, [Arm(NoDraft(), 0)], max_batch=2), [Request("a", PROMPTS[0], 4)])
+    generate(Engine(model, [Arm(NoDraft(), 0)], settings=EngineSettings(max_batch=2)), [Request("a", PROMPTS[0], 4)])
     assert widths == {1, 6}  # a prefill asks for one row
 
 
@@ -180,7 +183,7 @@ def test_the_self_test_sees_a_pass_that_depends_on_its_company(make, mutant):
     assert is_batch_invariant(make().batch_invariant(), 4, 4)
     assert not is_batch_invariant(make(mutant).batch_invariant(), 4, 4)
     with pytest.raises(ValueError, match="batch-invariant text cannot be had here"):
-        Engine(make(mutant), [Arm(NoDraft(), 4)], max_batch=4, batch_invariant=True)
+        Engine(make(mutant), [Arm(NoDraft(), 4)], settings=EngineSettings(max_batch=4, batch_invariant=True))
 
 
 class Watching(Draft):
@@ -214,7 +217,7 @@ def test_keys_and_values_do_not_depend_on_the_arms_bit_for_bit(target, drafts, s
         seen = defaultdict(list)
         arms = [Arm(Watching(drafts[name], seen), n) for name, n in (("right", 5), ("model_random", 3), ("wrong", 1))]
         selector = RandomSelector(3, seed)
-        engine = Engine(target.decoder, arms, selector, max_batch=3, batch_invariant=True)
+        engine = Engine(target.decoder, arms, selector, EngineSettings(max_batch=3, batch_invariant=True))
         requests = [Request(str(i), prompt, 16, sampling=sampling) for i, prompt in enumerate(PROMPTS[:5])]
         runs.append(([text.token_ids for text in generate(engine, requests)], seen))
     first_texts, first = runs[0]

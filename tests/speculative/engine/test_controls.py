@@ -13,6 +13,7 @@ from transformers import LogitsProcessorList
 from speculative.drafts.no_draft import NoDraft
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate, stream
+from speculative.engine.settings import EngineSettings
 from speculative.protocols.request import Request
 from speculative.sampling.logits_processor import LogitsProcessor
 from speculative.sampling.sampling_params import SamplingParams
@@ -145,7 +146,7 @@ def test_no_draft_batch_or_schedule_changes_a_controlled_sampled_text(target, dr
     plain = generate(Engine(target.decoder, [Arm(NoDraft(), 0)]), requests)
     lengths = itertools.cycle([3, 1, 5])
     arms = [Arm(drafts[name], next(lengths)) for name in names] + [Arm(drafts["no_draft"], 0)]
-    engine = Engine(target.decoder, arms, RandomSelector(len(arms), seed), max_batch=2)
+    engine = Engine(target.decoder, arms, RandomSelector(len(arms), seed), EngineSettings(max_batch=2))
     for found, expected in zip(generate(engine, requests), plain, strict=True):
         assert (found.token_ids, found.finished) == (expected.token_ids, expected.finished)
 
@@ -185,7 +186,7 @@ def raising(logits):
 def test_a_processor_that_fails_ends_its_own_request_with_the_reason(target, drafts, then, reason, temperature):
     sampling = SamplingParams(temperature, seed=1, logits_processors=[Failing(then)])
     requests = [Request("bad", (1, 2, 3), 12, sampling=sampling), Request("good", (1, 2, 3), 12)]
-    engine = Engine(target.decoder, [Arm(drafts["lookup_1_3"], 3)], max_batch=2)
+    engine = Engine(target.decoder, [Arm(drafts["lookup_1_3"], 3)], settings=EngineSettings(max_batch=2))
     bad, good = generate(engine, requests)
     assert (bad.finished, len(bad.token_ids), good.finished) == ("failed", 6, "length")
     assert bad.stats.faults == []
@@ -202,7 +203,7 @@ def test_a_text_none_of_whose_tokens_is_allowed_fails_at_once(target):
 
 @pytest.mark.parametrize("sampling", [SamplingParams(logit_bias={20: 1.0}), SamplingParams(bad_words=[(1, 20)])])
 def test_ids_that_the_target_never_writes_are_rejected(target, sampling):
-    engine = Engine(target.decoder, [Arm(NoDraft(), 0)], n_tokens=15)
+    engine = Engine(target.decoder, [Arm(NoDraft(), 0)], settings=EngineSettings(n_tokens=15))
     with pytest.raises(ValueError, match="request 'q': logit_bias and bad_words must name token ids below 15, got 20"):
         engine.submit(Request("q", (1,), 4, sampling=sampling))
 

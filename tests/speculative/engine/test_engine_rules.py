@@ -7,6 +7,7 @@ from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
+from speculative.engine.settings import EngineSettings
 from speculative.protocols import kv_cache
 from speculative.protocols.request import Request
 from speculative.protocols.token_batch import TokenBatch
@@ -18,7 +19,7 @@ def test_the_selector_is_given_the_mean_of_the_prompts_hidden_states(target):
     prompt = PROMPTS[-1]
     for prefill_chunk in (2, 512):
         selector = RandomSelector(1, 0)
-        engine = Engine(target.decoder, [Arm(NoDraft(), 0)], selector, prefill_chunk=prefill_chunk)
+        engine = Engine(target.decoder, [Arm(NoDraft(), 0)], selector, EngineSettings(prefill_chunk=prefill_chunk))
         generate(engine, [Request("q", prompt, 1)])
         batch = TokenBatch(torch.tensor(prompt), [len(prompt)])
         hidden = target.decoder.forward(batch, target.decoder.new_cache(1)).hidden
@@ -146,13 +147,13 @@ def test_engine_options_are_checked(target):
     with pytest.raises(ValueError, match="draft_length must be below the target's context of 96 tokens, got 96"):
         Engine(target.decoder, [arm, Arm(PromptLookup(), 96)])
     with pytest.raises(ValueError, match="max_batch must be >= 1, got 0"):
-        Engine(target.decoder, [arm], max_batch=0)
+        Engine(target.decoder, [arm], settings=EngineSettings(max_batch=0))
     with pytest.raises(ValueError, match="prefill_chunk must be >= 1, got 0"):
-        Engine(target.decoder, [arm], prefill_chunk=0)
+        Engine(target.decoder, [arm], settings=EngineSettings(prefill_chunk=0))
 
 
 def test_a_request_whose_cache_memory_could_not_hold_is_refused_when_it_is_submitted(target, monkeypatch):
-    engine = Engine(target.decoder, [Arm(NoDraft(), 0)], max_batch=2)
+    engine = Engine(target.decoder, [Arm(NoDraft(), 0)], settings=EngineSettings(max_batch=2))
     engine.cache.keys = engine.cache.keys[:, :, :, :8]  # a cache that must grow
     engine.cache.values = engine.cache.values[:, :, :, :8]
     monkeypatch.setattr(kv_cache, "free_bytes", lambda device: 1_000)

@@ -6,7 +6,9 @@ import torch
 from speculative.drafts.no_draft import NoDraft
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate, stream
+from speculative.engine.settings import EngineSettings
 from speculative.protocols.request import Request
+from speculative.sampling.sampling_params import SamplingParams
 from speculative.selectors.fixed import FixedSelector
 from tests.support.hard_cases import PROMPTS, audit
 from tests.support.tiny_models import Arm, expected_text
@@ -49,7 +51,7 @@ def test_a_selector_that_raises_once_changes_no_text(target, drafts, method, max
     for turn in range(6):
         calls = iter(range(1000))
         selector = Failing(method, lambda told, calls=calls, turn=turn: next(calls) == turn)
-        engine = Engine(target.decoder, [Arm(drafts["any_length"], 3)], selector, max_batch=max_batch)
+        engine = Engine(target.decoder, [Arm(drafts["any_length"], 3)], selector, EngineSettings(max_batch=max_batch))
         for i, prompt in enumerate(PROMPTS[:5]):
             engine.submit(Request(str(i), prompt, 9 + i))
         found, raised = run_through(engine, [str(i) for i in range(5)])
@@ -72,7 +74,7 @@ def test_a_text_that_ended_is_not_continued_when_observe_raises(target, prompt):
 
 
 def test_what_a_selectors_finish_raises_is_what_generate_raises(target):
-    engine = Engine(target.decoder, [Arm(NoDraft(), 0)], Failing("finish"), max_batch=2)
+    engine = Engine(target.decoder, [Arm(NoDraft(), 0)], Failing("finish"), EngineSettings(max_batch=2))
     with pytest.raises(RuntimeError, match="lost the thread"):
         generate(engine, [Request("a", PROMPTS[0], 1), Request("b", PROMPTS[1], 5)])
     assert (engine.n_unfinished, engine.finished) == (0, {})
@@ -88,7 +90,9 @@ def test_a_target_that_raises_once_changes_no_text(target, drafts, turn, monkeyp
             raise RuntimeError("no memory")
         return plain(*arguments, **options)
 
-    engine = Engine(target.decoder, [Arm(drafts["any_length"], 3)], max_batch=2, prefill_chunk=2)
+    engine = Engine(
+        target.decoder, [Arm(drafts["any_length"], 3)], settings=EngineSettings(max_batch=2, prefill_chunk=2)
+    )
     monkeypatch.setattr(engine, "target", _With(target.decoder, forward))
     for i in range(4):
         engine.submit(Request(str(i), PROMPTS[i], 10))
@@ -116,7 +120,7 @@ def test_what_would_move_rows_inside_a_step_is_refused(target, call):
                 getattr(engine, call)("a")
             return super().select(rounds)
 
-    engine = Engine(target.decoder, [Arm(NoDraft(), 0)], Meddling(0), max_batch=2)
+    engine = Engine(target.decoder, [Arm(NoDraft(), 0)], Meddling(0), EngineSettings(max_batch=2))
     for name in ("a", "b"):
         engine.submit(Request(name, PROMPTS[0], 4))
     with pytest.raises(RuntimeError, match=r"(cancel|step) must be called between steps"):
@@ -133,7 +137,7 @@ def test_requests_may_be_submitted_inside_a_step(target):
             if query.request.id == "a":
                 engine.submit(Request("b", PROMPTS[1], 4))
 
-    engine = Engine(target.decoder, [Arm(NoDraft(), 0)], Adding(0), max_batch=2)
+    engine = Engine(target.decoder, [Arm(NoDraft(), 0)], Adding(0), EngineSettings(max_batch=2))
     engine.submit(Request("a", PROMPTS[0], 1))
     assert [r.request_id for r in engine.step()][:2] == ["a", "b"]
     while engine.n_unfinished:
@@ -147,7 +151,7 @@ def test_a_selector_must_choose_once_a_request(target, n_choices):
         def select(self, rounds):
             return [0] * n_choices
 
-    engine = Engine(target.decoder, [Arm(NoDraft(), 0)], Miscounting(0), max_batch=2)
+    engine = Engine(target.decoder, [Arm(NoDraft(), 0)], Miscounting(0), EngineSettings(max_batch=2))
     for name in ("a", "b"):
         engine.submit(Request(name, PROMPTS[0], 4))
     with pytest.raises(ValueError, match=f"must make 2 choices, one a request, got {n_choices}"):
@@ -155,7 +159,7 @@ def test_a_selector_must_choose_once_a_request(target, n_choices):
 
 
 def test_a_stream_whose_rounds_another_loop_took_says_so(target):
-    engine = Engine(target.decoder, [Arm(NoDraft(), 0)], max_batch=2)
+    engine = Engine(target.decoder, [Arm(NoDraft(), 0)], settings=EngineSettings(max_batch=2))
     first, second = stream(engine, Request("a", PROMPTS[0], 6)), stream(engine, Request("b", PROMPTS[1], 6))
     next(first)
     next(second)
@@ -176,8 +180,8 @@ def test_a_cancelled_text_holds_all_its_tokens_text(target):
         return "".join(decode(token) for token in tokens)
 
     stop = decoded(texts[:2]) + "?"
-    engine = Engine(target.decoder, [Arm(NoDraft(), 0)], decode=decoded)
-    engine.submit(Request("running", PROMPTS[0], 8, stop=(stop,)))
+    engine = Engine(target.decoder, [Arm(NoDraft(), 0)], settings=EngineSettings(decode=decoded))
+    engine.submit(Request("running", PROMPTS[0], 8, sampling=SamplingParams(stop=(stop,))))
     engine.submit(Request("waiting", PROMPTS[0], 8))
     engine.step()
     for name in ("running", "waiting"):
@@ -196,8 +200,8 @@ def test_a_decoder_that_raises_once_changes_no_text(target, drafts, turn, stop):
             raise RuntimeError("no such token")
         return "".join(chr(97 + token) for token in tokens)
 
-    engine = Engine(target.decoder, [Arm(drafts["right"], 2)], max_batch=2, decode=decode)
-    requests = [Request(str(i), PROMPTS[i], 12, stop=stop) for i in range(2)]
+    engine = Engine(target.decoder, [Arm(drafts["right"], 2)], settings=EngineSettings(max_batch=2, decode=decode))
+    requests = [Request(str(i), PROMPTS[i], 12, sampling=SamplingParams(stop=stop)) for i in range(2)]
     for request in requests:
         engine.submit(request)
     found, raised = run_through(engine, ["0", "1"])
@@ -218,7 +222,7 @@ def test_a_request_whose_text_cannot_be_decoded_costs_another_nothing(target, dr
     expected = [expected_text(target.reference, request.token_ids, 12, ()) for request in requests]
     undecodable = {expected[0][0]} - {expected[1][0], expected[2][0]}
     assert undecodable
-    engine = Engine(target.decoder, [Arm(drafts["right"], 2)], max_batch=3, decode=decode)
+    engine = Engine(target.decoder, [Arm(drafts["right"], 2)], settings=EngineSettings(max_batch=3, decode=decode))
     for request in requests:
         engine.submit(request)
     told = {request.id: [] for request in requests}
@@ -242,7 +246,7 @@ def test_what_a_step_that_raised_could_not_tell_the_next_one_tells(target, draft
     for turn in range(4):
         calls = iter(range(1000))
         selector = Failing(method, lambda told, calls=calls, turn=turn: next(calls) == turn)
-        engine = Engine(target.decoder, [Arm(drafts["right"], 2)], selector, max_batch=2)
+        engine = Engine(target.decoder, [Arm(drafts["right"], 2)], selector, EngineSettings(max_batch=2))
         told = {request.id: () for request in requests}
         for request in requests:
             engine.submit(request)
@@ -259,7 +263,7 @@ def test_what_a_step_that_raised_could_not_tell_the_next_one_tells(target, draft
 
 
 def test_free_rows_stay_empty_when_a_prefill_raises(target):
-    engine = Engine(target.decoder, [Arm(NoDraft(), 0)], Failing("start"), max_batch=2)
+    engine = Engine(target.decoder, [Arm(NoDraft(), 0)], Failing("start"), EngineSettings(max_batch=2))
     engine.submit(Request("a", PROMPTS[0], 1))
     with pytest.raises(RuntimeError, match="lost the thread"):
         engine.step()

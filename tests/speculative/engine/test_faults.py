@@ -9,6 +9,7 @@ from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
+from speculative.engine.settings import EngineSettings
 from speculative.protocols.draft import DraftSession, Proposal
 from speculative.protocols.request import Request
 from speculative.sampling.sampling_params import SamplingParams
@@ -107,7 +108,7 @@ def test_a_fault_is_recorded_and_changes_no_text(target, way, fault):
     requests = [Request(str(i), prompt, 18, sampling=WAYS[way]) for i, prompt in enumerate(PROMPTS[:4])]
     plain = generate(Engine(target.decoder, [Arm(NoDraft(), 0)]), requests)
     arms = [Arm(bad, 2), Arm(PromptLookup(3), 3), Arm(bad, 1)]
-    engine = Engine(target.decoder, arms, RandomSelector(3, 2), max_batch=3)
+    engine = Engine(target.decoder, arms, RandomSelector(3, 2), EngineSettings(max_batch=3))
     for generation, expected in zip(generate(engine, requests), plain, strict=True):
         assert generation.token_ids == expected.token_ids
         [found] = generation.stats.faults  # once: then it is disabled, whichever arm names it
@@ -189,7 +190,7 @@ def test_a_target_without_numbers_fails_one_request_and_spares_the_others(tiny, 
     poison = next(token for token in range(4, N_VOCAB) if token not in expected.token_ids)
     decoder.embedding = decoder.embedding.clone()
     decoder.embedding[poison] = float("nan")  # whoever reads this token gets NaN
-    engine = Engine(decoder, [Arm(NoDraft(), 0)], max_batch=2)
+    engine = Engine(decoder, [Arm(NoDraft(), 0)], settings=EngineSettings(max_batch=2))
     for _ in range(2):  # the second time in the rows that the first left
         good, bad = generate(engine, [request, Request("bad", (1, poison), 4, sampling=WAYS[way])])
         assert (bad.finished, bad.token_ids) == ("failed", ())
@@ -210,7 +211,9 @@ def test_a_draft_token_that_spoils_the_targets_logits_changes_no_text(tiny, way)
     decoder.embedding[poison] = float("nan")
     bad = Faulty("bad", lambda prefix, n: Proposal([prefix[0], poison][-n:]))
     for max_batch in (1, 3):
-        engine = Engine(decoder, [Arm(bad, 2), Arm(NoDraft(), 0)], RandomSelector(2, 3), max_batch=max_batch)
+        engine = Engine(
+            decoder, [Arm(bad, 2), Arm(NoDraft(), 0)], RandomSelector(2, 3), EngineSettings(max_batch=max_batch)
+        )
         for generation, expected in zip(generate(engine, requests), plain, strict=True):
             if way != "rejection":
                 assert generation.token_ids == expected.token_ids
@@ -268,7 +271,7 @@ def test_a_draft_of_the_targets_layers_cannot_touch_what_is_committed(tiny, way)
     draft.open = lambda prompt, shared=None: Spoiling(shared)
     requests = [Request(str(i), prompt, 12 + i) for i, prompt in enumerate(PROMPTS[:4])]
     plain = generate(Engine(target, [Arm(NoDraft(), 0)]), requests)
-    found = generate(Engine(target, [Arm(draft, 2)], max_batch=3), requests)
+    found = generate(Engine(target, [Arm(draft, 2)], settings=EngineSettings(max_batch=3)), requests)
     assert [text.token_ids for text in found] == [text.token_ids for text in plain]
     reason = "ValueError: n_kept must be >=" if way == "committed" else "AttributeError: 'SharedCache' object"
     assert all(text.stats.faults[0].reason.startswith(reason) for text in found)
@@ -289,5 +292,5 @@ def test_what_a_failing_draft_has_read_by_the_targets_layers_reaches_nobody(tiny
     draft.open = lambda prompt, shared=None: Reading(shared)
     requests = [Request(str(i), prompt, 12 + i) for i, prompt in enumerate(PROMPTS[:4])]
     plain = generate(Engine(target, [Arm(NoDraft(), 0)]), requests)
-    found = generate(Engine(target, [Arm(draft, 2)], max_batch=3), requests)
+    found = generate(Engine(target, [Arm(draft, 2)], settings=EngineSettings(max_batch=3)), requests)
     assert [text.token_ids for text in found] == [text.token_ids for text in plain]

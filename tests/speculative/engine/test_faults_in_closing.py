@@ -6,6 +6,7 @@ from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
+from speculative.engine.settings import EngineSettings
 from speculative.protocols.draft import DraftSession, Proposal
 from speculative.protocols.request import Request
 from tests.support.hard_cases import PROMPTS, RandomSelector
@@ -103,7 +104,7 @@ def test_an_error_in_closing_leaves_the_answer(target, error):
 
     draft = ScriptedDraft("bad", None)
     draft.open = lambda prompt, shared=None: Session()
-    engine = Engine(target.decoder, [Arm(draft, 2)], max_batch=2)
+    engine = Engine(target.decoder, [Arm(draft, 2)], settings=EngineSettings(max_batch=2))
     requests = [Request("a", PROMPTS[0], 4), Request("b", PROMPTS[1], 8)]
     plain = generate(Engine(target.decoder, [Arm(NoDraft(), 0)]), requests)
     for found, expected in zip(generate(engine, requests), plain, strict=True):
@@ -131,7 +132,7 @@ def test_what_ends_a_program_passes_through_and_the_engine_goes_on(target, error
     draft.open = lambda prompt, shared=None: Session()
     requests = [Request("a", PROMPTS[0], 8), Request("b", PROMPTS[1], 8)]
     plain = generate(Engine(target.decoder, [Arm(NoDraft(), 0)]), requests)
-    engine = Engine(target.decoder, [Arm(draft, 2)], max_batch=2)
+    engine = Engine(target.decoder, [Arm(draft, 2)], settings=EngineSettings(max_batch=2))
     for request in requests:
         engine.submit(request)
     told = {"a": [], "b": []}

@@ -3,6 +3,7 @@ import pytest
 from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate, stream
+from speculative.engine.settings import EngineSettings
 from speculative.protocols.request import Request
 from speculative.selectors.fixed import FixedSelector
 from tests.support.tiny_models import Arm, ScriptedDraft, expected_text, greedy_text
@@ -12,7 +13,7 @@ PROMPT = (3, 5, 8, 3, 5)
 
 @pytest.fixture
 def engine(target):
-    return Engine(target.decoder, [Arm(PromptLookup(), 3)], max_batch=2)
+    return Engine(target.decoder, [Arm(PromptLookup(), 3)], settings=EngineSettings(max_batch=2))
 
 
 def test_texts_come_back_in_the_order_asked(target, engine):
@@ -47,7 +48,7 @@ def test_a_selector_that_raises_leaves_nothing_in_the_engine(target):
             return super().select(rounds)
 
     draft = ScriptedDraft("silent", lambda prefix, draft_length: [])
-    engine = Engine(target.decoder, [Arm(draft, 3)], Lost(0), max_batch=2)
+    engine = Engine(target.decoder, [Arm(draft, 3)], Lost(0), EngineSettings(max_batch=2))
     requests = [Request("short", PROMPT, 2), Request("long", PROMPT, 20), Request("later", PROMPT, 20)]
     with pytest.raises(RuntimeError, match="out of ideas"):
         generate(engine, requests)

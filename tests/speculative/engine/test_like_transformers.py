@@ -1,5 +1,7 @@
 """Greedy text is that of transformers' own `generate`, with every parameter that touches a greedy text."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -10,6 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
+from speculative.engine.settings import EngineSettings
 from speculative.protocols.request import Request
 from speculative.sampling.sampling_params import SamplingParams
 from tests.support.hard_cases import DRAFT_NAMES, PROMPTS, RandomSelector
@@ -62,9 +65,9 @@ def test_greedy_text_is_that_of_transformers_generate(
     model = target if kind == "llama" else tiny(kind, seed=3)
     arms = [Arm(drafts[name], 1 + 2 * i) for i, name in enumerate(names) if kind == "llama" or name != "early_exit"]
     arms.append(Arm(drafts["no_draft"], 0))
-    engine = Engine(model.decoder, arms, RandomSelector(len(arms), seed), decode=tokenizer.decode)
+    engine = Engine(model.decoder, arms, RandomSelector(len(arms), seed), EngineSettings(decode=tokenizer.decode))
     sampling = SamplingParams(repetition_penalty=penalty)
-    [found] = generate(engine, [Request("q", prompt, max_new_tokens, eos_ids, sampling=sampling, stop=stop)])
+    [found] = generate(engine, [Request("q", prompt, max_new_tokens, eos_ids, sampling=replace(sampling, stop=stop))])
     expected = transformers_text(model.reference, prompt, max_new_tokens, eos_ids, penalty, stop, tokenizer)
     assert found.token_ids == expected
 
@@ -74,7 +77,7 @@ def test_a_batch_is_transformers_text_by_text(target, drafts, tokenizer, penalty
     arms = [Arm(drafts[name], 3) for name in ("any_length", "model_trimmed", "early_exit", "lookup_1_3")]
     sampling = SamplingParams(repetition_penalty=penalty)
     requests = [Request(str(i), (*prompt, 23), 20, (i, 20 - i), sampling=sampling) for i, prompt in enumerate(PROMPTS)]
-    engine = Engine(target.decoder, arms, RandomSelector(4, 2), max_batch=4)
+    engine = Engine(target.decoder, arms, RandomSelector(4, 2), EngineSettings(max_batch=4))
     for request, found in zip(requests, generate(engine, requests), strict=True):
         assert found.token_ids == transformers_text(
             target.reference, request.token_ids, 20, request.eos_ids, penalty, (), tokenizer
@@ -87,12 +90,14 @@ def test_stop_strings_end_of_text_tokens_and_limits_all_end_texts_here(
 ):
     """Each is made from the text itself, so that none of the comparisons above is of untouched texts alone."""
     model, sampling, finished = target.reference, SamplingParams(repetition_penalty=penalty), set()
-    engine = Engine(target.decoder, [Arm(drafts["right"], 5)], max_batch=2, decode=tokenizer.decode)
+    engine = Engine(
+        target.decoder, [Arm(drafts["right"], 5)], settings=EngineSettings(max_batch=2, decode=tokenizer.decode)
+    )
     for prompt in PROMPTS:
         whole = transformers_text(model, (*prompt, 23), max_new_tokens, (), penalty, (), tokenizer)
         middle = tokenizer.decode(whole[1:3])
         for eos_ids, stop in (((), ()), ((whole[2], whole[-1]), ()), ((), (middle, "!")), ((whole[2],), (middle[-1],))):
-            request = Request("q", (*prompt, 23), max_new_tokens, eos_ids, sampling=sampling, stop=stop)
+            request = Request("q", (*prompt, 23), max_new_tokens, eos_ids, sampling=replace(sampling, stop=stop))
             [found] = generate(engine, [request])
             assert found.token_ids == transformers_text(
                 model, request.token_ids, max_new_tokens, eos_ids, penalty, stop, tokenizer

@@ -1,6 +1,7 @@
 """Sampling at the ends of its parameters' ranges, and schedules that mix every way of picking tokens."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from speculative.drafts.early_exit import EarlyExit
 from speculative.drafts.no_draft import NoDraft
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
+from speculative.engine.settings import EngineSettings
 from speculative.protocols.request import Request
 from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.logits import process_logits
@@ -36,7 +38,10 @@ def test_a_distribution_of_one_token_gives_the_greedy_text(target, drafts, verif
     sampling = SamplingParams(**NEARLY_GREEDY[edge], verification=verification, seed=1)
     requests = [Request(str(i), prompt, 16, sampling=sampling) for i, prompt in enumerate(PROMPTS)]
     engine = Engine(
-        target.decoder, [Arm(drafts[name], 3) for name in names], RandomSelector(len(names), 1), max_batch=4
+        target.decoder,
+        [Arm(drafts[name], 3) for name in names],
+        RandomSelector(len(names), 1),
+        EngineSettings(max_batch=4),
     )
     for prompt, text in zip(PROMPTS, generate(engine, requests), strict=True):
         assert text.token_ids == expected_text(target.reference, prompt, 16, ())
@@ -67,7 +72,7 @@ def test_a_draft_whose_vocabulary_is_padded_beyond_the_texts_is_of_use(target, t
     prompts = [tuple(token % n_tokens for token in prompt) for prompt in PROMPTS]
     sampling = SamplingParams(1.2, verification=verification, seed=3, repetition_penalty=penalty)
     for draft in (padded, EarlyExit(target.decoder, n_layers=1), drafts["model_itself"]):
-        engine = Engine(target.decoder, [Arm(draft, 3)], max_batch=3, n_tokens=n_tokens)
+        engine = Engine(target.decoder, [Arm(draft, 3)], settings=EngineSettings(max_batch=3, n_tokens=n_tokens))
         found = generate(engine, [Request(str(i), p, 16, sampling=sampling) for i, p in enumerate(prompts)])
         assert all(max(text.token_ids) < n_tokens for text in found)
         if verification == "rejection":
@@ -85,7 +90,7 @@ def test_prompts_of_one_token_and_texts_that_fill_both_contexts(target, tiny, dr
     requests = [Request(str(i), prompt, 96 - n_prompt, sampling=ways(i)[way]) for i in range(2)]
     plain = generate(Engine(target.decoder, [Arm(NoDraft(), 0)]), requests)
     for seed in range(3):
-        engine = Engine(target.decoder, arms, RandomSelector(4, seed), max_batch=2)
+        engine = Engine(target.decoder, arms, RandomSelector(4, seed), EngineSettings(max_batch=2))
         for text, expected in zip(generate(engine, requests), plain, strict=True):
             assert text.stats.faults == []
             assert len(text.token_ids) == 96 - n_prompt
@@ -130,11 +135,14 @@ def test_every_way_of_picking_shares_a_batch_and_the_cache_is_a_fresh_prefills_a
     lengths = itertools.cycle([3, 1, 7, 2])
     arms = [Arm(drafts[name], next(lengths)) for name in names] + [Arm(drafts["no_draft"], 0)]
     requests = [
-        Request(str(i), p, n, (5,), sampling=ways(i)[way], stop=stop) for i, (p, n, way, _, stop) in enumerate(asked)
+        Request(str(i), p, n, (5,), sampling=replace(ways(i)[way], stop=stop))
+        for i, (p, n, way, _, stop) in enumerate(asked)
     ]
 
     def play():
-        engine = Engine(target.decoder, arms, RandomSelector(len(arms), seed), max_batch=max_batch, decode=decode)
+        engine = Engine(
+            target.decoder, arms, RandomSelector(len(arms), seed), EngineSettings(max_batch=max_batch, decode=decode)
+        )
         shown = {request.id: "" for request in requests}
         step = 0
         while step < 8 or engine.n_unfinished:
@@ -152,12 +160,12 @@ def test_every_way_of_picking_shares_a_batch_and_the_cache_is_a_fresh_prefills_a
 
     found, shown = play()
     assert play()[0] == found  # rejection too: same seeds, same choices, same text
-    plain = generate(Engine(target.decoder, [Arm(NoDraft(), 0)], decode=decode), requests)
+    plain = generate(Engine(target.decoder, [Arm(NoDraft(), 0)], settings=EngineSettings(decode=decode)), requests)
     for request, expected in zip(requests, plain, strict=True):
         text, stats = found[request.id], found[request.id].stats
         assert decode(text.token_ids).startswith(text.text)
         assert text.text.startswith(shown[text.request_id])
-        assert not any(stop in text.text for stop in request.stop)
+        assert not any(stop in text.text for stop in request.sampling.stop)
         if text.finished != "cancelled":
             assert shown[text.request_id] == text.text
             if request.sampling.verification == "coupling":

@@ -279,13 +279,6 @@ def test_whatever_a_decoder_rewrites_the_rounds_go_on(data, token_ids, rewrites,
     assert stream.finish() == stream.text.removeprefix(shown)
 
 
-def test_empty_stop_strings_are_refused():
-    with pytest.raises(ValueError, match=r"at least one character, got '' among \['a', ''\]"):
-        TextStream(decode_bytes, ("a", ""))
-    with pytest.raises(TypeError, match="got the string 'ab'"):
-        TextStream(decode_bytes, "ab")
-
-
 @pytest.fixture(scope="module")
 def smollm2():
     """Folder of the converted model, from the user's cache, and its tokenizer."""

@@ -5,7 +5,7 @@ import pytest
 
 from arms import Query
 from bandits import BestFixedArm, FullInformationData, LinUCB, load_policy
-from speculative import Pool
+from speculative import Pool, SamplingParams
 from speculative.pools.learning import choose_policy
 from tests.support.tiny_pool import ARMS, plain_costs, queries, save_pool
 
@@ -60,7 +60,7 @@ def test_an_arm_is_named_in_place_of_a_policy(pool):
 
 
 def test_messages_queries_and_limits_are_taken(pool):
-    answer = pool.generate([{"role": "user", "content": PROMPT}], max_new_tokens=3)
+    answer = pool.generate([{"role": "user", "content": PROMPT}], sampling=SamplingParams(max_new_tokens=3))
     assert len(answer.token_ids) <= 3
     assert pool.generate(Query(id="mine", prompt=PROMPT)).request_id == "mine"
 

@@ -16,6 +16,7 @@ from speculative.drafts.suffix.draft import SuffixDraft
 from speculative.pools.pool import Pool, load_target
 from speculative.pools.spec import POOL_ENCODERS, ArmSpec, PoolSpec, read_pool_spec
 from speculative.protocols.token_batch import TokenBatch
+from speculative.sampling.sampling_params import SamplingParams
 from speculative.targets.hidden_state_encoder import HiddenStateEncoder
 from speculative.targets.speculative_arm import SpeculativeArm
 from tests.support.tiny_models import save_tiny
@@ -150,7 +151,8 @@ def test_a_draft_may_lack_a_token_that_was_added(tmp_path):
     tokenizer.add_tokens(["new"])
     tokenizer.save_pretrained(tmp_path / "small")
     pool = Pool.load(file)
-    answers = [pool.target.generate("x x", draft=draft, max_new_tokens=8) for draft in (None, *pool.drafts[1:])]
+    eight = SamplingParams(max_new_tokens=8)
+    answers = [pool.target.generate("x x", draft=draft, sampling=eight) for draft in (None, *pool.drafts[1:])]
     assert len({answer.token_ids for answer in answers}) == 1
 
 

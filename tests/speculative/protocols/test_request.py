@@ -40,11 +40,10 @@ def test_a_request_without_prompt_or_answer_is_refused():
         Request("a", (1,), 0)
 
 
-def test_stop_strings_that_would_end_every_text_or_no_text_are_refused():
-    with pytest.raises(ValueError, match="request 'a': a stop string must hold at least one character, got ''"):
-        Request("a", (1,), 1, stop=("b", ""))
-    with pytest.raises(TypeError, match="request 'a': stop must be a tuple of strings, got the string 'end'"):
-        Request("a", (1,), 1, stop="end")
+def test_the_samplings_length_is_the_requests():
+    assert Request("a", (1,), 3, sampling=SamplingParams(max_new_tokens=3)).max_new_tokens == 3
+    with pytest.raises(ValueError, match="request 'a': max_new_tokens must be the sampling's, 4, got 3"):
+        Request("a", (1,), 3, sampling=SamplingParams(max_new_tokens=4))
 
 
 @pytest.mark.parametrize(
@@ -57,8 +56,6 @@ def test_stop_strings_that_would_end_every_text_or_no_text_are_refused():
         ({"eos_ids": [2]}, TypeError, "eos_ids must be a tuple of ints, got [2]"),
         ({"max_new_tokens": 2.0}, TypeError, "max_new_tokens must be an int, got 2.0"),
         ({"max_new_tokens": None}, TypeError, "max_new_tokens must be an int, got None"),
-        ({"stop": ["x"]}, TypeError, "stop must be a tuple of strings, got ['x']"),
-        ({"stop": (1,)}, TypeError, "stop must be a tuple of strings, got (1,)"),
         ({"sampling": {"temperature": 1}}, TypeError, "sampling must be a SamplingParams, got {'temperature': 1}"),
         (
             {"sampling": SamplingParams(min_new_tokens=4)},

@@ -34,6 +34,8 @@ def test_defaults_are_greedy_and_change_nothing():
         {"frequency_penalty": 2.0},
         {"min_new_tokens": 7},
         {"logprobs": 0},
+        {"max_new_tokens": 1},
+        {"stop": ("a", "b")},
     ],
 )
 def test_values_at_the_edges_are_taken(changes):
@@ -49,6 +51,7 @@ def test_values_at_the_edges_are_taken(changes):
         ("temperature", math.nan, "finite and >= 0"),
         ("temperature", math.inf, "finite and >= 0"),
         ("top_k", -1, ">= 0"),
+        ("max_new_tokens", 0, ">= 1"),
         ("top_p", 0.0, "in (0, 1]"),
         ("top_p", 1.0001, "in (0, 1]"),
         ("top_p", math.nan, "in (0, 1]"),
@@ -125,3 +128,14 @@ def test_controls_are_kept_as_a_frozen_record():
     assert params.controlled
     assert params.without_controls() == SamplingParams(1.0)
     assert not SamplingParams(0.5, top_k=3, logprobs=2).controlled
+
+
+def test_stop_strings_that_would_end_every_text_or_no_text_are_refused():
+    assert SamplingParams(stop=["a", "b"]) == SamplingParams(stop=("a", "b"))
+    with pytest.raises(ValueError, match=r"at least one character, got '' among \['b', ''\]"):
+        SamplingParams(stop=("b", ""))
+    with pytest.raises(TypeError, match=r"must be a sequence of strings, got the string 'end'; write \('end',\)"):
+        SamplingParams(stop="end")
+    for wrong in ((1,), None, 3):
+        with pytest.raises(TypeError, match="stop must be a sequence of strings, got"):
+            SamplingParams(stop=wrong)

@@ -10,6 +10,7 @@ import torch
 from bandits import DecisionLog, EpsilonGreedy, FullInformationData, HashingEncoder, LinUCB, LoggedData, Uniform
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
+from speculative.engine.settings import EngineSettings
 from speculative.pools.pool import Pool
 from speculative.protocols.request import Request
 from speculative.protocols.selector import QueryState, RoundContext
@@ -33,7 +34,7 @@ def _learned(encoder, arm_names, n=12):
 
 
 def _generate(pool, selector, asked):
-    engine = Engine(pool.target.model, pool.arms, selector, max_batch=3)
+    engine = Engine(pool.target.model, pool.arms, selector, EngineSettings(max_batch=3))
     return generate(engine, [pool.target.request(query) for query in asked])
 
 

@@ -8,11 +8,12 @@ from tokenizers import Tokenizer, processors
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from arms import Query
-from speculative import NoDraft, PromptLookup, SamplingParams, Target
+from speculative import NoDraft, PromptLookup, Rendering, SamplingParams, Target
 from speculative.drafts import EarlyExit
 from tests.support.tiny_pool import TEMPLATE, byte_tokenizer, save_pool
 
 PROMPT = "count: one two one two one"
+SIX = SamplingParams(max_new_tokens=6)
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +53,9 @@ def test_a_draft_of_the_targets_layers_helps_too(target):
 
 def test_a_prompt_may_be_a_text_messages_or_a_query(target):
     answers = [
-        target.generate(PROMPT, max_new_tokens=6),
-        target.generate([{"role": "user", "content": PROMPT}], max_new_tokens=6),
-        target.generate(Query(id="q", prompt=PROMPT), max_new_tokens=6),
+        target.generate(PROMPT, sampling=SIX),
+        target.generate([{"role": "user", "content": PROMPT}], sampling=SIX),
+        target.generate(Query(id="q", prompt=PROMPT), sampling=SIX),
         target.generate(Query(id="q", prompt=PROMPT, max_new_tokens=6)),
     ]
     assert len({answer.token_ids for answer in answers}) == 1
@@ -67,7 +68,7 @@ def test_sampling_and_stops_are_kept(target):
     assert first.seed == 5
     assert target.generate(PROMPT, sampling=sampling, draft=PromptLookup()).text == first.text
     plain = target.generate(PROMPT).text
-    stopped = target.generate(PROMPT, stop=[plain[3:5]])
+    stopped = target.generate(PROMPT, sampling=SamplingParams(stop=[plain[3:5]]))
     assert stopped.text == plain[: plain.index(plain[3:5])]
 
 
@@ -78,8 +79,6 @@ def test_sampling_and_stops_are_kept(target):
         ({"draft": PromptLookup(), "draft_length": 0}, "draft_length must be >= 1 with a draft .* got 0"),
         ({"draft": "oracle"}, "unknown draft 'oracle'; there are no_draft, prompt_lookup"),
         ({"draft": "draft_model"}, "model"),
-        ({"max_new_tokens": 0}, "max_new_tokens"),
-        ({"stop": [""]}, "stop string"),
     ],
 )
 def test_what_cannot_be_done_is_refused(target, options, message):
@@ -134,24 +133,63 @@ CHATML = (
 def test_template_variables_and_an_open_last_message_are_rendered_as_transformers_does(target):
     target = replace(target, tokenizer=byte_tokenizer(CHATML))
     user = {"role": "user", "content": "y"}
-    asked = target.request(Query(id="q", messages=[user]), chat_template_kwargs={"enable_thinking": False})
+    asked = target.request(Query(id="q", messages=[user]), rendering=Rendering({"enable_thinking": False}))
     assert target.text(asked.token_ids).endswith("<|im_start|>assistant\n<think></think>")
     started = [user, {"role": "assistant", "content": "Sure:"}]
-    request = target.request(Query(id="q", messages=started), continue_final_message=True)
+    goes_on = Rendering(continue_final_message=True)
+    request = target.request(Query(id="q", messages=started), rendering=goes_on)
     rendered = target.tokenizer.apply_chat_template(started, continue_final_message=True, return_dict=True)
     assert request.token_ids == tuple(rendered["input_ids"])
     assert target.text(request.token_ids).endswith("assistant\nSure:")
-    answer = target.generate(started, continue_final_message=True, draft="prompt_lookup")
-    assert answer.token_ids == target.generate(started, continue_final_message=True).token_ids
-    assert "".join(target.stream(started, continue_final_message=True)) == answer.text
+    answer = target.generate(started, rendering=goes_on, draft="prompt_lookup")
+    assert answer.token_ids == target.generate(started, rendering=goes_on).token_ids
+    assert "".join(target.stream(started, rendering=goes_on)) == answer.text
     assert answer.token_ids != target.generate(started).token_ids
+
+
+def test_the_targets_own_template_variables_stand_where_a_rendering_sets_none(target):
+    variables = {"enable_thinking": False}
+    own = replace(target, tokenizer=byte_tokenizer(CHATML), chat_template_kwargs=variables)
+    plain, query = replace(own, chat_template_kwargs={}), Query(id="q", prompt="y")
+    assert own.request(query).token_ids == plain.request(query, rendering=Rendering(variables)).token_ids
+    thinks = Rendering({"enable_thinking": True})
+    assert own.request(query, rendering=thinks).token_ids == plain.request(query).token_ids
+    assert own.fingerprint() != plain.fingerprint()
+    with pytest.raises(ValueError, match="reads, got 'thinking'"):
+        replace(own, chat_template_kwargs={"thinking": False})
+
+
+def test_tools_are_rendered_as_transformers_does(target):
+    template = "{% for t in tools %}<{{ t['name'] }}>{% endfor %}" + CHATML
+    target, tools = replace(target, tokenizer=byte_tokenizer(template)), [{"name": "add", "parameters": {}}]
+    found = target.request(Query(id="q", prompt="y"), rendering=Rendering(tools=tools))
+    messages = [{"role": "user", "content": "y"}]
+    rendered = target.tokenizer.apply_chat_template(messages, tools=tools, add_generation_prompt=True, return_dict=True)
+    assert found.token_ids == tuple(rendered["input_ids"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"chat_template_kwargs": "x"}, "must map names to values, got 'x'"),
+        ({"chat_template_kwargs": {1: 2}}, "must map names to values"),
+        ({"tools": {"name": "add"}}, "tools must be a sequence of JSON schemas"),
+        ({"tools": ["add"]}, "tools must be a sequence of JSON schemas"),
+        ({"continue_final_message": 1}, "must be True or False, got 1"),
+    ],
+)
+def test_a_rendering_of_another_type_is_refused(options, message):
+    with pytest.raises(TypeError, match=message):
+        Rendering(**options)
 
 
 @pytest.mark.parametrize(
     ("template", "options", "message"),
     [
         (CHATML, {"continue_final_message": True}, "needs a last message of role 'assistant', got 'user'"),
-        (CHATML, {"chat_template_kwargs": {"tokenize": False}}, "must be variables of the template, got 'tokenize'"),
+        (CHATML, {"chat_template_kwargs": {"tokenize": False}}, "variables that the .* template reads, got 'tokenize'"),
+        (CHATML, {"chat_template_kwargs": {"thinking": False}}, "variables that the .* template reads, got 'thinking'"),
+        (CHATML, {"tools": [{"type": "function"}]}, "chat template reads no tools"),
         (None, {"continue_final_message": True}, "need a chat template, and the target's tokenizer has none"),
         (None, {"chat_template_kwargs": {"x": 1}}, "need a chat template, and the target's tokenizer has none"),
         ("{{ 1 + 'a' }}", {}, "does not suit the chat template of the target: TypeError"),
@@ -162,7 +200,7 @@ def test_template_variables_and_an_open_last_message_are_rendered_as_transformer
 def test_what_a_template_cannot_render_is_one_clear_error(target, template, options, message):
     target = replace(target, tokenizer=byte_tokenizer(template))
     with pytest.raises(ValueError, match=message):
-        target.request(Query(id="q", prompt="y"), **options)
+        target.request(Query(id="q", prompt="y"), rendering=Rendering(**options))
 
 
 def test_a_text_that_begins_with_the_first_token_gets_no_second_one(target):
@@ -196,7 +234,8 @@ def test_special_tokens_stop_a_text_and_are_not_shown(target):
     before = own.text(free.token_ids[:n])
     for stop in ("<|end|>", "|end|", before[-1] + "<|e"):
         for draft in (None, "prompt_lookup"):
-            found = own.generate(PROMPT, stop=[stop], draft=draft)
+            sampling = SamplingParams(stop=[stop])
+            found = own.generate(PROMPT, sampling=sampling, draft=draft)
             assert (found.finished, found.token_ids) == ("stop", free.token_ids[: n + 1])
             assert found.text == (before if stop[0] in "<|" else before[:-1])
-            assert "".join(own.stream(PROMPT, stop=[stop], draft=draft)) == found.text
+            assert "".join(own.stream(PROMPT, sampling=sampling, draft=draft)) == found.text

@@ -55,6 +55,15 @@ def test_a_sampling_arm_draws_from_the_pulls_seed_and_keeps_the_contract(pool):
     assert len(set.union(*texts)) > 1
 
 
+def test_a_stop_string_of_the_sampling_ends_an_arms_text(pool):
+    [query] = queries(1)
+    plain = pool.arms["no_draft"].pull(query, 0).text
+    stop = plain[3:5]
+    for arm in pool.arms:
+        stopped = SpeculativeArm(pool.target, arm.draft, arm.draft_length, sampling=SamplingParams(stop=[stop]))
+        assert stopped.pull(query, 0).text == plain[: plain.index(stop)]
+
+
 def test_a_resumed_job_notices_another_target_draft_length_or_sampling(pool, tmp_path):
     lookup = PromptLookup()
     pull_all([SpeculativeArm(pool.target, lookup, 3, name="arm")], queries(1), folder=tmp_path)

@@ -72,18 +72,15 @@ def test_a_target_reads_its_ends_when_it_is_loaded(tmp_path):
     assert load_target(read_pool_spec(file)).eos_ids == target.eos_ids
 
 
-def test_a_request_carries_sampling_and_stop_strings(target):
+def test_a_request_carries_the_sampling_and_is_as_long_as_that_says_else_the_query_else_the_target(target):
     query = Query(id="q", prompt="x")
     plain = target.request(query)
-    assert (plain.sampling, plain.stop) == (SamplingParams(), ())
-    sampling = SamplingParams(temperature=0.7, seed=3)
-    request = target.request(query, sampling, ["a", "b"])
-    assert (request.sampling, request.stop) == (sampling, ("a", "b"))
-    assert replace(request, sampling=SamplingParams(), stop=()) == plain
-
-
-def test_stop_strings_that_end_every_text_are_refused(target):
-    with pytest.raises(ValueError, match="at least one character"):
-        target.request(Query(id="q", prompt="x"), stop=("a", ""))
-    with pytest.raises(TypeError, match="got the string 'ab'"):
-        target.request(Query(id="q", prompt="x"), stop="ab")
+    assert plain.sampling == SamplingParams()
+    assert plain.max_new_tokens == target.max_new_tokens
+    sampling = SamplingParams(temperature=0.7, seed=3, stop=["a", "b"])
+    request = target.request(query, sampling)
+    assert request.sampling is sampling
+    assert replace(request, sampling=SamplingParams()) == plain
+    query = query.model_copy(update={"max_new_tokens": 3})
+    assert target.request(query).max_new_tokens == 3
+    assert target.request(query, SamplingParams(max_new_tokens=2)).max_new_tokens == 2

@@ -6,6 +6,7 @@ from speculative.drafts.suffix.draft import SuffixDraft
 from speculative.drafts.suffix.store import SuffixStore
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
+from speculative.engine.settings import EngineSettings
 from speculative.protocols.request import Request
 from speculative.testing import check_draft
 from tests.speculative.drafts.suffix.test_tree import repetitive, slow_match
@@ -186,7 +187,7 @@ def target(tmp_path_factory):
 
 
 def answers(target, draft, prompts):
-    engine = Engine(target.decoder, [Arm(draft, 3)], max_batch=2)
+    engine = Engine(target.decoder, [Arm(draft, 3)], settings=EngineSettings(max_batch=2))
     requests = [Request(f"q{i}", prompt, 16) for i, prompt in enumerate(prompts)]
     return [generation.token_ids for generation in generate(engine, requests)]
 

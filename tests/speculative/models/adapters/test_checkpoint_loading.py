@@ -18,6 +18,7 @@ from transformers import (
 from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
+from speculative.engine.settings import EngineSettings
 from speculative.models.adapters.checkpoint_loading import load_transformers_lm
 from speculative.models.adapters.transformers_lm import TransformersLM
 from speculative.models.decoder import Decoder
@@ -125,7 +126,7 @@ def test_gemma_3_270m_with_prompt_lookup_writes_what_transformers_generate_write
     prompts = ["The three primary colours are", "def fibonacci(n):\n", sentence * 36]
     read = [tuple(tokenizer(prompt)["input_ids"]) for prompt in prompts]
     assert max(map(len, read)) > 512  # the sliding window
-    engine = Engine(lm, [Arm(PromptLookup(3), 4)], max_batch=2)
+    engine = Engine(lm, [Arm(PromptLookup(3), 4)], settings=EngineSettings(max_batch=2))
     generations = generate(engine, [Request(str(i), tokens, 40) for i, tokens in enumerate(read)])
     for tokens, generation in zip(read, generations, strict=True):
         settings = {"do_sample": False, "max_new_tokens": 40, "min_new_tokens": 40}

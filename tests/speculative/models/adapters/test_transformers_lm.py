@@ -11,6 +11,7 @@ from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
+from speculative.engine.settings import EngineSettings
 from speculative.models.adapters.transformers_lm import TransformersLM
 from speculative.protocols.request import Request
 from speculative.protocols.token_batch import TokenBatch
@@ -149,7 +150,7 @@ def test_text_is_plain_greedy_for_any_drafts_in_a_batch_with_joins_and_leaves(ki
     model, lm = tiny_transformers(kind)
     arms = [Arm(NoDraft(), 0), Arm(PromptLookup(1, min_ngram=1), 2), Arm(PromptLookup(3), 7)]
     arms += [Arm(draft, draft_length) for draft, draft_length in zip(scripts(model), (4, 3, 5), strict=True)]
-    engine = Engine(lm, arms, RandomSelector(len(arms), seed), max_batch=3, prefill_chunk=4)
+    engine = Engine(lm, arms, RandomSelector(len(arms), seed), EngineSettings(max_batch=3, prefill_chunk=4))
     requests = [Request(str(i), prompt, n, eos_ids) for i, (prompt, n, _) in enumerate(asked)]
     for step in itertools.count():
         for request, (_, _, joins_at) in zip(requests, asked, strict=True):
@@ -237,7 +238,7 @@ def test_what_cannot_roll_back_refuses_to_and_says_why(kind):
 @pytest.mark.parametrize("kind", STAYS)
 def test_what_cannot_roll_back_generates_greedy_text_undrafted_in_a_batch(kind):
     model, lm = tiny_transformers(kind)
-    engine = Engine(lm, [Arm(NoDraft(), 0)], max_batch=3, prefill_chunk=4)
+    engine = Engine(lm, [Arm(NoDraft(), 0)], settings=EngineSettings(max_batch=3, prefill_chunk=4))
     requests = [Request(str(i), prompt, 3 + 4 * (i % 4)) for i, prompt in enumerate(SOME_PROMPTS)]
     for generation, request in zip(generate(engine, requests), requests, strict=True):
         assert generation.token_ids == expected_text(model, request.token_ids, request.max_new_tokens, ())
