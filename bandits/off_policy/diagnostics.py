@@ -7,11 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from bandits.checks import Float64
-from bandits.off_policy.intervals import standard_error
 from bandits.off_policy.problem import OffPolicyProblem
+from bandits.off_policy.standard_error import standard_error
 
 # With about 70, 95 % intervals of SNIPS held the truth in 3 of 4 logs (examples/benchmarks/bench_intervals.py).
 MIN_EFFECTIVE_SIZE = 100
+LEAST_EFFECTIVE_SIZE = 30  # below it, approximate intervals are refused
+FEW_DEVIATING = 20  # rewards other than the usual one
+LEAST_DEVIATING = 5  # below it, approximate intervals are refused
 FEW_ROWS = 10  # an arm logged less often is hardly known
 MASS_THAT_MATTERS = 0.01  # of the evaluated policy's probability
 MAX_WEIGHT_SHARE = 0.1  # of all weight on one query
@@ -34,6 +37,8 @@ class Diagnostics:
         worst_row: where it stands.
         worst_weight_share: share of all weight on the one query that has most.
         mass_on_rare_arms: the evaluated policy's probability on arms that the log took on fewer than `FEW_ROWS` rows.
+        n_deviating: rewards that differ from the commonest one under the evaluated policy (clicks among no clicks; all
+            of them where no two rewards are equal), as an effective number, computed as the sample size is.
         mass_outside: the same where the logging policy's probability is 0; None where the log does not tell.
         calibration: for each arm, how often it was taken minus how often the propensities say, in standard errors
             (None where no row tells).
@@ -49,9 +54,23 @@ class Diagnostics:
     worst_row: int
     worst_weight_share: float
     mass_on_rare_arms: float
+    n_deviating: float
     mass_outside: float | None
     calibration: dict[str, float | None]
     problems: tuple[str, ...]
+
+    @property
+    def too_thin(self) -> str | None:
+        """Return why intervals that hold for large samples would not hold on this log; None where they do."""
+        for count, least, what in (
+            (self.effective_sample_size, LEAST_EFFECTIVE_SIZE, "decisions of this policy"),
+            (self.n_deviating, LEAST_DEVIATING, "rewards other than the commonest"),
+        ):
+            if count < least:
+                return (
+                    f"the log is worth {count:.1f} {what}, and an interval that holds for large samples needs {least}"
+                )
+        return None
 
     @property
     def supported(self) -> bool:
@@ -68,16 +87,16 @@ class Diagnostics:
 
 def diagnose(problem: OffPolicyProblem) -> Diagnostics:
     """Return the diagnostics of a log for one evaluated policy."""
-    weight = problem.row_weights * problem.weights
-    per_query = np.bincount(problem.queries, weight)
-    total, squares = float(per_query.sum()), float(np.square(per_query).sum())
+    per_query = _by_query(problem, problem.relative_weights)
+    total = float(per_query.sum())
     rare = np.bincount(problem.log.actions, minlength=problem.log.n_arms) < FEW_ROWS
     worst = int(np.argmax(problem.weights))
     facts = _Facts(
-        effective=total**2 / squares if total > 0 else 0.0,
+        effective=_effective_number(per_query),
         worst_share=float(per_query.max()) / total if total > 0 else 0.0,
-        mean_weight=problem.terms(problem.weights).value,
-        rare_mass=problem.terms(problem.probabilities[:, rare].sum(axis=1)).value,
+        mean_weight=problem.mean(problem.weights),
+        rare_mass=problem.mean(problem.probabilities[:, rare].sum(axis=1)),
+        deviating=_n_deviating(problem),
         outside=_mass_outside(problem),
         calibration=_calibration(problem),
     )
@@ -85,12 +104,13 @@ def diagnose(problem: OffPolicyProblem) -> Diagnostics:
         n_rows=len(problem.log),
         n_queries=len(per_query),
         effective_sample_size=facts.effective,
-        overlap=problem.terms(_overlap(problem)).value,
+        overlap=problem.mean(_overlap(problem)),
         mean_weight=facts.mean_weight,
         worst_weight=float(problem.weights[worst]),
         worst_row=worst,
         worst_weight_share=facts.worst_share,
         mass_on_rare_arms=facts.rare_mass,
+        n_deviating=facts.deviating,
         mass_outside=facts.outside,
         calibration=facts.calibration,
         problems=tuple(_problems(problem, facts, rare)),
@@ -103,8 +123,29 @@ class _Facts:
     worst_share: float
     mean_weight: float
     rare_mass: float
+    deviating: float
     outside: float | None
     calibration: dict[str, float | None]
+
+
+def _by_query(problem: OffPolicyProblem, values: Float64) -> Float64:
+    return np.bincount(problem.queries, problem.row_weights * values).astype(np.float64)
+
+
+def _effective_number(weights: Float64) -> float:
+    """Return (sum W)^2 / sum W^2; 0 without any weight."""
+    squares = float(np.square(weights).sum())
+    return float(weights.sum()) ** 2 / squares if squares > 0 else 0.0
+
+
+def _n_deviating(problem: OffPolicyProblem) -> float:
+    rewards = problem.log.rewards
+    weight = problem.row_weights * problem.relative_weights
+    values, kinds = np.unique(rewards, return_inverse=True)
+    deviates = np.ones(len(rewards), np.bool_)
+    if len(values) < len(rewards):
+        deviates = kinds != np.bincount(kinds, weight).argmax()
+    return _effective_number(_by_query(problem, problem.relative_weights * deviates))
 
 
 def _overlap(problem: OffPolicyProblem) -> Float64:
@@ -118,7 +159,7 @@ def _mass_outside(problem: OffPolicyProblem) -> float | None:
     logged = problem.log.action_probabilities
     if logged is None:
         return None
-    return problem.terms(np.where(logged == 0, problem.probabilities, 0.0).sum(axis=1)).value
+    return problem.mean(np.where(logged == 0, problem.probabilities, 0.0).sum(axis=1))
 
 
 def _calibration(problem: OffPolicyProblem) -> dict[str, float | None]:
@@ -136,7 +177,8 @@ def _calibration(problem: OffPolicyProblem) -> dict[str, float | None]:
 
 def _deviation(problem: OffPolicyProblem, values: Float64) -> float | None:
     """Return the mean of values in standard errors from 0; None where values do not vary or there is one query."""
-    terms = problem.terms(values)
+    largest = float(np.abs(values).max())
+    terms = problem.terms(values / largest if largest > 1 else values)
     if terms.n_queries < 2:
         return None
     error = standard_error(terms)
@@ -150,6 +192,11 @@ def _problems(problem: OffPolicyProblem, facts: _Facts, rare: np.ndarray) -> lis
         found.append(
             f"the log is worth {facts.effective:.1f} decisions of this policy (of {len(log)} rows): with fewer than "
             f"{MIN_EFFECTIVE_SIZE} an interval covers the truth less often than its nominal level"
+        )
+    if facts.deviating < FEW_DEVIATING and facts.effective >= FEW_DEVIATING:
+        found.append(
+            f"rewards other than the commonest are rare: the log is worth {facts.deviating:.1f} of them under this "
+            f"policy, and with fewer than {FEW_DEVIATING} an interval covers the truth less often than it says"
         )
     if facts.rare_mass > MASS_THAT_MATTERS:
         names = [name for name, is_rare in zip(log.arm_names, rare, strict=True) if is_rare]

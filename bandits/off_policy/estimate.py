@@ -19,7 +19,7 @@ from bandits.off_policy.estimators import (
     OffPolicyEstimator,
     SelfNormalisedDR,
 )
-from bandits.off_policy.intervals import BootstrapInterval, DeltaMethod, Interval, IntervalMethod
+from bandits.off_policy.intervals import NO_WIDTH, DeltaMethod, Interval, IntervalMethod, no_width
 from bandits.off_policy.problem import OffPolicyProblem
 from bandits.off_policy.terms import Terms
 from bandits.policies.policy import Policy
@@ -27,13 +27,13 @@ from bandits.statistics.results import Results
 from bandits.statistics.table import Table
 
 DEFAULT_ESTIMATORS: tuple[OffPolicyEstimator, ...] = (
-    DirectMethod(),
-    IPS(),
-    SNIPS(),
     DoublyRobust(),
     SelfNormalisedDR(),
+    SNIPS(),
+    IPS(),
+    DirectMethod(),
 )
-DEFAULT_INTERVALS: tuple[IntervalMethod, ...] = (BootstrapInterval(), DeltaMethod())
+DEFAULT_INTERVALS: tuple[IntervalMethod, ...] = (DeltaMethod(),)
 
 _ESTIMATED = "the propensities were estimated, not logged: no figure here shows how wrong they may be"
 
@@ -44,19 +44,21 @@ class OffPolicyEstimate:
 
     Attributes:
         name: of the estimator.
-        value: estimated mean reward.
+        value: estimated mean reward; None where the estimator is not defined on this log.
         intervals: one a method asked for, refusals included, in that order.
         diagnostics: of the log for this policy; its `problems` include those of this estimate.
         estimated_propensities: true where the log's propensities were estimated.
         notes: sentences that a reader of the estimate must know.
+        refused: why the estimator is not defined on this log; None where it is.
     """
 
     name: str
-    value: float
+    value: float | None
     intervals: tuple[Interval, ...]
     diagnostics: Diagnostics
     estimated_propensities: bool
     notes: tuple[str, ...] = ()
+    refused: str | None = None
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -72,6 +74,8 @@ class OffPolicyEstimate:
         return self.diagnostics.supported
 
     def __str__(self) -> str:
+        if self.value is None:
+            return f"{self.name}: no estimate: {self.refused}"
         lines = [f"{self.name} {self.value:.4g} {self._shown_interval()}"]
         lines += [f"  not supported: {problem}" for problem in self.diagnostics.problems]
         lines += [f"  note: {note}" for note in self.notes]
@@ -104,7 +108,8 @@ class OffPolicyEstimates(Results[OffPolicyEstimate]):
         lines = []
         for row in self.rows:
             by_method = {interval.kind: interval for interval in row.intervals}
-            lines.append((row.name, f"{row.value:.4g}", *(_cell(by_method[method]) for method in methods)))
+            value = "none" if row.value is None else f"{row.value:.4g}"
+            lines.append((row.name, value, *(_cell(by_method.get(method)) for method in methods)))
         confidences = {interval.confidence for row in self.rows for interval in row.intervals}
         shown = "".join(f", {confidence:.0%} intervals" for confidence in sorted(confidences))
         return Table(
@@ -117,15 +122,19 @@ class OffPolicyEstimates(Results[OffPolicyEstimate]):
     def _remarks(self) -> list[str]:
         remarks = []
         for row in self.rows:
-            refused = [str(interval) for interval in row.intervals if interval.refused is not None]
-            remarks += [f"{row.name}: {said}" for said in (*row.notes, *refused)]
+            said = [*row.notes, *(str(interval) for interval in row.intervals if interval.refused is not None)]
+            if row.refused is not None:
+                said.insert(0, f"no estimate: {row.refused}")
+            remarks += [f"{row.name}: {sentence}" for sentence in said]
         problems = {problem: None for row in self.rows for problem in row.diagnostics.problems}
         remarks += [f"not supported: {problem}" for problem in problems]
         return remarks if problems else [*remarks, "The log supports these estimates."]
 
 
-def _cell(interval: Interval) -> str:
-    return "" if interval.low is None or interval.high is None else f"[{interval.low:.4g}, {interval.high:.4g}]"
+def _cell(interval: Interval | None) -> str:
+    if interval is None or interval.low is None or interval.high is None:
+        return "none"
+    return f"[{interval.low:.4g}, {interval.high:.4g}]"
 
 
 def estimate(
@@ -135,26 +144,30 @@ def estimate(
     estimators: Sequence[OffPolicyEstimator] = DEFAULT_ESTIMATORS,
     intervals: Sequence[IntervalMethod] = DEFAULT_INTERVALS,
     confidence: float = 0.95,
+    reward_range: tuple[float, float] | None = None,
 ) -> OffPolicyEstimates:
     """Estimate what `policy` would have earned on the log of another policy.
 
-    Where bounds of rewards or weights are known for certain, `EmpiricalBernstein` and `RejectionReplay` use them:
+    Where a bound of the weights is known for certain too, `EmpiricalBernstein` and `RejectionReplay` use it:
     `estimate_problem(OffPolicyProblem.of(policy, log, reward_range=..., max_weight=...))`.
 
     Args:
         policy: fitted on other rows than those of `log`.
         log: decisions with propensities.
-        estimators: by default the direct method, IPS, SNIPS, doubly robust and self-normalised doubly robust.
-        intervals: by default the bootstrap over queries and the delta method.
+        estimators: by default doubly robust, self-normalised doubly robust, SNIPS, IPS and the direct method, the one
+            to trust most first.
+        intervals: by default the delta method.
         confidence: in (0, 1).
+        reward_range: bounds that every possible reward keeps; no interval leaves them.
 
     Returns:
         A row for each estimator, by its name: `estimate(policy, log)["SNIPS"].value`.
 
     Raises:
-        ValueError: if policy and log do not fit, or an estimator is not defined on this log.
+        ValueError: if policy and log do not fit, or no estimator is defined on this log. One that is not defined says
+            why in its row.
     """
-    problem = OffPolicyProblem.of(policy, log)
+    problem = OffPolicyProblem.of(policy, log, reward_range=reward_range)
     return estimate_problem(problem, estimators, intervals, confidence)
 
 
@@ -170,42 +183,50 @@ def estimate_problem(
     if doubles:
         raise ValueError(f"estimators must differ in name, got {doubles[0]!r} twice")
     diagnostics = diagnose(problem)
+    found = [_terms(estimator, problem) for estimator in estimators]
+    defined = [terms for terms in found if isinstance(terms, Terms)]
+    if estimators and not defined:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in zip(names, found, strict=True))
+        raise ValueError(f"no estimate is defined on this log: {reasons}")
+    by_method = [_intervals(method, defined, confidence, diagnostics.too_thin) for method in intervals]
+    own = iter([tuple(of_method[place] for of_method in by_method) for place in range(len(defined))])
     estimated = problem.log.propensities_estimated
-    all_terms = [_terms(estimator, problem) for estimator in estimators]
-    found = [method.intervals(all_terms, confidence) for method in intervals]  # (methods, estimators)
-    rows = []
-    for index, (name, terms) in enumerate(zip(names, all_terms, strict=True)):
-        own = tuple(of_method[index] for of_method in found)
-        rows.append(
-            OffPolicyEstimate(
-                name=name,
-                value=terms.value,
-                intervals=own,
-                diagnostics=replace(diagnostics, problems=diagnostics.problems + _zero_width(terms, own)),
-                estimated_propensities=estimated,
-                notes=terms.notes + ((_ESTIMATED,) if estimated else ()),
-            )
-        )
+    rows = [
+        OffPolicyEstimate(name, None, (), diagnostics, estimated, refused=terms)
+        if isinstance(terms, str)
+        else _row(name, terms, next(own), diagnostics, estimated)
+        for name, terms in zip(names, found, strict=True)
+    ]
     return OffPolicyEstimates(tuple(rows), diagnostics.n_rows, diagnostics.n_queries)
 
 
-def _terms(estimator: OffPolicyEstimator, problem: OffPolicyProblem) -> Terms:
+def _terms(estimator: OffPolicyEstimator, problem: OffPolicyProblem) -> Terms | str:
+    """Return the terms, or why there are none."""
     try:
         return estimator.terms(problem)
     except ValueError as error:
-        raise ValueError(f"{estimator.name}: {error}") from error
+        return str(error)
 
 
-def _zero_width(terms: Terms, intervals: tuple[Interval, ...]) -> tuple[str, ...]:
-    """Return the sentence that vetoes intervals without width: rows that agree do not make a certainty."""
-    tolerance = 1e-9 * max(1.0, abs(terms.value))
-    empty = [interval.kind for interval in intervals if interval.width is not None and interval.width <= tolerance]
-    if not empty:
-        return ()
-    rows = terms.by_row()
-    count = int(np.count_nonzero(rows.denominator if terms.is_ratio else rows.weight))
-    missed = 1 - 0.05 ** (1 / count)
-    return (
-        f"the {' and '.join(empty)} interval has no width, because the {count} rows that count all agree: another "
-        f"reward on up to {missed:.1%} of decisions would go unseen as easily as 1 in 20",
-    )
+def _intervals(
+    method: IntervalMethod, many: Sequence[Terms], confidence: float, too_thin: str | None
+) -> list[Interval]:
+    found = method.intervals(many, confidence)
+    if too_thin is None or not method.approximate:
+        return list(found)
+    thin = Interval(method.kind, confidence, None, None, too_thin)
+    return [thin if interval.refused is None else interval for interval in found]
+
+
+def _row(
+    name: str, terms: Terms, intervals: tuple[Interval, ...], diagnostics: Diagnostics, estimated: bool
+) -> OffPolicyEstimate:
+    value, notes = terms.value, list(terms.notes)
+    if terms.reward_range is not None and not terms.reward_range[0] <= value <= terms.reward_range[1]:
+        notes.append("the estimate lies outside reward_range, where no policy's value can: a few large weights decide")
+    if estimated:
+        notes.append(_ESTIMATED)
+    if np.abs(terms.influence()).max() <= NO_WIDTH * max(1.0, abs(value)):
+        veto = f"any interval is refused: {no_width(terms)}"
+        diagnostics = replace(diagnostics, problems=(*diagnostics.problems, veto))
+    return OffPolicyEstimate(name, value, intervals, diagnostics, estimated, tuple(notes))

@@ -1,23 +1,30 @@
 """Confidence intervals for off-policy estimates, written once for every estimator.
 
-Each takes an estimate's `Terms` and rejects, with the reason, where it is not defined.
+Each takes an estimate's `Terms` and rejects, with the reason, where it is not defined or would not hold the truth.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from bandits import checks
+from bandits.checks import Float64
+from bandits.off_policy.standard_error import (
+    UndefinedIntervalError,
+    degrees_of_freedom,
+    several_queries,
+    standard_error,
+)
 from bandits.off_policy.terms import Terms, TermSums
 from bandits.statistics.bootstrap import Bootstrap
 
-
-class UndefinedIntervalError(ValueError):
-    """This kind of interval does not exist for these terms; the message says why."""
+NO_WIDTH = 1e-9  # of the estimate, or of 1
+LITTLE_SKEWNESS = 1e-6  # below which rounding outweighs the correction
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +57,18 @@ class Interval:
 
 
 class IntervalMethod(ABC):
-    """A way to compute intervals."""
+    """A way to compute intervals.
+
+    A subclass writes `bounds`. The base refuses an interval around a biased estimate and one without width, and keeps
+    bounds within the range of rewards where that was stated.
+
+    Attributes:
+        kind: its name in tables.
+        approximate: whether it holds for large samples only, so that a thin log gets none.
+    """
 
     kind: str
+    approximate: bool = True
 
     @abstractmethod
     def bounds(self, terms: Terms, confidence: float) -> tuple[float, float]:
@@ -64,9 +80,17 @@ class IntervalMethod(ABC):
 
     def interval(self, terms: Terms, confidence: float = 0.95) -> Interval:
         """Return the interval, or a record of why it is not defined."""
+        return self._checked(terms, confidence, lambda: self.bounds(terms, confidence))
+
+    def _checked(self, terms: Terms, confidence: float, bounds: Callable[[], tuple[float, float]]) -> Interval:
         checks.share(confidence, "confidence")
         try:
-            low, high = self.bounds(terms, confidence)
+            if terms.biased is not None:
+                raise UndefinedIntervalError(terms.biased)
+            several_queries(terms)
+            low, high = _within(terms.reward_range, bounds())
+            if high - low <= NO_WIDTH * max(1.0, abs(terms.value)):
+                raise UndefinedIntervalError(no_width(terms))
         except UndefinedIntervalError as refusal:
             return Interval(self.kind, confidence, None, None, str(refusal))
         return Interval(self.kind, confidence, low, high)
@@ -76,9 +100,37 @@ class IntervalMethod(ABC):
         return tuple(self.interval(terms, confidence) for terms in many)
 
 
+def _within(reward_range: tuple[float, float] | None, bounds: tuple[float, float]) -> tuple[float, float]:
+    if reward_range is None:
+        return bounds
+    low, high = max(bounds[0], reward_range[0]), min(bounds[1], reward_range[1])
+    if low > high:
+        raise UndefinedIntervalError(
+            f"[{bounds[0]:.4g}, {bounds[1]:.4g}] lies outside reward_range, where no policy's value can: a few large "
+            "weights decide"
+        )
+    return low, high
+
+
+def no_width(terms: Terms) -> str:
+    """Return the sentence that refuses an interval without width: rows that agree do not make a certainty."""
+    rows = terms.by_row()
+    count = int(np.count_nonzero(rows.denominator if terms.is_ratio else rows.weight))
+    missed = 1 - 0.05 ** (1 / count)
+    return (
+        f"it would have no width, because the {count} rows that count all agree: another reward on up to {missed:.1%} "
+        "of decisions would go unseen as easily as 1 in 20"
+    )
+
+
 @dataclass(frozen=True)
 class BootstrapInterval(IntervalMethod):
-    """Percentile bootstrap over queries; numerator and denominator of a ratio are resampled together.
+    """Expanded percentile bootstrap over queries; numerator and denominator of a ratio are resampled together.
+
+        quantiles at Phi(-u) and Phi(u),  u = t * standard error / sqrt(sum influence^2)
+
+    with t and the standard error of `DeltaMethod`: plain percentiles are too narrow where a few heavy weights decide
+    (on 500 digits they held the truth in 76 % of 300 logs for SNIPS, these in 93 %).
 
     Resampling finished terms w r / mean(w) instead would take the denominator for known, which makes the interval of
     a self-normalised estimate far too wide: on a reward that is always 1 it has a width, and should have none.
@@ -87,7 +139,8 @@ class BootstrapInterval(IntervalMethod):
         n_resamples: number of bootstrap samples, at least 1.
         seed: of the draws; one seed gives the same draws to every estimate on the same queries.
 
-    Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13 (percentile) and 8 (clusters).
+    Source: Hesterberg 2015, What Teachers Should Know About the Bootstrap, section 4.2 (expanded percentiles);
+        Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 8 (clusters).
     """
 
     n_resamples: int = 2000
@@ -99,9 +152,9 @@ class BootstrapInterval(IntervalMethod):
 
     def bounds(self, terms: Terms, confidence: float) -> tuple[float, float]:
         """Return the two quantiles of the resampled values."""
-        bootstrap = self._bootstrap(confidence)
-        _several_queries(terms)
-        return _bounds(TermSums.unstack(bootstrap.sums(terms.by_query().stack())), bootstrap)
+        several_queries(terms)
+        sums = self._bootstrap(confidence).sums(terms.by_query().stack())
+        return _expanded_percentiles(terms, TermSums.unstack(sums), confidence)
 
     def intervals(self, many: Sequence[Terms], confidence: float = 0.95) -> tuple[Interval, ...]:
         """Return each estimate's interval; those on equally many queries share their draws, and the time for them."""
@@ -112,28 +165,30 @@ class BootstrapInterval(IntervalMethod):
             sums = bootstrap.sums(np.hstack([many[index].by_query().stack() for index in group]))
             for place, index in enumerate(group):
                 own = TermSums.unstack(sums[:, 4 * place : 4 * place + 4])
-                result[index] = self._interval(many[index], own, bootstrap)
+                percentiles = partial(_expanded_percentiles, many[index], own, confidence)
+                result[index] = self._checked(many[index], confidence, percentiles)
         return tuple(result[index] for index in range(len(many)))
 
     def _bootstrap(self, confidence: float) -> Bootstrap:
         return Bootstrap(n_resamples=self.n_resamples, seed=self.seed, confidence=confidence)
 
-    def _interval(self, terms: Terms, sums: TermSums, bootstrap: Bootstrap) -> Interval:
-        try:
-            _several_queries(terms)
-            return Interval(self.kind, bootstrap.confidence, *_bounds(sums, bootstrap))
-        except UndefinedIntervalError as refusal:
-            return Interval(self.kind, bootstrap.confidence, None, None, str(refusal))
 
-
-def _bounds(sums: TermSums, bootstrap: Bootstrap) -> tuple[float, float]:
+def _expanded_percentiles(terms: Terms, sums: TermSums, confidence: float) -> tuple[float, float]:
     """Return the bounds from the sums of the data and of each resample; refuse where some are not defined."""
-    empty = int((~sums.defined[1:]).sum())
+    from scipy.special import ndtr  # slow to import
+
+    drawn = sums.values[1:]
+    empty = int(np.isnan(drawn).sum())
     if empty:
         raise UndefinedIntervalError(
-            f"{empty} of {bootstrap.n_resamples} bootstrap samples hold no row of positive weight: too few rows count"
+            f"{empty} of {len(drawn)} bootstrap samples hold no row of positive weight: too few rows count"
         )
-    return bootstrap.estimate(sums.values).interval
+    own = float(np.sqrt(np.square(terms.influence()).sum()))
+    if own == 0:
+        return float(drawn.min()), float(drawn.max())
+    tail = float(ndtr(-_student(terms, confidence) * standard_error(terms) / own))
+    low, high = np.quantile(drawn, [tail, 1 - tail]).tolist()
+    return low, high
 
 
 @dataclass(frozen=True)
@@ -148,11 +203,12 @@ class EmpiricalBernstein(IntervalMethod):
     """
 
     kind = "empirical Bernstein"
+    approximate = False
 
     def bounds(self, terms: Terms, confidence: float) -> tuple[float, float]:
         """Return mean minus and plus the deviation that theorem 4 allows."""
-        _several_queries(terms)
-        if terms.is_ratio or terms.offset is not None:
+        several_queries(terms)
+        if terms.is_ratio:
             raise UndefinedIntervalError("a ratio of two random sums is not a mean of bounded terms")
         if isinstance(terms.range, str):
             raise UndefinedIntervalError(f"the terms have no certain bounds: {terms.range}")
@@ -160,7 +216,7 @@ class EmpiricalBernstein(IntervalMethod):
         per_query = terms.by_query()
         if np.ptp(per_query.weight) > 0:
             raise UndefinedIntervalError("queries count differently (row weights, or rows a query): no plain mean")
-        means = per_query.numerator / per_query.weight
+        means = (per_query.numerator + per_query.offset) / per_query.weight
         n, log_term = len(means), float(np.log(4 / (1 - confidence)))
         deviation = float(np.sqrt(2 * means.var(ddof=1) * log_term / n)) + (high - low) * 7 * log_term / (3 * (n - 1))
         return terms.value - deviation, terms.value + deviation
@@ -168,57 +224,43 @@ class EmpiricalBernstein(IntervalMethod):
 
 @dataclass(frozen=True)
 class DeltaMethod(IntervalMethod):
-    """Normal approximation with the standard error of the linearised ratio; rows of a query are summed first.
+    """Student's interval around the linearised estimate; for a mean, with Hall's correction for skewness.
 
-        value +- t * standard error,  t the quantile of Student's distribution with `degrees_of_freedom`
+        value +- t * standard error,           for a ratio
+        value - standard error * g^-1(+-t),    for a mean, with a = sum(influence^3) / sum(influence^2)^(3/2)
+        g^-1(t) = 3 / a * ((1 + a (t - a / 6))^(1/3) - 1)
 
-    Source: Owen 2013, Monte Carlo theory, methods and examples, section 9.2.
+    t is the quantile of Student's distribution with `degrees_of_freedom`. Rows of a query are summed first. A mean of
+    weighted rewards is skewed by the weights; in a ratio the skewness of numerator and denominator mostly cancels.
+
+    Source: Owen 2013, Monte Carlo theory, methods and examples, section 9.2 (linearisation); Hall 1992, On the Removal
+        of Skewness by Transformation, equation 2.3 (his g_2; monotone).
     """
 
     kind = "delta"
 
     def bounds(self, terms: Terms, confidence: float) -> tuple[float, float]:
-        """Return value minus and plus t standard errors."""
-        from scipy.special import stdtrit  # slow to import
-
-        error = standard_error(terms)
-        half = float(stdtrit(degrees_of_freedom(terms), (1 + confidence) / 2)) * error
-        return terms.value - half, terms.value + half
-
-
-def degrees_of_freedom(terms: Terms) -> float:
-    """Return how many degrees of freedom the variance of an estimate is known with; at least 1, at most q - 1.
-
-        2 q / (k - (q - 3) / (q - 1)),  k = q * sum(influence^4) / sum(influence^2)^2 the kurtosis by query
-
-    This gives a scaled chi-squared distribution the mean and the variance of the sample variance: q - 1 for normal
-    terms, fewer where a few heavy weights decide. With q - 1 throughout, 95 % intervals of SNIPS on 3,000 digits held
-    the truth in 92.0 % of 600 logs, with this in 94.2 %.
-
-    Source: Satterthwaite 1946, An Approximate Distribution of Estimates of Variance Components, for the matching;
-    the sample variance of terms of kurtosis k has the variance s^4 (k - (q - 3) / (q - 1)) / q.
-    """
-    _several_queries(terms)
-    q = terms.n_queries
-    squares = np.square(terms.influence())
-    total = float(squares.sum())
-    if total == 0:
-        return q - 1.0
-    kurtosis = q * float(np.square(squares / total).sum())
-    return float(np.clip(2 * q / (kurtosis - (q - 3) / (q - 1)), 1.0, q - 1.0))
+        """Return value minus and plus t standard errors, corrected for skewness where it is a mean."""
+        error, t = standard_error(terms), _student(terms, confidence)
+        if terms.is_ratio:
+            return terms.value - error * t, terms.value + error * t
+        skewness = _skewness(terms.influence())
+        return terms.value - error * _unskewed(t, skewness), terms.value - error * _unskewed(-t, skewness)
 
 
-def standard_error(terms: Terms) -> float:
-    """Return the standard error of an estimate from its influence by query, sqrt(q / (q - 1) sum influence^2).
+def _student(terms: Terms, confidence: float) -> float:
+    """Return the quantile of Student's distribution that leaves half of 1 - confidence above."""
+    from scipy.special import stdtrit  # slow to import
 
-    Raises:
-        UndefinedIntervalError: if there is one query only.
-    """
-    _several_queries(terms)
-    q = terms.n_queries
-    return float(np.sqrt(q / (q - 1) * np.square(terms.influence()).sum()))
+    return float(stdtrit(degrees_of_freedom(terms), (1 + confidence) / 2))
 
 
-def _several_queries(terms: Terms) -> None:
-    if terms.n_queries < 2:
-        raise UndefinedIntervalError("an interval needs at least 2 queries, and there is 1")
+def _skewness(influence: Float64) -> float:
+    """Return the skewness of the mean of influences: that of one divided by the root of their number."""
+    squares = float(np.square(influence).sum())
+    return float((influence**3).sum()) / squares**1.5 if squares > 0 else 0.0
+
+
+def _unskewed(t: float, a: float) -> float:
+    """Return g^-1(t), see `DeltaMethod`."""
+    return t if abs(a) < LITTLE_SKEWNESS else float(3 / a * (np.cbrt(1 + a * (t - a / 6)) - 1))

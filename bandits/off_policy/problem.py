@@ -13,7 +13,7 @@ from bandits.data.logged_data import LoggedData
 from bandits.data.splits import query_numbers
 from bandits.encoders.encoder import check_same_encoder
 from bandits.off_policy.reward_model import RewardModel
-from bandits.off_policy.terms import Range, Terms
+from bandits.off_policy.terms import LARGEST, Range, Terms
 from bandits.policies.policy import Policy
 
 
@@ -30,13 +30,13 @@ class OffPolicyProblem:
             logging policy's smallest probability always is one. Needed as above, and by rejection replay.
 
     Attributes:
-        weights: (n,) float64, pi_e(action given x) / propensity.
+        weights: (n,) float64, pi_e(action given x) / propensity; finite.
         row_weights: (n,) float64, how many rows each stands for.
         queries: (n,) int64, rows of one query share a number; without query ids each row is a query.
 
     Raises:
-        ValueError: if the probabilities are no distributions or give an unavailable arm some, or if a reward
-            or weight lies outside the bounds stated for it.
+        ValueError: if the probabilities are no distributions or give an unavailable arm some, if a reward or weight
+            lies outside the bounds stated for it, if a weight is infinite, or if every row has weight 0.
     """
 
     log: LoggedData
@@ -58,7 +58,7 @@ class OffPolicyProblem:
             )
         checked = {
             "probabilities": checks.frozen(probabilities),
-            "weights": checks.frozen(probabilities[np.arange(n), log.actions] / log.propensities),
+            "weights": checks.frozen(_weights(probabilities[np.arange(n), log.actions], log.propensities)),
             "row_weights": checks.frozen(np.ones(n) if log.weights is None else log.weights),
             "queries": checks.frozen(query_numbers(log)),
         }
@@ -67,6 +67,8 @@ class OffPolicyProblem:
         self._check_bounds()
 
     def _check_bounds(self) -> None:
+        if not (self.row_weights > 0).any():
+            raise ValueError("an estimate needs at least one row that counts, and every row has weight 0")
         if self.reward_range is not None:
             low, high = self.reward_range
             if not (np.isfinite([low, high]).all() and low < high):
@@ -137,17 +139,38 @@ class OffPolicyProblem:
         """Return (n,) float64, sum over arms of pi_e(a given x) times the prediction."""
         return np.asarray(np.einsum("nk,nk->n", self.probabilities, predictions))
 
+    @property
+    def relative_weights(self) -> Float64:
+        """Return (n,) float64 for ratios: the weights, divided by the largest where that is out of all proportion."""
+        largest = self.weights.max()
+        return self.weights / largest if largest > LARGEST else self.weights
+
+    def mean(self, values: Float64) -> float:
+        """Return the mean of values (n,), each row as often as its weight says."""
+        return float(self.row_weights / self.row_weights.sum() @ values)
+
     def terms(
         self,
         numerator: Float64,
         denominator: Float64 | None = None,
         offset: Float64 | None = None,
         *,
+        weights: Float64 | None = None,
         range: Range = "the estimator states no bounds",
         notes: tuple[str, ...] = (),
     ) -> Terms:
-        """Return terms over all rows, with the rows' weights and queries filled in."""
-        return Terms(numerator, self.row_weights, self.queries, denominator, offset, range, notes)
+        """Return terms over all rows, with the rows' weights, queries and the range of rewards filled in."""
+        return Terms(
+            numerator,
+            self.row_weights,
+            self.queries,
+            denominator,
+            offset,
+            weights,
+            range=range,
+            reward_range=self.reward_range,
+            notes=notes,
+        )
 
     def weighted_range(self, max_weight: float | None, low: float = 0.0, high: float = 0.0) -> Range:
         """Return the bounds of weight * (reward - prediction) for predictions in [low, high]."""
@@ -158,6 +181,17 @@ class OffPolicyProblem:
         if max_weight is None:
             return "max_weight was not stated"
         return max_weight * min(0.0, self.reward_range[0] - high), max_weight * max(0.0, self.reward_range[1] - low)
+
+
+def _weights(probabilities: Float64, propensities: Float64) -> Float64:
+    with np.errstate(over="ignore"):
+        weights = np.asarray(probabilities / propensities)
+    infinite = np.isinf(weights)
+    if infinite.any():
+        checks.refuse(
+            propensities, infinite, "propensities", "must be large enough that the weight 1 / propensity is finite"
+        )
+    return weights
 
 
 def check_max_weight(value: float) -> None:

@@ -9,6 +9,8 @@ import numpy as np
 from bandits.checks import Float64, Int64
 from bandits.statistics.bootstrap import sums_by_unit
 
+LARGEST = 1e100  # of a term: the squares of larger ones, and their sums, leave float64
+
 Range = tuple[float, float] | str
 """Bounds that terms keep for certain, or a clause that says why there are none."""
 
@@ -67,11 +69,15 @@ class Terms:
         queries: (m,) int64 in [0, q); rows of one query are not independent and are resampled together.
         denominator: (m,) float64 >= 0, or None for ones.
         offset: (m,) float64, or None for zeros.
-        range: bounds of `numerator` where it is a plain mean of independent terms, or why there are none.
+        weights: (m,) float64 >= 0, the importance weights that are factors of `numerator`; None where there are none
+            (the denominator, where there is one, counts as such).
+        range: bounds of `numerator + offset` where it is a plain mean of independent terms, or why there are none.
+        reward_range: bounds that the policy's value keeps for certain; None where none were stated.
+        biased: why no interval around the estimate would hold the policy's value; None where one may.
         notes: sentences that a reader of the estimate must know.
 
     Raises:
-        ValueError: if terms are not finite or the denominators sum to zero, where no value is defined.
+        ValueError: if terms are not finite or too large, or the denominators sum to zero, where no value is defined.
     """
 
     numerator: Float64
@@ -79,14 +85,17 @@ class Terms:
     queries: Int64
     denominator: Float64 | None = None
     offset: Float64 | None = None
+    weights: Float64 | None = None
     range: Range = "the estimator states no bounds"
+    reward_range: tuple[float, float] | None = None
+    biased: str | None = None
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for what in ("numerator", "denominator", "offset"):
+        for what in ("numerator", "denominator", "offset", "weights"):
             array = getattr(self, what)
-            if array is not None and (array.shape != self.row_weights.shape or not np.isfinite(array).all()):
-                raise ValueError(f"{what} must be {len(self.row_weights)} finite numbers, one a row")
+            if array is not None:
+                self._check(array, what)
         sums = self.sums()
         if len(self.row_weights) == 0 or not sums.weight > 0:
             raise ValueError("an estimate needs at least one row that counts, and every row has weight 0")
@@ -94,6 +103,16 @@ class Terms:
             raise ValueError(
                 "no logged action has a positive probability under the evaluated policy, so a self-normalised "
                 "estimate is 0 / 0: this log cannot support the question"
+            )
+
+    def _check(self, array: Float64, what: str) -> None:
+        if array.shape != self.row_weights.shape or not np.isfinite(array).all():
+            raise ValueError(f"{what} must be {len(self.row_weights)} finite numbers, one a row")
+        largest = float(np.abs(array).max(initial=0.0))
+        if largest > LARGEST:
+            raise ValueError(
+                f"terms of up to {largest:.1e} have no mean that means anything: propensities are almost 0 where the "
+                "evaluated policy acts, or rewards are that large; use a self-normalised estimator, or leave rows out"
             )
 
     @property
@@ -133,6 +152,13 @@ class Terms:
     def value(self) -> float:
         """Return the estimate."""
         return float(self.sums().values)
+
+    def weights_by_query(self) -> Float64 | None:
+        """Return (q,) float64: row weights times importance weights, summed within each query; None without any."""
+        weights = self.denominator if self.weights is None else self.weights
+        if weights is None:
+            return None
+        return np.asarray(np.bincount(self.queries, self.row_weights * weights, minlength=self.n_queries))
 
     def influence(self) -> Float64:
         """Return (q,) float64: how much each query moves the estimate, to first order; sums to zero.

@@ -29,8 +29,8 @@ class ResultRow(Protocol):
         """Return what the row is about: a policy, an arm, an estimator."""
 
     @property
-    def value(self) -> float:
-        """Return the figure that the result is about."""
+    def value(self) -> float | None:
+        """Return the figure that the result is about; None where there is none."""
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -81,7 +81,7 @@ class Results(ABC, Generic[Row]):
         return len(self.rows)
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{row.name} {row.value:.3g}" for row in self.rows[:4])
+        shown = ", ".join(f"{row.name} {_shown(row.value)}" for row in self.rows[:4])
         return f"<{type(self).__name__} of {len(self.rows)} rows: {shown}{', ...' if len(self.rows) > 4 else ''}>"
 
     def _repr_html_(self) -> str:
@@ -158,6 +158,10 @@ class Results(ABC, Generic[Row]):
             return cls.from_json(Path(path).read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"{path} is {error}") from error
+
+
+def _shown(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3g}"
 
 
 def _plain_columns(row: ResultRow) -> dict[str, object]:

@@ -76,7 +76,8 @@ def check_terms(make_estimator: MakeEstimator, problem: OffPolicyProblem) -> Non
         hold(bool((terms.denominator >= 0).all()), "denominators must be >= 0")
     if not isinstance(terms.range, str):
         low, high = terms.range
-        inside = (terms.numerator >= low - TOLERANCE) & (terms.numerator <= high + TOLERANCE)
+        values = terms.numerator if terms.offset is None else terms.numerator + terms.offset
+        inside = (values >= low - TOLERANCE) & (values <= high + TOLERANCE)
         hold(not terms.is_ratio, "a ratio has no range of terms")
         hold(bool(inside.all()), "terms must keep the range that they state")
     after = problem.weights, problem.log.rewards, problem.probabilities
@@ -137,4 +138,6 @@ def check_consistency(make_estimator: MakeEstimator) -> None:
         abs(found - value) <= _NEAR * float(log.rewards.std()) + 0.005,
         f"with 4,000 rows the value should be near the true {value:.4f}, got {found:.4f}",
     )
-    hold(DeltaMethod().interval(make_estimator().terms(problem)).refused is None, "an interval should be defined")
+    terms = make_estimator().terms(problem)
+    interval = DeltaMethod().interval(terms)
+    hold((interval.refused is None) == (terms.biased is None), "an interval should be defined unless terms are biased")

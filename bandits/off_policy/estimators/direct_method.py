@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bandits.off_policy.estimators.estimator import OffPolicyEstimator
-from bandits.off_policy.intervals import standard_error
 from bandits.off_policy.problem import OffPolicyProblem
 from bandits.off_policy.reward_model import CrossFittedRidge, RewardModel
-from bandits.off_policy.terms import Terms
+from bandits.off_policy.standard_error import standard_error
+from bandits.off_policy.terms import LARGEST, Terms
 
 _SURE = 3.0  # standard errors; under the null hypothesis 1 in 370
-_NOTE = "the interval shows the noise of the contexts only: it leaves out how wrong the reward model may be"
+_BIASED = "none shows how wrong the reward model may be; DoublyRobust corrects the same model, and has one"
 
 
 @dataclass(frozen=True)
 class DirectMethod(OffPolicyEstimator):
     """Mean of sum_a pi_e(a given x) q(x, a), with q a model of the reward.
 
-    Little noise, and the model's bias in full: its intervals show the noise of the contexts only, which each
-    estimate says.
+    Little noise, and the model's bias in full, which is why it has no interval: with the model fitted anew in each
+    resample of a bootstrap, 95 % intervals held the truth in 90 to 93 % of logs where the model was right, and in 37 %
+    where rewards were 0 or 1 and the model linear (3,000 rows).
 
     Args:
         reward_model: q.
@@ -32,14 +33,15 @@ class DirectMethod(OffPolicyEstimator):
     def terms(self, problem: OffPolicyProblem) -> Terms:
         """Return the policy's expected predictions."""
         expected = problem.expected(problem.predictions(self.reward_model))
-        return problem.terms(expected, range=self.reward_model.range, notes=(_NOTE, *self._visible_bias(problem)))
+        terms = problem.terms(expected, range=self.reward_model.range, notes=self._visible_bias(problem))
+        return replace(terms, biased=_BIASED)
 
     def _visible_bias(self, problem: OffPolicyProblem) -> tuple[str, ...]:
         """Return a sentence where weighted residuals, whose mean is minus the model's bias, say that it is off."""
         predictions = problem.predictions(self.reward_model)
-        residuals = problem.terms(problem.weights * (problem.log.rewards - predictions[problem.taken]))
-        if residuals.n_queries < 2:
+        if int(problem.queries.max()) == 0 or problem.weights.max() > LARGEST:
             return ()
+        residuals = problem.terms(problem.weights * (problem.log.rewards - predictions[problem.taken]))
         error = standard_error(residuals)
         if abs(residuals.value) <= _SURE * error or error == 0:
             return ()

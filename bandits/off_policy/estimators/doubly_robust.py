@@ -25,11 +25,15 @@ class DoublyRobust(OffPolicyEstimator):
     reward_model: RewardModel = field(default_factory=CrossFittedRidge)
 
     def terms(self, problem: OffPolicyProblem) -> Terms:
-        """Return prediction plus weighted residual."""
+        """Return weighted residuals, with the predictions as offset."""
         predictions = problem.predictions(self.reward_model)
         residuals = problem.log.rewards - predictions[problem.taken]
-        numerator = problem.expected(predictions) + problem.weights * residuals
-        return problem.terms(numerator, range=self._range(problem))
+        return problem.terms(
+            problem.weights * residuals,
+            offset=problem.expected(predictions),
+            weights=problem.weights,
+            range=self._range(problem),
+        )
 
     def _range(self, problem: OffPolicyProblem) -> Range:
         predicted = self.reward_model.range

@@ -20,4 +20,6 @@ class IPS(OffPolicyEstimator):
 
     def terms(self, problem: OffPolicyProblem) -> Terms:
         """Return w r."""
-        return problem.terms(problem.weights * problem.log.rewards, range=problem.weighted_range(problem.max_weight))
+        weights = problem.weights
+        bounds = problem.weighted_range(problem.max_weight)
+        return problem.terms(weights * problem.log.rewards, weights=weights, range=bounds)

@@ -58,6 +58,7 @@ class RejectionReplay(OffPolicyEstimator):
             problem.row_weights[kept],
             np.asarray(queries, dtype=np.int64),
             range=_range(problem, exact),
+            reward_range=problem.reward_range,
             notes=tuple(notes),
         )
 

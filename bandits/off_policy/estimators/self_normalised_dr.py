@@ -29,4 +29,5 @@ class SelfNormalisedDR(OffPolicyEstimator):
         """Return weighted residuals over weights, with the predictions as offset."""
         predictions = problem.predictions(self.reward_model)
         residuals = problem.log.rewards - predictions[problem.taken]
-        return problem.terms(problem.weights * residuals, problem.weights, problem.expected(predictions))
+        weights = problem.relative_weights
+        return problem.terms(weights * residuals, weights, problem.expected(predictions))

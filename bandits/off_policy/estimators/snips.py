@@ -21,4 +21,5 @@ class SNIPS(OffPolicyEstimator):
 
     def terms(self, problem: OffPolicyProblem) -> Terms:
         """Return w r over w."""
-        return problem.terms(problem.weights * problem.log.rewards, problem.weights)
+        weights = problem.relative_weights
+        return problem.terms(weights * problem.log.rewards, weights)

@@ -10,10 +10,12 @@ from bandits import (
     SNIPS,
     BestFixedArm,
     DirectMethod,
+    DoublyRobust,
     EpsilonGreedy,
     FullInformationData,
     LinUCB,
     LoggedData,
+    SelfNormalisedDR,
     Uniform,
     estimate,
 )
@@ -44,16 +46,18 @@ def test_estimate_gives_every_estimator_with_intervals_near_the_true_value():
     data, log = large_log()
     policy = EpsilonGreedy(LinUCB(ucb_width=0.0), epsilon=0.1).fit(example_data(n_rows=50, seed=3))
     found = estimate(policy, log, intervals=(EmpiricalBernstein(), BootstrapInterval(200), DeltaMethod()))
-    assert list(found.names) == ["DirectMethod", "IPS", "SNIPS", "DoublyRobust", "SelfNormalisedDR"]
+    assert list(found.names) == ["DoublyRobust", "SelfNormalisedDR", "SNIPS", "IPS", "DirectMethod"]
     for result in found:
         assert result.supported
         assert not result.estimated_propensities
         assert [interval.kind for interval in result.intervals] == ["empirical Bernstein", "bootstrap", "delta"]
         assert result.intervals[0].refused is not None
-        assert result.interval == (result.intervals[1].low, result.intervals[1].high)
+        if result.name != "DirectMethod":
+            assert result.interval == (result.intervals[1].low, result.intervals[1].high)
         assert abs(result.value - data.value(policy)) < 0.5
         assert f"{result.value:.4g}" in str(result)
-    assert any("how wrong the reward model" in note for note in found["DirectMethod"].notes)
+    assert all("how wrong the reward model" in interval.refused for interval in found["DirectMethod"].intervals)
+    assert found["DirectMethod"].interval == (-np.inf, np.inf)
     assert OffPolicyEstimates.from_json(found.to_json()) == found
     assert "The log supports these estimates." in found.to_text()
 
@@ -79,21 +83,23 @@ def test_clipping_is_counted_and_its_share_stated():
 def test_a_reward_model_that_its_own_residuals_contradict_is_said():
     data, log = large_log()
     wrong = estimate(Uniform(), log, estimators=(DirectMethod(ConstantReward(log.rewards.mean() + 2)),), intervals=())
-    assert "the reward model is off by about +2 for this policy" in wrong["DirectMethod"].notes[1]
+    assert "the reward model is off by about +2 for this policy" in wrong["DirectMethod"].notes[0]
     right = estimate(Uniform(), log, estimators=(DirectMethod(),), intervals=())["DirectMethod"]
-    assert len(right.notes) == 1
+    assert right.notes == ()
     assert right.value == pytest.approx(data.rewards.mean(), abs=0.2)
     one = OffPolicyProblem(log.subset([0]), np.full((1, 3), 1 / 3))
-    assert len(DirectMethod(ConstantReward(9.0)).terms(one).notes) == 1
+    assert DirectMethod(ConstantReward(9.0)).terms(one).notes == ()
 
 
-def test_an_interval_without_width_is_vetoed():
+def test_an_interval_without_width_is_refused():
     _, log = large_log()
     log = replace(log, rewards=np.zeros(600))
-    for result in estimate(BestFixedArm(arm_names=log.arm_names), log, estimators=(IPS(), SNIPS())):
+    methods = (BootstrapInterval(50), DeltaMethod())
+    for result in estimate(BestFixedArm(arm_names=log.arm_names), log, estimators=(IPS(), SNIPS()), intervals=methods):
         assert not result.supported
         assert result.value == 0
-        assert "the bootstrap and delta interval has no width, because the" in result.diagnostics.problems[-1]
+        assert "would have no width, because the" in result.diagnostics.problems[-1]
+        assert all("would have no width" in interval.refused for interval in result.intervals)
         assert "not supported" in str(result)
     missed = 1 - 0.05 ** (1 / 600)
     assert f"{missed:.1%}" in result.diagnostics.problems[-1]
@@ -110,8 +116,8 @@ def test_two_estimators_of_one_name_and_undefined_estimates_are_refused():
     with pytest.raises(ValueError, match="estimators must differ in name, got 'IPS' twice"):
         estimate(Uniform(), log, estimators=(IPS(), IPS()))
     disjoint = OffPolicyProblem(log, np.eye(3)[(log.actions + 1) % 3])
-    with pytest.raises(ValueError, match="SNIPS: no logged action has a positive probability"):
-        estimate_problem(disjoint)
+    with pytest.raises(ValueError, match="no estimate is defined on this log: SNIPS: no logged action has a positive"):
+        estimate_problem(disjoint, (SNIPS(),))
     assert estimate_problem(disjoint, (IPS(),), ())["IPS"].interval == (-np.inf, np.inf)
     assert "no interval asked for" in str(estimate_problem(disjoint, (IPS(),), ())["IPS"])
 
@@ -187,7 +193,7 @@ def test_wrong_propensities_are_said(whole):
     log = LoggedData(
         rng.normal(size=(2000, 2)),
         actions,
-        np.zeros(2000),
+        rng.normal(size=2000),
         stated[0][actions],
         ("a", "b", "c"),
         action_probabilities=stated if whole else None,
@@ -221,3 +227,90 @@ def test_zero_clicks_on_few_matched_rows_get_no_certainty():
     assert result.value == 0
     assert not result.supported
     assert "no width" in " ".join(result.diagnostics.problems)
+    assert result.interval == (-np.inf, np.inf)
+
+
+def test_an_estimator_that_is_not_defined_says_so_in_its_row_and_costs_no_other():
+    _, log = large_log()
+    disjoint = OffPolicyProblem(log, np.eye(3)[(log.actions + 1) % 3])
+    found = estimate_problem(disjoint)
+    assert found.names == ("DoublyRobust", "SelfNormalisedDR", "SNIPS", "IPS", "DirectMethod")
+    assert found["IPS"].value == 0
+    assert found["SNIPS"].value is None
+    assert "no logged action has a positive probability" in found["SNIPS"].refused
+    assert "SNIPS: no estimate: no logged action" in str(found["SNIPS"])
+    text = found.to_text(200)
+    assert "SNIPS: no estimate: no logged action has a positive probability" in text
+    assert [line.split()[1:3] for line in text.splitlines() if line.startswith("SNIPS  ")] == [["none", "none"]]
+    assert OffPolicyEstimates.from_json(found.to_json()) == found
+    assert "SNIPS none" in repr(found)
+
+
+def test_one_row_has_an_estimate_without_an_interval():
+    found = estimate(Uniform(), large_log()[1].subset([0]))
+    assert found["IPS"].value is not None
+    assert "at least 2 queries" in found["IPS"].intervals[0].refused
+    assert "at least 2 queries" in found["DoublyRobust"].refused
+
+
+def test_weights_beyond_all_proportion_cost_the_plain_means_only():
+    _, log = large_log()
+    tiny = replace(log, propensities=np.full(600, 1e-300), action_probabilities=None)
+    found = estimate(EpsilonGreedy(LinUCB(), epsilon=0.5).fit(example_data(seed=3)), tiny, intervals=(DeltaMethod(),))
+    same = estimate(EpsilonGreedy(LinUCB(), epsilon=0.5).fit(example_data(seed=3)), log)
+    for name in ("SNIPS", "SelfNormalisedDR"):
+        assert found[name].value == pytest.approx(same[name].value)
+        assert found[name].interval == pytest.approx(same[name].interval)
+    for name in ("IPS", "DoublyRobust"):
+        assert "propensities are almost 0" in found[name].refused
+    assert found["SNIPS"].diagnostics.effective_sample_size == pytest.approx(
+        same["SNIPS"].diagnostics.effective_sample_size
+    )
+    assert not found["SNIPS"].supported
+    assert estimate(Uniform(), tiny, estimators=(ClippedIPS(),))["ClippedIPS(10)"].value is not None
+    with pytest.raises(ValueError, match=r"propensities must be large enough .* row 0 is 5e-324"):
+        estimate(Uniform(), replace(tiny, propensities=np.full(600, 5e-324)))
+
+
+def test_intervals_keep_within_the_range_of_rewards():
+    rng = np.random.default_rng(0)
+    log = LoggedData(rng.normal(size=(400, 2)), np.arange(400) % 2, np.arange(400) < 6, np.full(400, 0.5), ("a", "b"))
+    methods = (DeltaMethod(), BootstrapInterval(200))
+    for estimators in ((SelfNormalisedDR(), SNIPS()), (DoublyRobust(),)):
+        bare, within = (
+            estimate(Uniform(), log, estimators=estimators, intervals=methods, reward_range=bounds)
+            for bounds in (None, (0.0, 1.0))
+        )
+        for free, kept in zip(bare, within, strict=True):
+            assert free.value == kept.value
+            for one, other in zip(free.intervals, kept.intervals, strict=True):
+                assert (other.low, other.high) == (max(one.low, 0.0), one.high)
+
+
+def test_an_estimate_outside_the_range_of_rewards_is_said_and_has_no_interval_there():
+    log = LoggedData(np.ones((200, 1)), np.zeros(200, int), np.ones(200), np.full(200, 0.5), ("a", "b"))
+    log = replace(log, rewards=np.where(np.arange(200) % 2, 1.0, 0.9))
+    result = estimate_problem(OffPolicyProblem(log, np.tile([1.0, 0.0], (200, 1)), (0.0, 1.0)), (IPS(),))["IPS"]
+    assert result.value > 1
+    assert any("outside reward_range" in note for note in result.notes)
+    assert "lies outside reward_range" in result.intervals[0].refused
+
+
+def test_rare_rewards_are_said_and_too_few_get_no_approximate_interval():
+    rng = np.random.default_rng(0)
+    log = LoggedData(rng.normal(size=(3000, 2)), np.arange(3000) % 2, np.zeros(3000), np.full(3000, 0.5), ("a", "b"))
+    for n_clicks, said, given in ((3, True, False), (12, True, True), (100, False, True)):
+        clicks = replace(log, rewards=np.arange(3000) % 1000 * 1000 < n_clicks / 3 * 1000)
+        result = estimate(Uniform(), clicks)["DoublyRobust"]
+        assert result.diagnostics.n_deviating == pytest.approx(clicks.rewards.sum())
+        assert any("rewards other than the commonest are rare" in one for one in result.diagnostics.problems) == said
+        assert (result.intervals[0].refused is None) == given
+    failures = replace(log, rewards=np.arange(3000) >= 4)  # rare failures are rare rewards too
+    assert "4.0 rewards other than the commonest" in estimate(Uniform(), failures)["SNIPS"].intervals[0].refused
+
+
+def test_a_log_of_few_effective_rows_gets_no_approximate_interval():
+    problem = OffPolicyProblem(example_log().subset(np.arange(20)), np.full((20, 3), 1 / 3), (-10.0, 10.0), 3.0)
+    result = estimate_problem(problem, (IPS(),), (DeltaMethod(), EmpiricalBernstein()))["IPS"]
+    assert "worth 20.0 decisions of this policy" in result.intervals[0].refused
+    assert result.intervals[1].refused is None

@@ -34,12 +34,22 @@ def plain(values, queries=None, **kinds):
     return Terms(values, np.ones(len(values)), numbers, **kinds)
 
 
-def test_delta_interval_of_a_mean_is_students():
+def test_delta_interval_of_a_symmetric_mean_is_students():
     values = np.random.default_rng(0).permutation(
         np.linspace(-1, 2, 30)
     )  # tails no heavier than the normal distribution's
     expected = stats.t.interval(0.9, 29, values.mean(), stats.sem(values))
     assert DeltaMethod().bounds(plain(values), 0.9) == pytest.approx(expected)
+
+
+def test_delta_interval_of_a_skewed_mean_undoes_halls_transformation():
+    values = np.random.default_rng(0).exponential(size=50)
+    terms = plain(values)
+    a = stats.skew(values) / np.sqrt(50)
+    t = stats.t.ppf(0.95, degrees_of_freedom(terms))
+    for bound, level in zip(DeltaMethod().bounds(terms, 0.9), (t, -t), strict=True):
+        s = (values.mean() - bound) / standard_error(terms)
+        assert s + a * s**2 / 3 + a**2 * s**3 / 27 + a / 6 == pytest.approx(level)
 
 
 def test_degrees_of_freedom_are_fewer_where_tails_are_heavy():
@@ -64,12 +74,29 @@ def test_degrees_of_freedom_match_the_variance_of_the_sample_variance():
     assert np.var(variances) == pytest.approx(2 * moments[0] ** 2 / freedom)  # as a scaled chi-squared distribution has
 
 
-def test_standard_error_of_a_ratio_is_the_linearised_one():
+def test_standard_error_of_a_ratio_is_the_larger_of_the_robust_and_the_pooled_one():
+    larger = set()
+    for seed in range(20):
+        problem = random_problem(np.random.default_rng(seed))
+        terms = SNIPS().terms(problem)
+        w, r, n = problem.weights, problem.log.rewards, 40
+        robust = np.sqrt(n / (n - 1) * np.sum(w**2 * (r - terms.value) ** 2)) / w.sum()
+        pooled = np.sqrt(np.average((r - terms.value) ** 2, weights=w) * np.sum(w**2)) / w.sum()
+        assert standard_error(terms) == pytest.approx(max(robust, pooled))
+        larger.add(robust > pooled)
+    assert larger == {True, False}
+
+
+def test_standard_error_of_a_mean_pools_residuals_weights_and_predictions():
     problem = random_problem(np.random.default_rng(1))
-    terms = SNIPS().terms(problem)
-    w, r, n = problem.weights, problem.log.rewards, 40
-    expected = np.sqrt(n / (n - 1) * np.sum(w**2 * (r - terms.value) ** 2)) / w.sum()
-    assert standard_error(terms) == pytest.approx(expected)
+    q = np.random.default_rng(3).normal(size=(40, 3))
+    w, n = problem.weights, 40
+    direct, residual = (problem.probabilities * q).sum(axis=1), problem.log.rewards - q[problem.taken]
+    residual[w > 1.5] = np.average(residual, weights=w)  # no heavy row shows how residuals vary
+    terms = problem.terms(w * residual, offset=direct, weights=w)
+    mean = np.average(residual, weights=w)
+    pooled = np.average((residual - mean) ** 2, weights=w) * (w**2).sum() + mean**2 * ((w - 1) ** 2).sum()
+    assert standard_error(terms) == pytest.approx(np.sqrt(pooled + ((direct - direct.mean()) ** 2).sum()) / n)
 
 
 def test_standard_error_of_self_normalised_dr_counts_both_parts_together():
@@ -105,7 +132,10 @@ def test_bootstrap_resamples_numerator_and_denominator_together():
     found = TermSums.unstack(Bootstrap(n_resamples=25, seed=7).sums(terms.by_query().stack())).values
     np.testing.assert_allclose(found, [terms.value, *expected])
     low, high = BootstrapInterval(25, seed=7).bounds(terms, 0.8)
-    assert (low, high) == pytest.approx(tuple(np.quantile(expected, [0.1, 0.9])))
+    own = np.sqrt(np.square(terms.influence()).sum())
+    tail = stats.norm.cdf(stats.t.ppf(0.1, degrees_of_freedom(terms)) * standard_error(terms) / own)
+    assert tail < 0.1
+    assert (low, high) == pytest.approx(tuple(np.quantile(expected, [tail, 1 - tail])))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -150,7 +180,8 @@ def test_snips_of_a_constant_reward_is_that_constant_without_width():
     terms = SNIPS().terms(problem)
     assert terms.value == pytest.approx(0.7, abs=1e-12)
     for method in METHODS[:2]:
-        assert method.interval(terms).width == pytest.approx(0, abs=1e-12)
+        assert method.bounds(terms, 0.95) == pytest.approx((0.7, 0.7), abs=1e-12)
+        assert "would have no width, because the 60 rows that count all agree" in method.interval(terms).refused
     finished = problem.weights * log.rewards / problem.weights.mean()
     assert DeltaMethod().interval(plain(finished)).width > 0.1
 
@@ -176,7 +207,8 @@ def test_ranges_hold_every_possible_term_and_are_reached():
     for estimator in (IPS(), ClippedIPS(1.5), DoublyRobust(ConstantReward(0.5)), DirectMethod(ConstantReward(0.5))):
         every = [tiny.problem([x], [a], [r], **bounds) for x, a, r, _ in tiny.rows()]
         terms = [estimator.terms(problem) for problem in every]
-        values, (low, high) = [t.numerator[0] for t in terms], terms[0].range
+        values = [t.numerator[0] + (0 if t.offset is None else t.offset[0]) for t in terms]
+        low, high = terms[0].range
         assert low <= min(values) + 1e-12
         assert max(values) <= high + 1e-12
         if not isinstance(estimator, ClippedIPS):
@@ -215,7 +247,8 @@ def test_delta_and_bootstrap_cover_about_as_often_as_they_say():
     [
         (lambda p: SNIPS().terms(p), "a ratio of two random sums"),
         (lambda p: IPS().terms(p), "reward_range was not stated"),
-        (lambda p: DirectMethod().terms(p), "fitted to the log"),
+        (lambda p: DirectMethod().terms(p), "how wrong the reward model may be"),
+        (lambda p: ClippedIPS(1.0).terms(skewed(p)), "the mean of the clipped terms"),
         (lambda p: DoublyRobust().terms(p), "fitted to the log"),
         (lambda p: DoublyRobust(GivenPredictions(np.zeros((60, 3)))).terms(p), "no bounds were stated for the given"),
         (lambda p: IPS().terms(bounded(p, max_weight=None)), "max_weight was not stated"),
@@ -234,6 +267,10 @@ def test_empirical_bernstein_refuses_where_terms_have_no_bounds(make_terms, reas
     assert interval.width is None
     assert reason in interval.refused
     assert reason in str(interval)
+
+
+def skewed(problem):
+    return OffPolicyProblem(problem.log, np.tile([0.6, 0.3, 0.1], (60, 1)))
 
 
 def bounded(problem, max_weight=3.0, **columns):
