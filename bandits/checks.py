@@ -33,8 +33,7 @@ def names(values: Sequence[str], what: str = "arm_names") -> tuple[str, ...]:
     """Return arm names as a tuple: at least one, each a non-empty string, none twice."""
     if isinstance(values, str):
         raise TypeError(f"{what} must be a sequence of names, got the single string {values!r}")
-    if isinstance(values, set | frozenset):
-        raise TypeError(f"{what} must have an order, got a set, which has another in every run: pass a list")
+    check_order(values, what)
     result = tuple(values)
     if not result:
         raise ValueError(f"{what} must hold at least one name, got none")
@@ -71,11 +70,7 @@ def _converted(values: ArrayLike, what: str, dtype: type[np.generic]) -> np.ndar
 
 def plain_array(values: ArrayLike, what: str) -> np.ndarray:
     """Return values as an array; refuse what numpy would misread: masked entries, times, a sparse matrix."""
-    n_masked = np.ma.getmaskarray(values).sum() if isinstance(values, np.ma.MaskedArray) else 0
-    if n_masked:
-        raise ValueError(
-            f"{what} must hold no masked entries, got {n_masked}: leave these rows out, or fill them yourself"
-        )
+    check_unmasked(values, what)
     if callable(getattr(values, "toarray", None)):
         raise TypeError(f"{what} must be a dense array, got a sparse {type(values).__name__}: pass .toarray()")
     try:
@@ -89,8 +84,25 @@ def plain_array(values: ArrayLike, what: str) -> np.ndarray:
     return raw
 
 
+def check_unmasked(values: object, what: str) -> None:
+    """Reject masked entries, in an array or in a list of arrays: numpy would read what lies below the mask."""
+    parts = values if isinstance(values, list | tuple) else (values,)
+    n_masked = sum(int(np.ma.getmaskarray(part).sum()) for part in parts if isinstance(part, np.ma.MaskedArray))
+    if n_masked:
+        raise ValueError(
+            f"{what} must hold no masked entries, got {n_masked}: leave these rows out, or fill them yourself"
+        )
+
+
+def check_order(values: object, what: str) -> None:
+    """Reject a set, which has another order in every run."""
+    if isinstance(values, set | frozenset):
+        raise TypeError(f"{what} must have an order, got a set, which has another in every run: pass a list")
+
+
 def seconds_of(times: ArrayLike) -> ArrayLike:
     """Return moments (datetime64) as seconds since 1970; anything else as it is."""
+    check_unmasked(times, "times")
     raw = np.asarray(times)
     if raw.dtype.kind != "M":
         return times
@@ -235,6 +247,7 @@ def texts(values: Sequence[str]) -> list[str]:
     """Return texts as a list; refuse a single string, whose letters would be taken for texts."""
     if isinstance(values, str):
         raise TypeError("encode takes a sequence of texts, got one string: pass [text]")
+    check_order(values, "texts")
     result = list(values)
     for row, value in enumerate(result):
         if not isinstance(value, str):
@@ -246,6 +259,7 @@ def labels(values: Sequence[str | None] | None, what: str, n_rows: int) -> tuple
     """Return a label per row as a tuple, or None when there are none."""
     if values is None:
         return None
+    check_order(values, what)
     result = tuple(values)
     if len(result) != n_rows:
         raise ValueError(f"{what} must have {n_rows} entries (one a row), got {len(result)}")

@@ -61,7 +61,7 @@ def data_of_arrays(
 
 def _named(actions: ArrayLike, arm_names: tuple[str, ...] | None) -> tuple[tuple[str, ...], checks.Int64]:
     """Return the arms' names and the actions as indices into them."""
-    raw = np.asarray(actions)
+    raw = checks.plain_array(actions, "actions")
     if raw.ndim == 1 and raw.dtype.kind in "UO" and all(isinstance(value, str) for value in raw.tolist()):
         texts: list[str] = raw.tolist()
         names = arm_names or checks.names(tuple(dict.fromkeys(texts)), "actions")

@@ -235,6 +235,7 @@ def _with_texts(record: Mapping[str, object], change: Callable[[Any], object]) -
 
 def chosen_rows(rows: object, n_rows: int) -> Int64:
     """Return a mask or indices as indices; refuse an empty choice and indices outside the data."""
+    checks.check_unmasked(rows, "rows")
     array = np.asarray(rows)
     if array.dtype == np.bool_:
         array = np.flatnonzero(checks.vector(array, "rows (a mask)", np.bool_, n_rows))

@@ -46,6 +46,11 @@ def part_indices(folder: str | Path, generation: int = 1) -> list[int]:
     return sorted(indices)
 
 
+def is_part_name(name: str) -> bool:
+    """Return whether a file is called like a part."""
+    return _NAME.fullmatch(name) is not None
+
+
 def place_of(path: Path) -> tuple[int, int]:
     """Return the part index and the generation of a part's file.
 

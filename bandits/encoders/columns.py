@@ -9,6 +9,7 @@ from typing import Literal, Self
 
 import numpy as np
 
+from bandits import checks
 from bandits.checks import Float64
 
 Unknown = Literal["refuse", "own_column"]
@@ -35,6 +36,8 @@ class ColumnFeatures:
             raise ValueError(f"unknown must be 'refuse' or 'own_column', got {self.unknown!r}")
         if not self.levels:
             raise ValueError("levels must name at least one column, got none")
+        for name, known in self.levels.items():
+            checks.check_order(known, f"the levels of {name!r}")
 
     @classmethod
     def fit(cls, columns: Mapping[str, Sequence[str] | Float64], unknown: Unknown = "refuse") -> Self:
@@ -43,11 +46,11 @@ class ColumnFeatures:
 
     @classmethod
     def of_name(cls, name: str | None) -> Self | None:
-        """Return the features that mark their data with this name; None where it is that of another encoder."""
-        if name is None or not name.startswith(_PREFIX):
+        """Return the features that mark their data with this name, alone or beside an encoder's; None without any."""
+        if name is None or _PREFIX not in name:
             return None
         try:
-            unknown, levels = json.loads(name.removeprefix(_PREFIX))
+            unknown, levels = json.loads(name.partition(_PREFIX)[2])
             return cls({key: None if found is None else tuple(found) for key, found in levels}, unknown)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{name!r:.80} does not name features of columns: {error}") from error
@@ -56,6 +59,10 @@ class ColumnFeatures:
     def name(self) -> str:
         """Return what data of these features are marked with."""
         return _PREFIX + json.dumps([self.unknown, list(self.levels.items())], separators=(",", ":"))
+
+    def beside(self, encoder: str) -> str:
+        """Return what data are marked with whose rows are an encoder's features and then these."""
+        return f"{encoder}+{self.name}"
 
     def encode_columns(self, columns: Mapping[str, Sequence[str] | Float64]) -> Float64:
         """Return the features.
@@ -74,7 +81,7 @@ class ColumnFeatures:
     def _features(self, name: str, columns: Mapping[str, Sequence[str] | Float64]) -> Float64:
         levels = self.levels[name]
         if name not in columns:
-            raise ValueError(f"the table has no context column {name!r}; it has {', '.join(columns)}")
+            raise ValueError(f"the context column {name!r} is missing; there are {', '.join(columns)}")
         values = columns[name]
         if isinstance(values, np.ndarray) != (levels is None):
             wanted, got = ("numbers", "text") if levels is None else ("text", "numbers")
@@ -87,10 +94,16 @@ class ColumnFeatures:
             row = int(np.argmax(found == len(place)))
             raise ValueError(
                 f"column {name!r} must hold one of the levels {', '.join(place)}: row {row} has {values[row]!r}; "
-                "learn from data that have it, or with unknown levels in a column of their own"
+                "learn from data that have it, or with unknown levels in a column of their own (own_column)"
             )
         one_hot: Float64 = np.eye(len(place) + 1)[found]
         return one_hot if self.unknown == "own_column" else one_hot[:, :-1]
+
+
+def encoder_beside(name: str | None) -> str | None:
+    """Return the encoder that a mark of data tells of: its name alone, where columns stand beside its features."""
+    alone = None if name is None else name.partition(_PREFIX)[0].removesuffix("+")
+    return alone or None
 
 
 def _levels(values: Sequence[str] | Float64) -> tuple[str, ...] | None:

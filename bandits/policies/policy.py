@@ -213,11 +213,12 @@ class Policy(SavedPolicy, ABC):
         """
         if not hasattr(rng, "random"):
             raise TypeError(f"rng must be a numpy.random.Generator, got {rng!r}")
+        checks.check_unmasked(context, "context")
         row = np.asarray(context, dtype=np.float32)
         if row.ndim != 1:
             raise ValueError(f"context must have shape (d,), got {row.shape}: choose takes one context")
         if available is not None and not are_names(available):
-            available = np.asarray(available)[None, :]
+            available = checks.plain_array(available, "available")[None, :]
         state, rows = self._asked(row[None, :])
         probabilities = self._probabilities(state, rows, as_mask(state.arm_names, available, 1))[0].tolist()
         cumulative = list(accumulate(probabilities))

@@ -14,6 +14,7 @@ from speculative.cli.plugins import encoder_of, listed, load_one_policy, policy_
 if TYPE_CHECKING:
     from bandits import ContextEncoder, Policy
     from bandits.checks import Float32
+    from bandits.encoders import ColumnFeatures
 
 
 def choose(
@@ -21,7 +22,12 @@ def choose(
     text: Annotated[str | None, typer.Argument(help="The query; - reads it from standard input.")] = None,
     context: Annotated[
         str | None,
-        typer.Option("--context", help="The context itself, instead of a text.", metavar="JSON_ARRAY"),
+        typer.Option(
+            "--context",
+            help="The context itself, instead of a text: a JSON array of numbers; or, for a policy that learned from "
+            "columns of a table, an object of their values.",
+            metavar="JSON",
+        ),
     ] = None,
     encoder: Annotated[
         str | None,
@@ -74,21 +80,40 @@ def choose(
 def _context(
     policy: "Policy", text: str | None, context: str | None, encoder: str | None
 ) -> "tuple[str | None, Float32]":
-    """Return the encoder's name and the context, (d,) float32."""
+    """Return the mark of the policy's contexts and the context, (d,) float32."""
+    import numpy as np
+
+    from bandits.encoders import ColumnFeatures
+    from bandits.encoders.columns import encoder_beside
     from bandits.encoders.encoder import check_same_encoder
 
-    if (text is None) == (context is None):
+    mark = policy.learned.encoder
+    features, beside = ColumnFeatures.of_name(mark), encoder_beside(mark)
+    if encoder is not None and text is None:
+        raise ValueError("--encoder makes a context from a text, and --context is one already: leave one out")
+    if features is not None and beside is not None:
+        if text is None or context is None:
+            raise ValueError("the policy learned from texts and columns: give both TEXT and --context")
+    elif features is not None and text is not None:
+        raise ValueError(f"the policy learned from the columns {', '.join(features.levels)}: give them with --context")
+    elif (text is None) == (context is None):
         raise ValueError("give exactly one of TEXT and --context")
+    parts = []
+    if text is not None:
+        chosen = _recorded(beside) if encoder is None else encoder_of(encoder)
+        check_same_encoder("the policy", beside or mark, "--encoder", chosen.name)
+        parts.append(chosen.encode([_words(text)])[0])
+        mark = mark or chosen.name
     if context is not None:
-        if encoder is not None:
-            raise ValueError("--encoder makes a context from a text, and --context is one already: leave one out")
-        return policy.learned.encoder, _row(context)
-    words = options.standard_input() if text == "-" else str(text)
+        parts.append(_row(context, features))
+    return mark, np.concatenate(parts)
+
+
+def _words(text: str) -> str:
+    words = options.standard_input() if text == "-" else text
     if not words.strip():
         raise ValueError("the text must not be blank")
-    chosen = _recorded(policy.learned.encoder) if encoder is None else encoder_of(encoder)
-    check_same_encoder("the policy", policy.learned.encoder, "--encoder", chosen.name)
-    return chosen.name, chosen.encode([words])[0]
+    return words
 
 
 def _recorded(name: str | None) -> "ContextEncoder":
@@ -103,16 +128,28 @@ def _recorded(name: str | None) -> "ContextEncoder":
     return found
 
 
-def _row(text: str) -> "Float32":
+def _row(text: str, features: "ColumnFeatures | None") -> "Float32":
+    """Return the context that --context says, or the part of it that columns are."""
     import numpy as np
 
     from bandits import checks
 
     try:
         values = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"--context must be a JSON array of numbers, got {text!r} ({error})") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"--context must be a JSON array of numbers, got {text!r:.80} ({error})") from error
+    if isinstance(values, dict) and features is not None:
+        columns = {
+            name: [value] if isinstance(value, str) else checks.vector([value], f"--context {name}", np.float64, 1)
+            for name, value in values.items()
+        }
+        unknown = [name for name in columns if name not in features.levels]
+        if unknown:
+            raise ValueError(f"--context names {unknown[0]!r}; the policy learned from {', '.join(features.levels)}")
+        found: Float32 = features.encode_columns(columns)[0].astype(np.float32)
+        return found
     if not isinstance(values, list):
-        raise ValueError(f"--context must be a JSON array of numbers, got {text!r}")
+        wanted = "" if features is None else f", or an object of {', '.join(features.levels)}"
+        raise ValueError(f"--context must be a JSON array of numbers{wanted}, got {text!r:.80}")
     row: Float32 = checks.vector(values, "--context", np.float32, None)
     return row

@@ -1,7 +1,8 @@
 """`draftpick collect`."""
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,6 +20,14 @@ def collect(
     own_texts: Annotated[
         bool, typer.Option("--own-texts", help="Let each draft answer alone too, for the reward rouge_l.")
     ] = False,
+    too_long: Annotated[
+        Literal["refuse", "truncate", "skip"],
+        typer.Option(
+            "--too-long",
+            help="A prompt that does not fit the target's context with its answer: refuse it before anything is "
+            "generated, truncate it to its last tokens, or skip its query.",
+        ),
+    ] = "refuse",
     recost: Annotated[
         bool, typer.Option("--recost", help="Price what was collected anew, with this machine's costs as they are now.")
     ] = False,
@@ -53,9 +62,11 @@ def collect(
             out,
             costs,
             own_texts=own_texts,
+            too_long=too_long,
             allow_noisy_costs=allow_noisy_costs,
             on_progress=advance,
         )
+    _tell_too_long(out, too_long, len(queries))
     if recost:
         costs = options.pool_costs(loaded, cache, refresh=True)
         data = price_anew(out, costs, allow_noisy_costs=allow_noisy_costs)
@@ -70,6 +81,16 @@ def collect(
         "noise": costs.spread,
     }
     options.report(result, "\n".join(lines), as_json)
+
+
+def _tell_too_long(folder: Path, too_long: str, n_queries: int) -> None:
+    """Name on standard error the queries whose prompts were cut or left out."""
+    asked = json.loads((folder / "collect.json").read_text(encoding="utf-8"))["too_long"]
+    ids = asked.get(too_long) or ()
+    if ids:
+        done = {"truncate": "cut to their last tokens", "skip": "skipped"}[too_long]
+        shown = ", ".join(ids[:5]) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
+        options.say(f"warning: {len(ids)} of {n_queries} prompts do not fit and were {done}: {shown}")
 
 
 def _speeds(data: "FullInformationData", plain: str) -> dict[str, float]:

@@ -42,6 +42,8 @@ def compare(
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many divisions into training and test.")] = 5,
     encoder: options.EncoderOption = None,
     column: options.ColumnOption = None,
+    context_columns: options.ContextColumnsOption = None,
+    unknown_levels: options.UnknownLevelsOption = "refuse",
     propensities: options.PropensitiesOption = "logged",
     bandit_feedback: Annotated[
         bool,
@@ -80,7 +82,7 @@ def compare(
         baseline=baseline,
         n_jobs=jobs,
     )
-    read = _read_all(data, TableOptions(encoder, column or (), propensities))
+    read = _read_all(data, TableOptions(encoder, column or (), context_columns, unknown_levels, propensities))
     results: dict[str, dict[str, object]] = {}
     texts: list[str] = []
     for name, unvalued in read.items():

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from speculative.cli.plugins import encoder_of, users_fault
+from speculative.cli.plugins import encoder_of, listed, users_fault
 from speculative.cli.progress import busy
 
 if TYPE_CHECKING:
     from arms import Observation
-    from bandits import FullInformationData, LoggedData
+    from bandits import ContextEncoder, FullInformationData, LoggedData
     from rewards import Reward
 
 DEFAULT_REWARD = "time_saved"
@@ -24,18 +24,26 @@ class TableOptions:
     Attributes:
         encoder: name of what makes contexts from texts.
         columns: "ROLE=NAME" each.
+        context_columns: names of columns that are features, separated by commas.
+        unknown_levels: what becomes of a level that training did not have.
         propensities: whether a log states them.
+        fixed_by: the mark of a policy, whose columns and levels are taken; None where none is there yet.
     """
 
     encoder: str | None = None
     columns: Sequence[str] = ()
+    context_columns: str | None = None
+    unknown_levels: Literal["refuse", "own_column"] = "refuse"
     propensities: Literal["logged", "estimated"] = "logged"
+    fixed_by: str | None = None
 
     def given(self) -> list[str]:
         """Return the options that were given."""
         named = {
             "--encoder": self.encoder is not None,
             "--column": bool(self.columns),
+            "--context-columns": self.context_columns is not None,
+            "--unknown-levels": self.unknown_levels != "refuse",
             "--propensities": self.propensities != "logged",
         }
         return [name for name, given in named.items() if given]
@@ -50,7 +58,7 @@ def read_data(path: Path, options: TableOptions) -> "FullInformationData | Logge
     """
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; check the path")
-    if not path.is_dir():
+    if not path.is_dir() or _is_folder_of_tables(path):
         return _read_table(path, options)
     if options.given():
         raise ValueError(
@@ -64,6 +72,20 @@ def read_data(path: Path, options: TableOptions) -> "FullInformationData | Logge
     if segment_numbers(path):
         return DecisionLog.load(path)
     return (LoggedData if closed_manifest(path).kind == LoggedData.kind else FullInformationData).load(path)
+
+
+def _is_folder_of_tables(folder: Path) -> bool:
+    """Return whether a folder holds Parquet files as Hive and Spark write them, and nothing of draftpick's."""
+    from bandits.data.closed_folder import MANIFEST
+    from bandits.data.io.table_files import visible_files
+    from bandits.data.parquet_parts import is_part_name
+    from bandits.online.segments import segment_numbers
+
+    if (folder / MANIFEST).exists() or segment_numbers(folder):
+        return False
+    files = [path.relative_to(folder) for path in visible_files(folder)]
+    values = [part for file in files for part in file.parent.parts]
+    return bool(files) and all("=" in part for part in values) and not any(is_part_name(file.name) for file in files)
 
 
 def read_full_information(path: Path, options: TableOptions) -> "FullInformationData":
@@ -163,26 +185,39 @@ def without_observations(data: "FullInformationData | LoggedData") -> "FullInfor
 
 def _read_table(path: Path, options: TableOptions) -> "FullInformationData | LoggedData":
     from bandits import from_long_table
-    from bandits.data.io.long_table import TableLayout
+    from bandits.data.io import TableLayout
+    from bandits.encoders import ColumnFeatures
 
-    encoder = None if options.encoder is None else encoder_of(options.encoder)
-    columns = dict(_column(setting) for setting in options.columns)
     with busy(f"reading {path.name}"):
         try:
-            return from_long_table(
-                path,
-                encoder,
-                TableLayout(columns=columns),
-                options.propensities,
+            features = ColumnFeatures.of_name(options.fixed_by)
+            named = None if options.context_columns is None else listed(options.context_columns)
+            layout = TableLayout(
+                columns=dict(_column(setting) for setting in options.columns),
+                context_columns=named,
+                features=features,
+                unknown_levels=options.unknown_levels,
             )
+            return from_long_table(path, _encoder(options), layout, options.propensities)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: {error} {_hint(str(error))}".rstrip()) from error
+
+
+def _encoder(options: TableOptions) -> "ContextEncoder | None":
+    """Return the encoder asked for, or the one that the policy's contexts were made with, where its name tells all."""
+    from bandits.encoders.columns import encoder_beside
+    from bandits.encoders.named import recorded_encoder
+
+    if options.encoder is not None:
+        return encoder_of(options.encoder)
+    recorded = encoder_beside(options.fixed_by)
+    return None if recorded is None else recorded_encoder(recorded)
 
 
 def _hint(message: str) -> str:
     """Return the option that mends what a table lacks."""
     options = {
-        "contexts need an encoder": "(--encoder, such as --encoder hashing)",
+        "contexts need an encoder": "(--encoder, such as --encoder hashing, or --context-columns NAMES)",
         "ask for estimated ones": "(--column propensity=NAME, or --propensities estimated)",
         "the table needs a column": "(--column ROLE=NAME maps one of another name)",
     }

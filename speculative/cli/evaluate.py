@@ -44,7 +44,8 @@ def evaluate(
     """
     import bandits
 
-    table = TableOptions(encoder, column or ())
+    policies = load_policies(policy, policy_class or ())
+    table = TableOptions(encoder, column or (), fixed_by=next(iter(policies.values())).learned.encoder)
     held_out = read_full_information(data, table)
     training = None if train_data is None else read_full_information(train_data, table)
     if training is not None:
@@ -54,7 +55,6 @@ def evaluate(
     if value_of is not None:  # fitted, where it is a fitted one, on the training data alone
         held_out = held_out.with_reward(value_of)
         training = None if training is None else training.with_reward(value_of)
-    policies = load_policies(policy, policy_class or (), held_out.n_features)
     _check_encoders(policies, held_out)
     if baseline is not None and baseline not in held_out.arm_names:
         raise ValueError(f"--baseline must be one of the arms {', '.join(held_out.arm_names)}, got {baseline!r}")
@@ -92,6 +92,10 @@ def _check_encoders(policies: "dict[str, Policy]", data: "FullInformationData") 
     from bandits.encoders.encoder import check_same_encoder
 
     for name, policy in policies.items():
+        if policy.learned.n_features != data.n_features:
+            raise ValueError(
+                f"policy {name!r} was saved for contexts of size {policy.learned.n_features}, not {data.n_features}"
+            )
         check_same_encoder(f"policy {name!r}", policy.learned.encoder, "the data", data.encoder)
 
 

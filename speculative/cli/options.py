@@ -86,6 +86,19 @@ ColumnOption = Annotated[
         metavar="ROLE=NAME",
     ),
 ]
+ContextColumnsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--context-columns",
+        help="A table's columns that are features, separated by commas: numbers, or text with a feature a level. With "
+        "--encoder they stand beside its features. Default: context_0, context_1, ...",
+        metavar="NAMES",
+    ),
+]
+UnknownLevelsOption = Annotated[
+    Literal["refuse", "own_column"],
+    typer.Option("--unknown-levels", help="What a text column's level is that the policy did not learn from."),
+]
 PropensitiesOption = Annotated[
     Literal["logged", "estimated"],
     typer.Option("--propensities", help="For a table that is a log without them: estimated from its contexts."),
@@ -105,8 +118,9 @@ SetOption = Annotated[
     ),
 ]
 TABLE_HELP = (
-    "a folder that draftpick wrote (collected data, a log, decisions), or a Parquet, CSV or JSON lines table with "
-    "columns arm, reward and, where there are, query_id, query (text), domain, cost, propensity"
+    "a folder that draftpick wrote (collected data, a log, decisions), or a Parquet, CSV or JSON lines table, or a "
+    "folder of Parquet files, with columns arm, reward and, where there are, query_id, query (text), domain, cost, "
+    "propensity"
 )
 
 

@@ -83,13 +83,12 @@ def encoder_of(name: str) -> "ContextEncoder":
         return make_encoder(name)
 
 
-def load_policies(files: Sequence[Path], classes: Sequence[str], n_features: int | None = None) -> "dict[str, Policy]":
+def load_policies(files: Sequence[Path], classes: Sequence[str]) -> "dict[str, Policy]":
     """Load policies under the names of their files, or of the folders that hold them.
 
     Args:
         files: saved policies.
         classes: "package.module:Class" each, which files may hold beside those of draftpick.
-        n_features: if given, the size of contexts that each must have been saved for.
 
     Raises:
         ValueError: if two have one name, or one is damaged, of an unknown class, or knows no arms.
@@ -99,11 +98,11 @@ def load_policies(files: Sequence[Path], classes: Sequence[str], n_features: int
         name = file.stem if file.suffix == ".safetensors" else file.name
         if name in policies:
             raise ValueError(f"two policies are named {name!r}; rename one file or folder")
-        policies[name] = load_one_policy(file, classes, n_features)
+        policies[name] = load_one_policy(file, classes)
     return policies
 
 
-def load_one_policy(file: Path, classes: Sequence[str], n_features: int | None = None) -> "Policy":
+def load_one_policy(file: Path, classes: Sequence[str]) -> "Policy":
     """Load a policy; see `load_policies`."""
     from arms.plugin import resolve_plugin
     from bandits import Policy, load_policy
@@ -112,7 +111,7 @@ def load_one_policy(file: Path, classes: Sequence[str], n_features: int | None =
     with users_fault("--policy-class"):
         own = [resolve_plugin(path, Policy, "policy class") for path in classes]
     try:
-        policy = load_policy(file, classes=own, n_features=n_features)
+        policy = load_policy(file, classes=own)
     except UnknownPolicyClassError as error:
         raise ValueError(f"{error}; on the command line, name it with --policy-class package.module:Class") from error
     if not policy.arm_names:

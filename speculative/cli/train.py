@@ -27,6 +27,8 @@ def train(
     ] = 10,
     encoder: options.EncoderOption = None,
     column: options.ColumnOption = None,
+    context_columns: options.ContextColumnsOption = None,
+    unknown_levels: options.UnknownLevelsOption = "refuse",
     propensities: options.PropensitiesOption = "logged",
     seed: options.SeedOption = 0,
     threads: options.ThreadsOption = None,
@@ -42,7 +44,7 @@ def train(
     if policy == "reinforce" or threads is not None:
         options.start_torch(threads)
     learner = policy_of(policy, settings or (), seed)
-    stored = read_data(data, TableOptions(encoder, column or (), propensities))
+    stored = read_data(data, TableOptions(encoder, column or (), context_columns, unknown_levels, propensities))
     rows, reward_name = valued(stored, reward)
     with busy("scoring on queries held out"):
         score = cross_validated(learner, rows, seed=seed, n_folds=folds)

@@ -1,8 +1,8 @@
 """Other people's tables: long and wide tables, pandas frames, the Open Bandit data set."""
 
-from bandits.data.io.long_table import TableLayout
 from bandits.data.io.open_bandit import from_open_bandit, to_open_bandit
 from bandits.data.io.pandas import to_pandas
+from bandits.data.io.table_layout import TableLayout
 from bandits.data.io.wide_table import from_wide_table
 
 __all__ = [

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,21 +16,27 @@ from bandits.data.io.plain_columns import plain_columns
 from bandits.data.io.table_files import read_table
 
 
-def arrow_table(table: str | Path | pa.Table | Mapping[str, Sequence[object]]) -> pa.Table:
+def arrow_table(
+    table: str | Path | pa.Table | Mapping[str, Sequence[object]], text_columns: Collection[str] = ()
+) -> pa.Table:
     """Return a file, a pandas frame or columns by name as an Arrow table.
+
+    Args:
+        table: as `from_long_table` takes it.
+        text_columns: columns that stay text as it is written, in a file that does not say what a column is.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if the file cannot be read (see `read_table`), or columns differ in length.
     """
     if isinstance(table, str | Path):
-        return read_table(table)
+        return read_table(table, text_columns)
     if isinstance(table, pa.Table):
         return plain_columns(table)
     if type(table).__module__.split(".")[0] == "pandas":
         return _of_frame(cast("Any", table))
     try:
-        columns = {str(name): pa.array(_visible(values, str(name)), from_pandas=True) for name, values in table.items()}
+        columns = {str(name): pa.array(_ordered(values, str(name)), from_pandas=True) for name, values in table.items()}
     except (pa.ArrowException, TypeError) as error:
         raise ValueError(f"the table's columns must each hold values of one kind: {error}") from error
     return plain_columns(pa.table(columns))
@@ -40,17 +47,28 @@ def is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _visible(values: Sequence[object], name: str) -> Sequence[object]:
-    """Refuse masked entries, which Arrow would read as if they were not."""
-    if isinstance(values, np.ma.MaskedArray):
-        checks.plain_array(values, name)
+def _ordered(values: Sequence[object], name: str) -> Sequence[object]:
+    """Refuse what Arrow would misread: masked entries, sets, and moments of which only some state a zone."""
+    checks.check_order(values, f"column {name!r}")
+    checks.check_unmasked(values, name)
+    if isinstance(values, list | tuple) or getattr(getattr(values, "dtype", None), "kind", "") == "O":
+        naive = [value.tzinfo is None for value in values if isinstance(value, datetime) and value == value]
+        if any(naive) and not all(naive):
+            raise TypeError(f"column {name!r} must state a zone in every row or in none")
     return values
 
 
 def _of_frame(frame: Any) -> pa.Table:
     """Return a pandas frame with the named levels of its index as columns, unless it has columns of these names."""
+    if frame.index.names == [None] and any(isinstance(label, str) for label in frame.index):
+        raise ValueError(
+            f"the frame's index has no name and holds text, such as {frame.index[0]!r}: name it, such as query_id, to "
+            "have it read, or drop it with reset_index(drop=True)"
+        )
     named = [name for name in frame.index.names if name is not None and name not in frame.columns]
     try:
+        for name in frame.columns.unique():
+            _ordered(frame[name], str(name))
         table = pa.Table.from_pandas(frame.reset_index(level=named) if named else frame, preserve_index=False)
         return plain_columns(table)
     except (pa.ArrowException, TypeError) as error:
@@ -59,6 +77,10 @@ def _of_frame(frame: Any) -> pa.Table:
 
 def numbers_of(column: pa.ChunkedArray, name: str) -> Float64:
     """Return a column as (n,) float64, NaN where nothing is stored; refuse what is no number."""
+    if pa.types.is_temporal(column.type) or isinstance(column.type, pa.BaseExtensionType):
+        raise ValueError(
+            f"column {name!r} must hold numbers, got {column.type}: convert it first, such as times to seconds or days"
+        )
     try:
         return cast("Float64", column.cast(pa.float64()).to_numpy().astype(np.float64))
     except pa.ArrowException as error:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, cast
 
@@ -15,45 +13,12 @@ from bandits import checks
 from bandits.checks import Bool, Float32, Float64, Int64
 from bandits.data.full_information_data import FullInformationData
 from bandits.data.io.arrow_columns import arrow_table, is_text, numbers_of
+from bandits.data.io.table_layout import ROLES, TEXT_ROLES, TableLayout
+from bandits.data.io.times import is_moment, seconds_since_1970
 from bandits.data.logged_data import LoggedData
 from bandits.data.propensity import arm_frequencies, estimate_propensities
-from bandits.encoders.columns import ColumnFeatures, Unknown
+from bandits.encoders.columns import ColumnFeatures
 from bandits.encoders.encoder import ContextEncoder
-
-_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-ROLES = ("query_id", "domain", "query", "arm", "reward", "cost", "propensity", "weight", "time")
-
-
-@dataclass(frozen=True, slots=True)
-class TableLayout:
-    """Which columns of a long table mean what.
-
-    Args:
-        columns: role to column name, where they differ; the roles are query_id, domain, query (the text), arm,
-            reward, cost, propensity, weight and time. Only arm and reward must be there.
-        context_columns: features; numbers as they are, text as one 0/1 feature a level (levels sorted). None
-            takes the columns named context_0, context_1, ...; with an encoder, those named stand beside its features.
-        features: the features of another table, such as `ColumnFeatures.of_name(policy.learned.encoder)`: the same
-            columns and levels, whatever levels this table has. Instead of `context_columns`.
-        unknown_levels: "refuse", or "own_column" for a feature that says that a level is none of those known; for
-            `features` they have settled it.
-        arm_names: the arms in order, also those that no row took; None takes the table's, sorted.
-        encoder: name of the encoder that made the context columns, which the data are marked with.
-    """
-
-    columns: Mapping[str, str] | None = None
-    context_columns: Sequence[str] | None = None
-    features: ColumnFeatures | None = None
-    unknown_levels: Unknown = "refuse"
-    arm_names: Sequence[str] | None = None
-    encoder: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.features is not None and self.context_columns is not None:
-            raise ValueError("features name the context columns themselves: leave context_columns out")
-        unknown = [role for role in self.columns or () if role not in ROLES]
-        if unknown:
-            raise ValueError(f"columns: unknown role {unknown[0]!r}; the roles are {', '.join(ROLES)}")
 
 
 def from_long_table(
@@ -84,7 +49,8 @@ def from_long_table(
     """
     if propensities not in ("logged", "estimated"):
         raise ValueError(f"propensities must be 'logged' or 'estimated', got {propensities!r}")
-    rows = _Rows(arrow_table(table), layout or TableLayout())
+    layout = layout or TableLayout()
+    rows = _Rows(arrow_table(table, [layout.column(role) for role in TEXT_ROLES]), layout)
     if propensities == "estimated":
         if rows.numbers("propensity") is not None:
             raise ValueError("the table holds propensities: leave propensities='logged'")
@@ -106,15 +72,14 @@ class _Rows:
         if table.num_rows == 0:
             raise ValueError("the table must hold at least one row, got none")
         self._table = table
-        self._name = {role: (layout.columns or {}).get(role, role) for role in ROLES}
+        self._name = {role: layout.column(role) for role in ROLES}
         for role, name in (layout.columns or {}).items():
             if name not in table.column_names:
                 raise ValueError(f"the table has no column {name!r} (for {role}); it has {self._known()}")
         self._layout = layout
         arms = self.texts("arm")
         names = cast("tuple[str, ...]", self._required(arms, "arm"))
-        by_value = int if self._holds_integers("arm") else str  # 9 before 10
-        self.arm_names = checks.names(layout.arm_names or sorted(set(names), key=by_value))
+        self.arm_names = checks.names(layout.arm_names or _in_order(set(names)))
         place = {name: index for index, name in enumerate(self.arm_names)}
         for row, name in enumerate(names):
             if name not in place:
@@ -196,16 +161,25 @@ class _Rows:
 
     def contexts(self, encoder: ContextEncoder | None) -> Float32:
         """Return (n, d) float32: encoded texts, the context columns, or both side by side."""
-        named = self._layout.context_columns is not None or self._layout.features is not None
+        layout, numbered = self._layout, self._numbered_columns()
+        names = layout.context_columns if layout.features is None else list(layout.features.levels)
         if encoder is None:
-            columns, self.encoder = self._feature_columns()
+            columns, features = self._feature_columns(numbered if names is None else names)
+            told = names is not None or any(features.levels.values())
+            self.encoder = layout.encoder or (features.name if told else None)
             return checks.contexts(columns)
-        if not named:
-            self.encoder = encoder.name
-            return self._encoded(encoder)
-        columns, self.encoder = self._feature_columns(mark=True)
-        self.encoder = f"{encoder.name}+{self.encoder}"
-        return np.concatenate([self._encoded(encoder), checks.contexts(columns)], axis=1)
+        if names is None and numbered:
+            raise ValueError(
+                f"the table has columns {', '.join(numbered[:3])}, and an encoder makes contexts too: name in "
+                "context_columns those that stand beside its features, or () for none"
+            )
+        encoded = self._encoded(encoder)
+        self.encoder = encoder.name
+        if not names:
+            return encoded
+        columns, features = self._feature_columns(names)
+        self.encoder = features.beside(encoder.name)
+        return np.concatenate([encoded, checks.contexts(columns)], axis=1)
 
     def _encoded(self, encoder: ContextEncoder) -> Float32:
         texts = cast("tuple[str, ...]", self._required(self.texts("query"), "query"))
@@ -217,22 +191,21 @@ class _Rows:
         encoded: Float32 = encoder.encode(distinct)[[place[text] for text in texts]]
         return encoded
 
-    def _feature_columns(self, mark: bool = False) -> tuple[Float64, str | None]:
-        """Return (n, d) float64 and the name to mark them with, which columns of text need and others only if asked."""
-        fixed = self._layout.features
-        names = self._layout.context_columns if fixed is None else list(fixed.levels)
-        if names is None:
-            names = []
-            while f"context_{len(names)}" in self._table.column_names:
-                names.append(f"context_{len(names)}")
+    def _numbered_columns(self) -> list[str]:
+        names: list[str] = []
+        while f"context_{len(names)}" in self._table.column_names:
+            names.append(f"context_{len(names)}")
+        return names
+
+    def _feature_columns(self, names: Sequence[str]) -> tuple[Float64, ColumnFeatures]:
+        """Return (n, d) float64 and what each of the d features is."""
         if not names:
             raise ValueError(
                 f"contexts need an encoder for query texts, or context columns; the table has {self._known()}"
             )
         columns = {name: self._context_column(name) for name in names}
-        features = fixed or ColumnFeatures.fit(columns, self._layout.unknown_levels)
-        told = mark or fixed is not None or any(features.levels.values())
-        return features.encode_columns(columns), self._layout.encoder or (features.name if told else None)
+        features = self._layout.features or ColumnFeatures.fit(columns, self._layout.unknown_levels)
+        return features.encode_columns(columns), features
 
     def _context_column(self, name: str) -> list[str] | Float64:
         column = self._column(name)
@@ -269,29 +242,13 @@ class _Rows:
             raise TypeError(f"column {self._name[role]!r} must be text, got {column.type}")
         return tuple(None if value is None else str(value) for value in column.to_pylist())
 
-    def _holds_integers(self, role: str) -> bool:
-        column = self._column(self._name[role])
-        return column is not None and bool(pa.types.is_integer(column.type))
-
     def _times(self) -> Float64 | None:
-        column = self._column(self._name["time"])
-        if column is None or not (is_text(column.type) or pa.types.is_timestamp(column.type)):
-            return self.numbers("time")
         name = self._name["time"]
+        column = self._column(name)
+        if column is None or not is_moment(column.type):
+            return self.numbers("time")
         self._refuse_nulls(column, name)
-        if pa.types.is_timestamp(column.type):
-            return cast("Float64", column.cast(pa.int64()).to_numpy() / _PER_SECOND[column.type.unit])
-        try:
-            moments = [datetime.fromisoformat(value) for value in column.to_pylist()]
-        except ValueError as error:
-            raise ValueError(f"column {name!r} must hold ISO times or seconds: {error}") from error
-        naive = [moment.tzinfo is None for moment in moments]
-        if any(naive) and not all(naive):
-            raise ValueError(
-                f"column {name!r} must state a zone in every row or in none, got {column[0]} in row 0 and "
-                f"{column[naive.index(not naive[0])]} in row {naive.index(not naive[0])}"
-            )
-        return np.array([(moment.replace(tzinfo=moment.tzinfo or UTC)).timestamp() for moment in moments])
+        return seconds_since_1970(column, name)
 
     def _per_arm(self, prefix: str, dtype: type[np.generic]) -> np.ndarray | None:
         names = [prefix + name for name in self.arm_names]
@@ -324,3 +281,9 @@ class _Rows:
 
     def _known(self) -> str:
         return ", ".join(self._table.column_names)
+
+
+def _in_order(names: Iterable[str]) -> list[str]:
+    """Sort names; numbers by their value, 9 before 10."""
+    by_name = sorted(names)
+    return sorted(by_name, key=int) if all(name.isdecimal() for name in by_name) else by_name

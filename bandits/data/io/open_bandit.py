@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from bandits import checks
 from bandits.data.logged_data import LoggedData
+from bandits.encoders.columns import ColumnFeatures
 
 _NEEDED = ("n_rounds", "n_actions", "context", "action", "reward", "pscore")
 
@@ -43,11 +44,13 @@ def from_open_bandit(feedback: Mapping[str, object], arm_names: Sequence[str] | 
         raise ValueError(f"arm_names must hold {k} names (n_actions), got {len(names)}")
     contexts = checks.contexts(_array(feedback, "context"), n_rows=n)
     positions = None if feedback.get("position") is None else np.asarray(_array(feedback, "position"))
-    single = True
+    single, features = True, None
     if positions is not None:
         levels = np.unique(checks.vector(positions, "position", np.int64, n))
         single = len(levels) == 1
         if not single:
+            columns = {f"context_{index}": None for index in range(contexts.shape[1])}
+            features = ColumnFeatures(columns | {"position": tuple(map(str, levels.tolist()))})
             contexts = np.concatenate([contexts, (positions[:, None] == levels).astype(np.float32)], axis=1)
     whole = feedback.get("pi_b")
     probabilities = None if whole is None or not single else np.asarray(_array(feedback, "pi_b"), dtype=np.float64)
@@ -60,6 +63,7 @@ def from_open_bandit(feedback: Mapping[str, object], arm_names: Sequence[str] | 
         propensities=checks.propensities(_array(feedback, "pscore"), n),
         arm_names=names,
         action_probabilities=probabilities,
+        encoder=None if features is None else features.name,
         propensities_estimated=bool(feedback.get("propensities_estimated", False)),
     )
     if probabilities is None:
@@ -98,4 +102,4 @@ def _array(feedback: Mapping[str, object], key: str) -> ArrayLike:
     value = feedback[key]
     if value is None:
         raise ValueError(f"feedback has no {key}")
-    return np.asarray(value)
+    return checks.plain_array(cast("ArrayLike", value), key)

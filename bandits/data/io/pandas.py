@@ -9,7 +9,8 @@ import numpy as np
 
 from arms.optional_import import optional_import
 from bandits.data.full_information_data import FullInformationData
-from bandits.data.io.long_table import TableLayout, from_long_table
+from bandits.data.io.long_table import from_long_table
+from bandits.data.io.table_layout import TableLayout
 from bandits.data.logged_data import LoggedData
 
 if TYPE_CHECKING:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import reprlib
+from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -20,7 +22,7 @@ _NO_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 ENDINGS = (".parquet", ".csv", ".jsonl", ".json")
 
 
-def read_table(path: str | Path) -> pa.Table:
+def read_table(path: str | Path, text_columns: Collection[str] = ()) -> pa.Table:
     """Read a table with at least one row.
 
     A CSV file starts with a line of names; quoted values may span lines, an empty one is missing. A column becomes
@@ -31,6 +33,7 @@ def read_table(path: str | Path) -> pa.Table:
     Args:
         path: ends in .parquet, .csv, .jsonl or .json; or a folder of Parquet files, whose folders called
             domain=math become a column `domain`.
+        text_columns: columns of a CSV file, or of folders' names, that stay text as it is written: ids and names.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -38,9 +41,14 @@ def read_table(path: str | Path) -> pa.Table:
             size, or a line cannot be read; the line is named.
     """
     path = Path(path)
-    readers = {".parquet": _read_parquet, ".csv": _read_csv, ".jsonl": _read_json, ".json": _read_json}
+    readers: dict[str, Callable[[Path], pa.Table]] = {
+        ".parquet": _read_parquet,
+        ".csv": partial(_read_csv, text_columns=text_columns),
+        ".jsonl": _read_json,
+        ".json": _read_json,
+    }
     if path.is_dir():
-        table = _read_folder(path)
+        table = _read_folder(path, text_columns)
     else:
         check_is_file(path)
         if path.suffix not in readers:
@@ -52,6 +60,12 @@ def read_table(path: str | Path) -> pa.Table:
     return table
 
 
+def visible_files(folder: Path) -> list[Path]:
+    """Return the Parquet files in a folder and those inside it, but those that writers hide (. and _)."""
+    paths = sorted(folder.rglob("*.parquet"))
+    return [path for path in paths if not any(p.startswith((".", "_")) for p in path.relative_to(folder).parts)]
+
+
 def _read_parquet(path: Path) -> pa.Table:
     try:
         with open_parquet(path) as file:
@@ -60,13 +74,9 @@ def _read_parquet(path: Path) -> pa.Table:
         raise ValueError(f"{path} is not a readable Parquet file ({error.__cause__ or error})") from error
 
 
-def _read_folder(folder: Path) -> pa.Table:
+def _read_folder(folder: Path, text_columns: Collection[str]) -> pa.Table:
     """Return the rows of a folder of Parquet files as Spark, Hive and pandas write it, with the folders' columns."""
-    paths = [
-        path
-        for path in sorted(folder.rglob("*.parquet"))
-        if not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
-    ]
+    paths = visible_files(folder)
     if not paths:
         raise ValueError(f"{folder} holds no Parquet file: name a file, or a folder of them")
     tables = []
@@ -86,10 +96,11 @@ def _read_folder(folder: Path) -> pa.Table:
     except pa.ArrowException as error:
         raise ValueError(f"the files of {folder} must have columns of the same kinds: {error}") from error
     of_folders = {part.partition("=")[0] for path in paths for part in path.relative_to(folder).parent.parts}
-    return pa.table({n: _typed(joined.column(n)) if n in of_folders else joined.column(n) for n in joined.column_names})
+    untyped = of_folders.difference(text_columns)
+    return pa.table({n: _typed(joined.column(n)) if n in untyped else joined.column(n) for n in joined.column_names})
 
 
-def _read_csv(path: Path) -> pa.Table:
+def _read_csv(path: Path, text_columns: Collection[str]) -> pa.Table:
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:
             names = next(csv.reader(lines), [])
@@ -111,7 +122,7 @@ def _read_csv(path: Path) -> pa.Table:
         )
     except pa.ArrowException as error:
         raise ValueError(f"{path} cannot be read as CSV: {error}") from error
-    return pa.table({name: _typed(table.column(name)) for name in names})
+    return pa.table({n: table.column(n) if n in text_columns else _typed(table.column(n)) for n in names})
 
 
 def _typed(column: pa.ChunkedArray) -> pa.ChunkedArray:

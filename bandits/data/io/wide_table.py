@@ -12,7 +12,8 @@ import pyarrow as pa
 from bandits import checks
 from bandits.data.full_information_data import FullInformationData
 from bandits.data.io.arrow_columns import arrow_table
-from bandits.data.io.long_table import TableLayout, from_long_table
+from bandits.data.io.long_table import from_long_table
+from bandits.data.io.table_layout import TableLayout
 from bandits.encoders.encoder import ContextEncoder
 
 

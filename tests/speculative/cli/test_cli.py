@@ -45,6 +45,17 @@ def test_collect_stores_the_data_and_goes_on(place):
     assert list(result["speed"].values()) == pytest.approx((totals[0] / totals).tolist())
 
 
+def test_collect_cuts_or_skips_a_prompt_that_is_too_long_where_asked(place, tmp_path):
+    prompts = tmp_path / "prompts.jsonl"
+    rows = [{"id": "long", "prompt": "ab" * 2000}, *({"id": f"q{i}", "prompt": f"text {i}"} for i in range(3))]
+    prompts.write_text("\n".join(map(json.dumps, rows)))
+    assert "exceed the target's context" in refused("collect", prompts, *pool_of(place), "--out", tmp_path / "no")
+    for way, done, n_rows in (("skip", "skipped", 3), ("truncate", "cut to their last tokens", 4)):
+        shown = run_cli("collect", prompts, *pool_of(place), "--out", tmp_path / way, "--too-long", way)
+        assert f"warning: 1 of 4 prompts do not fit and were {done}: long" in shown.stderr
+        assert len(FullInformationData.load(tmp_path / way)) == n_rows
+
+
 def test_collect_refuses_in_one_line(place, tmp_path):
     prompts = tmp_path / "prompts.jsonl"
     out = ("--out", tmp_path / "data")

@@ -102,7 +102,9 @@ def test_train_reads_every_kind_of_table(place, tmp_path):
     assert "the table needs a column 'reward'" in refused("train", tmp_path / "table.csv", "--out", tmp_path / "q")
     log = json.loads(run_cli("train", place / "log", "--out", tmp_path / "l", "--json").stdout)
     assert log["n_rows"] == len(LoggedData.load(place / "log"))
-    assert "use draftpick compare" in refused("evaluate", place / "log", "--policy", "p", "--out", tmp_path / "r")
+    assert "use draftpick compare" in refused(
+        "evaluate", place / "log", "--policy", tmp_path / "p", "--out", tmp_path / "r"
+    )
 
 
 def test_a_log_without_propensities_is_learned_from_when_asked(tmp_path):

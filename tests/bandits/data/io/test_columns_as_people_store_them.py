@@ -1,6 +1,7 @@
 """Tables as pandas, Spark, Hive, polars and databases write them are read rightly or refused."""
 
 import os
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import numpy as np
@@ -8,11 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bandits import HashingEncoder, LinUCB, LoggedData, from_long_table
+from bandits import from_long_table
 from bandits.data import parquet_file
-from bandits.data.io import TableLayout
 from bandits.data.io.table_files import read_table
-from bandits.encoders import ColumnFeatures
 
 TABLE = pa.table(
     {
@@ -48,6 +47,24 @@ def test_text_is_text_however_it_is_stored(tmp_path, kind, name):
     assert same(from_long_table(tmp_path / "table.parquet"))
 
 
+def test_runs_are_unrolled():
+    ends = pa.array([1, 2, 3, 4], pa.int32())
+    for name in ("arm", "reward"):
+        runs = pa.RunEndEncodedArray.from_arrays(ends, TABLE[name].combine_chunks())
+        assert same(from_long_table(changed(name, runs)))
+
+
+@pytest.mark.parametrize("arms", [("3.5", "4"), ("true", "false"), ("1e3", "2e3"), ("+7", "7")])
+def test_names_and_ids_in_a_csv_file_or_a_folders_name_are_what_is_written(tmp_path, arms):
+    lines = [f"{arm},1,{query},2" for query in ("1e5", "+1", "1") for arm in arms]
+    (tmp_path / "table.csv").write_text("\n".join(["arm,reward,query_id,context_0", *lines]))
+    data = from_long_table(tmp_path / "table.csv")
+    assert set(data.arm_names) == set(arms)
+    assert data.query_ids == ("1e5", "+1", "1")
+    pq.write_to_dataset(read_table(tmp_path / "table.csv", ["arm", "query_id"]), tmp_path / "hive", ["arm"])
+    assert set(from_long_table(tmp_path / "hive").arm_names) == set(arms)
+
+
 def test_decimals_and_dictionaries_of_numbers_are_numbers():
     decimals = pa.array([Decimal("1.0"), Decimal("0.0"), Decimal("1.0"), Decimal("0.5")])
     assert same(from_long_table(changed("reward", decimals)))
@@ -66,6 +83,12 @@ def test_an_index_of_a_frame_is_a_column():
     assert same(from_long_table(frame.set_index(["query_id", "arm"])))
     assert same(from_long_table(frame.set_index(pandas.Index([7, 7, 8, 9], name="query_id"))))  # the column counts
     assert same(from_long_table(frame.sample(frac=1, random_state=0)))
+
+
+def test_an_index_that_holds_text_and_has_no_name_is_refused():
+    pytest.importorskip("pandas")
+    with pytest.raises(ValueError, match="the frame's index has no name and holds text, such as 'w'"):
+        from_long_table(TABLE.to_pandas().set_axis(list("wxyz")))
 
 
 def test_columns_of_mixed_kinds_and_of_one_name_are_refused():
@@ -147,114 +170,26 @@ class TestTimes:
         moments = pa.array([1, 2, 3, 4], pa.int64()).cast(pa.timestamp("s", tz="Europe/Berlin"))
         assert self.logged(moments) == [1.0, 2.0, 3.0, 4.0]
 
+    def test_dates_are_midnights(self):
+        assert self.logged([date(1970, 1, 2)] * 4) == [86_400.0] * 4
+        assert self.logged(["1.5", "2", "3", "4"]) == [1.5, 2.0, 3.0, 4.0]
+
+    def test_naive_and_aware_objects_together_are_refused(self):
+        moments = [datetime(1970, 1, 1), datetime(1970, 1, 1, tzinfo=UTC)] * 2
+        with pytest.raises(ValueError, match="column 'time' must state a zone in every row or in none"):
+            self.logged(moments)
+        pandas = pytest.importorskip("pandas")
+        frame = TABLE.to_pandas().assign(propensity=0.5, time=pandas.Series(moments, dtype=object))
+        with pytest.raises(ValueError, match="column 'time' must state a zone in every row or in none"):
+            from_long_table(frame)
+
+    def test_what_is_no_moment_is_refused(self):
+        pandas = pytest.importorskip("pandas")
+        frame = TABLE.to_pandas().assign(propensity=0.5)
+        for times in (pandas.period_range("2026-01-01", periods=4), pandas.to_timedelta([1, 2, 3, 4])):
+            with pytest.raises(ValueError, match="column 'time' must hold numbers, got"):
+                from_long_table(frame.assign(time=times))
+
     def test_naive_and_aware_ones_together_are_refused(self):
         with pytest.raises(ValueError, match="must state a zone in every row or in none, got 2026-01-01 in row 0 and"):
             self.logged(["2026-01-01", "2026-01-01T00:00:00Z"] * 2)
-
-
-class TestLevels:
-    """A text column means the same in every table of a policy."""
-
-    LAYOUT = TableLayout(context_columns=["topic"])
-
-    def table(self, *topics):
-        rows = [(f"q{i}", topic, arm) for i, topic in enumerate(topics) for arm in ("big", "small")]
-        ids, topic, arms = zip(*rows, strict=True)
-        rewards = [float(arm == {"math": "big"}.get(topic, "small")) for _, topic, arm in rows]
-        return pa.table({"query_id": ids, "topic": topic, "arm": arms, "reward": rewards})
-
-    def policy(self, **options):
-        layout = TableLayout(context_columns=["topic"], **options)
-        return LinUCB(ucb_width=0.0).fit(from_long_table(self.table(*["code", "math"] * 20), layout=layout))
-
-    @pytest.mark.parametrize("topics", [("math", "prose"), ("prose",), ("code", "math", "prose")])
-    def test_a_table_of_other_levels_is_refused(self, topics):
-        test = from_long_table(self.table(*topics), layout=self.LAYOUT)
-        with pytest.raises(ValueError, match="must have contexts of one encoder"):
-            test.value(self.policy())
-
-    def test_a_policys_own_levels_read_any_table(self, tmp_path):
-        policy = self.policy()
-        features = ColumnFeatures.of_name(policy.learned.encoder)
-        assert from_long_table(self.table("math"), layout=TableLayout(features=features)).value(policy) == 1.0
-        with pytest.raises(
-            ValueError, match=r"column 'topic' must hold one of the levels code, math: row 2 has 'prose'"
-        ):
-            from_long_table(self.table("math", "prose"), layout=TableLayout(features=features))
-
-    def test_unknown_levels_have_a_column_of_their_own_where_asked(self):
-        policy = self.policy(unknown_levels="own_column")
-        features = ColumnFeatures.of_name(policy.learned.encoder)
-        test = from_long_table(self.table("math", "prose", "poems"), layout=TableLayout(features=features))
-        np.testing.assert_array_equal(test.contexts, [[0, 1, 0], [0, 0, 1], [0, 0, 1]])
-        assert test.value(policy) >= 1 / 3
-
-    def test_an_encoder_and_columns_stand_side_by_side(self):
-        table = self.table("code", "math").append_column("query", pa.array(["one", "one", "two", "two"]))
-        data = from_long_table(table, HashingEncoder(n_features=8), self.LAYOUT)
-        assert data.n_features == 10
-        np.testing.assert_array_equal(data.contexts[:, 8:], np.eye(2))
-        assert data.encoder.startswith("hashing-8+columns:")
-
-    def test_what_features_cannot_be_is_refused(self):
-        with pytest.raises(ValueError, match="unknown must be"):
-            ColumnFeatures({"a": None}, "drop")
-        with pytest.raises(ValueError, match="at least one column"):
-            ColumnFeatures({})
-        with pytest.raises(ValueError, match="does not name features of columns"):
-            ColumnFeatures.of_name("columns:[")
-        assert ColumnFeatures.of_name("hashing-8") is ColumnFeatures.of_name(None) is None
-        numbers = ColumnFeatures({"topic": None, "other": None})
-        with pytest.raises(ValueError, match="column 'topic' must hold numbers, as where its features were fixed"):
-            from_long_table(self.table("a"), layout=TableLayout(features=ColumnFeatures({"topic": None})))
-        with pytest.raises(ValueError, match="no context column 'other'"):
-            numbers.encode_columns({"topic": np.zeros(2)})
-        with pytest.raises(ValueError, match="leave context_columns out"):
-            TableLayout(features=numbers, context_columns=["topic"])
-
-
-class TestArrays:
-    def log(self, **changes):
-        given = {
-            "contexts": np.ones((4, 1)),
-            "actions": np.array([0, 1, 0, 1]),
-            "rewards": np.ones(4),
-            "propensities": np.full(4, 0.5),
-            "arm_names": ("a", "b"),
-        }
-        return LoggedData(**given | changes)
-
-    @pytest.mark.parametrize("name", ["contexts", "actions", "rewards", "propensities", "times", "costs"])
-    def test_masked_entries_are_never_read(self, name):
-        values = np.ones((4, 1)) if name == "contexts" else np.ones(4, np.int64)
-        mask = np.arange(4).reshape(values.shape) == 1
-        with pytest.raises(ValueError, match=f"{name} must hold no masked entries, got 1"):
-            self.log(**{name: np.ma.masked_array(values, mask)})
-        self.log(**{name: np.ma.masked_array(values, False)})
-
-    def test_a_set_of_arms_has_no_order(self):
-        with pytest.raises(TypeError, match="arm_names must have an order, got a set"):
-            self.log(arm_names={"a", "b"})
-
-    def test_moments_are_seconds(self):
-        moments = np.array(["1970-01-01", "1970-01-02", "1970-01-03", "1970-01-04"], "datetime64[ns]")
-        assert self.log(times=moments).times.tolist() == [0.0, 86_400.0, 172_800.0, 259_200.0]
-        with pytest.raises(ValueError, match="times must be finite: row 1"):
-            self.log(times=np.array(["1970-01-01", "NaT", "1970-01-01", "1970-01-01"], "datetime64[s]"))
-        with pytest.raises(TypeError, match="rewards must be numbers, got datetime64"):
-            self.log(rewards=moments)
-
-    @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64])
-    def test_times_since_1970_that_float32_cannot_tell_apart_are_refused(self, dtype):
-        seconds = (1_790_000_000 + np.arange(4)[:, None] * 90).astype(dtype)
-        with pytest.raises(ValueError, match=r"contexts, column 0: float32 cannot tell values from 17900000\d\d to"):
-            self.log(contexts=seconds)
-
-    def test_large_values_that_differ_enough_are_read(self):
-        self.log(contexts=np.array([[1.7e9], [1.75e9], [1.8e9], [1.79e9]]))
-        self.log(contexts=np.full((4, 1), 1.79e9))
-
-    def test_sparse_contexts_say_how_to_be_dense(self):
-        sparse = pytest.importorskip("scipy.sparse")
-        with pytest.raises(TypeError, match=r"must be a dense array, got a sparse csr_array: pass .toarray\(\)"):
-            self.log(contexts=sparse.csr_array(np.ones((4, 1))))
