@@ -10,6 +10,7 @@ from arms.front_door import front_door
 if TYPE_CHECKING:
     from speculative.collection.collect import collect
     from speculative.collection.replay import replay
+    from speculative.collection.settings import CollectSettings
     from speculative.drafts.draft_model import DraftModel
     from speculative.drafts.early_exit import EarlyExit
     from speculative.drafts.no_draft import NoDraft
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from speculative.targets.target import Target
 
 _HOMES = {
+    "CollectSettings": "collection.settings",
     "CostProfile": "measuring.cost_profile",
     "Draft": "protocols.draft",
     "DraftModel": "drafts.draft_model",
@@ -68,6 +70,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "CollectSettings",
     "CostProfile",
     "Draft",
     "DraftModel",

@@ -27,6 +27,7 @@ from bandits import (
 )
 from rewards import AcceptanceLength, RelativeSpeed, Reward, RougeL, Speedup, TimeSaved
 from speculative.collection.collect import collect
+from speculative.collection.settings import CollectSettings
 from speculative.demo.learning import learn
 from speculative.demo.queries import demo_queries
 from speculative.measuring.cost_profile import cached_costs
@@ -83,8 +84,8 @@ def collected(options: argparse.Namespace, folder: Path) -> tuple[FullInformatio
     costs = cached_costs(pool.target.model, pool.target.name, pool.drafts, DEFAULT_CACHE / "profiles")
     train_queries, test_queries = split_queries(options)
     torch.manual_seed(options.seed)
-    train = collect(train_queries, pool.arms, pool.encoder, folder / "train", costs, own_texts=True)
-    return train, collect(test_queries, pool.arms, pool.encoder, folder / "test", costs, own_texts=True)
+    train = collect(train_queries, pool, folder / "train", costs, settings=CollectSettings(own_texts=True))
+    return train, collect(test_queries, pool, folder / "test", costs, settings=CollectSettings(own_texts=True))
 
 
 def split_queries(options: argparse.Namespace) -> tuple[list[Query], list[Query]]:

@@ -67,8 +67,8 @@ def learn(queries: Sequence[Query], pool: Pool, costs: CostProfile, folder: Path
     """Collect what every arm would have brought, fit a policy, and say what it is worth on other queries."""
     held_out = queries[::3]
     train = [query for query in queries if query not in held_out]
-    train_data: FullInformationData = collect(train, pool.arms, pool.encoder, folder / "train", costs)
-    test_data = collect(held_out, pool.arms, pool.encoder, folder / "test", costs)
+    train_data: FullInformationData = collect(train, pool, folder / "train", costs)
+    test_data = collect(held_out, pool, folder / "test", costs)
 
     policy = LinUCB().fit(train_data)
     print(evaluate({"LinUCB": policy}, test_data, training_data=train_data).to_text())

@@ -51,19 +51,17 @@ def collect(
     from speculative.collection.collect import collect as run
     from speculative.collection.priced_folder import stored_costs
     from speculative.collection.recost import recost as price_anew
+    from speculative.collection.settings import CollectSettings
 
     loaded = options.open_pool(options.read_spec(pool, device=device, dtype=dtype, weights=weights), cache)
     costs = stored_costs(out) or options.pool_costs(loaded, cache)
     with progress("collecting", len(queries)) as advance:
         data = run(
             queries,
-            loaded.arms,
-            loaded.encoder,
+            loaded,
             out,
             costs,
-            own_texts=own_texts,
-            too_long=too_long,
-            allow_noisy_costs=allow_noisy_costs,
+            settings=CollectSettings(own_texts, allow_noisy_costs, too_long),
             on_progress=advance,
         )
     _tell_too_long(out, too_long, len(queries))

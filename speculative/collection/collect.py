@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -19,9 +20,10 @@ from bandits.data import part_indices
 from bandits.data.closed_folder import MANIFEST
 from rewards import Reward, Speedup
 from speculative.collection.certainty import CertaintyRecorder
-from speculative.collection.long_prompts import TooLong, long_prompts
+from speculative.collection.long_prompts import long_prompts
 from speculative.collection.priced_folder import COSTS, keep_costs, stored_costs, whole_data, write_data
 from speculative.collection.replay import observe
+from speculative.collection.settings import DEFAULT, CollectSettings
 from speculative.collection.trace import Trace, trace_draft
 from speculative.collection.trace_store import (
     TRACES,
@@ -47,34 +49,39 @@ class CostsKeptWarning(UserWarning):
     """A collection keeps the cost profile that it was begun with, although another one was given."""
 
 
+class ArmsAndEncoder(Protocol):
+    """What is collected from; a `Pool` is one."""
+
+    @property
+    def arms(self) -> Collection[SpeculativeArm]:
+        """Arms of one target."""
+
+    @property
+    def encoder(self) -> ContextEncoder:
+        """Makes the contexts."""
+
+
 def collect(
     queries: Sequence[Query],
-    arms: Collection[SpeculativeArm],
-    encoder: ContextEncoder,
+    pool: ArmsAndEncoder,
     folder: Path,
     costs: CostProfile,
     *,
-    own_texts: bool = False,
-    allow_noisy_costs: bool = False,
-    too_long: TooLong = "refuse",
+    settings: CollectSettings = DEFAULT,
     on_progress: Callable[[int], None] | None = None,
 ) -> FullInformationData:
     """Generate the target's text once per query, trace every draft on it, store what each arm would bring.
 
-    Work is done and written in parts of 16 queries. A stopped run goes on where it was when it is called
-    again with the same queries, arms and encoder; nothing written is lost, and the data cannot be loaded before all are
-    there. A finished folder is read, never rewritten: it keeps the costs that priced it until `recost`.
+    Work is done and written in parts of 16 queries. A stopped run goes on where it was when it is called again with the
+    same queries, pool and settings; nothing written is lost, and the data cannot be loaded before all are there. A
+    finished folder is read, never rewritten: it keeps the costs that priced it until `recost`.
 
     Args:
         queries: at least one; ids are unique.
-        arms: of one target, such as a pool's.
-        encoder: makes the contexts.
+        pool: a `Pool`, or anything with `arms` of one target and the `encoder` that makes the contexts.
         folder: part files of `FullInformationData`; `traces/` inside it holds what replay needs.
         costs: seconds on this machine, from `cached_costs`; a folder that was begun keeps its own (`stored_costs`).
-        own_texts: also let each draft model write its own answer, which `RougeL` compares with the target's.
-        allow_noisy_costs: go on with a profile that is too noisy or contradicts itself, with a warning.
-        too_long: what to do with a prompt that does not fit the target's context with its answer: "refuse" it before
-            anything is generated, "truncate" it to its last tokens, or "skip" its query. `collect.json` says which.
+        settings: what is done about prompts that are too long, noisy costs, and the drafts' own answers.
         on_progress: told how many more queries are done.
 
     Returns:
@@ -90,13 +97,15 @@ def collect(
         CostsKeptWarning: if the folder was begun with other costs, which it keeps.
         NoisyCostsWarning: naming the profile's faults, if they are allowed.
     """
+    arms, encoder = pool.arms, pool.encoder
+    own_texts, too_long = settings.own_texts, settings.too_long
     long_ids = long_prompts(queries, target_of(arms), too_long)
     asked = _asked(queries, arms, encoder, {"own_texts": own_texts, "too_long": {too_long: long_ids}})
     if too_long == "skip":
         left_out = set(long_ids)
         queries = [query for query in queries if query.id not in left_out]
     with closing(FolderLock(folder, "collection")):
-        costs = _begin(folder, asked, costs, allow_noisy_costs)
+        costs = _begin(folder, asked, costs, settings.allow_noisy_costs)
         remove_partial_files(folder)
         parts = [queries[begin : begin + PART_SIZE] for begin in range(0, len(queries), PART_SIZE)]
         missing = missing_parts(folder / TRACES, len(parts))

@@ -12,6 +12,7 @@ from arms.atomic_file import write_file
 from bandits import Bootstrap, FullInformationData, evaluate
 from rewards import TimeSaved
 from speculative.collection.collect import collect
+from speculative.collection.settings import CollectSettings
 from speculative.demo.figures import DemoReport
 from speculative.demo.learning import Learned, choose_policy, learn
 from speculative.demo.modes import PEERS, demo_modes, timed_picks, with_picks
@@ -156,7 +157,7 @@ def _collect(
         done += n
         notify(stage, done, len(queries))
 
-    data = collect(queries, pool.arms, pool.encoder, folder, costs, allow_noisy_costs=True, on_progress=advance)
+    data = collect(queries, pool, folder, costs, settings=CollectSettings(allow_noisy_costs=True), on_progress=advance)
     return data.with_reward(TimeSaved())
 
 

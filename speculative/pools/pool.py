@@ -13,6 +13,7 @@ from bandits import ContextEncoder, Policy
 from rewards import TimeSaved
 from speculative.collection.collect import collect
 from speculative.collection.priced_folder import stored_costs
+from speculative.collection.settings import CollectSettings
 from speculative.drafts import DraftSpec
 from speculative.drafts.draft_model import VocabularyMismatchError
 from speculative.measuring.cost_profile import cached_costs
@@ -182,9 +183,8 @@ class Pool:
             costs = stored_costs(Path(place)) or cached_costs(
                 self.target.model, self.target.name, self.drafts, cache / "profiles"
             )
-            collected = collect(
-                queries, self.arms, self.encoder, Path(place), costs, allow_noisy_costs=allow_noisy_costs
-            )
+            settings = CollectSettings(allow_noisy_costs=allow_noisy_costs)
+            collected = collect(queries, self, Path(place), costs, settings=settings)
             data = collected.with_reward(TimeSaved())
         policy, conclusion = choose_policy(data, seed)
         say(conclusion)

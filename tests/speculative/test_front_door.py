@@ -8,6 +8,7 @@ import pytest
 import speculative
 
 NAMES = [
+    "CollectSettings",
     "CostProfile",
     "Draft",
     "DraftModel",

@@ -61,7 +61,7 @@ def kept(folder):
 
 def collected_and_priced_anew(place, pool, out):
     for _ in range(2):
-        collect(queries(3), pool.arms, pool.encoder, out, COSTS)
+        collect(queries(3), pool, out, COSTS)
     recost(out, DEAR)
 
 

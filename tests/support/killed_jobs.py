@@ -64,7 +64,7 @@ def jobs(place: Path) -> dict[str, Job]:
 
     def collect(folder: Path) -> None:
         collecting.PART_SIZE = 2
-        collecting.collect(queries(5), pool.arms, pool.encoder, folder / "data", COSTS)
+        collecting.collect(queries(5), pool, folder / "data", COSTS)
 
     def distil(folder: Path) -> None:
         distill(pool.target, queries(4), queries(2, first=100), folder / "draft", settings)

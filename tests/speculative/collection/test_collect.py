@@ -16,6 +16,7 @@ from rewards import AcceptanceLength, RougeL
 from speculative.collection.collect import PART_SIZE, CostsKeptWarning, collect, data_from_traces, trace_queries
 from speculative.collection.priced_folder import stored_costs
 from speculative.collection.recost import recost
+from speculative.collection.settings import CollectSettings
 from speculative.collection.trace_store import TRACES, close_traces, read_trace_parts, write_traces
 from speculative.measuring.cost_profile import NoisyCostsWarning
 from speculative.pools.pool import Pool
@@ -35,7 +36,7 @@ def pool(tmp_path_factory):
 def whole(pool, tmp_path_factory):
     """A folder that an uninterrupted run wrote, and its data."""
     folder = tmp_path_factory.mktemp("whole")
-    return folder, collect(queries(N), pool.arms, pool.encoder, folder, COSTS, own_texts=True)
+    return folder, collect(queries(N), pool, folder, COSTS, settings=CollectSettings(own_texts=True))
 
 
 def test_one_row_a_query_with_every_arms_observation(whole, pool):
@@ -82,17 +83,17 @@ def test_a_stopped_run_goes_on_and_gives_the_same_data(whole, pool, tmp_path, n_
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        collect(queries(N), pool.arms, pool.encoder, tmp_path, COSTS, own_texts=True, on_progress=stop)
+        collect(queries(N), pool, tmp_path, COSTS, settings=CollectSettings(own_texts=True), on_progress=stop)
     assert len(part_indices(tmp_path / TRACES)) == n_done
     times = [path.stat().st_mtime_ns for path in sorted((tmp_path / TRACES).glob("part-*"))]
-    assert_equal_data(collect(queries(N), pool.arms, pool.encoder, tmp_path, COSTS, own_texts=True), whole[1])
+    assert_equal_data(collect(queries(N), pool, tmp_path, COSTS, settings=CollectSettings(own_texts=True)), whole[1])
     kept = sorted((tmp_path / TRACES).glob("part-*"))[:n_done]
     assert [path.stat().st_mtime_ns for path in kept] == times
 
 
 def test_progress_adds_up_to_all_queries(pool, tmp_path):
     told = []
-    collect(queries(PART_SIZE + 1), pool.arms, pool.encoder, tmp_path, COSTS, on_progress=told.append)
+    collect(queries(PART_SIZE + 1), pool, tmp_path, COSTS, on_progress=told.append)
     assert sum(told) == PART_SIZE + 1
 
 
@@ -102,44 +103,45 @@ def test_a_half_written_part_is_refused_and_nothing_is_lost(whole, pool, tmp_pat
     part = folder / TRACES / "part-00001.parquet"
     part.write_bytes(part.read_bytes()[:-100])
     with pytest.raises(ValueError, match=r"part-00001\.parquet is unreadable or half-written .* delete it"):
-        collect(queries(N), pool.arms, pool.encoder, folder, COSTS, own_texts=True)
+        collect(queries(N), pool, folder, COSTS, settings=CollectSettings(own_texts=True))
     part.unlink()
-    assert_equal_data(collect(queries(N), pool.arms, pool.encoder, folder, COSTS, own_texts=True), whole[1])
+    assert_equal_data(collect(queries(N), pool, folder, COSTS, settings=CollectSettings(own_texts=True)), whole[1])
 
 
 def test_another_folders_work_is_not_mixed_in(whole, pool, tmp_path):
     folder = whole[0]
     with pytest.raises(ValueError, match="was begun with other queries; name another folder"):
-        collect(queries(N - 1), pool.arms, pool.encoder, folder, COSTS, own_texts=True)
+        collect(queries(N - 1), pool, folder, COSTS, settings=CollectSettings(own_texts=True))
     with pytest.raises(ValueError, match="was begun with other own_texts"):
-        collect(queries(N), pool.arms, pool.encoder, folder, COSTS)
+        collect(queries(N), pool, folder, COSTS)
+    fewer = Pool(pool.target, list(pool.arms)[:2], pool.encoder)
     with pytest.raises(ValueError, match="was begun with other arms; "):
-        collect(queries(N), list(pool.arms)[:2], pool.encoder, folder, COSTS, own_texts=True)
+        collect(queries(N), fewer, folder, COSTS, settings=CollectSettings(own_texts=True))
 
 
 def test_a_damaged_manifest_and_foreign_data_are_refused(whole, pool, tmp_path):
     (tmp_path / "collect.json").write_text('{"queries": ')
     with pytest.raises(ValueError, match=r"collect.json is damaged"):
-        collect(queries(2), pool.arms, pool.encoder, tmp_path, COSTS)
+        collect(queries(2), pool, tmp_path, COSTS)
     whole[1].save(tmp_path / "foreign")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "costs.json").write_text("mine")
     with pytest.raises(ValueError, match="holds data that collect did not write"):
-        collect(queries(2), pool.arms, pool.encoder, tmp_path / "mine", COSTS)
+        collect(queries(2), pool, tmp_path / "mine", COSTS)
     assert (tmp_path / "mine" / "costs.json").read_text() == "mine"
     with pytest.raises(ValueError, match="holds data that collect did not write"):
-        collect(queries(2), pool.arms, pool.encoder, tmp_path / "foreign", COSTS)
+        collect(queries(2), pool, tmp_path / "foreign", COSTS)
 
 
 def test_queries_are_checked_before_any_work(pool, tmp_path):
     folder = tmp_path / "data"
     too_long = Query(id="long", prompt="x" * MAX_POSITIONS)
     with pytest.raises(ValueError, match=r"'long': .* exceed the target's context of 160 tokens"):
-        collect([*queries(3), too_long], pool.arms, pool.encoder, folder, COSTS)
+        collect([*queries(3), too_long], pool, folder, COSTS)
     with pytest.raises(ValueError, match=r"query ids must be unique, got 'q0' 2 times"):
-        collect([*queries(2), *queries(1)], pool.arms, pool.encoder, folder, COSTS)
+        collect([*queries(2), *queries(1)], pool, folder, COSTS)
     with pytest.raises(ValueError, match="at least one query"):
-        collect([], pool.arms, pool.encoder, folder, COSTS)
+        collect([], pool, folder, COSTS)
     assert not folder.exists()
 
 
@@ -190,11 +192,11 @@ def test_hidden_states_as_contexts_are_the_prefills_and_the_encoders(tmp_path):
 
 
 def test_a_finished_collection_keeps_the_costs_that_priced_it(pool, tmp_path):
-    first = collect(queries(3), pool.arms, pool.encoder, tmp_path, COSTS)
+    first = collect(queries(3), pool, tmp_path, COSTS)
     before = {path: path.read_bytes() for path in tmp_path.glob("*.*")}
     dear = dataclasses.replace(COSTS, prefill_grid=tuple(2 * s for s in COSTS.prefill_grid))
     with pytest.warns(CostsKeptWarning, match="keeps the cost profile that it was begun with"):
-        again = collect(queries(3), pool.arms, pool.encoder, tmp_path, dear)
+        again = collect(queries(3), pool, tmp_path, dear)
     assert_equal_data(again, first)
     assert {path: path.read_bytes() for path in tmp_path.glob("*.*")} == before
     assert stored_costs(tmp_path) == COSTS
@@ -203,8 +205,8 @@ def test_a_finished_collection_keeps_the_costs_that_priced_it(pool, tmp_path):
 
 def test_recost_prices_as_collecting_with_that_profile_does(pool, tmp_path):
     dear = dataclasses.replace(COSTS, prefill_grid=tuple(2 * s for s in COSTS.prefill_grid))
-    collect(queries(N), pool.arms, pool.encoder, tmp_path / "data", COSTS, own_texts=True)
-    expected = collect(queries(N), pool.arms, pool.encoder, tmp_path / "other", dear, own_texts=True)
+    collect(queries(N), pool, tmp_path / "data", COSTS, settings=CollectSettings(own_texts=True))
+    expected = collect(queries(N), pool, tmp_path / "other", dear, settings=CollectSettings(own_texts=True))
     for _ in range(2):
         assert_equal_data(recost(tmp_path / "data", dear), expected)
     assert_equal_data(FullInformationData.load(tmp_path / "data"), expected)
@@ -217,7 +219,7 @@ def test_recost_prices_as_collecting_with_that_profile_does(pool, tmp_path):
     ]
     with pytest.warns(CostsKeptWarning):
         assert_equal_data(
-            collect(queries(N), pool.arms, pool.encoder, tmp_path / "data", COSTS, own_texts=True), expected
+            collect(queries(N), pool, tmp_path / "data", COSTS, settings=CollectSettings(own_texts=True)), expected
         )
 
 
@@ -241,16 +243,16 @@ def test_data_that_were_lost_are_made_again_from_the_traces(pool, whole, tmp_pat
     (folder / name).unlink()
     with pytest.raises(ValueError, match=rf"{name}|is not closed"):
         FullInformationData.load(folder)
-    assert_equal_data(collect(queries(N), pool.arms, pool.encoder, folder, COSTS, own_texts=True), whole[1])
+    assert_equal_data(collect(queries(N), pool, folder, COSTS, settings=CollectSettings(own_texts=True)), whole[1])
 
 
 @pytest.mark.usefixtures("noise_matters")
 def test_costs_too_noisy_to_price_with_are_refused_unless_allowed(pool, tmp_path):
     noisy = dataclasses.replace(COSTS, spread=1.18)
     with pytest.raises(ValueError, match=r"noise is 118% .* --allow-noisy-costs \(allow_noisy_costs=True\)"):
-        collect(queries(2), pool.arms, pool.encoder, tmp_path, noisy)
+        collect(queries(2), pool, tmp_path, noisy)
     with pytest.warns(NoisyCostsWarning, match="118%"):
-        collect(queries(2), pool.arms, pool.encoder, tmp_path, noisy, allow_noisy_costs=True)
+        collect(queries(2), pool, tmp_path, noisy, settings=CollectSettings(allow_noisy_costs=True))
     with pytest.raises(ValueError, match="noise is 118%"):
         recost(tmp_path, noisy)
 
@@ -260,22 +262,22 @@ def test_a_folder_in_use_is_refused(pool, tmp_path):
         closing(FolderLock(tmp_path, "collection")),
         pytest.raises(FolderInUseError, match="is in use by this process"),
     ):
-        collect(queries(2), pool.arms, pool.encoder, tmp_path, COSTS)
+        collect(queries(2), pool, tmp_path, COSTS)
 
 
 def test_a_prompt_that_is_too_long_is_cut_or_left_out_where_asked(pool, tmp_path):
     asked = queries(PART_SIZE + 1)
     asked[1] = Query(id="long", prompt="ab" * MAX_POSITIONS)
     with pytest.raises(ValueError, match="request 'long': 320 prompt tokens"):
-        collect(asked, pool.arms, pool.encoder, tmp_path / "refused", COSTS)
+        collect(asked, pool, tmp_path / "refused", COSTS)
     assert not (tmp_path / "refused" / "collect.json").exists()
 
-    skipped = collect(asked, pool.arms, pool.encoder, tmp_path / "skip", COSTS, too_long="skip")
+    skipped = collect(asked, pool, tmp_path / "skip", COSTS, settings=CollectSettings(too_long="skip"))
     rest = [query for query in asked if query.id != "long"]
-    plain = collect(rest, pool.arms, pool.encoder, tmp_path / "rest", COSTS)
+    plain = collect(rest, pool, tmp_path / "rest", COSTS)
     assert_equal_data(skipped, plain)
 
-    cut = collect(asked, pool.arms, pool.encoder, tmp_path / "truncate", COSTS, too_long="truncate")
+    cut = collect(asked, pool, tmp_path / "truncate", COSTS, settings=CollectSettings(too_long="truncate"))
     assert cut.query_ids == tuple(query.id for query in asked)
     [traces, _] = read_trace_parts(tmp_path / "truncate" / TRACES)
     request = pool.target.request(asked[1])
@@ -283,11 +285,11 @@ def test_a_prompt_that_is_too_long_is_cut_or_left_out_where_asked(pool, tmp_path
     for way in ("skip", "truncate"):
         assert json.loads((tmp_path / way / "collect.json").read_text())["too_long"] == {way: ["long"]}
     with pytest.raises(ValueError, match="too_long"):
-        collect(asked, pool.arms, pool.encoder, tmp_path / "skip", COSTS, too_long="truncate")
+        collect(asked, pool, tmp_path / "skip", COSTS, settings=CollectSettings(too_long="truncate"))
 
 
 @pytest.mark.parametrize(("way", "message"), [("skip", "no prompt of 1 fits"), ("cut", "too_long must be one of")])
 def test_nothing_left_to_collect_is_an_error(pool, tmp_path, way, message):
     long = [Query(id="long", prompt="ab" * MAX_POSITIONS)]
     with pytest.raises(ValueError, match=message):
-        collect(long, pool.arms, pool.encoder, tmp_path, COSTS, too_long=way)
+        collect(long, pool, tmp_path, COSTS, settings=CollectSettings(too_long=way))

@@ -44,7 +44,7 @@ class _PhraseSession(DraftSession):
 def test_ones_own_draft_and_encoder_count_by_what_they_are_not_by_name(pool, tmp_path):
     def collected(phrases, encoder):
         arms = [pool.arms["no_draft"], SpeculativeArm(pool.target, StockPhrases(phrases), 4)]
-        return collect(queries(3), arms, encoder, tmp_path, plain_costs("stock_phrases"))
+        return collect(queries(3), Pool(pool.target, arms, encoder), tmp_path, plain_costs("stock_phrases"))
 
     first = collected([[5, 6, 7, 8, 9]], HashingEncoder(32))
     assert_equal_data(collected([[5, 6, 7, 8, 9]], HashingEncoder(32)), first)
@@ -57,17 +57,17 @@ def test_ones_own_draft_and_encoder_count_by_what_they_are_not_by_name(pool, tmp
 def test_a_model_counts_by_its_weights_not_by_its_folder(tmp_path):
     file = save_pool(tmp_path)
     pool = Pool.load(file)
-    collect(queries(2), pool.arms, pool.encoder, tmp_path / "data", COSTS)
+    collect(queries(2), pool, tmp_path / "data", COSTS)
     again = Pool.load(file)
-    collect(queries(2), again.arms, again.encoder, tmp_path / "data", COSTS)
+    collect(queries(2), again, tmp_path / "data", COSTS)
     weights = load_file(tmp_path / "small" / "model.safetensors")
     save_file({name: 1.01 * tensor for name, tensor in weights.items()}, tmp_path / "small" / "model.safetensors")
     trained = Pool.load(file)
     with pytest.raises(ValueError, match="was begun with other arm draft_small_2;"):
-        collect(queries(2), trained.arms, trained.encoder, tmp_path / "data", COSTS)
+        collect(queries(2), trained, tmp_path / "data", COSTS)
 
 
 def test_fingerprints_do_not_change_with_use(pool, tmp_path):
     before = [fingerprint(thing) for thing in (pool.target, pool.encoder, *pool.drafts)]
-    collect(queries(2), pool.arms, pool.encoder, tmp_path, COSTS)
+    collect(queries(2), pool, tmp_path, COSTS)
     assert [fingerprint(thing) for thing in (pool.target, pool.encoder, *pool.drafts)] == before

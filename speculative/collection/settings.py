@@ -1,0 +1,24 @@
+"""How a collection goes about prompts that are too long, costs that are noisy, and the drafts' own answers."""
+
+from dataclasses import dataclass
+
+from speculative.collection.long_prompts import TooLong
+
+
+@dataclass(frozen=True, slots=True)
+class CollectSettings:
+    """The options of `collect`.
+
+    Attributes:
+        own_texts: also let each draft model write its own answer, which `RougeL` compares with the target's.
+        allow_noisy_costs: go on with a profile that is too noisy or contradicts itself, with a warning.
+        too_long: what to do with a prompt that does not fit the target's context with its answer: "refuse" it before
+            anything is generated, "truncate" it to its last tokens, or "skip" its query. `collect.json` says which.
+    """
+
+    own_texts: bool = False
+    allow_noisy_costs: bool = False
+    too_long: TooLong = "refuse"
+
+
+DEFAULT = CollectSettings()
