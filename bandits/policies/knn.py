@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bandits.checks import Float32, Float64, Int64, at_least
+from bandits.checks import Bool, Float32, Float64, at_least
 from bandits.policies.kept_rows import KeptRows
 from bandits.policies.state import PolicyState
 
-_MAX_CELLS = 4_000_000  # distances held at once: 32 MB
-_ROUNDING = 1e-9  # distances that differ by less, relative to the squared lengths, count as equal
+_MAX_CELLS = 4_000_000  # distances, or differences of features, held at once: 32 MB
+_EPSILON = float(np.finfo(np.float64).eps)
 
 
 class KNN(KeptRows):
@@ -20,7 +20,7 @@ class KNN(KeptRows):
 
     predicted reward(x, a) = mean of a's rewards over the `n_neighbors` rows of a nearest to x (Euclidean).
 
-    Rows as near as the last one count too, so the order of rows does not matter. An arm with fewer rows uses
+    Neighbours are exact whatever the features' sizes: products find candidates, differences rank them. Rows as near as the last one count too, so the order of rows does not matter. An arm with fewer rows uses
     all of them; one without rows predicts -inf: it is never chosen while another has some, so wrap the policy
     (`EpsilonGreedy(KNN())`) to explore. All rows are kept: memory is that of the log, and so is the time of a
     decision and of an update.
@@ -43,46 +43,74 @@ class KNN(KeptRows):
         store = state.derive("store", lambda: _Store.of(state.shared["contexts"]))
         predicted = np.full((len(contexts), len(state.arm_names)), -np.inf)
         for part in _parts(len(contexts), len(store.rows)):
-            distances, rounding = store.distances(contexts[part].astype(np.float64))
+            queries = store.centred(contexts[part])
+            distances, error = store.distances(queries)
             for arm, weights in enumerate(state.per_arm["weights"]):
                 own = np.flatnonzero(weights > 0)
                 if len(own) > 0:
-                    near = self._nearest(distances, own, rounding)
+                    n_nearest = min(self.n_neighbors, len(own))
+                    near = _nearest(distances[:, own], error, queries, store.rows[own], n_nearest).astype(np.float64)
                     rewards = weights[own] * state.per_arm["rewards"][arm, own]
                     predicted[part, arm] = (near @ rewards) / (near @ weights[own])
         return predicted
 
-    def _nearest(self, distances: Float64, own: Int64, rounding: Float64) -> Float64:
-        """Return (b, len(own)) float64: 1 for an arm's rows among the nearest, else 0."""
-        mine = distances[:, own]
-        last = min(self.n_neighbors, len(own)) - 1
-        furthest = np.partition(mine, last, axis=1)[:, [last]]
-        return (mine <= furthest + rounding).astype(np.float64)
-
 
 @dataclass(frozen=True, eq=False)
 class _Store:
-    """The kept rows in float64, with their squared lengths."""
+    """The kept rows less their centre, in float64, with their squared lengths.
+
+    The centre is in float32 as contexts are, so that taking it off is exact.
+    """
 
     rows: Float64
     squares: Float64
+    centre: Float64
 
     @classmethod
     def of(cls, contexts: Float32) -> _Store:
-        rows = contexts.astype(np.float64)
-        return cls(rows, np.einsum("nd,nd->n", rows, rows))
+        centre = contexts.mean(axis=0, dtype=np.float64).astype(np.float32) if len(contexts) else contexts.sum(axis=0)
+        rows = contexts - centre.astype(np.float64)
+        return cls(rows, np.einsum("nd,nd->n", rows, rows), centre.astype(np.float64))
 
-    def distances(self, contexts: Float64) -> tuple[Float64, Float64]:
-        """Return squared distances (b, n) to the kept rows, and what rounding may add to each row's (b, 1)."""
-        squares = np.einsum("nd,nd->n", contexts, contexts)[:, None]
-        result = contexts @ self.rows.T
+    def centred(self, contexts: Float32) -> Float64:
+        """Return contexts (b, d) less the centre."""
+        return contexts - self.centre
+
+    def distances(self, queries: Float64) -> tuple[Float64, Float64]:
+        """Return squared distances (b, n) by one product, and a bound (b, 1) of what rounding made of them."""
+        squares = np.einsum("nd,nd->n", queries, queries)[:, None]
+        result = queries @ self.rows.T
         result *= -2.0
         result += squares
         result += self.squares
-        return result, _ROUNDING * (squares + self.squares.max(initial=0.0))
+        return result, 2.0 * (queries.shape[1] + 4) * _EPSILON * (squares + self.squares.max(initial=0.0))
 
 
-def _parts(n_rows: int, n_kept: int) -> Iterator[slice]:
-    step = max(1, _MAX_CELLS // max(n_kept, 1))
+def _nearest(distances: Float64, error: Float64, queries: Float64, rows: Float64, n_nearest: int) -> Bool:
+    """Return (b, n) bool: the `n_nearest` rows nearest to each query, and those as near as the last of them.
+
+    No row beyond the last one's distance and twice the error can be among them; the others are ranked by sums of
+    squared differences, which do not cancel.
+
+    Args:
+        distances: (b, n), within `error` (b, 1) of exact.
+        error: of the distances.
+        queries: (b, d).
+        rows: (n, d).
+        n_nearest: <= n.
+    """
+    last = np.partition(distances, n_nearest - 1, axis=1)[:, [n_nearest - 1]]
+    places = np.nonzero(distances <= last + 2.0 * error)
+    exact = np.full(distances.shape, np.inf)
+    for part in _parts(len(places[0]), rows.shape[1]):
+        query, row = places[0][part], places[1][part]
+        differences = queries[query] - rows[row]
+        exact[query, row] = np.einsum("nd,nd->n", differences, differences)
+    last = np.partition(exact, n_nearest - 1, axis=1)[:, [n_nearest - 1]]
+    return exact <= last * (1.0 + (rows.shape[1] + 4) * _EPSILON)
+
+
+def _parts(n_rows: int, width: int) -> Iterator[slice]:
+    step = max(1, _MAX_CELLS // max(width, 1))
     for start in range(0, n_rows, step):
         yield slice(start, start + step)

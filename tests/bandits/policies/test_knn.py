@@ -24,6 +24,20 @@ def test_predictions_equal_a_plain_search(monkeypatch):
     np.testing.assert_allclose(policy.predict_rewards(queries), expected)
 
 
+@pytest.mark.parametrize("far", ["constant", "two clusters", "one row far away"])
+def test_neighbours_are_exact_beside_a_feature_of_any_size(far):
+    rng = np.random.default_rng(0)
+    contexts = rng.normal(size=(300, 3)).astype(np.float32)
+    contexts[:, 2] = {"constant": 1e6, "two clusters": 1e6 * (-1) ** np.arange(300), "one row far away": 1.0}[far]
+    if far == "one row far away":
+        contexts[0] = 1e9
+    log = LoggedData(contexts, rng.integers(3, size=300), rng.normal(size=300), np.ones(300), ("a", "b", "c"))
+    queries = contexts[100:140] + rng.normal(0, 0.1, size=(40, 3)).astype(np.float32)
+    queries[:, 2] = contexts[100:140, 2]
+    expected = [[plain(log, query, arm, 4) for arm in range(3)] for query in queries]
+    np.testing.assert_allclose(KNN(n_neighbors=4).fit(log).predict_rewards(queries), expected)
+
+
 def test_rows_as_near_as_the_last_count_too_and_weights_count():
     contexts = np.array([[0.0], [1.0], [-1.0], [5.0]])
     weights = np.array([1.0, 1.0, 2.0, 1.0])
