@@ -15,7 +15,7 @@ from bandits import (
     LoggedData,
     Uniform,
 )
-from bandits.policies.linear.prior_precision import choose_prior_precision, leave_one_out_errors
+from bandits.policies.linear.prior_precision import choose_prior_precision
 from bandits.testing import example_data, example_log
 
 
@@ -175,27 +175,6 @@ def test_few_rows_of_many_features_are_no_worse_than_the_best_fixed_arm():
     for policy in (LinUCB(), LinUCB(prior_precision=choose_prior_precision(train))):
         assert test.value(policy.fit(train)) > best + 0.8 * (oracle - best)
     assert test.value(LinUCB().fit(train.log_with(Uniform(), rng))) > best
-
-
-def test_choose_prior_precision_shrinks_noise_away():
-    rng = np.random.default_rng(0)
-    contexts = rng.normal(size=(100, 50)) / np.sqrt(50)
-    noise = FullInformationData(contexts, rng.normal(size=(100, 3)), ("a", "b", "c"))
-    signal = FullInformationData(contexts, 50 * contexts @ rng.normal(size=(50, 3)), ("a", "b", "c"))
-    assert choose_prior_precision(noise) >= 100
-    assert choose_prior_precision(signal) == 0.1
-    assert choose_prior_precision(signal.log_with(Uniform(), rng)) <= 1.0
-    with pytest.raises(ValueError, match="at least one value"):
-        choose_prior_precision(noise, candidates=())
-
-
-def test_leave_one_out_errors_are_those_of_leaving_one_out():
-    log = example_log()
-    errors = leave_one_out_errors(LinUCB().fit(log), log)
-    for row in (0, 7, 31):
-        rest = LinUCB().fit(log.subset(np.arange(len(log)) != row))
-        means, _ = rest.predict(log.contexts[[row]])
-        assert errors[row] == pytest.approx(log.rewards[row] - means[0, log.actions[row]], rel=1e-6)
 
 
 @pytest.mark.parametrize(
