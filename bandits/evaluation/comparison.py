@@ -11,6 +11,7 @@ from bandits.data.full_information_data import FullInformationData
 from bandits.evaluation.conclusion import Conclusion
 from bandits.evaluation.scores import Kind
 from bandits.policies.policy import Policy
+from bandits.policies.shrunk import shrunk
 from bandits.statistics.estimate import Estimate
 from bandits.statistics.results import Results
 from bandits.statistics.table import Table
@@ -114,7 +115,7 @@ class Comparison(Results[ComparisonRow]):
         return self.conclusion.policy
 
     def fit_best(self, policies: Mapping[str, Policy], data: Data, reward: Reward | None = None) -> Policy:
-        """Return a copy of the best policy, fitted to all rows.
+        """Return a copy of the best policy, fitted to all rows; a linear one's default shrinkage is chosen on them.
 
         Args:
             policies: as they were given to `compare`.
@@ -131,7 +132,7 @@ class Comparison(Results[ComparisonRow]):
             if not isinstance(data, FullInformationData):
                 raise ValueError("reward needs the stored observations of full information, and a log holds none")
             data = data.with_reward(reward)
-        return policies[self.best].clone().fit(data)
+        return shrunk(policies[self.best], data).fit(data)
 
     def pareto(self, estimator: str | None = None) -> tuple[ComparisonRow, ...]:
         """Return the policies and arms that no other beats in both cost and value, cheapest first.

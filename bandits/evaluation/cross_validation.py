@@ -19,6 +19,7 @@ from bandits.off_policy.estimators import DoublyRobust, OffPolicyEstimator
 from bandits.off_policy.terms import TermSums
 from bandits.policies.policy import Policy
 from bandits.policies.seeded import seeded
+from bandits.policies.shrunk import shrunk
 from bandits.seeds import SeedTree
 from bandits.statistics.bootstrap import Bootstrap
 from bandits.statistics.estimate import Estimate
@@ -58,6 +59,8 @@ def cross_validated(
 ) -> HeldOutScore:
     """Fit copies of a policy on all folds but one, score each on the fold left out, and pool the scores.
 
+    A linear policy's default shrinkage is chosen anew on each fold's training rows; see `shrunk`.
+
     Args:
         policy: an unfitted one will do; it is not changed.
         data: of at least two queries; rows of one query are in one fold.
@@ -83,7 +86,8 @@ def cross_validated(
     fixed: list[Scores] = []
     for fold in range(n_folds):
         division = Division(data, -np.isin(query, order[fold::n_folds]).astype(np.int64))
-        fitted = seeded(policy, tree.child("policy", str(fold))).fit(division.train)
+        chosen = shrunk(policy, division.train)
+        fitted = seeded(chosen, tree.child("policy", str(fold))).fit(division.train)
         own += policy_scores(division, fitted, type(policy).__name__, estimators)
         fixed += fixed_arm_scores(division, estimators, objective)
     return _pooled(own, fixed, objective, Bootstrap(seed=seed), n_queries)

@@ -11,6 +11,7 @@ from bandits.evaluation.scores import Scores, fixed_arm_scores, policy_scores, r
 from bandits.evaluation.settings import ComparisonSettings
 from bandits.policies.policy import Policy
 from bandits.policies.seeded import seeded
+from bandits.policies.shrunk import shrunk
 from bandits.seeds import SeedTree
 
 
@@ -44,7 +45,7 @@ class ComparisonTask:
         result = []
         for share in self.settings.train_shares:
             train = division.train_data(share)
-            fitted = seeded(policy, SeedTree(self.seed).child("policy", name)).fit(train)
+            fitted = seeded(shrunk(policy, train), SeedTree(self.seed).child("policy", name)).fit(train)
             result += policy_scores(
                 division, fitted, name, self.settings.estimators, train_share=share, n_train=len(train)
             )

@@ -20,10 +20,10 @@ class KNN(KeptRows):
 
     predicted reward(x, a) = mean of a's rewards over the `n_neighbors` rows of a nearest to x (Euclidean).
 
-    Neighbours are exact whatever the features' sizes: products find candidates, differences rank them. Rows as near as the last one count too, so the order of rows does not matter. An arm with fewer rows uses
-    all of them; one without rows predicts -inf: it is never chosen while another has some, so wrap the policy
-    (`EpsilonGreedy(KNN())`) to explore. All rows are kept: memory is that of the log, and so is the time of a
-    decision and of an update.
+    Neighbours are exact whatever the features' sizes: products find candidates, differences rank them. Rows as near as
+    the last one count too, so the order of rows does not matter. An arm with fewer rows uses all of them; one without
+    rows predicts -inf: it is never chosen while another has some, so wrap the policy (`EpsilonGreedy(KNN())`) to
+    explore. All rows are kept: memory is that of the log, and so is the time of a decision and of an update.
 
     Args:
         n_neighbors: rows of each arm to average over.

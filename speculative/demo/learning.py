@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from bandits import KNN, BestFixedArm, FullInformationData, LinTS, LinUCB, Policy, Reinforce, cross_validated
 from bandits.evaluation import Evaluation, HeldOutScore
-from bandits.policies.linear.prior_precision import choose_prior_precision
+from bandits.policies.linear.lin_ts import OFFLINE_SCALE
+from bandits.policies.shrunk import shrunk
 
 FIXED = "best fixed arm"
 
@@ -40,17 +41,14 @@ class Choice:
 
 def learn(train: FullInformationData, seed: int) -> dict[str, Policy]:
     """Return fitted policies by name; the linear ones with leave-one-out shrinkage."""
-    precision = choose_prior_precision(train)
     policies: dict[str, Policy] = {
         FIXED: BestFixedArm(),
-        "LinUCB": LinUCB(prior_precision=precision),
+        "LinUCB": LinUCB(),
         "KNN": KNN(),
-        "LinTS": LinTS(prior_precision=precision),
+        "LinTS": LinTS(posterior_scale=OFFLINE_SCALE),
         "REINFORCE": Reinforce(seed=seed),
     }
-    for policy in policies.values():
-        policy.fit(train)
-    return policies
+    return {name: shrunk(policy, train).fit(train) for name, policy in policies.items()}
 
 
 def choose_policy(policies: Mapping[str, Policy], train: FullInformationData, seed: int) -> Choice:

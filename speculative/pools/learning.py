@@ -11,7 +11,8 @@ from bandits import (
     Policy,
     cross_validated,
 )
-from bandits.policies.linear.prior_precision import choose_prior_precision
+from bandits.policies.linear.lin_ts import OFFLINE_SCALE
+from bandits.policies.shrunk import shrunk
 
 N_NEIGHBORS = 10
 
@@ -29,14 +30,13 @@ def choose_policy(data: FullInformationData, seed: int = 0) -> tuple[Policy, str
     Raises:
         ValueError: if there are fewer than two queries.
     """
-    precision = choose_prior_precision(data)
     candidates: list[Policy] = [
-        LinUCB(prior_precision=precision),
-        LinTS(prior_precision=precision),
+        LinUCB(),
+        LinTS(posterior_scale=OFFLINE_SCALE),
         KNN(n_neighbors=min(N_NEIGHBORS, max(1, len(data) // 2))),
     ]
     scores = [cross_validated(policy, data, seed=seed) for policy in candidates]
     best = max(range(len(candidates)), key=lambda i: scores[i].conclusion.estimate.value)
     conclusion = replace(scores[best].conclusion, n_policies=len(candidates))
     policy = candidates[best] if conclusion.gains else BestFixedArm()
-    return policy.fit(data), f"On {scores[best].n_queries} held-out prompts, {conclusion}"
+    return shrunk(policy, data).fit(data), f"On {scores[best].n_queries} held-out prompts, {conclusion}"

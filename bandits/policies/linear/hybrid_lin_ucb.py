@@ -47,7 +47,7 @@ class HybridLinUCB(LinUCB):
         self,
         arm_features: Mapping[str, Sequence[float]] | None = None,
         *,
-        ucb_width: float = 1.0,
+        ucb_width: float = 2.0,
         prior_precision: float = 1.0,
         shared_precision: float = 1.0,
         intercept_precision: float | None = 0.01,

@@ -21,7 +21,9 @@ class LinUCB(LinearPolicy):
     information) the widths are equal and do not matter.
 
     Args:
-        ucb_width: how many prior standard deviations of the reward's mean are added.
+        ucb_width: how many standard deviations of the mean are added, in units of the noise's; for rewards within about
+            one unit. The paper's 1 + sqrt(ln(2 / delta) / 2) is 2 at delta = 0.27. With 1 an arm may be lost to its
+            first few rewards; on a log, where nothing is learned from the choices, less earns more.
         prior_precision: see `LinearPolicy`.
         intercept_precision: see `LinearPolicy`.
         arm_names: see `LinearPolicy`.
@@ -32,7 +34,7 @@ class LinUCB(LinearPolicy):
 
     def __init__(
         self,
-        ucb_width: float = 1.0,
+        ucb_width: float = 2.0,
         *,
         prior_precision: float | None = 1.0,
         intercept_precision: float | None = 0.01,

@@ -23,19 +23,23 @@ from bandit_bench.learners import Learner, Ours
 from bandit_bench.peers import CHECKS, TS_PEERS, UCB_PEERS, Make, installed
 from bandits import FullInformationData, LinTS, LinUCB, Policy, SeedTree
 from bandits.checks import Float64
+from bandits.policies import NoisePrior
+from bandits.policies.linear.lin_ts import OFFLINE_SCALE
 
 BATCH = 50  # decisions between two updates of an online pass
 ONLINE_PEERS_UP_TO = 100  # features; beyond, the peers' online passes take hours
 NOISE_SCALES = (0.03, 0.1, 0.2, 0.3, 0.5, 1.0)
 TUNED = "LinTS, noise_scale="
 
+NOISE = NoisePrior(rate=0.1)
+SHARP = partial(LinTS, posterior_scale=OFFLINE_SCALE, noise_prior=NOISE)  # over too few decisions to be locked in
 OURS: dict[str, Callable[[], Policy]] = {
-    "LinUCB": LinUCB,
-    "LinUCB, no intercept": partial(LinUCB, intercept_precision=None),
-    "LinTS": LinTS,
-    "LinTS, no intercept": partial(LinTS, intercept_precision=None),
-    "LinTS, posterior_scale=1": partial(LinTS, posterior_scale=1.0),
-    "LinTS, posterior_scale=1, prior_precision=1": partial(LinTS, posterior_scale=1.0, prior_precision=1.0),
+    "LinUCB": partial(LinUCB, 1.0),  # the peers' width
+    "LinUCB, no intercept": partial(LinUCB, 1.0, intercept_precision=None),
+    "LinTS": SHARP,
+    "LinTS, no intercept": partial(SHARP, intercept_precision=None),
+    "LinTS, posterior_scale=1": partial(LinTS, noise_prior=NOISE),
+    "LinTS, posterior_scale=1, prior_precision=1": partial(LinTS, noise_prior=NOISE, prior_precision=1.0),
 }
 SCALED: dict[str, Callable[[], Policy]] = {f"{TUNED}{scale:g}": partial(LinTS, scale) for scale in NOISE_SCALES}
 

@@ -57,7 +57,7 @@ SMOKE = Sizes(300, (24, 8), 3, 3, 0.002, ((8, 16), (2, 3), (100, 200)))
 
 def our_lin_ucb() -> Policy:
     """Return LinUCB as every peer has it: without an intercept."""
-    return LinUCB(intercept_precision=None)
+    return LinUCB(1.0, intercept_precision=None)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from bandits import (
     LoggedData,
     Uniform,
 )
+from bandits.policies.linear.lin_ts import OFFLINE_SCALE
 from bandits.policies.linear.prior_precision import choose_prior_precision
 from bandits.testing import example_data, example_log
 
@@ -80,8 +81,8 @@ def test_posterior_scale_multiplies_the_deviations_of_scores():
     policy = LinTS(noise_scale=0.7, posterior_scale=0.5).fit(data)
     expected = LinTS(noise_scale=0.35).fit(data).probabilities(data.contexts)
     np.testing.assert_allclose(policy.probabilities(data.contexts), expected)
-    default, published = LinTS().fit(data), LinTS(posterior_scale=1.0).fit(data)
-    sharper = default.probabilities(data.contexts).max(axis=1) - published.probabilities(data.contexts).max(axis=1)
+    published, offline = LinTS().fit(data), LinTS(posterior_scale=OFFLINE_SCALE).fit(data)
+    sharper = offline.probabilities(data.contexts).max(axis=1) - published.probabilities(data.contexts).max(axis=1)
     assert sharper.min() > -1e-9
     assert sharper.max() > 0.1
 

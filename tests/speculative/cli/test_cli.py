@@ -16,6 +16,7 @@ from bandits.policies import POLICIES
 from rewards import REWARDS, TimeSaved
 from speculative.cli.main import app
 from speculative.cli.plain_errors import one_line
+from speculative.cli.plugins import policy_of
 from speculative.demo.demo import DEMO_POOL, DemoSettings
 from speculative.pools.spec import read_pool_spec
 from speculative.selectors import SELECTORS
@@ -87,7 +88,8 @@ def test_train_saves_any_policy(place, tmp_path, policy):
     learned = load_policy(tmp_path / "policy")
     assert learned.arm_names == tuple(shown["arm_names"]) == ARMS
     assert shown["file"] == str(tmp_path / "policy" / "policy.safetensors")
-    score = cross_validated(learned.clone(), FullInformationData.load(place / "train").with_reward(TimeSaved()), seed=3)
+    asked_for = policy_of(policy, settings.get(policy, []), 3)
+    score = cross_validated(asked_for, FullInformationData.load(place / "train").with_reward(TimeSaved()), seed=3)
     assert (shown["held_out"]["value"], shown["conclusion"]) == (pytest.approx(score.value), str(score.conclusion))
     assert (shown["n_queries"], shown["held_out"]["n_folds"]) == (20, 10)
     for setting in settings.get(policy, []):
