@@ -118,6 +118,39 @@ def test_batches_equal_single_rows_up_to_float32():
         np.testing.assert_allclose(best_arm_probabilities(locations, scales, np.array(df)), single, atol=1e-6)
 
 
+def many_arms(seed, n_arms=40):
+    rng = np.random.default_rng(seed)
+    locations, scales = 0.5 * rng.normal(size=n_arms), 10.0 ** rng.uniform(-2, 0.5, size=n_arms)
+    return locations, scales, 4.0 + rng.integers(0, 60, size=n_arms)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_many_arms_of_unlike_scales_equal_fine_quadrature(seed):
+    locations, scales, df = many_arms(seed)
+    found = best_arm_probabilities(locations[None], scales[None], df)[0]
+    ends = np.unique(locations[:, None] + scales[:, None] * stats.t(df[:, None]).ppf(np.linspace(1e-6, 1 - 1e-6, 40)))
+    nodes, weights = np.polynomial.legendre.leggauss(4)
+    half = np.diff(ends)[:, None] / 2
+    z = (ends[:-1, None] + half * (nodes + 1)).ravel()
+    scores = (z[:, None] - locations) / scales
+    below, density = stats.t(df).cdf(scores).T, stats.t(df).pdf(scores).T
+    expected = (density / scales[:, None] / below * below.prod(axis=0) * (half * weights).ravel()).sum(axis=1)
+    np.testing.assert_allclose(found, expected / expected.sum(), atol=1e-4)
+    assert found.sum() == pytest.approx(1.0)
+
+
+def test_many_arms_may_be_unavailable_and_alike():
+    locations, scales, df = many_arms(5)
+    available = np.ones((2, 40), bool)
+    available[1, 3:] = False
+    found = best_arm_probabilities(np.tile(locations, (2, 1)), np.tile(scales, (2, 1)), df, available)
+    alone = best_arm_probabilities(locations[None, :3], scales[None, :3], df[:3])[0]
+    np.testing.assert_allclose(found[1, :3], alone, atol=1e-4)
+    assert (found[1, 3:] == 0).all()
+    twice = best_arm_probabilities(*(np.tile(values, 2)[None] for values in (locations, scales)), np.tile(df, 2))[0]
+    np.testing.assert_allclose(twice[:40], twice[40:], atol=1e-7)
+
+
 def test_one_arm_is_certain():
     assert best_arm_probabilities(np.zeros((2, 1)), np.ones((2, 1)), np.array([3.0])).tolist() == [
         [1.0],
