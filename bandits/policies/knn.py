@@ -107,7 +107,8 @@ def _nearest(distances: Float64, error: Float64, queries: Float64, rows: Float64
         differences = queries[query] - rows[row]
         exact[query, row] = np.einsum("nd,nd->n", differences, differences)
     last = np.partition(exact, n_nearest - 1, axis=1)[:, [n_nearest - 1]]
-    return exact <= last * (1.0 + (rows.shape[1] + 4) * _EPSILON)
+    near: Bool = exact <= last * (1.0 + (rows.shape[1] + 4) * _EPSILON)
+    return near
 
 
 def _parts(n_rows: int, width: int) -> Iterator[slice]:

@@ -51,19 +51,21 @@ def many_arm_probabilities(
         outer_left, outer_right = (tuple(part[..., rough] for part in side) for side in (left, right))
         left = tuple(np.concatenate(pair, axis=-1) for pair in zip(outer_left, middle, strict=True))  # type: ignore[assignment]
         right = tuple(np.concatenate(pair, axis=-1) for pair in zip(middle, outer_right, strict=True))  # type: ignore[assignment]
-    return result / result.sum()
+    result /= result.sum()
+    return result
 
 
 def _shares(
     places: Float64, locations: Float64, scales: Float64, distributions: StudentT, available: Bool | None
-) -> tuple[Float64, Float64]:
+) -> tuple[np.ndarray, Float64]:
     """Return the shares (k, m) and G (m,) at places (m,)."""
     scores = ((places - locations[:, None]) / scales[:, None]).astype(np.float32)
-    below, density = (values[:, :, 0] for values in t_distribution(scores[:, :, None], distributions))
-    density /= below
-    density /= scales[:, None].astype(np.float32)
+    values: tuple[np.ndarray, np.ndarray] = t_distribution(scores[:, :, None], distributions)
+    below, shares = values
+    shares /= below
+    shares /= scales[:, None, None].astype(np.float32)
     if available is not None:
-        density[~available] = 0.0
+        shares[~available] = 0.0
         below[~available] = 1.0
-    density /= np.add.reduce(density, axis=0)
-    return density, np.multiply.reduce(below, axis=0, dtype=np.float64)
+    shares /= np.add.reduce(shares, axis=0)
+    return shares[:, :, 0], np.multiply.reduce(below[:, :, 0], axis=0, dtype=np.float64)
