@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +13,8 @@ from bandits.checks import Float64, Int64, at_least, positive
 from bandits.data.logged_data import LoggedData
 from bandits.data.splits import query_numbers
 from bandits.off_policy.terms import Range
+
+ROWS_AT_ONCE = 8_192
 
 
 class RewardModel(ABC):
@@ -64,23 +67,24 @@ class CrossFittedRidge(RewardModel):
         from scipy.linalg import cho_factor, cho_solve  # slow to import
 
         folds = self._folds(log)
-        n_folds = int(folds.max()) + 1
+        n_folds, size = int(folds.max()) + 1, log.n_features + 1
         weights = np.ones(len(log)) if log.weights is None else log.weights
-        rows = np.column_stack([log.contexts.astype(np.float64), np.ones(len(log))])
         outside = weights.sum() - np.bincount(folds, weights)
         totals = (weights @ log.rewards) - np.bincount(folds, weights * log.rewards)
         means = np.divide(totals, outside, out=np.zeros(n_folds), where=outside > 0)
-        members = [rows[folds == fold] for fold in range(n_folds)]
+        grams, moments = _sums(log, weights, folds)
+        prior = np.diag([self.prior_precision] * log.n_features + [self.intercept_precision])
+        coefficients = np.empty((n_folds, log.n_arms, size))
+        for fold, arm in np.ndindex(n_folds, log.n_arms):
+            precision = np.delete(grams[:, arm], fold, axis=0).sum(axis=0)
+            moment = np.delete(moments[:, arm], fold, axis=0).sum(axis=0) - means[fold] * precision[:, -1]
+            coefficients[fold, arm] = cho_solve(cho_factor(precision + prior), moment)
+        coefficients[:, :, -1] += means[:, None]
         result = np.empty((len(log), log.n_arms))
-        for arm in range(log.n_arms):
-            grams, moments = self._sums(rows, weights, log, folds, arm)
+        for rows, contexts in _blocks(log):
             for fold in range(n_folds):
-                precision = np.delete(grams, fold, axis=0).sum(axis=0)
-                moment = np.delete(moments, fold, axis=0).sum(axis=0) - means[fold] * precision[:, -1]
-                diagonal = np.full(rows.shape[1], self.prior_precision)
-                diagonal[-1] = self.intercept_precision
-                coefficients = cho_solve(cho_factor(precision + np.diag(diagonal)), moment)
-                result[folds == fold, arm] = means[fold] + members[fold] @ coefficients
+                own = folds[rows] == fold
+                result[rows][own] = contexts[own] @ coefficients[fold].T
         return result
 
     def _folds(self, log: LoggedData) -> Int64:
@@ -91,18 +95,29 @@ class CrossFittedRidge(RewardModel):
         place = np.random.default_rng(self.seed).permutation(n_queries) % min(self.n_folds, n_queries)
         return np.asarray(place[queries], dtype=np.int64)
 
-    def _sums(
-        self, rows: Float64, weights: Float64, log: LoggedData, folds: Int64, arm: int
-    ) -> tuple[Float64, Float64]:
-        """Return one arm's sums of w x x' (folds, D, D) and of w r x (folds, D)."""
-        n_folds, size = int(folds.max()) + 1, rows.shape[1]
-        grams, moments = np.zeros((n_folds, size, size)), np.zeros((n_folds, size))
-        for fold in range(n_folds):
-            index = np.flatnonzero((log.actions == arm) & (folds == fold))
-            weighted = rows[index] * weights[index, None]
-            grams[fold] = weighted.T @ rows[index]
-            moments[fold] = log.rewards[index] @ weighted
-        return grams, moments
+
+def _blocks(log: LoggedData) -> Iterator[tuple[slice, Float64]]:
+    """Yield slices of rows with their contexts and a 1, (m, d + 1) float64, never all rows at once."""
+    for start in range(0, len(log), ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        contexts = log.contexts[rows]
+        yield rows, np.column_stack([contexts.astype(np.float64), np.ones(len(contexts))])
+
+
+def _sums(log: LoggedData, weights: Float64, folds: Int64) -> tuple[Float64, Float64]:
+    """Return each fold's and arm's sums of w x x' (folds, k, D, D) and of w r x (folds, k, D)."""
+    n_folds, size = int(folds.max()) + 1, log.n_features + 1
+    grams, moments = np.zeros((n_folds, log.n_arms, size, size)), np.zeros((n_folds, log.n_arms, size))
+    for rows, contexts in _blocks(log):
+        group = folds[rows] * log.n_arms + log.actions[rows]
+        order = np.argsort(group, kind="stable")
+        starts = np.flatnonzero(np.diff(group[order], prepend=-1))
+        weighted = contexts * weights[rows, None]
+        for index in np.split(order, starts[1:]):
+            place = divmod(int(group[index[0]]), log.n_arms)
+            grams[place] += weighted[index].T @ contexts[index]
+            moments[place] += log.rewards[rows][index] @ weighted[index]
+    return grams, moments
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from bandits.checks import Float64, Int64
-from bandits.statistics.bootstrap import sums_by_unit
 
 LARGEST = 1e100  # of a term: the squares of larger ones, and their sums, leave float64
 
@@ -137,16 +136,15 @@ class Terms:
 
     def by_query(self) -> TermSums:
         """Return (q,) sums: `by_row` summed within each query."""
-        columns = self.by_row().stack()
-        if self.n_queries == len(columns):
-            result = np.empty_like(columns)
-            result[self.queries] = columns
-            return TermSums.unstack(result)
-        return TermSums.unstack(sums_by_unit(columns, self.queries, self.n_queries))
+        rows = self.by_row()
+        columns = (rows.numerator, rows.denominator, rows.weight, rows.offset)
+        return TermSums(*(np.bincount(self.queries, column).astype(np.float64) for column in columns))
 
     def sums(self) -> TermSums:
         """Return sums without a shape: over all rows."""
-        return TermSums.unstack(self.by_row().stack().sum(axis=0))
+        rows = self.by_row()
+        columns = (rows.numerator, rows.denominator, rows.weight, rows.offset)
+        return TermSums(*(np.asarray(column.sum()) for column in columns))
 
     @property
     def value(self) -> float:

@@ -1,5 +1,6 @@
 """Estimates with their diagnostics: what is said, and when a log cannot support the question."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -294,6 +295,18 @@ def test_an_estimate_outside_the_range_of_rewards_is_said_and_has_no_interval_th
     assert result.value > 1
     assert any("outside reward_range" in note for note in result.notes)
     assert "lies outside reward_range" in result.intervals[0].refused
+
+
+def test_an_estimate_takes_little_memory_beside_the_log():
+    rng, n = np.random.default_rng(0), 100_000
+    contexts = rng.standard_normal((n, 64), dtype=np.float32)
+    log = LoggedData(contexts, np.arange(n) % 10, rng.normal(size=n), np.full(n, 0.1), tuple("abcdefghij"))
+    estimate(Uniform(), log.subset(np.arange(100)))  # what is imported late is no part of it
+    tracemalloc.start()
+    estimate(Uniform(), log)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak / n < 500  # bytes a row; an (n, k) array of float64 takes 80
 
 
 def test_rare_rewards_are_said_and_too_few_get_no_approximate_interval():

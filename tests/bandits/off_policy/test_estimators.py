@@ -190,6 +190,20 @@ def test_cross_fitted_ridge_is_ridge_on_the_other_folds_and_never_sees_its_own_q
     np.testing.assert_allclose(model.predict(replace(log, rewards=spoiled))[:2], predicted[:2], atol=1e-10)
 
 
+def test_predictions_of_a_log_of_several_blocks_are_those_of_ridge_on_the_other_folds():
+    rng = np.random.default_rng(8)
+    n = 20_000
+    log = LoggedData(rng.normal(size=(n, 2)), rng.integers(2, size=n), rng.normal(size=n), np.full(n, 0.5), ("a", "b"))
+    predicted = CrossFittedRidge(n_folds=2, seed=3).predict(log)
+    folds = np.random.default_rng(3).permutation(n) % 2
+    rows = np.column_stack([log.contexts.astype(float), np.ones(n)])
+    mean = log.rewards[folds == 1].mean()
+    kept = (folds == 1) & (log.actions == 1)
+    gram = rows[kept].T @ rows[kept] + np.diag([1.0, 1.0, 0.01])
+    expected = mean + rows[folds == 0] @ np.linalg.solve(gram, rows[kept].T @ (log.rewards[kept] - mean))
+    np.testing.assert_allclose(predicted[folds == 0, 1], expected, atol=1e-10)
+
+
 def test_an_arm_without_rows_is_predicted_at_the_mean_reward():
     log = replace(random_problem(np.random.default_rng(6)).log, rewards=np.full(40, 7.0))
     grown = log.with_arms((*log.arm_names, "never tried"))
