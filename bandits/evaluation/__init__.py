@@ -1,6 +1,6 @@
 """Held-out value of policies: evaluate, compare, their tables and plots."""
 
-from bandits.evaluation.comparison import Comparison, ComparisonRow, CurvePoint
+from bandits.evaluation.comparison import Comparison, ComparisonRow, CurvePoint, RefusedRow
 from bandits.evaluation.conclusion import Conclusion
 from bandits.evaluation.cross_validation import HeldOutScore
 from bandits.evaluation.evaluation import Evaluation, EvaluationRow
@@ -14,6 +14,7 @@ __all__ = [
     "Evaluation",
     "EvaluationRow",
     "HeldOutScore",
+    "RefusedRow",
     "best_fixed_arm",
     "objective_of",
 ]

@@ -16,10 +16,11 @@ from bandits.data.array_data import Data
 from bandits.data.full_information_data import FullInformationData
 from bandits.data.logged_data import LoggedData
 from bandits.data.splits import query_numbers
-from bandits.evaluation.comparison import Comparison
-from bandits.evaluation.objective import learned, notes_on_costs, objective_of
-from bandits.evaluation.resampled import Resampled, ScoredCandidate, grouped, notes_on
-from bandits.evaluation.scores import BEST_FIXED, LOGGING_POLICY, ORACLE, Scores
+from bandits.evaluation.comparison import Comparison, RefusedRow
+from bandits.evaluation.conclusion import Conclusion
+from bandits.evaluation.objective import Objective, learned, notes_on_costs, objective_of
+from bandits.evaluation.resampled import Resampled, ScoredCandidate, grouped, notes_on, refused_rows
+from bandits.evaluation.scores import BEST_FIXED, LOGGING_POLICY, ORACLE, RefusedScores, Scores
 from bandits.evaluation.settings import ComparisonSettings
 from bandits.evaluation.task import ComparisonTask
 from bandits.policies.policy import Policy
@@ -63,8 +64,9 @@ def compare(
         on_progress: is called after each piece of work with how many are done, and of how many.
 
     Raises:
-        ValueError: if a name is taken or unknown, seeds repeat, there is too little data, a log took one arm only, or
-            `reward` is given for data without observations.
+        ValueError: if a name is taken or unknown, seeds repeat, there is too little data, a log took one arm only, no
+            estimator values every policy, or `reward` is given for data without observations. An estimator that is
+            not defined for one policy says why in that row.
 
     Source: intervals: Owen 2007, The pigeonhole bootstrap (arXiv:0712.1111), equation 3.
     """
@@ -78,20 +80,20 @@ def compare(
         for seed in seeds
         for name, policy in [*policies.items(), (None, None)]
     ]
-    results: list[list[Scores]] = []
+    scores: list[Scores | RefusedScores] = []
     with _mapper(settings.n_jobs, tasks) as scored:
-        for result in scored:
-            results.append(result)
+        for n_done, result in enumerate(scored, start=1):
+            scores += result
             if on_progress is not None:
-                on_progress(len(results), len(tasks))
-    candidates = grouped(scores for result in results for scores in result)
+                on_progress(n_done, len(tasks))
+    candidates, refused = grouped(scores), refused_rows(scores)
     n_queries = int(query_numbers(data).max()) + 1
     bootstrap = Bootstrap(n_resamples=settings.n_bootstrap, confidence=settings.confidence, seed=min(seeds))
     resampled = Resampled(candidates, n_queries, bootstrap)
     return Comparison(
         rows=resampled.rows(baseline, data.arm_names),
         curves=resampled.curves(),
-        conclusion=resampled.conclusion(learned(policies), objective),
+        conclusion=_conclusion(resampled, learned(policies), objective, refused),
         arm_names=data.arm_names,
         learned_from=_learned_from(data, settings),
         baseline=baseline,
@@ -103,7 +105,18 @@ def compare(
         confidence=settings.confidence,
         n_bootstrap=settings.n_bootstrap,
         notes=_notes(candidates, data),
+        refused=refused,
     )
+
+
+def _conclusion(
+    resampled: Resampled, policies: Sequence[str], objective: Objective, refused: Sequence[RefusedRow]
+) -> Conclusion:
+    try:
+        return resampled.conclusion(policies, objective)
+    except ValueError as error:
+        reasons = "; ".join(f"{row.name}, {row.estimator}: {row.reason}" for row in refused)
+        raise ValueError(f"{error}: {reasons}" if reasons else str(error)) from error
 
 
 def _check(policies: Mapping[str, Policy], data: Data, seeds: Sequence[int], settings: ComparisonSettings) -> None:
@@ -150,7 +163,7 @@ def _scored_data(data: Data, reward: Reward | None) -> Data:
 
 
 @contextmanager
-def _mapper(n_jobs: int, tasks: list[ComparisonTask]) -> Iterator[Iterator[list[Scores]]]:
+def _mapper(n_jobs: int, tasks: list[ComparisonTask]) -> Iterator[Iterator[list[Scores | RefusedScores]]]:
     """Yield each task's result in order, computed here or in other processes."""
     if n_jobs == 1:
         yield map(ComparisonTask.run, tasks)

@@ -63,6 +63,21 @@ class CurvePoint(Estimate):
     n_train: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedRow:
+    """A candidate that one estimator does not value.
+
+    Attributes:
+        name: of the policy, or "best fixed arm".
+        estimator: the off-policy estimator's name.
+        reason: why, in the first seed where it does not.
+    """
+
+    name: str
+    estimator: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Comparison(Results[ComparisonRow]):
     """Policies fitted and scored on disjoint rows, for several seeds.
@@ -82,6 +97,7 @@ class Comparison(Results[ComparisonRow]):
         confidence: see `ComparisonSettings`.
         n_bootstrap: see `ComparisonSettings`.
         notes: what the reader must know.
+        refused: candidates that an estimator does not value, with the reason; the table shows them last.
     """
 
     kind: ClassVar[str] = "comparison"
@@ -100,6 +116,7 @@ class Comparison(Results[ComparisonRow]):
     confidence: float
     n_bootstrap: int
     notes: tuple[str, ...]
+    refused: tuple[RefusedRow, ...] = ()
 
     def row(self, name: str, estimator: str) -> ComparisonRow:
         """Return a candidate's row under one estimator; `comparison[name]` is that of the first."""
@@ -155,11 +172,15 @@ class Comparison(Results[ComparisonRow]):
     def table(self) -> Table:
         """Return one line a row, intervals in brackets, the conclusion last."""
         columns = self._columns()
-        groups = [(row.kind, row.estimator if row.kind == "policy" else None) for row in self.rows]
+        groups = [f"{row.kind} {row.estimator if row.kind == 'policy' else ''}" for row in self.rows]
+        groups += ["refused"] * len(self.refused)
+        lines = [tuple(_cell(row, field) for field in columns.values()) for row in self.rows]
+        blank = ("",) * (len(columns) - 3)
+        lines += [(row.name, row.estimator, "none", *blank) for row in self.refused]
         return Table(
             title=self._title(),
             headings=tuple(columns),
-            lines=tuple(tuple(_cell(row, field) for field in columns.values()) for row in self.rows),
+            lines=tuple(lines),
             sections=frozenset(index for index in range(1, len(groups)) if groups[index] != groups[index - 1]),
             remarks=tuple(self._remarks()),
             left=frozenset({"estimator"}),
@@ -182,6 +203,7 @@ class Comparison(Results[ComparisonRow]):
         remarks = [f"policies learned from {self.learned_from}"]
         if self.n_left_out:
             remarks.append(f"{self.n_left_out} rows without every arm's reward were trained on but not scored")
+        remarks += [f"{row.name}, {row.estimator}: no estimate: {row.reason}" for row in self.refused]
         return [*remarks, *self.notes, str(self.conclusion)]
 
 

@@ -13,7 +13,7 @@ from bandits.data.splits import query_numbers
 from bandits.evaluation.conclusion import Conclusion, conclude
 from bandits.evaluation.division import Division
 from bandits.evaluation.objective import Objective, objective_of
-from bandits.evaluation.scores import Scores, fixed_arm_scores, policy_scores
+from bandits.evaluation.scores import RefusedScores, Scores, fixed_arm_scores, policy_scores
 from bandits.off_policy.diagnostics import MIN_EFFECTIVE_SIZE
 from bandits.off_policy.estimators import DoublyRobust, OffPolicyEstimator
 from bandits.off_policy.terms import TermSums
@@ -70,7 +70,7 @@ def cross_validated(
         estimator: for a log; None takes DoublyRobust.
 
     Raises:
-        ValueError: if there are fewer than two queries or folds, or the policy fails.
+        ValueError: if there are fewer than two queries or folds, the policy fails, or the estimator is not defined.
     """
     query = query_numbers(data)
     scored = np.unique(query[data.complete] if isinstance(data, FullInformationData) else query)
@@ -82,15 +82,23 @@ def cross_validated(
     tree = SeedTree(seed)
     n_folds = min(n_folds, n_queries)
     order = tree.rng("folds").permutation(scored)
-    own: list[Scores] = []
-    fixed: list[Scores] = []
+    own: list[Scores | RefusedScores] = []
+    fixed: list[Scores | RefusedScores] = []
     for fold in range(n_folds):
         division = Division(data, -np.isin(query, order[fold::n_folds]).astype(np.int64))
         chosen = shrunk(policy, division.train)
         fitted = seeded(chosen, tree.child("policy", str(fold))).fit(division.train)
         own += policy_scores(division, fitted, type(policy).__name__, estimators)
         fixed += fixed_arm_scores(division, estimators, objective)
-    return _pooled(own, fixed, objective, Bootstrap(seed=seed), n_queries)
+    return _pooled(_all_defined(own), _all_defined(fixed), objective, Bootstrap(seed=seed), n_queries)
+
+
+def _all_defined(scores: Sequence[Scores | RefusedScores]) -> list[Scores]:
+    defined = [one for one in scores if isinstance(one, Scores)]
+    refused = [one for one in scores if isinstance(one, RefusedScores)]
+    if refused:
+        raise ValueError(f"{refused[0].candidate.estimator} is not defined on a fold: {refused[0].reason}")
+    return defined
 
 
 def _pooled(

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bandits.checks import Float64
-from bandits.evaluation.comparison import ComparisonRow, CurvePoint
+from bandits.evaluation.comparison import ComparisonRow, CurvePoint, RefusedRow
 from bandits.evaluation.conclusion import Conclusion, conclude
 from bandits.evaluation.objective import Objective
-from bandits.evaluation.scores import BEST_FIXED, Candidate, Scores
+from bandits.evaluation.scores import BEST_FIXED, Candidate, RefusedScores, Scores
 from bandits.off_policy.terms import TermSums
 from bandits.statistics.bootstrap import Bootstrap
 
@@ -31,10 +31,24 @@ class ScoredCandidate:
         return self.candidate.train_share == 1
 
 
-def grouped(scores: Iterable[Scores]) -> list[ScoredCandidate]:
-    """Join the seeds of each candidate; policies of an estimator together, references last."""
-    groups: dict[Candidate, list[Scores]] = {}
+def refused_rows(scores: Iterable[Scores | RefusedScores]) -> tuple[RefusedRow, ...]:
+    """Return the candidates of the table that some seed does not value, each once."""
+    found: dict[Candidate, RefusedRow] = {}
     for one in scores:
+        if isinstance(one, RefusedScores) and one.candidate.train_share == 1:
+            candidate = one.candidate
+            row = RefusedRow(name=candidate.name, estimator=candidate.estimator, reason=one.reason)
+            found.setdefault(candidate, row)
+    return tuple(found.values())
+
+
+def grouped(scores: Sequence[Scores | RefusedScores]) -> list[ScoredCandidate]:
+    """Join the seeds of each candidate that all seeds value; policies of an estimator together, references last."""
+    groups: dict[Candidate, list[Scores]] = {}
+    refused = {one.candidate for one in scores if isinstance(one, RefusedScores)}
+    for one in scores:
+        if isinstance(one, RefusedScores) or one.candidate in refused:
+            continue
         groups.setdefault(one.candidate, []).append(one)
     estimators = list(dict.fromkeys(candidate.estimator for candidate in groups))
 
@@ -74,9 +88,16 @@ class Resampled:
         return tuple(self._curve_point(index) for index in learners)
 
     def conclusion(self, policies: Sequence[str], objective: Objective) -> Conclusion:
-        """Return the best of these policies, by the estimator trusted most, against the best fixed arm."""
+        """Return the best of these policies, by the estimator trusted most, against the best fixed arm.
+
+        Raises:
+            ValueError: if no estimator values them all and the arm.
+        """
         lines = {(scored.candidate.name, scored.candidate.estimator): i for i, scored in self._lines()}
-        estimator = next(scored.candidate.estimator for _, scored in self._lines())
+        whole = [name for _, name in lines if all((needed, name) in lines for needed in (*policies, BEST_FIXED))]
+        if not whole:
+            raise ValueError("no estimator values every policy and the best fixed arm on this log")
+        estimator = whole[0]
         fixed = lines[BEST_FIXED, estimator]
         figures = self._values if objective == "reward" or self._costs is None else self._costs
         arms = [str(scores.fixed_arm) for scores in self._candidates[fixed].scores]
@@ -128,8 +149,8 @@ class Resampled:
         for other, index in named.items():
             if other.estimator == candidate.estimator:
                 return index
-        alone = next(iter(named))
-        return named[alone] if alone.kind not in ("policy", "fixed") else None
+        alone = next(iter(named), None)
+        return named[alone] if alone is not None and alone.kind not in ("policy", "fixed") else None
 
 
 def _total(sums: TermSums) -> float:

@@ -75,6 +75,14 @@ class Scores:
     fixed_arm: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class RefusedScores:
+    """Why one candidate has no scores on one division: its estimator is not defined there, or gives no interval."""
+
+    candidate: Candidate
+    reason: str
+
+
 def policy_scores(
     division: Division,
     policy: Policy,
@@ -83,7 +91,7 @@ def policy_scores(
     *,
     train_share: float = 1.0,
     n_train: int = 0,
-) -> list[Scores]:
+) -> list[Scores | RefusedScores]:
     """Return a fitted policy's scores: one exact one on full information, one an estimator on a log."""
     test = division.test
     if isinstance(test, FullInformationData):
@@ -95,7 +103,7 @@ def policy_scores(
 
 def fixed_arm_scores(
     division: Division, estimators: Sequence[OffPolicyEstimator], objective: Objective
-) -> list[Scores]:
+) -> list[Scores | RefusedScores]:
     """Return the scores of the arm that is best on this division's training rows."""
     test, n_train = division.test, len(division.train)
     if isinstance(test, FullInformationData):
@@ -106,7 +114,7 @@ def fixed_arm_scores(
     arm = policy.arm_names[int(np.argmax(policy.mean_rewards()))]
     candidates = [Candidate(BEST_FIXED, "fixed", estimator.name) for estimator in estimators]
     scored = _estimated(division, OffPolicyProblem.of(policy, test), estimators, candidates, n_train)
-    return [replace(scores, fixed_arm=arm) for scores in scored]
+    return [replace(scores, fixed_arm=arm) if isinstance(scores, Scores) else scores for scores in scored]
 
 
 def reference_scores(division: Division) -> Iterator[Scores]:
@@ -147,19 +155,24 @@ def _estimated(
     estimators: Sequence[OffPolicyEstimator],
     candidates: Sequence[Candidate],
     n_train: int,
-) -> list[Scores]:
+) -> list[Scores | RefusedScores]:
     """Return the scores that each estimator gives one fitted policy on the test log."""
     priced = _priced(problem)
     diagnostics = diagnose(problem)
-    result = []
+    result: list[Scores | RefusedScores] = []
     for candidate, estimator in zip(candidates, estimators, strict=True):
-        reward, notes = _estimator_sums(division, estimator, problem)
+        try:
+            reward, notes = _estimator_sums(division, estimator, problem)
+            cost = None if priced is None else _estimator_sums(division, estimator, priced)[0]
+        except ValueError as refusal:
+            result.append(RefusedScores(candidate, str(refusal)))
+            continue
         scores = Scores(
             candidate=candidate,
             n_train=n_train,
             queries=division.queries,
             reward=reward,
-            cost=None if priced is None else _estimator_sums(division, estimator, priced)[0],
+            cost=cost,
             arm_shares=problem.probabilities.mean(axis=0),
             notes=notes,
             problems=diagnostics.problems,
@@ -184,4 +197,6 @@ def _estimator_sums(
             f"{estimator.name} leaves rows out, so differences between policies cannot be paired: use another "
             "estimator in compare"
         )
+    if terms.biased is not None:
+        raise ValueError(f"{estimator.name} has no interval: {terms.biased}")
     return division.query_sums(terms.by_row()), terms.notes

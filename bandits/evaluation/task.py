@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bandits.data.array_data import Data
 from bandits.evaluation.division import Division
 from bandits.evaluation.objective import Objective
-from bandits.evaluation.scores import Scores, fixed_arm_scores, policy_scores, reference_scores
+from bandits.evaluation.scores import RefusedScores, Scores, fixed_arm_scores, policy_scores, reference_scores
 from bandits.evaluation.settings import ComparisonSettings
 from bandits.policies.policy import Policy
 from bandits.policies.seeded import seeded
@@ -26,7 +26,7 @@ class ComparisonTask:
     name: str | None = None
     policy: Policy | None = None
 
-    def run(self) -> list[Scores]:
+    def run(self) -> list[Scores | RefusedScores]:
         """Return the scores of this seed's policy at every training size, or those of the references.
 
         Raises:
@@ -41,8 +41,8 @@ class ComparisonTask:
         except (RuntimeError, TypeError, ValueError) as error:
             raise ValueError(f"policy {self.name!r}, seed {self.seed}: {error}") from error
 
-    def _policy_scores(self, division: Division, name: str, policy: Policy) -> list[Scores]:
-        result = []
+    def _policy_scores(self, division: Division, name: str, policy: Policy) -> list[Scores | RefusedScores]:
+        result: list[Scores | RefusedScores] = []
         for share in self.settings.train_shares:
             train = division.train_data(share)
             fitted = seeded(shrunk(policy, train), SeedTree(self.seed).child("policy", name)).fit(train)

@@ -14,6 +14,7 @@ from bandits import (
     SNIPS,
     BestFixedArm,
     ComparisonSettings,
+    DirectMethod,
     DoublyRobust,
     EpsilonGreedy,
     FullInformationData,
@@ -27,7 +28,7 @@ from bandits import (
 from bandits.evaluation import Comparison
 from bandits.evaluation.task import ComparisonTask
 from bandits.off_policy import estimate_problem
-from bandits.off_policy.estimators import RejectionReplay
+from bandits.off_policy.estimators import ClippedIPS, RejectionReplay
 from bandits.off_policy.problem import OffPolicyProblem
 from bandits.testing import example_data
 from tests.support.public_names import ROOT
@@ -171,6 +172,25 @@ def test_on_a_log_values_are_the_estimators_own(log):
     logged = result["logging policy"]
     assert logged.value == pytest.approx(test.rewards.mean())
     assert logged.cost.value == pytest.approx(test.costs.mean())
+
+
+def test_an_estimator_without_an_interval_says_so_in_its_row_and_costs_no_other(log):
+    estimators = (DirectMethod(), DoublyRobust(), ClippedIPS(1.5))
+    result = compare(POLICIES, log, (0, 1), settings=replace(QUICK, estimators=estimators))
+    alone = compare(POLICIES, log, (0, 1), settings=replace(QUICK, estimators=(DoublyRobust(),)))
+    assert result.conclusion == alone.conclusion
+    assert result["LinUCB"] == alone["LinUCB"]
+    refused = {(row.name, row.estimator): row.reason for row in result.refused}
+    for name in (*POLICIES, "best fixed arm"):
+        assert "how wrong the reward model may be" in refused[name, "DirectMethod"]
+    assert "the mean of the clipped terms" in refused["LinUCB", "ClippedIPS(1.5)"]
+    assert ("uniform", "ClippedIPS(1.5)") not in refused  # nothing was clipped
+    assert result.row("uniform", "ClippedIPS(1.5)").value == pytest.approx(
+        result.row("uniform", "DoublyRobust").value, abs=1
+    )
+    text = result.to_text(200)
+    assert "LinUCB, DirectMethod: no estimate: DirectMethod has no interval" in text
+    assert Comparison.from_json(result.to_json()) == result
 
 
 def test_a_log_that_cannot_tell_says_so(log):
