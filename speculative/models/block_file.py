@@ -1,14 +1,40 @@
-"""Matrices of 4-bit blocks on the disk, two weights a byte, one read at a time."""
+"""Matrices in blocks of 4 or 8 bits on the disk, two 4-bit weights a byte, one read at a time."""
 
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
 
-from speculative.models.weight_blocks import BLOCK, LEVELS, WeightBlocks
+from speculative.models.safetensors_writer import SafetensorsWriter
+from speculative.models.weight_blocks import BLOCK, BYTE_BLOCK, LEVELS, WeightBlocks
 from speculative.models.weight_files import WeightFiles
 
 _LEVELS, _CONSTANTS = ".levels", ".constants"
+_TOLD_EVERY = 50  # tensors
+_log = logging.getLogger(__name__)
+
+
+def write_blocks(path: Path, names: Sequence[str], matrices: Iterable[tuple[str, WeightBlocks]]) -> None:
+    """Write a file that `StoredBlocks` reads, one matrix after the other, and say how far it is.
+
+    Args:
+        path: the file.
+        names: of all matrices.
+        matrices: each with its name; taken one at a time.
+    """
+    stored = [f"{name}{part}" for name in names for part in (_LEVELS, _CONSTANTS)]
+    with SafetensorsWriter(path, stored) as writer:
+        for i, (name, block) in enumerate(matrices, 1):
+            for part_name, part in packed_parts(name, block).items():
+                writer.add(part_name, [part], tuple(part.shape))
+            tell(i, len(names), "matrices in blocks")
+
+
+def tell(done: int, total: int, what: str) -> None:
+    """Log how much of a conversion is written, now and then."""
+    if done % _TOLD_EVERY == 0 or done == total:
+        _log.info("%d of %d %s written", done, total, what)
 
 
 def packed_parts(name: str, block: WeightBlocks) -> dict[str, torch.Tensor]:
@@ -18,8 +44,9 @@ def packed_parts(name: str, block: WeightBlocks) -> dict[str, torch.Tensor]:
     """
     constants = torch.stack([block.scales, block.minimums])
     half = constants.half()
+    levels = block.levels if block.bits == 8 else block.levels[:, 0::2] | block.levels[:, 1::2] << 4
     return {
-        f"{name}{_LEVELS}": block.levels[:, 0::2] | block.levels[:, 1::2] << 4,
+        f"{name}{_LEVELS}": levels,
         f"{name}{_CONSTANTS}": half if torch.equal(half.float(), constants) else constants,
     }
 
@@ -44,13 +71,14 @@ class StoredBlocks(Mapping[str, WeightBlocks]):
             self._check(path, name)
 
     def __getitem__(self, name: str) -> WeightBlocks:
-        """Return a matrix.
+        """Return a matrix; levels of 8 bits stay mapped from the file.
 
         Raises:
             KeyError: if there is none of that name.
         """
-        pairs = self._files[f"{name}{_LEVELS}"]
-        levels = torch.stack([pairs & (LEVELS - 1), pairs >> 4], dim=-1).flatten(1)
+        levels = self._files[f"{name}{_LEVELS}"]
+        if levels.dtype == torch.uint8:
+            levels = torch.stack([levels & (LEVELS - 1), levels >> 4], dim=-1).flatten(1)
         return WeightBlocks(levels, *self._files[f"{name}{_CONSTANTS}"].float())
 
     def __iter__(self) -> Iterator[str]:
@@ -65,6 +93,7 @@ class StoredBlocks(Mapping[str, WeightBlocks]):
         stored = self._files.stored
         levels, constants = stored[f"{name}{_LEVELS}"], stored.get(f"{name}{_CONSTANTS}")
         n_rows, n_bytes = levels.shape if len(levels.shape) == 2 else (0, 0)
-        expected = (2, n_rows, 2 * n_bytes // BLOCK)
-        if levels.dtype != "U8" or constants is None or constants.shape != expected:
-            raise ValueError(f"{path} is no file of 4-bit blocks: {name!r} is damaged; delete its folder")
+        sizes = {"U8": BLOCK // 2, "I8": BYTE_BLOCK}  # bytes of a block
+        size = sizes.get(levels.dtype, 0)
+        if not size or n_bytes % size or constants is None or constants.shape != (2, n_rows, n_bytes // size):
+            raise ValueError(f"{path} is no file of weights in blocks: {name!r} is damaged; delete its folder")

@@ -12,11 +12,11 @@ _NEVER_USED = "rotary_emb.inv_freq"  # a table that old checkpoints keep; it fol
 
 
 class Checkpoint:
-    """Tensors by transformers' names, `model.` left out; projections in blocks of 4 bits where it has them.
+    """Tensors by transformers' names, `model.` left out; projections in blocks where it has them.
 
     Args:
         weights: dense tensors by name.
-        blocks: projections at 4 bits by name; each takes the place of a dense one.
+        blocks: projections, and the head, in blocks by name; each takes the place of a dense one.
         device: of every dense tensor that is asked for.
         dtype: of every dense tensor that is asked for.
 
@@ -43,6 +43,10 @@ class Checkpoint:
     def __contains__(self, name: str) -> bool:
         return name in self._names
 
+    def in_blocks(self, name: str) -> bool:
+        """Whether a projection's or the head's weight is there in blocks."""
+        return name in self._block_names
+
     def tensor(self, name: str, shape: tuple[int, ...]) -> torch.Tensor:
         """Return a dense tensor.
 
@@ -65,7 +69,7 @@ class Checkpoint:
         return found.to(self._device, self._dtype)
 
     def matrix(self, name: str, shape: tuple[int, int]) -> Matrix:
-        """Return a projection's weight.
+        """Return a projection's weight, or the head's.
 
         Raises:
             ValueError: as `tensor` does.
@@ -74,9 +78,9 @@ class Checkpoint:
         if weight not in self._block_names:
             return self.tensor(weight, shape)
         block = self._blocks[self._block_names[weight]]
-        if tuple(block.levels.shape) != shape:
+        if tuple(block.shape) != shape:
             raise ValueError(
-                f"the blocks of {weight!r} must have the shape {shape} by config.json, got {tuple(block.levels.shape)}"
+                f"the blocks of {weight!r} must have the shape {shape} by config.json, got {tuple(block.shape)}"
             )
         for part_name, part in zip(("levels", "scales", "minimums"), block.parts, strict=True):
             self._keep_digest(f"{weight}.{part_name}", part)

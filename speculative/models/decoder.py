@@ -193,11 +193,13 @@ class Decoder:
         return ForwardOutput(torch.cat([o.logits for o in outputs]), torch.cat([o.hidden for o in outputs]))
 
 
-def _head_weight(config: DecoderConfig, checkpoint: Checkpoint, embedding: torch.Tensor) -> torch.Tensor:
+def _head_weight(config: DecoderConfig, checkpoint: Checkpoint, embedding: torch.Tensor) -> Matrix:
     """Return the matrix that gives logits: a tied checkpoint's own, where it holds another than its embedding.
 
     So does transformers: what was trained or pruned apart from the embedding is not lost.
     """
+    if checkpoint.in_blocks("lm_head.weight"):
+        return checkpoint.matrix("lm_head", (config.n_vocab, config.n_features))
     if config.tied_head and "lm_head.weight" not in checkpoint:
         return embedding
     head = checkpoint.tensor("lm_head.weight", (config.n_vocab, config.n_features))

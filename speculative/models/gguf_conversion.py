@@ -3,31 +3,31 @@
 import hashlib
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from arms.atomic_file import atomic_folder, remove_stale
-from speculative.models.block_file import packed_parts
+from speculative.models.block_file import tell, write_blocks
 from speculative.models.config import DecoderConfig
 from speculative.models.gguf_config import ARCHITECTURES, config_of, write_generation_config
 from speculative.models.gguf_file import GgufFile
-from speculative.models.gguf_tensors import SourceTensor, check_complete, tensors_of
+from speculative.models.gguf_tensors import EMBEDDING, HEAD, SourceTensor, check_complete, tensors_of
 from speculative.models.gguf_tokenizer import save_gguf_tokenizer
 from speculative.models.safetensors_writer import SafetensorsWriter
 from speculative.models.settings import DEFAULT_SETTINGS, ModelSettings
 from speculative.models.weight_files import BLOCKS_FILE
 
-LOADER_VERSION = 1  # goes up with every change of what a conversion holds: earlier ones are then left alone
+LOADER_VERSION = 2  # goes up with every change of what a conversion holds: earlier ones are then left alone
 _PIECES, _PIECE = 1024, 4096  # of a file's numbers, evenly spaced, that its digest reads
-_TOLD_EVERY = 50  # tensors
 _log = logging.getLogger(__name__)
 
 
 def convert_gguf(path: Path, settings: ModelSettings = DEFAULT_SETTINGS) -> Path:
     """Convert a GGUF file, or all parts of a split one, into a checkpoint folder of the form that is asked for.
 
-    Dense weights are kept in the dtype asked for, those for 4 bits in packed blocks of 4 bits, with embedding, head and
+    Dense weights are kept in the dtype asked for, projections and head for 4 bits in packed blocks, with embedding and
     norms in that dtype. The folder, in `cache / "models"`, is named by a digest of the content (all of the header, 4
     MiB of the weights), of this loader's version, and by the form. Tensors are read one after the other, so that the
     memory taken is that of a slab of one.
@@ -41,7 +41,7 @@ def convert_gguf(path: Path, settings: ModelSettings = DEFAULT_SETTINGS) -> Path
         raise ValueError(f"{path} names no general.architecture; it is no complete model file")
     ours = architecture in ARCHITECTURES
     dtype = str(settings.dtype).removeprefix("torch.")
-    form = f"int4-{dtype}" if ours and settings.weights != "dense" else dtype
+    form = f"{settings.packed}-{dtype}" if ours and settings.packed is not None else dtype
     models = settings.cache / "models"
     folder = models / f"{file.path.stem}-{content_digest(file)}-{form}"
     if not folder.is_dir():
@@ -79,12 +79,15 @@ def _write(file: GgufFile, folder: Path, settings: ModelSettings) -> None:
     (folder / "config.json").write_text(json.dumps(config, indent=2))
     write_generation_config(file.metadata, folder)
     save_gguf_tokenizer(file, folder)
-    four_bits = [tensor for tensor in tensors if settings.weights != "dense" and tensor.is_projection]
-    dense = [tensor for tensor in tensors if settings.weights == "dense" or not tensor.is_projection]
+    packed = [t for t in tensors if settings.packed is not None and (t.is_projection or t.is_head)]
+    dense = [t for t in tensors if settings.packed is None or not (t.is_projection or t.is_head)]
+    if packed and config["tie_word_embeddings"]:
+        packed += [replace(t, name=HEAD) for t in tensors if t.name == EMBEDDING]
     try:
         _write_dense(folder / "model.safetensors", dense, settings.dtype)
-        if four_bits:
-            _write_blocks(folder / BLOCKS_FILE, four_bits)
+        if packed:
+            named = ((t.name, t.blocks(settings.packed == "int4_all")) for t in packed)
+            write_blocks(folder / BLOCKS_FILE, [t.name for t in packed], named)
     except ValueError as error:
         raise ValueError(f"{file.path}: {error}") from error
 
@@ -93,18 +96,4 @@ def _write_dense(path: Path, tensors: list[SourceTensor], dtype: torch.dtype) ->
     with SafetensorsWriter(path, [tensor.name for tensor in tensors]) as writer:
         for i, tensor in enumerate(tensors, 1):
             writer.add(tensor.name, tensor.slabs(dtype), tensor.stored.shape)
-            _tell(i, len(tensors), "tensors")
-
-
-def _write_blocks(path: Path, tensors: list[SourceTensor]) -> None:
-    names = [f"{tensor.name}.{part}" for tensor in tensors for part in ("levels", "constants")]
-    with SafetensorsWriter(path, names) as writer:
-        for i, tensor in enumerate(tensors, 1):
-            for name, part in packed_parts(tensor.name, tensor.blocks()).items():
-                writer.add(name, [part], tuple(part.shape))
-            _tell(i, len(tensors), "matrices at 4 bits")
-
-
-def _tell(done: int, total: int, what: str) -> None:
-    if done % _TOLD_EVERY == 0 or done == total:
-        _log.info("%d of %d %s written", done, total, what)
+            tell(i, len(tensors), "tensors")

@@ -15,6 +15,7 @@ from speculative.models.gguf_config import ROPE_FACTORS
 from speculative.models.gguf_file import GgufFile, GgufTensor
 from speculative.models.weight_blocks import WeightBlocks
 
+EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 PROJECTIONS = {
     "attn_q": "self_attn.q_proj",
     "attn_k": "self_attn.k_proj",
@@ -31,10 +32,11 @@ _NORMS = {
     "attn_k_norm": "self_attn.k_norm",
 }
 _OUTER = {
-    "token_embd.weight": "model.embed_tokens.weight",
+    "token_embd.weight": EMBEDDING,
     "output_norm.weight": "model.norm.weight",
-    "output.weight": "lm_head.weight",
+    "output.weight": HEAD,
 }
+_FLOATS = ("F64", "F32", "F16", "BF16")
 _SLAB = 2**22  # numbers that are turned to floats at once: 16 MiB
 
 
@@ -57,6 +59,11 @@ class SourceTensor:
         """Whether it is the matrix of a layer's product."""
         return self.name.endswith("_proj.weight")
 
+    @property
+    def is_head(self) -> bool:
+        """Whether it gives the logits."""
+        return self.name == HEAD
+
     def slabs(self, dtype: torch.dtype) -> Iterator[torch.Tensor]:
         """Yield the rows, some at a time, (n, in); of a vector its one row.
 
@@ -72,16 +79,28 @@ class SourceTensor:
         for begin in range(0, n_rows, step):
             yield torch.from_numpy(self.stored.dense(order[begin : begin + step])).to(dtype)
 
-    def blocks(self) -> WeightBlocks:
-        """Return the matrix in blocks of 4 bits: the file's own where it holds such, else rounded to them.
+    def blocks(self, four_bits_only: bool = False) -> WeightBlocks:
+        """Return the matrix in blocks: the file's own where it holds such, else rounded to them.
+
+        Floats are rounded to 4 bits, those of the head and types of other forms than blocks to 8.
+
+        Args:
+            four_bits_only: round what has more bits, to 4.
 
         Raises:
-            ValueError: if it must be rounded and its rows are no multiple of 32 long.
+            ValueError: if it must be rounded and its rows are no multiple of a block long.
         """
         if self.stored.kind in EXACT_KINDS:
             found = read_blocks(self.stored)
-            return found if self.order is None else found[self.order]
-        return WeightBlocks.stack([WeightBlocks.quantise(slab) for slab in self.slabs(torch.float32)])
+            if found.bits == 4 or not four_bits_only:
+                return found if self.order is None else found[self.order]
+        to_four = four_bits_only or (self.stored.kind in _FLOATS and not self.is_head)
+        try:
+            return WeightBlocks.stack(
+                [WeightBlocks.quantise(slab, 4 if to_four else 8) for slab in self.slabs(torch.float32)]
+            )
+        except ValueError as error:
+            raise ValueError(f"the tensor {self.name!r}: {error}; use weights='dense'") from error
 
 
 def tensors_of(file: GgufFile, config: Mapping[str, Any]) -> list[SourceTensor]:
@@ -131,7 +150,7 @@ def check_complete(file: GgufFile, tensors: Sequence[SourceTensor], config: Deco
         "attn_output": config.out_bias,
         **dict.fromkeys(("ffn_gate", "ffn_up", "ffn_down"), config.mlp_bias),
     }
-    needed = [name for name in _OUTER.values() if name != "lm_head.weight" or not config.tied_head]
+    needed = [name for name in _OUTER.values() if name != HEAD or not config.tied_head]
     parts = [f"{part}.weight" for part in PROJECTIONS.values()]
     parts += [f"{PROJECTIONS[short]}.bias" for short, has_bias in biased.items() if has_bias]
     parts += [

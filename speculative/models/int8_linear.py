@@ -4,29 +4,36 @@ from collections.abc import Callable
 
 import torch
 
+from speculative.models.weight_blocks import Matrix, WeightBlocks, float_rows
+
 
 class Int8Linear:
     """`Linear` with weights at 8 bits, one scale a row, and float32 results: for the head of a 4-bit model.
 
     A quarter of float32's memory traffic. Each row of activations is split into two rows of 8 bits, the second holding
     what the first rounds away, so that of the product's error (1.2 % of SmolLM2's head by weight, 3e-5 by arithmetic)
-    only the weights' part counts. Sums are integers: a row's product does not depend on how many rows are computed
-    together.
+    only the weights' part counts. Where the weight comes in blocks, the largest results, of which the next token is
+    one, are computed again in float32 from the blocks, which have more scales, and are right. Sums are integers: a
+    row's product does not depend on how many rows are computed together.
 
     Args:
         weight: (out_features, in_features) on a CPU that `supported` accepts.
     """
 
+    N_EXACT = 32  # results of a row that are computed again
     _SLAB = 4096  # rows that are rounded at once
+    _AT_ONCE = 64  # rows of activations whose largest results are computed again together
     _N_PROBED = 64  # inputs of the product that `supported` tries
 
-    def __init__(self, weight: torch.Tensor) -> None:
-        self._scales = weight.new_empty(len(weight), dtype=torch.float32)
+    def __init__(self, weight: Matrix) -> None:
+        self._blocks = weight if isinstance(weight, WeightBlocks) else None
+        self._scales = torch.empty(len(weight))
         levels = torch.empty(weight.shape, dtype=torch.int8)
         for begin in range(0, len(weight), self._SLAB):  # a slab's floats at a time, not the whole matrix's
             part = slice(begin, begin + self._SLAB)
-            self._scales[part] = weight[part].float().abs().amax(1).clamp_min(1e-30) / 127
-            levels[part] = (weight[part].float() / self._scales[part, None]).round().to(torch.int8)
+            rows = float_rows(weight, part)
+            self._scales[part] = rows.abs().amax(1).clamp_min(1e-30) / 127
+            levels[part] = (rows / self._scales[part, None]).round_().to(torch.int8)
         self._weight = torch.ops.onednn.qlinear_prepack(levels, None)
         self._zeros = torch.zeros(len(weight), dtype=torch.int32)
         self._product: Callable[..., torch.Tensor] = torch.ops.onednn.qlinear_pointwise.default
@@ -54,4 +61,15 @@ class Int8Linear:
         products = self._product(
             both, 1.0, 128, self._weight, self._scales, self._zeros, None, 1.0, 0, torch.float32, "none", [], ""
         )
-        return (products[:n] + products[n:] / 254) * (widest / 127)
+        results = (products[:n] + products[n:] / 254) * (widest / 127)
+        if self._blocks is not None:
+            for some, rows in zip(torch.split(results, self._AT_ONCE), torch.split(x, self._AT_ONCE), strict=True):
+                _set_largest(some, rows.float(), self._blocks, self.N_EXACT)
+        return results
+
+
+def _set_largest(results: torch.Tensor, x: torch.Tensor, weight: WeightBlocks, n_exact: int) -> None:
+    """Compute the largest results of each row of `x @ weight.T` again, in place."""
+    largest = results.topk(min(n_exact, results.shape[1]), sorted=False).indices
+    rows = weight[largest.flatten()].dense().view(*largest.shape, -1)
+    results.scatter_(1, largest, (rows * x[:, None]).sum(-1))

@@ -8,7 +8,7 @@ from typing import Self
 
 import torch
 
-_DTYPES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16", torch.uint8: "U8"}
+_DTYPES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16", torch.uint8: "U8", torch.int8: "I8"}
 _BYTES_A_NAME = 200  # of the header, for dtype, shape and place of a tensor, beside its name
 
 

@@ -18,12 +18,11 @@ class ModelSettings:
         dtype: of activations, KV cache and dense weights.
         device: of everything.
         weights: "dense", or a kind of 4-bit weights, which the engine's own decoder computes on the CPU: `int4` keeps
-            the layers' matrices at 4 bits, in the very blocks of Q4_0, Q4_1 and Q4_K tensors of a GGUF file and rounded
-            to such blocks otherwise; the head has 8 bits a weight where the CPU multiplies them well and stays dense
-            elsewhere, the token embedding is dense. `int4_fast` adds a bfloat16 copy of the layers, at two bytes a
-            weight, with which prompts are read in about half the time where the CPU multiplies bfloat16; elsewhere it
-            is `int4`.
-            `int4_all` rounds the head to 4 bits: less time, less exact.
+            the layers' matrices as a GGUF file has them, at 4 bits (Q4_0, Q4_1, Q4_K) or 8 (Q5_0, Q5_1, Q5_K, Q6_K,
+            Q8_0), and rounds dense ones to 4 bits; the head has 8 bits a weight where the CPU multiplies them well and
+            is float32 elsewhere, the token embedding is dense. `int4_fast` adds a bfloat16 copy of the layers, at two
+            bytes a weight, with which prompts are read in about half the time where the CPU multiplies bfloat16;
+            elsewhere it is `int4`. `int4_all` rounds all that has more bits, and the head, to 4: less time, less exact.
             Measured on SmolLM2-135M-Instruct (Q4_1), 1,712 tokens of its own greedy text on 20 prompts: mean negative
             log-likelihood 0.573 dense, 0.574 int4 (0.573 with a dense head), 0.603 int4_all; best token the dense
             model's at 98.2 % (98.9 %) and 91.1 %.
@@ -45,6 +44,13 @@ class ModelSettings:
             raise ValueError(f"weights must be one of {get_args(WeightPrecision)}, got {self.weights!r}")
         if self.weights != "dense" and torch.device(self.device).type != "cpu":
             raise ValueError(f"4-bit weights need the CPU, got device {str(self.device)!r}; use weights='dense' there")
+
+    @property
+    def packed(self) -> Literal["int4", "int4_all"] | None:
+        """The form of the blocks that are kept on the disk; None for dense weights."""
+        if self.weights == "dense":
+            return None
+        return "int4_all" if self.weights == "int4_all" else "int4"
 
 
 def _check_device(device: torch.device | str) -> None:

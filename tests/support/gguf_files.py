@@ -26,7 +26,12 @@ PROJECTIONS = {
     "mlp.down_proj": "ffn_down",
 }
 _KINDS = {kind.name: kind for kind in gguf.GGMLQuantizationType}
-_K_QUANTS = {"Q4_K": (144, (0, 2)), "Q6_K": (210, (208,))}  # bytes of 256 weights, and where their float16 factors lie
+_K_QUANTS = {
+    "Q2_K": (84, (80, 82)),
+    "Q4_K": (144, (0, 2)),
+    "Q5_K": (176, (0, 2)),
+    "Q6_K": (210, (208,)),
+}  # bytes of 256 weights, and where their float16 factors lie
 
 
 @dataclass

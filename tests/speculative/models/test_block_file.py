@@ -26,6 +26,13 @@ def test_saved_blocks_come_back_bit_for_bit_in_five_bits_a_weight_or_six(tmp_pat
     assert n_bytes == 4 * 64 * (5 if half else 6) // 8
 
 
+def test_bytes_come_back_bit_for_bit(tmp_path):
+    block = WeightBlocks.quantise(torch.randn(4, 48, generator=torch.Generator().manual_seed(3)), 8)
+    save_file(packed_parts("w", block), tmp_path / "blocks.safetensors")
+    found = StoredBlocks(tmp_path / "blocks.safetensors")["w"]
+    assert all(torch.equal(part, expected) for part, expected in zip(found.parts, block.parts, strict=True))
+
+
 @pytest.mark.parametrize("cut", [1, 100, -100])
 def test_a_truncated_file_of_blocks_is_named(tmp_path, cut):
     file = tmp_path / "blocks.safetensors"
@@ -45,5 +52,5 @@ def test_blocks_of_another_form_are_refused(tmp_path, change):
     else:
         del parts["w.constants"]
     save_file(parts, tmp_path / "b.safetensors")
-    with pytest.raises(ValueError, match=r"b.safetensors is no file of 4-bit blocks: 'w' is damaged"):
+    with pytest.raises(ValueError, match=r"b.safetensors is no file of weights in blocks: 'w' is damaged"):
         StoredBlocks(tmp_path / "b.safetensors")

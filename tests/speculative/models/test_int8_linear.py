@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from speculative.models.int8_linear import Int8Linear
+from speculative.models.weight_blocks import WeightBlocks
 
 needs_vnni = pytest.mark.skipif(not Int8Linear.supported(), reason="this CPU has no 8-bit products without saturation")
 
@@ -40,3 +41,16 @@ def test_a_matrix_rounded_in_slabs_is_the_matrix():
     x = torch.randn(3, 32, generator=torch.Generator().manual_seed(6))
     parts = [Int8Linear(part)(x) for part in (weight[:4096], weight[4096:])]
     assert torch.equal(Int8Linear(weight)(x), torch.cat(parts, dim=1))
+
+
+@needs_vnni
+def test_the_largest_results_of_blocks_are_those_of_the_blocks_and_the_rest_are_near():
+    generator = torch.Generator().manual_seed(0)
+    blocks = WeightBlocks.quantise(torch.randn(300, 64, generator=generator), 8)
+    x = torch.randn(70, 64, generator=generator)
+    found, exact = Int8Linear(blocks)(x), x @ blocks.dense().T
+    best = exact.topk(Int8Linear.N_EXACT // 2).indices
+    torch.testing.assert_close(found.gather(1, best), exact.gather(1, best), rtol=1e-5, atol=1e-5)
+    assert (found - exact).norm() < 0.02 * exact.norm()
+    for n in (1, 3, 64):
+        assert torch.equal(torch.cat([Int8Linear(blocks)(part) for part in x.split(n)]), found)

@@ -13,6 +13,16 @@ def test_rounding_to_blocks_is_off_by_half_a_level_and_keeps_sixteen_levels():
     torch.testing.assert_close(WeightBlocks.quantise(blocks.dense()).dense(), blocks.dense(), atol=1e-6, rtol=0.0)
     with pytest.raises(ValueError, match="multiple of 32, got 40"):
         WeightBlocks.quantise(torch.ones(2, 40))
+    with pytest.raises(ValueError, match="8-bit weights need in_features a multiple of 16, got 40"):
+        WeightBlocks.quantise(torch.ones(2, 40), 8)
+
+
+def test_rounding_to_eight_bits_is_off_by_half_a_level():
+    weight = torch.randn(5000, 48, generator=torch.Generator().manual_seed(1))  # more than a slab of rows
+    weight[0] = 0
+    blocks = WeightBlocks.quantise(weight, 8)
+    assert blocks.bits == 8
+    assert ((blocks.dense() - weight).abs() <= 0.5001 * blocks.scales.repeat_interleave(16, 1)).all()
 
 
 def test_rows_of_blocks_are_taken_and_stacked_as_those_of_their_matrix():
