@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Generic, SupportsIndex, TypeVar
 
 from arms.arm import Arm
+from arms.checks import check_order
 
 A = TypeVar("A", bound=Arm)
 
@@ -19,11 +20,12 @@ class ArmSet(Generic[A]):
         arms: The first arms.
 
     Raises:
-        TypeError: if one is not an `Arm`.
+        TypeError: if one is not an `Arm`, or they come as a set, which has no order.
         ValueError: if two share a name or one has a blank name.
     """
 
     def __init__(self, arms: Iterable[A] = ()) -> None:
+        check_order(arms, "arms")
         self._arms: dict[str, A] = {}
         for arm in arms:
             self.add(arm)

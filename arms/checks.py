@@ -60,3 +60,9 @@ def at_least(value: SupportsInt, least: int, what: str) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise ValueError(f"{what} must be an integer >= {least}, got {value!r}")
     return int(value)
+
+
+def check_order(values: object, what: str) -> None:
+    """Reject a set, which has another order in every run."""
+    if isinstance(values, set | frozenset):
+        raise TypeError(f"{what} must have an order, got a set, which has another in every run: pass a list")

@@ -182,7 +182,7 @@ def _query(where: str, row: Mapping[str, object], taken: Container[str]) -> Quer
     name = row.get("id", "?")
     try:
         query = Query.model_validate({**row, "id": str(name) if type(name) is int else name})
-        return query if "id" in row else query.model_copy(update={"id": _unused(content_id(query), taken)})
+        return query if "id" in row else query.model_copy(update={"id": unused_id(content_id(query), taken)})
     except ValidationError as error:
         hints = [f"; key {key!r}{hint}" for key in row if (hint := _meant(key))]
         raise ValueError(f"{where}: {_explain(error)}{''.join(hints)}") from error
@@ -193,7 +193,8 @@ def content_id(query: Query) -> str:
     return f"q-{hashlib.sha256(json.dumps(query.chat()).encode()).hexdigest()[:16]}"
 
 
-def _unused(name: str, taken: Container[str]) -> str:
+def unused_id(name: str, taken: Container[str]) -> str:
+    """Return the name itself, or where it is taken the first of NAME-2, NAME-3, ... that is not."""
     return next(found for i in count(1) if (found := name if i == 1 else f"{name}-{i}") not in taken)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from arms.checks import at_least as at_least
+from arms.checks import check_order as check_order
 from arms.checks import not_negative as not_negative
 from arms.checks import number as number
 from arms.checks import positive as positive
@@ -92,12 +93,6 @@ def check_unmasked(values: object, what: str) -> None:
         raise ValueError(
             f"{what} must hold no masked entries, got {n_masked}: leave these rows out, or fill them yourself"
         )
-
-
-def check_order(values: object, what: str) -> None:
-    """Reject a set, which has another order in every run."""
-    if isinstance(values, set | frozenset):
-        raise TypeError(f"{what} must have an order, got a set, which has another in every run: pass a list")
 
 
 def seconds_of(times: ArrayLike) -> ArrayLike:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ from speculative.cli.arm_choice import ArmChoice
 if TYPE_CHECKING:
     from arms import Message
     from speculative.sampling.sampling_params import SamplingParams
+    from speculative.targets.rendering import Rendering
     from speculative.targets.target import Target
 
 COMMANDS = "/reset forgets what was said, /exit ends"
@@ -39,6 +41,8 @@ def chat(
     top_p: generation.TopPOption = 1.0,
     min_p: generation.MinPOption = 0.0,
     repetition_penalty: generation.PenaltyOption = 1.0,
+    template: generation.TemplateOption = None,
+    prefill: generation.PrefillOption = None,
     verification: generation.VerificationOption = "coupling",
     sampling_seed: generation.SamplingSeedOption = None,
     seed: generation.ChoiceSeedOption = 0,
@@ -67,9 +71,11 @@ def chat(
         stop=stop or (),
     )
     generation.refuse_idle_options(sampling)
+    rendering = generation.read_rendering(template, prefill)
     options.start_torch(threads)
     loaded = options.open_pool(options.read_spec(pool, device=device, dtype=dtype, weights=weights), cache)
-    conversation = Conversation(loaded.target, Answering(loaded, choice), sampling, system)
+    said = Saying(sampling, rendering, system, prefill)
+    conversation = Conversation(loaded.target, Answering(loaded, choice), said)
     options.say(f"{loaded.target.name}: {COMMANDS}")
     for line in _lines():
         if line == "/exit":
@@ -83,23 +89,37 @@ def chat(
             conversation.say(line)
 
 
+@dataclass(frozen=True, slots=True)
+class Saying:
+    """How every answer of a conversation is made.
+
+    Attributes:
+        sampling: how tokens are picked, and where an answer ends.
+        rendering: what the chat template is told beside the messages.
+        system: a message before all others.
+        prefill: how each answer begins.
+    """
+
+    sampling: "SamplingParams"
+    rendering: "Rendering"
+    system: str | None = None
+    prefill: str | None = None
+
+
 class Conversation:
     """What was said so far, and the next answer.
 
     Args:
         target: encodes the messages.
         answering: generates.
-        sampling: how tokens are picked, and where an answer ends.
-        system: a message before all others.
+        saying: how an answer is made.
     """
 
-    def __init__(
-        self, target: "Target", answering: Answering, sampling: "SamplingParams", system: str | None = None
-    ) -> None:
+    def __init__(self, target: "Target", answering: Answering, saying: Saying) -> None:
         from arms import Message
 
-        self._target, self._answering, self._sampling = target, answering, sampling
-        self._system = [] if system is None else [Message(role="system", content=system)]
+        self._target, self._answering, self._saying = target, answering, saying
+        self._system = [] if saying.system is None else [Message(role="system", content=saying.system)]
         self._n_answers = 0
         self.reset()
 
@@ -114,9 +134,11 @@ class Conversation:
         asked = Message(role="user", content=text)
         messages = (*self._system, *self._said, asked)
         self._n_answers += 1
-        query = Query(id=f"answer-{self._n_answers}", messages=messages)
+        begin = self._saying.prefill or ""
+        query = generation.begun(Query(id=f"answer-{self._n_answers}", messages=messages), self._saying.prefill)
         try:
-            request = self._target.request(query, self._sampling)
+            request = self._target.request(query, self._saying.sampling, self._saying.rendering)
+            typer.echo(begin, nl=False)
             for part in self._answering.texts(request):
                 typer.echo(part, nl=False)
         except ValueError as error:
@@ -129,8 +151,8 @@ class Conversation:
         typer.echo()
         account = self._answering.account(request)
         options.say(f"{picked_line(account)}\n{speed_line(account)}")
-        if str(account["text"]).strip():  # an empty turn is none
-            self._said += [asked, Message(role="assistant", content=account["text"])]
+        if (answer := begin + str(account["text"])).strip():  # an empty turn is none
+            self._said += [asked, Message(role="assistant", content=answer)]
 
 
 def _lines() -> Iterator[str]:

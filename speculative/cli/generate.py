@@ -67,6 +67,9 @@ def generate(
     logit_bias: generation.LogitBiasOption = None,
     min_new_tokens: generation.MinNewTokensOption = 0,
     logprobs: generation.LogprobsOption = None,
+    template: generation.TemplateOption = None,
+    prefill: generation.PrefillOption = None,
+    continue_final_message: generation.ContinueOption = False,
     verification: generation.VerificationOption = "coupling",
     sampling_seed: generation.SamplingSeedOption = None,
     seed: generation.ChoiceSeedOption = 0,
@@ -104,12 +107,13 @@ def generate(
     )
     generation.refuse_idle_options(sampling)
     _check_log(log, reward, policy)
-    queries = _queries(prompt, prompts, out, logged=log is not None)
+    rendering = generation.read_rendering(template, prefill, go_on=continue_final_message)
+    queries = [generation.begun(query, prefill) for query in _queries(prompt, prompts, out, logged=log is not None)]
     options.start_torch(threads)
     loaded = options.open_pool(options.read_spec(pool, device=device, dtype=dtype, weights=weights), cache)
     if prompts is not None:
-        loaded.target.check(queries, sampling)  # all of them before the first is answered
-    requests = [loaded.target.request(query, sampling) for query in queries]
+        loaded.target.check(queries, sampling, rendering)  # all of them before the first is answered
+    requests = [loaded.target.request(query, sampling, rendering) for query in queries]
     with _rewards(loaded, log, reward, cache) as rewards:
         # shared passes would blur the seconds that a decision is rewarded for
         max_batch = 1 if prompts is None or log is not None else loaded.target.max_batch

@@ -1,11 +1,14 @@
 """Options of the commands that generate: how text is sampled, and what picks the arms."""
 
+import json
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 if TYPE_CHECKING:
+    from arms import Query
     from speculative.sampling.sampling_params import SamplingParams
+    from speculative.targets.rendering import Rendering
 
 ArmOption = Annotated[str | None, typer.Option("--arm", help="Use this arm of the pool always.", metavar="NAME")]
 SelectorOption = Annotated[
@@ -67,6 +70,21 @@ SamplingSeedOption = Annotated[
     int | None,
     typer.Option("--sampling-seed", help="Seed of sampled text; a fresh one by default.", metavar="SEED"),
 ]
+TemplateOption = Annotated[
+    str | None,
+    typer.Option(
+        "--chat-template-kwargs",
+        help='Variables of the chat template, such as {"enable_thinking": false}; before those of the pool file.',
+        metavar="JSON",
+    ),
+]
+PrefillOption = Annotated[
+    str | None, typer.Option("--prefill", help="How each answer begins: the target goes on from there.", metavar="TEXT")
+]
+ContinueOption = Annotated[
+    bool,
+    typer.Option("--continue-final", help="Go on with the last message of a prompt, which is the assistant's."),
+]
 ChoiceSeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of the policy's choices.")]
 
 
@@ -84,6 +102,42 @@ def read_logit_bias(given: list[str] | None) -> tuple[tuple[int, float], ...]:
         except ValueError as error:
             raise ValueError(f"--logit-bias must be ID=BIAS, such as 42=-100, got {text!r}") from error
     return tuple(pairs)
+
+
+def read_rendering(template: str | None, prefill: str | None, *, go_on: bool = False) -> "Rendering":
+    """Return what --chat-template-kwargs, --prefill and --continue-final tell the chat template.
+
+    Raises:
+        ValueError: if the variables are no JSON object, the prefill is blank, or both ways to go on are given.
+    """
+    from speculative.targets.rendering import Rendering
+
+    if prefill is not None and (go_on or not prefill.strip()):
+        fault = "--continue-final has no place beside it" if go_on else "it is blank"
+        raise ValueError(f"--prefill must be how an answer begins: {fault}")
+    try:
+        variables = {} if template is None else json.loads(template)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"--chat-template-kwargs must be a JSON object, got {template!r:.80} ({error})") from error
+    if not isinstance(variables, dict):
+        raise ValueError(f"--chat-template-kwargs must be a JSON object, got {template!r:.80}")
+    return Rendering(variables, continue_final_message=go_on or prefill is not None)
+
+
+def begun(query: "Query", prefill: str | None) -> "Query":
+    """Return a query whose answer begins with `prefill`, as a last message of the assistant's.
+
+    Raises:
+        ValueError: if the query ends in a message of the assistant's already.
+    """
+    from arms import Message
+
+    if prefill is None:
+        return query
+    messages = query.messages or (Message(role="user", content=query.prompt),)
+    if messages[-1].role == "assistant":
+        raise ValueError(f"query {query.id!r} ends in an assistant's message: --continue-final goes on with it")
+    return query.model_copy(update={"prompt": "", "messages": (*messages, Message(role="assistant", content=prefill))})
 
 
 def refuse_idle_options(sampling: "SamplingParams") -> None:

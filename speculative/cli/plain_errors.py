@@ -28,7 +28,16 @@ class _FlagsWithoutType:
 
 
 class Command(_FlagsWithoutType, TyperCommand):
-    """A command of draftpick."""
+    """A command of draftpick, whose text arguments are UTF-8 whatever the locale."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command.
+
+        Raises:
+            ValueError: if an argument is not UTF-8.
+        """
+        ctx.params = {name: _in_utf8(value) for name, value in ctx.params.items()}
+        return super().invoke(ctx)
 
 
 class Group(_FlagsWithoutType, TyperGroup):
@@ -67,6 +76,16 @@ class Group(_FlagsWithoutType, TyperGroup):
                 err=True,
             )
             raise typer.Exit(OUR_FAULT) from None
+
+
+def _in_utf8(value: Any) -> Any:
+    """Return texts, never paths, as the bytes that were typed say, where a locale without UTF-8 could not read them."""
+    if isinstance(value, list | tuple):
+        return [_in_utf8(part) for part in value]
+    try:
+        return value.encode(errors="surrogateescape").decode() if isinstance(value, str) else value
+    except UnicodeError as error:
+        raise ValueError(f"arguments must be UTF-8 text, got {value!r:.80}") from error
 
 
 @contextmanager

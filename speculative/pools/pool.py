@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
@@ -27,7 +28,7 @@ from speculative.sampling.sampling_params import SamplingParams
 from speculative.selectors.fixed import FixedSelector
 from speculative.selectors.policy_selector import PolicySelector
 from speculative.targets.hidden_state_encoder import HiddenStateEncoder
-from speculative.targets.prompts import Prompt, as_query
+from speculative.targets.prompts import Prompt, named_by_content
 from speculative.targets.rendering import PLAIN, Rendering
 from speculative.targets.speculative_arm import SpeculativeArm, drafts_of, target_of
 from speculative.targets.target import GREEDY, Target
@@ -176,7 +177,7 @@ class Pool:
             ValueError: if there are fewer than two prompts, one does not fit the target, two queries share an id,
                 the machine was too busy to be measured, or the folder was begun with something else.
         """
-        queries = [as_query(prompt, f"prompt-{i}") for i, prompt in enumerate(prompts, 1)]
+        queries = named_by_content(prompts)
         if len(queries) < 2:
             raise ValueError(f"learn needs at least 2 prompts, got {len(queries)}")
         with nullcontext(folder) if folder is not None else TemporaryDirectory() as place:
@@ -205,11 +206,15 @@ def load_target(spec: PoolSpec, cache: Path = DEFAULT_CACHE) -> Target:
     """Load a pool's target alone.
 
     Raises:
-        ValueError: if it cannot be found or read.
+        ValueError: if it cannot be found or read, or its chat template does not read a variable that the pool sets.
     """
-    return Target.load(
+    target = Target.load(
         spec.target, spec.model_settings(cache), max_new_tokens=spec.max_new_tokens, max_batch=spec.max_batch
     )
+    try:
+        return replace(target, chat_template_kwargs=spec.chat_template_kwargs)
+    except ValueError as error:
+        raise ValueError(f"{spec.origin}: {error}") from error
 
 
 def _build(spec: DraftSpec, target: Target, where: str) -> Draft:

@@ -78,6 +78,7 @@ class PoolSpec(BaseModel):
         device: of all models.
         max_new_tokens: length of an answer where a query sets none.
         max_batch: most queries answered at once.
+        chat_template_kwargs: variables of the target's chat template, such as `enable_thinking`.
         encoder: how queries become contexts.
         arms: one of kind no_draft at least; names differ.
     """
@@ -90,6 +91,7 @@ class PoolSpec(BaseModel):
     device: str = "cpu"
     max_new_tokens: int = Field(default=128, ge=1)
     max_batch: int = Field(default=8, ge=1)
+    chat_template_kwargs: Mapping[str, object] = Field(default_factory=dict)
     encoder: Annotated[SerializeAsAny[EncoderSpec], BeforeValidator(_read_encoder)] = SentenceEncoder.Spec()
     arms: tuple[ArmSpec, ...] = Field(min_length=1)
     _file: Path | None = PrivateAttr(default=None)
@@ -147,7 +149,7 @@ def _beside(folder: Path, table: Mapping[str, object]) -> dict[str, object]:
     """Take models that a table names by a path which exists beside the pool file from there."""
     found = dict(table)
     for key, value in table.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and key != "chat_template_kwargs":
             found[key] = _beside(folder, value)
         elif isinstance(value, list):
             found[key] = [_beside(folder, item) if isinstance(item, Mapping) else item for item in value]

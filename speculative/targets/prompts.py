@@ -1,8 +1,10 @@
 """What may stand for a query where a person types it: a string, chat messages, or a `Query`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from arms import Query
+from arms.checks import check_order
+from arms.query import content_id, unused_id
 
 Prompt = str | Sequence[Mapping[str, str]] | Query
 
@@ -25,3 +27,24 @@ def as_query(prompt: Prompt, query_id: str = "prompt") -> Query:
     if not isinstance(prompt, Sequence):
         raise TypeError(f"a prompt must be a string, a list of chat messages or a Query, got {prompt!r}")
     return Query.model_validate({"id": query_id, "messages": list(prompt)})
+
+
+def named_by_content(prompts: Iterable[Prompt]) -> list[Query]:
+    """Return the queries that prompts stand for, each that has no id named after its text, as in a prompt file.
+
+    Raises:
+        ValueError: if a prompt is blank, or a message lacks a role or its content.
+        TypeError: if one is no prompt, or a single string is given.
+    """
+    if isinstance(prompts, str):
+        raise TypeError("prompts must be several, got one string: pass [text]")
+    check_order(prompts, "prompts")
+    queries: list[Query] = []
+    taken: set[str] = set()
+    for prompt in prompts:
+        query = as_query(prompt)
+        if not isinstance(prompt, Query):
+            query = query.model_copy(update={"id": unused_id(content_id(query), taken)})
+        taken.add(query.id)
+        queries.append(query)
+    return queries

@@ -35,6 +35,11 @@ def test_adding_appends_and_removing_closes_the_gap():
     assert arms.index("b") == 2
 
 
+def test_a_set_of_arms_has_no_order_and_is_refused():
+    with pytest.raises(TypeError, match="arms must have an order, got a set"):
+        ArmSet({CallableArm("a", str), CallableArm("b", str)})
+
+
 def test_duplicates_are_refused_and_change_nothing():
     kept = arm("a")
     arms = ArmSet([kept])

@@ -65,6 +65,19 @@ def test_messages_queries_and_limits_are_taken(pool):
     assert pool.generate(Query(id="mine", prompt=PROMPT)).request_id == "mine"
 
 
+def test_prompts_without_ids_are_named_after_their_text_and_each_is_one_query(pool, folder):
+    asked = [PROMPT, "abcabcabc", PROMPT, [{"role": "user", "content": "x"}]]
+    for place, prompts in (("named", asked), ("reversed", asked[::-1])):
+        pool.learn(prompts, folder=folder / place, cache=folder, allow_noisy_costs=True, say=lambda sentence: None)
+    first, other = (FullInformationData.load(folder / place).query_ids for place in ("named", "reversed"))
+    assert set(first) == set(other)
+    assert first[2] == f"{first[0]}-2"
+    with pytest.raises(TypeError, match="prompts must have an order, got a set"):
+        pool.learn({PROMPT, "abc"}, cache=folder)
+    with pytest.raises(TypeError, match="prompts must be several, got one string"):
+        pool.learn(PROMPT, cache=folder)
+
+
 def test_one_prompt_is_not_enough(pool, folder):
     with pytest.raises(ValueError, match="learn needs at least 2 prompts, got 1"):
         pool.learn([PROMPT], cache=folder)

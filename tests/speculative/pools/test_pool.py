@@ -18,6 +18,7 @@ from speculative.pools.spec import POOL_ENCODERS, ArmSpec, PoolSpec, read_pool_s
 from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.sampling_params import SamplingParams
 from speculative.targets.hidden_state_encoder import HiddenStateEncoder
+from speculative.targets.rendering import Rendering
 from speculative.targets.speculative_arm import SpeculativeArm
 from tests.support.tiny_models import save_tiny
 from tests.support.tiny_pool import ARMS, POOL, TEMPLATE, byte_tokenizer, plain_costs, queries, save_pool
@@ -165,6 +166,18 @@ def test_a_chat_template_is_used_and_may_refuse(tmp_path):
     assert target.tokenizer.eos_token_id in request.eos_ids
     with pytest.raises(ValueError, match=r"query 'q' does not suit the chat template .*unknown role"):
         target.request(Query(id="q", messages=({"role": "robot", "content": "hi"},)))
+
+
+def test_variables_of_the_chat_template_stand_in_the_pool_file(tmp_path):
+    template = TEMPLATE + "{% if enable_thinking is false %}-{% endif %}"
+    file = save_pool(tmp_path, template, "chat_template_kwargs = { enable_thinking = false }\n" + POOL)
+    target, query = Pool.load(file).target, Query(id="q", prompt="hi")
+    assert target.text(target.request(query).token_ids) == "user: hi\nassistant: -"
+    thinks = Rendering({"enable_thinking": True})
+    assert target.text(target.request(query, rendering=thinks).token_ids) == "user: hi\nassistant: "
+    file.write_text("chat_template_kwargs = { thinking = false }\n" + POOL)
+    with pytest.raises(ValueError, match=r"pool.toml: chat_template_kwargs must be variables .* reads, got 'thinking'"):
+        Pool.load(file)
 
 
 def test_a_pool_without_drafts_is_a_pool():
