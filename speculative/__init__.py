@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from arms.front_door import front_door
 
 if TYPE_CHECKING:
+    from speculative.collection.arm_plan import ArmPlan
     from speculative.collection.collect import collect
     from speculative.collection.replay import replay
     from speculative.collection.settings import CollectSettings
@@ -33,10 +34,12 @@ if TYPE_CHECKING:
     from speculative.selectors.priority_rule import PriorityRule
     from speculative.targets.hidden_state_encoder import HiddenStateEncoder
     from speculative.targets.rendering import Rendering
+    from speculative.targets.rule_arm import RuleArm
     from speculative.targets.speculative_arm import SpeculativeArm
     from speculative.targets.target import Target
 
 _HOMES = {
+    "ArmPlan": "collection.arm_plan",
     "CollectSettings": "collection.settings",
     "CostProfile": "measuring.cost_profile",
     "Draft": "protocols.draft",
@@ -58,6 +61,7 @@ _HOMES = {
     "Proposal": "protocols.draft",
     "Rendering": "targets.rendering",
     "Request": "protocols.request",
+    "RuleArm": "targets.rule_arm",
     "SamplingParams": "sampling.sampling_params",
     "Selector": "protocols.selector",
     "SpeculativeArm": "targets.speculative_arm",
@@ -70,6 +74,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "ArmPlan",
     "CollectSettings",
     "CostProfile",
     "Draft",
@@ -91,6 +96,7 @@ __all__ = [
     "Proposal",
     "Rendering",
     "Request",
+    "RuleArm",
     "SamplingParams",
     "Selector",
     "SpeculativeArm",

@@ -28,6 +28,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from arms import Query, read_queries
 from arms.atomic_file import write_file
+from speculative.collection.arm_plan import ArmPlan
 from speculative.collection.collect import trace_queries
 from speculative.collection.replay import replay
 from speculative.demo.queries import demo_queries, pick_evenly
@@ -126,7 +127,7 @@ def check_texts(pool: Pool, peer: torch.nn.Module, queries: Sequence[Query]) -> 
             texts.setdefault(name, Counter(identical=0, tie=0, different=0))[found.kind] += 1
         trace = trace_queries([query], pool.arms, pool.encoder)[0]
         for arm in pool.arms:
-            predicted = replay(trace, arm.draft.name, arm.draft_length, costs)
+            predicted = replay(trace, ArmPlan.of(arm), costs)
             stats = runs[arm.name].stats
             same = (list(predicted.proposed), list(predicted.accepted)) == (stats.proposed, stats.accepted)
             rounds.setdefault(arm.name, Counter(equal=0, different=0))["equal" if same else "different"] += 1

@@ -30,7 +30,7 @@ def profile(
     loaded = options.open_pool(options.read_spec(pool, device=device, dtype=dtype, weights=weights), cache)
     costs = options.pool_costs(loaded, cache, refresh)
     conclusions = {
-        arm.name: costs.conclusion(arm.draft.name, arm.draft_length) for arm in loaded.arms if arm.draft_length
+        arm.name: costs.conclusion(arm.draft.name, arm.draft_length) for arm in loaded.fixed_arms if arm.draft_length
     }
     result = {**json.loads(costs.to_json()), "conclusions": conclusions}
     options.report(result, _text(loaded, costs, list(conclusions.values())), as_json)

@@ -19,6 +19,7 @@ from bandits import ContextEncoder, FullInformationData
 from bandits.data import part_indices
 from bandits.data.closed_folder import MANIFEST
 from rewards import Reward, Speedup
+from speculative.collection.arm_plan import plan_facts
 from speculative.collection.certainty import CertaintyRecorder
 from speculative.collection.long_prompts import long_prompts
 from speculative.collection.priced_folder import COSTS, keep_costs, stored_costs, whole_data, write_data
@@ -37,10 +38,11 @@ from speculative.engine.generate import generate
 from speculative.measuring.cost_profile import CostProfile
 from speculative.protocols.request import Generation
 from speculative.protocols.selector import QueryState
-from speculative.sampling.sampling_params import SamplingParams
 from speculative.selectors.fixed import FixedSelector
 from speculative.selectors.prefill_encoder import encode_query
-from speculative.targets.speculative_arm import SpeculativeArm, drafts_of, target_of
+from speculative.targets.rule_arm import PoolArm
+from speculative.targets.speculative_arm import SpeculativeArm
+from speculative.targets.target_arm import drafts_of, target_of
 
 PART_SIZE = 16
 
@@ -53,7 +55,7 @@ class ArmsAndEncoder(Protocol):
     """What is collected from; a `Pool` is one."""
 
     @property
-    def arms(self) -> Collection[SpeculativeArm]:
+    def arms(self) -> Collection[PoolArm]:
         """Arms of one target."""
 
     @property
@@ -126,7 +128,7 @@ def collect(
 
 def trace_queries(
     queries: Sequence[Query],
-    arms: Collection[SpeculativeArm],
+    arms: Collection[PoolArm],
     encoder: ContextEncoder,
     *,
     own_texts: bool = False,
@@ -153,7 +155,7 @@ def trace_queries(
     generations = generate(
         engine,
         [
-            replace(request, sampling=SamplingParams(logits_processors=(certainty,)))
+            replace(request, sampling=replace(request.sampling, logits_processors=(certainty,)))
             for request, certainty in zip(requests, certainties, strict=True)
         ],
     )
@@ -168,7 +170,7 @@ def trace_queries(
 def data_from_traces(
     queries: Sequence[Query],
     traces: Sequence[Trace],
-    arms: Collection[SpeculativeArm],
+    arms: Collection[PoolArm],
     encoder: ContextEncoder,
     costs: CostProfile,
     reward: Reward | None = None,
@@ -217,7 +219,7 @@ def _trace(
     state: QueryState,
     generation: Generation,
     domain: str | None,
-    arms: Collection[SpeculativeArm],
+    arms: Collection[PoolArm],
     encoder: ContextEncoder,
     own_texts: bool,
 ) -> Trace:
@@ -245,7 +247,7 @@ def _trace(
 
 def _asked(
     queries: Sequence[Query],
-    arms: Collection[SpeculativeArm],
+    arms: Collection[PoolArm],
     encoder: ContextEncoder,
     settings: Mapping[str, object],
 ) -> dict[str, object]:
@@ -256,7 +258,7 @@ def _asked(
         "target": target_of(arms).fingerprint(),
         "encoder": fingerprint(encoder),
         "arms": [arm.name for arm in arms],
-        **{f"arm {arm.name}": [arm.draft.name, fingerprint(arm.draft), arm.draft_length] for arm in arms},
+        **{f"arm {arm.name}": plan_facts(arm) for arm in arms},
     }
 
 

@@ -10,6 +10,7 @@ from arms import Observation
 from arms.folder_lock import FolderLock
 from bandits import FullInformationData
 from rewards import Speedup
+from speculative.collection.arm_plan import NO_DRAFT, ArmPlan, plan_of_facts
 from speculative.collection.priced_folder import made_of, remove_older_generations, write_data
 from speculative.collection.replay import replay
 from speculative.collection.trace import Trace
@@ -40,40 +41,40 @@ def recost(folder: str | Path, costs: CostProfile, *, allow_noisy_costs: bool = 
     facts = made_of(folder)
     with closing(FolderLock(folder, "collection")):
         data = FullInformationData.load(folder)
-        drafts = [_draft(facts, name, folder) for name in data.arm_names]
+        plans = [_plan(facts, name, folder) for name in data.arm_names]
         if data.cost_profiles == (costs.digest,):
             remove_older_generations(folder)
             return data
         parts, begin = [], 0
         for traces in read_trace_parts(folder / TRACES):
             rows = data.subset(np.arange(begin, begin + len(traces)))
-            parts.append(_priced(rows, traces, drafts, costs))
+            parts.append(_priced(rows, traces, plans, costs))
             begin += len(traces)
         return write_data(folder, parts, costs, facts)
 
 
-def _draft(facts: object, arm: str, folder: Path) -> tuple[str, int]:
-    """Return the name of an arm's draft and its draft length, as the manifest has them."""
-    entry = facts.get(f"arm {arm}") if isinstance(facts, dict) else None
-    if not isinstance(entry, list) or len(entry) != 3:
+def _plan(facts: object, arm: str, folder: Path) -> ArmPlan:
+    """Return what an arm did, as the manifest has it."""
+    plan = plan_of_facts(facts.get(f"arm {arm}")) if isinstance(facts, dict) else None
+    if plan is None:
         raise ValueError(f"{folder} was not written by collect: its manifest does not say what arm {arm!r} was")
-    return str(entry[0]), int(entry[2])
+    return plan
 
 
 def _priced(
-    rows: FullInformationData, traces: list[Trace], drafts: list[tuple[str, int]], costs: CostProfile
+    rows: FullInformationData, traces: list[Trace], plans: list[ArmPlan], costs: CostProfile
 ) -> FullInformationData:
     observations = tuple(
-        tuple(_observed(old, trace, draft, costs) for old, draft in zip(row, drafts, strict=True) if old is not None)
+        tuple(_observed(old, trace, plan, costs) for old, plan in zip(row, plans, strict=True) if old is not None)
         for row, trace in zip(rows.observations or (), traces, strict=True)
     )
     seconds = np.array([[observation.seconds for observation in row] for row in observations])
     return replace(rows, observations=observations, costs=seconds, cost_profiles=(costs.digest,)).with_reward(Speedup())
 
 
-def _observed(old: Observation, trace: Trace, draft: tuple[str, int], costs: CostProfile) -> Observation:
+def _observed(old: Observation, trace: Trace, plan: ArmPlan, costs: CostProfile) -> Observation:
     """Return the observation with the seconds that this profile gives it."""
     if old.reference is None or old.query_id != trace.query_id:
         raise ValueError(f"the trace of query {trace.query_id!r} does not belong to the {old}: collect again")
-    plain = replay(trace, "", 0, costs).seconds
-    return replace(old, seconds=replay(trace, *draft, costs).seconds, reference=replace(old.reference, seconds=plain))
+    plain = replay(trace, NO_DRAFT, costs).seconds
+    return replace(old, seconds=replay(trace, plan, costs).seconds, reference=replace(old.reference, seconds=plain))

@@ -1,12 +1,15 @@
 """Exact rounds, and modelled seconds, of any arm on a traced text: labels without running speculation."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from arms import Observation, Reference
+from speculative.collection.arm_plan import NO_DRAFT, ArmPlan
 from speculative.collection.trace import Trace
 from speculative.drafts.no_draft import NoDraft
 from speculative.measuring.cost_profile import CostProfile
-from speculative.targets.speculative_arm import SpeculativeArm
+from speculative.protocols.selector import RoundContext
+from speculative.targets.rule_arm import PoolArm, RuleArm
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,48 +21,91 @@ class Replay:
     seconds: float
 
 
-def replay(trace: Trace, draft: str, draft_length: int, costs: CostProfile) -> Replay:
+def replay(trace: Trace, plan: ArmPlan, costs: CostProfile) -> Replay:
     """Walk a traced text round by round.
 
     The rounds are exact (greedy text, deterministic drafts), counted as the engine counts them: where an
     accepted token ends the text, what was drafted after it does not count, though its seconds do. Seconds are
     the cost profile's: prefill, then for each round the draft's share and a target pass over the pending
-    token and the proposal. The bandit's own time is not in them.
+    token and the proposal. A draft that was idle reads what it missed when it is asked again, and so does a look-up
+    whose match a rule asks for. The bandit's own time is not in them.
 
     Args:
         trace: the text.
-        draft: name of the draft; ignored at draft length 0, which is the target alone.
-        draft_length: tokens proposed per round, in [0, trace.max_draft_length].
+        plan: of the arm: `ArmPlan.of(arm)`, `ArmPlan.fixed(draft, draft_length)`, `NO_DRAFT`.
         costs: seconds of this machine.
 
     Raises:
-        ValueError: if the draft was not traced, or not that far.
+        ValueError: if a draft was not traced, or not that far.
     """
-    _check(trace, draft, draft_length)
+    _check(trace, plan)
     n_prompt, n_new = len(trace.prompt_ids), len(trace.new_ids)
     seconds = costs.prefill_s(n_prompt)
     proposed: list[int] = []
     accepted: list[int] = []
+    reading = _Reading(costs)
     n_done = 1  # the prefill yields the first token
-    n_read = n_prompt
     while n_done < n_new:
+        draft, draft_length, looked_up = _arm_of_round(trace, plan, n_done)
         asked = min(draft_length, trace.max_new_tokens - n_done - 1)
         n_proposed = n_accepted = 0
-        if asked >= 1:
-            lengths = trace.drafts[draft]
-            n_proposed = min(asked, int(lengths.proposed[n_done]))
-            n_accepted = min(n_proposed, int(lengths.accepted[n_done]))
-            seconds += costs.draft_s(draft, n_proposed, n_read)
-            n_read = 0
-        seconds += costs.verify_s(1 + n_proposed, n_prompt + n_done - 1)
+        if asked >= 1 and _can_draft(trace, draft, n_done):
+            found = trace.drafts[draft]
+            n_proposed = min(asked, int(found.proposed[n_done]))
+            n_accepted = min(n_proposed, int(found.accepted[n_done]))
+            looked_up[draft] = n_proposed
+        n_committed = n_prompt + n_done - 1
+        seconds += sum(reading.round_s(name, n, n_committed) for name, n in looked_up.items())
+        seconds += costs.verify_s(1 + n_proposed, n_committed)
         ended = n_done + n_accepted == n_new  # by an accepted end-of-text token
         proposed.append(n_accepted if ended else n_proposed)
         accepted.append(n_accepted)
         n_done += n_accepted + 1
+        reading.keep_up(looked_up, n_prompt + n_done - 1)
     return Replay(tuple(proposed), tuple(accepted), seconds)
 
 
-def observe(trace: Trace, arm: SpeculativeArm, costs: CostProfile, text: str) -> Observation:
+class _Reading:
+    """How far each draft has read the text: what it has not is what it must catch up on."""
+
+    def __init__(self, costs: CostProfile) -> None:
+        self._costs = costs
+        self._n_read: dict[str, int] = {}
+
+    def round_s(self, draft: str, n_proposed: int, n_committed: int) -> float:
+        """Seconds of a draft that is asked after so many committed tokens."""
+        return self._costs.draft_s(draft, n_proposed, n_committed - self._n_read.get(draft, 0))
+
+    def keep_up(self, drafts: Iterable[str], n_committed: int) -> None:
+        """Note who was asked; the tokens of its own round are among the usual few of its next one."""
+        for draft in drafts:
+            self._n_read[draft] = n_committed
+
+
+def _arm_of_round(trace: Trace, plan: ArmPlan, n_done: int) -> tuple[str, int, dict[str, int]]:
+    """Return who drafts, how far, and which look-ups were asked on the way, each with no draft token yet."""
+    looked_up: dict[str, int] = {}
+    if len(plan.drafts) == 1:
+        return *plan.drafts[0], looked_up
+
+    def match_length(action: int) -> int | None:
+        name = plan.drafts[action][0]
+        found = trace.drafts[name].match_length(n_done)
+        if found is not None:
+            looked_up[name] = 0
+        return found
+
+    available = tuple(_can_draft(trace, name, n_done) for name, _ in plan.drafts)
+    context = RoundContext(trace.query_id, len(trace.prompt_ids), n_done, available, match_length=match_length)
+    return *plan.drafts[plan.rule.select([context])[0]], looked_up
+
+
+def _can_draft(trace: Trace, draft: str, n_done: int) -> bool:
+    limit = trace.drafts[draft].max_positions if draft in trace.drafts else None
+    return limit is None or len(trace.prompt_ids) + n_done < limit
+
+
+def observe(trace: Trace, arm: PoolArm, costs: CostProfile, text: str) -> Observation:
     """Return the observation that a pull of `arm` would have given, with modelled seconds.
 
     Args:
@@ -68,8 +114,7 @@ def observe(trace: Trace, arm: SpeculativeArm, costs: CostProfile, text: str) ->
         costs: seconds of this machine.
         text: the target's text, `target.text(trace.new_ids)`.
     """
-    played = replay(trace, arm.draft.name, arm.draft_length, costs)
-    plain = replay(trace, "", 0, costs)
+    played, plain = replay(trace, ArmPlan.of(arm), costs), replay(trace, NO_DRAFT, costs)
     return Observation(
         arm=arm.name,
         query_id=trace.query_id,
@@ -83,17 +128,26 @@ def observe(trace: Trace, arm: SpeculativeArm, costs: CostProfile, text: str) ->
     )
 
 
-def _check(trace: Trace, draft: str, draft_length: int) -> None:
-    if draft_length > trace.max_draft_length:
-        raise ValueError(f"draft_length must be <= {trace.max_draft_length}, the length traced, got {draft_length}")
-    if draft_length and draft not in trace.drafts:
-        raise ValueError(f"query {trace.query_id!r} has no trace of draft {draft!r} (drafts: {sorted(trace.drafts)})")
+def _check(trace: Trace, plan: ArmPlan) -> None:
+    for draft, draft_length in plan.drafts:
+        if draft_length > trace.max_draft_length:
+            raise ValueError(
+                f"draft_length must be <= {trace.max_draft_length}, the length traced, got {draft_length} for {draft!r}"
+            )
+        if draft_length and draft not in trace.drafts:
+            known = sorted(trace.drafts)
+            raise ValueError(f"query {trace.query_id!r} has no trace of draft {draft!r} (drafts: {known})")
+    for (draft, _), least in zip(plan.drafts, plan.min_match_lengths, strict=False):
+        if least and (draft not in trace.drafts or trace.drafts[draft].match_lengths is None):
+            raise ValueError(
+                f"query {trace.query_id!r}: draft {draft!r} was traced without match lengths, which the rule asks for"
+            )
 
 
-def _own_text(trace: Trace, arm: SpeculativeArm, text: str) -> str | None:
-    if isinstance(arm.draft, NoDraft):
+def _own_text(trace: Trace, arm: PoolArm, text: str) -> str | None:
+    if all(isinstance(draft, NoDraft) for draft in arm.drafts):
         return text
-    own_ids = trace.drafts[arm.draft.name].own_ids
+    own_ids = None if isinstance(arm, RuleArm) else trace.drafts[arm.draft.name].own_ids
     if own_ids is None:
         return None
     ends = [i for i, token in enumerate(own_ids) if token in arm.target.eos_ids]

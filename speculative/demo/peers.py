@@ -11,6 +11,7 @@ from speculative.drafts.draft_model import VOCABULARY_FILE, DraftModel
 from speculative.measuring.wall_clock import Mode, transformers_mode
 from speculative.models.settings import ModelSettings
 from speculative.models.sources import resolve_model
+from speculative.pools.arm_specs import ArmSpec
 from speculative.pools.pool import Pool
 from speculative.pools.spec import PoolSpec
 
@@ -72,7 +73,7 @@ def _faster(name: str, settings: ModelSettings, pool: Pool) -> Any:
 def _assistant(spec: PoolSpec, settings: ModelSettings) -> Any:
     """Load the pool's first draft model that speaks the target's whole vocabulary, or None."""
     for arm in spec.arms:
-        if isinstance(arm.draft, DraftModel.Spec):
+        if isinstance(arm, ArmSpec) and isinstance(arm.draft, DraftModel.Spec):
             folder = resolve_model(arm.draft.model, settings)
             if not (folder / VOCABULARY_FILE).is_file():
                 return _load(arm.draft.model, settings)

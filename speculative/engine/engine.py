@@ -10,6 +10,7 @@ from typing import cast
 
 from speculative.engine.active_request import Running
 from speculative.engine.round_clock import RoundClock
+from speculative.engine.round_context import arm_of_round, round_context
 from speculative.engine.settings import DEFAULT, EngineSettings
 from speculative.engine.target_rows import target_rows
 from speculative.engine.text_stream import TextStream
@@ -17,7 +18,7 @@ from speculative.engine.verify import Verification, make_verifier
 from speculative.models.batch_invariance import batch_invariant_model
 from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.decoding_stats import DecodingStats
-from speculative.protocols.draft import DraftingArm, check_arms
+from speculative.protocols.drafting_rule import EngineArm, check_arms
 from speculative.protocols.request import FinishReason, Generation, Request, RoundResult, check_length
 from speculative.protocols.selector import RoundContext, Selector
 from speculative.protocols.token_batch import TokenBatch
@@ -62,7 +63,7 @@ class Engine:
     def __init__(
         self,
         target: CausalLM,
-        arms: Collection[DraftingArm],
+        arms: Collection[EngineArm],
         selector: Selector | None = None,
         settings: EngineSettings = DEFAULT,
     ) -> None:
@@ -214,9 +215,10 @@ class Engine:
                 self.cache.truncate(state.row, len(state.tokens) - 1)
         actions = self._choose(states)
         clock.selected()
-        drafted = []
+        drafted, drafts = [], []
         for state, action in zip(states, actions, strict=True):
-            arm = self.arms[action]
+            arm = arm_of_round(state, self.arms[action], len(states))
+            drafts.append(arm.draft)
             drafted.append(state.propose(arm.draft, arm.draft_length))
             clock.drafted()
         tokens = [[state.tokens[-1], *d.token_ids] for state, d in zip(states, drafted, strict=True)]
@@ -227,8 +229,7 @@ class Engine:
         verifications = [state.verify(r, d) for state, r, d in zip(states, rows, drafted, strict=True)]
         for i, (state, verification) in enumerate(zip(states, verifications, strict=True)):
             if verification.next_token is None and verification.n_accepted < len(drafted[i].token_ids):
-                draft = self.arms[actions[i]].draft
-                verifications[i] = state.verify_again(draft, drafted[i], verification)
+                verifications[i] = state.verify_again(drafts[i], drafted[i], verification)
         clock.verified()
         errors: list[Exception] = []
         results = [
@@ -273,21 +274,9 @@ class Engine:
         self._untold.append(result)
         return result
 
-    def _context(self, state: Running) -> RoundContext:
-        arms, drafting, n_tokens = self.arms, state.drafting, len(state.tokens)
-        return RoundContext(
-            state.request.id,
-            state.stats.n_prompt,
-            state.stats.n_new,
-            tuple([drafting.can_use(arm.draft, n_tokens) for arm in arms]),
-            state.request.sampling.temperature,
-            len(self.running),
-            lambda action: drafting.match_length(arms[action].draft, state.tokens),
-        )
-
     def _choose(self, states: Sequence[Running]) -> list[int]:
         """One arm a request, as the selector would have it."""
-        actions = list(self.selector.select([self._context(state) for state in states]))
+        actions = list(self.selector.select([round_context(state, self.arms, len(states)) for state in states]))
         if len(actions) != len(states):
             raise ValueError(f"the selector must make {len(states)} choices, one a request, got {len(actions)}")
         for action in actions:

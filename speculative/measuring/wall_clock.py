@@ -14,8 +14,9 @@ from speculative.engine.generate import generate
 from speculative.protocols.selector import Selector
 from speculative.selectors.fixed import FixedSelector
 from speculative.selectors.policy_selector import PolicyChoice, PolicySelector
-from speculative.targets.speculative_arm import SpeculativeArm, target_of
+from speculative.targets.rule_arm import PoolArm
 from speculative.targets.target import Target
+from speculative.targets.target_arm import target_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +45,13 @@ class Run:
 Mode = Callable[[Query], Run]
 
 
-def arm_mode(arm: SpeculativeArm) -> Mode:
+def arm_mode(arm: PoolArm) -> Mode:
     """Answer with one arm; the mode has its name."""
     return selector_mode([arm], lambda: FixedSelector(0), name=arm.name)
 
 
 def selector_mode(
-    arms: Collection[SpeculativeArm], make_selector: Callable[[], Selector], *, name: str, batch_invariant: bool = False
+    arms: Collection[PoolArm], make_selector: Callable[[], Selector], *, name: str, batch_invariant: bool = False
 ) -> Mode:
     """Answer with the arms that a selector chooses, a new selector for each answer.
 
@@ -73,7 +74,7 @@ def selector_mode(
 
 
 def policy_mode(
-    arms: Collection[SpeculativeArm], encoder: ContextEncoder, policy: Policy, *, name: str, seed: int = 0
+    arms: Collection[PoolArm], encoder: ContextEncoder, policy: Policy, *, name: str, seed: int = 0
 ) -> Mode:
     """Answer with the arm that a policy picks, its own time included.
 

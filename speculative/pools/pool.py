@@ -15,10 +15,9 @@ from rewards import TimeSaved
 from speculative.collection.collect import collect
 from speculative.collection.priced_folder import stored_costs
 from speculative.collection.settings import CollectSettings
-from speculative.drafts import DraftSpec
-from speculative.drafts.draft_model import VocabularyMismatchError
 from speculative.measuring.cost_profile import cached_costs
 from speculative.models.settings import DEFAULT_CACHE
+from speculative.pools.building import build_arms
 from speculative.pools.learning import choose_policy
 from speculative.pools.spec import PoolSpec, read_pool_spec
 from speculative.protocols.draft import Draft
@@ -30,8 +29,10 @@ from speculative.selectors.policy_selector import PolicySelector
 from speculative.targets.hidden_state_encoder import HiddenStateEncoder
 from speculative.targets.prompts import Prompt, named_by_content
 from speculative.targets.rendering import PLAIN, Rendering
-from speculative.targets.speculative_arm import SpeculativeArm, drafts_of, target_of
+from speculative.targets.rule_arm import PoolArm, RuleArm
+from speculative.targets.speculative_arm import SpeculativeArm
 from speculative.targets.target import GREEDY, Target
+from speculative.targets.target_arm import drafts_of, target_of
 
 
 class Pool:
@@ -39,7 +40,7 @@ class Pool:
 
     Args:
         target: the model whose text is kept.
-        arms: ways to help it; each of this target.
+        arms: ways to help it, fixed ones and rules over them; each of this target.
         encoder: makes the contexts that a policy chooses by; by default the target's own hidden states, which cost
             nothing while it generates.
 
@@ -47,21 +48,24 @@ class Pool:
         arms: an `ArmSet`: in order, by name or index.
 
     Raises:
-        ValueError: if there is no arm, one is of another target, or two arms or two drafts share a name.
+        ValueError: if there is no arm, one is of another target, a rule is over an arm that the pool lacks, or two arms
+            or two drafts share a name.
     """
 
-    def __init__(self, target: Target, arms: Iterable[SpeculativeArm], encoder: ContextEncoder | None = None) -> None:
-        self.target, self.arms = target, ArmSet(arms)
+    def __init__(self, target: Target, arms: Iterable[PoolArm], encoder: ContextEncoder | None = None) -> None:
+        self.target, self.arms = target, ArmSet[PoolArm](arms)
         self.encoder: ContextEncoder = encoder or HiddenStateEncoder(target)
         if target_of(self.arms) is not target:
             raise ValueError(f"the arms answer with {target_of(self.arms).name!r}, not with the target {target.name!r}")
+        _check_rules(self.arms)
         drafts: dict[str, Draft] = {}
-        for arm in self.arms:  # traces and costs are filed under a draft's name
-            if drafts.setdefault(arm.draft.name, arm.draft) is not arm.draft:
-                raise ValueError(
-                    f"arm {arm.name!r}: another draft of the pool has the name {arm.draft.name!r}; rename one, or let "
-                    "the arms share one draft"
-                )
+        for arm in self.arms:
+            for draft in arm.drafts:
+                if drafts.setdefault(draft.name, draft) is not draft:  # traces and costs are filed under its name
+                    raise ValueError(
+                        f"arm {arm.name!r}: another draft of the pool has the name {draft.name!r}; rename one, or let "
+                        "the arms share one draft"
+                    )
 
     @classmethod
     def load(cls, path: str | Path, cache: Path = DEFAULT_CACHE) -> Self:
@@ -81,25 +85,11 @@ class Pool:
         """Load the target and every draft that a specification names, each model once.
 
         Raises:
-            ValueError: if a model is missing, a draft speaks other tokens, or two arms or drafts share a name.
+            ValueError: if a model is missing, a draft speaks other tokens, two arms or drafts share a name, or a rule
+                names an arm that it may not.
         """
         target = load_target(spec, cache)
-        drafts: dict[tuple[type[DraftSpec], str], Draft] = {}
-        arms: dict[str, SpeculativeArm] = {}
-        for i, arm in enumerate(spec.arms):
-            where, key = f"{spec.origin}, arms.{i}", (type(arm.draft), arm.draft.model_dump_json())
-            if key not in drafts:
-                drafts[key] = _build(arm.draft, target, where)
-                if any(drafts[key].name == other.draft.name for other in arms.values()):
-                    raise ValueError(
-                        f"{where}: an arm before it has another draft named {drafts[key].name!r}; rename one (a draft "
-                        "model has the name of its folder or file)"
-                    )
-            made = SpeculativeArm(target, drafts[key], arm.draft_length, name=arm.name)
-            if made.name in arms:
-                raise ValueError(f"{where}: an arm before it is named {made.name!r}; give one another name")
-            arms[made.name] = made
-        return cls(target, arms.values(), spec.encoder.build(target))
+        return cls(target, build_arms(spec, target), spec.encoder.build(target))
 
     def generate(
         self,
@@ -197,6 +187,11 @@ class Pool:
         return PolicySelector(policy, self.encoder, self.arms.names, np.random.default_rng(seed))
 
     @property
+    def fixed_arms(self) -> list[SpeculativeArm]:
+        """The arms that are no rules."""
+        return [arm for arm in self.arms if isinstance(arm, SpeculativeArm)]
+
+    @property
     def drafts(self) -> list[Draft]:
         """Each draft once, in the order of the arms."""
         return drafts_of(self.arms)
@@ -217,11 +212,12 @@ def load_target(spec: PoolSpec, cache: Path = DEFAULT_CACHE) -> Target:
         raise ValueError(f"{spec.origin}: {error}") from error
 
 
-def _build(spec: DraftSpec, target: Target, where: str) -> Draft:
-    """Make a draft; what is wrong with it is said with the place in the pool file."""
-    try:
-        return spec.build(target)
-    except VocabularyMismatchError as error:
-        raise VocabularyMismatchError(f"{where}: {error}") from error
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{where}: {error}") from error
+def _check_rules(arms: ArmSet[PoolArm]) -> None:
+    known = list(arms)
+    for rule in known:
+        for arm in rule.arms if isinstance(rule, RuleArm) else ():
+            if not any(arm is other for other in known):
+                raise ValueError(
+                    f"rule {rule.name!r} is over arm {arm.name!r}, which the pool must hold too; it has "
+                    f"{', '.join(arms.names)}"
+                )

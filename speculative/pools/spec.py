@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 import torch
 from pydantic import (
@@ -15,16 +15,17 @@ from pydantic import (
     SerializeAsAny,
     ValidationError,
     field_validator,
-    model_validator,
 )
 
 from bandits.encoders import ENCODERS, ContextEncoder, EncoderSpec, SentenceEncoder, read_encoder_spec
-from speculative.drafts import DraftSpec, NoDraft, read_draft_spec
+from speculative.drafts import NoDraft
 from speculative.models.settings import DEFAULT_CACHE, ModelSettings, WeightPrecision
+from speculative.pools.arm_specs import FIXED, RULE, AnyArmSpec, ArmSpec
 from speculative.targets.hidden_state_encoder import HiddenStateEncoder
 
 POOL_ENCODERS: dict[str, type[ContextEncoder]] = {**ENCODERS, "hidden_state": HiddenStateEncoder}
 """The kinds of encoders that a pool may have: those that need no target, and the target's own states."""
+_NOT_IN_THE_FILE = ("draft", FIXED, RULE)  # in the file a draft's settings stand beside the arm's
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -32,40 +33,6 @@ def _read_encoder(settings: object) -> EncoderSpec:
     if not isinstance(settings, EncoderSpec | Mapping | str):
         raise ValueError(f"an encoder's settings must be a table with a kind, got {settings!r}")
     return read_encoder_spec(settings, POOL_ENCODERS)
-
-
-class ArmSpec(BaseModel):
-    """One arm: a draft and how far it may draft in a round.
-
-    In a file the draft's kind and settings stand beside the arm's: `kind`, `draft_length`, `name` and what the draft's
-    `Spec` has.
-
-    Attributes:
-        draft: kind and settings of the draft; arms whose drafts are equal share one.
-        draft_length: most draft tokens a round; 0 for no draft.
-        name: of the arm; by default made of the draft's name and the draft length.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    draft: Annotated[SerializeAsAny[DraftSpec], BeforeValidator(read_draft_spec)]
-    draft_length: int = Field(default=0, ge=0, le=64)
-    name: str | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _split(cls, table: object) -> object:
-        if not isinstance(table, Mapping) or "draft" in table:
-            return table
-        own = {key: table[key] for key in ("draft_length", "name") if key in table}
-        return {**own, "draft": {key: value for key, value in table.items() if key not in own}}
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if isinstance(self.draft, NoDraft.Spec) != (self.draft_length == 0):
-            kind = self.draft.kind
-            raise ValueError(f"draft_length must be 0 for no_draft and >= 1 for {kind}, got {self.draft_length}")
-        return self
 
 
 class PoolSpec(BaseModel):
@@ -80,7 +47,7 @@ class PoolSpec(BaseModel):
         max_batch: most queries answered at once.
         chat_template_kwargs: variables of the target's chat template, such as `enable_thinking`.
         encoder: how queries become contexts.
-        arms: one of kind no_draft at least; names differ.
+        arms: drafts with their lengths and rules over them, one of kind no_draft at least; names differ.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -93,7 +60,7 @@ class PoolSpec(BaseModel):
     max_batch: int = Field(default=8, ge=1)
     chat_template_kwargs: Mapping[str, object] = Field(default_factory=dict)
     encoder: Annotated[SerializeAsAny[EncoderSpec], BeforeValidator(_read_encoder)] = SentenceEncoder.Spec()
-    arms: tuple[ArmSpec, ...] = Field(min_length=1)
+    arms: tuple[AnyArmSpec, ...] = Field(min_length=1)
     _file: Path | None = PrivateAttr(default=None)
 
     @property
@@ -103,8 +70,8 @@ class PoolSpec(BaseModel):
 
     @field_validator("arms")
     @classmethod
-    def _check_arms(cls, arms: tuple[ArmSpec, ...]) -> tuple[ArmSpec, ...]:
-        if not any(isinstance(arm.draft, NoDraft.Spec) for arm in arms):
+    def _check_arms(cls, arms: tuple[AnyArmSpec, ...]) -> tuple[AnyArmSpec, ...]:
+        if not any(isinstance(arm, ArmSpec) and isinstance(arm.draft, NoDraft.Spec) for arm in arms):
             raise ValueError("arms must hold one of kind no_draft: what every other arm is compared with")
         return arms
 
@@ -137,7 +104,7 @@ def read_pool_spec(path: Path) -> PoolSpec:
         return spec
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"] if part != "draft")  # in the file they stand side by side
+        field = ".".join(str(part) for part in first["loc"] if part not in _NOT_IN_THE_FILE)
         rule = first["msg"].removeprefix("Value error, ")
         got = "" if isinstance(first["input"], dict | list | tuple) else f", got {first['input']!r}"
         raise ValueError(f"pool file {path}{field and ', ' + field}: {rule}{got}") from error

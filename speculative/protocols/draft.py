@@ -1,7 +1,7 @@
 """The proposer of a round: what a draft promises the engine."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol, cast
 
@@ -186,26 +186,3 @@ class DraftingArm(Protocol):
     @property
     def draft_length(self) -> int:
         """Most tokens proposed per round; 0 for no draft."""
-
-
-def check_arms(arms: Collection[DraftingArm], target: CausalLM) -> None:
-    """Refuse arms that a target cannot be drafted by.
-
-    Raises:
-        ValueError: if there is none, a draft length is out of range, or one drafts for a target that cannot roll back.
-    """
-    if not arms:
-        raise ValueError("an engine needs at least one arm; use NoDraft() for plain decoding")
-    for arm in arms:
-        if arm.draft_length < 0:
-            raise ValueError(f"arm {arm.name!r}: draft_length must be >= 0, got {arm.draft_length}")
-        if arm.draft_length and not target.can_roll_back:
-            reason = getattr(target, "rollback_refusal", None) or "its cache only grows"
-            raise ValueError(
-                f"arm {arm.name!r} drafts, but this target cannot take tokens back: {reason}; use no draft with it"
-            )
-        if arm.draft_length >= target.max_positions:
-            raise ValueError(
-                f"arm {arm.name!r}: draft_length must be below the target's context of {target.max_positions} tokens, "
-                f"got {arm.draft_length}"
-            )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from speculative.protocols.draft import DraftingArm
+from speculative.protocols.drafting_rule import EngineArm
 from speculative.protocols.selector import RoundContext, Selector
 from speculative.selectors.spec import SelectorSpec, index_of
 
@@ -17,7 +17,7 @@ class FixedSelector(Selector):
         kind: Literal["fixed"] = "fixed"
         arm: str
 
-        def build(self, arms: Sequence[DraftingArm]) -> Selector:
+        def build(self, arms: Sequence[EngineArm]) -> Selector:
             """Make the selector."""
             return FixedSelector(index_of(self.arm, arms))
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from arms.checks import at_least
-from speculative.protocols.draft import DraftingArm
+from speculative.protocols.drafting_rule import EngineArm
 from speculative.protocols.selector import RoundContext, Selector
 from speculative.selectors.spec import SelectorSpec, index_of
 
@@ -41,7 +41,7 @@ class PriorityRule(Selector):
         min_match_lengths: dict[str, int]
         fallback: str
 
-        def build(self, arms: Sequence[DraftingArm]) -> Selector:
+        def build(self, arms: Sequence[EngineArm]) -> Selector:
             """Make the selector."""
             lengths = {index_of(name, arms): length for name, length in self.min_match_lengths.items()}
             return PriorityRule(lengths, fallback=index_of(self.fallback, arms))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict
 
 from arms.plugin import build_plain
-from speculative.protocols.draft import DraftingArm
+from speculative.protocols.drafting_rule import EngineArm
 from speculative.protocols.selector import Selector
 
 
@@ -22,7 +22,7 @@ class SelectorSpec(BaseModel):
 
     kind: str
 
-    def build(self, arms: Sequence[DraftingArm]) -> Selector:
+    def build(self, arms: Sequence[EngineArm]) -> Selector:
         """Make the selector for an engine's arms.
 
         Raises:
@@ -32,7 +32,7 @@ class SelectorSpec(BaseModel):
         return build_plain(self.kind, Selector, SelectorSpec, "selector")
 
 
-def index_of(name: str, arms: Sequence[DraftingArm]) -> int:
+def index_of(name: str, arms: Sequence[EngineArm]) -> int:
     """Return the index of the arm of that name.
 
     Raises:
@@ -44,6 +44,6 @@ def index_of(name: str, arms: Sequence[DraftingArm]) -> int:
     return names.index(name)
 
 
-def longest(arms: Sequence[DraftingArm]) -> int:
+def longest(arms: Sequence[EngineArm]) -> int:
     """Return the longest draft length, at least 1."""
     return max(1, *(arm.draft_length for arm in arms))

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from arms.checks import at_least, not_negative, positive, within
-from speculative.protocols.draft import DraftingArm
+from speculative.protocols.drafting_rule import EngineArm
 from speculative.protocols.selector import RoundObservation, Selector
 from speculative.selectors.spec import SelectorSpec, longest
 from speculative.selectors.upper_confidence_rule import UpperConfidenceRule
@@ -49,7 +49,7 @@ class UCBSpec(UpperConfidenceRule):
         ucb_width: float = Field(1.0, ge=0)
         plain_round_s: float | None = Field(None, gt=0)
 
-        def build(self, arms: Sequence[DraftingArm]) -> Selector:
+        def build(self, arms: Sequence[EngineArm]) -> Selector:
             """Make the selector."""
             return UCBSpec(
                 longest(arms),

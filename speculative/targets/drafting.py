@@ -8,11 +8,12 @@ import numpy as np
 from bandits import Policy
 from speculative.drafts import NoDraft, read_draft_spec
 from speculative.protocols.draft import Draft, DraftingArm
+from speculative.protocols.drafting_rule import DraftingRule, EngineArm
 from speculative.protocols.selector import Selector
 from speculative.selectors.policy_selector import PolicySelector
 from speculative.targets.hidden_state_encoder import HiddenStateEncoder, LoadedTarget
 
-Drafting = Draft | str | Collection[DraftingArm]
+Drafting = Draft | str | Collection[EngineArm]
 """Who may draft: one draft, the name of one, or the arms among which a policy chooses."""
 DRAFT_LENGTH = 5  # draft tokens a round, where a draft is named without a length
 
@@ -32,7 +33,7 @@ def arms_and_selector(
     draft_length: int | None,
     policy: Policy | Selector | None,
     seed: int = 0,
-) -> tuple[Collection[DraftingArm], Selector | None]:
+) -> tuple[Collection[EngineArm], Selector | None]:
     """Return the arms of a call and who chooses among them; None where there is one arm.
 
     Args:
@@ -82,8 +83,10 @@ def _one_draft(target: LoadedTarget, draft: Draft | str | None, draft_length: in
     return _OneDraft(draft.name, draft, draft_length)
 
 
-def _checked(arms: Collection[DraftingArm], draft_length: int | None) -> Collection[DraftingArm]:
-    if not isinstance(arms, Collection) or not all(isinstance(getattr(arm, "draft", None), Draft) for arm in arms):
+def _checked(arms: Collection[EngineArm], draft_length: int | None) -> Collection[EngineArm]:
+    if not isinstance(arms, Collection) or not all(
+        isinstance(arm, DraftingRule) or isinstance(getattr(arm, "draft", None), Draft) for arm in arms
+    ):
         raise TypeError(f"draft must be a draft, the name of one, or SpeculativeArms to choose among, got {arms!r}")
     if draft_length is not None:
         raise ValueError(f"draft_length goes with one draft; each arm has its own, got {draft_length}")

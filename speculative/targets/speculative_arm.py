@@ -1,19 +1,18 @@
 """An arm that answers a query by speculative decoding with one draft."""
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Sequence
 
-from arms import Arm, Observation, Query
 from arms.checks import at_least
 from arms.fingerprint import digest, fingerprint
 from speculative.drafts.no_draft import NoDraft
-from speculative.engine.generate import generate
 from speculative.protocols.draft import Draft
+from speculative.protocols.drafting_rule import EngineArm
 from speculative.sampling.sampling_params import SamplingParams
 from speculative.targets.target import GREEDY, Target
+from speculative.targets.target_arm import TargetArm
 
 
-class SpeculativeArm(Arm):
+class SpeculativeArm(TargetArm):
     """The target's own text, with one draft's help in every round.
 
     Args:
@@ -48,37 +47,10 @@ class SpeculativeArm(Arm):
         """Return a digest of the target, the draft with its length, and the sampling."""
         return digest(self.target.fingerprint(), fingerprint(self.draft), self.draft_length, self.sampling)
 
-    def pull(self, query: Query, seed: int) -> Observation:
-        """Generate the answer; the seed changes nothing of a greedy one."""
-        sampling = self.sampling if self.sampling.greedy else replace(self.sampling, seed=seed)
-        engine = self.target.engine([self], decode=bool(sampling.stop))
-        generation = generate(engine, [self.target.request(query, sampling)])[0]
-        text = self.target.text(generation.token_ids) if generation.text is None else generation.text
-        return Observation(
-            arm=self.name,
-            query_id=query.id,
-            text=text,
-            n_tokens=len(generation.token_ids),
-            seconds=generation.stats.seconds,
-            proposed=tuple(generation.stats.proposed),
-            accepted=tuple(generation.stats.accepted),
-            own_text=text if isinstance(self.draft, NoDraft) else None,
-        )
+    @property
+    def drafts(self) -> Sequence[Draft]:
+        """The one draft."""
+        return (self.draft,)
 
-
-def drafts_of(arms: Iterable[SpeculativeArm]) -> list[Draft]:
-    """Each draft once, in the order of the arms."""
-    return list({arm.draft.name: arm.draft for arm in arms}.values())
-
-
-def target_of(arms: Iterable[SpeculativeArm]) -> Target:
-    """Return the one target that the arms answer with.
-
-    Raises:
-        ValueError: if there is no arm, or two have different targets.
-    """
-    targets = {id(arm.target): arm.target for arm in arms}
-    if len(targets) != 1:
-        names = [target.name for target in targets.values()]
-        raise ValueError(f"arms must be at least one and share one target, got targets {names}")
-    return next(iter(targets.values()))
+    def _engine_arm(self) -> EngineArm:
+        return self

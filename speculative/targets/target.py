@@ -19,7 +19,7 @@ from speculative.models.settings import DEFAULT_SETTINGS, ModelSettings
 from speculative.models.sources import resolve_model
 from speculative.models.tokenizer import load_tokenizer, tokenizer_fingerprint
 from speculative.protocols.causal_lm import CausalLM
-from speculative.protocols.draft import DraftingArm
+from speculative.protocols.drafting_rule import EngineArm
 from speculative.protocols.request import Generation, Request, check_length
 from speculative.protocols.selector import Selector
 from speculative.sampling.sampling_params import SamplingParams
@@ -178,7 +178,7 @@ class Target:
 
     def engine(
         self,
-        arms: Collection[DraftingArm],
+        arms: Collection[EngineArm],
         selector: Selector | None = None,
         *,
         max_batch: int = 1,

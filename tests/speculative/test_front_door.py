@@ -8,6 +8,7 @@ import pytest
 import speculative
 
 NAMES = [
+    "ArmPlan",
     "CollectSettings",
     "CostProfile",
     "Draft",
@@ -29,6 +30,7 @@ NAMES = [
     "Proposal",
     "Rendering",
     "Request",
+    "RuleArm",
     "SamplingParams",
     "Selector",
     "SpeculativeArm",

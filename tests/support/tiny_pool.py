@@ -90,7 +90,7 @@ def save_queries(file: Path, rows: list[Query]) -> Path:
     return file
 
 
-def plain_costs(*drafts: str) -> CostProfile:
+def plain_costs(*drafts: str, token_s: float = 0.1) -> CostProfile:
     """Round figures instead of measured ones."""
     return CostProfile(
         key="test",
@@ -100,6 +100,6 @@ def plain_costs(*drafts: str) -> CostProfile:
         spread=0.0,
         prefill_widths=(32,),
         prefill_grid=(3.0,),
-        drafts={name: DraftCost(round_s=0.01, token_s=0.1, read_s=0.001) for name in drafts},
+        drafts={name: DraftCost(round_s=0.01, token_s=token_s, read_s=0.001) for name in drafts},
         measured_at=0.0,
     )

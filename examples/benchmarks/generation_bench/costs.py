@@ -45,7 +45,9 @@ def measure_costs_part(bench: Bench) -> Record:
             name: {"round": cost.round_s * MS, "token": cost.token_s * MS, "prompt_token": cost.read_s * MS}
             for name, cost in profile.drafts.items()
         },
-        "conclusions": [profile.conclusion(arm.draft.name, arm.draft_length) for arm in pool.arms if arm.draft_length],
+        "conclusions": [
+            profile.conclusion(arm.draft.name, arm.draft_length) for arm in pool.fixed_arms if arm.draft_length
+        ],
         "host_ms": host,
         "transformers_host_ms": peer_host_ms(bench.peer, greedy, queries),
         "sampling_ms": rows,
@@ -110,7 +112,7 @@ def timed_forwards(models: Sequence[Any]) -> Iterator[list[tuple[float, float]]]
 
 def _one_arm_a_kind(pool: Pool) -> list[SpeculativeArm]:
     first: dict[str, SpeculativeArm] = {}
-    for arm in pool.arms:
+    for arm in pool.fixed_arms:
         first.setdefault(kind_of(arm.draft), arm)
     return list(first.values())
 

@@ -14,6 +14,7 @@ from arms import Query
 from speculative.drafts.draft_model import VOCABULARY_FILE, DraftModel
 from speculative.measuring.wall_clock import Mode, Run, transformers_mode
 from speculative.models.sources import resolve_model
+from speculative.pools.arm_specs import ArmSpec
 from speculative.pools.spec import PoolSpec
 from speculative.targets.target import Target
 
@@ -41,7 +42,7 @@ def assistant_modes(spec: PoolSpec, target: Target, peer: Any) -> dict[str, Mode
     """Assisted generation with each draft model of the pool, as many tokens a round as the pool's arm asks for."""
     modes: dict[str, Mode] = {}
     for arm in spec.arms:
-        if not isinstance(arm.draft, DraftModel.Spec):
+        if not isinstance(arm, ArmSpec) or not isinstance(arm.draft, DraftModel.Spec):
             continue
         model = arm.draft.model
         name = f"transformers assistant {model.split(':')[-1].split('/')[-1]} {arm.draft_length}"

@@ -51,7 +51,7 @@ def ucb_modes(pool: Pool, costs: CostProfile) -> dict[str, Mode]:
 def ucb_arms(pool: Pool) -> list[str]:
     """Return what the bandit rules choose from."""
     first: dict[str, str] = {}
-    for arm in pool.arms:
+    for arm in pool.fixed_arms:
         kind = kind_of(arm.draft)
         if kind in (*LOOKUPS, "draft_model"):
             first.setdefault(kind if kind in LOOKUPS else arm.draft.name, arm.name)
@@ -65,7 +65,7 @@ def kind_of(draft: Draft) -> str:
 
 def _arms_by_kind(pool: Pool) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for arm in pool.arms:
+    for arm in pool.fixed_arms:
         found.setdefault(kind_of(arm.draft), []).append(arm.name)
     return found
 

@@ -4,37 +4,22 @@ import random
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from speculative.collection.arm_plan import NO_DRAFT, ArmPlan
 from speculative.collection.replay import replay
 from speculative.collection.trace import Trace, trace_draft
-from speculative.drafts.draft_model import DraftModel
 from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
-from speculative.models.loading import load_decoder
 from speculative.protocols.draft_trace import DraftTrace
 from speculative.protocols.request import Request
-from tests.support.tiny_models import N_VOCAB, Arm, ScriptedDraft, bounded, make_tiny, save_tiny
+from tests.support.tiny_models import Arm, ScriptedDraft, bounded
 from tests.support.tiny_pool import plain_costs
 
 LONGEST = 6
-
-
-def _like(target_seed, folder, noise, **changes):
-    """A draft that agrees with the target often, but not always."""
-    model = save_tiny("llama", folder, target_seed)
-    generator = torch.Generator().manual_seed(9)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += noise * torch.randn(parameter.shape, generator=generator)
-    for name, value in changes.items():
-        setattr(model.config, name, value)
-    model.save_pretrained(folder)
-    return load_decoder(str(folder))
 
 
 def _half_right(target_text):
@@ -48,24 +33,6 @@ def _half_right(target_text):
         return proposed[:draft_length]
 
     return script
-
-
-@pytest.fixture(scope="module")
-def target_and_drafts(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("replay")
-    target = make_tiny("llama", folder / "target", 3).decoder
-    like = _like(3, folder / "like", 0.02)
-    short = _like(3, folder / "short", 0.02, max_position_embeddings=20)
-    trimmed = make_tiny("llama", folder / "trimmed", 5, vocab_size=12).decoder
-    target_ids = [0, *random.Random(0).sample(range(1, N_VOCAB), 11)]
-    drafts = {
-        "lookup": PromptLookup(),
-        "lookup_long": PromptLookup(3, min_ngram=2),
-        "like": DraftModel(like, name="like", n_target_vocab=N_VOCAB),
-        "short": DraftModel(short, name="short", n_target_vocab=N_VOCAB),
-        "trimmed": DraftModel(trimmed, name="trimmed", n_target_vocab=N_VOCAB, target_ids=target_ids),
-    }
-    return target, drafts
 
 
 def _run(target, arm, prompt, max_new_tokens, eos_ids):
@@ -91,7 +58,7 @@ def _assert_rounds_equal(target, draft, draft_length, prompt, max_new_tokens, eo
     plain = _run(target, Arm(NoDraft(), 0), prompt, max_new_tokens, eos_ids)
     real = _run(target, Arm(draft, draft_length), prompt, max_new_tokens, eos_ids)
     trace = _trace(draft, prompt, plain.token_ids, max_new_tokens)
-    played = replay(trace, draft.name, draft_length, plain_costs(draft.name))
+    played = replay(trace, ArmPlan.fixed(draft.name, draft_length), plain_costs(draft.name))
     assert real.token_ids == plain.token_ids
     assert played.proposed == tuple(real.stats.proposed)
     assert played.accepted == tuple(real.stats.accepted)
@@ -130,11 +97,11 @@ def test_proposals_after_an_accepted_end_of_text_do_not_count(target_and_drafts)
 def test_seconds_are_the_sum_of_prefill_drafting_and_verification():
     trace = Trace("q", None, (1, 2, 3), (4, 5, 6, 7), 8, 4, np.zeros(1, dtype=np.float32), 0.0, {})
     costs = plain_costs("draft")
-    assert replay(trace, "", 0, costs).seconds == pytest.approx(costs.prefill_s(3) + 3 * 1.0)
+    assert replay(trace, NO_DRAFT, costs).seconds == pytest.approx(costs.prefill_s(3) + 3 * 1.0)
     accepted = np.array([0, 1, 0, 0], dtype=np.int32)
     drafts = {"draft": DraftTrace(np.array([0, 4, 4, 4], dtype=np.int32), accepted)}
     trace = Trace("q", None, (1, 2, 3), (4, 5, 6, 7), 8, 4, np.zeros(1, dtype=np.float32), 0.0, drafts)
-    played = replay(trace, "draft", 4, costs)
+    played = replay(trace, ArmPlan.fixed("draft", 4), costs)
     assert (played.proposed, played.accepted) == ((4, 4), (1, 0))
     expected = costs.prefill_s(3) + costs.draft_s("draft", 4, 3) + costs.draft_s("draft", 4) + 2 * 1.4
     assert played.seconds == pytest.approx(expected)
@@ -144,15 +111,15 @@ def test_no_draft_proposes_nothing(target_and_drafts):
     target, _ = target_and_drafts
     plain = _run(target, Arm(NoDraft(), 0), (1, 2), 9, ())
     trace = _trace(PromptLookup(), (1, 2), plain.token_ids, 9)
-    played = replay(trace, "", 0, plain_costs())
+    played = replay(trace, NO_DRAFT, plain_costs())
     assert played.proposed == tuple(plain.stats.proposed) == (0,) * 8
 
 
 def test_what_was_not_traced_is_refused():
     trace = Trace("q", None, (1,), (2, 3), 8, 4, np.zeros(1, dtype=np.float32), 0.0, {})
     with pytest.raises(ValueError, match="no trace of draft 'other'"):
-        replay(trace, "other", 2, plain_costs())
+        replay(trace, ArmPlan.fixed("other", 2), plain_costs())
     with pytest.raises(ValueError, match="draft_length must be <= 4"):
-        replay(trace, "other", 5, plain_costs())
+        replay(trace, ArmPlan.fixed("other", 5), plain_costs())
     with pytest.raises(ValueError, match="max_draft_length must be an integer >= 1, got 0"):
         trace_draft(PromptLookup(), (1,), (2,), 0)

@@ -13,8 +13,9 @@ from speculative.drafts.draft_model import DraftModel, VocabularyMismatchError
 from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.drafts.suffix.draft import SuffixDraft
+from speculative.pools.arm_specs import ArmSpec
 from speculative.pools.pool import Pool, load_target
-from speculative.pools.spec import POOL_ENCODERS, ArmSpec, PoolSpec, read_pool_spec
+from speculative.pools.spec import POOL_ENCODERS, PoolSpec, read_pool_spec
 from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.sampling_params import SamplingParams
 from speculative.targets.hidden_state_encoder import HiddenStateEncoder

@@ -1,0 +1,57 @@
+"""An arm that is a rule: which of several fixed arms drafts is decided anew in every round."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Sequence
+
+from speculative.protocols.causal_lm import CausalLM
+from speculative.protocols.draft import DraftingArm
+from speculative.protocols.selector import RoundContext
+
+
+class DraftingRule(ABC):
+    """What the engine needs of a rule: the fixed arms that it may take, and which of them it takes in a round.
+
+    Attributes:
+        name: the arm's.
+        arms: the fixed arms.
+        draft_length: the longest of theirs.
+    """
+
+    name: str
+    arms: Sequence[DraftingArm]
+    draft_length: int
+
+    @abstractmethod
+    def choose(self, round_: RoundContext) -> int:
+        """Return the index among `arms` of the one that drafts; a function of the round alone.
+
+        Args:
+            round_: availability and match lengths are those of `arms`.
+        """
+
+
+EngineArm = DraftingArm | DraftingRule
+"""What a selector chooses from: a draft with a draft length, or a rule over such."""
+
+
+def check_arms(arms: Collection[EngineArm], target: CausalLM) -> None:
+    """Refuse arms that a target cannot be drafted by.
+
+    Raises:
+        ValueError: if there is none, a draft length is out of range, or one drafts for a target that cannot roll back.
+    """
+    if not arms:
+        raise ValueError("an engine needs at least one arm; use NoDraft() for plain decoding")
+    for arm in arms:
+        if arm.draft_length < 0:
+            raise ValueError(f"arm {arm.name!r}: draft_length must be >= 0, got {arm.draft_length}")
+        if arm.draft_length and not target.can_roll_back:
+            reason = getattr(target, "rollback_refusal", None) or "its cache only grows"
+            raise ValueError(
+                f"arm {arm.name!r} drafts, but this target cannot take tokens back: {reason}; use no draft with it"
+            )
+        if arm.draft_length >= target.max_positions:
+            raise ValueError(
+                f"arm {arm.name!r}: draft_length must be below the target's context of {target.max_positions} tokens, "
+                f"got {arm.draft_length}"
+            )
