@@ -8,10 +8,13 @@ import numpy as np
 from scipy.linalg import blas, lapack
 
 from bandits.checks import Float32, Float64
-from bandits.policies.linear.arm_sums import ArmSums
+from bandits.policies.linear.arm_sums import WIDE, ArmSums, with_gram
+from bandits.policies.linear.pending_rows import PendingRows
 
 _CHECK_EVERY = 64  # rank-one updates of an arm between two checks for drift, which cost two products each
+_PENDING_ROWS = 16  # changes of a wide inverse that wait until they are made in one product
 _REFACTOR_EVERY = 4096  # rank-one updates after which an inverse is computed anew in any case
+_LEAST_SHARE = 1e-2  # of a leverage that pending rows may leave of it before float32 is too coarse
 _DRIFT = 1e-7  # largest |P (P^-1 x) - x| / |x| that is left standing; rounding alone gives about 1e-14 cond(P)
 
 
@@ -20,19 +23,27 @@ class ArmPosterior:
 
     An inverse kept by rank-one updates gathers rounding errors. Every 64 updates P (P^-1 x) is compared with x, and the
     inverse is given up, to be computed anew, where they differ by more than 1e-7, where a variance comes out negative,
-    or after 4096 updates.
+    or after 4096 updates. The changes to a wide inverse wait beside it, so that a row more copies no matrix:
+
+        P^-1 = base - sum over waiting rows of y y'.
 
     Attributes:
-        covariance: (D, D) float64, P^-1; lower triangle only.
         coefficients: (D,) float64, the posterior mean.
-        root: (D, D) float32, U^-1 of P = U'U as BLAS sees it; None once a row was added since it was factorised.
+        root: (D, D) float32, U^-1 of base^-1 = U'U as BLAS sees it; None once the base was changed.
         age: rows added since it was factorised.
     """
 
-    __slots__ = ("age", "coefficients", "covariance", "root")
+    __slots__ = ("_base", "_pending", "age", "coefficients", "root")
 
-    def __init__(self, covariance: Float64, coefficients: Float64, root: Float32 | None, age: int = 0) -> None:
-        self.covariance, self.coefficients, self.root, self.age = covariance, coefficients, root, age
+    def __init__(
+        self,
+        base: Float64,
+        coefficients: Float64,
+        root: Float32 | None,
+        age: int = 0,
+        pending: PendingRows | None = None,
+    ) -> None:
+        self._base, self.coefficients, self.root, self.age, self._pending = base, coefficients, root, age, pending
 
     @classmethod
     def of(cls, sums: ArmSums, added: float, arm: int) -> ArmPosterior:
@@ -58,23 +69,74 @@ class ArmPosterior:
         coefficients = lapack.dpotrs(factor, sums.moment, lower=0)[0]
         return cls(np.ascontiguousarray(lapack.dlauum(root, lower=0, overwrite_c=1)[0].T), coefficients, short)
 
+    @property
+    def covariance(self) -> Float64:
+        """Return P^-1, (D, D) float64, lower triangle only."""
+        return self._base if self._pending is None else with_gram(self._base, self._pending.rows, -1.0)
+
+    def with_moment(self, moment: Float64) -> ArmPosterior:
+        """Return the posterior of an arm that was seen on the same rows, with another moment."""
+        same = ArmPosterior(self._base, moment, self.root, self.age, self._pending)
+        same.coefficients = self.product(moment)
+        return same
+
+    def is_alike(self, other: ArmPosterior) -> bool:
+        """Return whether the two are known to have one covariance."""
+        return self._base is other._base and self._pending is other._pending
+
     def product(self, row: Float64) -> Float64:
         """Return P^-1 x, (D,) float64."""
-        product: Float64 = blas.dsymv(1.0, self.covariance.T, row)
-        return product
+        product: Float64 = blas.dsymv(1.0, self._base.T, row)
+        return self.product_from(product, row)
+
+    def product_from(self, product: Float64, row: Float64) -> Float64:
+        """Return P^-1 x of base x, as `leverage` gives it."""
+        if self._pending is None:
+            return product
+        rows = self._pending.rows
+        result: Float64 = product - rows.dot(row).dot(rows)
+        return result
+
+    def leverage(self, row: Float64) -> tuple[float, Float64]:
+        """Return x' P^-1 x of one row, and base x, from which `product_from` makes P^-1 x."""
+        product = blas.dsymv(1.0, self._base.T, row)
+        leverage = float(row.dot(product))
+        if self._pending is not None:
+            change = self._pending.rows.dot(row)
+            leverage -= float(change.dot(change))
+        return max(leverage, 0.0), product
 
     def fast_leverage(self, row: Float32) -> float | None:
-        """Return x' P^-1 x of one row, reading half as much memory; None where the root is not known or overflows."""
+        """Return x' P^-1 x of one row, reading half as much memory; None where float32 would not do."""
         if self.root is None:
             return None
         product = blas.strmv(self.root.T, row, trans=1)
-        leverage = float(product.dot(product))
-        return leverage if math.isfinite(leverage) else None
+        whole = leverage = float(product.dot(product))
+        if self._pending is not None:
+            product = self._pending.rows.dot(row)
+            leverage -= float(product.dot(product))
+        return leverage if math.isfinite(whole) and leverage >= _LEAST_SHARE * whole else None
+
+    def fast_leverages(self, rows: Float32) -> Float64 | None:
+        """Return `fast_leverage` of rows (n, D), (n,) float64; None where one of them has none."""
+        if self.root is None:
+            return None
+        product = blas.strmm(1.0, self.root.T, rows.T, trans_a=1).T
+        whole = leverages = np.einsum("nd,nd->n", product, product).astype(np.float64)
+        if self._pending is not None:
+            product = rows @ self._pending.rows.T
+            leverages = whole - np.einsum("nd,nd->n", product, product)
+        fine = np.isfinite(whole.sum()) and bool((leverages >= _LEAST_SHARE * whole).all())
+        return leverages if fine else None
 
     def leverages(self, rows: Float64) -> Float64:
         """Return x'Sx = 2 x'Ux - x' diag(S) x of rows (n, D), U the kept triangle: half a full product."""
-        product = blas.dtrmm(1.0, self.covariance.T, rows.T, trans_a=1)  # (D, n), Fortran order: rows @ U
-        result: Float64 = 2.0 * np.einsum("nd,nd->n", product.T, rows) - (rows * rows) @ np.diagonal(self.covariance)
+        base = self._base
+        product = blas.dtrmm(1.0, base.T, rows.T, trans_a=1)  # (D, n), Fortran order: rows @ U
+        result: Float64 = 2.0 * np.einsum("nd,nd->n", product.T, rows) - (rows * rows) @ np.diagonal(base)
+        if self._pending is not None:
+            product = rows @ self._pending.rows.T
+            result -= np.einsum("nd,nd->n", product, product)
         return np.maximum(result, 0.0, out=result)
 
     def with_row(
@@ -102,7 +164,14 @@ class ArmPosterior:
             return None
         step = weight / (1.0 + weight * leverage)
         coefficients = self.coefficients + (step * (reward - float(row.dot(self.coefficients)))) * direction
-        return ArmPosterior(blas.dsyr(-step, direction, a=self.covariance.T).T, coefficients, None, age)
+        if len(row) < WIDE:
+            return ArmPosterior(blas.dsyr(-step, direction, a=self._base.T).T, coefficients, None, age)
+        pending = (self._pending or PendingRows(np.empty((0, len(row))), _PENDING_ROWS)).with_row(
+            math.sqrt(step) * direction
+        )
+        if pending.full:
+            return ArmPosterior(with_gram(self._base, pending.rows, -1.0), coefficients, None, age)
+        return ArmPosterior(self._base, coefficients, self.root, age, pending)
 
 
 def _drift(row: Float64, direction: Float64, sums: ArmSums, added: float) -> float:

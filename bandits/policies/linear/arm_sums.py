@@ -8,9 +8,10 @@ import numpy as np
 from scipy.linalg import blas
 
 from bandits.checks import Float64
+from bandits.policies.linear.pending_rows import PendingRows
 
+_PENDING_ROWS = 64  # rows of a wide arm that wait until they are added to its matrix in one product
 WIDE = 128  # features from which copying a matrix costs more than a few calls
-_PENDING_ROWS = 16  # rows of a wide arm that wait until they are added to its matrix in one product
 
 
 class ArmSums:
@@ -25,7 +26,7 @@ class ArmSums:
         squared_rewards: sum of w r^2.
     """
 
-    __slots__ = ("_base", "_rows", "_signal", "_spread", "moment", "row_weight", "squared_rewards")
+    __slots__ = ("_base", "_pending", "_signal", "_spread", "moment", "row_weight", "squared_rewards")
 
     def __init__(
         self,
@@ -33,10 +34,10 @@ class ArmSums:
         moment: Float64,
         row_weight: float = 0.0,
         squared_rewards: float = 0.0,
-        rows: Float64 | None = None,
+        pending: PendingRows | None = None,
     ) -> None:
-        """Take sums, and rows (m, D), scaled by the roots of their weights, that the precision lacks."""
-        self._base, self._rows = precision, rows
+        """Take sums, and rows, scaled by the roots of their weights, that the precision lacks."""
+        self._base, self._pending = precision, pending
         self.moment, self.row_weight, self.squared_rewards = moment, row_weight, squared_rewards
         self._spread: tuple[float, float, float] | None = None
         self._signal: tuple[float, float, float, float] | None = None
@@ -44,46 +45,45 @@ class ArmSums:
     @property
     def precision(self) -> Float64:
         """Return the prior's precision plus the sum of w x x', (D, D) float64, lower triangle."""
-        return self._base if self._rows is None else _added_gram(self._base, self._rows)
+        return self._base if self._pending is None else with_gram(self._base, self._pending.rows)
 
     def times(self, row: Float64) -> Float64:
         """Return precision x, (D,) float64."""
         product: Float64 = blas.dsymv(1.0, self._base.T, row)
-        if self._rows is not None:
-            product += self._rows.T @ (self._rows @ row)
+        if self._pending is not None:
+            rows = self._pending.rows
+            product += rows.T @ (rows @ row)
         return product
 
     def with_row(self, row: Float64, reward: float, weight: float) -> ArmSums:
         """Return the sums with one row more."""
-        base, rows = self._base, self._rows
+        base, pending = self._base, self._pending
         if len(row) < WIDE:
             base = blas.dsyr(weight, row, a=base.T).T
         else:
-            scaled = (row * math.sqrt(weight))[None]
-            rows = scaled if rows is None else np.concatenate([rows, scaled])
-            if len(rows) == _PENDING_ROWS:
-                base, rows = _added_gram(base, rows), None
+            pending = (pending or PendingRows(np.empty((0, len(row))), _PENDING_ROWS)).with_row(row * math.sqrt(weight))
+            if pending.full:
+                base, pending = with_gram(base, pending.rows), None
         moment = self.moment + (weight * reward) * row
         row_weight, squares = self.row_weight + weight, self.squared_rewards + weight * reward**2
-        result = ArmSums(base, moment, row_weight, squares, rows)
+        result = ArmSums(base, moment, row_weight, squares, pending)
         if self._spread is not None:
             result._spread = self._spread_with(self._spread, row, weight)
         return result
 
-    def with_sums(self, gram_matrix: Float64, moment: Float64, row_weight: float, squared_rewards: float) -> ArmSums:
-        """Return the sums with those of further rows added; `gram_matrix` as `gram` gives it."""
-        return ArmSums(
-            self.precision + gram_matrix,
-            self.moment + moment,
-            self.row_weight + row_weight,
-            self.squared_rewards + squared_rewards,
-        )
+    def with_sums(self, precision: Float64, moment: Float64, row_weight: float, squared_rewards: float) -> ArmSums:
+        """Return the sums with those of further rows added, of which `precision` has been added to this one's."""
+        squares = self.squared_rewards + squared_rewards
+        return ArmSums(precision, self.moment + moment, self.row_weight + row_weight, squares)
 
     @property
     def weighted_contexts(self) -> Float64:
         """Return the sum of w x without the intercept, (D - 1,) float64: the intercept's row of the precision."""
         total: Float64 = self._base[-1, :-1]
-        return total if self._rows is None else total + self._rows[:, -1] @ self._rows[:, :-1]
+        if self._pending is None:
+            return total
+        rows = self._pending.rows
+        return total + rows[:, -1] @ rows[:, :-1]
 
     def spread(self) -> tuple[float, float, float]:
         """Return |A|^2, s'As and tr A for A = sum w x x' without the intercept and s = sum w x, not centred.
@@ -145,7 +145,7 @@ def gram(rows: Float64) -> Float64:
     return result
 
 
-def _added_gram(matrix: Float64, rows: Float64) -> Float64:
-    """Return matrix + gram(rows), lower triangle, as a new matrix."""
-    result: Float64 = blas.dsyrk(1.0, rows.T, beta=1.0, c=matrix.T, lower=0).T
+def with_gram(matrix: Float64, rows: Float64, factor: float = 1.0) -> Float64:
+    """Return matrix + factor * gram(rows), lower triangle, as a new matrix."""
+    result: Float64 = blas.dsyrk(factor, rows.T, beta=1.0, c=matrix.T, lower=0).T
     return result

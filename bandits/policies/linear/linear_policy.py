@@ -93,18 +93,20 @@ class LinearPolicy(AdditivePolicy, PredictsRewards):
 
     def _update(self, state: PolicyState, data: PolicyData) -> PolicyState:
         """Learn from further rows; see the class for what each kind of data teaches."""
-        ridge = self._ridge(state)
-        for block in data.feedback().blocks(_CHUNK):
-            ridge = self._with_block(ridge, data.contexts[block.rows], block)
+        ridge, feedback = self._ridge(state), data.feedback()
+        arm = int(feedback.actions[0]) if len(feedback.rewards) == 1 else None
+        if arm is not None and ridge.takes_rows(arm, 1):  # a single decision, as online learning has it
+            weight = 1.0 if feedback.weights is None else float(feedback.weights[0])
+            ridge = ridge.with_row(arm, self._rows(data.contexts)[0], float(feedback.rewards[0]), weight)
+        else:
+            for block in feedback.blocks(_CHUNK):
+                ridge = self._with_block(ridge, data.contexts[block.rows], block)
         return PolicyState(state.arm_names, state.n_features, ridge.arrays(), state.shared)
 
     def _with_block(self, ridge: Ridge, contexts: Float32, block: Block) -> Ridge:
         n_arms, weights = len(block.arms), block.weights
         if all(ridge.takes_rows(arm, len(contexts)) for arm in block.arms):
             rows = self._rows(contexts)
-            if len(rows) == 1 and n_arms == 1:
-                weight = 1.0 if weights is None else float(weights[0])
-                return ridge.with_row(block.arms[0], rows[0], float(block.rewards[0, 0]), weight)
             for column, arm in enumerate(block.arms):
                 ridge = ridge.with_rows(arm, rows, block.rewards[:, column], weights)
             return ridge
@@ -113,10 +115,9 @@ class LinearPolicy(AdditivePolicy, PredictsRewards):
             joined *= np.sqrt(weights)[:, None]
         sums = gram(joined)  # of rows and rewards: precision, moments and squared rewards of all arms in one product
         total = float(len(contexts) if weights is None else weights.sum())
-        for column, arm in enumerate(block.arms, start=-n_arms):
-            squares, moment = float(sums[column, column]), sums[column, :-n_arms]
-            ridge = ridge.with_sums(arm, sums[:-n_arms, :-n_arms], moment, total, squares)
-        return ridge
+        return ridge.with_sums(
+            block.arms, sums[:-n_arms, :-n_arms], sums[-n_arms:, :-n_arms], total, np.diagonal(sums)[-n_arms:]
+        )
 
     def predict(self, contexts: ArrayLike) -> tuple[Float64, Float64]:
         """Return each arm's predicted mean reward and its leverage x' P^-1 x, both (n, k) float64.

@@ -11,14 +11,15 @@ out). P and m are sums, so batches in any order give what one fit gives, and sha
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
 
 import numpy as np
-from scipy.linalg import blas
 
 from bandits.checks import Float32, Float64
 from bandits.policies.linear.arm_posterior import ArmPosterior
 from bandits.policies.linear.arm_sums import WIDE, ArmSums, gram
 from bandits.policies.linear.learned_precision import learned_prior_precision
+from bandits.policies.linear.stacked_triangles import StackedTriangles
 
 # A row costs two passes over a triangle, a batch a rank-n product and a factorisation.
 _ROWS_PER_FACTORISATION = 16
@@ -29,7 +30,7 @@ class Ridge:
     """The posteriors of all arms; never changed, further rows make another one that shares the other arms.
 
     What follows from the sums (posteriors, a learned prior precision) is computed on first use and kept: asking twice,
-    or from two threads, gives the same.
+    or from two threads, gives the same. Arms that were seen on the same rows share one precision and one inverse.
 
     Args:
         sums: of each arm.
@@ -45,15 +46,19 @@ class Ridge:
         self._carried: Float64 | None = None  # their coefficients, where all are known
         self._solved: tuple[tuple[ArmPosterior, ...], Float64] | None = None
         self._factorised: tuple[ArmPosterior, ...] | None = None
-        self._triangles: Float64 | None = None
+        self._stack: StackedTriangles | None = None
+        self._token = object()  # as which it owns the stack
         self._scored: tuple[Float64, dict[int, Float64]] | None = None
 
     @classmethod
     def of(cls, arrays: Mapping[str, np.ndarray], *, learns_precision: bool = False) -> Ridge:
         """Return the posteriors over arrays as `arrays` gives them."""
-        columns = (arrays["precision"], arrays["moment"], arrays["row_weight"].tolist())
-        pairs = zip(*columns, arrays["squared_rewards"].tolist(), strict=True)
-        return cls([ArmSums(*arm) for arm in pairs], learns_precision=learns_precision)
+        precisions = list(arrays["precision"])
+        for arm in range(1, len(precisions)):
+            if np.array_equal(precisions[arm], precisions[arm - 1]):
+                precisions[arm] = precisions[arm - 1]
+        columns = (arrays["moment"], arrays["row_weight"].tolist(), arrays["squared_rewards"].tolist())
+        return cls([ArmSums(*arm) for arm in zip(precisions, *columns, strict=True)], learns_precision=learns_precision)
 
     def arrays(self) -> RidgeArrays:
         """Return the sums as arrays, for `PolicyState`."""
@@ -98,13 +103,27 @@ class Ridge:
         weighted = rewards if weights is None else rewards * weights
         squares = gram(rows if weights is None else rows * np.sqrt(weights)[:, None])
         total = float(len(rows) if weights is None else weights.sum())
-        return self.with_sums(arm, squares, rows.T @ weighted, total, float(weighted.dot(rewards)))
+        return self.with_sums((arm,), squares, (rows.T @ weighted)[None], total, np.array([weighted.dot(rewards)]))
 
     def with_sums(
-        self, arm: int, gram_matrix: Float64, moment: Float64, row_weight: float, squared_rewards: float
+        self, arms: Sequence[int], gram_matrix: Float64, moments: Float64, row_weight: float, squared_rewards: Float64
     ) -> Ridge:
-        """Return the posteriors with sums over further rows of one arm; `gram_matrix` as `gram` gives it."""
-        return self._replaced(arm, self.sums[arm].with_sums(gram_matrix, moment, row_weight, squared_rewards), None)
+        """Return the posteriors with sums over further rows, on each of which the same arms were seen.
+
+        Args:
+            arms: indices of a arms.
+            gram_matrix: (D, D) float64, as `gram` gives it.
+            moments: (a, D) float64.
+            row_weight: sum of the rows' weights.
+            squared_rewards: (a,) float64.
+        """
+        result, old, new = self, None, None
+        for arm, moment, squares in zip(arms, moments, squared_rewards.tolist(), strict=True):
+            if new is None or self.sums[arm].precision is not old:  # arms that had one precision have one again
+                old = self.sums[arm].precision
+                new = old + gram_matrix
+            result = result._replaced(arm, self.sums[arm].with_sums(new, moment, row_weight, squares), None)
+        return result
 
     def with_row(self, arm: int, row: Float64, reward: float, weight: float = 1.0) -> Ridge:
         """Return the posteriors after one row of one arm, kept up by a rank-one update where they are known."""
@@ -133,54 +152,58 @@ class Ridge:
         for start in range(0, len(rows), _CHUNK):
             part = slice(start, start + _CHUNK)
             for arm, posterior in enumerate(posteriors):
-                leverages[part, arm] = posterior.leverages(rows[part])
+                if arm and posterior.is_alike(posteriors[arm - 1]):
+                    leverages[part, arm] = leverages[part, arm - 1]
+                else:
+                    leverages[part, arm] = posterior.leverages(rows[part])
         return rows @ coefficients.T, leverages
 
     def fast_leverages(self, rows: Float32) -> Float64:
         """Return leverages (n, k) float64 by float32 products: |(U^-1)' x|^2 with P = U'U, half a full product.
 
         A sum of squares cannot cancel, so the relative error is about 1e-7 sqrt(cond P), where x' P^-1 x in
-        float32 would lose 1e-7 cond P. Rows beyond float32's range are computed by `mean_and_leverage`.
+        float32 would lose 1e-7 cond P. Where float32 would not do, rows are computed in float64.
         """
         leverages = np.empty((len(rows), len(self.sums)))
-        for arm, posterior in enumerate(self._with_roots()):
-            if posterior.root is None:
-                raise RuntimeError("a posterior that was just factorised must have its root")
-            product = blas.strmm(1.0, posterior.root.T, rows.T, trans_a=1).T
-            leverages[:, arm] = np.einsum("nd,nd->n", product, product)
-        if not np.isfinite(leverages.sum()):
-            return self.mean_and_leverage(rows.astype(np.float64))[1]
+        posteriors = self._with_roots()
+        for arm, posterior in enumerate(posteriors):
+            if arm and posterior.is_alike(posteriors[arm - 1]):
+                leverages[:, arm] = leverages[:, arm - 1]
+                continue
+            fast = posterior.fast_leverages(rows)
+            leverages[:, arm] = posterior.leverages(rows.astype(np.float64)) if fast is None else fast
         return leverages
 
     def _leverages_by_arm(self, posteriors: Sequence[ArmPosterior], row: Float64) -> Float64:
         """Return the leverages of one wide row, (k,), and keep its products for the update that often follows."""
         products: dict[int, Float64] = {}
-        leverages = []
+        leverages: list[float] = []
         short = row.astype(np.float32)
         for arm, posterior in enumerate(posteriors):
+            if arm and posterior.is_alike(posteriors[arm - 1]):
+                leverages.append(leverages[-1])
+                continue
             leverage = posterior.fast_leverage(short)
             if leverage is None:
-                product = products[arm] = posterior.product(row)
-                leverage = max(float(row.dot(product)), 0.0)
+                leverage, products[arm] = posterior.leverage(row)
             leverages.append(leverage)
         self._scored = row, products
         return np.array(leverages)
 
     def _leverages_at_once(self, posteriors: Sequence[ArmPosterior], row: Float64) -> Float64:
-        """Return x'Sx = 2 x'Lx - x' diag(S) x of one small row, (k,) float64; L, of all arms, in one array."""
-        if self._triangles is None:
-            self._triangles = self.covariance
-        triangles = self._triangles
-        diagonals = triangles.reshape(len(triangles), -1)[:, :: len(row) + 1]
-        leverages: Float64 = 2.0 * triangles.dot(row).dot(row) - diagonals.dot(row * row)
-        return np.maximum(leverages, 0.0, out=leverages)
+        """Return the leverages of one small row, (k,) float64."""
+        leverages = None if self._stack is None else self._stack.leverages(self._token, row)
+        while leverages is None:  # the stack is not made yet, or an update has just taken it over
+            self._stack = StackedTriangles(np.stack([posterior.covariance for posterior in posteriors]), self._token)
+            leverages = self._stack.leverages(self._token, row)
+        return leverages
 
     def _product(self, arm: int, posterior: ArmPosterior, row: Float64) -> Float64:
         """Return `posterior.product(row)`, from the row scored last if that is the same one."""
         if len(row) >= WIDE and self._scored is not None and np.array_equal(self._scored[0], row):
             known = self._scored[1].get(arm)
             if known is not None:
-                return known
+                return posterior.product_from(known, row)
         return posterior.product(row)
 
     def _solution(self) -> tuple[tuple[ArmPosterior, ...], Float64]:
@@ -188,26 +211,32 @@ class Ridge:
         if self._solved is None:
             added = self.learned_precision
             kept = self._known if self._known_for == added else (None,) * len(self.sums)
-            posteriors = tuple(
-                ArmPosterior.of(self.sums[arm], added, arm) if posterior is None else posterior
-                for arm, posterior in enumerate(kept)
-            )
+            posteriors = self._completed(kept, added)
             coefficients = self._carried
-            if coefficients is None or any(posterior is None for posterior in kept):
+            if coefficients is None or None in kept:
                 coefficients = np.array([posterior.coefficients for posterior in posteriors])
-                self._triangles = None
+                self._stack = None
             self._known_for = added
             self._solved = posteriors, coefficients
         return self._solved
 
+    def _completed(self, kept: Sequence[ArmPosterior | None], added: float) -> tuple[ArmPosterior, ...]:
+        """Return the posteriors that are kept and, where there is none, one made from the sums."""
+        result: list[ArmPosterior] = []
+        for arm, (posterior, sums) in enumerate(zip(kept, self.sums, strict=True)):
+            if posterior is not None:
+                result.append(posterior)
+            elif arm and kept[arm - 1] is None and sums.precision is self.sums[arm - 1].precision:
+                result.append(result[-1].with_moment(sums.moment))
+            else:
+                result.append(ArmPosterior.of(sums, added, arm))
+        return tuple(result)
+
     def _with_roots(self) -> tuple[ArmPosterior, ...]:
         """Return every arm's posterior with its root, which rank-one updates do not keep up."""
         if self._factorised is None:
-            posteriors, added = self._solution()[0], self._known_for or 0.0
-            self._factorised = tuple(
-                ArmPosterior.of(self.sums[arm], added, arm) if posterior.root is None else posterior
-                for arm, posterior in enumerate(posteriors)
-            )
+            kept = [None if posterior.root is None else posterior for posterior in self._solution()[0]]
+            self._factorised = self._completed(kept, self._known_for or 0.0)
         return self._factorised
 
     def _replaced(self, arm: int, sums: ArmSums, posterior: ArmPosterior | None) -> Ridge:
@@ -219,9 +248,11 @@ class Ridge:
         if carried is not None and posterior is not None:
             result._carried = carried.copy()
             result._carried[arm] = posterior.coefficients
-            if self._triangles is not None:
-                result._triangles = self._triangles.copy()
-                result._triangles[arm] = posterior.covariance
+            if not self._learns and None not in result._known:
+                result._solved = cast("tuple[ArmPosterior, ...]", result._known), result._carried
+            stack = self._stack
+            if stack is not None and stack.handed_over(self._token, result._token, arm, posterior.covariance):
+                result._stack = stack
         return result
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from bandits.policies.linear.arm_posterior import ArmPosterior
 from bandits.policies.linear.arm_sums import ArmSums, gram
+from bandits.policies.linear.pending_rows import PendingRows
 from bandits.policies.linear.ridge import Ridge
 
 
@@ -198,3 +199,42 @@ def test_an_update_leaves_the_posteriors_it_began_with():
         np.testing.assert_array_equal(ridge.mean_and_leverage(queries), kept[0])
         np.testing.assert_array_equal(ridge.sums[0].precision, kept[1])
         assert not np.allclose(later.mean_and_leverage(queries), kept[0])
+
+
+def test_waiting_rows_are_shared_by_those_who_go_on_from_the_same_rows():
+    rng = np.random.default_rng(7)
+    first = PendingRows(np.zeros((0, 3)), 4).with_row(np.ones(3))
+    one, two = first.with_row(np.full(3, 2.0)), first.with_row(np.full(3, 3.0))
+    np.testing.assert_array_equal(one.rows[:, 0], [1, 2])
+    np.testing.assert_array_equal(two.rows[:, 0], [1, 3])
+    np.testing.assert_array_equal(first.rows[:, 0], [1])
+    assert one.with_row(rng.normal(size=3)).with_row(rng.normal(size=3)).full
+
+
+@pytest.mark.parametrize("size", [6, 150])
+def test_two_that_go_on_from_the_same_posteriors_do_not_meet(size):
+    rng = np.random.default_rng(8)
+    start = ridge_of(size, n_arms=2).with_rows(0, rng.normal(size=(300, size)), rng.normal(size=300))
+    start.score(np.ones(size))
+    rows, query = rng.normal(size=(20, size)), rng.normal(size=size)
+    one = two = start
+    for row in rows:
+        one, two = one.with_row(0, row, 1.0), two.with_row(0, -2.0 * row, 1.0)
+        one.score(query), two.score(query)
+    for ridge, factor in ((one, 1.0), (two, -2.0)):
+        alone = start.with_rows(0, factor * rows, np.ones(20))
+        np.testing.assert_allclose(ridge.score(query)[1], alone.mean_and_leverage(query[None])[1], rtol=1e-5)
+        np.testing.assert_allclose(ridge.coefficients, alone.coefficients, rtol=1e-7, atol=1e-10)
+
+
+def test_arms_seen_on_the_same_rows_share_one_inverse():
+    rng = np.random.default_rng(9)
+    rows, rewards = rng.normal(size=(40, 5)), rng.normal(size=(40, 3))
+    ridge = Ridge.of(ridge_of(5, n_arms=3).arrays())
+    together = ridge.with_sums((0, 1, 2), gram(rows), rewards.T @ rows, 40.0, (rewards**2).sum(axis=0))
+    assert len({id(sums.precision) for sums in together.sums}) == 1
+    for arm in range(3):
+        ridge = ridge.with_rows(arm, rows, rewards[:, arm])
+    np.testing.assert_allclose(together.coefficients, ridge.coefficients, rtol=1e-12)
+    queries = rng.normal(size=(4, 5))
+    np.testing.assert_allclose(together.mean_and_leverage(queries)[1], ridge.mean_and_leverage(queries)[1], rtol=1e-12)
