@@ -57,13 +57,16 @@ class StoredBlocks(Mapping[str, WeightBlocks]):
     Args:
         path: a safetensors file of `packed_parts`.
 
+    Attributes:
+        n_bytes: the file's size.
+
     Raises:
         ValueError: if the file is unreadable, truncated or of another form.
     """
 
     def __init__(self, path: Path) -> None:
         try:
-            self._files = WeightFiles([path])
+            self._files, self.n_bytes = WeightFiles([path]), path.stat().st_size
         except ValueError as error:
             raise ValueError(f"{error}; delete its folder, and the model is converted again") from error
         self._names = [name.removesuffix(_LEVELS) for name in self._files if name.endswith(_LEVELS)]

@@ -1,6 +1,5 @@
 """A GGUF file converted, once for each form that is asked for, into a checkpoint folder."""
 
-import hashlib
 import json
 import logging
 from dataclasses import replace
@@ -11,6 +10,7 @@ import torch
 from arms.atomic_file import atomic_folder, remove_stale
 from speculative.models.block_file import tell, write_blocks
 from speculative.models.config import DecoderConfig
+from speculative.models.content_digest import content_digest
 from speculative.models.gguf_config import ARCHITECTURES, config_of, write_generation_config
 from speculative.models.gguf_file import GgufFile
 from speculative.models.gguf_tensors import EMBEDDING, HEAD, SourceTensor, check_complete, tensors_of
@@ -19,8 +19,6 @@ from speculative.models.safetensors_writer import SafetensorsWriter
 from speculative.models.settings import DEFAULT_SETTINGS, ModelSettings
 from speculative.models.weight_files import BLOCKS_FILE
 
-LOADER_VERSION = 2  # goes up with every change of what a conversion holds: earlier ones are then left alone
-_PIECES, _PIECE = 1024, 4096  # of a file's numbers, evenly spaced, that its digest reads
 _log = logging.getLogger(__name__)
 
 
@@ -43,7 +41,8 @@ def convert_gguf(path: Path, settings: ModelSettings = DEFAULT_SETTINGS) -> Path
     dtype = str(settings.dtype).removeprefix("torch.")
     form = f"{settings.packed}-{dtype}" if ours and settings.packed is not None else dtype
     models = settings.cache / "models"
-    folder = models / f"{file.path.stem}-{content_digest(file)}-{form}"
+    digest = content_digest(list(zip(file.parts, file.header_bytes, strict=True)))
+    folder = models / f"{file.path.stem}-{digest}-{form}"
     if not folder.is_dir():
         remove_stale(models)
         _log.info("converting %s to %s in %s", file.path, form, folder)
@@ -55,20 +54,6 @@ def convert_gguf(path: Path, settings: ModelSettings = DEFAULT_SETTINGS) -> Path
 
                 write_other_gguf(file, partial, settings.dtype)
     return folder
-
-
-def content_digest(file: GgufFile) -> str:
-    """Return a digest of a file's header, size and evenly spaced pieces of its numbers, and of the loader's version."""
-    total = hashlib.sha256(f"{LOADER_VERSION}".encode())
-    for part, end in zip(file.parts, file.header_bytes, strict=True):
-        size = part.stat().st_size
-        total.update(f"{size}:".encode())
-        with part.open("rb") as content:
-            total.update(content.read(end))
-            for i in range(_PIECES):
-                content.seek(end + max(0, size - end - _PIECE) * i // (_PIECES - 1))
-                total.update(content.read(_PIECE))
-    return total.hexdigest()[:16]
 
 
 def _write(file: GgufFile, folder: Path, settings: ModelSettings) -> None:

@@ -32,6 +32,7 @@ def save_gguf_tokenizer(file: GgufFile, folder: Path) -> None:
     _cut_digits(file, tokenizer)
     tokenizer.save_pretrained(folder)
     _keep_kinds(file, folder / "tokenizer.json")
+    _keep_beginning(file, folder / "tokenizer.json")
     _check_kinds(file, load_tokenizer(folder))
 
 
@@ -50,9 +51,6 @@ def _check(file: GgufFile) -> None:
     kinds = said.get("token_type", [])
     if not isinstance(kinds, list) or len(kinds) not in (0, len(tokens)):
         raise ValueError(f"{file.path}: tokenizer.ggml.token_type must name {len(tokens)} kinds, got {str(kinds)[:40]}")
-    no_prefix = file.metadata["general.architecture"] in _NO_SPACE_PREFIX
-    if said.get("model") == "llama" and said.get("add_space_prefix") is False and not no_prefix:
-        raise ValueError(f"{file.path}: tokenizer.ggml.add_space_prefix = false is not honoured, so not read")
     if said.get("remove_extra_whitespaces"):
         raise ValueError(f"{file.path}: tokenizer.ggml.remove_extra_whitespaces = true is not honoured, so not read")
     if said.get("model") == "gpt2":
@@ -91,6 +89,22 @@ def _keep_kinds(file: GgufFile, path: Path) -> None:
                 flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
                 added[token_id] = {"id": token_id, "content": tokens[token_id], **flags, "special": kind == _CONTROL}
     content["added_tokens"] = [added[token_id] for token_id in sorted(added)]
+    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+
+def _keep_beginning(file: GgufFile, path: Path) -> None:
+    """Put no space before a text where the file says so, and take none away when ids become text."""
+    said, architecture = file.metadata, file.metadata["general.architecture"]
+    if said.get("tokenizer.ggml.model") != "llama" or said.get("tokenizer.ggml.add_space_prefix") is not False:
+        return
+    if architecture in _NO_SPACE_PREFIX:
+        return
+    content = json.loads(path.read_text(encoding="utf-8"))
+    cuts, decoder = content["pre_tokenizer"] or {}, content["decoder"] or {}
+    if cuts.get("type") != "Metaspace" or decoder.get("type") != "Sequence":
+        raise ValueError(f"{file.path}: tokenizer.ggml.add_space_prefix = false is not honoured, so not read")
+    cuts["prepend_scheme"] = "never"
+    decoder["decoders"] = [step for step in decoder["decoders"] if step.get("type") != "Strip"]
     path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
 

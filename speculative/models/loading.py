@@ -1,7 +1,10 @@
 """Load any causal LM: into the engine's own decoder where it computes the family, else into transformers."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
+
+import torch
 
 from speculative.models.block_file import StoredBlocks
 from speculative.models.config import SUPPORTED_FAMILIES, DecoderConfig, inverse_frequencies
@@ -11,10 +14,13 @@ from speculative.models.json_file import check_regular_files, read_json_object
 from speculative.models.linear import Int4Linear, Linear, WideInt4Linear
 from speculative.models.quantised import dequantised
 from speculative.models.rope import UnsupportedModelError
+from speculative.models.rounded_blocks import rounded_blocks
 from speculative.models.settings import DEFAULT_SETTINGS, ModelSettings
 from speculative.models.sources import resolve_model
-from speculative.models.weight_files import BLOCKS_FILE, read_weights
+from speculative.models.weight_blocks import WeightBlocks
+from speculative.models.weight_files import BLOCKS_FILE, WeightFiles, read_weights
 from speculative.protocols.causal_lm import CausalLM
+from speculative.protocols.free_memory import free_bytes
 
 Backend = Literal["auto", "decoder", "transformers"]
 
@@ -62,14 +68,50 @@ def load_decoder(source: str | Path, settings: ModelSettings = DEFAULT_SETTINGS,
     """
     folder = _folder(source, settings)
     config = DecoderConfig.from_folder(folder)
-    held = folder / BLOCKS_FILE
-    blocks = StoredBlocks(held) if settings.weights != "dense" and held.is_file() else {}
-    weights = dequantised(read_weights(folder), read_json_object(folder / "config.json"), str(folder / "config.json"))
+    files, source = read_weights(folder), str(folder / "config.json")
+    weights = dequantised(files, read_json_object(folder / "config.json"), source)
     products = _products(settings.weights, min_rows)
     try:
+        blocks = _blocks(folder, config, files, weights, settings)
+        _check_memory(files, blocks, settings)
         return Decoder(config, weights, dtype=settings.dtype, device=settings.device, products=products, blocks=blocks)
     except ValueError as error:
         raise ValueError(f"{folder}: {error}") from error
+
+
+def _blocks(
+    folder: Path,
+    config: DecoderConfig,
+    files: WeightFiles,
+    weights: Mapping[str, torch.Tensor],
+    settings: ModelSettings,
+) -> Mapping[str, WeightBlocks]:
+    """Return the matrices in blocks: a converted GGUF file's own, or those that dense ones are rounded to."""
+    if settings.packed is None:
+        return {}
+    held = folder / BLOCKS_FILE
+    return StoredBlocks(held) if held.is_file() else rounded_blocks(folder, config, files, weights, settings)
+
+
+def _check_memory(files: WeightFiles, blocks: Mapping[str, WeightBlocks], settings: ModelSettings) -> None:
+    """Refuse a model that the memory could not hold, before it is read.
+
+    Raises:
+        ValueError: naming the memory needed and the memory that is free.
+    """
+    copied = [
+        tensor
+        for name, tensor in files.stored.items()
+        if name not in blocks and not name.endswith("embed_tokens.weight")  # which may stay mapped
+    ]
+    needed = sum(torch.Size(tensor.shape).numel() for tensor in copied) * settings.dtype.itemsize
+    needed += blocks.n_bytes if isinstance(blocks, StoredBlocks) else 0
+    free = free_bytes(torch.device(settings.device))
+    if needed > free:
+        raise ValueError(
+            f"the weights would take {needed / 1e9:.1f} GB as {settings.weights}, {settings.dtype}, but "
+            f"{free / 1e9:.1f} GB are free; ask for weights='int4', a smaller dtype or a smaller model"
+        )
 
 
 def _products(weights: str, min_rows: int) -> Products:

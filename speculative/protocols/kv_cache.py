@@ -3,8 +3,9 @@
 import math
 from dataclasses import dataclass
 
-import psutil
 import torch
+
+from speculative.protocols.free_memory import free_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +160,3 @@ class KVCache:
         self.keys[:, destination, :, :length] = self.keys[:, source, :, :length]
         self.values[:, destination, :, :length] = self.values[:, source, :, :length]
         self.lengths[destination], self.lengths[source] = length, 0
-
-
-def free_bytes(device: torch.device) -> int:
-    """Memory of a device that can still be allocated, bytes."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    return int(psutil.virtual_memory().available)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from speculative.models import gguf_conversion
+from speculative.models import content_digest
 from speculative.models.gguf_conversion import convert_gguf
 from speculative.models.loading import load_decoder, load_model
 from speculative.models.rope import inverse_frequencies_of
@@ -180,6 +180,26 @@ def test_control_tokens_of_any_spelling_are_themselves_and_no_token_is_added(tmp
     assert max(tokenizer.get_vocab().values()) == len(tokens) - 1
 
 
+@pytest.mark.parametrize("adds", [None, True, False])
+def test_a_space_stands_before_a_text_unless_the_file_says_no(tmp_path, settings, adds):
+    pieces = ["\u2581", "t", "h", "e", "th", "the", "\u2581t", "\u2581the"]
+    tokens = ["<unk>", "<s>", "</s>", *(f"<0x{i:02X}>" for i in range(249)), *pieces]
+    said = {
+        "model": "llama",
+        "tokens": tokens,
+        "scores": [0.0] * 252 + [-float(i) for i in range(8)],
+        "token_type": [2, 3, 3, *[6] * 249, *[1] * 8],
+        "merges": None,
+        "eos_token_id": 2,
+        "add_space_prefix": adds,
+    }
+    model = GgufModel(metadata={f"tokenizer.ggml.{key}": value for key, value in said.items()})
+    tokenizer = load_tokenizer(convert_gguf(model.write(tmp_path / "m.gguf"), settings()))
+    assert tokenizer.tokenize("the the") == ["the" if adds is False else "\u2581the", "\u2581the"]
+    for text in ("the the", " the" if adds is False else "the"):
+        assert tokenizer.decode(tokenizer(text)["input_ids"], skip_special_tokens=True) == text
+
+
 def test_digits_are_cut_apart_where_the_file_says_so(tmp_path, settings):
     tokens = [*TOKENS[:-4], "12", *TOKENS[-3:]]
     for pre, expected in (("smollm", ["1", "2"]), ("gpt-2", ["12"])):
@@ -206,7 +226,7 @@ def test_another_content_or_loader_is_another_conversion(tmp_path, settings, mon
     content[-1] ^= 1
     file.write_bytes(content)
     second = convert_gguf(file, settings())
-    monkeypatch.setattr(gguf_conversion, "LOADER_VERSION", 0)
+    monkeypatch.setattr(content_digest, "LOADER_VERSION", 0)
     assert len({first, second, convert_gguf(file, settings())}) == 3
 
 
@@ -276,6 +296,22 @@ def test_a_family_that_only_transformers_computes_is_read_whole_or_refused(tmp_p
     model = GgufModel(architecture="gpt2", metadata=said)
     with pytest.raises(ValueError, match=r"m.gguf"):
         convert_gguf(model.write(tmp_path / "m.gguf"), settings())
+
+
+def test_parts_of_a_family_that_only_transformers_computes_are_refused_by_name(tmp_path, settings):
+    parts = GgufModel(architecture="gpt2").write_parts(tmp_path)
+    with pytest.raises(ValueError, match=r"m-00001-of-00002.gguf: a split file of this architecture is not read; join"):
+        convert_gguf(parts[1], settings())
+
+
+def test_a_type_of_tensor_that_is_not_known_is_named(tmp_path, settings):
+    file = GgufModel().write(tmp_path / "m.gguf")
+    content = bytearray(file.read_bytes())
+    at = content.index(b"token_embd.weight") + len("token_embd.weight") + 4 + 2 * 8  # after its dimensions
+    content[at : at + 4] = struct.pack("<I", 99)
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=r"m.gguf: the tensor 'token_embd.weight' is of the unknown type 99"):
+        convert_gguf(file, settings())
 
 
 def test_the_configuration_says_what_the_file_says(tmp_path, settings):

@@ -225,7 +225,7 @@ def test_four_bits_that_cannot_be_had_are_refused(folder, tmp_path):
         load_decoder(str(folder), ModelSettings(weights="int8"))
     with pytest.raises(ValueError, match="4-bit weights need the CPU, got device 'meta'"):
         load_decoder(str(folder), ModelSettings(weights="int4", device="meta"))
-    with pytest.raises(ValueError, match=r"model: 4-bit weights need in_features a multiple of 32, got 16"):
+    with pytest.raises(ValueError, match=r"model: the tensor .*: 4-bit weights need in_features a multiple of 32"):
         load_decoder(str(folder), ModelSettings(weights="int4"))
 
 
