@@ -80,7 +80,7 @@ class _LookupSession(DraftSession):
             return PromptLookup(self.max_ngram, min_ngram=self.min_ngram)
 
     def __init__(self, max_ngram: int, min_ngram: int) -> None:
-        self._sizes = range(max_ngram, min_ngram - 1, -1)
+        self._max_ngram, self._sizes = max_ngram, range(max_ngram, min_ngram - 1, -1)
         self._continuations: dict[tuple[int, ...], int] = {}  # n-gram -> position after its latest occurrence
         self._n_read = 0
 
@@ -100,9 +100,10 @@ class _LookupSession(DraftSession):
     def _longest_match(self, prefix: Sequence[int]) -> tuple[int, int]:
         """Length of the longest n-gram that ends the prefix and stands in it earlier, and where that goes on."""
         self._read(prefix)
+        last = tuple(prefix[-self._max_ngram :])
         for size in self._sizes:
             if size < len(prefix):
-                position = self._continuations.get(tuple(prefix[-size:]))
+                position = self._continuations.get(last[-size:])
                 if position is not None:
                     return size, position
         return 0, -1
@@ -110,7 +111,8 @@ class _LookupSession(DraftSession):
     def _read(self, prefix: Sequence[int]) -> None:
         """Index every n-gram that is followed by a token: the prefix's own last one is not."""
         for position in range(max(1, self._n_read), len(prefix)):
+            before = tuple(prefix[max(0, position - self._max_ngram) : position])
             for size in self._sizes:
                 if size <= position:
-                    self._continuations[tuple(prefix[position - size : position])] = position
+                    self._continuations[before[-size:]] = position
         self._n_read = len(prefix)

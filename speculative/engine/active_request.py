@@ -88,19 +88,32 @@ class Running:
 
     def propose(self, draft: Draft, draft_length: int) -> DraftTokens:
         """Let a draft propose at most `draft_length` tokens; leave the cache row as it was."""
-        n_faults, n_committed = len(self.stats.faults), len(self.tokens) - 1
+        faults, n_committed = self.stats.faults, len(self.tokens) - 1
+        n_faults = len(faults)
         draft_length = min(draft_length, self.remaining - 1)  # the target adds one token itself
         try:
             return self.drafting.propose(draft, self.tokens, draft_length, self.n_tokens, self.verifier)
         finally:
-            if len(self.stats.faults) > n_faults:
+            if len(faults) > n_faults:
                 self.cache.wipe(self.row, n_committed)  # it may have left NaN there
             else:
                 self.cache.truncate(self.row, n_committed)
 
-    def verify(self, rows: TargetRows, draft_tokens: DraftTokens) -> Verification:
-        """Verify draft tokens, as far as the target's logits allow it."""
-        return self._verify(rows, draft_tokens, self.tokens)
+    def verify(self, rows: TargetRows, draft_tokens: DraftTokens, prefix: Sequence[int] | None = None) -> Verification:
+        """Verify draft tokens that follow `prefix`, by default the text so far, as far as the logits allow it."""
+        prefix = self.tokens if prefix is None else prefix
+        raw, sampling, token_ids = rows, self.request.sampling, draft_tokens.token_ids
+        if self._is_controlled:
+            rows = ControlledRows(rows, self.request, prefix, token_ids)
+        try:
+            found = self.verifier.verify(rows, draft_tokens, len(prefix))
+        except InvalidLogitsError as error:
+            found = Verification(error.n_accepted, None, str(error))
+        if sampling.logprobs is None:
+            return found
+        tokens = [*token_ids[: found.n_accepted], *([] if found.next_token is None else [found.next_token])]
+        logprobs = tuple(raw.logprob(i, token, sampling.logprobs) for i, token in enumerate(tokens))
+        return Verification(found.n_accepted, found.next_token, found.failure, logprobs)
 
     def verify_again(self, draft: Draft, draft_tokens: DraftTokens, verification: Verification) -> Verification:
         """Go on where logits allowed no choice, now with rows of which none has seen a draft token to come.
@@ -119,7 +132,7 @@ class Running:
         rows = RowsOnDemand(lambda i: self._read(text[len(self.tokens) - 1 + n + i]))
         probs = None if draft_tokens.probs is None else draft_tokens.probs[n:]
         rest = DraftTokens(draft_tokens.token_ids[n:], probs)
-        again = self._verify(rows, rest, text[: len(self.tokens) + n])
+        again = self.verify(rows, rest, text[: len(self.tokens) + n])
         if n + again.n_accepted > n or again.next_token is not None:
             self.drafting.disable(draft, "the target's logits after its draft tokens allow no choice")
         logprobs = verification.logprobs + again.logprobs
@@ -129,20 +142,6 @@ class Running:
         """Read a token after those that the row holds: the logits (v,) after it."""
         batch = TokenBatch.of([[token]], self.model.device, self.row)
         return self.model.forward(batch, self.cache).logits[0, : self.n_tokens]
-
-    def _verify(self, rows: TargetRows, draft_tokens: DraftTokens, prefix: Sequence[int]) -> Verification:
-        raw, sampling, token_ids = rows, self.request.sampling, draft_tokens.token_ids
-        if self._is_controlled:
-            rows = ControlledRows(rows, self.request, prefix, token_ids)
-        try:
-            found = self.verifier.verify(rows, draft_tokens, len(prefix))
-        except InvalidLogitsError as error:
-            found = Verification(error.n_accepted, None, str(error))
-        if sampling.logprobs is None:
-            return found
-        tokens = [*token_ids[: found.n_accepted], *([] if found.next_token is None else [found.next_token])]
-        logprobs = tuple(raw.logprob(i, token, sampling.logprobs) for i, token in enumerate(tokens))
-        return Verification(found.n_accepted, found.next_token, found.failure, logprobs)
 
     def commit(self, draft_tokens: DraftTokens, verification: Verification, action: int | None) -> RoundResult:
         """Add a round's tokens to the text, cut where it ends, and count what is left of them.

@@ -87,27 +87,25 @@ class Drafting:
     ) -> DraftTokens:
         """Return at most `draft_length` ids below `n_tokens` to verify; none where the draft cannot or must not."""
         last_draft, self._last_draft = self._last_draft, draft
-        work = self._work(draft)
+        work = self._works.get(id(draft)) or self._work(draft)
         if work.limit is not None:
             draft_length = min(draft_length, work.limit - len(prefix))
         if draft_length < 1 or work.is_disabled:
             return NO_TOKENS
         sampler = verifier.draft_sampler()
-        token_ids: Sequence[int] = ()
         try:
             proposal = self._session(draft, work).propose(work.show(prefix), draft_length, sampler)
+            drawn = sampler.drawn()
             work.check_shown(prefix)
             token_ids, n_read, read_s = _checked(proposal, draft_length, n_tokens, len(prefix))
-            all_drawn = sampler.drawn().token_ids
-            if all_drawn and token_ids != all_drawn:
-                raise ValueError(f"token_ids must be all that the sampler drew, {all_drawn}, got {token_ids}")
+            if drawn.token_ids and token_ids != drawn.token_ids:
+                raise ValueError(f"token_ids must be all that the sampler drew, {drawn.token_ids}, got {token_ids}")
             if last_draft is not None and last_draft is not draft:  # idle before: what it read now was catching up
                 self._stats.n_caught_up += n_read
                 self._stats.catch_up_s += read_s
         except BaseException as error:
+            token_ids, drawn = (), sampler.drawn()
             self._fail(work, error)
-            token_ids = ()
-        drawn = sampler.drawn()
         if not drawn.token_ids:
             return DraftTokens(token_ids)
         assert drawn.probs is not None
@@ -133,17 +131,18 @@ class Drafting:
     def _work(self, draft: Draft) -> _Work:
         """Read a draft's name and limit, once: a property may raise, or be of any type."""
         work = self._works.get(id(draft))
-        if work is None:
-            work = self._works[id(draft)] = _Work(type(draft).__name__)
-            try:
-                if not isinstance(draft.name, str):
-                    raise TypeError(f"name must be a string, got {reprlib.repr(draft.name)}")
-                work.name, limit = str(draft.name), draft.max_positions
-                if limit is not None and (type(limit) is not int or limit < 1):
-                    raise ValueError(f"max_positions must be None or an int >= 1, got {reprlib.repr(limit)}")
-                work.limit = limit
-            except BaseException as error:
-                self._fail(work, error)
+        if work is not None:
+            return work
+        work = self._works[id(draft)] = _Work(type(draft).__name__)
+        try:
+            if not isinstance(draft.name, str):
+                raise TypeError(f"name must be a string, got {reprlib.repr(draft.name)}")
+            work.name, limit = str(draft.name), draft.max_positions
+            if limit is not None and (type(limit) is not int or limit < 1):
+                raise ValueError(f"max_positions must be None or an int >= 1, got {reprlib.repr(limit)}")
+            work.limit = limit
+        except BaseException as error:
+            self._fail(work, error)
         return work
 
     def _session(self, draft: Draft, work: _Work) -> DraftSession:
@@ -181,15 +180,19 @@ def _checked(proposal: object, draft_length: int, n_tokens: int, n_prefix: int) 
     if not isinstance(proposal, Proposal):
         raise TypeError(f"propose must return a Proposal, got {reprlib.repr(proposal)}")
     given, n_read, read_s = proposal.token_ids, proposal.n_read, proposal.read_s
-    token_ids = tuple(given) if type(given) is list else None
-    if token_ids is None or not set(map(type, token_ids)) <= {int}:
+    if type(given) is not list:
         raise TypeError(f"token_ids must be a list of ints, got {reprlib.repr(given)}")
+    token_ids = tuple(given)
     if len(token_ids) > draft_length:
         raise ValueError(f"at most {draft_length} tokens may be proposed, got {len(token_ids)}")
-    if token_ids and not 0 <= min(token_ids) <= max(token_ids) < n_tokens:
-        raise ValueError(f"proposed ids must be in [0, {n_tokens}), got {list(token_ids)}")
+    for token in token_ids:
+        if type(token) is not int:
+            raise TypeError(f"token_ids must be a list of ints, got {reprlib.repr(given)}")
+        if not 0 <= token < n_tokens:
+            raise ValueError(f"proposed ids must be in [0, {n_tokens}), got {list(token_ids)}")
     if type(n_read) is not int or not 0 <= n_read <= n_prefix:
         raise ValueError(f"n_read must be an int in [0, {n_prefix}], got {reprlib.repr(n_read)}")
-    if isinstance(read_s, bool) or not isinstance(read_s, int | float) or not 0 <= read_s < math.inf:
+    is_number = type(read_s) is float or (isinstance(read_s, int | float) and not isinstance(read_s, bool))
+    if not is_number or not 0 <= read_s < math.inf:
         raise ValueError(f"read_s must be a finite number >= 0, got {reprlib.repr(read_s)}")
     return token_ids, n_read, float(read_s)

@@ -5,7 +5,6 @@ import time
 from collections import deque
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import cast
 
 from speculative.engine.active_request import Running
@@ -227,9 +226,9 @@ class Engine:
         # the round's one device synchronisation, unless it samples
         rows = target_rows(output.logits, batch.counts, self.n_tokens)
         verifications = [state.verify(r, d) for state, r, d in zip(states, rows, drafted, strict=True)]
-        for i, (state, verification) in enumerate(zip(states, verifications, strict=True)):
+        for i, verification in enumerate(verifications):
             if verification.next_token is None and verification.n_accepted < len(drafted[i].token_ids):
-                verifications[i] = state.verify_again(drafts[i], drafted[i], verification)
+                verifications[i] = states[i].verify_again(drafts[i], drafted[i], verification)
         clock.verified()
         errors: list[Exception] = []
         results = [
@@ -265,12 +264,12 @@ class Engine:
             self.cache.truncate(state.row, len(state.tokens) - 1)
         if state.text is not None:
             try:
-                result = replace(result, text=state.release(state.text))
+                result = result._replace(text=state.release(state.text))
             except Exception as error:
                 errors.append(error)
                 if state.ended is not None:  # no later round can tell the rest: once more
                     with suppress(Exception):
-                        result = replace(result, text=state.release(state.text))
+                        result = result._replace(text=state.release(state.text))
         self._untold.append(result)
         return result
 
@@ -287,9 +286,10 @@ class Engine:
     def _finish_ended(self, errors: Sequence[Exception] = ()) -> None:
         """Take out what has ended, then raise the first of the errors: what raised costs no other request its end."""
         raised = list(errors)
-        for state, ended in [(state, ended) for state in self.running if (ended := state.ended) is not None]:
+        for state in list(self.running):
             try:
-                self._finish(state, ended)
+                if state.ended is not None:
+                    self._finish(state, state.ended)
             except Exception as error:
                 raised.append(error)
         if raised:

@@ -22,7 +22,9 @@ class RoundClock:
 
     def drafted(self) -> None:
         """End one request's drafting; they follow one another."""
-        self._draft_s.append(self._lap())
+        now = time.perf_counter()
+        self._draft_s.append(now - self._last)
+        self._last = now
 
     def verified(self) -> None:
         """End the target's pass and the verification."""
@@ -39,15 +41,17 @@ class RoundClock:
         shared_s = (self._select_s + self._verify_s + host_s) * share
         observations = []
         for state, own_s, result in zip(states, self._draft_s, results, strict=True):
-            state.stats.select_s += self._select_s * share
-            state.stats.draft_s += own_s
-            state.stats.verify_s += self._verify_s * share
-            state.stats.host_s += host_s * share
+            stats = state.stats
+            stats.select_s += self._select_s * share
+            stats.draft_s += own_s
+            stats.verify_s += self._verify_s * share
+            stats.host_s += host_s * share
             if result is None or result.action is None:
                 continue
-            n_new = len(result.token_ids)
-            counts = result.n_proposed, result.n_accepted, n_new
-            observations.append(RoundObservation(result.request_id, result.action, *counts, own_s + shared_s))
+            n_new, seconds = len(result.token_ids), own_s + shared_s
+            observations.append(
+                RoundObservation(result.request_id, result.action, result.n_proposed, result.n_accepted, n_new, seconds)
+            )
         return observations
 
     def _lap(self) -> float:

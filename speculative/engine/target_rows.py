@@ -79,8 +79,9 @@ def largest_logits(logits: torch.Tensor) -> LargestLogits:
         rows = logits.numpy()  # NumPy is up to ten times as fast as torch here
 
         def of_row(i: int) -> tuple[float, int]:
-            best = int(rows[i].argmax())
-            return float(rows[i, best]), best
+            row = rows[i]
+            best = row.argmax()
+            return row.item(best), int(best)
 
         return of_row
     values, ids = torch.stack([column.double() for column in logits.max(-1)]).tolist()  # one copy to the host

@@ -3,7 +3,7 @@
 import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from speculative.protocols.decoding_stats import DecodingStats
 from speculative.sampling.sampling_params import SamplingParams
@@ -70,8 +70,7 @@ class TokenLogprob:
     best: tuple[tuple[int, float], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class RoundResult:
+class RoundResult(NamedTuple):
     """What one step gave one request.
 
     Attributes:
@@ -123,9 +122,10 @@ class Generation:
 def cut(token_ids: Sequence[int], eos_ids: Sequence[int], remaining: int) -> tuple[list[int], FinishReason | None]:
     """Keep tokens up to the first end-of-text token and the limit, and say whether either ended the text."""
     kept = list(token_ids[:remaining])
-    for i, token in enumerate(kept):
-        if token in eos_ids:
-            return kept[: i + 1], "eos"
+    if eos_ids:
+        for i, token in enumerate(kept):
+            if token in eos_ids:
+                return kept[: i + 1], "eos"
     return kept, "length" if len(kept) == remaining else None
 
 

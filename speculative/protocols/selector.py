@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 
@@ -53,8 +54,7 @@ class RoundContext:
     match_length: Callable[[int], int | None] = field(default=_no_match, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class RoundObservation:
+class RoundObservation(NamedTuple):
     """What a round gave: what a selector learns from.
 
     Attributes:

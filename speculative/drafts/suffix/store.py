@@ -83,6 +83,8 @@ class SuffixStore:
     def longest_match(self, context: Sequence[int]) -> tuple[int, int]:
         """As `SuffixTree.longest_match`, over all texts; of two trees with equally long matches the young one's."""
         young, old = self._trees
+        if not young.n_tokens:  # then the old one is empty, too
+            return 0, -1
         found = young.longest_match(context)
         return max(found, old.longest_match(context), key=_length) if old.n_tokens else found
 
