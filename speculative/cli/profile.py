@@ -1,6 +1,7 @@
 """`draftpick profile`."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,14 +21,32 @@ def profile(
     device: options.DeviceOption = None,
     dtype: options.DtypeOption = None,
     weights: options.WeightsOption = None,
+    suggest: Annotated[
+        Path | None,
+        typer.Option(
+            "--suggest",
+            help="Instead, propose rules over the pool's arms, and the arms worth keeping, from data that collect "
+            "wrote for training prompts: entries for the pool file.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="With --suggest: write the pool file with these arms and rules there.")
+    ] = None,
     as_json: options.JsonOption = False,
 ) -> None:
     """Measure what a pass of the target and a round of each draft cost on this machine, and judge each arm.
 
     Stored for this machine, target and number of threads, and measured anew when a month old or noisy.
     """
+    if out is not None and suggest is None:
+        raise ValueError("--out goes with --suggest DATA, which finds what to write")
     options.start_torch(threads)
     loaded = options.open_pool(options.read_spec(pool, device=device, dtype=dtype, weights=weights), cache)
+    if suggest is not None:
+        from speculative.cli.suggest import suggest_pool
+
+        suggest_pool(pool, loaded, suggest, out, as_json)
+        return
     costs = options.pool_costs(loaded, cache, refresh)
     conclusions = {
         arm.name: costs.conclusion(arm.draft.name, arm.draft_length) for arm in loaded.fixed_arms if arm.draft_length

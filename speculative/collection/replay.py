@@ -21,6 +21,55 @@ class Replay:
     seconds: float
 
 
+class Replayer:
+    """Replays arms on one traced text; what they share is computed once.
+
+    Args:
+        trace: the text.
+        costs: seconds of this machine.
+    """
+
+    def __init__(self, trace: Trace, costs: CostProfile) -> None:
+        self._trace, self._costs = trace, costs
+        self._n_prompt, self._n_new = len(trace.prompt_ids), len(trace.new_ids)
+        self._prefill_s = costs.prefill_s(self._n_prompt)
+        self._verify_s: dict[tuple[int, int], float] = {}
+
+    def play(self, plan: ArmPlan) -> Replay:
+        """Walk the text round by round; see `replay`."""
+        trace, n_prompt, n_new = self._trace, self._n_prompt, self._n_new
+        _check(trace, plan)
+        seconds = self._prefill_s
+        proposed: list[int] = []
+        accepted: list[int] = []
+        reading = _Reading(self._costs)
+        n_done = 1  # the prefill yields the first token
+        while n_done < n_new:
+            draft, draft_length, looked_up = _arm_of_round(trace, plan, n_done)
+            asked = min(draft_length, trace.max_new_tokens - n_done - 1)
+            n_proposed = n_accepted = 0
+            if asked >= 1 and _can_draft(trace, draft, n_done):
+                found = trace.drafts[draft]
+                n_proposed = min(asked, int(found.proposed[n_done]))
+                n_accepted = min(n_proposed, int(found.accepted[n_done]))
+                looked_up[draft] = n_proposed
+            n_committed = n_prompt + n_done - 1
+            seconds += sum(reading.round_s(name, n, n_committed) for name, n in looked_up.items())
+            seconds += self._pass_s(1 + n_proposed, n_committed)
+            ended = n_done + n_accepted == n_new  # by an accepted end-of-text token
+            proposed.append(n_accepted if ended else n_proposed)
+            accepted.append(n_accepted)
+            n_done += n_accepted + 1
+            reading.keep_up(looked_up, n_prompt + n_done - 1)
+        return Replay(tuple(proposed), tuple(accepted), seconds)
+
+    def _pass_s(self, n_tokens: int, cache_length: int) -> float:
+        key = n_tokens, cache_length
+        if key not in self._verify_s:
+            self._verify_s[key] = self._costs.verify_s(n_tokens, cache_length)
+        return self._verify_s[key]
+
+
 def replay(trace: Trace, plan: ArmPlan, costs: CostProfile) -> Replay:
     """Walk a traced text round by round.
 
@@ -38,31 +87,7 @@ def replay(trace: Trace, plan: ArmPlan, costs: CostProfile) -> Replay:
     Raises:
         ValueError: if a draft was not traced, or not that far.
     """
-    _check(trace, plan)
-    n_prompt, n_new = len(trace.prompt_ids), len(trace.new_ids)
-    seconds = costs.prefill_s(n_prompt)
-    proposed: list[int] = []
-    accepted: list[int] = []
-    reading = _Reading(costs)
-    n_done = 1  # the prefill yields the first token
-    while n_done < n_new:
-        draft, draft_length, looked_up = _arm_of_round(trace, plan, n_done)
-        asked = min(draft_length, trace.max_new_tokens - n_done - 1)
-        n_proposed = n_accepted = 0
-        if asked >= 1 and _can_draft(trace, draft, n_done):
-            found = trace.drafts[draft]
-            n_proposed = min(asked, int(found.proposed[n_done]))
-            n_accepted = min(n_proposed, int(found.accepted[n_done]))
-            looked_up[draft] = n_proposed
-        n_committed = n_prompt + n_done - 1
-        seconds += sum(reading.round_s(name, n, n_committed) for name, n in looked_up.items())
-        seconds += costs.verify_s(1 + n_proposed, n_committed)
-        ended = n_done + n_accepted == n_new  # by an accepted end-of-text token
-        proposed.append(n_accepted if ended else n_proposed)
-        accepted.append(n_accepted)
-        n_done += n_accepted + 1
-        reading.keep_up(looked_up, n_prompt + n_done - 1)
-    return Replay(tuple(proposed), tuple(accepted), seconds)
+    return Replayer(trace, costs).play(plan)
 
 
 class _Reading:
@@ -114,7 +139,8 @@ def observe(trace: Trace, arm: PoolArm, costs: CostProfile, text: str) -> Observ
         costs: seconds of this machine.
         text: the target's text, `target.text(trace.new_ids)`.
     """
-    played, plain = replay(trace, ArmPlan.of(arm), costs), replay(trace, NO_DRAFT, costs)
+    replayer = Replayer(trace, costs)
+    played, plain = replayer.play(ArmPlan.of(arm)), replayer.play(NO_DRAFT)
     return Observation(
         arm=arm.name,
         query_id=trace.query_id,

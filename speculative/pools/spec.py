@@ -99,7 +99,7 @@ def read_pool_spec(path: Path) -> PoolSpec:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"pool file {path} is not TOML: {error}") from error
     try:
-        spec = PoolSpec.model_validate(_beside(path.parent, raw))
+        spec = PoolSpec.model_validate(beside(path.parent, raw))
         spec._file = path
         return spec
     except ValidationError as error:
@@ -112,14 +112,14 @@ def read_pool_spec(path: Path) -> PoolSpec:
         raise ValueError(f"pool file {path}: {error}") from error
 
 
-def _beside(folder: Path, table: Mapping[str, object]) -> dict[str, object]:
-    """Take models that a table names by a path which exists beside the pool file from there."""
+def beside(folder: Path, table: Mapping[str, object]) -> dict[str, object]:
+    """Return a pool file's table with models that it names by a path beside the file named by where they lie."""
     found = dict(table)
     for key, value in table.items():
         if isinstance(value, Mapping) and key != "chat_template_kwargs":
-            found[key] = _beside(folder, value)
+            found[key] = beside(folder, value)
         elif isinstance(value, list):
-            found[key] = [_beside(folder, item) if isinstance(item, Mapping) else item for item in value]
+            found[key] = [beside(folder, item) if isinstance(item, Mapping) else item for item in value]
         elif key in ("target", "model") and isinstance(value, str) and value and (folder / value).exists():
             found[key] = str((folder / value).resolve())
     return found
