@@ -6,7 +6,7 @@ PEERS := .venv-peers
 PIP_FLAGS ?=
 OUT ?= report
 
-.PHONY: help setup demo demo-full demo-large test test-machines test-kills bench bench-peers docs clean
+.PHONY: help setup demo demo-full demo-large test test-machines test-kills fuzz bench bench-peers docs clean
 .DEFAULT_GOAL := help
 
 help: ## Say what each target does
@@ -65,6 +65,11 @@ test-machines: setup ## Tests with other kernels, one and two threads, random or
 
 test-kills: setup ## Kill collect, recost, train, compare and distill at every write, two minutes
 	@folder=$$(mktemp -d); $(BIN)/python tests/support/killed_jobs.py $$folder 0; status=$$?; rm -rf $$folder; exit $$status
+
+FUZZ_SEED ?= 0
+
+fuzz: setup ## Damaged and hostile inputs of every kind for ten minutes; FUZZ_SEED=1 for others
+	$(BIN)/python tests/fuzz/fuzz.py --seed $(FUZZ_SEED) --seconds 600
 
 bench: setup ## Measure generation against transformers, an hour; PROMPTS=file.jsonl for other prompts
 	$(BIN)/python examples/benchmarks/bench_generation.py --only single costs --n-test 20 $(if $(PROMPTS),--prompts $(PROMPTS))

@@ -25,7 +25,7 @@ def check_manifest(path: Path, asked: Mapping[str, object]) -> None:
         return
     try:
         begun = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({error}); name another folder, or delete this one") from error
     begun = begun if isinstance(begun, dict) else {}
     other = [key for key, value in asked.items() if begun.get(key) != value]

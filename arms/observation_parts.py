@@ -34,7 +34,7 @@ def read_part(path: Path, job: str) -> list[Observation]:
         first, _, body = path.read_bytes().partition(b"\n")
         header = json.loads(first)
         found, digest = header["job"], header["sha256"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise _damaged(path, repr(error)) from error
     if found != job:
         raise ValueError(f"{path} belongs to another job; name another folder, or delete the file to pull again")

@@ -86,7 +86,7 @@ class FullInformationData(PolicyData):
             "rewards": _observed_matrix(self.rewards, "rewards", (n, k), observed),
             "query_ids": checks.labels(self.query_ids, "query_ids", n),
             "domains": checks.labels(self.domains, "domains", n),
-            "cost_profiles": tuple(self.cost_profiles),
+            "cost_profiles": _texts(self.cost_profiles, "cost_profiles"),
         }
         if self.costs is not None:
             costs = _observed_matrix(self.costs, "costs", (n, k), observed)
@@ -294,6 +294,12 @@ def _check_ids_are_shared_by_equals(parts: Sequence[FullInformationData]) -> Non
                     f"parts {holder} and {number} both have a query {query_id!r}, with other contexts: give different "
                     "queries different ids, or they are counted as one"
                 )
+
+
+def _texts(values: Sequence[str], what: str) -> tuple[str, ...]:
+    if isinstance(values, str) or not all(isinstance(value, str) for value in values):
+        raise TypeError(f"{what} must be a tuple of strings, got {values!r}")
+    return tuple(values)
 
 
 def _observed_matrix(values: ArrayLike, what: str, shape: tuple[int, int], observed: Bool | None) -> Float64:

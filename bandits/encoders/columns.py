@@ -52,7 +52,7 @@ class ColumnFeatures:
         try:
             unknown, levels = json.loads(name.partition(_PREFIX)[2])
             return cls({key: None if found is None else tuple(found) for key, found in levels}, unknown)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise ValueError(f"{name!r:.80} does not name features of columns: {error}") from error
 
     @property

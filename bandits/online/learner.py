@@ -112,10 +112,10 @@ class Learner:
     def _restore(self, policy: Policy) -> None:
         file = self._folder / _CHECKPOINT
         try:
-            saved = json.loads(file.read_text())
+            saved = json.loads(file.read_text(encoding="utf-8"))
             name, n_learned, place = cast("str", saved["policy"]), int(saved["n_learned"]), saved["position"]
             position = Position(int(place["segment"]), int(place["offset"]))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{file} is damaged ({error!r}): delete the folder to learn the log anew") from error
         restored = load_policy(self._folder / name, classes=_classes(policy))
         if _settings(restored) != _settings(policy):

@@ -90,6 +90,8 @@ def read_policy(path: str | Path, classes: Sequence[type[Saved]]) -> Saved:
         if not isinstance(names, list):
             raise ValueError(f"arm_names must be a list, got {names!r}")
         if n_features is None:
+            if tensors or names:
+                raise ValueError("damaged metadata: n_features is missing")
             return policy
         if type(n_features) is not int or n_features < 1 or not isinstance(encoder, str | None):
             raise ValueError(f"damaged metadata: n_features {n_features!r}, encoder {encoder!r}")

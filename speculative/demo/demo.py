@@ -131,7 +131,7 @@ def _size(
     if file.is_file():
         try:
             return DemoSize(**json.loads(file.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise ValueError(f"{file} is damaged ({error}): name another folder, or delete this one") from error
     size = FULL_SIZE
     if seconds is not None:

@@ -99,5 +99,5 @@ def _read(file: Path) -> tuple[float, list[Run]]:
         record = json.loads(file.read_text(encoding="utf-8"))
         runs = [Run(**{**row, "token_ids": tuple(row["token_ids"])}) for row in record["runs"]]
         return float(record["seconds"]), runs
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"{file} is damaged ({error}): delete it and run again") from error

@@ -68,11 +68,11 @@ def read_corpus_part(path: Path) -> list[TargetText]:
         ValueError: if a line cannot be read; it names file and line.
     """
     texts = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         try:
             raw = json.loads(line)
             texts.append(TargetText(raw["id"], tuple(raw["prompt_ids"]), tuple(raw["new_ids"])))
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(
                 f"{path}, line {number} is not a target text ({error}); delete the file and run again"
             ) from error

@@ -59,8 +59,8 @@ def save_draft(
     vocabulary = {"tokenizer": tokenizer_fingerprint(target.tokenizer), "target_ids": list(recipe.target_ids)}
     check_draft_folder(folder, target)
     with atomic_folder(folder) as partial:
-        (partial / "config.json").write_text(json.dumps(transformers_config(recipe.config), indent=1))
+        (partial / "config.json").write_text(json.dumps(transformers_config(recipe.config), indent=1), encoding="utf-8")
         save_file({name: tensor.half().contiguous() for name, tensor in weights.items()}, partial / "model.safetensors")
-        (partial / VOCABULARY_FILE).write_text(json.dumps(vocabulary))
-        (partial / "metrics.json").write_text(json.dumps(metrics, indent=1))
+        (partial / VOCABULARY_FILE).write_text(json.dumps(vocabulary), encoding="utf-8")
+        (partial / "metrics.json").write_text(json.dumps(metrics, indent=1), encoding="utf-8")
         check_draft_folder(folder, target)

@@ -201,9 +201,9 @@ class DraftModel(Draft):
 def _read_vocabulary(file: Path) -> tuple[str, list[int]]:
     """Return the tokenizer's fingerprint and the target's id of each draft id."""
     try:
-        vocabulary = json.loads(file.read_text())
+        vocabulary = json.loads(file.read_text(encoding="utf-8"))
         return str(vocabulary["tokenizer"]), [int(token) for token in vocabulary["target_ids"]]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{file} is not a draft's vocabulary file: {error!r}") from error
 
 

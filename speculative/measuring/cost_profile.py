@@ -291,7 +291,7 @@ def _stored(path: Path) -> CostProfile | None:
     if not path.is_file():
         return None
     try:
-        profile = CostProfile.from_json(path.read_text())
+        profile = CostProfile.from_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path}: {error}; delete it and run again") from error
     fresh = time.time() - profile.measured_at < MAX_AGE_DAYS * 86_400

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from speculative.models.gguf_file import GgufFile
+from speculative.models.gguf_metadata import check_sizes
 from speculative.models.rope import constant_factors
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
@@ -60,6 +61,7 @@ def config_of(file: GgufFile) -> dict[str, Any]:
     for key, value in said.items():
         if key not in _READ and not (key in _NEUTRAL and value == _NEUTRAL[key]):
             raise ValueError(f"{file.path}: {architecture}.{key} = {str(value)[:40]} is not honoured, so not read")
+    check_sizes(file)
     if file.metadata.get("general.type", "model") != "model":
         raise ValueError(f"{file.path}: general.type must be 'model', got {file.metadata['general.type']!r}")
     missing = [key for key in _SIZES if key not in said]

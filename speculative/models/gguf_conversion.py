@@ -13,6 +13,7 @@ from speculative.models.config import DecoderConfig
 from speculative.models.content_digest import content_digest
 from speculative.models.gguf_config import ARCHITECTURES, config_of, write_generation_config
 from speculative.models.gguf_file import GgufFile
+from speculative.models.gguf_metadata import check_tokens
 from speculative.models.gguf_tensors import EMBEDDING, HEAD, SourceTensor, check_complete, tensors_of
 from speculative.models.gguf_tokenizer import save_gguf_tokenizer
 from speculative.models.safetensors_writer import SafetensorsWriter
@@ -58,6 +59,7 @@ def convert_gguf(path: Path, settings: ModelSettings = DEFAULT_SETTINGS) -> Path
 
 def _write(file: GgufFile, folder: Path, settings: ModelSettings) -> None:
     """Write configuration, weights and tokenizer of a model of the Llama family."""
+    check_tokens(file)
     config = config_of(file)
     tensors = tensors_of(file, config)
     check_complete(file, tensors, DecoderConfig.from_dict(config, str(file.path)))

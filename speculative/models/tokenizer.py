@@ -21,10 +21,12 @@ def load_tokenizer(folder: Path) -> Any:
     if not any((folder / file).is_file() for file in files):
         raise ValueError(f"{folder} holds no tokenizer")
     try:
-        return AutoTokenizer.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer("a")  # some settings are looked at only here
     except Exception as error:  # transformers and tokenizers raise whatever a broken file leads them to
         reason = (str(error).splitlines() or [""])[0]
         raise ValueError(f"{folder}: its tokenizer cannot be read ({type(error).__name__}: {reason})") from error
+    return tokenizer
 
 
 def tokenizer_fingerprint(tokenizer: Any) -> str:

@@ -96,7 +96,7 @@ def read_pool_spec(path: Path) -> PoolSpec:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"pool file {path} cannot be read ({error.strerror}); check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"pool file {path} is not TOML: {error}") from error
     try:
         spec = PoolSpec.model_validate(beside(path.parent, raw))

@@ -1,9 +1,10 @@
 """Which tokens end a text."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from speculative.models.json_file import read_json_object
 
 
 def read_eos_ids(folder: Path, tokenizer: Any) -> tuple[int, ...]:
@@ -42,11 +43,7 @@ def join_eos_ids(found: int | Iterable[int] | None, tokenizer: Any) -> tuple[int
 def _eos_ids_of(file: Path) -> list[int]:
     if not file.is_file():
         return []
-    try:
-        settings = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file} is not JSON: {error}") from error
-    value = settings.get("eos_token_id") if isinstance(settings, dict) else None
+    value = read_json_object(file).get("eos_token_id")
     ids = [] if value is None else value if isinstance(value, list) else [value]
     if not all(isinstance(token, int) and not isinstance(token, bool) and token >= 0 for token in ids):
         raise ValueError(f"{file}: eos_token_id must be an id >= 0 or a list of such ids, got {value!r}")

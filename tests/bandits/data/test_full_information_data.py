@@ -173,3 +173,9 @@ def test_different_queries_of_one_id_are_not_joined():
     with pytest.raises(ValueError, match="parts 0 and 1 both have a query 'line-1', with other contexts"):
         FullInformationData.concat([collected(1), collected(2)])
     assert len(FullInformationData.concat([collected(1), collected(1)])) == 80
+
+
+@pytest.mark.parametrize("profiles", ["abc", (["abc"],), (None,)])
+def test_cost_profiles_are_texts(profiles):
+    with pytest.raises(TypeError, match="cost_profiles must be a tuple of strings"):
+        data(cost_profiles=profiles)

@@ -177,6 +177,12 @@ def test_wrong_arrays_are_refused(saved):
         load_policy(saved)
 
 
+def test_a_header_that_lacks_the_size_of_its_arrays_is_refused(saved):
+    codec.write_file(saved, header_of(saved) | {"n_features": None}, load_file(saved))
+    with pytest.raises(ValueError, match="n_features is missing"):
+        load_policy(saved)
+
+
 def test_arguments_that_are_not_json_are_refused(tmp_path):
     class WithFunction(Mine):
         def __init__(self, function, arm_names=None):

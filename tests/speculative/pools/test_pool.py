@@ -105,6 +105,12 @@ def test_a_broken_rule_names_file_field_and_value(pool_file, change, message):
     assert "\n" not in str(refusal.value)
 
 
+def test_a_file_that_nests_too_deep_is_refused(pool_file):
+    file = _written(pool_file, POOL + "x = " + "[" * 5000)
+    with pytest.raises(ValueError, match="is not TOML"):
+        read_pool_spec(file)
+
+
 def test_a_missing_or_binary_file_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"nothing.toml cannot be read"):
         read_pool_spec(tmp_path / "nothing.toml")

@@ -57,10 +57,19 @@ def test_ends_that_are_no_ids_are_refused(tmp_path, value):
         _eos_ids(tmp_path, config={"eos_token_id": value})
 
 
-def test_a_broken_generation_config_is_refused(tmp_path):
-    (tmp_path / "generation_config.json").write_text("{")
-    with pytest.raises(ValueError, match=r"generation_config\.json is not JSON"):
+@pytest.mark.parametrize("content", ["{", "[" * 100_000])
+def test_a_broken_generation_config_is_refused(tmp_path, content):
+    (tmp_path / "generation_config.json").write_text(content)
+    with pytest.raises(ValueError, match=r"generation_config\.json is not valid JSON"):
         read_eos_ids(tmp_path, byte_tokenizer())
+
+
+def test_a_tokenizer_that_cannot_cut_a_text_is_refused_when_it_is_loaded(tmp_path):
+    save_pool(tmp_path)
+    file = tmp_path / "target" / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"model_max_length": "many"}))
+    with pytest.raises(ValueError, match="target: its tokenizer cannot be read"):
+        Target.load(str(tmp_path / "target"))
 
 
 def test_a_target_reads_its_ends_when_it_is_loaded(tmp_path):
