@@ -63,7 +63,7 @@ test-machines: setup ## Tests with other kernels, one and two threads, random or
 			--threads=$$threads --random-order --random-order-seed=$(ORDER) || failed="$$failed $$machine"; \
 	done; test -z "$$failed" || { echo "== failed with:$$failed"; exit 1; }; echo "== passed on all of them"
 
-test-kills: setup ## Kill collect, recost, train, compare and distill at every write, two minutes
+test-kills: setup ## Kill collect, recost, train, compare, distill and demo at every write, a quarter of an hour
 	@folder=$$(mktemp -d); $(BIN)/python tests/support/killed_jobs.py $$folder 0; status=$$?; rm -rf $$folder; exit $$status
 
 FUZZ_SEED ?= 0

@@ -70,7 +70,6 @@ def save_report(report: DemoReport, runs: Sequence[Run], arm_names: Sequence[str
     """Write report.md, report.json, runs.json and the plots."""
     record = asdict(report)
     record["evaluation"] = json.loads(report.evaluation.to_json())
-    write_file(out / "report.json", json.dumps(record, indent=1))
     write_file(out / "runs.json", json.dumps([asdict(run) for run in runs]))
     write_file(out / "report.md", to_markdown(report))
     bars = {name: ratios[NO_DRAFT] for name, ratios in report.ratios.items() if not name.endswith(REAL)}
@@ -78,6 +77,7 @@ def save_report(report: DemoReport, runs: Sequence[Run], arm_names: Sequence[str
         out / "speed.png", bars, title="Measured speed on held-out prompts", x_label="times no draft", line=1.0
     )
     save_pictures(report.domain_speed, report.picks, arm_names, out)
+    write_file(out / "report.json", json.dumps(record, indent=1))  # the last: where it is, all is
 
 
 def save_pictures(

@@ -1,5 +1,6 @@
 """The target's own greedy text on many prompts, on disk: what drafts are distilled from."""
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -54,29 +55,33 @@ def write_corpus(
                 raise ValueError(f"{path} was written for other prompts; name another folder or delete it")
         else:
             done = _generate_part(target, part, max_batch)
-            write_file(path, "".join(json.dumps(asdict(text)) + "\n" for text in done))
+            _write_corpus_part(path, done)
         texts += done
         if on_progress is not None:
             on_progress(len(part))
     return texts
 
 
+def _write_corpus_part(path: Path, texts: Sequence[TargetText]) -> None:
+    """Write a text a line, after a line with their digest."""
+    body = "".join(json.dumps(asdict(text)) + "\n" for text in texts)
+    write_file(path, json.dumps({"sha256": hashlib.sha256(body.encode()).hexdigest()}) + "\n" + body)
+
+
 def read_corpus_part(path: Path) -> list[TargetText]:
     """Read one part of a corpus.
 
     Raises:
-        ValueError: if a line cannot be read; it names file and line.
+        ValueError: naming the file, if its lines are not those that were written.
     """
-    texts = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            raw = json.loads(line)
-            texts.append(TargetText(raw["id"], tuple(raw["prompt_ids"]), tuple(raw["new_ids"])))
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ValueError(
-                f"{path}, line {number} is not a target text ({error}); delete the file and run again"
-            ) from error
-    return texts
+    try:
+        header, _, body = path.read_bytes().partition(b"\n")
+        if json.loads(header)["sha256"] != hashlib.sha256(body).hexdigest():
+            raise ValueError("its lines are not those that were written")
+        rows = [json.loads(line) for line in body.splitlines()]
+        return [TargetText(row["id"], tuple(row["prompt_ids"]), tuple(row["new_ids"])) for row in rows]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged ({error}): delete it and run again") from error
 
 
 def _generate_part(target: Target, queries: Sequence[Query], max_batch: int) -> list[TargetText]:

@@ -1,6 +1,6 @@
 """Make a small draft for a target and a domain, from the target's own text."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
 from arms import Query
 from arms.atomic_file import atomic_path
+from arms.fingerprint import digest
 from arms.folder_lock import FolderLock
 from arms.manifest import check_manifest, digest_queries
 from bandits import Bootstrap, Estimate
@@ -34,6 +35,7 @@ from speculative.protocols.draft_trace import Counts
 from speculative.targets.target import Target
 
 LESSONS_PER_PART = 64
+_DIGEST = "digest"
 Array = npt.NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
 
@@ -220,7 +222,7 @@ def _lessons(target: Target, texts: Sequence[TargetText], folder: Path, n_teache
                     f"{i}.top_probs": lesson.top_probs.half(),
                 }
             with atomic_path(path) as partial:
-                save_file(stored, partial)
+                save_file(stored, partial, {_DIGEST: digest(_arrays(stored))})
         for i, text in enumerate(part):
             lessons.append(
                 Lesson(
@@ -236,9 +238,18 @@ def _lessons(target: Target, texts: Sequence[TargetText], folder: Path, n_teache
 
 def _load_part(path: Path) -> dict[str, torch.Tensor]:
     try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
+        with safe_open(path, framework="pt") as file:
+            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
+            written = (file.metadata() or {}).get(_DIGEST)
+        if written != digest(_arrays(stored)):
+            raise ValueError("its tensors are not those that were written")
+    except (SafetensorError, OSError, ValueError) as error:
         raise ValueError(f"{path} is damaged ({error}): delete it and run again") from error
+    return stored
+
+
+def _arrays(tensors: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
+    return {name: tensors[name].numpy() for name in sorted(tensors)}
 
 
 class _Counter:

@@ -5,8 +5,8 @@ import sys
 
 from tests.support.public_names import ROOT
 
-JOBS = ("collect", "recost", "train", "train over an older policy", "compare", "distill")
-N_POINTS = 4  # of each job
+JOBS = ("collect", "recost", "train", "train over an older policy", "compare", "distill", "demo")
+N_POINTS = 3  # of each job
 
 
 def test_jobs_that_are_killed_go_on_and_end_where_an_undisturbed_one_does(tmp_path):

@@ -7,6 +7,7 @@ undisturbed one does, with nothing else in the folder. N_POINTS of them are draw
 """
 
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -22,17 +23,21 @@ import torch
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from bandits import FullInformationData, LinUCB, load_policy  # noqa: E402  found by the path above
+from bandits import KNN, BestFixedArm, FullInformationData, LinUCB, load_policy  # noqa: E402  found by the path above
 from bandits.evaluation import Comparison  # noqa: E402
 from bandits.testing import example_data  # noqa: E402
 from speculative.cli.compare import compare as compare_command  # noqa: E402
 from speculative.cli.train import train as train_command  # noqa: E402
 from speculative.collection import collect as collecting  # noqa: E402
 from speculative.collection.recost import recost  # noqa: E402
+from speculative.demo import demo as demonstrating  # noqa: E402
+from speculative.demo.learning import FIXED  # noqa: E402
+from speculative.demo.size import DemoSize  # noqa: E402
 from speculative.distillation.distill import distill  # noqa: E402
 from speculative.distillation.training import DistillSettings  # noqa: E402
 from speculative.drafts.draft_model import DraftModel  # noqa: E402
 from speculative.pools.pool import Pool  # noqa: E402
+from speculative.pools.spec import read_pool_spec  # noqa: E402
 from tests.support.tiny_pool import plain_costs, queries, save_pool  # noqa: E402
 
 COSTS = plain_costs("prompt_lookup", "draft_small")
@@ -84,6 +89,14 @@ def jobs(place: Path) -> dict[str, Job]:
     def older_policy(folder: Path) -> None:
         LinUCB().fit(example_data(60)).save(folder / "policy")
 
+    def demo(folder: Path) -> None:
+        demonstrating.cached_costs = lambda *given, **settings: COSTS
+        demonstrating.choose_size = lambda *given: DemoSize(12, 2, 2, timed_by_transformers=1)
+        demonstrating.learn = lambda data, seed: {FIXED: BestFixedArm().fit(data), "KNN": KNN().fit(data)}
+        asked = [query.model_copy(update={"domain": "ab"[i % 2]}) for i, query in enumerate(queries(12))]
+        settings = demonstrating.DemoSettings(queries=(asked[:8], asked[8:]))
+        demonstrating.run_demo(folder / "demo", read_pool_spec(place / "pool.toml"), settings)
+
     return {
         "collect": Job(collect, collected),
         "recost": Job(lambda folder: recost(folder / "data", DEAR), collected, collect, True),
@@ -91,13 +104,26 @@ def jobs(place: Path) -> dict[str, Job]:
         "train over an older policy": Job(train, lambda folder: policy(folder / "policy"), older_policy, True),
         "compare": Job(compare, lambda folder: Comparison.load(folder / "out" / "comparison.json").to_json()),
         "distill": Job(distil, draft),
+        "demo": Job(demo, demonstrated),
     }
 
 
-def collected(folder: Path) -> object:
-    data = FullInformationData.load(folder / "data")
+def collected(folder: Path, name: str = "data") -> object:
+    data = FullInformationData.load(folder / name)
     arrays = [array.tobytes() for array in (data.contexts, data.rewards, data.costs)]
     return [hashlib.sha256(b"".join(arrays)).hexdigest(), data.query_ids, data.cost_profiles]
+
+
+def demonstrated(folder: Path) -> object:
+    """Return all that a demo says but for what was timed."""
+    out = folder / "demo"
+    report = json.loads((out / "report.json").read_text())
+    runs = [[run["mode"], run["query_id"], run["token_ids"]] for run in json.loads((out / "runs.json").read_text())]
+    texts = [(out / name).read_text() for name in ("table.txt", "evaluation.json", "costs.json", "size.json")]
+    pages = [(out / name).stat().st_size > 0 for name in ("report.md", "speed.png", "picks_by_domain.png")]
+    sides = [collected(out / side, ".") for side in ("train", "test")]
+    policies = files(out / "policies")
+    return report["held_out"], report["picks"], report["equality"], sorted(runs), texts, pages, sides, policies
 
 
 def policy(folder: Path) -> object:

@@ -155,6 +155,20 @@ def test_a_damaged_part_of_the_work_is_named(target, tmp_path):
         path.unlink()
 
 
+PARTS = ("train/part-00000.jsonl", "held_out/part-00000.jsonl", "lessons/part-00000.safetensors")
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_part_of_the_work_that_was_changed_is_refused_by_name(target, tmp_path, name):
+    distill(target, TRAIN[:2], HELD_OUT[:1], tmp_path / "mine", SETTINGS)
+    path = tmp_path / "mine.work" / name
+    content = path.read_bytes()
+    last = content.rindex(b"1") if name.endswith("jsonl") else len(content) - 3
+    path.write_bytes(content[:last] + bytes([content[last] ^ 1]) + content[last + 1 :])
+    with pytest.raises(ValueError, match=rf"{path.name} is damaged .*those that were written"):
+        distill(target, TRAIN[:2], HELD_OUT[:1], tmp_path / "mine", SETTINGS)
+
+
 def test_the_vocabulary_is_the_answers_tokens_by_count_then_the_prompts():
     texts = [TargetText("a", (5, 5, 5, 9), (7, 8, 8, 0)), TargetText("b", (9, 6), (8, 7))]
     assert choose_vocabulary(texts, 10) == [UNKNOWN, 8, 7, 5, 9, 6]
