@@ -90,7 +90,7 @@ def read_policy(path: str | Path, classes: Sequence[type[Saved]]) -> Saved:
         if not isinstance(names, list):
             raise ValueError(f"arm_names must be a list, got {names!r}")
         if n_features is None:
-            if tensors or names:
+            if tensors:
                 raise ValueError("damaged metadata: n_features is missing")
             return policy
         if type(n_features) is not int or n_features < 1 or not isinstance(encoder, str | None):
