@@ -69,7 +69,8 @@ class Resampled:
             """Return (1 + B, c) float64 from each candidate's sums by seed."""
             by_seed = [np.concatenate([own[seed].stack() for own in sums], axis=1) for seed in range(len(tested))]
             drawn = bootstrap.two_way_sums(by_seed, tested, n_queries)
-            return TermSums.unstack(drawn.reshape(len(drawn), len(sums), 4)).values
+            values = TermSums.unstack(drawn.reshape(len(drawn), len(sums), 4)).values
+            return bootstrap.stretched(values, min(len(queries) for queries in tested))
 
         self._values = figures([[scores.reward for scores in scored.scores] for scored in candidates])
         self._costs: Float64 | None = None

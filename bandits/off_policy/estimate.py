@@ -188,7 +188,7 @@ def estimate_problem(
     if estimators and not defined:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in zip(names, found, strict=True))
         raise ValueError(f"no estimate is defined on this log: {reasons}")
-    by_method = [_intervals(method, defined, confidence, diagnostics.too_thin) for method in intervals]
+    by_method = [_intervals(method, defined, confidence, diagnostics) for method in intervals]
     own = iter([tuple(of_method[place] for of_method in by_method) for place in range(len(defined))])
     estimated = problem.log.propensities_estimated
     rows = [
@@ -209,12 +209,15 @@ def _terms(estimator: OffPolicyEstimator, problem: OffPolicyProblem) -> Terms | 
 
 
 def _intervals(
-    method: IntervalMethod, many: Sequence[Terms], confidence: float, too_thin: str | None
+    method: IntervalMethod, many: Sequence[Terms], confidence: float, diagnostics: Diagnostics
 ) -> list[Interval]:
     found = method.intervals(many, confidence)
-    if too_thin is None or not method.approximate:
+    reason = diagnostics.too_thin if method.approximate else None
+    if diagnostics.n_queries < method.least_queries:
+        reason = f"it holds from {method.least_queries} queries on, and the log has {diagnostics.n_queries}"
+    if reason is None:
         return list(found)
-    thin = Interval(method.kind, confidence, None, None, too_thin)
+    thin = Interval(method.kind, confidence, None, None, reason)
     return [thin if interval.refused is None else interval for interval in found]
 
 

@@ -80,6 +80,24 @@ class Bootstrap:
                 sums[block] += group_counts[:, group, None] * (unit_counts[:, own] @ lines)
         return sums
 
+    def stretched(self, figures: Float64, n_units: int) -> Float64:
+        """Return figures (1 + B, c) with the resamples moved away from line 0, so that few units give Student's width.
+
+            t / z * sqrt(n / (n - 1)) times as far,  t with n - 1 degrees of freedom, z the normal quantile
+
+        Without it percentiles are as narrow as if the variance were known, and 1 / n narrower than that. One unit
+        is left as it is.
+
+        Source: Hesterberg 2015, What Teachers Should Know About the Bootstrap, section 4.2 (narrowness bias).
+        """
+        from scipy.special import ndtri, stdtrit  # slow to import
+
+        if n_units < 2:
+            return figures
+        level = (1 + self.confidence) / 2
+        factor = stdtrit(n_units - 1, level) / ndtri(level) * np.sqrt(n_units / (n_units - 1))
+        return np.asarray(figures[0] + factor * (figures - figures[0]))
+
     def estimate(self, figures: Float64) -> Estimate:
         """Return the first of (1 + B,) figures with the percentile interval of the others."""
         return self.estimates(figures[:, None])[0]

@@ -4,6 +4,8 @@ import json
 import runpy
 from pathlib import Path
 
+from results_pages.intervals import intervals_page
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -23,7 +25,31 @@ def test_interval_bench_runs_and_draws(tmp_path, capsys):
     script = run("benchmarks/bench_intervals")
     result = script["main"](["--smoke"])
     json.dumps(result, allow_nan=False)
-    assert result["bars"][0]["holds"]
+    printed = [row for row in result["rows"] if "coverage" in row]
+    assert {row["world"] for row in printed} == {"binary", "linear", "digits"}
+    assert not {"DirectMethod", "ClippedIPS(5)"} & {row["estimator"] for row in printed}
+    leading = [row["coverage"] for row in printed if row["estimator"] == "DoublyRobust"]
+    assert len(leading) == 3  # the bootstrap needs more queries
+    assert sum(leading) / 3 > 0.85
     script["draw"](result["rows"], tmp_path / "plot.png")
     assert (tmp_path / "plot.png").stat().st_size > 10_000
-    assert "true value" in capsys.readouterr().out
+    assert "bars hold" in capsys.readouterr().out
+
+
+def test_compare_seldom_claims_a_difference_between_policies_of_equal_value():
+    result = run("benchmarks/bench_type_one_error")["main"](["--smoke"])
+    json.dumps(result, allow_nan=False)
+    assert [row["kind"] for row in result["rows"]] == ["every reward", "bandit feedback", "log"]
+    assert sum(row["type_one_error"] for row in result["rows"]) * 20 <= 9  # of 60; 5 % of them are 3
+
+
+def test_the_page_of_intervals_shows_what_was_printed_and_why_not(tmp_path):
+    assert intervals_page(tmp_path).count("Not measured yet") == 2
+    for name in ("bench_intervals", "bench_type_one_error"):
+        result = run(f"benchmarks/{name}")["main"](["--smoke"])
+        (tmp_path / f"{name}.json").write_text(json.dumps(result))
+    page = intervals_page(tmp_path)
+    assert "### Binary, 500 rows" in page
+    assert "| DirectMethod |" in page
+    assert "how wrong the reward model may be" in page
+    assert "| bandit feedback |" in page

@@ -17,8 +17,8 @@ _BIASED = "it would hold the mean of the clipped terms, which is not the policy'
 class ClippedIPS(OffPolicyEstimator):
     """Mean of min(w, max_weight) r: less noise than IPS, and a bias towards zero that the estimate states.
 
-    Where weights were clipped it has no interval: on logs that clip a tenth of the mean weight, intervals around the
-    clipped mean held the truth in none of 300 (examples/benchmarks/bench_intervals.py).
+    Where weights may be clipped it has no interval: on logs that clip a tenth of the mean weight, intervals around the
+    clipped mean hold the truth in none (examples/benchmarks/bench_intervals.py).
 
     Args:
         max_weight: where weights are clipped, >= 1. Terms are bounded where the problem states `reward_range`.
@@ -52,4 +52,5 @@ class ClippedIPS(OffPolicyEstimator):
             range=problem.weighted_range(min(self.max_weight, problem.max_weight or self.max_weight)),
             notes=(note,) if n_clipped else (),
         )
-        return replace(terms, biased=_BIASED) if n_clipped else terms
+        never = problem.max_weight is not None and problem.max_weight <= self.max_weight
+        return terms if never else replace(terms, biased=_BIASED)

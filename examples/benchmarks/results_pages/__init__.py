@@ -7,6 +7,7 @@ from results_pages.bandits_beside_peers import bandits_page
 from results_pages.drafts import drafts_page
 from results_pages.generation import generation_page
 from results_pages.headline import headline
+from results_pages.intervals import intervals_page
 from results_pages.policies import policies_page
 
 PAGES: Mapping[str, Callable[[Path], str]] = {
@@ -14,6 +15,7 @@ PAGES: Mapping[str, Callable[[Path], str]] = {
     "policies.md": policies_page,
     "drafts.md": drafts_page,
     "bandits.md": bandits_page,
+    "intervals.md": intervals_page,
     "headline.md": headline,
 }
 

@@ -44,7 +44,7 @@ def problems_of(log, probabilities, **bounds):
 
 
 def test_estimate_gives_every_estimator_with_intervals_near_the_true_value():
-    data, log = large_log()
+    data, log = large_log(n_rows=2000)
     policy = EpsilonGreedy(LinUCB(ucb_width=0.0), epsilon=0.1).fit(example_data(n_rows=50, seed=3))
     found = estimate(policy, log, intervals=(EmpiricalBernstein(), BootstrapInterval(200), DeltaMethod()))
     assert list(found.names) == ["DoublyRobust", "SelfNormalisedDR", "SNIPS", "IPS", "DirectMethod"]
@@ -275,7 +275,8 @@ def test_weights_beyond_all_proportion_cost_the_plain_means_only():
 
 def test_intervals_keep_within_the_range_of_rewards():
     rng = np.random.default_rng(0)
-    log = LoggedData(rng.normal(size=(400, 2)), np.arange(400) % 2, np.arange(400) < 6, np.full(400, 0.5), ("a", "b"))
+    n = 2000
+    log = LoggedData(rng.normal(size=(n, 2)), np.arange(n) % 2, np.arange(n) < 6, np.full(n, 0.5), ("a", "b"))
     methods = (DeltaMethod(), BootstrapInterval(200))
     for estimators in ((SelfNormalisedDR(), SNIPS()), (DoublyRobust(),)):
         bare, within = (
@@ -320,6 +321,18 @@ def test_rare_rewards_are_said_and_too_few_get_no_approximate_interval():
         assert (result.intervals[0].refused is None) == given
     failures = replace(log, rewards=np.arange(3000) >= 4)  # rare failures are rare rewards too
     assert "4.0 rewards other than the commonest" in estimate(Uniform(), failures)["SNIPS"].intervals[0].refused
+
+
+def test_the_bootstrap_is_given_from_2000_queries_on():
+    _, log = large_log(n_rows=2000)
+    methods = (BootstrapInterval(50), DeltaMethod())
+    for rows, given in ((np.arange(2000), True), (np.arange(1999), False)):
+        bootstrap, delta = estimate(Uniform(), log.subset(rows), estimators=(SNIPS(),), intervals=methods)[
+            "SNIPS"
+        ].intervals
+        assert (bootstrap.refused is None) == given
+        assert delta.refused is None
+    assert "holds from 2000 queries on, and the log has 1999" in bootstrap.refused
 
 
 def test_a_log_of_few_effective_rows_gets_no_approximate_interval():
