@@ -1,6 +1,6 @@
 """How far off-policy estimates are off, and how often the intervals that are printed hold the truth.
 
-In three worlds the evaluated policy's value is known: five arms with rewards of 0 or 1, five arms with linear rewards
+In three environments the evaluated policy's value is known: five arms with rewards of 0 or 1, five arms with linear rewards
 and normal noise, and handwritten digits. Again and again a log is drawn, every estimator is run on it as `estimate`
 does, and each interval that is printed either holds the true value or does not.
 
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from interval_bench.worlds import WORLDS, World
+from interval_bench.environments import ENVIRONMENTS, Environment
 
 from arms.atomic_file import write_file
 from bandits import IPS, SNIPS, DirectMethod, DoublyRobust, SelfNormalisedDR
@@ -38,7 +38,7 @@ KINDS = (DeltaMethod.kind, BootstrapInterval.kind, EmpiricalBernstein.kind)
 def main(arguments: list[str] | None = None) -> dict[str, Any]:
     """Measure, print, and write `docs/results/bench_intervals.json` and its plot."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=600, help="logs drawn for each world and size")
+    parser.add_argument("--repeats", type=int, default=600, help="logs drawn for each environment and size")
     parser.add_argument("--resamples", type=int, default=1000, help="of each bootstrap")
     parser.add_argument("--sizes", type=int, nargs="+", default=[500, 3000])
     parser.add_argument("--seed", type=int, default=0)
@@ -48,10 +48,10 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         options.repeats, options.resamples, options.sizes = 20, 100, [500]
     started = time.perf_counter()
     rows: list[dict[str, Any]] = []
-    for name, make in WORLDS.items():
-        world = make(options.seed)
+    for name, make in ENVIRONMENTS.items():
+        environment = make(options.seed)
         for size in options.sizes:
-            rows += measure(name, world, size, options)
+            rows += measure(name, environment, size, options)
             print_rows(rows, name, size)
     result: dict[str, Any] = {
         "rows": rows,
@@ -110,23 +110,28 @@ class Tally:
                 self.widths[interval.kind].append(interval.high - interval.low)
 
 
-def measure(name: str, world: World, n_rows: int, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Return error and coverage of every estimator and interval in one world at one sample size."""
+def measure(name: str, environment: Environment, n_rows: int, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Return error and coverage of every estimator and interval in one environment at one sample size."""
     tallies: dict[str, Tally] = defaultdict(Tally)
     sizes = []
     seeds = np.random.SeedSequence((options.seed, n_rows)).spawn(options.repeats)
     for repeat, sequence in enumerate(seeds):
-        problem = world.draw(n_rows, np.random.default_rng(sequence))
+        problem = environment.draw(n_rows, np.random.default_rng(sequence))
         methods = (DeltaMethod(), BootstrapInterval(options.resamples, seed=repeat), EmpiricalBernstein())
         found = estimate_problem(problem, estimators(repeat), methods)
         sizes.append(found.rows[0].diagnostics.effective_sample_size)
         for estimate in found:
-            tallies[estimate.name].note(estimate, world.value)
-    common = {"world": name, "n_rows": n_rows, "true_value": world.value, "effective_size": float(np.mean(sizes))}
+            tallies[estimate.name].note(estimate, environment.value)
+    common = {
+        "environment": name,
+        "n_rows": n_rows,
+        "true_value": environment.value,
+        "effective_size": float(np.mean(sizes)),
+    }
     return [
         {**common, "estimator": estimator, **row}
         for estimator, tally in tallies.items()
-        for row in summary(tally, world.value, options.repeats)
+        for row in summary(tally, environment.value, options.repeats)
     ]
 
 
@@ -150,10 +155,12 @@ def summary(tally: Tally, truth: float, n_repeats: int) -> list[dict[str, Any]]:
     return rows
 
 
-def print_rows(rows: list[dict[str, Any]], world: str, n_rows: int) -> None:
-    """Print one world at one sample size."""
-    own = [row for row in rows if (row["world"], row["n_rows"]) == (world, n_rows)]
-    print(f"\n{world}, n = {n_rows}, worth {own[0]['effective_size']:.0f}: rmse, coverage, mean width, share printed")
+def print_rows(rows: list[dict[str, Any]], environment: str, n_rows: int) -> None:
+    """Print one environment at one sample size."""
+    own = [row for row in rows if (row["environment"], row["n_rows"]) == (environment, n_rows)]
+    print(
+        f"\n{environment}, n = {n_rows}, worth {own[0]['effective_size']:.0f}: rmse, coverage, mean width, share printed"
+    )
     for row in (row for row in own if "coverage" in row):
         print("{estimator:18} {interval:20} {rmse:.4f}  {coverage:.3f}  {width:.4f}  {printed_share:.2f}".format(**row))
 
@@ -162,7 +169,7 @@ def bars(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return what the run is meant to show: every interval that is printed holds the truth often enough."""
     return [
         {
-            "name": f"{row['world']}, n = {row['n_rows']}: {row['estimator']}, {row['interval']}: coverage",
+            "name": f"{row['environment']}, n = {row['n_rows']}: {row['estimator']}, {row['interval']}: coverage",
             "value": row["coverage"],
             "bar": LEAST,
             "holds": row["coverage"] >= LEAST,
@@ -173,16 +180,20 @@ def bars(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
-    """Coverage of every interval that is printed, a panel a world."""
-    worlds = list(dict.fromkeys(str(row["world"]) for row in rows))
+    """Coverage of every interval that is printed, a panel an environment."""
+    environments = list(dict.fromkeys(str(row["environment"]) for row in rows))
     names = list(dict.fromkeys(str(row["estimator"]) for row in rows if "coverage" in row))
     sizes = sorted({int(row["n_rows"]) for row in rows})
-    figure, panels = stacked_figure([1.0 + 0.34 * len(names)] * len(worlds))
-    for world, panel in zip(worlds, panels, strict=True):
+    figure, panels = stacked_figure([1.0 + 0.34 * len(names)] * len(environments))
+    for environment, panel in zip(environments, panels, strict=True):
         for place, (kind, colour) in enumerate(colours_of(KINDS[:2]).items()):
             for size in sizes:
                 for row in rows:
-                    if (row["world"], row["interval"], row["n_rows"]) == (world, kind, size) and "coverage" in row:
+                    if (row["environment"], row["interval"], row["n_rows"]) == (
+                        environment,
+                        kind,
+                        size,
+                    ) and "coverage" in row:
                         height = names.index(str(row["estimator"])) + 0.24 * (place - 0.5)
                         face = colour if size == sizes[-1] else "none"
                         share = max(float(row["coverage"]), LEAST_SHOWN)
@@ -192,7 +203,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         panel.set_yticks(range(len(names)), names)
         panel.set_xlim(LEAST_SHOWN - 0.005, 1.005)
         panel.invert_yaxis()
-        panel.set_title(f"Coverage of 95 % intervals, {world}", loc="left", color=TEXT, fontsize=10)
+        panel.set_title(f"Coverage of 95 % intervals, {environment}", loc="left", color=TEXT, fontsize=10)
     legend_below(figure, panels[-1])
     save_figure(figure, path)
 

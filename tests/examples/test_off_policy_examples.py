@@ -26,7 +26,7 @@ def test_interval_bench_runs_and_draws(tmp_path, capsys):
     result = script["main"](["--smoke"])
     json.dumps(result, allow_nan=False)
     printed = [row for row in result["rows"] if "coverage" in row]
-    assert {row["world"] for row in printed} == {"binary", "linear", "digits"}
+    assert {row["environment"] for row in printed} == {"binary", "linear", "digits"}
     assert not {"DirectMethod", "ClippedIPS(5)"} & {row["estimator"] for row in printed}
     leading = [row["coverage"] for row in printed if row["estimator"] == "DoublyRobust"]
     assert len(leading) == 3  # the bootstrap needs more queries

@@ -1,1 +1,1 @@
-"""Worlds whose truth is known, and the count of how often an interval holds it."""
+"""Environments whose truth is known, and the count of how often an interval holds it."""

@@ -34,15 +34,15 @@ def _coverage(record: Record) -> list[str]:
         "",
     ]
     rows = record["rows"]
-    for world in dict.fromkeys(row["world"] for row in rows):
+    for environment in dict.fromkeys(row["environment"] for row in rows):
         for n_rows in dict.fromkeys(row["n_rows"] for row in rows):
-            own = [row for row in rows if (row["world"], row["n_rows"]) == (world, n_rows)]
+            own = [row for row in rows if (row["environment"], row["n_rows"]) == (environment, n_rows)]
             if own:
-                lines += [f"### {world.capitalize()}, {n_rows:,} rows", "", *_world(own), ""]
+                lines += [f"### {environment.capitalize()}, {n_rows:,} rows", "", *_environment(own), ""]
     return [*lines, *_reasons(rows)]
 
 
-def _world(rows: Sequence[Record]) -> list[str]:
+def _environment(rows: Sequence[Record]) -> list[str]:
     kinds = list(dict.fromkeys(row["interval"] for row in rows))
     cells = []
     for estimator in dict.fromkeys(row["estimator"] for row in rows):
@@ -50,9 +50,9 @@ def _world(rows: Sequence[Record]) -> list[str]:
         first = own[kinds[0]]
         width = f"{first['width']:.3f}" if "width" in first else "-"
         shares = [_share(own[kind]) for kind in kinds]
-        cells.append([estimator, f"{first['bias']:+.4f}", f"{first['rmse']:.4f}", *shares, width])
+        cells.append([estimator, f"{first['rmse']:.4f}", *shares, width])
     note = f"The logs are worth {rows[0]['effective_size']:.0f} decisions of the evaluated policy on average."
-    return [note, "", *tables(["estimator", "bias", "error", *kinds, f"width, {kinds[0]}"], cells, most=7)]
+    return [note, "", *tables(["estimator", "error", *kinds, f"width, {kinds[0]}"], cells)]
 
 
 def _share(row: Record) -> str:

@@ -1,4 +1,4 @@
-"""Worlds to draw logs from, in which the evaluated policy's value is known."""
+"""Environments to draw logs from, in which the evaluated policy's value is known."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EXPLORATION = 0.1  # of the logging policy, uniform
 DIGITS_EXPLORATION = 0.5
 
 
-class World(ABC):
+class Environment(ABC):
     """Draws logs of independent rows.
 
     Attributes:
@@ -31,7 +31,7 @@ class World(ABC):
         """Return a log and the question what the evaluated policy would have earned."""
 
 
-class LinearWorld(World):
+class LinearEnvironment(Environment):
     """Five arms whose mean rewards are linear in five features, a logging policy that looks at them, normal noise.
 
     The evaluated policy takes the best arm with probability 0.84. The direct method's linear model is right.
@@ -74,7 +74,7 @@ class LinearWorld(World):
         return OffPolicyProblem(log, self._evaluated(contexts), self.reward_range, N_ARMS / EXPLORATION)
 
 
-class BinaryWorld(LinearWorld):
+class BinaryEnvironment(LinearEnvironment):
     """The same with rewards of 0 or 1, whose probabilities are logistic: the direct method's linear model is wrong."""
 
     reward_range = (0.0, 1.0)
@@ -88,7 +88,7 @@ class BinaryWorld(LinearWorld):
         return (rng.random(len(means)) < means).astype(np.float64)
 
 
-class DigitsWorld(World):
+class DigitsEnvironment(Environment):
     """Handwritten digits are the queries and the ten digits the arms: naming the right one is worth 1.
 
     The logging policy is a fair one that explores half the time, so that weights reach 20.
@@ -120,4 +120,4 @@ class DigitsWorld(World):
         return OffPolicyProblem(log, self._evaluated[rows], (0.0, 1.0), 10 / DIGITS_EXPLORATION)
 
 
-WORLDS = {"binary": BinaryWorld, "linear": LinearWorld, "digits": DigitsWorld}
+ENVIRONMENTS = {"binary": BinaryEnvironment, "linear": LinearEnvironment, "digits": DigitsEnvironment}
