@@ -1,8 +1,8 @@
 """How far off-policy estimates are off, and how often the intervals that are printed hold the truth.
 
-In three environments the evaluated policy's value is known: five arms with rewards of 0 or 1, five arms with linear rewards
-and normal noise, and handwritten digits. Again and again a log is drawn, every estimator is run on it as `estimate`
-does, and each interval that is printed either holds the true value or does not.
+In three environments the evaluated policy's value is known: five arms with rewards of 0 or 1, five arms with linear
+rewards and normal noise, and handwritten digits. Again and again a log is drawn, every estimator is run on it as
+`estimate` does, and each interval that is printed either holds the true value or does not.
 
     python examples/benchmarks/bench_intervals.py            # minutes on one thread; writes docs/results/
     python examples/benchmarks/bench_intervals.py --smoke    # a few repeats; writes nothing
