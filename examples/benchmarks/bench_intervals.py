@@ -158,9 +158,7 @@ def summary(tally: Tally, truth: float, n_repeats: int) -> list[dict[str, Any]]:
 def print_rows(rows: list[dict[str, Any]], environment: str, n_rows: int) -> None:
     """Print one environment at one sample size."""
     own = [row for row in rows if (row["environment"], row["n_rows"]) == (environment, n_rows)]
-    print(
-        f"\n{environment}, n = {n_rows}, worth {own[0]['effective_size']:.0f}: rmse, coverage, mean width, share printed"
-    )
+    print(f"\n{environment}, n = {n_rows}, worth {own[0]['effective_size']:.0f}: rmse, coverage, width, share printed")
     for row in (row for row in own if "coverage" in row):
         print("{estimator:18} {interval:20} {rmse:.4f}  {coverage:.3f}  {width:.4f}  {printed_share:.2f}".format(**row))
 
