@@ -66,11 +66,15 @@ def read_data(path: Path, options: TableOptions) -> "FullInformationData | Logge
             "leave it out"
         )
     from bandits import DecisionLog, FullInformationData, LoggedData
-    from bandits.data.closed_folder import closed_manifest
+    from bandits.data.closed_folder import MANIFEST, closed_manifest
     from bandits.online.segments import segment_numbers
 
     if segment_numbers(path):
         return DecisionLog.load(path)
+    if (path / "collect.json").is_file() and not (path / MANIFEST).exists():
+        raise ValueError(
+            f"{path} is not closed: its collection was stopped. Run the same draftpick collect again: it goes on there"
+        )
     return (LoggedData if closed_manifest(path).kind == LoggedData.kind else FullInformationData).load(path)
 
 

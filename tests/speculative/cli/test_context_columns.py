@@ -99,3 +99,6 @@ def test_a_folder_of_draftpick_is_never_read_as_a_table(tmp_path):
     for folder in (tmp_path, tmp_path / "traces"):  # what a stopped collection looks like
         pq.write_table(pa.table({"arm": ["a"], "reward": [1.0]}), folder / "part-00000.parquet")
         assert "is not closed" in refused("train", tmp_path, "--out", tmp_path / "policy")
+    (tmp_path / "part-00000.parquet").unlink()
+    (tmp_path / "collect.json").touch()
+    assert "its collection was stopped" in refused("train", tmp_path, "--out", tmp_path / "policy")
