@@ -14,6 +14,7 @@ from bandits.checks import Float64
 
 Unknown = Literal["refuse", "own_column"]
 _PREFIX = "columns:"
+_LEVELS_SHOWN = 5  # in an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,21 @@ def encoder_beside(name: str | None) -> str | None:
     """Return the encoder that a mark of data tells of: its name alone, where columns stand beside its features."""
     alone = None if name is None else name.partition(_PREFIX)[0].removesuffix("+")
     return alone or None
+
+
+def shown(name: str | None) -> str:
+    """Return a mark of data for people: an encoder's name as it is, columns with the first of their levels."""
+    features = ColumnFeatures.of_name(name)
+    if features is None:
+        return repr(name)
+    columns = (column if levels is None else _with_levels(column, levels) for column, levels in features.levels.items())
+    alone = encoder_beside(name)
+    return ("" if alone is None else f"{alone!r} beside ") + f"the columns {', '.join(columns)}"
+
+
+def _with_levels(column: str, levels: Sequence[str]) -> str:
+    more = f" and {len(levels) - _LEVELS_SHOWN} more" if len(levels) > _LEVELS_SHOWN else ""
+    return f"{column} ({', '.join(levels[:_LEVELS_SHOWN])}{more})"
 
 
 def _levels(values: Sequence[str] | Float64) -> tuple[str, ...] | None:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from arms import Query
 from arms.plugin import build_plain
 from bandits.checks import Float32
+from bandits.encoders.columns import shown
 
 
 class EncoderSpec(BaseModel):
@@ -95,6 +96,6 @@ def check_same_encoder(first: str, encoder: str | None, second: str, other: str 
 def encoder_mismatch(first: str, encoder: str | None, second: str, other: str | None) -> ValueError:
     """Make the error to raise where two things need contexts of one encoder and have two."""
     return ValueError(
-        f"{first} and {second} must have contexts of one encoder, got {encoder!r} and {other!r}: "
+        f"{first} and {second} must have contexts of one encoder, got {shown(encoder)} and {shown(other)}: "
         "encode with the same encoder in training and use"
     )

@@ -18,6 +18,7 @@ from bandits.data.array_data import data_of_arrays
 from bandits.data.data_stream import DataStream
 from bandits.data.decision import Decision
 from bandits.data.policy_data import PolicyData
+from bandits.encoders.columns import shown
 from bandits.policies.available_arms import are_names, arm_index, as_mask
 from bandits.policies.saved_policy import SavedPolicy
 from bandits.policies.state import PolicyState
@@ -275,7 +276,9 @@ class Policy(SavedPolicy, ABC):
         if data.n_features != state.n_features:
             raise ValueError(f"contexts must have {state.n_features} features, the data have {data.n_features}")
         if data.encoder is not None and state.encoder is not None and data.encoder != state.encoder:
-            raise ValueError(f"the policy learned from encoder {state.encoder!r}, the data are from {data.encoder!r}")
+            raise ValueError(
+                f"the policy learned from encoder {shown(state.encoder)}, the data are from {shown(data.encoder)}"
+            )
         encoder = state.encoder or data.encoder
         aligned = data if data.arm_names == state.arm_names else data.with_arms(state.arm_names)
         new = self._update(state, aligned)

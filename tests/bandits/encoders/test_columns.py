@@ -7,7 +7,7 @@ import pytest
 from bandits import HashingEncoder, LinUCB, from_long_table
 from bandits.data.io import TableLayout
 from bandits.encoders import ColumnFeatures
-from bandits.encoders.columns import encoder_beside
+from bandits.encoders.columns import encoder_beside, shown
 
 
 class TestLevels:
@@ -49,6 +49,14 @@ class TestLevels:
         test = from_long_table(self.table("math", "prose", "poems"), layout=TableLayout(features=features))
         np.testing.assert_array_equal(test.contexts, [[0, 1, 0], [0, 0, 1], [0, 0, 1]])
         assert test.value(policy) >= 1 / 3
+
+    def test_an_error_shows_columns_and_the_first_of_their_levels(self):
+        features = ColumnFeatures({"topic": tuple("abcdefg"), "age": None})
+        assert shown(features.name) == "the columns topic (a, b, c, d, e and 2 more), age"
+        assert shown(features.beside("hashing-8")).startswith("'hashing-8' beside the columns topic (a, b")
+        assert shown("hashing-8") == "'hashing-8'"
+        with pytest.raises(ValueError, match=r"learned from encoder the columns topic \(code, math\), the data"):
+            self.policy().update(from_long_table(self.table("prose", "math"), layout=self.LAYOUT))
 
     def test_an_encoder_and_columns_stand_side_by_side(self):
         table = self.table("code", "math").append_column("query", pa.array(["one", "one", "two", "two"]))
