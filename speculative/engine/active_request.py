@@ -17,7 +17,8 @@ from speculative.protocols.kv_cache import KVCache
 from speculative.protocols.request import FinishReason, Generation, Request, RoundResult, TokenLogprob, cut
 from speculative.protocols.selector import QueryState
 from speculative.protocols.token_batch import TokenBatch
-from speculative.sampling.token_sampler import NO_TOKENS, DraftTokens
+from speculative.sampling.controlled_sampler import ControlledSampler
+from speculative.sampling.token_sampler import NO_TOKENS, DraftTokens, TokenSampler
 
 
 @dataclass(slots=True, eq=False)
@@ -92,12 +93,19 @@ class Running:
         n_faults = len(faults)
         draft_length = min(draft_length, self.remaining - 1)  # the target adds one token itself
         try:
-            return self.drafting.propose(draft, self.tokens, draft_length, self.n_tokens, self.verifier)
+            return self.drafting.propose(draft, self.tokens, draft_length, self.n_tokens, self._draft_sampler())
         finally:
             if len(faults) > n_faults:
                 self.cache.wipe(self.row, n_committed)  # it may have left NaN there
             else:
                 self.cache.truncate(self.row, n_committed)
+
+    def _draft_sampler(self) -> TokenSampler:
+        sampler, request = self.verifier.draft_sampler(), self.request
+        if not self._is_controlled:
+            return sampler
+        n_prompt = len(request.token_ids)
+        return ControlledSampler(sampler, request.sampling, self.tokens, n_prompt, request.eos_ids, self.n_tokens)
 
     def verify(self, rows: TargetRows, draft_tokens: DraftTokens, prefix: Sequence[int] | None = None) -> Verification:
         """Verify draft tokens that follow `prefix`, by default the text so far, as far as the logits allow it."""

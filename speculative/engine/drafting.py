@@ -5,10 +5,9 @@ import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from speculative.engine.verify import Verifier
 from speculative.protocols.decoding_stats import DecodingStats, DraftFault
 from speculative.protocols.draft import Draft, DraftSession, Proposal, SharedCache
-from speculative.sampling.token_sampler import NO_TOKENS, DraftTokens
+from speculative.sampling.token_sampler import NO_TOKENS, DraftTokens, TokenSampler
 
 _LONGEST_REASON = 500  # characters
 
@@ -83,7 +82,7 @@ class Drafting:
             return None
 
     def propose(
-        self, draft: Draft, prefix: Sequence[int], draft_length: int, n_tokens: int, verifier: Verifier
+        self, draft: Draft, prefix: Sequence[int], draft_length: int, n_tokens: int, sampler: TokenSampler
     ) -> DraftTokens:
         """Return at most `draft_length` ids below `n_tokens` to verify; none where the draft cannot or must not."""
         last_draft, self._last_draft = self._last_draft, draft
@@ -92,7 +91,6 @@ class Drafting:
             draft_length = min(draft_length, work.limit - len(prefix))
         if draft_length < 1 or work.is_disabled:
             return NO_TOKENS
-        sampler = verifier.draft_sampler()
         try:
             proposal = self._session(draft, work).propose(work.show(prefix), draft_length, sampler)
             drawn = sampler.drawn()

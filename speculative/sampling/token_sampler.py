@@ -120,7 +120,7 @@ class DrawingSampler(TokenSampler):
     would leave the others with another distribution than the one they are verified by. Logits that allow no draw are
     refused before one is made, for the same reason.
 
-    Controls (penalties, bias) are left to the target; a draft may follow any distribution that is known.
+    Controls (penalties, bias) are applied before, if at all; a draft may follow any distribution that is known.
 
     Args:
         params: how the logits are processed.

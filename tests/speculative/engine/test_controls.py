@@ -132,6 +132,23 @@ def test_logprobs_are_cut_where_the_text_ends(target, drafts):
     assert generate(Engine(target.decoder, [Arm(NoDraft(), 0)]), [Request("q", PROMPTS[0], 2)])[0].logprobs is None
 
 
+@pytest.mark.parametrize("changes", [{}, {"temperature": 0.9, "seed": 3}], ids=["greedy", "coupling"])
+def test_a_draft_that_is_the_target_is_accepted_whole_under_controls(target, drafts, changes):
+    controls = SamplingParams(
+        repetition_penalty=1.3,
+        presence_penalty=0.8,
+        frequency_penalty=0.5,
+        logit_bias={2: 2.0, 7: -100.0},
+        bad_words=[(3, 5), (8,)],
+        min_new_tokens=9,
+        **changes,
+    )
+    engine = Engine(target.decoder, [Arm(drafts["model_itself"], 4)])
+    requests = [Request(str(i), prompt, 12, (5, 11), sampling=controls) for i, prompt in enumerate(PROMPTS)]
+    for found in generate(engine, requests):
+        assert found.stats.n_accepted == found.stats.n_proposed > 0
+
+
 @bounded(max_examples=60)
 @given(
     seed=st.integers(0, 10**6),

@@ -1,0 +1,58 @@
+"""A draft's sampler under a request's controls, so that it proposes what the target may accept."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from speculative.sampling.controls import control_logits
+from speculative.sampling.sampling_params import SamplingParams
+from speculative.sampling.token_sampler import DraftTokens, TokenSampler
+
+
+class ControlledSampler(TokenSampler):
+    """Applies bias, penalties, bad words and a least length to a draft's logits before another sampler picks.
+
+    Whatever a draft proposes is verified, so this changes how much is accepted and never the text or its distribution.
+    Logits processors are left to the target: they are somebody else's code, written for its logits. A position of which
+    the tokens before are not known, since the draft did not pick them one by one, is picked without controls.
+
+    Args:
+        sampler: picks from the controlled logits.
+        params: the request's.
+        prefix: prompt and committed tokens.
+        n_prompt: how many of them are the prompt's.
+        eos_ids: tokens that end the text.
+        n_tokens: the target's ids lie below.
+    """
+
+    def __init__(
+        self,
+        sampler: TokenSampler,
+        params: SamplingParams,
+        prefix: Sequence[int],
+        n_prompt: int,
+        eos_ids: Sequence[int],
+        n_tokens: int,
+    ) -> None:
+        self._sampler, self._params = sampler, replace(params, logits_processors=())
+        self._text, self._n_prompt, self._eos_ids, self._n_tokens = list(prefix), n_prompt, tuple(eos_ids), n_tokens
+
+    def pick(self, logits: torch.Tensor, position: int, target_ids: torch.Tensor | None = None) -> torch.Tensor:
+        """Choose an entry of the controlled row; arguments as in `TokenSampler`."""
+        is_known = position == len(self._text)
+        entry = self._sampler.pick(self._controlled(logits, target_ids) if is_known else logits, position, target_ids)
+        if is_known:
+            self._text.append(int(entry if target_ids is None else target_ids[entry]))
+        return entry
+
+    def drawn(self) -> DraftTokens:
+        """Return what the other sampler has drawn."""
+        return self._sampler.drawn()
+
+    def _controlled(self, logits: torch.Tensor, target_ids: torch.Tensor | None) -> torch.Tensor:
+        row = logits.float()
+        if target_ids is not None:  # controls speak of the target's ids
+            row = row.new_full((self._n_tokens,), -torch.inf).index_put((target_ids,), row)
+        row = control_logits(row, self._params, self._text, self._n_prompt, self._eos_ids)
+        return row if target_ids is None else row[target_ids]
