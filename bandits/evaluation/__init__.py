@@ -4,6 +4,7 @@ from bandits.evaluation.comparison import Comparison, ComparisonRow, CurvePoint,
 from bandits.evaluation.conclusion import Conclusion
 from bandits.evaluation.cross_validation import HeldOutScore
 from bandits.evaluation.evaluation import Evaluation, EvaluationRow
+from bandits.evaluation.importance import FeatureImportance, feature_importance
 from bandits.evaluation.objective import best_fixed_arm, objective_of
 
 __all__ = [
@@ -13,8 +14,10 @@ __all__ = [
     "CurvePoint",
     "Evaluation",
     "EvaluationRow",
+    "FeatureImportance",
     "HeldOutScore",
     "RefusedRow",
     "best_fixed_arm",
+    "feature_importance",
     "objective_of",
 ]

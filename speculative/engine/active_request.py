@@ -85,7 +85,7 @@ class Running:
         verification = self.verify(rows, NO_TOKENS)
         self.stats.n_prompt = len(prompt)
         self.stats.prefill_s = time.perf_counter() - begin
-        return verification, QueryState(self.request, hidden_sum / len(prompt))
+        return verification, QueryState(self.request, hidden_sum / len(prompt), output.hidden[-1].float())
 
     def propose(self, draft: Draft, draft_length: int) -> DraftTokens:
         """Let a draft propose at most `draft_length` tokens; leave the cache row as it was."""

@@ -17,10 +17,12 @@ class QueryState:
     Attributes:
         request: what was asked.
         hidden_mean: (d,) mean over the prompt of the target's last hidden states.
+        hidden_last: (d,) the last hidden state of its last token.
     """
 
     request: Request
     hidden_mean: torch.Tensor
+    hidden_last: torch.Tensor
 
 
 def _no_match(action: int) -> int | None:

@@ -4,7 +4,6 @@ from abc import abstractmethod
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from bandits import ContextEncoder
 from speculative.protocols.selector import QueryState
@@ -14,13 +13,13 @@ class PrefillEncoder(ContextEncoder):
     """An encoder whose context is computed from what the target's prefill leaves behind."""
 
     @abstractmethod
-    def from_mean(self, hidden_mean: torch.Tensor) -> npt.NDArray[np.float32]:
-        """Return the context, (d,) float32, of a prompt whose last hidden states have this mean, (d,)."""
+    def from_prefill(self, query: QueryState) -> npt.NDArray[np.float32]:
+        """Return the context, (d,) float32, of a prompt that the target has just read."""
 
 
 def encode_query(encoder: ContextEncoder, query: QueryState) -> npt.NDArray[np.float32]:
     """Return the context of a query whose prompt the target has just read: (d,) float32."""
     if isinstance(encoder, PrefillEncoder):
-        return encoder.from_mean(query.hidden_mean)
+        return encoder.from_prefill(query)
     context: npt.NDArray[np.float32] = encoder.encode([query.request.text])[0]
     return context

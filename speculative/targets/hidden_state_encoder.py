@@ -1,6 +1,7 @@
-"""Contexts from the target itself: the mean of its last hidden states over the prompt."""
+"""Contexts from the target itself: its last hidden states over the prompt, and what the prompt is like."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -12,8 +13,10 @@ from bandits import checks
 from bandits.encoders import EncoderSpec
 from speculative.drafts import DraftedTarget
 from speculative.protocols.request import Request
+from speculative.protocols.selector import QueryState
 from speculative.protocols.token_batch import TokenBatch
 from speculative.selectors.prefill_encoder import PrefillEncoder
+from speculative.targets.text_features import TEXT_FEATURES, text_features
 
 
 @runtime_checkable
@@ -25,10 +28,21 @@ class LoadedTarget(DraftedTarget, Protocol):
 
 
 class HiddenStateEncoder(PrefillEncoder):
-    """Mean over the prompt of the target's last hidden states, scaled to length 1.
+    """What the target's prefill knows of a prompt, and what is seen of it at a glance.
 
-    During generation the prefill yields it for nothing (`QueryState.hidden_mean`, through `from_mean`);
-    `encode` reads a text anew and is for texts that are not being generated.
+        mean of the last hidden states over the prompt, scaled to length 1   (h)
+        last hidden state of the last token, scaled to length 1              (h)
+        `TEXT_FEATURES`: length, repetition, shares of code and of digits    (4)
+
+    Each part weighs about as much as any other, whatever the model's own scale. During generation the prefill yields
+    the states for nothing (`from_prefill`), and the rest is counted in one walk over the prompt; `encode` reads a text
+    anew, which takes a pass of the target over it, and is for texts that are not being generated.
+
+    Args:
+        target: whose states they are.
+
+    Attributes:
+        groups: the columns of each part by its name, for `feature_importance`.
     """
 
     class Spec(EncoderSpec):
@@ -49,13 +63,19 @@ class HiddenStateEncoder(PrefillEncoder):
     def __init__(self, target: LoadedTarget) -> None:
         self._target = target
         self.name = f"hidden_state:{target.name}"  # no other model shares a target's states
-        self.n_features = target.model.n_features
+        size = target.model.n_features
+        parts = {"hidden mean": size, "last hidden state": size, **dict.fromkeys(TEXT_FEATURES, 1)}
+        ends = list(accumulate(parts.values()))
+        self.n_features = ends[-1]
+        self.groups = {part: range(end - width, end) for (part, width), end in zip(parts.items(), ends, strict=True)}
 
-    def from_mean(self, hidden_mean: torch.Tensor) -> npt.NDArray[np.float32]:
-        """Scale the mean that a prefill yields: (d,) to (d,) float32."""
-        mean = hidden_mean.float()
-        scaled: npt.NDArray[np.float32] = (mean / mean.norm().clamp_min(1e-12)).cpu().numpy()
-        return scaled
+    def from_prefill(self, query: QueryState) -> npt.NDArray[np.float32]:
+        """Put the states that a prefill yields and the text's features side by side: (d,) float32."""
+        states = torch.stack([query.hidden_mean.float(), query.hidden_last.float()])
+        scaled = states / states.norm(dim=1, keepdim=True).clamp_min(1e-12)
+        text = text_features(query.request.text, query.request.token_ids)
+        row: npt.NDArray[np.float32] = np.concatenate([scaled.cpu().numpy().reshape(-1), text])
+        return row
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Read each text as a prompt: n texts to (n, d) float32."""
@@ -64,9 +84,11 @@ class HiddenStateEncoder(PrefillEncoder):
 
     def _encode_one(self, text: str) -> npt.NDArray[np.float32]:
         model = self._target.model
-        token_ids = self._target.request(Query(id="text", prompt=text)).token_ids
+        request = self._target.request(Query(id="text", prompt=text))
+        token_ids = request.token_ids
         cache = model.new_cache(1, len(token_ids))
-        total = torch.zeros(self.n_features, device=model.device)
+        total = torch.zeros(model.n_features, device=model.device)
         for chunk in torch.split(torch.tensor(token_ids, device=model.device), 512):
-            total += model.forward(TokenBatch(chunk, [len(chunk)]), cache, [0]).hidden.float().sum(0)
-        return self.from_mean(total / len(token_ids))
+            hidden = model.forward(TokenBatch(chunk, [len(chunk)]), cache, [0]).hidden
+            total += hidden.sum(0, dtype=torch.float32)
+        return self.from_prefill(QueryState(request, total / len(token_ids), hidden[-1]))

@@ -91,7 +91,7 @@ class _MatchLengths:
 def _joined(name: str, selector: Selector, request_id: str, step: int, hidden_mean: torch.Tensor) -> Request:
     sampling = SamplingParams(temperature=0.7 if step % 4 == 0 else 0.0)
     request = Request(request_id, (1, 2, 3), 16, text="a question", sampling=sampling)
-    _asked(name, selector.start, QueryState(request, hidden_mean))
+    _asked(name, selector.start, QueryState(request, hidden_mean, hidden_mean))
     return request
 
 

@@ -63,7 +63,7 @@ def _chosen(selector, seed):
     for _ in range(150):
         while len(running) < 4:
             request = Request(f"query-{n_started}", (1, 2), 9, text=f"question {n_started}")
-            selector.start(QueryState(request, torch.zeros(3)))
+            selector.start(QueryState(request, torch.zeros(3), torch.zeros(3)))
             running.append(request.id)
             n_started += 1
         rng.shuffle(running)

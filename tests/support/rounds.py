@@ -9,7 +9,7 @@ from speculative.protocols.selector import QueryState, RoundContext, RoundObserv
 
 
 def query(request_id="a"):
-    return QueryState(Request(request_id, (1,), 8), torch.zeros(2))
+    return QueryState(Request(request_id, (1,), 8), torch.zeros(2), torch.zeros(2))
 
 
 def context(available, match_lengths=None, request_id="a"):

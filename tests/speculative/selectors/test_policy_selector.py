@@ -74,7 +74,7 @@ def test_one_seed_gives_the_same_choices_and_propensities(pool):
 
 
 def _serve_one(selector, request_id):
-    selector.start(QueryState(Request(request_id, (1,), 4, text="some text"), torch.zeros(2)))
+    selector.start(QueryState(Request(request_id, (1,), 4, text="some text"), torch.zeros(2), torch.zeros(2)))
     selector.select([RoundContext(request_id, 1, 0, (True,) * len(ARMS))])
     selector.finish(request_id)
 
@@ -84,7 +84,7 @@ def test_the_distribution_handed_over_is_the_one_drawn_from_though_the_policy_le
     policy = _learned(encoder, ARMS)
     selector = PolicySelector(policy, encoder, ARMS, np.random.default_rng(0), choices.append)
     before = policy.probabilities(encoder.encode(["some text"]))[0]
-    selector.start(QueryState(Request("a", (1,), 4, text="some text"), torch.zeros(2)))
+    selector.start(QueryState(Request("a", (1,), 4, text="some text"), torch.zeros(2), torch.zeros(2)))
     worst = int(np.argmin(before))
     policy.update(LoggedData(encoder.encode(["some text"]), [worst], [100.0], [0.5], ARMS, encoder=encoder.name))
     selector.finish("a")
