@@ -8,7 +8,7 @@ from bandits.checks import Float32, Float64
 from bandits.data.policy_data import PolicyData
 from bandits.policies.additive_policy import AdditivePolicy
 from bandits.policies.predicts_rewards import PredictsRewards
-from bandits.policies.state import PolicyState
+from bandits.policies.state import Arrays, PolicyState, check_not_negative
 
 
 class BestFixedArm(AdditivePolicy, PredictsRewards):
@@ -36,6 +36,10 @@ class BestFixedArm(AdditivePolicy, PredictsRewards):
         rewards, weights = feedback.arm_sums(factors)
         old = state.per_arm
         return state.updated({"rewards": old["rewards"] + rewards, "weights": old["weights"] + weights})
+
+    def check_arrays(self, arrays: Arrays) -> None:
+        """Reject negative weights."""
+        check_not_negative(arrays, "per_arm.weights")
 
     def mean_rewards(self) -> Float64:
         """Return each arm's mean reward, (k,) float64; -inf for an arm without data."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from bandits.data.policy_data import PolicyData
 from bandits.policies.predicts_rewards import PredictsRewards
-from bandits.policies.state import PolicyState
+from bandits.policies.state import Arrays, PolicyState, check_not_negative
 
 
 class KeptRows(PredictsRewards, ABC):
@@ -30,3 +30,7 @@ class KeptRows(PredictsRewards, ABC):
             "weights": np.concatenate([state.per_arm["weights"], weights], axis=1),
         }
         return state.updated(per_arm, {"contexts": np.concatenate([state.shared["contexts"], data.contexts])})
+
+    def check_arrays(self, arrays: Arrays) -> None:
+        """Reject negative weights."""
+        check_not_negative(arrays, "per_arm.weights")

@@ -10,7 +10,7 @@ from typing import Self, TypeVar, cast
 
 from bandits.policies import codec
 from bandits.policies.parameters import Parameters, UnknownPolicyClassError, built
-from bandits.policies.state import PolicyState
+from bandits.policies.state import Arrays, PolicyState, check_finite
 
 
 class SavedPolicy(Parameters, ABC):
@@ -33,6 +33,23 @@ class SavedPolicy(Parameters, ABC):
     @abstractmethod
     def start(self, arm_names: Sequence[str], n_features: int, encoder: str | None = None) -> None:
         """Begin with these arms and this context size."""
+
+    def check_state(self) -> None:
+        """Reject a saved state that makes no policy; a subclass says which. Called when it is loaded.
+
+        Raises:
+            RuntimeError: naming the arm.
+        """
+
+    def check_arrays(self, arrays: Arrays) -> None:
+        """Reject saved arrays that no rows can have led to; a subclass says which. Called before `start`.
+
+        Args:
+            arrays: as `PolicyState.tensors` names them, finite; one may be missing or of a wrong shape.
+
+        Raises:
+            ValueError: naming the array.
+        """
 
     def save(self, path: str | Path) -> Path:
         """Write the policy to a folder or a .safetensors file, with JSON metadata, and return the file's path.
@@ -97,12 +114,42 @@ def read_policy(path: str | Path, classes: Sequence[type[Saved]]) -> Saved:
             raise ValueError(f"damaged metadata: n_features {n_features!r}, encoder {encoder!r}")
         if type(n_rows) is not int or n_rows < 0:
             raise ValueError(f"damaged metadata: n_rows {n_rows!r}")
+        check_finite(tensors)
+        policy.check_arrays(tensors)
+        _check_shapes(policy, tuple(names), n_features, tensors)
         policy.start(tuple(names), n_features, encoder)
         policy.state = replace(cast("PolicyState", policy.state).with_tensors(tensors), n_rows=n_rows)
-    except (KeyError, MemoryError, TypeError, ValueError) as error:
+        policy.check_state()
+    except (KeyError, MemoryError, RuntimeError, TypeError, ValueError) as error:
         kind = UnknownPolicyClassError if isinstance(error, UnknownPolicyClassError) else ValueError
         raise kind(f"{file} cannot be loaded: {error}") from error
     return policy
+
+
+def _check_shapes(policy: SavedPolicy, arm_names: tuple[str, ...], n_features: int, tensors: Arrays) -> None:
+    """Compare shapes with those of small states, so that a small file cannot ask for much memory.
+
+    Sides grow linearly with the number of features; where a class's do not, `start` is left to find out.
+    """
+    small = [_shapes(policy, arm_names, n) for n in (1, 2, 3)]
+    for name, first in small[0].items():
+        second, third = small[1][name], small[2][name]
+        steps = [b - a for a, b in zip(first, second, strict=True)]
+        if [b - a for a, b in zip(second, third, strict=True)] != steps or name not in tensors:
+            continue
+        expected = tuple(side + step * (n_features - 1) for side, step in zip(first, steps, strict=True))
+        shape = tensors[name].shape
+        if len(shape) != len(expected) or any(
+            want not in (0, have) for have, want in zip(shape, expected, strict=True)
+        ):
+            raise ValueError(
+                f"{name} must be of shape {expected} for {len(arm_names)} arms and {n_features} features, got {shape}"
+            )
+
+
+def _shapes(policy: SavedPolicy, arm_names: tuple[str, ...], n_features: int) -> dict[str, tuple[int, ...]]:
+    policy.start(arm_names, n_features)
+    return {name: array.shape for name, array in cast("PolicyState", policy.state).tensors().items()}
 
 
 def _subclasses(cls: type[SavedPolicy]) -> Iterator[type[SavedPolicy]]:

@@ -94,6 +94,7 @@ class PolicyState:
         expected = self.tensors()
         if set(expected) != set(tensors):
             raise ValueError(f"it must hold the arrays {sorted(expected)}, got {sorted(tensors)}")
+        check_finite(tensors)
         grown: set[int] = set()  # lengths of axes that grow with the rows learned from; all must be one
         for name, array in expected.items():
             saved = tensors[name]
@@ -105,10 +106,22 @@ class PolicyState:
                     f"{name} must be {array.dtype} of shape {array.shape} for {len(self.arm_names)} arms and "
                     f"{self.n_features} features, got {saved.dtype} of shape {saved.shape}"
                 )
-            if saved.dtype.kind == "f" and not np.isfinite(saved).all():
-                raise ValueError(f"{name} must be finite")
         groups = {
             group: {name.partition(".")[2]: array for name, array in tensors.items() if name.startswith(f"{group}.")}
             for group in ("per_arm", "shared")
         }
         return replace(self, per_arm=groups["per_arm"], shared=groups["shared"], derived={})
+
+
+def check_finite(arrays: Arrays) -> None:
+    """Reject arrays that hold NaN or infinity, by name."""
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"{name} must be finite")
+
+
+def check_not_negative(arrays: Arrays, *names: str) -> None:
+    """Reject values below zero in the arrays of these names, where there are such."""
+    for name in names:
+        if name in arrays and arrays[name].size and arrays[name].min() < 0:
+            raise ValueError(f"{name} must not be negative, got {arrays[name].min()}: save the policy again")

@@ -11,7 +11,7 @@ from bandits.data.policy_data import PolicyData
 from bandits.policies.additive_policy import AdditivePolicy
 from bandits.policies.distributions import greedy
 from bandits.policies.predicts_rewards import PredictsRewards
-from bandits.policies.state import PolicyState
+from bandits.policies.state import Arrays, PolicyState, check_not_negative
 
 
 class UCB1(AdditivePolicy, PredictsRewards):
@@ -43,6 +43,10 @@ class UCB1(AdditivePolicy, PredictsRewards):
         rewards, counts = data.feedback().arm_sums()
         old = state.per_arm
         return state.updated({"rewards": old["rewards"] + rewards, "counts": old["counts"] + counts})
+
+    def check_arrays(self, arrays: Arrays) -> None:
+        """Reject negative counts."""
+        check_not_negative(arrays, "per_arm.counts")
 
     def _predict_rewards(self, state: PolicyState, contexts: Float32) -> Float64:
         """Return each arm's mean reward for each row; -inf for an arm never tried."""

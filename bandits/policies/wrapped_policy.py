@@ -6,7 +6,7 @@ from abc import ABC
 
 from bandits.data.policy_data import PolicyData
 from bandits.policies.policy import Policy
-from bandits.policies.state import PolicyState
+from bandits.policies.state import Arrays, PolicyState
 
 
 class WrappedPolicy(Policy, ABC):
@@ -45,6 +45,14 @@ class WrappedPolicy(Policy, ABC):
     def _update(self, state: PolicyState, data: PolicyData) -> PolicyState:
         """Learn as the inner policy does."""
         return self.policy._update(state, data)
+
+    def check_arrays(self, arrays: Arrays) -> None:
+        """Reject what the inner policy rejects."""
+        self.policy.check_arrays(arrays)
+
+    def check_state(self) -> None:
+        """Reject what the inner policy rejects."""
+        self.policy.check_state()
 
     def add_arm(self, name: str, like: str | None = None) -> None:
         """Add an arm to the inner policy."""

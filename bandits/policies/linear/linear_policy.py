@@ -14,7 +14,7 @@ from bandits.policies.additive_policy import AdditivePolicy
 from bandits.policies.linear.arm_sums import gram
 from bandits.policies.linear.ridge import Ridge, RidgeArrays
 from bandits.policies.predicts_rewards import PredictsRewards
-from bandits.policies.state import PolicyState
+from bandits.policies.state import Arrays, PolicyState, check_not_negative
 
 _CHUNK = 1024  # rows turned to float64 at once: 3 MB at 384 features, which stay in the cache
 _FAST_ROWS = 32  # from here on leverages are computed by float32 products
@@ -118,6 +118,14 @@ class LinearPolicy(AdditivePolicy, PredictsRewards):
         return ridge.with_sums(
             block.arms, sums[:-n_arms, :-n_arms], sums[-n_arms:, :-n_arms], total, np.diagonal(sums)[-n_arms:]
         )
+
+    def check_arrays(self, arrays: Arrays) -> None:
+        """Reject negative weights and squares."""
+        check_not_negative(arrays, "per_arm.row_weight", "per_arm.squared_rewards")
+
+    def check_state(self) -> None:
+        """Reject precisions that are not positive definite."""
+        _ = self.ridge.coefficients
 
     def predict(self, contexts: ArrayLike) -> tuple[Float64, Float64]:
         """Return each arm's predicted mean reward and its leverage x' P^-1 x, both (n, k) float64.

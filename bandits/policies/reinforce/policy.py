@@ -14,7 +14,7 @@ from bandits.policies.parameters import settings_of
 from bandits.policies.policy import Policy
 from bandits.policies.reinforce.settings import AdamWSettings, ObjectiveSettings
 from bandits.policies.softmax import softmax
-from bandits.policies.state import PolicyState
+from bandits.policies.state import Arrays, PolicyState, check_not_negative
 
 _DEFAULT_OBJECTIVE = ObjectiveSettings()
 _DEFAULT_TRAINING = AdamWSettings()
@@ -86,6 +86,13 @@ class Reinforce(Policy):
         }
         per_arm = {"weight_3": np.zeros((k, h), np.float32), "bias_3": np.zeros(k, np.float32)}
         return PolicyState(arm_names, n_features, per_arm, shared)
+
+    def check_arrays(self, arrays: Arrays) -> None:
+        """Reject layers of another width than `hidden_size`, features of no scale and a negative count."""
+        width = arrays["shared.bias_1"].shape
+        if width != (self.hidden_size,):
+            raise ValueError(f"shared.bias_1 must be of shape ({self.hidden_size},), hidden_size, got {width}")
+        check_not_negative(arrays, "shared.scale", "shared.n_updates")
 
     def _update(self, state: PolicyState, data: PolicyData) -> PolicyState:
         """Train on `data` from the current weights; contexts are standardised as in the first update.
