@@ -66,7 +66,10 @@ class Checkpoint:
                 "config.json must say how"
             )
         self._keep_digest(name, found)
-        return found.to(self._device, self._dtype)
+        held = found.to(self._device, self._dtype)
+        if held is not found:
+            return held
+        return self._weights[self._names[name]]  # mapped anew: the pages that the digest read go back
 
     def matrix(self, name: str, shape: tuple[int, int]) -> Matrix:
         """Return a projection's weight, or the head's.

@@ -21,21 +21,15 @@ class Int8Linear:
     """
 
     N_EXACT = 32  # results of a row that are computed again
-    _SLAB = 4096  # rows that are rounded at once
+    _SLAB = 1024  # rows that are rounded at once
+    _PART = 2**15  # rows that are packed at once: what a part is packed from is freed before the next
     _AT_ONCE = 64  # rows of activations whose largest results are computed again together
     _N_PROBED = 64  # inputs of the product that `supported` tries
 
     def __init__(self, weight: Matrix) -> None:
         self._blocks = weight if isinstance(weight, WeightBlocks) else None
-        self._scales = torch.empty(len(weight))
-        levels = torch.empty(weight.shape, dtype=torch.int8)
-        for begin in range(0, len(weight), self._SLAB):  # a slab's floats at a time, not the whole matrix's
-            part = slice(begin, begin + self._SLAB)
-            rows = float_rows(weight, part)
-            self._scales[part] = rows.abs().amax(1).clamp_min(1e-30) / 127
-            levels[part] = (rows / self._scales[part, None]).round_().to(torch.int8)
-        self._weight = torch.ops.onednn.qlinear_prepack(levels, None)
-        self._zeros = torch.zeros(len(weight), dtype=torch.int32)
+        rounded = [self._rounded(weight, begin) for begin in range(0, len(weight), self._PART)]
+        self._parts = [(*part, torch.zeros(len(part[1]), dtype=torch.int32)) for part in rounded]
         self._product: Callable[..., torch.Tensor] = torch.ops.onednn.qlinear_pointwise.default
 
     @staticmethod
@@ -58,14 +52,25 @@ class Int8Linear:
         coarse = scaled.round()
         fine = ((scaled - coarse) * 254).round()  # in -127..127
         both = (torch.cat([coarse, fine]) + 128).to(torch.uint8)
-        products = self._product(
-            both, 1.0, 128, self._weight, self._scales, self._zeros, None, 1.0, 0, torch.float32, "none", [], ""
-        )
-        results = (products[:n] + products[n:] / 254) * (widest / 127)
+        products = [
+            self._product(both, 1.0, 128, *part, None, 1.0, 0, torch.float32, "none", [], "") for part in self._parts
+        ]
+        both_rows = products[0] if len(products) == 1 else torch.cat(products, dim=1)
+        results = (both_rows[:n] + both_rows[n:] / 254) * (widest / 127)
         if self._blocks is not None:
             for some, rows in zip(torch.split(results, self._AT_ONCE), torch.split(x, self._AT_ONCE), strict=True):
                 _set_largest(some, rows.float(), self._blocks, self.N_EXACT)
         return results
+
+    def _rounded(self, weight: Matrix, first: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Round a part of the rows, a slab's floats at a time; packed levels and scales."""
+        levels, scales = [], []
+        last = min(first + self._PART, len(weight))
+        for begin in range(first, last, self._SLAB):
+            rows = float_rows(weight, slice(begin, min(begin + self._SLAB, last)))
+            scales.append(rows.abs().amax(1).clamp_min(1e-30) / 127)
+            levels.append((rows / scales[-1][:, None]).round_().to(torch.int8))
+        return torch.ops.onednn.qlinear_prepack(torch.cat(levels), None), torch.cat(scales)
 
 
 def _set_largest(results: torch.Tensor, x: torch.Tensor, weight: WeightBlocks, n_exact: int) -> None:

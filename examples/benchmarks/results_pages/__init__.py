@@ -8,10 +8,12 @@ from results_pages.drafts import drafts_page
 from results_pages.generation import generation_page
 from results_pages.headline import headline
 from results_pages.intervals import intervals_page
+from results_pages.loading import loading_page
 from results_pages.policies import policies_page
 
 PAGES: Mapping[str, Callable[[Path], str]] = {
     "generation.md": generation_page,
+    "loading.md": loading_page,
     "policies.md": policies_page,
     "drafts.md": drafts_page,
     "bandits.md": bandits_page,

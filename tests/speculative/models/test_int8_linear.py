@@ -37,9 +37,9 @@ def test_a_row_of_eight_bits_does_not_depend_on_the_rows_beside_it():
 
 @needs_vnni
 def test_a_matrix_rounded_in_slabs_is_the_matrix():
-    weight = torch.randn(4096 + 40, 32, generator=torch.Generator().manual_seed(5))
+    weight = torch.randn(2**15 + 1064, 32, generator=torch.Generator().manual_seed(5))
     x = torch.randn(3, 32, generator=torch.Generator().manual_seed(6))
-    parts = [Int8Linear(part)(x) for part in (weight[:4096], weight[4096:])]
+    parts = [Int8Linear(part)(x) for part in (weight[: 2**15 + 1024], weight[2**15 + 1024 :])]
     assert torch.equal(Int8Linear(weight)(x), torch.cat(parts, dim=1))
 
 

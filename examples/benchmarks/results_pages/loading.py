@@ -1,0 +1,70 @@
+"""How long models take to load, in how much memory, and how near a file's own bits are to its unrounded weights."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from results_pages.parts import Record, bar_table, missing, origin, page_head, page_text, read_record, table
+
+
+def loading_page(folder: Path) -> str:
+    """Load time and memory, from bench_loading.json, and agreement, from bench_quantised.json."""
+    lines = page_head(
+        "Loading",
+        "How long GGUF files take to load and how much memory, the first time (cold: the file is converted) and later "
+        "(warm), and how often a file at its own bits has the best token of the same weights unrounded.",
+    )
+    loads = read_record(folder / "bench_loading.json")
+    near = read_record(folder / "bench_quantised.json")
+    lines += ["## Time and memory", ""]
+    lines += missing("python examples/benchmarks/bench_loading.py") if loads is None else _loads(loads)
+    lines += ["## Agreement with the unrounded weights", ""]
+    lines += missing("python examples/benchmarks/bench_quantised.py") if near is None else _agreement(near)
+    return page_text(lines)
+
+
+def _loads(record: Record) -> list[str]:
+    before = {_key(row): row for row in record.get("before", [])}
+    rows = [
+        [
+            f"{row['model']}, {row['form']}, {row['state']}",
+            *_pair(before.get(_key(row)), row, "seconds"),
+            f"{row['cpu_seconds']:.1f}",
+            *_pair(before.get(_key(row)), row, "peak_gib"),
+            f"{row['kept_gib']:.2f}",
+        ]
+        for row in record["rows"]
+    ]
+    heads = ["file, form", "s before", "s now", "CPU s now", "peak GiB before", "peak GiB now", "kept GiB"]
+    note = (
+        "Peak: of resident memory, pages of mapped files included. Kept: what the cache holds afterwards. Before: in "
+        "the version that rounded weights of more than 4 bits to 4. "
+        f"{record['load_average']} processes ran on average while the new figures were taken."
+    )
+    return [*table(heads, rows), "", note, "", *bar_table(record["bars"]), *origin(record), ""]
+
+
+def _key(row: Record) -> tuple[str, str, str]:
+    return row["model"], row["form"], row["state"]
+
+
+def _pair(before: Record | None, now: Record, name: str) -> list[str]:
+    return ["" if before is None else f"{before[name]:.1f}", f"{now[name]:.1f}"]
+
+
+def _agreement(record: Record) -> list[str]:
+    rows: Sequence[Sequence[str]] = [
+        [
+            form,
+            f"{row['n']}",
+            f"{100 * row['same_best']:.1f} %",
+            f"{max(row['leads_where_not'], default=0.0):.3f}",
+            f"{row['nll']:.4f}",
+        ]
+        for form, row in record["rows"].items()
+    ]
+    heads = ["form", "positions", "same best token", "largest lead lost", "mean NLL"]
+    note = (
+        f"{record['model']}. Positions are those of the float32 model's greedy texts; the largest lead lost is by how "
+        "much the float32 model's best logit led the second where another token became the best."
+    )
+    return [*table(heads, rows), "", note, "", *bar_table(record["bars"]), *origin(record), ""]
