@@ -30,7 +30,7 @@ from speculative.collection.collect import collect
 from speculative.collection.settings import CollectSettings
 from speculative.demo.learning import learn
 from speculative.demo.queries import demo_queries
-from speculative.measuring.cost_profile import cached_costs
+from speculative.measuring.cost_cache import cached_costs
 from speculative.measuring.machine import machine_facts
 from speculative.models.settings import DEFAULT_CACHE
 from speculative.pools.pool import Pool

@@ -33,7 +33,7 @@ from speculative.collection.collect import trace_queries
 from speculative.collection.replay import replay
 from speculative.demo.queries import demo_queries, pick_evenly
 from speculative.engine.generate import generate
-from speculative.measuring.cost_profile import cached_costs
+from speculative.measuring.cost_cache import cached_costs
 from speculative.measuring.machine import machine_facts
 from speculative.measuring.text_equality import compare_texts
 from speculative.measuring.wall_clock import transformers_mode

@@ -21,7 +21,8 @@ from bandits import FullInformationData, LinUCB, Policy, evaluate
 from speculative.collection.collect import collect
 from speculative.drafts import DraftModel, NoDraft, PromptLookup
 from speculative.engine.generate import stream
-from speculative.measuring.cost_profile import CostProfile, cached_costs
+from speculative.measuring.cost_cache import cached_costs
+from speculative.measuring.cost_profile import CostProfile
 from speculative.models.settings import DEFAULT_CACHE
 from speculative.pools.pool import Pool
 from speculative.selectors.policy_selector import PolicyChoice, PolicySelector

@@ -55,6 +55,7 @@ def collect(
 
     loaded = options.open_pool(options.read_spec(pool, device=device, dtype=dtype, weights=weights), cache)
     costs = stored_costs(out) or options.pool_costs(loaded, cache)
+    options.tell_drift(loaded, costs)
     with progress("collecting", len(queries)) as advance:
         data = run(
             queries,
@@ -64,6 +65,7 @@ def collect(
             settings=CollectSettings(own_texts, allow_noisy_costs, too_long),
             on_progress=advance,
         )
+    options.tell_drift(loaded, costs)
     _tell_too_long(out, too_long, len(queries))
     if recost:
         costs = options.pool_costs(loaded, cache, refresh=True)

@@ -41,12 +41,15 @@ DeviceOption = Annotated[
     typer.Option("--device", help="Device of all models, such as cuda; the pool file's by default.", metavar="DEVICE"),
 ]
 DtypeOption = Annotated[
-    Literal["float32", "bfloat16", "float16"] | None,
-    typer.Option("--dtype", help="Of all models; the pool file's by default."),
+    Literal["auto", "float32", "bfloat16", "float16"] | None,
+    typer.Option("--dtype", help="Of all models; the pool file's by default. auto: the fastest here."),
 ]
 WeightsOption = Annotated[
-    Literal["dense", "int4", "int4_fast", "int4_all"] | None,
-    typer.Option("--weights", help="Of the target; the pool file's by default. 4 bits: faster, and a text of its own."),
+    Literal["auto", "dense", "int4", "int4_fast", "int4_all"] | None,
+    typer.Option(
+        "--weights",
+        help="Of the target; the pool file's by default. 4 bits: faster, a text of its own; auto: the fastest.",
+    ),
 ]
 CacheOption = Annotated[
     Path | None,
@@ -168,7 +171,7 @@ def open_pool(spec: "PoolSpec", cache: Path | None) -> "Pool":
 
 def pool_costs(pool: "Pool", cache: Path | None, refresh: bool = False) -> "CostProfile":
     """Return the pool's cost profile, measured where none is stored."""
-    from speculative.measuring.cost_profile import cached_costs
+    from speculative.measuring.cost_cache import cached_costs
 
     folder = cache_folder(cache) / "profiles"
     with progress("measuring this machine", 8) as advance:
@@ -180,6 +183,24 @@ def pool_costs(pool: "Pool", cache: Path | None, refresh: bool = False) -> "Cost
             refresh=refresh,
             on_progress=lambda: advance(1),
         )
+
+
+def quick_costs(pool: "Pool") -> "CostProfile":
+    """Return a cost profile of few passes, for a first look."""
+    from speculative.measuring.cost_measurement import QUICK, measure_costs
+
+    with progress("measuring this machine", QUICK.n_repeats + 1) as advance:
+        return measure_costs(pool.target.model, pool.drafts, effort=QUICK, on_progress=lambda: advance(1))
+
+
+def tell_drift(pool: "Pool", costs: "CostProfile") -> None:
+    """Say where this machine is no longer as fast as it was when the costs were measured."""
+    from speculative.measuring.cost_measurement import drift_from
+    from speculative.measuring.cost_profile import MAX_DRIFT
+
+    factor = drift_from(pool.target.model, costs)
+    if not 1 / (1 + MAX_DRIFT) <= factor <= 1 + MAX_DRIFT:
+        say(f"a plain step now takes {factor:.2g} times what the cost profile says; profile anew on a quiet machine")
 
 
 def cache_folder(cache: Path | None) -> Path:

@@ -21,7 +21,8 @@ from speculative.demo.queries import demo_queries, pick_evenly
 from speculative.demo.report import domain_speed, make_report, picks_by_policy, save_pictures, save_report
 from speculative.demo.size import FULL_SIZE, DemoSize, choose_size
 from speculative.demo.wall_clock_stage import StageLimits, run_wall_clock
-from speculative.measuring.cost_profile import CostProfile, cached_costs
+from speculative.measuring.cost_cache import cached_costs
+from speculative.measuring.cost_profile import CostProfile
 from speculative.models.settings import DEFAULT_CACHE
 from speculative.pools.pool import Pool
 from speculative.pools.spec import PoolSpec, read_pool_spec

@@ -31,7 +31,8 @@ def peer_modes(spec: PoolSpec, pool: Pool) -> dict[str, Mode]:
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
-    target, settings = pool.target, replace(spec.model_settings(), weights="dense")
+    target = pool.target
+    settings = replace(spec.model_settings(), weights="dense", dtype=target.model.dtype)
     if pool.target.settings.weights == "dense":
         model = _load(spec.target, settings)
     else:

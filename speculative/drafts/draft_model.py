@@ -13,9 +13,8 @@ import torch
 
 from arms.fingerprint import digest
 from speculative.drafts.spec import DraftedTarget, DraftSpec
-from speculative.models.loading import load_model
-from speculative.models.settings import DEFAULT_SETTINGS, ModelSettings
-from speculative.models.sources import resolve_model
+from speculative.models.loading import load_model, resolve_settled
+from speculative.models.settings import DEFAULT_SETTINGS, ModelSettings, WeightPrecision, dtype_of
 from speculative.models.tokenizer import differing_ids, load_tokenizer, tokenizer_fingerprint
 from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.draft import Draft, DraftSession, Proposal, SharedCache
@@ -61,20 +60,27 @@ class DraftModel(Draft):
 
         Attributes:
             model: whatever `resolve_model` finds.
-            weights: "int4" keeps all of them at 4 bits, the head's too.
+            weights: "dense"; "int4" keeps all of them at 4 bits, the head's too; "int4_fast" the layers', with a
+                bfloat16 copy by which prompts are read; "auto" takes the fastest arithmetic that is measured here.
+            dtype: of all else; None for the target's. With "auto" the fastest here.
         """
 
         kind: Literal["draft_model"] = "draft_model"
         model: str
-        weights: Literal["dense", "int4"] = "dense"
+        weights: Literal["dense", "int4", "int4_fast", "auto"] = "dense"
+        dtype: Literal["float32", "bfloat16", "float16", "auto"] | None = None
 
         def build(self, target: DraftedTarget) -> Draft:
-            """Load the draft, held as the target is but for its weights' precision."""
+            """Load the draft on the target's device, in its own arithmetic."""
             # a draft may be less exact than a text
-            settings = replace(target.settings, weights="int4_all" if self.weights == "int4" else "dense")
+            weights: WeightPrecision = "int4_all" if self.weights == "int4" else self.weights
+            dtype = self.dtype or ("auto" if self.weights == "auto" else None)
+            settings = replace(target.settings, weights=weights)
+            if dtype is not None:
+                settings = replace(settings, dtype=dtype_of(dtype))
             draft = DraftModel.load(self.model, target.tokenizer, target.n_tokens or target.model.n_vocab, settings)
-            if self.weights == "int4":
-                draft.name += "_int4"
+            suffixes = [self.weights if self.weights != "dense" else None, self.dtype]
+            draft.name = "_".join([draft.name, *(suffix for suffix in suffixes if suffix is not None)])
             return draft
 
     def __init__(
@@ -126,7 +132,7 @@ class DraftModel(Draft):
             VocabularyMismatchError: if its tokenizer differs from the target's in more than added tokens.
             ValueError: if the model cannot be found or read.
         """
-        folder = resolve_model(model, settings)
+        folder, settings = resolve_settled(model, settings)
         target_ids, unlike = None, frozenset[int]()
         if (folder / VOCABULARY_FILE).is_file():
             expected = tokenizer_fingerprint(target_tokenizer)

@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch.nn import functional
 
 from speculative.models.attention import Apart, AttentionPlan, attend
 from speculative.models.checkpoint import Checkpoint
 from speculative.models.config import DecoderConfig, inverse_frequencies
 from speculative.models.fingerprint import model_fingerprint
 from speculative.models.int8_linear import Int8Linear
+from speculative.models.kernels.norm import NORMS
+from speculative.models.kernels.plan import SAFE_PLAN, KernelPlan
+from speculative.models.kernels.refined_linear import RefinedLinear
+from speculative.models.kernels.rotation import ROTATIONS
 from speculative.models.linear import Float32Linear, Int4Linear, Linear
 from speculative.models.weight_blocks import Matrix, WeightBlocks, stack_rows
 from speculative.protocols.causal_lm import ForwardOutput
@@ -20,7 +23,7 @@ from speculative.protocols.kv_cache import CacheShape, KVCache
 from speculative.protocols.token_batch import TokenBatch
 
 Weights = Mapping[str, torch.Tensor]
-Head = Linear | Float32Linear | Int4Linear | Int8Linear
+Head = Linear | Float32Linear | RefinedLinear | Int4Linear | Int8Linear
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +33,14 @@ class Products:
     Attributes:
         layers: the class of the layers' matrix products: `Linear`, or `Int4Linear` for weights at 4 bits.
         head: the class of the product that gives the logits, float32 whatever the weights are; None for that of the
-            layers, and in half precision for `Float32Linear` in place of `Linear`. At 4 bits it is where most of the
-            loss comes from (`ModelSettings` has the figures).
-        min_rows: a pass of fewer tokens is filled up to this many. Where weights come from memory, oneDNN's kernels for
-            one to three rows are slower than that for four (36, 40, 35 and 33 ms on SmolLM2-135M, AVX2, two threads).
+            layers, and in half precision for one with float32 results in place of `Linear`. At 4 bits it is where
+            most of the loss comes from (`ModelSettings` has the figures).
+        plan: the forms that they take, and what else of a pass has several.
     """
 
     layers: type[Linear] | type[Int4Linear] = Linear
     head: type[Head] | None = None
-    min_rows: int = 1
+    plan: KernelPlan = SAFE_PLAN
 
 
 _DENSE = Products()
@@ -62,7 +64,8 @@ class Decoder:
         layers: the blocks, in their order.
         norm: (d,) of the last normalisation.
         head: the product that gives the logits.
-        arithmetic: names of the classes that multiply, layers' and head's: what a measured cost depends on.
+        arithmetic: names of the classes that multiply, layers' and head's.
+        plan: the forms that the arithmetic takes.
 
     Raises:
         ValueError: if a tensor is missing, unknown, damaged, or of another shape or kind than `config` says.
@@ -81,16 +84,17 @@ class Decoder:
         blocks: Mapping[str, WeightBlocks] | None = None,
     ) -> None:
         self.config, self.dtype, self.device = config, dtype, torch.device(device)
-        self._min_rows, self._invariant, self._one_token = products.min_rows, False, False
+        self.plan = plan = products.plan
+        self._min_rows, self._invariant, self._one_token = plan.min_rows, False, False
         linear, last = products.layers, products.head or products.layers
         if last is Linear and dtype != torch.float32:
-            last = Float32Linear
+            last = RefinedLinear if RefinedLinear.supported(dtype, self.device) else Float32Linear
         self.arithmetic = f"{linear.__name__}, {last.__name__}"
         checkpoint = Checkpoint(weights, blocks or {}, self.device, dtype)
         self.embedding = checkpoint.tensor("embed_tokens.weight", (config.n_vocab, config.n_features))
-        self.layers = [_Layer(config, checkpoint, f"layers.{i}.", linear) for i in range(config.n_layers)]
+        self.layers = [_Layer(config, checkpoint, f"layers.{i}.", linear, plan) for i in range(config.n_layers)]
         self.norm = checkpoint.tensor("norm.weight", (config.n_features,))
-        self.head = last(_head_weight(config, checkpoint, self.embedding))
+        self.head = last(_head_weight(config, checkpoint, self.embedding), plan=plan)
         checkpoint.check_all_used()
         angles = torch.outer(torch.arange(config.max_positions).float(), inverse_frequencies(config))
         rotations = torch.polar(torch.ones_like(angles), angles)[:, None]  # (positions, 1, head_dim / 2)
@@ -180,7 +184,7 @@ class Decoder:
             x = layer.forward(x, rotations, keys, values, plan)
         for row, start, count in zip(rows, starts, batch.counts, strict=True):
             cache.lengths[row] = start + count
-        hidden = functional.rms_norm(x, (self.config.n_features,), self.norm, self.config.rms_norm_eps)
+        hidden = NORMS[self.plan.norm](x, self.norm, self.config.rms_norm_eps)
         if logit_rows is not None:
             return ForwardOutput(self.head(hidden[list(logit_rows)]).float(), hidden[:n])
         return ForwardOutput(self.head(hidden)[:n].float(), hidden[:n])
@@ -232,9 +236,14 @@ class _Layer:
     """One block: attention and gated feed-forward, each on a normalised input and added to the residual."""
 
     def __init__(
-        self, config: DecoderConfig, checkpoint: Checkpoint, prefix: str, linear: type[Linear] | type[Int4Linear]
+        self,
+        config: DecoderConfig,
+        checkpoint: Checkpoint,
+        prefix: str,
+        linear: type[Linear] | type[Int4Linear],
+        plan: KernelPlan,
     ) -> None:
-        self._config = config
+        self._config, self._normalise, self._rotate = config, NORMS[plan.norm], ROTATIONS[plan.rotation]
         read, d, m = _Projections(checkpoint, prefix), config.n_features, config.n_intermediate
         n_rows = [n * config.head_dim for n in (config.n_heads, config.n_kv_heads, config.n_kv_heads)]
         projections = [
@@ -246,13 +255,13 @@ class _Layer:
         rows = [_paired_rows(len(matrix), h) for matrix, h in zip(matrices, heads, strict=True)]
         bias = [b[at] for b, at in zip(biases, rows, strict=True) if b is not None]
         qkv = stack_rows([matrix[at] for matrix, at in zip(matrices, rows, strict=True)])
-        self._qkv = linear(qkv, torch.cat(bias) if bias else None)
+        self._qkv = linear(qkv, torch.cat(bias) if bias else None, plan)
         self._norm = checkpoint.tensor(f"{prefix}input_layernorm.weight", (d,))
         self._mlp_norm = checkpoint.tensor(f"{prefix}post_attention_layernorm.weight", (d,))
-        self._out = linear(*read("self_attn.o_proj", (d, n_rows[0]), config.out_bias))
-        (gate, gate_bias), (up, up_bias) = (read(f"mlp.{n}_proj", (m, d), config.mlp_bias) for n in ("gate", "up"))
-        self._gated = linear.gated(gate, up, gate_bias, up_bias)
-        self._down = linear(*read("mlp.down_proj", (d, m), config.mlp_bias))
+        self._out = linear(*read("self_attn.o_proj", (d, n_rows[0]), config.out_bias), plan)
+        gate, up = (read(f"mlp.{n}_proj", (m, d), config.mlp_bias) for n in ("gate", "up"))
+        self._gated = linear.gated(gate, up, plan)
+        self._down = linear(*read("mlp.down_proj", (d, m), config.mlp_bias), plan)
         self._head_gains: torch.Tensor | None = None
         if config.head_norms:  # Qwen3: each query and key head is normalised
             head = (config.head_dim,)
@@ -273,18 +282,18 @@ class _Layer:
     ) -> torch.Tensor:
         """Map (m, d) to (m, d), writing this layer's keys and values of the n tokens; rows beyond n are filling."""
         config = self._config
-        n, shape, eps = len(rotations), (config.n_features,), config.rms_norm_eps
-        heads = self._qkv(functional.rms_norm(x, shape, self._norm, eps))[:n].view(n, -1, config.head_dim)
+        n, eps = len(rotations), config.rms_norm_eps
+        heads = self._qkv(self._normalise(x, self._norm, eps))[:n].view(n, -1, config.head_dim)
         n_rotated = config.n_heads + config.n_kv_heads
         rotated = heads[:, :n_rotated]
         if self._head_gains is not None:
-            rotated = functional.rms_norm(rotated, (config.head_dim,), eps=eps) * self._head_gains
-        rotated = _rotate(rotated, rotations)
+            rotated = self._normalise(rotated, None, eps) * self._head_gains
+        rotated = self._rotate(rotated, rotations)
         plan.slots.write(keys, rotated[:, config.n_heads :])
         plan.slots.write(values, heads[:, n_rotated:])
         mixed = attend(rotated[:, : config.n_heads], keys, values, plan)
         x = self._out.add(_filled(mixed, len(x)), x)
-        h = functional.rms_norm(x, shape, self._mlp_norm, eps)
+        h = self._normalise(x, self._mlp_norm, eps)
         return self._down.add(self._gated(h, plan.apart == "tokens"), x)
 
 
@@ -292,15 +301,6 @@ def _filled(x: torch.Tensor, n_rows: int) -> torch.Tensor:
     """Return the rows of (n, d), with the last one repeated until there are `n_rows`."""
     n_more = n_rows - len(x)
     return x if n_more <= 0 else torch.cat([x, x[-1:].expand(n_more, -1)])
-
-
-def _rotate(heads: torch.Tensor, rotations: torch.Tensor) -> torch.Tensor:
-    """Turn each pair of features of (n, h, hd) by its position's angle.
-
-    Source: Su et al. 2021, equation 13 (arXiv:2104.09864).
-    """
-    pairs = torch.view_as_complex(heads.float().view(*heads.shape[:2], -1, 2))
-    return torch.view_as_real(pairs * rotations).flatten(-2).to(heads.dtype)
 
 
 def _paired_rows(n_rows: int, n_heads: int) -> torch.Tensor:

@@ -39,7 +39,7 @@ def convert_gguf(path: Path, settings: ModelSettings = DEFAULT_SETTINGS) -> Path
     if not isinstance(architecture, str):
         raise ValueError(f"{path} names no general.architecture; it is no complete model file")
     ours = architecture in ARCHITECTURES
-    dtype = str(settings.dtype).removeprefix("torch.")
+    dtype = str(settings.known_dtype).removeprefix("torch.")
     form = f"{settings.packed}-{dtype}" if ours and settings.packed is not None else dtype
     models = settings.cache / "models"
     digest = content_digest(list(zip(file.parts, file.header_bytes, strict=True)))
@@ -53,7 +53,7 @@ def convert_gguf(path: Path, settings: ModelSettings = DEFAULT_SETTINGS) -> Path
             else:
                 from speculative.models.adapters.gguf_loading import write_other_gguf
 
-                write_other_gguf(file, partial, settings.dtype)
+                write_other_gguf(file, partial, settings.known_dtype)
     return folder
 
 
@@ -71,7 +71,7 @@ def _write(file: GgufFile, folder: Path, settings: ModelSettings) -> None:
     if packed and config["tie_word_embeddings"]:
         packed += [replace(t, name=HEAD) for t in tensors if t.name == EMBEDDING]
     try:
-        _write_dense(folder / "model.safetensors", dense, settings.dtype)
+        _write_dense(folder / "model.safetensors", dense, settings.known_dtype)
         if packed:
             named = ((t.name, t.blocks(settings.packed == "int4_all")) for t in packed)
             write_blocks(folder / BLOCKS_FILE, [t.name for t in packed], named)

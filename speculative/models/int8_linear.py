@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 
+from speculative.models.kernels.plan import SAFE_PLAN, KernelPlan
 from speculative.models.weight_blocks import Matrix, WeightBlocks, float_rows
 
 
@@ -18,6 +19,7 @@ class Int8Linear:
 
     Args:
         weight: (out_features, in_features) on a CPU that `supported` accepts.
+        plan: of no matter here.
     """
 
     N_EXACT = 32  # results of a row that are computed again
@@ -26,7 +28,7 @@ class Int8Linear:
     _AT_ONCE = 64  # rows of activations whose largest results are computed again together
     _N_PROBED = 64  # inputs of the product that `supported` tries
 
-    def __init__(self, weight: Matrix) -> None:
+    def __init__(self, weight: Matrix, plan: KernelPlan = SAFE_PLAN) -> None:
         self._blocks = weight if isinstance(weight, WeightBlocks) else None
         rounded = [self._rounded(weight, begin) for begin in range(0, len(weight), self._PART)]
         self._parts = [(*part, torch.zeros(len(part[1]), dtype=torch.int32)) for part in rounded]

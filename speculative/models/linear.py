@@ -1,41 +1,49 @@
 """A matrix product laid out for decoding: few rows, each reading every weight once."""
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch.nn import functional
 
 from speculative.models.half_bytes import split_levels, spread
+from speculative.models.kernels.plan import SAFE_PLAN, KernelPlan, Packing
 from speculative.models.weight_blocks import BLOCK, Matrix, WeightBlocks, stack_rows
+
+_ROWS_PACKED_FOR: dict[Packing, int | None] = {"packed": None, "packed_4": 4, "packed_16": 16}
 
 
 class Linear:
-    """`x @ weight.T + bias`, with weights prepacked by oneDNN where that applies (CPU, float32).
+    """`x @ weight.T + bias`, with weights prepacked by oneDNN where that applies (CPU; float32, or bfloat16 by it).
 
     Prepacked weights make a pass over up to about 16 rows cost little more than a pass over one: the weights
     are then read once, in the order the kernel wants them. `add` and `multiply` fold the next element-wise
     operation into the product. oneDNN's own silu is not used: it is an approximation, off by more than rounding.
+
+    Args:
+        weight: (out_features, in_features); blocks are made dense.
+        bias: (out_features,) or None.
+        plan: says how weights are packed.
     """
 
-    def __init__(self, weight: Matrix, bias: torch.Tensor | None = None) -> None:
+    def __init__(self, weight: Matrix, bias: torch.Tensor | None = None, plan: KernelPlan = SAFE_PLAN) -> None:
         if isinstance(weight, WeightBlocks):
             weight = weight.dense()
         self.out_features, self.in_features = weight.shape
         self._bias = bias
         self._weight = weight.contiguous()
-        has_onednn: bool = torch._C._has_mkldnn
-        self._packed = has_onednn and weight.device.type == "cpu" and weight.dtype == torch.float32
+        self._packed = plan.packing != "plain" and can_pack(weight)
         if self._packed:
-            self._weight = torch.ops.mkldnn._reorder_linear_weight(self._weight)
+            self._weight = torch.ops.mkldnn._reorder_linear_weight(self._weight, _ROWS_PACKED_FOR[plan.packing])
             self._product: Callable[..., torch.Tensor] = torch.ops.mkldnn._linear_pointwise.default
             self._fused: Callable[..., torch.Tensor] = torch.ops.mkldnn._linear_pointwise.binary
 
     @classmethod
     def gated(
-        cls, gate: Matrix, up: Matrix, gate_bias: torch.Tensor | None = None, up_bias: torch.Tensor | None = None
+        cls, gate: tuple[Matrix, torch.Tensor | None], up: tuple[Matrix, torch.Tensor | None], plan: KernelPlan
     ) -> "SplitGate":
-        """Return the gated first half of a feed-forward block."""
-        return SplitGate(cls(gate, gate_bias), cls(up, up_bias))
+        """Return the gated first half of a feed-forward block, from two matrices with their biases."""
+        return SplitGate(cls(*gate, plan), cls(*up, plan))
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Map (n, in_features) to (n, out_features)."""
@@ -56,6 +64,16 @@ class Linear:
         return functional.linear(x, self._weight, self._bias) + other
 
 
+def can_pack(weight: torch.Tensor) -> bool:
+    """Whether oneDNN lays out such a weight for this processor."""
+    has_onednn: bool = torch._C._has_mkldnn
+    if not has_onednn or weight.device.type != "cpu":
+        return False
+    if weight.dtype == torch.bfloat16:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return weight.dtype == torch.float32
+
+
 class Float32Linear:
     """`Linear` from half-precision weights and rows to float32 results: for the head.
 
@@ -64,12 +82,13 @@ class Float32Linear:
 
     Args:
         weight: (out_features, in_features).
+        plan: says how weights are packed.
     """
 
-    def __init__(self, weight: Matrix) -> None:
+    def __init__(self, weight: Matrix, plan: KernelPlan = SAFE_PLAN) -> None:
         weight = weight.dense() if isinstance(weight, WeightBlocks) else weight
         self._half = weight if weight.device.type == "cuda" else None
-        self._linear = Linear(weight.float()) if self._half is None else None
+        self._linear = Linear(weight.float(), plan=plan) if self._half is None else None
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Map (n, in_features) to (n, out_features) float32."""
@@ -95,6 +114,7 @@ class Int4Linear:
     Args:
         weight: (out_features, in_features) on the CPU, or blocks, which are kept; in_features a multiple of 32.
         bias: (out_features,) or None.
+        plan: of no matter here.
 
     Raises:
         ValueError: if the weight is elsewhere, or in_features is no multiple of 32.
@@ -103,7 +123,7 @@ class Int4Linear:
     ROWS = 32  # the kernel wants whole tiles of outputs
     _SLAB = 4096  # rows that are packed at once, a multiple of any tile
 
-    def __init__(self, weight: Matrix, bias: torch.Tensor | None = None) -> None:
+    def __init__(self, weight: Matrix, bias: torch.Tensor | None = None, plan: KernelPlan = SAFE_PLAN) -> None:
         device = weight.levels.device if isinstance(weight, WeightBlocks) else weight.device
         if device.type != "cpu":
             raise ValueError(f"4-bit weights need the CPU, got {device}")
@@ -125,15 +145,15 @@ class Int4Linear:
 
     @classmethod
     def gated(
-        cls, gate: Matrix, up: Matrix, gate_bias: torch.Tensor | None = None, up_bias: torch.Tensor | None = None
+        cls, gate: tuple[Matrix, torch.Tensor | None], up: tuple[Matrix, torch.Tensor | None], plan: KernelPlan
     ) -> "StackedGate":
-        """Return the gated first half of a feed-forward block.
+        """Return the gated first half of a feed-forward block, from two matrices with their biases.
 
         Raises:
             ValueError: as the constructor does.
         """
-        biases = [bias for bias in (gate_bias, up_bias) if bias is not None]
-        return StackedGate(cls(stack_rows([gate, up]), torch.cat(biases) if biases else None))
+        biases = [bias for _, bias in (gate, up) if bias is not None]
+        return StackedGate(cls(stack_rows([gate[0], up[0]]), torch.cat(biases) if biases else None, plan))
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Map (n, in_features) to (n, out_features), in the type of `x`."""
@@ -159,17 +179,22 @@ class Int4Linear:
 class WideInt4Linear(Int4Linear):
     """`Int4Linear` with a bfloat16 copy of the same weights for wide passes, such as prefills.
 
-    The 4-bit kernel unpacks its weights for every four rows; from about ten rows on a bfloat16 product costs less where
-    the CPU has one (201 against 89 ms over SmolLM2-135M's layers for 128 rows). The copy takes two bytes a weight more.
-    Passes of a round are never wide, so that a text does not depend on how many tokens were drafted.
+    The 4-bit kernel unpacks its weights for every four rows; from some number of rows on a bfloat16 product costs less
+    where the CPU has one. The copy takes two bytes a weight more, and rounds what the kernel multiplies by to bfloat16:
+    a narrow pass and a wide one differ by rounding.
+
+    Args:
+        weight: as in `Int4Linear`.
+        bias: (out_features,) or None.
+        plan: says from how many rows on the copy is used, and how it is packed.
     """
 
-    WIDE = 65  # rows from which the copy is used: more than a round of eight requests and seven draft tokens each
-
-    def __init__(self, weight: Matrix, bias: torch.Tensor | None = None) -> None:
+    def __init__(self, weight: Matrix, bias: torch.Tensor | None = None, plan: KernelPlan = SAFE_PLAN) -> None:
         blocks = weight if isinstance(weight, WeightBlocks) else WeightBlocks.quantise(weight)
         super().__init__(blocks, bias)
-        self._copy = blocks.dense().bfloat16()
+        half_bias = None if bias is None else bias.bfloat16()
+        self._copy = Linear(blocks.dense().bfloat16(), half_bias, plan)
+        self._wide_rows = math.inf if plan.wide_rows is None else plan.wide_rows
 
     @staticmethod
     def supported() -> bool:
@@ -178,10 +203,7 @@ class WideInt4Linear(Int4Linear):
 
     def half(self, x: torch.Tensor) -> torch.Tensor:
         """Map (n, in_features) to (n, out_features) bfloat16."""
-        if len(x) < self.WIDE:
-            return super().half(x)
-        product = functional.linear(x.bfloat16(), self._copy)
-        return product if self._bias is None else (product + self._bias).bfloat16()
+        return super().half(x) if len(x) < self._wide_rows else self._copy(x.bfloat16())
 
 
 class SplitGate:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -11,22 +11,26 @@ from speculative.models.config import SUPPORTED_FAMILIES, DecoderConfig, inverse
 from speculative.models.decoder import Decoder, Head, Products
 from speculative.models.int8_linear import Int8Linear
 from speculative.models.json_file import check_regular_files, read_json_object
+from speculative.models.kernels.layer_shapes import LayerShapes
+from speculative.models.kernels.plan import KernelPlan
+from speculative.models.kernels.settle import settle, unmeasured
 from speculative.models.linear import Int4Linear, Linear, WideInt4Linear
 from speculative.models.quantised import dequantised
 from speculative.models.rope import UnsupportedModelError
 from speculative.models.rounded_blocks import rounded_blocks
 from speculative.models.settings import DEFAULT_SETTINGS, ModelSettings
-from speculative.models.sources import resolve_model
+from speculative.models.sources import describe_model, is_gguf, resolve_model
 from speculative.models.weight_blocks import WeightBlocks
 from speculative.models.weight_files import BLOCKS_FILE, WeightFiles, read_weights
 from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.free_memory import free_bytes
 
 Backend = Literal["auto", "decoder", "transformers"]
+_MOST_WEIGHTS_A_BYTE = 8  # a configuration that claims more is wrong, and is refused when the weights are read
 
 
 def load_model(
-    source: str | Path, settings: ModelSettings = DEFAULT_SETTINGS, *, backend: Backend = "auto", min_rows: int = 1
+    source: str | Path, settings: ModelSettings = DEFAULT_SETTINGS, *, backend: Backend = "auto"
 ) -> CausalLM:
     """Load a target model.
 
@@ -35,46 +39,46 @@ def load_model(
         settings: how the model is held; transformers' models have dense weights only.
         backend: "decoder", the engine's own, which is fast; "transformers", its model of the family; "auto", the
             decoder where it computes the model exactly, else transformers.
-        min_rows: of the decoder.
 
     Raises:
         ValueError: if the model cannot be found, is incomplete or not a causal LM, or an option is not to be had.
     """
     if backend not in ("auto", "decoder", "transformers"):
         raise ValueError(f"backend must be 'auto', 'decoder' or 'transformers', got {backend!r}")
-    folder = _folder(source, settings)
+    folder, settings = resolve_settled(source, settings)
     check_regular_files(folder)
     if backend == "decoder" or (backend == "auto" and _is_decoders(folder)):
-        return load_decoder(folder, settings, min_rows=min_rows)
+        return load_decoder(folder, settings)
     if settings.weights != "dense":
         raise ValueError(
             f"{folder}: weights={settings.weights!r} needs the engine's decoder, which computes {SUPPORTED_FAMILIES}"
         )
     from speculative.models.adapters.checkpoint_loading import load_transformers_lm
 
-    return load_transformers_lm(folder, dtype=settings.dtype, device=settings.device)
+    return load_transformers_lm(folder, dtype=settings.known_dtype, device=settings.device)
 
 
-def load_decoder(source: str | Path, settings: ModelSettings = DEFAULT_SETTINGS, *, min_rows: int = 1) -> Decoder:
+def load_decoder(source: str | Path, settings: ModelSettings = DEFAULT_SETTINGS) -> Decoder:
     """Load a Llama-family checkpoint into the engine's own decoder.
 
     Args:
         source: as in `load_model`.
         settings: how it is held.
-        min_rows: as in `Products`.
 
     Raises:
         ValueError: if the model cannot be found, is incomplete or of another family.
     """
-    folder = _folder(source, settings)
+    folder, settings = resolve_settled(source, settings)
     config = DecoderConfig.from_folder(folder)
-    files, source = read_weights(folder), str(folder / "config.json")
-    weights = dequantised(files, read_json_object(folder / "config.json"), source)
-    products = _products(settings.weights, min_rows)
+    files, origin = read_weights(folder), str(folder / "config.json")
+    weights = dequantised(files, read_json_object(folder / "config.json"), origin)
+    products = _products(settings)
     try:
         blocks = _blocks(folder, config, files, weights, settings)
         _check_memory(files, blocks, settings)
-        return Decoder(config, weights, dtype=settings.dtype, device=settings.device, products=products, blocks=blocks)
+        return Decoder(
+            config, weights, dtype=settings.known_dtype, device=settings.device, products=products, blocks=blocks
+        )
     except ValueError as error:
         raise ValueError(f"{folder}: {error}") from error
 
@@ -104,7 +108,7 @@ def _check_memory(files: WeightFiles, blocks: Mapping[str, WeightBlocks], settin
         for name, tensor in files.stored.items()
         if name not in blocks and not name.endswith("embed_tokens.weight")  # which may stay mapped
     ]
-    needed = sum(torch.Size(tensor.shape).numel() for tensor in copied) * settings.dtype.itemsize
+    needed = sum(torch.Size(tensor.shape).numel() for tensor in copied) * settings.known_dtype.itemsize
     needed += blocks.n_bytes if isinstance(blocks, StoredBlocks) else 0
     free = free_bytes(torch.device(settings.device))
     if needed > free:
@@ -114,20 +118,53 @@ def _check_memory(files: WeightFiles, blocks: Mapping[str, WeightBlocks], settin
         )
 
 
-def _products(weights: str, min_rows: int) -> Products:
-    """Return the fastest products that this processor has for a way to hold weights."""
+def resolve_settled(source: str | Path, settings: ModelSettings) -> tuple[Path, ModelSettings]:
+    """Return a model's checkpoint folder, and the settings with what is left to a measurement settled for it.
+
+    Args:
+        source: as in `load_model`.
+        settings: what is allowed.
+
+    Raises:
+        ValueError: if the model cannot be found or its configuration is broken.
+    """
+    if "auto" in (settings.dtype, settings.weights) and isinstance(source, str) and is_gguf(source):
+        settings = _settled(source, settings)  # before it is converted, in the form that is settled
+    folder = source if isinstance(source, Path) else resolve_model(source, settings)
+    return folder, settings if settings.is_settled else _settled(folder, settings)
+
+
+def _settled(source: str | Path, settings: ModelSettings) -> ModelSettings:
+    dtype = torch.float32
+    try:
+        described = describe_model(source, settings)
+        dtype = _stored_dtype(described.config, settings)
+        shapes = LayerShapes.of(DecoderConfig.from_dict(described.config, str(source)))
+    except UnsupportedModelError:
+        return unmeasured(settings, dtype)
+    is_whole = shapes.n_weights * shapes.n_layers <= _MOST_WEIGHTS_A_BYTE * described.n_bytes
+    return settle(shapes, settings) if settings.on_cpu and is_whole else unmeasured(settings, dtype)
+
+
+def _stored_dtype(raw: dict[str, Any], settings: ModelSettings) -> torch.dtype:
+    """Return the dtype that a checkpoint names, bfloat16 where it names none; on the CPU float32."""
+    named = {"float32": torch.float32, "float16": torch.float16}
+    stored = named.get(str(raw.get("dtype") or raw.get("torch_dtype")), torch.bfloat16)
+    return torch.float32 if settings.on_cpu else stored
+
+
+def _products(settings: ModelSettings) -> Products:
+    """Return the products that this processor has for a way to hold weights."""
+    plan, weights = settings.kernels, settings.weights
+    assert isinstance(plan, KernelPlan)
     if weights == "dense":
-        return Products(min_rows=min_rows)
+        return Products(plan=plan)
     wide = weights == "int4_fast" and WideInt4Linear.supported()
     layers = WideInt4Linear if wide else Int4Linear
     head: type[Head] = layers
     if weights in ("int4", "int4_fast"):
         head = Int8Linear if Int8Linear.supported() else Linear
-    return Products(layers, head, min_rows)
-
-
-def _folder(source: str | Path, settings: ModelSettings) -> Path:
-    return source if isinstance(source, Path) else resolve_model(source, settings)
+    return Products(layers, head, plan)
 
 
 def _is_decoders(folder: Path) -> bool:

@@ -6,8 +6,17 @@ from typing import Literal, get_args
 
 import torch
 
+from speculative.models.kernels.plan import KernelPlan
+
 DEFAULT_CACHE = Path.home() / ".cache" / "draftpick"
-WeightPrecision = Literal["dense", "int4", "int4_fast", "int4_all"]
+WeightPrecision = Literal["auto", "dense", "int4", "int4_fast", "int4_all"]
+DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def dtype_of(name: DtypeName) -> torch.dtype | Literal["auto"]:
+    """Return what `ModelSettings` calls a dtype that is named in a file or on a command line."""
+    return "auto" if name == "auto" else _DTYPES[name]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,34 +24,43 @@ class ModelSettings:
     """What is the same for every model that is loaded together.
 
     Attributes:
-        dtype: of activations, KV cache and dense weights.
+        dtype: of activations, KV cache and dense weights. "auto" is the fastest here on a CPU, of float32 and bfloat16;
+            elsewhere the checkpoint's own.
         device: of everything.
-        weights: "dense", or a kind of 4-bit weights, which the engine's own decoder computes on the CPU: `int4` keeps
-            the layers' matrices as a GGUF file has them, at 4 bits (Q4_0, Q4_1, Q4_K) or 8 (Q5_0, Q5_1, Q5_K, Q6_K,
-            Q8_0), and rounds dense ones to 4 bits; the head has 8 bits a weight where the CPU multiplies them well and
-            is float32 elsewhere, the token embedding is dense. `int4_fast` adds a bfloat16 copy of the layers, at two
-            bytes a weight, with which prompts are read in about half the time where the CPU multiplies bfloat16;
-            elsewhere it is `int4`. `int4_all` rounds all that has more bits, and the head, to 4: less time, less exact.
+        weights: "dense"; "auto", the faster here of dense and `int4_fast`; or a kind of 4-bit weights, which the
+            engine's own decoder computes on the CPU: `int4` keeps the layers' matrices as a GGUF file has them, at 4
+            bits (Q4_0, Q4_1, Q4_K) or 8 (Q5_0, Q5_1, Q5_K, Q6_K, Q8_0), and rounds dense ones to 4 bits; the head has
+            8 bits a weight where the CPU multiplies them well and is float32 elsewhere, the token embedding is dense.
+            `int4_fast` adds a bfloat16 copy of the layers, at two bytes a weight, for prompts and wide rounds, from the
+            width where it takes less time; where the CPU does not multiply bfloat16 it is `int4`. `int4_all` rounds all
+            that has more bits, and the head, to 4: less time, less exact.
             Measured on SmolLM2-135M-Instruct (Q4_1), 1,712 tokens of its own greedy text on 20 prompts: mean negative
             log-likelihood 0.573 dense, 0.574 int4 (0.573 with a dense head), 0.603 int4_all; best token the dense
             model's at 98.2 % (98.9 %) and 91.1 %.
-        cache: folder in which converted weights are kept.
+        cache: folder in which converted weights and measurements are kept.
+        kernels: the forms of the decoder's arithmetic on the CPU: "measured", a short measurement at the first load,
+            then kept; "safe", the same ones everywhere; or a plan. They differ in speed, and in rounding.
 
     Raises:
-        ValueError: if the device is not there, or 4-bit weights are asked for elsewhere than on the CPU or of a kind
-            unknown.
+        ValueError: if the device is not there, 4-bit weights are asked for elsewhere than on the CPU or of a kind
+            unknown, or a choice has another name.
     """
 
-    dtype: torch.dtype = torch.float32
+    dtype: torch.dtype | Literal["auto"] = torch.float32
     device: torch.device | str = "cpu"
     weights: WeightPrecision = "dense"
     cache: Path = DEFAULT_CACHE
+    kernels: KernelPlan | Literal["measured", "safe"] = "measured"
 
     def __post_init__(self) -> None:
         _check_device(self.device)
+        if not isinstance(self.dtype, torch.dtype) and self.dtype != "auto":
+            raise ValueError(f"dtype must be a torch.dtype or 'auto', got {self.dtype!r}")
+        if not isinstance(self.kernels, KernelPlan) and self.kernels not in ("measured", "safe"):
+            raise ValueError(f"kernels must be 'measured', 'safe' or a KernelPlan, got {self.kernels!r}")
         if self.weights not in get_args(WeightPrecision):
             raise ValueError(f"weights must be one of {get_args(WeightPrecision)}, got {self.weights!r}")
-        if self.weights != "dense" and torch.device(self.device).type != "cpu":
+        if self.weights not in ("dense", "auto") and torch.device(self.device).type != "cpu":
             raise ValueError(f"4-bit weights need the CPU, got device {str(self.device)!r}; use weights='dense' there")
 
     @property
@@ -51,6 +69,27 @@ class ModelSettings:
         if self.weights == "dense":
             return None
         return "int4_all" if self.weights == "int4_all" else "int4"
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether dtype, weights and kernels are said, none left to a measurement."""
+        return self.dtype != "auto" and self.weights != "auto" and isinstance(self.kernels, KernelPlan)
+
+    @property
+    def known_dtype(self) -> torch.dtype:
+        """The dtype, where it is said.
+
+        Raises:
+            ValueError: if it is left to a measurement.
+        """
+        if isinstance(self.dtype, torch.dtype):
+            return self.dtype
+        raise ValueError("dtype must be a torch.dtype here, got 'auto'; load_model settles it, or name one")
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether models are held on the CPU."""
+        return torch.device(self.device).type == "cpu"
 
 
 def _check_device(device: torch.device | str) -> None:

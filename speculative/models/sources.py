@@ -1,9 +1,15 @@
 """Where a model comes from: a folder, a GGUF file, an installed package, a shipped draft or the hub."""
 
 import importlib.util
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from speculative.models.gguf_config import ARCHITECTURES, config_of
 from speculative.models.gguf_conversion import convert_gguf
+from speculative.models.gguf_file import GgufFile
+from speculative.models.json_file import read_json_object
+from speculative.models.rope import UnsupportedModelError
 from speculative.models.settings import DEFAULT_SETTINGS, ModelSettings
 
 SHIPPED_DRAFTS = Path(__file__).parents[1] / "drafts" / "shipped"
@@ -24,18 +30,67 @@ def resolve_model(name: str, settings: ModelSettings = DEFAULT_SETTINGS) -> Path
     Raises:
         ValueError: if nothing of that name can be had; the message says what was looked for.
     """
-    if name.startswith("package:"):
-        return convert_gguf(_gguf_in_package(name.removeprefix("package:")), settings)
+    file = _gguf_file(name)
+    if file is not None:
+        return convert_gguf(file, settings)
     if name.startswith("shipped:"):
         return _shipped(name.removeprefix("shipped:"))
     path = Path(name).expanduser()
     if path.is_dir():
         return path
-    if path.suffix == ".gguf":
-        return convert_gguf(path, settings)
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") != 1:
         raise ValueError(f"model {name!r} is neither a folder, a .gguf file nor a hub id of the form owner/name")
     return _download(*_hub_name(name))
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a model says of itself before any weight is read.
+
+    Attributes:
+        config: its `config.json`, of a GGUF file what that would be.
+        n_bytes: of its weights as they are stored.
+    """
+
+    config: dict[str, Any]
+    n_bytes: int
+
+
+def describe_model(source: str | Path, settings: ModelSettings = DEFAULT_SETTINGS) -> Description:
+    """Read what a model says of itself; nothing is converted.
+
+    Args:
+        source: a name that `resolve_model` takes, or a checkpoint folder.
+        settings: as in `resolve_model`.
+
+    Raises:
+        UnsupportedModelError: if a GGUF file is of another architecture than the decoder's.
+        ValueError: if the model cannot be found, or its configuration is missing or broken.
+    """
+    file = None if isinstance(source, Path) else _gguf_file(source)
+    if file is not None:
+        opened = GgufFile.open(file)
+        if opened.metadata.get("general.architecture") in ARCHITECTURES:
+            return Description(config_of(opened), sum(part.stat().st_size for part in opened.parts))
+        raise UnsupportedModelError(f"{file}: the decoder does not compute its architecture")
+    folder = source if isinstance(source, Path) else resolve_model(source, settings)
+    path = folder / "config.json"
+    if not path.exists():
+        raise ValueError(f"{folder} holds no config.json; name a checkpoint folder, a hub id or a .gguf file")
+    return Description(read_json_object(path), sum(part.stat().st_size for part in folder.glob("*.safetensors")))
+
+
+def is_gguf(name: str) -> bool:
+    """Whether a name that `resolve_model` takes stands for a GGUF file."""
+    return _gguf_file(name) is not None
+
+
+def _gguf_file(name: str) -> Path | None:
+    """Return the GGUF file that a name stands for; None where it stands for something else."""
+    if name.startswith("package:"):
+        return _gguf_in_package(name.removeprefix("package:"))
+    path = Path(name).expanduser()
+    return path if path.suffix == ".gguf" and not path.is_dir() else None
 
 
 def _gguf_in_package(package: str) -> Path:

@@ -15,7 +15,7 @@ from rewards import TimeSaved
 from speculative.collection.collect import collect
 from speculative.collection.priced_folder import stored_costs
 from speculative.collection.settings import CollectSettings
-from speculative.measuring.cost_profile import cached_costs
+from speculative.measuring.cost_cache import cached_costs
 from speculative.models.settings import DEFAULT_CACHE
 from speculative.pools.building import build_arms
 from speculative.pools.learning import choose_policy

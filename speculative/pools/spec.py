@@ -3,9 +3,8 @@
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-import torch
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -19,14 +18,13 @@ from pydantic import (
 
 from bandits.encoders import ENCODERS, ContextEncoder, EncoderSpec, SentenceEncoder, read_encoder_spec
 from speculative.drafts import NoDraft
-from speculative.models.settings import DEFAULT_CACHE, ModelSettings, WeightPrecision
+from speculative.models.settings import DEFAULT_CACHE, DtypeName, ModelSettings, WeightPrecision, dtype_of
 from speculative.pools.arm_specs import FIXED, RULE, AnyArmSpec, ArmSpec
 from speculative.targets.hidden_state_encoder import HiddenStateEncoder
 
 POOL_ENCODERS: dict[str, type[ContextEncoder]] = {**ENCODERS, "hidden_state": HiddenStateEncoder}
 """The kinds of encoders that a pool may have: those that need no target, and the target's own states."""
 _NOT_IN_THE_FILE = ("draft", FIXED, RULE)  # in the file a draft's settings stand beside the arm's
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def _read_encoder(settings: object) -> EncoderSpec:
@@ -41,7 +39,7 @@ class PoolSpec(BaseModel):
     Attributes:
         target: whatever `resolve_model` finds.
         weights: of the target, as in `ModelSettings`; at 4 bits it is faster and writes a text of its own.
-        dtype: of the target's other numbers, and of every draft.
+        dtype: of the target's other numbers, and of every draft that names none; "auto" as in `ModelSettings`.
         device: of all models.
         max_new_tokens: length of an answer where a query sets none.
         max_batch: most queries answered at once.
@@ -54,7 +52,7 @@ class PoolSpec(BaseModel):
 
     target: str
     weights: WeightPrecision = "dense"
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    dtype: DtypeName = "float32"
     device: str = "cpu"
     max_new_tokens: int = Field(default=128, ge=1)
     max_batch: int = Field(default=8, ge=1)
@@ -81,7 +79,7 @@ class PoolSpec(BaseModel):
         Raises:
             ValueError: if the device is not there, or 4-bit weights are not to be had on it.
         """
-        return ModelSettings(dtype=_DTYPES[self.dtype], device=self.device, weights=self.weights, cache=cache)
+        return ModelSettings(dtype=dtype_of(self.dtype), device=self.device, weights=self.weights, cache=cache)
 
 
 def read_pool_spec(path: Path) -> PoolSpec:

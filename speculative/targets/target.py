@@ -6,17 +6,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-import torch
-
 from arms import Query
 from arms.fingerprint import digest
 from bandits import Policy
 from speculative.engine import generate as loops
 from speculative.engine.engine import Engine
 from speculative.engine.settings import EngineSettings
-from speculative.models.loading import load_model
+from speculative.models.loading import load_model, resolve_settled
 from speculative.models.settings import DEFAULT_SETTINGS, ModelSettings
-from speculative.models.sources import resolve_model
 from speculative.models.tokenizer import load_tokenizer, tokenizer_fingerprint
 from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.drafting_rule import EngineArm
@@ -82,14 +79,12 @@ class Target:
             ValueError: if the model cannot be found or read, is no causal LM, or names tokens that end a text by
                 anything but ids.
         """
-        on_cpu = torch.device(settings.device).type == "cpu"
-        # a row at 4 bits costs time of its own
-        min_rows = 4 if on_cpu and settings.dtype == torch.float32 and settings.weights == "dense" else 1
-        folder = resolve_model(name, settings)
-        model, tokenizer = load_model(folder, settings, min_rows=min_rows), load_tokenizer(folder)
+        folder, settled = resolve_settled(name, settings)
+        model, tokenizer = load_model(folder, settled), load_tokenizer(folder)
         n_tokens = min(model.n_vocab, 1 + max(tokenizer.get_vocab().values()))
         eos_ids = read_eos_ids(folder, tokenizer)
-        return cls(name, folder, model, tokenizer, max_new_tokens, max_batch, eos_ids, n_tokens, settings)
+        held = replace(settings, dtype=settled.dtype, weights=settled.weights)
+        return cls(name, folder, model, tokenizer, max_new_tokens, max_batch, eos_ids, n_tokens, held)
 
     @classmethod
     def of(

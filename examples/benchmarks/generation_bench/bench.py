@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +13,9 @@ from generation_bench.peers import load_peer
 from generation_bench.prompts import Prompts, load_prompts
 from speculative.collection.collect import trace_queries
 from speculative.collection.trace import Trace
-from speculative.measuring.cost_profile import CostProfile, cached_costs, measure_costs
+from speculative.measuring.cost_cache import cached_costs
+from speculative.measuring.cost_measurement import EXACT, measure_costs
+from speculative.measuring.cost_profile import CostProfile
 from speculative.models.settings import DEFAULT_CACHE
 from speculative.pools.pool import Pool
 from speculative.pools.spec import PoolSpec, read_pool_spec
@@ -53,7 +56,7 @@ class Bench:
     def costs(self) -> CostProfile:
         """What passes of the pool cost on this machine."""
         if self.options.smoke:
-            return measure_costs(self.pool.target.model, self.pool.drafts, n_repeats=1)
+            return measure_costs(self.pool.target.model, self.pool.drafts, effort=replace(EXACT, n_repeats=1))
         return cached_costs(self.pool.target.model, self.pool.target.name, self.pool.drafts, DEFAULT_CACHE / "profiles")
 
     @cached_property

@@ -4,6 +4,7 @@ import statistics
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +14,8 @@ from generation_bench.pass_parts import bandwidths, bytes_per_weight, pass_parts
 from generation_bench.rules import kind_of
 from generation_bench.sampling import sampling_costs
 from speculative.drafts.draft_model import DraftModel
-from speculative.measuring.cost_profile import CostProfile, measure_costs
+from speculative.measuring.cost_measurement import EXACT, measure_costs
+from speculative.measuring.cost_profile import CostProfile
 from speculative.measuring.wall_clock import Mode, transformers_mode
 from speculative.models.decoder import Decoder
 from speculative.pools.pool import Pool, load_target
@@ -28,9 +30,13 @@ def measure_costs_part(bench: Bench) -> Record:
     """Time passes of both targets, rounds of each kind of arm, and the sampling of rows."""
     pool, options = bench.pool, bench.options
     repeats = 1 if options.smoke else 7
-    profile = bench.costs if options.smoke else measure_costs(pool.target.model, pool.drafts, n_repeats=repeats)
+    profile = (
+        bench.costs
+        if options.smoke
+        else measure_costs(pool.target.model, pool.drafts, effort=replace(EXACT, n_repeats=repeats))
+    )
     int4 = load_target(bench.spec(options.int4_pool))
-    int4_profile = measure_costs(int4.model, [], n_repeats=repeats)
+    int4_profile = measure_costs(int4.model, [], effort=replace(EXACT, n_repeats=repeats))
     queries = [query.model_copy(update={"max_new_tokens": N_TOKENS}) for query in bench.prompts.test[:N_PROMPTS]]
     host = {arm.name: host_ms(pool, arm, queries) for arm in _one_arm_a_kind(pool)}
     greedy = transformers_mode(pool.target, bench.peer, "transformers greedy")

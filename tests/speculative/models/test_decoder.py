@@ -5,6 +5,8 @@ from transformers import AutoModelForCausalLM
 
 from speculative.models.config import DecoderConfig
 from speculative.models.decoder import Decoder
+from speculative.models.kernels.plan import KernelPlan
+from speculative.models.linear import can_pack
 from speculative.models.loading import load_decoder
 from speculative.models.settings import ModelSettings
 from speculative.models.weight_files import read_weights
@@ -120,7 +122,8 @@ def test_logits_are_float32_products_whatever_the_weights_are(tiny, kind, dtype)
         assert (output.logits.dtype, output.hidden.dtype) == (torch.float32, dtype)
         expected = (output.hidden.float() @ weight.to(dtype).float().T)[slice(None) if rows is None else rows]
         torch.testing.assert_close(output.logits, expected, atol=1e-4, rtol=0.0)
-    assert half.arithmetic == "Linear, Float32Linear"
+    heads = {torch.float16: "Float32Linear", torch.bfloat16: "RefinedLinear"}
+    assert half.arithmetic == f"Linear, {heads[dtype] if can_pack(weight.to(dtype)) else 'Float32Linear'}"
 
 
 def test_a_half_precision_checkpoint_loads_as_float32(tiny, tmp_path):
@@ -176,7 +179,7 @@ def test_on_cuda_logits_equal_transformers_on_the_cpu(tiny, kind):
 @pytest.mark.parametrize("counts", [[1], [2], [1, 1], [2, 1], [3, 4]])
 def test_filling_a_pass_up_changes_no_result_and_no_length(tiny, kind, counts):
     model = tiny(kind)
-    filling = load_decoder(str(model.folder), min_rows=4)
+    filling = load_decoder(str(model.folder), ModelSettings(kernels=KernelPlan(min_rows=4)))
     caches = [decoder.new_cache(2, 16) for decoder in (model.decoder, filling)]
     for decoder, cache in zip((model.decoder, filling), caches, strict=True):
         decoder.forward(TokenBatch(tokens_of(9), [5, 4]), cache)
@@ -193,7 +196,7 @@ def test_filling_a_pass_up_changes_no_result_and_no_length(tiny, kind, counts):
 
 def test_a_pass_is_not_filled_beyond_the_context(tiny):
     model = tiny("llama")
-    filling = load_decoder(str(model.folder), min_rows=4)
+    filling = load_decoder(str(model.folder), ModelSettings(kernels=KernelPlan(min_rows=4)))
     n = filling.max_positions
     tokens, cache = tokens_of(n), filling.new_cache(1)
     filling.forward(TokenBatch(tokens[:-1], [n - 1]), cache)

@@ -1,20 +1,26 @@
+from typing import get_args
+
 import pytest
 import torch
 from torch.nn import functional
 
+from speculative.models.kernels.plan import SAFE_PLAN, KernelPlan, Packing
 from speculative.models.linear import Int4Linear, Linear, WideInt4Linear
 from speculative.models.weight_blocks import WeightBlocks
 
+PLAN = KernelPlan(wide_rows=20)
 
+
+@pytest.mark.parametrize("packing", get_args(Packing))
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("biased", [False, True])
 @pytest.mark.parametrize("n", [1, 2, 7, 40])
-def test_every_product_equals_its_formula(dtype, biased, n):
+def test_every_product_equals_its_formula_however_it_is_packed(packing, dtype, biased, n):
     generator = torch.Generator().manual_seed(0)
     weight = torch.randn(24, 16, generator=generator).to(dtype)
     bias = torch.randn(24, generator=generator).to(dtype) if biased else None
     x, other = (torch.randn(n, size, generator=generator).to(dtype) for size in (16, 24))
-    linear, plain = Linear(weight.clone(), bias), functional.linear(x, weight, bias)
+    linear, plain = Linear(weight.clone(), bias, KernelPlan(packing)), functional.linear(x, weight, bias)
     tolerance = {"atol": 0.2, "rtol": 0.05} if dtype == torch.bfloat16 else {"atol": 1e-5, "rtol": 1e-5}
     torch.testing.assert_close(linear(x), plain, **tolerance)
     torch.testing.assert_close(linear.multiply(x, other), plain * other, **tolerance)
@@ -84,7 +90,7 @@ def test_a_gated_product_equals_its_formula(kind, biased, n):
     gate, up = torch.randn(2, 40, 64, generator=generator)
     biases = torch.randn(2, 40, generator=generator) if biased else (None, None)
     x = torch.randn(n, 64, generator=generator)
-    found = kind.gated(gate, up, *biases)(x).float()
+    found = kind.gated((gate, biases[0]), (up, biases[1]), SAFE_PLAN)(x).float()
     expected = functional.silu(kind(gate, biases[0])(x)) * kind(up, biases[1])(x)
     tolerance = 1e-6 if kind is Linear else 0.02  # bfloat16 keeps 8 bits of each factor
     torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
@@ -108,16 +114,16 @@ def test_only_wide_passes_use_the_copy_and_they_agree_with_the_kernel(biased):
     generator = torch.Generator().manual_seed(5)
     weight = torch.randn(48, 64, generator=generator)
     bias = torch.randn(48, generator=generator) if biased else None
-    wide, narrow = WideInt4Linear(weight, bias), Int4Linear(weight, bias)
-    x = torch.randn(WideInt4Linear.WIDE, 64, generator=generator)
+    wide, narrow = WideInt4Linear(weight, bias, PLAN), Int4Linear(weight, bias)
+    x = torch.randn(PLAN.wide_rows, 64, generator=generator)
     assert torch.equal(wide(x[:-1]), narrow(x[:-1]))
     exact = x.double() @ WeightBlocks.quantise(weight).dense().double().T
     exact = exact if bias is None else exact + bias
     for found in (wide(x), narrow(x)):
         assert (found - exact).norm() < 0.01 * exact.norm()
     assert not torch.equal(wide(x), narrow(x))
-    gated = WideInt4Linear.gated(weight, weight)
-    expected = Int4Linear.gated(weight, weight)(x).float()
+    gated = WideInt4Linear.gated((weight, None), (weight, None), PLAN)
+    expected = Int4Linear.gated((weight, None), (weight, None), PLAN)(x).float()
     assert (gated(x).float() - expected).norm() < 0.02 * expected.norm()
 
 
@@ -137,7 +143,7 @@ def test_a_gated_row_computed_by_itself_is_the_same_in_any_company(kind, size):
     """Sizes that are no whole vectors: kernels compute the rest of their range by another formula."""
     generator = torch.Generator().manual_seed(0)
     gate, up = (torch.randn(size, 32, generator=generator) for _ in range(2))
-    gated = kind.gated(gate, up)
+    gated = kind.gated((gate, None), (up, None), SAFE_PLAN)
     x = torch.randn(64, 32, generator=generator)
     whole = gated(x, each_row=True)
     torch.testing.assert_close(whole, gated(x), atol=1e-2, rtol=1e-2)

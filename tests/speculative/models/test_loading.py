@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import huggingface_hub
@@ -12,6 +13,7 @@ from transformers import AutoModelForCausalLM
 
 from speculative.models import sources
 from speculative.models.block_file import StoredBlocks
+from speculative.models.kernels.plan import KernelPlan
 from speculative.models.linear import WideInt4Linear
 from speculative.models.loading import load_decoder
 from speculative.models.settings import ModelSettings
@@ -198,8 +200,8 @@ def test_the_head_alone_is_rounded_by_int4_all(gguf_file, tmp_path):
 
 def test_a_wide_copy_changes_wide_passes_only_and_is_there_where_the_cpu_can_use_it(gguf_file, tmp_path, monkeypatch):
     monkeypatch.setattr(WideInt4Linear, "supported", staticmethod(lambda: True))
-    monkeypatch.setattr(WideInt4Linear, "WIDE", 6)
-    models = {w: load_decoder(str(gguf_file), ModelSettings(cache=tmp_path, weights=w)) for w in ("int4", "int4_fast")}
+    settings = ModelSettings(cache=tmp_path, kernels=KernelPlan(wide_rows=6))
+    models = {w: load_decoder(str(gguf_file), replace(settings, weights=w)) for w in ("int4", "int4_fast")}
     assert models["int4_fast"].arithmetic.startswith("WideInt4Linear, ")
     for n, same in ((5, True), (6, False)):
         few = [model.forward(TokenBatch(torch.arange(n), [n]), model.new_cache(1)).logits for model in models.values()]
@@ -221,7 +223,7 @@ def test_four_bits_round_a_checkpoint_that_has_no_blocks(tmp_path):
 
 
 def test_four_bits_that_cannot_be_had_are_refused(folder, tmp_path):
-    with pytest.raises(ValueError, match=r"weights must be one of \('dense', .*'int4_all'\), got 'int8'"):
+    with pytest.raises(ValueError, match=r"weights must be one of \('auto', .*'int4_all'\), got 'int8'"):
         load_decoder(str(folder), ModelSettings(weights="int8"))
     with pytest.raises(ValueError, match="4-bit weights need the CPU, got device 'meta'"):
         load_decoder(str(folder), ModelSettings(weights="int4", device="meta"))

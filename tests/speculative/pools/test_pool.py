@@ -215,6 +215,20 @@ def test_a_draft_at_four_bits_is_a_draft_of_its_own(tmp_path):
     assert observation.text == pool.arms[0].pull(Query(id="q", prompt="abcabc"), 0).text
 
 
+def test_each_draft_may_have_an_arithmetic_of_its_own(tmp_path):
+    pool_file = save_pool(tmp_path)
+    arm = '\n[[arms]]\nkind = "draft_model"\nmodel = "small"\ndraft_length = 2\n'
+    pool_file.write_text(
+        'dtype = "auto"\nweights = "auto"\n' + POOL + arm + 'dtype = "bfloat16"\n' + arm + 'weights = "auto"\n'
+    )
+    pool = Pool.load(pool_file)
+    own, fastest = list(pool.arms)[-2:]
+    assert (own.name, own.draft.model.dtype) == ("draft_small_bfloat16_2", torch.bfloat16)
+    assert (fastest.name, fastest.draft.model.dtype) == ("draft_small_auto_2", torch.float32)  # too small to measure
+    assert (pool.target.settings.dtype, pool.target.settings.weights) == (torch.float32, "dense")
+    assert own.pull(Query(id="q", prompt="abcabc"), 0).text == pool.arms[0].pull(Query(id="q", prompt="abcabc"), 0).text
+
+
 def test_four_bits_are_refused_where_they_cannot_be(tmp_path):
     pool_file = save_pool(tmp_path)
     pool_file.write_text(POOL + 'weights = "int4"\n')  # the last arm's model is 16 wide
