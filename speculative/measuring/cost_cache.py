@@ -18,11 +18,13 @@ from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.draft import Draft
 
 MAX_AGE_DAYS = 30
+FORM = 2  # goes up with every change of what a profile holds: earlier ones are then left alone
 
 
 def profile_key(target_name: str, model: CausalLM) -> str:
     """Digest of all that a measured cost depends on, except the drafts."""
     facts = [
+        FORM,
         target_name,
         model.arithmetic,
         _plan(model),
