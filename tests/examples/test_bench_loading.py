@@ -26,10 +26,9 @@ def test_figures_of_an_earlier_version_stand_beside_the_new_ones(tmp_path):
         "form": "int4",
         "state": "warm",
         "seconds": 2.0,
-        "cpu_seconds": 1.0,
         "peak_gib": 1.5,
         "kept_gib": 0.25,
     }
     record = {"rows": [row], "before": [row | {"seconds": 9.0}], "bars": [], "load_average": 0.5}
     (tmp_path / "bench_loading.json").write_text(json.dumps(record))
-    assert "| m, int4, warm | 9.0 | 2.0 | 1.0 | 1.5 | 1.5 | 0.25 |" in loading_page(tmp_path)
+    assert "| m, int4, warm | 9.0 | 2.0 | 1.5 | 1.5 | 0.25 |" in loading_page(tmp_path)

@@ -28,13 +28,12 @@ def _loads(record: Record) -> list[str]:
         [
             f"{row['model']}, {row['form']}, {row['state']}",
             *_pair(before.get(_key(row)), row, "seconds"),
-            f"{row['cpu_seconds']:.1f}",
             *_pair(before.get(_key(row)), row, "peak_gib"),
             f"{row['kept_gib']:.2f}",
         ]
         for row in record["rows"]
     ]
-    heads = ["file, form", "s before", "s now", "CPU s now", "peak GiB before", "peak GiB now", "kept GiB"]
+    heads = ["file, form", "s before", "s now", "peak GiB before", "peak GiB now", "kept GiB"]
     note = (
         "Peak: of resident memory, pages of mapped files included. Kept: what the cache holds afterwards. Before: in "
         "the version that rounded weights of more than 4 bits to 4. "
