@@ -41,14 +41,18 @@ class Choice:
 
 def learn(train: FullInformationData, seed: int) -> dict[str, Policy]:
     """Return fitted policies by name; the linear ones with leave-one-out shrinkage."""
-    policies: dict[str, Policy] = {
-        FIXED: BestFixedArm(),
+    policies: dict[str, Policy] = {FIXED: BestFixedArm(), **unfitted(seed)}
+    return {name: shrunk(policy, train).fit(train) for name, policy in policies.items()}
+
+
+def unfitted(seed: int) -> dict[str, Policy]:
+    """Return the policies that learn, by name, before they have learned."""
+    return {
         "LinUCB": LinUCB(),
         "KNN": KNN(),
         "LinTS": LinTS(posterior_scale=OFFLINE_SCALE),
         "REINFORCE": Reinforce(seed=seed),
     }
-    return {name: shrunk(policy, train).fit(train) for name, policy in policies.items()}
 
 
 def choose_policy(policies: Mapping[str, Policy], train: FullInformationData, seed: int) -> Choice:

@@ -97,7 +97,6 @@ def _write(file: Path, record: Mapping[str, object]) -> None:
 def _read(file: Path) -> tuple[float, list[Run]]:
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
-        runs = [Run(**{**row, "token_ids": tuple(row["token_ids"])}) for row in record["runs"]]
-        return float(record["seconds"]), runs
+        return float(record["seconds"]), [Run.of_record(row) for row in record["runs"]]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"{file} is damaged ({error}): delete it and run again") from error

@@ -1,8 +1,10 @@
 """Measured time of whole answers: every mode on every prompt, interleaved in one process."""
 
+import json
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,6 +42,23 @@ class Run:
     token_ids: tuple[int, ...]
     select_s: float = 0.0
     pick: str | None = None
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> "Run":
+        """Return a run from what `asdict` made of it, as JSON keeps it."""
+        return cls(**{**record, "token_ids": tuple(record["token_ids"])})
+
+
+def read_runs(path: Path) -> list[Run]:
+    """Return the runs of a demo's `runs.json`.
+
+    Raises:
+        ValueError: if the file is missing or damaged.
+    """
+    try:
+        return [Run.of_record(record) for record in json.loads(path.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(f"{path} holds no runs ({error}): name the runs.json of a finished demo") from error
 
 
 Mode = Callable[[Query], Run]

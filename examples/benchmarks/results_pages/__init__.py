@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from results_pages.bandits_beside_peers import bandits_page
+from results_pages.choice import choice_page
 from results_pages.drafts import drafts_page
 from results_pages.generation import generation_page
 from results_pages.headline import headline
@@ -15,6 +16,7 @@ PAGES: Mapping[str, Callable[[Path], str]] = {
     "generation.md": generation_page,
     "loading.md": loading_page,
     "policies.md": policies_page,
+    "choice.md": choice_page,
     "drafts.md": drafts_page,
     "bandits.md": bandits_page,
     "intervals.md": intervals_page,

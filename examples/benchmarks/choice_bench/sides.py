@@ -1,0 +1,102 @@
+"""Two collected folders, one to learn from and one held out, as a bench needs them."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from bandits import FullInformationData
+from bandits.data.closed_folder import MANIFEST
+from rewards import TimeSaved
+from speculative.collection.arm_plan import plan_of_facts
+from speculative.collection.priced_folder import made_of
+from speculative.targets.text_features import TEXT_FEATURES
+
+NO_DRAFT = "no_draft"
+FEATURES_OF = "hidden_state:"  # how the encoder's name begins whose columns are known
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Training and held-out data of one pool, priced alike.
+
+    Attributes:
+        train: to learn from; rewards are seconds saved.
+        test: held out.
+        rules: names of the arms that are rules.
+        facts: what the folders were made of, for the JSON.
+    """
+
+    train: FullInformationData
+    test: FullInformationData
+    rules: tuple[str, ...]
+    facts: Mapping[str, object]
+
+    @property
+    def fixed_arms(self) -> tuple[str, ...]:
+        """Return the names of the arms that are no rules."""
+        return tuple(name for name in self.test.arm_names if name not in self.rules)
+
+    @property
+    def groups(self) -> dict[str, list[int]]:
+        """Return the columns of each part of the contexts; none where the encoder is not the target's own."""
+        if not (self.train.encoder or "").startswith(FEATURES_OF):
+            return {}
+        n_features = self.train.contexts.shape[1]
+        size = (n_features - len(TEXT_FEATURES)) // 2
+        ends = {"mean state": (0, size), "last state": (size, 2 * size), "text features": (2 * size, n_features)}
+        return {name: list(range(*span)) for name, span in ends.items()}
+
+    def with_arms(self, names: tuple[str, ...]) -> "Sides":
+        """Return the sides with some of the arms."""
+        kept = tuple(name for name in self.rules if name in names)
+        return replace(self, train=self.train.select_arms(names), test=self.test.select_arms(names), rules=kept)
+
+    def with_columns(self, columns: list[int]) -> "Sides":
+        """Return the sides with some columns of the contexts."""
+        train, test = (replace(side, contexts=side.contexts[:, columns]) for side in (self.train, self.test))
+        return replace(self, train=train, test=test)
+
+
+def read_sides(train: Path, test: Path) -> Sides:
+    """Read two folders that `draftpick collect` wrote with one pool.
+
+    Raises:
+        ValueError: if one is not closed, they differ in arms, encoder, target or cost profile, or share a prompt.
+    """
+    sides = [FullInformationData.load(folder).with_reward(TimeSaved()).complete_rows() for folder in (train, test)]
+    _check(sides[0], sides[1], train, test)
+    facts, other = made_of(train), made_of(test)
+    for what in ("target", "encoder"):
+        if facts.get(what) != other.get(what):
+            raise ValueError(f"{test} was collected with another {what} than {train}: collect both with one pool")
+    plans = {name: plan_of_facts(facts.get(f"arm {name}")) for name in sides[0].arm_names}
+    rules = tuple(name for name, plan in plans.items() if plan is not None and plan.min_match_lengths)
+    told = {"train": _told(train), "test": _told(test), "priced": {key: facts.get(key) for key in _PRICED}}
+    return Sides(sides[0], sides[1].select_arms(sides[0].arm_names), rules, told)
+
+
+_PRICED = ("machine", "threads", "noise", "cost_profile")
+
+
+def _check(train: FullInformationData, test: FullInformationData, train_folder: Path, test_folder: Path) -> None:
+    if set(train.arm_names) != set(test.arm_names) or NO_DRAFT not in train.arm_names:
+        raise ValueError(
+            f"{train_folder} and {test_folder} must hold the same arms and {NO_DRAFT}, got "
+            f"{', '.join(train.arm_names)} and {', '.join(test.arm_names)}"
+        )
+    if train.cost_profiles != test.cost_profiles:
+        raise ValueError(
+            f"{train_folder} and {test_folder} must be priced by one cost profile: "
+            "speculative.collection.recost.recost(TEST_FOLDER, stored_costs(TRAIN_FOLDER))"
+        )
+    same = set(map(np.ndarray.tobytes, train.contexts)) & set(map(np.ndarray.tobytes, test.contexts))
+    if same:
+        raise ValueError(f"{test_folder} must share no prompt with {train_folder}, got {len(same)} of equal contexts")
+
+
+def _told(folder: Path) -> dict[str, object]:
+    manifest = (folder / MANIFEST).read_bytes()
+    return {"manifest": hashlib.sha256(manifest).hexdigest(), "queries": made_of(folder).get("queries")}
