@@ -91,7 +91,7 @@ def against_clock(
 
 
 def _pair(clock: Clock, one: Candidate, other: Candidate, seed: int) -> tuple[str, str, Estimate, Estimate]:
-    """Return two names, the faster in wall-clock time first, and how many times as fast it is: measured and replayed."""
+    """Return two names, the faster in wall-clock time first, and how many times as fast: measured and replayed."""
     a, b = (Candidate(each.name, each.kind, each.weights[clock.rows], each.choose_s) for each in (one, other))
     if a.seconds(clock.measured).sum() > b.seconds(clock.measured).sum():
         a, b = b, a
