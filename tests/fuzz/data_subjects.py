@@ -78,7 +78,7 @@ def _forged(rng: np.random.Generator, tensors: dict[str, np.ndarray]) -> tuple[s
         with np.errstate(all="ignore"):
             changed[int(rng.integers(array.size))] = np.array(number, dtype=np.float64).astype(array.dtype)
         tensors[name] = changed.reshape(array.shape)
-        return f"{number} in {name}", bool(array.dtype.kind == "f" and np.isnan(number))
+        return f"{number} in {name}", array.dtype.kind == "f" and number != number
     if kind == "remove":
         del tensors[name]
     elif kind == "add":

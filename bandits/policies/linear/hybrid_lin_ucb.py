@@ -149,6 +149,8 @@ def joint_posterior(ridge: Ridge, features: Float64, prior: Float64, shared: Flo
 
 
 def _checked(arm_features: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    if not isinstance(arm_features, Mapping):
+        raise TypeError(f"arm_features must map each arm's name to its numbers, got {arm_features!r}")
     result = {name: [float(value) for value in values] for name, values in arm_features.items()}
     lengths = {name: len(values) for name, values in result.items()}
     if len(set(lengths.values())) != 1 or 0 in lengths.values():

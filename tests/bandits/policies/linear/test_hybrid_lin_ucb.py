@@ -108,3 +108,8 @@ def test_missing_and_uneven_features_are_refused():
     policy = HybridLinUCB(FEATURES).fit(example_data())
     with pytest.raises(ValueError, match="but not 'new'"):
         policy.add_arm("new")
+
+
+def test_arm_features_that_name_no_arms_are_refused():
+    with pytest.raises(TypeError, match="must map each arm's name to its numbers, got 1.0"):
+        HybridLinUCB(arm_features=1.0)
