@@ -111,5 +111,5 @@ def test_missing_and_uneven_features_are_refused():
 
 
 def test_arm_features_that_name_no_arms_are_refused():
-    with pytest.raises(TypeError, match="must map each arm's name to its numbers, got 1.0"):
+    with pytest.raises(TypeError, match=r"must map each arm's name to its numbers, got 1\.0"):
         HybridLinUCB(arm_features=1.0)
