@@ -10,6 +10,7 @@ from pathlib import Path
 from arms import Query
 from arms.atomic_file import write_file
 from bandits import Bootstrap, FullInformationData, evaluate
+from bandits.evaluation import best_fixed_arm
 from rewards import TimeSaved
 from speculative.collection.collect import collect
 from speculative.collection.settings import CollectSettings
@@ -81,7 +82,8 @@ def run_demo(
     train = _collect(train_queries, pool, out / "train", costs, notify, "collecting training prompts")
     test = _collect(test_queries, pool, out / "test", costs, notify, "collecting held-out prompts")
     notify("learning", 0, 1)
-    learned = _learn(train, test, settings.seed, out)
+    plain_arms = [arm.name for arm in pool.fixed_arms]
+    learned = _learn(train, test, settings.seed, out, plain_arms)
     notify("learning", 1, 1)
     left = None if size.seconds is None else size.seconds - (time.monotonic() - begin)
     timed = pick_evenly(test_queries, size.most_timed)
@@ -162,7 +164,9 @@ def _collect(
     return data.with_reward(TimeSaved())
 
 
-def _learn(train: FullInformationData, test: FullInformationData, seed: int, out: Path) -> Learned:
+def _learn(
+    train: FullInformationData, test: FullInformationData, seed: int, out: Path, plain_arms: Sequence[str]
+) -> Learned:
     """Fit, choose and evaluate; all of it is on disk before the long stage begins."""
     policies = learn(train, seed)
     choice = choose_policy(policies, train, seed)
@@ -172,4 +176,4 @@ def _learn(train: FullInformationData, test: FullInformationData, seed: int, out
     evaluation.save(out / "evaluation.json")
     write_file(out / "table.txt", evaluation.to_text(80) + "\n")
     save_pictures(domain_speed(test), picks_by_policy(policies, test), train.arm_names, out)
-    return Learned(policies, choice, evaluation)
+    return Learned(policies, choice, evaluation, best_fixed_arm(train.select_arms(plain_arms)))

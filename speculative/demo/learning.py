@@ -19,11 +19,13 @@ class Learned:
         policies: fitted, by name.
         choice: which of them is chosen.
         evaluation: of all on the held-out prompts, by replay.
+        plain_arm: the best arm of the training prompts that is no rule.
     """
 
     policies: Mapping[str, Policy]
     choice: "Choice"
     evaluation: Evaluation
+    plain_arm: str
 
 
 @dataclass(frozen=True, slots=True)

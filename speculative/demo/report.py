@@ -41,7 +41,7 @@ def make_report(
     """
     policies, choice, evaluation = learned.policies, learned.choice, learned.evaluation
     fixed = evaluation.best_fixed_arm or NO_DRAFT
-    references = [name for name in dict.fromkeys((NO_DRAFT, fixed, *PEERS)) if name in grouped]
+    references = [name for name in dict.fromkeys((NO_DRAFT, fixed, learned.plain_arm, *PEERS)) if name in grouped]
     ratios = {
         name: {reference: speed_ratio(runs, grouped[reference], evaluation.seed) for reference in references}
         for name, runs in grouped.items()
@@ -62,7 +62,7 @@ def make_report(
         equality=_equality(pool, queries, grouped, composed=policies),
         peers_compared=same_weights(pool),
         looping_share=float(np.mean([repeated_share(run.token_ids) > 0.5 for run in plain])),
-        conclusion=_conclusion(choice.name, fixed, ratios),
+        conclusion=_conclusion(choice.name, fixed, learned.plain_arm, ratios),
     )
 
 
@@ -147,8 +147,11 @@ def _equality(
     return counts
 
 
-def _conclusion(chosen: str, fixed: str, ratios: Mapping[str, Mapping[str, Estimate]]) -> str:
-    """Say what the chosen policy gains over no draft and transformers, and whether over the best fixed arm."""
+def _conclusion(chosen: str, fixed: str, plain_arm: str, ratios: Mapping[str, Mapping[str, Estimate]]) -> str:
+    """Say what the chosen policy gains over no draft and transformers, and whether over the best fixed arm.
+
+    Where that arm is a rule, the best arm that is none stands beside it.
+    """
     own = ratios[chosen]
     sentence = f"{chosen}, chosen on the training prompts, answers held-out ones {own[NO_DRAFT]:.2f} times as fast as"
     sentence += " no draft"
@@ -163,4 +166,7 @@ def _conclusion(chosen: str, fixed: str, ratios: Mapping[str, Mapping[str, Estim
         advice = "use the fixed arm"
     else:
         advice = "no difference can be told on so few prompts"
-    return f"{sentence}. It is {against:.2f} times as fast as always {fixed}: {advice}."
+    beside = ""
+    if plain_arm != fixed:
+        beside = f" and {own[plain_arm]:.2f} times as fast as always {plain_arm}, the best arm that is no rule"
+    return f"{sentence}. It is {against:.2f} times as fast as always {fixed}{beside}: {advice}."

@@ -11,9 +11,16 @@ from speculative.demo.learning import FIXED, choose_policy, learn
 from speculative.demo.queries import demo_queries, own_queries, pick_evenly
 from speculative.demo.size import DemoSize
 from speculative.pools.spec import read_pool_spec
-from tests.support.tiny_pool import queries, save_pool
+from tests.support.tiny_pool import POOL, queries, save_pool
 
 N_TIMED = 4
+RULE = """
+[[arms]]
+kind = "rule"
+name = "lookup_or_small"
+clauses = [{ arm = "prompt_lookup_7", min_match_length = 2 }]
+fallback = "draft_small_2"
+"""
 
 
 def test_prompts_are_picked_in_turn_from_each_domain():
@@ -49,7 +56,7 @@ def test_own_prompts_are_split_by_domain_or_by_file_and_never_shared(tmp_path):
 @pytest.fixture
 def tiny_demo(tmp_path, monkeypatch):
     """The arguments of a demo of 20 prompts on a tiny pool."""
-    save_pool(tmp_path)
+    save_pool(tmp_path, pool=POOL + RULE)
     asked = [query.model_copy(update={"domain": "ab"[i % 2]}) for i, query in enumerate(queries(20))]
     size = DemoSize(max_new_tokens=12, least_timed=N_TIMED, most_timed=N_TIMED, timed_by_transformers=2)
     monkeypatch.setattr(demo, "demo_queries", lambda: (asked[:14], asked[14:]))
@@ -63,10 +70,12 @@ def test_the_demo_runs_end_to_end_on_a_tiny_pool(tiny_demo):
     report = run_demo(**tiny_demo, on_progress=lambda stage, done, total: told.update({stage: (done, total)}))
     out = tiny_demo["out"]
     assert report.equality["different"] == 0
-    assert sum(report.equality.values()) == N_TIMED * 4 + 3 * 2  # three arms, the policy, transformers three ways
+    assert sum(report.equality.values()) == N_TIMED * 5 + 3 * 2  # four arms, the policy, transformers three ways
     assert (report.n_timed, report.n_transformers, report.max_new_tokens) == (N_TIMED, 2, 12)
     assert "times as fast as no draft" in report.conclusion
     assert "times as fast as always" in report.conclusion
+    is_rule = report.evaluation.best_fixed_arm == "lookup_or_small"
+    assert ("the best arm that is no rule" in report.conclusion) == is_rule
     assert told["measuring, prompts"] == (N_TIMED, N_TIMED)
     saved = json.loads((out / "report.json").read_text())
     assert saved["conclusion"] == report.conclusion
