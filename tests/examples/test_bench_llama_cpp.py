@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from llama_cpp_bench.server import LlamaServer
+from results_pages.llama_cpp import llama_cpp_page
 
 from tests.support.tiny_pool import queries, save_pool, save_queries
 
@@ -68,6 +69,9 @@ def test_every_mode_of_both_runs_and_servers_end_with_the_bench(folder):
     assert rows["llama.cpp, no draft"]["over plain"]["value"] == 1
     assert rows["llama.cpp, ngram-simple"]["same_text"] == result["n_queries"] == 3
     assert result["llama_cpp"]["system"].endswith("--threads 1 --context 4096")
+    page = llama_cpp_page(folder)
+    for name, row in rows.items():
+        assert f"| {name} | {row['tokens_per_second']:.1f} |" in page
 
 
 def test_a_server_ends_when_its_block_is_left(folder):

@@ -9,12 +9,14 @@ from results_pages.drafts import drafts_page
 from results_pages.generation import generation_page
 from results_pages.headline import headline
 from results_pages.intervals import intervals_page
+from results_pages.llama_cpp import llama_cpp_page
 from results_pages.loading import loading_page
 from results_pages.policies import policies_page
 
 PAGES: Mapping[str, Callable[[Path], str]] = {
     "generation.md": generation_page,
     "loading.md": loading_page,
+    "llama_cpp.md": llama_cpp_page,
     "policies.md": policies_page,
     "choice.md": choice_page,
     "drafts.md": drafts_page,

@@ -1,0 +1,50 @@
+"""A pool's arms beside llama.cpp's own server on the same GGUF file."""
+
+from pathlib import Path
+
+from results_pages.parts import Record, missing, origin, page_head, page_text, read_record, table, two_digits
+
+
+def llama_cpp_page(folder: Path) -> str:
+    """Return a section for each llama_cpp_*.json."""
+    lines = page_head(
+        "Beside llama.cpp",
+        "Tokens a second of a pool's arms and of llama.cpp's own server: the same GGUF file, token ids, threads and "
+        "prompts, one request at a time, in alternation.",
+    )
+    records = [record for path in sorted(folder.glob("llama_cpp_*.json")) if (record := read_record(path)) is not None]
+    if not records:
+        return page_text(lines, missing("python examples/benchmarks/bench_llama_cpp.py --pool POOL --model MODEL.gguf"))
+    for record in records:
+        lines += _section(record)
+    return page_text(lines)
+
+
+def _section(record: Record) -> list[str]:
+    build = record["llama_cpp"]
+    rows = [
+        [
+            row["name"],
+            f"{row['tokens_per_second']:.1f}",
+            two_digits(row["over plain"]),
+            two_digits(row["over fastest"]),
+            f"{row['same_text']} of {record['n_queries']}",
+        ]
+        for row in record["rows"]
+    ]
+    heads = ["", "tokens/s", "times llama.cpp, no draft", f"times {record['fastest_llama_cpp_mode']}", "same text"]
+    return [
+        f"## {record['name']}",
+        "",
+        *table(heads, rows),
+        "",
+        f"{record['n_queries']} prompts, at most {record['max_new_tokens']} new tokens; seconds from token ids in to "
+        "token ids out, reading the prompt and the loopback interface counted. Same text: token for token that of "
+        "llama.cpp without a draft, whose arithmetic differs. Brackets: 95 % bootstrap intervals over "
+        "prompts.",
+        "",
+        f"llama.cpp is the wheel of xllamacpp, whose build uses less of a processor than one made on it: "
+        f"`{build['system']}`.",
+        "",
+        *origin(record),
+    ]
