@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from speculative.sampling.certainty import Certainty
 from speculative.sampling.logits_processor import LogitsProcessor
 
 
@@ -18,14 +19,11 @@ class CertaintyRecorder(LogitsProcessor):
 
     def __init__(self, n_prompt: int) -> None:
         self._n_prompt = n_prompt
-        self._found: dict[int, tuple[float, float]] = {}
+        self._found: dict[int, Certainty] = {}
 
     def process(self, prefix: Sequence[int], logits: torch.Tensor) -> torch.Tensor:
         """Note what the logits say of the token to come."""
-        first, second = logits.topk(2).values.tolist()
-        logprobs = logits.log_softmax(0)
-        entropy = -float((logprobs.exp() * logprobs.clamp_min(torch.finfo(torch.float32).min)).sum())
-        self._found[len(prefix) - self._n_prompt] = (first - second, entropy)
+        self._found[len(prefix) - self._n_prompt] = Certainty.of(logits)
         return logits
 
     def margins_and_entropies(self, n_new: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:

@@ -1,6 +1,6 @@
 """Exact rounds, and modelled seconds, of any arm on a traced text: labels without running speculation."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from arms import Observation, Reference
@@ -8,17 +8,25 @@ from speculative.collection.arm_plan import NO_DRAFT, ArmPlan
 from speculative.collection.trace import Trace
 from speculative.drafts.no_draft import NoDraft
 from speculative.measuring.cost_profile import CostProfile
-from speculative.protocols.selector import RoundContext
+from speculative.protocols.selector import RoundContext, RoundObservation, Selector
 from speculative.targets.rule_arm import PoolArm, RuleArm
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """The rounds a real run would have had: tokens proposed and accepted in each, and modelled seconds."""
+    """The rounds a real run would have had.
+
+    Attributes:
+        proposed: tokens proposed in each round.
+        accepted: of these, accepted.
+        seconds: modelled, the prefill's included.
+        actions: the arm of each round, an index of the plans walked with.
+    """
 
     proposed: tuple[int, ...]
     accepted: tuple[int, ...]
     seconds: float
+    actions: tuple[int, ...]
 
 
 class Replayer:
@@ -36,16 +44,26 @@ class Replayer:
         self._verify_s: dict[tuple[int, int], float] = {}
 
     def play(self, plan: ArmPlan) -> Replay:
-        """Walk the text round by round; see `replay`."""
+        """Walk the text with one arm; see `replay`."""
+        return self.walk((plan,))
+
+    def walk(self, plans: Sequence[ArmPlan], selector: Selector | None = None) -> Replay:
+        """Walk the text round by round with the arms that a selector, which has been told of the query, chooses.
+
+        Args:
+            plans: of the arms.
+            selector: asked and told as the engine does; by default always the first arm.
+        """
         trace, n_prompt, n_new = self._trace, self._n_prompt, self._n_new
-        _check(trace, plan)
-        seconds = self._prefill_s
-        proposed: list[int] = []
-        accepted: list[int] = []
+        for plan in plans:
+            _check(trace, plan)
+        rounds: list[RoundObservation] = []
         reading = _Reading(self._costs)
         n_done = 1  # the prefill yields the first token
         while n_done < n_new:
-            draft, draft_length, looked_up = _arm_of_round(trace, plan, n_done)
+            looked_up: dict[str, int] = {}
+            action = 0 if selector is None else _choice(trace, plans, selector, n_done, looked_up)
+            draft, draft_length = _arm_of_round(trace, plans[action], n_done, looked_up)
             asked = min(draft_length, trace.max_new_tokens - n_done - 1)
             n_proposed = n_accepted = 0
             if asked >= 1 and _can_draft(trace, draft, n_done):
@@ -54,14 +72,21 @@ class Replayer:
                 n_accepted = min(n_proposed, int(found.accepted[n_done]))
                 looked_up[draft] = n_proposed
             n_committed = n_prompt + n_done - 1
-            seconds += sum(reading.round_s(name, n, n_committed) for name, n in looked_up.items())
+            seconds = sum(reading.round_s(name, n, n_committed) for name, n in looked_up.items())
             seconds += self._pass_s(1 + n_proposed, n_committed)
             ended = n_done + n_accepted == n_new  # by an accepted end-of-text token
-            proposed.append(n_accepted if ended else n_proposed)
-            accepted.append(n_accepted)
+            n_counted, n_kept = (n_accepted, n_accepted) if ended else (n_proposed, n_accepted + 1)
+            rounds.append(RoundObservation(trace.query_id, action, n_counted, n_accepted, n_kept, seconds))
+            if selector is not None:
+                selector.observe(rounds[-1:])
             n_done += n_accepted + 1
             reading.keep_up(looked_up, n_prompt + n_done - 1)
-        return Replay(tuple(proposed), tuple(accepted), seconds)
+        return Replay(
+            tuple(one.n_proposed for one in rounds),
+            tuple(one.n_accepted for one in rounds),
+            self._prefill_s + sum(one.seconds for one in rounds),
+            tuple(one.action for one in rounds),
+        )
 
     def _pass_s(self, n_tokens: int, cache_length: int) -> float:
         key = n_tokens, cache_length
@@ -107,22 +132,52 @@ class _Reading:
             self._n_read[draft] = n_committed
 
 
-def _arm_of_round(trace: Trace, plan: ArmPlan, n_done: int) -> tuple[str, int, dict[str, int]]:
-    """Return who drafts, how far, and which look-ups were asked on the way, each with no draft token yet."""
-    looked_up: dict[str, int] = {}
+def _choice(trace: Trace, plans: Sequence[ArmPlan], selector: Selector, n_done: int, looked_up: dict[str, int]) -> int:
+    """Ask a selector as the engine does, and note which look-ups it asked."""
+    fixed = [plan.drafts[0][0] if len(plan.drafts) == 1 else None for plan in plans]
+    available = tuple(any(_can_draft(trace, name, n_done) for name, _ in plan.drafts) for plan in plans)
+    [action] = selector.select([_round_context(trace, n_done, available, fixed, looked_up)])
+    if not 0 <= action < len(plans):
+        raise ValueError(f"the selector must choose an arm in [0, {len(plans)}), got {action}")
+    return action
+
+
+def _arm_of_round(trace: Trace, plan: ArmPlan, n_done: int, looked_up: dict[str, int]) -> tuple[str, int]:
+    """Return who drafts, how far, and note which look-ups were asked on the way, each with no draft token yet."""
     if len(plan.drafts) == 1:
-        return *plan.drafts[0], looked_up
+        return plan.drafts[0]
+    names = [name for name, _ in plan.drafts]
+    available = tuple(_can_draft(trace, name, n_done) for name in names)
+    context = _round_context(trace, n_done, available, names, looked_up)
+    return plan.drafts[plan.rule.select([context])[0]]
+
+
+def _round_context(
+    trace: Trace,
+    n_done: int,
+    available: tuple[bool, ...],
+    drafts: Sequence[str | None],
+    looked_up: dict[str, int],
+) -> RoundContext:
+    """Return what the engine would say before a round; `drafts` of each action, None for a rule."""
 
     def match_length(action: int) -> int | None:
-        name = plan.drafts[action][0]
+        name = drafts[action]
+        if name is None or name not in trace.drafts or not available[action]:
+            return None
         found = trace.drafts[name].match_length(n_done)
         if found is not None:
             looked_up[name] = 0
         return found
 
-    available = tuple(_can_draft(trace, name, n_done) for name, _ in plan.drafts)
-    context = RoundContext(trace.query_id, len(trace.prompt_ids), n_done, available, match_length=match_length)
-    return *plan.drafts[plan.rule.select([context])[0]], looked_up
+    return RoundContext(
+        trace.query_id,
+        len(trace.prompt_ids),
+        n_done,
+        available,
+        match_length=match_length,
+        certainty=lambda: trace.certainty(n_done),
+    )
 
 
 def _can_draft(trace: Trace, draft: str, n_done: int) -> bool:

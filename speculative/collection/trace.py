@@ -9,6 +9,7 @@ import numpy.typing as npt
 from arms.checks import at_least
 from speculative.protocols.draft import Draft
 from speculative.protocols.draft_trace import DraftTrace
+from speculative.sampling.certainty import Certainty
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,12 @@ class Trace:
     drafts: Mapping[str, DraftTrace]
     margins: npt.NDArray[np.float32] | None = None
     entropies: npt.NDArray[np.float32] | None = None
+
+    def certainty(self, n_new: int) -> Certainty | None:
+        """Return how sure the target was of the last of so many new tokens; None where it was not kept."""
+        if self.margins is None or self.entropies is None:
+            return None
+        return Certainty(float(self.margins[n_new - 1]), float(self.entropies[n_new - 1]))
 
 
 def trace_draft(

@@ -17,6 +17,7 @@ from speculative.protocols.kv_cache import KVCache
 from speculative.protocols.request import FinishReason, Generation, Request, RoundResult, TokenLogprob, cut
 from speculative.protocols.selector import QueryState
 from speculative.protocols.token_batch import TokenBatch
+from speculative.sampling.certainty import Certainty
 from speculative.sampling.controlled_sampler import ControlledSampler
 from speculative.sampling.token_sampler import NO_TOKENS, DraftTokens, TokenSampler
 
@@ -57,6 +58,7 @@ class Running:
     logprobs: list[TokenLogprob] = field(default_factory=list)
     drafting: Drafting = field(init=False)
     _is_controlled: bool = field(init=False)
+    _last_row: tuple[TargetRows, int] | None = None
 
     def __post_init__(self) -> None:
         self._is_controlled = self.request.sampling.controlled
@@ -117,11 +119,19 @@ class Running:
             found = self.verifier.verify(rows, draft_tokens, len(prefix))
         except InvalidLogitsError as error:
             found = Verification(error.n_accepted, None, str(error))
+        self._last_row = raw, found.n_accepted
         if sampling.logprobs is None:
             return found
         tokens = [*token_ids[: found.n_accepted], *([] if found.next_token is None else [found.next_token])]
         logprobs = tuple(raw.logprob(i, token, sampling.logprobs) for i, token in enumerate(tokens))
         return Verification(found.n_accepted, found.next_token, found.failure, logprobs)
+
+    def certainty(self) -> Certainty | None:
+        """Return how sure the target was of the last token, by its own logits; to be asked between two passes."""
+        if self._last_row is None:
+            return None
+        rows, i = self._last_row
+        return Certainty.of(rows.row(i))
 
     def verify_again(self, draft: Draft, draft_tokens: DraftTokens, verification: Verification) -> Verification:
         """Go on where logits allowed no choice, now with rows of which none has seen a draft token to come.

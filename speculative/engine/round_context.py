@@ -31,6 +31,7 @@ def round_context(state: Running, arms: Sequence[EngineArm], n_running: int) -> 
         state.request.sampling.temperature,
         n_running,
         match_length,
+        state.certainty,
     )
 
 

@@ -5,9 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from speculative.protocols.request import Request
+from speculative.sampling.certainty import Certainty
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +21,20 @@ class QueryState:
         request: what was asked.
         hidden_mean: (d,) mean over the prompt of the target's last hidden states.
         hidden_last: (d,) the last hidden state of its last token.
+        context: (d,) float32, an encoder's features of the query where they are known already, as in a trace.
     """
 
     request: Request
     hidden_mean: torch.Tensor
     hidden_last: torch.Tensor
+    context: npt.NDArray[np.float32] | None = None
 
 
 def _no_match(action: int) -> int | None:
+    return None
+
+
+def _not_known() -> Certainty | None:
     return None
 
 
@@ -45,6 +54,8 @@ class RoundContext:
         n_running: requests that share the coming step.
         match_length: asked with an arm's index, how many last tokens of the prefix its look-up has found elsewhere;
             None for an arm that looks nothing up. Works only until the round begins.
+        certainty: asked, how sure the target was of the last token of the prefix, by its own logits; None where it is
+            not known. Works only until the round begins.
     """
 
     request_id: str
@@ -54,6 +65,12 @@ class RoundContext:
     temperature: float = 0.0
     n_running: int = 1
     match_length: Callable[[int], int | None] = field(default=_no_match, compare=False, repr=False)
+    certainty: Callable[[], Certainty | None] = field(default=_not_known, compare=False, repr=False)
+
+    @property
+    def cache_length(self) -> int:
+        """Tokens that the target's cache holds: all but the last one."""
+        return self.n_prompt + self.n_new - 1
 
 
 class RoundObservation(NamedTuple):

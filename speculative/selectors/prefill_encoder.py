@@ -19,6 +19,8 @@ class PrefillEncoder(ContextEncoder):
 
 def encode_query(encoder: ContextEncoder, query: QueryState) -> npt.NDArray[np.float32]:
     """Return the context of a query whose prompt the target has just read: (d,) float32."""
+    if query.context is not None:
+        return query.context
     if isinstance(encoder, PrefillEncoder):
         return encoder.from_prefill(query)
     context: npt.NDArray[np.float32] = encoder.encode([query.request.text])[0]

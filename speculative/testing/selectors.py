@@ -9,6 +9,7 @@ import torch
 from arms.testing.assertions import global_generators_untouched, hold, instance_of
 from speculative.protocols.request import Request
 from speculative.protocols.selector import QueryState, RoundContext, RoundObservation, Selector
+from speculative.sampling.certainty import Certainty
 from speculative.sampling.sampling_params import SamplingParams
 
 _SEED = 20
@@ -68,7 +69,9 @@ class _MatchLengths:
         self._n_asked_late = 0
         available = tuple(arm == 0 or (step + arm) % 4 != 0 for arm in range(n_arms))
         temperature = request.sampling.temperature
-        self.context = RoundContext(request.id, 3, 1 + step, available, temperature, n_running, self._match_length)
+        self.context = RoundContext(
+            request.id, 3, 1 + step, available, temperature, n_running, self._match_length, self._certainty
+        )
 
     def close(self) -> None:
         """Begin the round: the prefix is about to change."""
@@ -80,6 +83,10 @@ class _MatchLengths:
         beyond = [action for action in self._asked_for if not 0 <= action < n_arms]
         hold(not beyond, f"{name}: match_length must be asked for an arm in [0, {n_arms}), got {beyond}")
         hold(self._n_asked_late == 0, f"{name}: match_length must be asked in select only, before the round begins")
+
+    def _certainty(self) -> Certainty:
+        self._n_asked_late += not self._is_open
+        return Certainty(1.5, 0.25)
 
     def _match_length(self, action: int) -> int | None:
         self._asked_for.append(action)

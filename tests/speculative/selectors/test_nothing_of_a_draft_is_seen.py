@@ -58,7 +58,9 @@ class Noting:
     def select(self, rounds):
         [round_] = rounds
         self.n_proposals.append(sum(draft.n_proposals for draft in self.drafts))
-        values = [getattr(round_, field.name) for field in fields(round_) if field.name != "match_length"]
+        asked = ("match_length", "certainty")
+        values = [getattr(round_, field.name) for field in fields(round_) if field.name not in asked]
+        values += [round(value, 2) for value in round_.certainty()]  # passes of another width round otherwise
         lengths = [round_.match_length(action) for action in range(self.n_arms)]
         self.told[round_.n_new] = (*values, *lengths)
         self.n_proposals.append(sum(draft.n_proposals for draft in self.drafts))
@@ -97,6 +99,7 @@ def test_a_round_holds_these_facts_and_no_others():
         "temperature",
         "n_running",
         "match_length",
+        "certainty",
     ]
     assert not hasattr(RoundContext("a", 1, 1, (True,)), "__dict__")  # slots: nothing can be attached either
 
