@@ -20,14 +20,16 @@ from pathlib import Path
 
 from choice_bench.ablation import ablation, fit_all, with_shrinkage
 from choice_bench.candidates import (
+    CLAIRVOYANT,
     arm_candidates,
+    clairvoyant_seconds,
     costs_of,
     domain_look_up,
     oracle,
     policy_candidates,
 )
 from choice_bench.clock import Clock, against_clock
-from choice_bench.figures import by_domain, candidate_row, times_as_fast
+from choice_bench.figures import by_domain, table_row, times_as_fast
 from choice_bench.sides import NO_DRAFT, Sides, read_sides
 
 from arms.atomic_file import write_file
@@ -59,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
     result = {
         **bench(sides, options),
         "command": f"python examples/benchmarks/bench_choice.py {shlex.join(arguments or sys.argv[1:])}",
-        "machine": machine_facts(),
+        "machine": machine_facts(threads=sides.threads),
         "seed": options.seed,
         "date": time.strftime("%Y-%m-%d"),
     }
@@ -76,16 +78,18 @@ def bench(sides: Sides, options: argparse.Namespace) -> dict[str, object]:
     named = {candidate.name: candidate for candidate in candidates}
     fixed = best_fixed_arm(sides.train.select_arms(sides.fixed_arms), "seconds")
     any_arm = best_fixed_arm(sides.train, "seconds")
-    references = {NO_DRAFT: named[NO_DRAFT], FIXED: named[fixed], RULE: named[any_arm]}
+    seconds = {name: one.seconds(costs) for name, one in named.items()}
+    references = {NO_DRAFT: seconds[NO_DRAFT], FIXED: seconds[fixed], RULE: seconds[any_arm]}
     n_tokens = sum(row[0].n_tokens for row in sides.test.observations or () if row[0] is not None)
-    rows = [candidate_row(one, costs, n_tokens, references, seed) for one in candidates]
+    rows = [table_row(one.name, one.kind, seconds[one.name], n_tokens, references, seed) for one in candidates]
+    rows.append(table_row(CLAIRVOYANT, "oracle", clairvoyant_seconds(sides), n_tokens, references, seed))
     _print(rows, fixed, any_arm, chosen)
-    domains = by_domain(named[chosen], references, costs, sides.test.domains or [None] * len(sides.test), seed)
+    domains = by_domain(seconds[chosen], references, sides.test.domains or [None] * len(sides.test), seed)
     clock = None
     if options.runs is not None:
         ranked = [one for one in candidates if one.kind != "oracle"]
         clock = against_clock(Clock.of(read_runs(options.runs), sides.test), ranked, sides.test.arm_names, seed)
-    gain = times_as_fast(named[chosen].seconds(costs), named[fixed].seconds(costs), seed)
+    gain = times_as_fast(seconds[chosen], seconds[fixed], seed)
     _draw(rows, options)
     return {
         "name": options.name,
@@ -98,6 +102,7 @@ def bench(sides: Sides, options: argparse.Namespace) -> dict[str, object]:
         "n_test": len(sides.test),
         "encoder": sides.test.encoder,
         "rows": rows,
+        "choose_ms": {one.name: one.choose_s * 1e3 for one in candidates if one.choose_s},
         "by_domain": domains,
         "ablation": ablation(sides, fixed, seed),
         "clock": clock,

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from speculative.rounds.clairvoyant import clairvoyant_s
 
 from bandits import FullInformationData, Policy
 from bandits.checks import Float64
 from choice_bench.sides import Sides
+from speculative.collection.priced_folder import stored_costs
+from speculative.collection.trace_store import TRACES, read_trace_parts
 
 Kind = Literal["arm", "rule", "policy", "oracle"]
-DOMAINS, ORACLE = "best arm of the domain", "oracle per query"
+DOMAINS, ORACLE, CLAIRVOYANT = "best arm of the domain", "oracle per query", "clairvoyant per round"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,15 @@ def domain_look_up(sides: Sides) -> Candidate:
 def oracle(test: FullInformationData) -> Candidate:
     """Return the choice that knows each query's seconds."""
     return Candidate(ORACLE, "oracle", np.eye(test.n_arms)[costs_of(test).argmin(axis=1)])
+
+
+def clairvoyant_seconds(sides: Sides) -> Float64:
+    """Return the least seconds (n,) of any choice per round among the pool's fixed arms, known in hindsight."""
+    costs = stored_costs(sides.test_folder)
+    assert costs is not None  # the data were read from there
+    traces = {t.query_id: t for part in read_trace_parts(sides.test_folder / TRACES) for t in part}
+    plans = [sides.plans[name] for name in sides.fixed_arms]
+    return np.array([clairvoyant_s(plans, traces[str(query)], costs) for query in sides.test.query_ids or ()])
 
 
 def costs_of(data: FullInformationData) -> Float64:

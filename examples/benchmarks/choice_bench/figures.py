@@ -7,7 +7,7 @@ import numpy as np
 
 from bandits import Bootstrap, Estimate
 from bandits.checks import Float64
-from choice_bench.candidates import Candidate
+from choice_bench.candidates import Kind
 
 
 def times_as_fast(own: Float64, other: Float64, seed: int) -> Estimate:
@@ -17,43 +17,40 @@ def times_as_fast(own: Float64, other: Float64, seed: int) -> Estimate:
     return bootstrap.estimate(sums[:, 0] / sums[:, 1])
 
 
-def candidate_row(
-    candidate: Candidate, costs: Float64, n_tokens: float, references: dict[str, Candidate], seed: int
+def table_row(
+    name: str, kind: Kind, own: Float64, n_tokens: float, references: dict[str, Float64], seed: int
 ) -> dict[str, object]:
-    """Return a candidate's line of the table, as JSON values.
+    """Return a line of the table, as JSON values.
 
     Args:
-        candidate: what chooses.
-        costs: seconds, (n, k).
+        name: of what chooses.
+        kind: what it is.
+        own: its seconds, (n,).
         n_tokens: new tokens of all queries.
-        references: by the heading of their column, what it is compared with.
+        references: by the heading of their column, the seconds of what it is compared with.
         seed: of the bootstrap.
     """
-    own = candidate.seconds(costs)
     return {
-        "name": candidate.name,
-        "kind": candidate.kind,
+        "name": name,
+        "kind": kind,
         "seconds": float(own.sum()),
         "tokens_per_second": n_tokens / float(own.sum()),
-        "choose_ms": candidate.choose_s * 1e3,
-        **{
-            f"over {heading}": asdict(times_as_fast(own, other.seconds(costs), seed))
-            for heading, other in references.items()
-        },
+        **_over(own, references, seed),
     }
 
 
 def by_domain(
-    candidate: Candidate, references: dict[str, Candidate], costs: Float64, domains: Sequence[str | None], seed: int
+    own: Float64, references: dict[str, Float64], domains: Sequence[str | None], seed: int
 ) -> list[dict[str, object]]:
-    """Return how many times as fast as each reference a candidate is in each domain."""
-    own, labels = candidate.seconds(costs), np.array([str(domain) for domain in domains])
+    """Return how many times as fast as each reference a candidate is in each domain, from seconds (n,)."""
+    labels = np.array([str(domain) for domain in domains])
     rows: list[dict[str, object]] = []
     for domain in dict.fromkeys(labels.tolist()):
         inside = labels == domain
-        figures = {
-            f"over {heading}": asdict(times_as_fast(own[inside], other.seconds(costs)[inside], seed))
-            for heading, other in references.items()
-        }
-        rows.append({"domain": domain, "n_queries": int(inside.sum()), **figures})
+        inner = {heading: other[inside] for heading, other in references.items()}
+        rows.append({"domain": domain, "n_queries": int(inside.sum()), **_over(own[inside], inner, seed)})
     return rows
+
+
+def _over(own: Float64, references: dict[str, Float64], seed: int) -> dict[str, object]:
+    return {f"over {heading}": asdict(times_as_fast(own, other, seed)) for heading, other in references.items()}

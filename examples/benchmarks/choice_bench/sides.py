@@ -10,7 +10,7 @@ import numpy as np
 from bandits import FullInformationData
 from bandits.data.closed_folder import MANIFEST
 from rewards import TimeSaved
-from speculative.collection.arm_plan import plan_of_facts
+from speculative.collection.arm_plan import ArmPlan, plan_of_facts
 from speculative.collection.priced_folder import made_of
 from speculative.targets.text_features import TEXT_FEATURES
 
@@ -25,14 +25,23 @@ class Sides:
     Attributes:
         train: to learn from; rewards are seconds saved.
         test: held out.
-        rules: names of the arms that are rules.
+        plans: what each arm does, by its name.
+        test_folder: which the held-out data are in, with their traces.
         facts: what the folders were made of, for the JSON.
+        threads: with which the costs were measured; None where that is unknown.
     """
 
     train: FullInformationData
     test: FullInformationData
-    rules: tuple[str, ...]
+    plans: Mapping[str, ArmPlan]
+    test_folder: Path
     facts: Mapping[str, object]
+    threads: int | None
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """Return the names of the arms that are rules."""
+        return tuple(name for name in self.test.arm_names if self.plans[name].min_match_lengths)
 
     @property
     def fixed_arms(self) -> tuple[str, ...]:
@@ -51,8 +60,7 @@ class Sides:
 
     def with_arms(self, names: tuple[str, ...]) -> "Sides":
         """Return the sides with some of the arms."""
-        kept = tuple(name for name in self.rules if name in names)
-        return replace(self, train=self.train.select_arms(names), test=self.test.select_arms(names), rules=kept)
+        return replace(self, train=self.train.select_arms(names), test=self.test.select_arms(names))
 
     def with_columns(self, columns: list[int]) -> "Sides":
         """Return the sides with some columns of the contexts."""
@@ -73,9 +81,19 @@ def read_sides(train: Path, test: Path) -> Sides:
         if facts.get(what) != other.get(what):
             raise ValueError(f"{test} was collected with another {what} than {train}: collect both with one pool")
     plans = {name: plan_of_facts(facts.get(f"arm {name}")) for name in sides[0].arm_names}
-    rules = tuple(name for name, plan in plans.items() if plan is not None and plan.min_match_lengths)
+    known = {name: plan for name, plan in plans.items() if plan is not None}
+    if len(known) < len(plans):
+        raise ValueError(f"{train} was not written by collect: its manifest does not say what its arms were")
+    threads = facts.get("threads")
     told = {"train": _told(train), "test": _told(test), "priced": {key: facts.get(key) for key in _PRICED}}
-    return Sides(sides[0], sides[1].select_arms(sides[0].arm_names), rules, told)
+    return Sides(
+        sides[0],
+        sides[1].select_arms(sides[0].arm_names),
+        known,
+        test,
+        told,
+        threads if isinstance(threads, int) else None,
+    )
 
 
 _PRICED = ("machine", "threads", "noise", "cost_profile")

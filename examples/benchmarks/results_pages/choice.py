@@ -95,6 +95,10 @@ def _rows(record: Record) -> list[list[str]]:
     ]
 
 
+def _choosing(record: Record) -> str:
+    return ", ".join(f"{name} {taken:.2f} ms" for name, taken in record["choose_ms"].items())
+
+
 def _domains(record: Record) -> list[list[str]]:
     return [
         [row["domain"], str(row["n_queries"]), two_digits(row[_NO_DRAFT]), two_digits(row[_FIXED])]
