@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from speculative.rounds.clairvoyant import clairvoyant_s
 
 from bandits import FullInformationData, Policy
 from bandits.checks import Float64
 from choice_bench.sides import Sides
 from speculative.collection.priced_folder import stored_costs
 from speculative.collection.trace_store import TRACES, read_trace_parts
+from speculative.rounds.clairvoyant import clairvoyant_s
 
 Kind = Literal["arm", "rule", "policy", "oracle"]
 DOMAINS, ORACLE, CLAIRVOYANT = "best arm of the domain", "oracle per query", "clairvoyant per round"
