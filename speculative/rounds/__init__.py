@@ -1,1 +1,37 @@
 """A choice at every round: what is known before it, models that choose by it, and their worth on traced texts."""
+
+from speculative.rounds.acceptance_model import AcceptanceModel, AcceptedCounts
+from speculative.rounds.clairvoyant import clairvoyant_s
+from speculative.rounds.playing import play
+from speculative.rounds.prompt_features import PromptFeatures
+from speculative.rounds.record import RECORD_VERSION, RecordKeeper, RecordLayout, RoundRecord
+from speculative.rounds.round_policy import RoundPolicySelector
+from speculative.rounds.round_selector import RoundSelector
+from speculative.rounds.speed_selector import SpeedSelector
+from speculative.rounds.training import TrainingSettings, fit_speed_selector, layout_of, played_s, round_data, tuned
+from speculative.rounds.visited import RandomRounds, Visit, accepted_counts, visits
+
+__all__ = [
+    "RECORD_VERSION",
+    "AcceptanceModel",
+    "AcceptedCounts",
+    "PromptFeatures",
+    "RandomRounds",
+    "RecordKeeper",
+    "RecordLayout",
+    "RoundPolicySelector",
+    "RoundRecord",
+    "RoundSelector",
+    "SpeedSelector",
+    "TrainingSettings",
+    "Visit",
+    "accepted_counts",
+    "clairvoyant_s",
+    "fit_speed_selector",
+    "layout_of",
+    "play",
+    "played_s",
+    "round_data",
+    "tuned",
+    "visits",
+]

@@ -14,7 +14,7 @@ from speculative.engine.generate import generate
 from speculative.pools.pool import Pool
 from speculative.protocols.selector import Selector
 from speculative.rounds.clairvoyant import clairvoyant_s
-from speculative.rounds.play import play
+from speculative.rounds.playing import play
 from speculative.selectors import PriorityRule
 from speculative.selectors.fixed import FixedSelector
 from speculative.selectors.meta_sd import MetaSD

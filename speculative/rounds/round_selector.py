@@ -1,0 +1,61 @@
+"""What selectors that choose from round records share: a record keeper for each request."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+
+from bandits import ContextEncoder
+from speculative.protocols.selector import QueryState, RoundContext, RoundObservation, Selector
+from speculative.rounds.record import RecordKeeper, RecordLayout, RoundRecord
+from speculative.selectors.prefill_encoder import encode_query
+
+
+class RoundSelector(Selector):
+    """Makes the record of each round and forgets a request that has ended; a subclass chooses.
+
+    Args:
+        layout: of the engine's arms, in their order.
+        encoder: makes the prompt's context, where the layout takes something from it and no trace tells it.
+
+    Attributes:
+        on_choice: told of each round, its record and the arm chosen; None for nobody.
+    """
+
+    def __init__(self, layout: RecordLayout, encoder: ContextEncoder | None = None) -> None:
+        self.layout, self.encoder = layout, encoder
+        self.on_choice: Callable[[RoundContext, RoundRecord, int], None] | None = None
+        self._keepers: dict[str, RecordKeeper] = {}
+
+    @property
+    def n_requests(self) -> int:
+        """Requests that it remembers."""
+        return len(self._keepers)
+
+    @abstractmethod
+    def choose(self, round_: RoundContext, record: RoundRecord) -> int:
+        """Return the arm of one request's round."""
+
+    def start(self, query: QueryState) -> None:
+        """Begin with nothing known."""
+        context = query.context
+        if context is None and self.layout.prompt is not None and self.encoder is not None:
+            context = encode_query(self.encoder, query)
+        self._keepers[query.request.id] = RecordKeeper(self.layout, context)
+
+    def select(self, rounds: Sequence[RoundContext]) -> Sequence[int]:
+        """Make the records, and choose for each."""
+        actions = []
+        for round_ in rounds:
+            record = self._keepers[round_.request_id].record(round_)
+            actions.append(self.choose(round_, record))
+            if self.on_choice is not None:
+                self.on_choice(round_, record, actions[-1])
+        return actions
+
+    def observe(self, observations: Sequence[RoundObservation]) -> None:
+        """Note what each round gave."""
+        for observation in observations:
+            self._keepers[observation.request_id].observe(observation)
+
+    def finish(self, request_id: str) -> None:
+        """Forget the request."""
+        self._keepers.pop(request_id, None)

@@ -1,0 +1,141 @@
+"""The arm whose expected tokens, less the price of its seconds, are most: a choice at every round by model and cost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from arms.checks import not_negative, positive, within
+from bandits.checks import Int64
+from speculative.measuring.cost_profile import CostProfile
+from speculative.protocols.selector import QueryState, RoundContext, RoundObservation
+from speculative.rounds.acceptance_model import AcceptanceModel, expected_tokens
+from speculative.rounds.record import RoundRecord
+from speculative.rounds.round_costs import RoundCosts
+from speculative.rounds.round_selector import RoundSelector
+
+
+@dataclass(slots=True)
+class _Running:
+    """A request's limit, and what its rounds have given and taken by the profile.
+
+    Attributes:
+        max_new_tokens: its limit.
+        tokens: new tokens of its rounds.
+        seconds: of them, expected before each.
+    """
+
+    max_new_tokens: int
+    tokens: float = 0.0
+    seconds: float = 0.0
+
+
+class SpeedSelector(RoundSelector):
+    """Maximises tokens minus rate times seconds, with an acceptance model for the tokens and a profile for the seconds.
+
+        action = argmax over a of E[new tokens of a | record] - rate * seconds(a)
+        rate = (inertia + tokens) / (inertia / prior rate + seconds), over the request's own rounds
+
+    Where the rate is the one that the choice itself reaches, the total of tokens over seconds is greatest; `tuned`
+    finds it so. On another machine, or at another load, exchange the profile: what was learned stays right.
+
+    Args:
+        model: fitted on the arms' drafts.
+        costs: of this machine.
+        rate: tokens per second, > 0, expected of a new request.
+        inertia: tokens, >= 0, that the prior rate counts for against the request's own rounds; infinity keeps it.
+        idle_share: in [0, 1], of what an idle draft must read first that is held against one round: reading pays over
+            many.
+
+    Raises:
+        ValueError: if a number is out of range, or the profile lacks one of the drafts.
+
+    Source: the ratio is maximised as by Dinkelbach 1967, On Nonlinear Fractional Programming, Management Science 13(7).
+    """
+
+    def __init__(
+        self,
+        model: AcceptanceModel,
+        costs: CostProfile,
+        *,
+        rate: float,
+        inertia: float = float("inf"),
+        idle_share: float = 1.0,
+    ) -> None:
+        super().__init__(model.layout)
+        self.model, self.rate = model, positive(rate, "rate")
+        self.inertia = inertia if inertia == float("inf") else not_negative(inertia, "inertia")
+        self.idle_share = within(idle_share, 0, 1, "idle_share")
+        self._costs = RoundCosts(self.layout, costs)
+        self._lengths = np.array(self.layout.lengths, dtype=np.int64)
+        self._draft_of, self._longest = self.layout.draft_of, max(1, *self.layout.lengths)
+        self._requests: dict[str, _Running] = {}
+        self._expected_s: dict[str, float] = {}
+
+    def start(self, query: QueryState) -> None:
+        """Begin with the prior rate."""
+        super().start(query)
+        self._requests[query.request.id] = _Running(query.request.max_new_tokens)
+
+    def choose(self, round_: RoundContext, record: RoundRecord) -> int:
+        """Return the best arm; the first of equals."""
+        request = self._requests[round_.request_id]
+        n_proposed = self.proposals(round_, record, request.max_new_tokens)
+        survival = self.model.survival(record, self._longest)
+        tokens = expected_tokens(survival, self._draft_of, np.maximum(n_proposed, 0).tolist())
+        seconds = self._costs.seconds(round_.cache_length, n_proposed, [n * self.idle_share for n in record.n_idle])
+        action = int((tokens - self._rate_of(request) * seconds).argmax())
+        self._expected_s[round_.request_id] = float(seconds[action])
+        return action
+
+    def proposals(self, round_: RoundContext, record: RoundRecord, max_new_tokens: int) -> Int64:
+        """Return how many tokens each arm would propose, (k,); -1 where its draft would not be asked."""
+        room = max_new_tokens - round_.n_new - 1
+        n_proposed: Int64 = np.minimum(self._lengths, room)
+        for action, draft in enumerate(self._draft_of):
+            if draft is None:
+                continue
+            if room < 1 or not round_.available[action]:
+                n_proposed[action] = -1
+            elif record.match_lengths[draft] == 0:
+                n_proposed[action] = 0
+        return n_proposed
+
+    def observe(self, observations: Sequence[RoundObservation]) -> None:
+        """Note what each round gave, and what it was expected to take."""
+        super().observe(observations)
+        for observation in observations:
+            request = self._requests[observation.request_id]
+            request.tokens += observation.n_new
+            request.seconds += self._expected_s[observation.request_id]
+
+    def finish(self, request_id: str) -> None:
+        """Forget the request."""
+        super().finish(request_id)
+        self._requests.pop(request_id, None)
+        self._expected_s.pop(request_id, None)
+
+    def with_changes(
+        self,
+        costs: CostProfile,
+        *,
+        rate: float | None = None,
+        inertia: float | None = None,
+        idle_share: float | None = None,
+    ) -> "SpeedSelector":
+        """Return one of the same model with another profile or other numbers; None keeps a number."""
+        made = SpeedSelector(
+            self.model,
+            costs,
+            rate=self.rate if rate is None else rate,
+            inertia=self.inertia if inertia is None else inertia,
+            idle_share=self.idle_share if idle_share is None else idle_share,
+        )
+        made.encoder = self.encoder
+        return made
+
+    def _rate_of(self, request: _Running) -> float:
+        if self.inertia == float("inf"):
+            return self.rate
+        seconds = self.inertia / self.rate + request.seconds
+        return self.rate if seconds == 0 else (self.inertia + request.tokens) / seconds

@@ -1,0 +1,91 @@
+"""Rounds that a selector came by on traced texts, and what every arm would have brought there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bandits.checks import Int64
+from speculative.collection.trace import Trace
+from speculative.measuring.cost_profile import CostProfile
+from speculative.protocols.selector import RoundContext
+from speculative.rounds.acceptance_model import AcceptedCounts
+from speculative.rounds.playing import play
+from speculative.rounds.record import RecordLayout, RoundRecord
+from speculative.rounds.round_selector import RoundSelector
+
+CHANGE_PROBABILITY = 0.5  # an arm is mostly kept for some rounds, as a selector would
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A round of a traced text.
+
+    Attributes:
+        record: what was known before it.
+        trace: the text.
+        n_new: new tokens before it.
+    """
+
+    record: RoundRecord
+    trace: Trace
+    n_new: int
+
+    def proposal(self, draft: str, draft_length: int) -> tuple[int, int]:
+        """Return how many tokens a draft would propose here, -1 where it is not asked, and how many be accepted."""
+        trace, j = self.trace, self.n_new
+        asked = min(draft_length, trace.max_new_tokens - j - 1)
+        found = trace.drafts.get(draft)
+        if found is None or asked < 1:
+            return -1, 0
+        if found.max_positions is not None and len(trace.prompt_ids) + j >= found.max_positions:
+            return -1, 0
+        n_proposed = min(asked, int(found.proposed[j]))
+        return n_proposed, min(n_proposed, int(found.accepted[j]))
+
+
+class RandomRounds(RoundSelector):
+    """Arms at random: rounds from which other selectors learn.
+
+    Args:
+        layout: of the arms.
+        rng: of the choices.
+    """
+
+    def __init__(self, layout: RecordLayout, rng: np.random.Generator) -> None:
+        super().__init__(layout)
+        self._rng, self._action = rng, 0
+
+    def choose(self, round_: RoundContext, record: RoundRecord) -> int:
+        """Keep the arm, or draw another."""
+        if self._rng.random() < CHANGE_PROBABILITY:
+            self._action = int(self._rng.integers(len(self.layout.arms)))
+        return self._action
+
+
+def visits(selector: RoundSelector, traces: Sequence[Trace], costs: CostProfile) -> list[Visit]:
+    """Play a selector through each text, and return the rounds that it came by."""
+    found: list[Visit] = []
+    plans = list(selector.layout.arms.values())
+    for trace in traces:
+
+        def keep(round_: RoundContext, record: RoundRecord, action: int, trace: Trace = trace) -> None:
+            found.append(Visit(record, trace, round_.n_new))
+
+        told, selector.on_choice = selector.on_choice, keep
+        try:
+            play(selector, plans, trace, costs)
+        finally:
+            selector.on_choice = told
+    return found
+
+
+def accepted_counts(found: Sequence[Visit], layout: RecordLayout) -> AcceptedCounts:
+    """Return what each draft would have got accepted in each round, asked for the longest length of its arms."""
+    proposed: dict[str, Int64] = {}
+    accepted: dict[str, Int64] = {}
+    for d, draft in enumerate(layout.drafts):
+        longest = max(length for of, length in zip(layout.draft_of, layout.lengths, strict=True) if of == d)
+        counts = np.array([visit.proposal(draft, longest) for visit in found], dtype=np.int64).reshape(-1, 2)
+        proposed[draft], accepted[draft] = counts[:, 0], counts[:, 1]
+    return AcceptedCounts(np.stack([visit.record.values for visit in found]), proposed, accepted)
