@@ -2,6 +2,7 @@
 
 from speculative.rounds.acceptance_model import AcceptanceModel, AcceptedCounts
 from speculative.rounds.clairvoyant import clairvoyant_s
+from speculative.rounds.evaluation import MakeSelector, RoundEvaluation, evaluate_rounds
 from speculative.rounds.playing import play
 from speculative.rounds.prompt_features import PromptFeatures
 from speculative.rounds.record import RECORD_VERSION, RecordKeeper, RecordLayout, RoundRecord
@@ -15,10 +16,12 @@ __all__ = [
     "RECORD_VERSION",
     "AcceptanceModel",
     "AcceptedCounts",
+    "MakeSelector",
     "PromptFeatures",
     "RandomRounds",
     "RecordKeeper",
     "RecordLayout",
+    "RoundEvaluation",
     "RoundPolicySelector",
     "RoundRecord",
     "RoundSelector",
@@ -27,6 +30,7 @@ __all__ = [
     "Visit",
     "accepted_counts",
     "clairvoyant_s",
+    "evaluate_rounds",
     "fit_speed_selector",
     "layout_of",
     "play",
