@@ -187,7 +187,8 @@ def test_hidden_states_as_contexts_are_the_prefills_and_the_encoders(tmp_path):
     traces = trace_queries(queries(3), pool.arms, pool.encoder)
     contexts = np.stack([trace.context for trace in traces])
     np.testing.assert_allclose(contexts, pool.encoder.encode([q.text for q in queries(3)]), atol=1e-5)
-    np.testing.assert_allclose(np.linalg.norm(contexts, axis=1), 1.0, atol=1e-5)
+    for part in ("hidden mean", "last hidden state"):
+        np.testing.assert_allclose(np.linalg.norm(contexts[:, pool.encoder.groups[part]], axis=1), 1.0, atol=1e-5)
     assert pool.encoder.encode([]).shape == (0, pool.encoder.n_features)
 
 
