@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from arms.plugin import read_spec
 from speculative.protocols.selector import Selector
+from speculative.selectors.acceptance_gate import AcceptanceGate
 from speculative.selectors.fixed import FixedSelector
 from speculative.selectors.meta_sd import MetaSD
 from speculative.selectors.priority_rule import PriorityRule
@@ -15,6 +16,7 @@ SELECTORS: dict[str, type[Selector]] = {
     "priority_rule": PriorityRule,
     "meta_sd": MetaSD,
     "ucb_spec": UCBSpec,
+    "acceptance_gate": AcceptanceGate,
 }
 """The kinds of selectors by the name that files and options use."""
 
@@ -26,6 +28,7 @@ def read_selector_spec(settings: SelectorSpec | Mapping[str, object] | str) -> S
 
 __all__ = [
     "SELECTORS",
+    "AcceptanceGate",
     "FixedSelector",
     "MetaSD",
     "PriorityRule",

@@ -11,7 +11,7 @@ from bandits import EpsilonGreedy, HashingEncoder, Uniform
 from speculative.protocols.request import Request
 from speculative.protocols.selector import QueryState, RoundContext, RoundObservation, Selector
 from speculative.selectors import SELECTORS as KINDS
-from speculative.selectors import MetaSD, PriorityRule, UCBSpec
+from speculative.selectors import AcceptanceGate, MetaSD, PriorityRule, UCBSpec
 from speculative.selectors.fixed import FixedSelector
 from speculative.selectors.policy_selector import PolicySelector
 from speculative.testing import check_selector
@@ -34,6 +34,7 @@ SELECTORS = {
     "PriorityRule": lambda: PriorityRule({3: 1, 1: 1, 2: 0}, fallback=0),
     "PriorityRule with a threshold": lambda: PriorityRule({1: 4}, fallback=2),
     "PriorityRule with nothing to match": lambda: PriorityRule({0: 2, 3: 9}, fallback=2),
+    "AcceptanceGate": lambda: AcceptanceGate(1, 0, window_size=3, threshold=0.5),
     "MetaSD": lambda: MetaSD(4),
     "MetaSD without width": lambda: MetaSD(4, ucb_width=0.0),
     "UCBSpec": lambda: UCBSpec(4),

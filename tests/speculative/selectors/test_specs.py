@@ -10,6 +10,7 @@ from tests.support.tiny_models import Arm
 
 ARMS = [Arm(NoDraft(), 0), Arm(PromptLookup(), 3), Arm(PromptLookup(), 7)]
 SETTINGS = {
+    "acceptance_gate": {"arm": "prompt_lookup_7", "plain": "no_draft_0", "window_size": 3, "threshold": 0.5},
     "fixed": {"arm": "prompt_lookup_7"},
     "priority_rule": {"min_match_lengths": {"prompt_lookup_7": 4, "prompt_lookup_3": 1}, "fallback": "no_draft_0"},
 }
