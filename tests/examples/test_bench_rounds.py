@@ -1,0 +1,26 @@
+"""The bench of a choice per round on tiny collected folders: what can be known of its figures in advance."""
+
+import json
+import runpy
+from pathlib import Path
+
+from speculative.collection.collect import collect
+from speculative.pools.pool import Pool
+from tests.support.tiny_pool import POOL, plain_costs, queries, save_pool
+
+SCRIPT = Path(__file__).parents[2] / "examples" / "benchmarks" / "bench_rounds.py"
+
+
+def test_a_choice_per_round_lies_below_the_clairvoyant_one_and_no_worse_than_it_can(tmp_path):
+    pool = Pool.load(save_pool(tmp_path, pool=POOL.replace('"hashing"\nn_features = 8', '"hidden_state"')))
+    costs = plain_costs("prompt_lookup", "draft_small", "no_draft")
+    for name, first in (("train", 0), ("test", 12)):
+        collect(queries(12, first), pool, tmp_path / name, costs)
+    folders = (str(tmp_path / "train"), str(tmp_path / "test"))
+    result = runpy.run_path(str(SCRIPT))["main"]([*folders, "--name", "tiny", "--results", str(tmp_path)])
+    times = {name: row["value"] for name, row in result["times_best_fixed_arm"].items()}
+    assert times[result["best_fixed_arm"]] == 1
+    assert set(times) >= {"no_draft", "KNN per query", "SpeedSelector", "oracle per query"}
+    assert max(times.values()) == times["clairvoyant per round"]
+    assert times["oracle per query"] >= 1
+    assert json.loads((tmp_path / "rounds_tiny.json").read_text())["n_queries"] == 12
