@@ -11,6 +11,7 @@ from bandits import checks
 from bandits.data.full_information_data import FullInformationData
 from bandits.data.logged_data import LoggedData
 from bandits.data.policy_data import PolicyData
+from bandits.encoders.columns import mark_of_frame
 
 Data = FullInformationData | LoggedData
 
@@ -47,16 +48,18 @@ def data_of_arrays(
             "learning takes FullInformationData or LoggedData, or the arrays contexts, actions and rewards; "
             f"got {type(contexts).__name__} and {', '.join(given) or 'nothing else'}"
         )
-    rows = checks.contexts(contexts)
+    rows, encoder = checks.contexts(contexts), mark_of_frame(contexts)
     names, indices = _named(actions, None if arm_names is None else checks.names(arm_names))
     if propensities is not None:
-        return LoggedData(rows, indices, rewards, propensities, names)  # type: ignore[arg-type]  # checked there
+        return LoggedData(rows, indices, rewards, propensities, names, encoder=encoder)  # type: ignore[arg-type]  # checked there
     values: checks.Float64 = checks.vector(rewards, "rewards", np.float64, len(rows))
     checks.finite(values, "rewards")
     places = checks.actions(indices, len(rows), names)
     observed = np.zeros((len(rows), len(names)), np.bool_)
     observed[np.arange(len(rows)), places] = True
-    return FullInformationData(rows, np.where(observed, values[:, None], 0.0), names, observed=observed)
+    return FullInformationData(
+        rows, np.where(observed, values[:, None], 0.0), names, observed=observed, encoder=encoder
+    )
 
 
 def _named(actions: ArrayLike, arm_names: tuple[str, ...] | None) -> tuple[tuple[str, ...], checks.Int64]:

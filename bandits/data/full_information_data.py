@@ -18,6 +18,7 @@ from bandits.data.feedback import Feedback
 from bandits.data.logged_data import LoggedData
 from bandits.data.observation_rows import check_rows_are_of, checked_observations, names_of, rewards_of
 from bandits.data.policy_data import PolicyData
+from bandits.encoders.columns import mark_of_frame
 from bandits.encoders.encoder import ContextEncoder, check_same_encoder
 from rewards import Reward
 
@@ -82,6 +83,7 @@ class FullInformationData(PolicyData):
         checked: dict[str, object] = {
             "arm_names": arm_names,
             "contexts": contexts,
+            "encoder": mark_of_frame(self.contexts) if self.encoder is None else self.encoder,
             "observed": observed,
             "rewards": _observed_matrix(self.rewards, "rewards", (n, k), observed),
             "query_ids": checks.labels(self.query_ids, "query_ids", n),

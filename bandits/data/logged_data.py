@@ -15,6 +15,7 @@ from bandits.checks import Bool, Float32, Float64, Int64
 from bandits.data.columns import Actions, Column, Numbers, PerArm, Texts
 from bandits.data.feedback import Feedback
 from bandits.data.policy_data import PolicyData
+from bandits.encoders.columns import mark_of_frame
 
 
 class DeterministicLogWarning(UserWarning):
@@ -98,6 +99,7 @@ class LoggedData(PolicyData):
         checked: dict[str, object] = {
             "arm_names": arm_names,
             "contexts": contexts,
+            "encoder": mark_of_frame(self.contexts) if self.encoder is None else self.encoder,
             "actions": checks.actions(self.actions, n, arm_names),
             "rewards": rewards,
             "propensities": checks.propensities(self.propensities, n),

@@ -101,6 +101,38 @@ class ColumnFeatures:
         return one_hot if self.unknown == "own_column" else one_hot[:, :-1]
 
 
+def mark_of_frame(contexts: object) -> str | None:
+    """Return what rows of a data frame of numbers are marked with: its columns in their order.
+
+    None where the columns have no names, or are no data frame's.
+    """
+    columns = getattr(contexts, "columns", None)
+    if columns is None:
+        return None
+    names = list(columns)
+    named = bool(names) and all(isinstance(name, str) for name in names) and len(set(names)) == len(names)
+    return ColumnFeatures(dict.fromkeys(names)).name if named else None
+
+
+def check_frame(contexts: object, mark: str | None) -> None:
+    """Reject a data frame whose columns are not those, or not in the order, that a policy learned from.
+
+    Args:
+        contexts: what the policy is asked about; arrays without names of columns pass.
+        mark: of the policy's data.
+
+    Raises:
+        ValueError: naming both.
+    """
+    if mark is None or not mark.startswith(_PREFIX):
+        return
+    own = mark_of_frame(contexts)
+    if own is not None and own != mark:
+        raise ValueError(
+            f"the policy learned from {shown(mark)}, the contexts have {shown(own)}: give them in that order"
+        )
+
+
 def encoder_beside(name: str | None) -> str | None:
     """Return the encoder that a mark of data tells of: its name alone, where columns stand beside its features."""
     alone = None if name is None else name.partition(_PREFIX)[0].removesuffix("+")
