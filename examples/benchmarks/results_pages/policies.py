@@ -16,6 +16,7 @@ from results_pages.parts import (
     picture,
     read_record,
     table,
+    tables,
     three_digits,
     two_digits,
 )
@@ -80,7 +81,7 @@ def _demo(folder: Path, demo: Record) -> list[str]:
         f"{demo['n_timed']} held-out prompts of at most {demo['max_new_tokens']} new tokens, every mode on every "
         f"prompt, interleaved; transformers on {demo['n_transformers']} of them. {machine_line(demo)}",
         "",
-        *table(["mode", "tokens/s", *(f"times {reference}" for reference in references)], clock),
+        *tables(["mode", "tokens/s", *(f"times {reference}" for reference in references)], clock),
         "",
         HOW_TO_READ,
         "",
