@@ -20,7 +20,8 @@ class Bootstrap:
     """A percentile bootstrap over units that are independent: queries, texts, pairs of timings.
 
         sums = Bootstrap().sums(per_query)                       # (1 + B, c)
-        speedup = Bootstrap().estimate(sums[:, 0] / sums[:, 1])  # both sums drawn together
+        gain = Bootstrap().estimate((sums[:, 0] - sums[:, 1]) / len(per_query))  # both sums drawn together
+        speedup = Bootstrap().ratio_of_sums(seconds_without, seconds_with)
 
     Line 0 of what `sums` and `two_way_sums` return is of the data itself, the others are of the B resamples. All
     columns of a call share their draws, so that differences are paired and the sums of a ratio are drawn together.
@@ -101,6 +102,24 @@ class Bootstrap:
     def estimate(self, figures: Float64) -> Estimate:
         """Return the first of (1 + B,) figures with the percentile interval of the others."""
         return self.estimates(figures[:, None])[0]
+
+    def ratio_of_sums(self, numerators: Float64, denominators: Float64) -> Estimate:
+        """Return sum(numerators) / sum(denominators) with its interval over units, both sums drawn together.
+
+        Args:
+            numerators: (n,) float64, one a unit.
+            denominators: (n,) float64, of the same units; resamples in which they sum to 0 are left out.
+
+        Raises:
+            ValueError: if the denominators sum to 0 or less, or their number is not that of the numerators.
+        """
+        if np.shape(numerators) != np.shape(denominators):
+            shapes = f"{np.shape(numerators)} and {np.shape(denominators)}"
+            raise ValueError(f"numerators and denominators must be of the same units, got shapes {shapes}")
+        above, below = self.sums(np.stack([numerators, denominators], axis=1)).T
+        if not below[0] > 0:
+            raise ValueError(f"denominators must sum to more than 0, got {below[0]}: leave this ratio out")
+        return self.estimate(np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0))
 
     def estimates(self, figures: Float64) -> list[Estimate]:
         """Return `estimate` of each column of (1 + B, c); resamples in which a figure is NaN are left out."""

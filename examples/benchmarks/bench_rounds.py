@@ -16,7 +16,7 @@ import numpy as np
 from choice_bench.sides import Sides, read_sides
 
 from arms.atomic_file import write_file
-from bandits import Bootstrap, Estimate
+from bandits import Bootstrap
 from speculative.collection.priced_folder import stored_costs
 from speculative.collection.replay import Replayer
 from speculative.collection.trace import Trace
@@ -45,8 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
     seconds, facts = seconds_of(sides, options.train, costs, options.seed)
     fixed = min(sides.fixed_arms, key=lambda name: sides.train.costs[:, sides.train.arm_names.index(name)].sum())
     bootstrap = Bootstrap(seed=options.seed)
-    rows = {name: _times(seconds[fixed], own, bootstrap) for name, own in seconds.items()}
-    against_policy = _times(seconds["KNN per query"], seconds["SpeedSelector"], bootstrap)
+    rows = {name: bootstrap.ratio_of_sums(seconds[fixed], own) for name, own in seconds.items()}
+    against_policy = bootstrap.ratio_of_sums(seconds["KNN per query"], seconds["SpeedSelector"])
     room = rows["clairvoyant per round"].value - 1
     result = {
         "n_queries": len(sides.test),
@@ -101,11 +101,6 @@ def seconds_of(
 
 def _traces(folder: Path) -> list[Trace]:
     return [trace for part in read_trace_parts(folder / TRACES) for trace in part]
-
-
-def _times(theirs: np.ndarray, ours: np.ndarray, bootstrap: Bootstrap) -> Estimate:
-    sums = bootstrap.sums(np.stack([theirs, ours], axis=1))
-    return bootstrap.estimate(sums[:, 0] / sums[:, 1])
 
 
 if __name__ == "__main__":

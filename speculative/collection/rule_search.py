@@ -197,6 +197,4 @@ def _held_out_gain(table: _Table, fixed: Sequence[str], seed: int) -> Estimate:
         train = np.setdiff1d(np.arange(n), held_out)
         ours[held_out] = everything[held_out, everything[train].sum(axis=0).argmin()]
         theirs[held_out] = arms[held_out, arms[train].sum(axis=0).argmin()]
-    bootstrap = Bootstrap(seed=seed)
-    sums = bootstrap.sums(np.stack([theirs, ours], axis=1))
-    return bootstrap.estimate(sums[:, 0] / sums[:, 1])
+    return Bootstrap(seed=seed).ratio_of_sums(theirs, ours)

@@ -159,9 +159,13 @@ def draft_config(target: DecoderConfig, settings: DistillSettings, n_vocab: int)
 
 
 def match_rate(draft: DraftModel, texts: Sequence[TargetText], seed: int = 0) -> MatchRate:
-    """Measure how often a draft's likeliest next token is the target's, along its texts."""
+    """Measure how often a draft's likeliest next token is the target's, along its texts.
+
+    Raises:
+        ValueError: if no text has a second token.
+    """
     hits, sizes, n_rounds = _hits(draft, texts)
-    rate = _ratio_of_sums(hits, sizes, seed)
+    rate = Bootstrap(seed=seed).ratio_of_sums(hits, sizes)
     return MatchRate(
         value=rate.value,
         low=rate.low,
@@ -175,7 +179,7 @@ def compare_match_rates(draft: DraftModel, other: DraftModel, texts: Sequence[Ta
     """Return one draft's match rate minus another's on the same texts, with a paired 95 % interval over texts."""
     hits, sizes, _ = _hits(draft, texts)
     other_hits, _, _ = _hits(other, texts)
-    return _ratio_of_sums(hits - other_hits, sizes, seed)
+    return Bootstrap(seed=seed).ratio_of_sums(hits - other_hits, sizes)
 
 
 def _hits(draft: DraftModel, texts: Sequence[TargetText]) -> tuple[Array, Array, int]:
@@ -184,13 +188,6 @@ def _hits(draft: DraftModel, texts: Sequence[TargetText]) -> tuple[Array, Array,
     hits = np.array([(row[1:] > 0).sum() for row in accepted], dtype=np.float64)
     sizes = np.array([len(row) - 1 for row in accepted], dtype=np.float64)
     return hits, sizes, sum(map(_n_rounds, accepted))
-
-
-def _ratio_of_sums(totals: Array, sizes: Array, seed: int) -> Estimate:
-    """Return sum(totals) / sum(sizes) with its interval, texts resampled."""
-    bootstrap = Bootstrap(seed=seed)
-    sums = bootstrap.sums(np.stack([totals, sizes], axis=1))
-    return bootstrap.estimate(sums[:, 0] / np.maximum(1, sums[:, 1]))
 
 
 def _n_rounds(accepted: Counts) -> int:

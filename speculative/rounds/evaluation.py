@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from arms.checks import at_least
-from bandits.checks import Float64
 from bandits.statistics.bootstrap import Bootstrap
 from bandits.statistics.estimate import Estimate
 from speculative.collection.arm_plan import ArmPlan
@@ -97,13 +96,8 @@ def evaluate_rounds(
     clairvoyant = np.array([clairvoyant_s(plans, trace, costs) for trace in traces])
     bootstrap = Bootstrap(seed=settings.seed)
     return RoundEvaluation(
-        {name: _times(best_fixed, seconds, bootstrap) for name, seconds in played.items()},
-        _times(best_fixed, fixed.min(axis=1), bootstrap),
-        _times(best_fixed, clairvoyant, bootstrap),
+        {name: bootstrap.ratio_of_sums(best_fixed, seconds) for name, seconds in played.items()},
+        bootstrap.ratio_of_sums(best_fixed, fixed.min(axis=1)),
+        bootstrap.ratio_of_sums(best_fixed, clairvoyant),
         n,
     )
-
-
-def _times(theirs: Float64, ours: Float64, bootstrap: Bootstrap) -> Estimate:
-    sums = bootstrap.sums(np.stack([theirs, ours], axis=1))
-    return bootstrap.estimate(sums[:, 0] / sums[:, 1])

@@ -12,9 +12,7 @@ from choice_bench.candidates import Kind
 
 def times_as_fast(own: Float64, other: Float64, seed: int) -> Estimate:
     """Return total seconds of `other` over those of `own`, both (n,), with its interval over queries."""
-    bootstrap = Bootstrap(seed=seed)
-    sums = bootstrap.sums(np.stack([other, own], axis=1))
-    return bootstrap.estimate(sums[:, 0] / sums[:, 1])
+    return Bootstrap(seed=seed).ratio_of_sums(other, own)
 
 
 def table_row(

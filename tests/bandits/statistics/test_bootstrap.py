@@ -33,6 +33,25 @@ def test_estimates_leave_undefined_resamples_out():
     assert (found.value, found.low, found.high) == pytest.approx((0.5, 0.05, 0.95))
 
 
+def test_a_ratio_of_sums_draws_both_sums_together_and_leaves_out_resamples_without_denominators():
+    above, below = np.random.default_rng(2).uniform(0, 2, size=(2, 12))
+    bootstrap = Bootstrap(n_resamples=50)
+    drawn = bootstrap.draws(12)
+    whole = [above.sum() / below.sum(), *(above[drawn].sum(axis=1) / below[drawn].sum(axis=1))]
+    assert bootstrap.ratio_of_sums(above, below).interval == pytest.approx(bootstrap.estimate(np.array(whole)).interval)
+    assert bootstrap.ratio_of_sums(3 * below, below).interval == pytest.approx((3, 3))
+    assert bootstrap.ratio_of_sums(np.array([3.0, 5.0]), np.array([1.0, 0.0])).value == 8
+    assert np.isfinite(bootstrap.ratio_of_sums(np.array([3.0, 5.0]), np.array([1.0, 0.0])).interval).all()
+
+
+@pytest.mark.parametrize(
+    ("below", "match"), [([0.0, 0.0], "must sum to more than 0, got 0.0"), ([1.0], r"got shapes \(2,\) and \(1,\)")]
+)
+def test_a_ratio_without_denominators_is_rejected(below, match):
+    with pytest.raises(ValueError, match=match):
+        Bootstrap().ratio_of_sums(np.ones(2), np.array(below))
+
+
 def test_an_estimate_formats_its_three_numbers():
     estimate = Estimate(1.0, 0.5, 2.0)
     assert (str(estimate), f"{estimate:.1f}") == ("1.000 [0.500, 2.000]", "1.0 [0.5, 2.0]")
