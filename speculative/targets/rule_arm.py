@@ -30,8 +30,8 @@ class RuleArm(TargetArm, DraftingRule):
 
     Raises:
         TypeError: if it is a rule over anything but fixed arms, such as another rule.
-        ValueError: if there is no clause, an arm is named twice or has another target, or a least match length is
-            beyond what the arm's look-up can find.
+        ValueError: if there is no clause, an arm is named twice or has another target or sampling, or a least match
+            length is beyond what the arm's look-up can find.
     """
 
     arms: tuple[SpeculativeArm, ...]
@@ -49,6 +49,11 @@ class RuleArm(TargetArm, DraftingRule):
             raise ValueError(f"rule {name!r} must name each arm once, the fallback too, got {twice[0]!r} twice")
         for arm, length in clauses:
             _check_length(name, arm, length)
+            if arm.sampling != fallback.sampling:
+                raise ValueError(
+                    f"rule {name!r}: its arms must share one sampling, which decides the text, got {arm.sampling} of "
+                    f"{arm.name!r} and {fallback.sampling} of the fallback {fallback.name!r}"
+                )
         self.target, self.sampling = target_of(self.arms), fallback.sampling
         self.draft_length = max(arm.draft_length for arm in self.arms)
         self.min_match_lengths = tuple(length for _, length in clauses)

@@ -8,7 +8,9 @@ from rewards import TimeSaved
 from speculative.collection.collect import collect
 from speculative.collection.recost import recost
 from speculative.pools.pool import Pool
+from speculative.sampling.sampling_params import SamplingParams
 from speculative.targets.rule_arm import RuleArm
+from speculative.targets.speculative_arm import SpeculativeArm
 from tests.support.equal_data import assert_equal_data
 from tests.support.tiny_pool import ARMS, POOL, plain_costs, queries, save_pool
 
@@ -130,3 +132,13 @@ def test_a_rule_over_other_arms_or_over_rules_is_refused(pool):
         RuleArm([(fixed[1], 1)], rule, name="nested")
     with pytest.raises(ValueError, match="must have at least one clause"):
         RuleArm([], fixed[0], name="empty")
+
+
+def test_arms_whose_texts_would_differ_are_no_rule(pool):
+    greedy, sampled = (
+        SpeculativeArm(pool.target, pool.arms["prompt_lookup_7"].draft, n, sampling=SamplingParams(temperature=t))
+        for n, t in ((7, 0.0), (3, 0.8))
+    )
+    for arm, fallback in ((greedy, sampled), (sampled, greedy)):
+        with pytest.raises(ValueError, match=r"rule 'mixed': its arms must share one sampling.*temperature=0\.8"):
+            RuleArm([(arm, 2)], fallback, name="mixed")
