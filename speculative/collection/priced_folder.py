@@ -12,7 +12,7 @@ from pathlib import Path
 from arms.atomic_file import write_file
 from bandits import FullInformationData
 from bandits.data.closed_folder import Manifest, open_again, remove_older_parts
-from speculative.measuring.cost_profile import CostProfile
+from speculative.measuring.cost_profile import CostProfile, digest_of
 
 COSTS = "costs.json"
 _DIGEST = "cost_profile"
@@ -31,10 +31,11 @@ def stored_costs(folder: Path) -> CostProfile | None:
             raise ValueError(f"{path} is missing, which priced the data beside it: put it back")
         return None
     try:
-        costs = CostProfile.from_json(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        costs = CostProfile.from_json(text)
     except ValueError as error:
         raise ValueError(f"{path} is damaged ({error}): put it back, or collect into another folder") from error
-    if manifest is not None and manifest.made_of.get(_DIGEST) != costs.digest:
+    if manifest is not None and manifest.made_of.get(_DIGEST) != digest_of(text):
         raise ValueError(f"{path} is not the cost profile that priced the data beside it: put that one back")
     return costs
 

@@ -163,7 +163,7 @@ class CostProfile:
     @property
     def digest(self) -> str:
         """Return what tells this profile from any other, 16 hexadecimal digits."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+        return digest_of(self.to_json())
 
     def to_json(self) -> str:
         """Return the profile as JSON text."""
@@ -171,7 +171,7 @@ class CostProfile:
 
     @classmethod
     def from_json(cls, text: str) -> "CostProfile":
-        """Rebuild what `to_json` gave.
+        """Rebuild what `to_json` gave, of an earlier version too.
 
         Raises:
             ValueError: if the text is no cost profile.
@@ -179,13 +179,13 @@ class CostProfile:
         try:
             raw = json.loads(text)
             drafts = {name: DraftCost(**cost) for name, cost in raw.pop("drafts").items()}
-            grid, noise = (tuple(tuple(row) for row in raw.pop(name)) for name in ("verify_grid", "noise_grid"))
-            names = ("widths", "cache_lengths", "prefill_widths", "prefill_grid")
-            return cls(
-                **{**raw, **{name: tuple(raw[name]) for name in names}},
-                drafts=drafts,
-                verify_grid=grid,
-                noise_grid=noise,
-            )
+            raw |= {name: tuple(map(tuple, raw[name])) for name in ("verify_grid", "noise_grid") if name in raw}
+            raw |= {name: tuple(raw[name]) for name in ("widths", "cache_lengths", "prefill_widths", "prefill_grid")}
+            return cls(**raw, drafts=drafts)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"not a cost profile: {error!r}") from error
+
+
+def digest_of(text: str) -> str:
+    """Return the digest of a profile that is stored as this text, whatever fields its version knew."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -18,7 +18,7 @@ from speculative.collection.priced_folder import stored_costs
 from speculative.collection.recost import recost
 from speculative.collection.settings import CollectSettings
 from speculative.collection.trace_store import TRACES, close_traces, read_trace_parts, write_traces
-from speculative.measuring.cost_profile import NoisyCostsWarning
+from speculative.measuring.cost_profile import CostProfile, NoisyCostsWarning
 from speculative.pools.pool import Pool
 from tests.support.equal_data import assert_equal_data
 from tests.support.tiny_pool import ARMS, MAX_POSITIONS, plain_costs, queries, save_pool
@@ -202,6 +202,20 @@ def test_a_finished_collection_keeps_the_costs_that_priced_it(pool, tmp_path):
     assert {path: path.read_bytes() for path in tmp_path.glob("*.*")} == before
     assert stored_costs(tmp_path) == COSTS
     assert first.cost_profiles == (COSTS.digest,)
+
+
+def test_a_profile_that_an_earlier_version_stored_is_still_the_one_that_priced_the_data(pool, tmp_path, monkeypatch):
+    def earlier(costs):
+        return json.dumps({name: value for name, value in dataclasses.asdict(costs).items() if name != "noise_grid"})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CostProfile, "to_json", earlier)
+        collect(queries(3), pool, tmp_path, COSTS)
+    assert stored_costs(tmp_path) == COSTS
+    file = tmp_path / "costs.json"
+    file.write_text(file.read_text().replace('"spread": 0.0', '"spread": 0.2'))
+    with pytest.raises(ValueError, match=r"costs.json is not the cost profile that priced the data"):
+        stored_costs(tmp_path)
 
 
 def test_recost_prices_as_collecting_with_that_profile_does(pool, tmp_path):

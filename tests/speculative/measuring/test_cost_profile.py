@@ -1,6 +1,7 @@
 """What a pass costs: interpolation, break-even, faults."""
 
 import dataclasses
+import json
 import math
 
 import pytest
@@ -68,6 +69,14 @@ def test_noise_and_one_token_slower_than_two_are_faults():
 def test_json_round_trip():
     costs = plain_costs("one", "two")
     assert CostProfile.from_json(costs.to_json()) == costs
+
+
+def test_a_profile_of_an_earlier_version_is_read_with_what_it_did_not_know_unknown():
+    costs = plain_costs("one")
+    raw = json.loads(costs.to_json())
+    for name in ("machine", "threads", "noise_grid", "correction", "drift"):
+        del raw[name]
+    assert CostProfile.from_json(json.dumps(raw)) == costs
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '"text"', '{"drafts": {"a": {"x": 1}}}'])
