@@ -16,14 +16,14 @@ from arms.fingerprint import fingerprint
 from arms.folder_lock import FolderLock
 from arms.manifest import check_manifest, digest_queries
 from bandits import ContextEncoder, FullInformationData
+from bandits.checks import Float32
 from bandits.data import part_indices
 from bandits.data.closed_folder import MANIFEST
 from rewards import Reward, Speedup
 from speculative.collection.arm_plan import plan_facts
-from speculative.collection.certainty import CertaintyRecorder
 from speculative.collection.long_prompts import long_prompts
 from speculative.collection.priced_folder import COSTS, keep_costs, stored_costs, whole_data, write_data
-from speculative.collection.replay import observe
+from speculative.collection.replay import Replayer, observe
 from speculative.collection.settings import DEFAULT, CollectSettings
 from speculative.collection.trace import Trace, trace_draft
 from speculative.collection.trace_store import (
@@ -37,7 +37,8 @@ from speculative.drafts.no_draft import NoDraft
 from speculative.engine.generate import generate
 from speculative.measuring.cost_profile import CostProfile
 from speculative.protocols.request import Generation
-from speculative.protocols.selector import QueryState
+from speculative.protocols.selector import QueryState, RoundContext
+from speculative.sampling.certainty import Certainty
 from speculative.selectors.fixed import FixedSelector
 from speculative.selectors.prefill_encoder import encode_query
 from speculative.targets.rule_arm import PoolArm
@@ -151,18 +152,11 @@ def trace_queries(
     requests = [target.request(query) for query in queries]
     if truncate:
         requests = [target.fit(request) for request in requests]
-    certainties = [CertaintyRecorder(len(request.token_ids)) for request in requests]
-    generations = generate(
-        engine,
-        [
-            replace(request, sampling=replace(request.sampling, logits_processors=(certainty,)))
-            for request, certainty in zip(requests, certainties, strict=True)
-        ],
-    )
+    generations = generate(engine, requests)
     traces = []
-    for query, generation, certainty in zip(queries, generations, certainties, strict=True):
+    for query, generation in zip(queries, generations, strict=True):
         trace = _trace(recorder.states[query.id], generation, query.domain, arms, encoder, own_texts)
-        margins, entropies = certainty.margins_and_entropies(len(trace.new_ids))
+        margins, entropies = recorder.margins_and_entropies(query.id, len(trace.new_ids))
         traces.append(replace(trace, margins=margins, entropies=entropies))
     return traces
 
@@ -191,7 +185,8 @@ def data_from_traces(
     target = target_of(arms)
     texts = [target.text(trace.new_ids) for trace in traces]
     observations = [
-        tuple(observe(trace, arm, costs, text) for arm in arms) for trace, text in zip(traces, texts, strict=True)
+        tuple(observe(replayer, arm, text) for arm in arms)
+        for replayer, text in zip((Replayer(trace, costs) for trace in traces), texts, strict=True)
     ]
     data = FullInformationData.from_observations(
         queries,
@@ -205,14 +200,28 @@ def data_from_traces(
 
 
 class _Recorder(FixedSelector):
-    """Decodes plainly and keeps what the prefill knows of each query."""
+    """Decodes plainly; keeps what the prefill knows of each query, and how sure the target was of each token."""
 
     def __init__(self) -> None:
         super().__init__(0)
         self.states: dict[str, QueryState] = {}
+        self._certainties: dict[str, dict[int, Certainty | None]] = {}
 
     def start(self, query: QueryState) -> None:
-        self.states[query.request.id] = query
+        self.states[query.request.id], self._certainties[query.request.id] = query, {}
+
+    def select(self, rounds: Sequence[RoundContext]) -> Sequence[int]:
+        for round_ in rounds:
+            self._certainties[round_.request_id][round_.n_new] = round_.certainty()
+        return super().select(rounds)
+
+    def margins_and_entropies(self, query_id: str, n_new: int) -> tuple[Float32, Float32]:
+        """Return both for each new token, (n_new,) each; NaN where no round came after the token."""
+        rows = np.full((n_new, 2), np.nan, dtype=np.float32)
+        for n_before, certainty in self._certainties[query_id].items():
+            if certainty is not None:
+                rows[n_before - 1] = certainty
+        return rows[:, 0].copy(), rows[:, 1].copy()
 
 
 def _trace(

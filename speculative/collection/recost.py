@@ -10,9 +10,9 @@ from arms import Observation
 from arms.folder_lock import FolderLock
 from bandits import FullInformationData
 from rewards import Speedup
-from speculative.collection.arm_plan import NO_DRAFT, ArmPlan, plan_of_facts
+from speculative.collection.arm_plan import ArmPlan, plan_of_facts
 from speculative.collection.priced_folder import made_of, remove_older_generations, write_data
-from speculative.collection.replay import replay
+from speculative.collection.replay import Replayer
 from speculative.collection.trace import Trace
 from speculative.collection.trace_store import TRACES, read_trace_parts
 from speculative.measuring.cost_profile import CostProfile
@@ -65,16 +65,16 @@ def _priced(
     rows: FullInformationData, traces: list[Trace], plans: list[ArmPlan], costs: CostProfile
 ) -> FullInformationData:
     observations = tuple(
-        tuple(_observed(old, trace, plan, costs) for old, plan in zip(row, plans, strict=True) if old is not None)
-        for row, trace in zip(rows.observations or (), traces, strict=True)
+        tuple(_observed(old, replayer, plan) for old, plan in zip(row, plans, strict=True) if old is not None)
+        for row, replayer in zip(rows.observations or (), (Replayer(trace, costs) for trace in traces), strict=True)
     )
     seconds = np.array([[observation.seconds for observation in row] for row in observations])
     return replace(rows, observations=observations, costs=seconds, cost_profiles=(costs.digest,)).with_reward(Speedup())
 
 
-def _observed(old: Observation, trace: Trace, plan: ArmPlan, costs: CostProfile) -> Observation:
-    """Return the observation with the seconds that this profile gives it."""
-    if old.reference is None or old.query_id != trace.query_id:
-        raise ValueError(f"the trace of query {trace.query_id!r} does not belong to the {old}: collect again")
-    plain = replay(trace, NO_DRAFT, costs).seconds
-    return replace(old, seconds=replay(trace, plan, costs).seconds, reference=replace(old.reference, seconds=plain))
+def _observed(old: Observation, replayer: Replayer, plan: ArmPlan) -> Observation:
+    """Return the observation with the seconds that the replayer's profile gives it."""
+    if old.reference is None or old.query_id != replayer.trace.query_id:
+        raise ValueError(f"the trace of query {replayer.trace.query_id!r} does not belong to the {old}: collect again")
+    reference = replace(old.reference, seconds=replayer.plain_s)
+    return replace(old, seconds=replayer.play(plan).seconds, reference=reference)

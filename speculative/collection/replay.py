@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from arms import Observation, Reference
-from speculative.collection.arm_plan import NO_DRAFT, ArmPlan
+from speculative.collection.arm_plan import ArmPlan
 from speculative.collection.trace import Trace
 from speculative.drafts.no_draft import NoDraft
 from speculative.measuring.cost_profile import CostProfile
@@ -38,10 +39,15 @@ class Replayer:
     """
 
     def __init__(self, trace: Trace, costs: CostProfile) -> None:
-        self._trace, self._costs = trace, costs
+        self.trace, self._costs = trace, costs
         self._n_prompt, self._n_new = len(trace.prompt_ids), len(trace.new_ids)
         self._prefill_s = costs.prefill_s(self._n_prompt)
         self._verify_s: dict[tuple[int, int], float] = {}
+
+    @cached_property
+    def plain_s(self) -> float:
+        """Seconds of the text without a draft."""
+        return self._costs.plain_s(self._n_prompt, self._n_new)
 
     def play(self, plan: ArmPlan) -> Replay:
         """Walk the text with one arm; see `replay`."""
@@ -54,7 +60,7 @@ class Replayer:
             plans: of the arms.
             selector: asked and told as the engine does; by default always the first arm.
         """
-        trace, n_prompt, n_new = self._trace, self._n_prompt, self._n_new
+        trace, n_prompt, n_new = self.trace, self._n_prompt, self._n_new
         for plan in plans:
             _check(trace, plan)
         rounds: list[RoundObservation] = []
@@ -64,12 +70,10 @@ class Replayer:
             looked_up: dict[str, int] = {}
             action = 0 if selector is None else _choice(trace, plans, selector, n_done, looked_up)
             draft, draft_length = _arm_of_round(trace, plans[action], n_done, looked_up)
-            asked = min(draft_length, trace.max_new_tokens - n_done - 1)
-            n_proposed = n_accepted = 0
-            if asked >= 1 and _can_draft(trace, draft, n_done):
-                found = trace.drafts[draft]
-                n_proposed = min(asked, int(found.proposed[n_done]))
-                n_accepted = min(n_proposed, int(found.accepted[n_done]))
+            n_proposed, n_accepted = trace.proposal(draft, draft_length, n_done)
+            if n_proposed < 0:
+                n_proposed = 0
+            else:
                 looked_up[draft] = n_proposed
             n_committed = n_prompt + n_done - 1
             seconds = sum(reading.round_s(name, n, n_committed) for name, n in looked_up.items())
@@ -135,7 +139,7 @@ class _Reading:
 def _choice(trace: Trace, plans: Sequence[ArmPlan], selector: Selector, n_done: int, looked_up: dict[str, int]) -> int:
     """Ask a selector as the engine does, and note which look-ups it asked."""
     fixed = [plan.drafts[0][0] if len(plan.drafts) == 1 else None for plan in plans]
-    available = tuple(any(_can_draft(trace, name, n_done) for name, _ in plan.drafts) for plan in plans)
+    available = tuple(any(trace.can_draft(name, n_done) for name, _ in plan.drafts) for plan in plans)
     [action] = selector.select([_round_context(trace, n_done, available, fixed, looked_up)])
     if not 0 <= action < len(plans):
         raise ValueError(f"the selector must choose an arm in [0, {len(plans)}), got {action}")
@@ -147,7 +151,7 @@ def _arm_of_round(trace: Trace, plan: ArmPlan, n_done: int, looked_up: dict[str,
     if len(plan.drafts) == 1:
         return plan.drafts[0]
     names = [name for name, _ in plan.drafts]
-    available = tuple(_can_draft(trace, name, n_done) for name in names)
+    available = tuple(trace.can_draft(name, n_done) for name in names)
     context = _round_context(trace, n_done, available, names, looked_up)
     return plan.drafts[plan.rule.select([context])[0]]
 
@@ -180,22 +184,15 @@ def _round_context(
     )
 
 
-def _can_draft(trace: Trace, draft: str, n_done: int) -> bool:
-    limit = trace.drafts[draft].max_positions if draft in trace.drafts else None
-    return limit is None or len(trace.prompt_ids) + n_done < limit
-
-
-def observe(trace: Trace, arm: PoolArm, costs: CostProfile, text: str) -> Observation:
+def observe(replayer: Replayer, arm: PoolArm, text: str) -> Observation:
     """Return the observation that a pull of `arm` would have given, with modelled seconds.
 
     Args:
-        trace: of the query.
+        replayer: of the query's trace; one for all its arms.
         arm: one whose draft was traced.
-        costs: seconds of this machine.
         text: the target's text, `target.text(trace.new_ids)`.
     """
-    replayer = Replayer(trace, costs)
-    played, plain = replayer.play(ArmPlan.of(arm)), replayer.play(NO_DRAFT)
+    trace, played = replayer.trace, replayer.play(ArmPlan.of(arm))
     return Observation(
         arm=arm.name,
         query_id=trace.query_id,
@@ -205,7 +202,7 @@ def observe(trace: Trace, arm: PoolArm, costs: CostProfile, text: str) -> Observ
         proposed=played.proposed,
         accepted=played.accepted,
         own_text=_own_text(trace, arm, text),
-        reference=Reference(text, plain.seconds, len(trace.new_ids)),
+        reference=Reference(text, replayer.plain_s, len(trace.new_ids)),
     )
 
 

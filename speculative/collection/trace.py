@@ -26,9 +26,10 @@ class Trace:
         context: (d,) float32, the bandit's features of the query.
         encode_s: seconds the features took.
         drafts: by draft name.
-        margins: (n_new,) float32; entry j: by how much the logit of new token j is above the second largest one. None
-            where it was not kept.
-        entropies: (n_new,) float32, nats; entry j: of the distribution that new token j was the best of.
+        margins: (n_new,) float32; entry j: by how much the logit of new token j is above the second largest one. NaN
+            for the last token, after which there is no round; None where it was not kept.
+        entropies: (n_new,) float32, nats; entry j: of the distribution that new token j was the best of; NaN and None as
+            of the margins.
     """
 
     query_id: str
@@ -48,6 +49,29 @@ class Trace:
         if self.margins is None or self.entropies is None:
             return None
         return Certainty(float(self.margins[n_new - 1]), float(self.entropies[n_new - 1]))
+
+    def can_draft(self, draft: str, n_new: int) -> bool:
+        """Say whether the prefix after so many new tokens is short enough for a draft."""
+        limit = self.drafts[draft].max_positions if draft in self.drafts else None
+        return limit is None or len(self.prompt_ids) + n_new < limit
+
+    def proposal(self, draft: str, draft_length: int, n_new: int) -> tuple[int, int]:
+        """Return how many tokens a draft proposes after so many new ones, and how many of them are accepted.
+
+        Args:
+            draft: its name.
+            draft_length: most tokens that it is asked for; the text's limit may leave room for fewer.
+            n_new: new tokens before the round, >= 1.
+
+        Returns:
+            (proposed, accepted); (-1, 0) where the draft is not asked: no room, too long a prefix, or no trace of it.
+        """
+        asked = min(draft_length, self.max_new_tokens - n_new - 1)
+        if asked < 1 or draft not in self.drafts or not self.can_draft(draft, n_new):
+            return -1, 0
+        found = self.drafts[draft]
+        n_proposed = min(asked, int(found.proposed[n_new]))
+        return n_proposed, min(n_proposed, int(found.accepted[n_new]))
 
 
 def trace_draft(

@@ -39,7 +39,7 @@ def clairvoyant_s(plans: Sequence[ArmPlan], trace: Trace, costs: CostProfile) ->
     subsets = np.arange(1 << len(names))
     for j in range(n_new - 1, 0, -1):
         for name, length in fixed:
-            n_proposed, n_accepted = _proposal(trace, name, length, j)
+            n_proposed, n_accepted = trace.proposal(name, length, j)
             end = min(n_new, j + n_accepted + 1)
             seconds = least[end] + costs.verify_s(1 + max(n_proposed, 0), n_prompt + j - 1)
             if n_proposed < 0:
@@ -51,18 +51,6 @@ def clairvoyant_s(plans: Sequence[ArmPlan], trace: Trace, costs: CostProfile) ->
             seconds -= np.where(used_later, read_s * (n_prompt + end - 1), 0.0)
             _lower(least[j], subsets | bits[name], seconds)
     return costs.prefill_s(n_prompt) + float(least[1].min() if n_new > 1 else 0.0)
-
-
-def _proposal(trace: Trace, name: str, length: int, j: int) -> tuple[int, int]:
-    """Return tokens proposed and accepted after j new ones; -1 proposed where the draft is not even asked."""
-    asked = min(length, trace.max_new_tokens - j - 1)
-    found = trace.drafts.get(name)
-    if found is None or asked < 1:
-        return -1, 0
-    if found.max_positions is not None and len(trace.prompt_ids) + j >= found.max_positions:
-        return -1, 0
-    n_proposed = min(asked, int(found.proposed[j]))
-    return n_proposed, min(n_proposed, int(found.accepted[j]))
 
 
 def _lower(row: Float64, at: np.ndarray, seconds: Float64) -> None:

@@ -87,20 +87,21 @@ def tuned(
 
     No model is fitted. Use it after a change of the profile: on another machine, or at another load.
     """
-    best, best_s = selector.with_changes(costs), float("inf")
-    tried = best
+    tried = selector.with_changes(costs)
+    best = tried, float("inf")
     for _ in range(N_RATES):
         total_s = played_s(tried, traces, costs)
-        if total_s >= best_s * (1 - 1e-6):
+        if total_s >= best[1] * (1 - 1e-6):
             break
-        best, best_s = tried, total_s
-        tried = best.with_changes(costs, rate=_n_tokens(traces) / (total_s - _prefill_s(traces, costs)))
-    changes: list[SpeedSelector] = [best.with_changes(costs, idle_share=share) for share in settings.idle_shares]
-    best, best_s = _fastest([best, *changes], traces, costs)
-    best, best_s = _fastest(
-        [best, *(best.with_changes(costs, rate=best.rate * f) for f in RATE_FACTORS)], traces, costs
-    )
-    return _fastest([best, *(best.with_changes(costs, inertia=one) for one in settings.inertias)], traces, costs)[0]
+        best = tried, total_s
+        tried = tried.with_changes(costs, rate=_n_tokens(traces) / (total_s - _prefill_s(traces, costs)))
+    found = best[0]
+    shares = [found.with_changes(costs, idle_share=one) for one in settings.idle_shares if one != found.idle_share]
+    found, _ = best = _fastest(best, shares, traces, costs)
+    rates = [found.with_changes(costs, rate=found.rate * factor) for factor in RATE_FACTORS]
+    found, _ = best = _fastest(best, rates, traces, costs)
+    inertias = [found.with_changes(costs, inertia=one) for one in settings.inertias if one != found.inertia]
+    return _fastest(best, inertias, traces, costs)[0]
 
 
 def played_s(selector: RoundSelector, traces: Sequence[Trace], costs: CostProfile) -> float:
@@ -110,11 +111,10 @@ def played_s(selector: RoundSelector, traces: Sequence[Trace], costs: CostProfil
 
 
 def _fastest(
-    selectors: Sequence[SpeedSelector], traces: Sequence[Trace], costs: CostProfile
+    best: tuple[SpeedSelector, float], others: Sequence[SpeedSelector], traces: Sequence[Trace], costs: CostProfile
 ) -> tuple[SpeedSelector, float]:
-    totals = [played_s(selector, traces, costs) for selector in selectors]
-    best = int(np.argmin(totals))
-    return selectors[best], totals[best]
+    """Return the selector of fewest seconds and these; the best so far is not played again."""
+    return min([best, *((one, played_s(one, traces, costs)) for one in others)], key=lambda timed: timed[1])
 
 
 def round_data(
@@ -147,7 +147,7 @@ def round_data(
     table = RoundCosts(layout, costs)
     n_new, seconds = np.zeros((2, len(found), len(arms)))
     for row, visit in enumerate(found):
-        pairs = [visit.proposal(plan.drafts[0][0], plan.draft_length) for plan in arms.values()]
+        pairs = [visit.trace.proposal(*plan.drafts[0], visit.n_new) for plan in arms.values()]
         counts = np.array(pairs, dtype=np.int64)
         n_new[row] = counts[:, 1] + 1
         cache_length = len(visit.trace.prompt_ids) + visit.n_new - 1

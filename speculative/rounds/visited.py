@@ -31,18 +31,6 @@ class Visit:
     trace: Trace
     n_new: int
 
-    def proposal(self, draft: str, draft_length: int) -> tuple[int, int]:
-        """Return how many tokens a draft would propose here, -1 where it is not asked, and how many be accepted."""
-        trace, j = self.trace, self.n_new
-        asked = min(draft_length, trace.max_new_tokens - j - 1)
-        found = trace.drafts.get(draft)
-        if found is None or asked < 1:
-            return -1, 0
-        if found.max_positions is not None and len(trace.prompt_ids) + j >= found.max_positions:
-            return -1, 0
-        n_proposed = min(asked, int(found.proposed[j]))
-        return n_proposed, min(n_proposed, int(found.accepted[j]))
-
 
 class RandomRounds(RoundSelector):
     """Arms at random: rounds from which other selectors learn.
@@ -86,6 +74,8 @@ def accepted_counts(found: Sequence[Visit], layout: RecordLayout) -> AcceptedCou
     accepted: dict[str, Int64] = {}
     for d, draft in enumerate(layout.drafts):
         longest = max(length for of, length in zip(layout.draft_of, layout.lengths, strict=True) if of == d)
-        counts = np.array([visit.proposal(draft, longest) for visit in found], dtype=np.int64).reshape(-1, 2)
+        counts = np.array(
+            [visit.trace.proposal(draft, longest, visit.n_new) for visit in found], dtype=np.int64
+        ).reshape(-1, 2)
         proposed[draft], accepted[draft] = counts[:, 0], counts[:, 1]
     return AcceptedCounts(np.stack([visit.record.values for visit in found]), proposed, accepted)

@@ -6,6 +6,7 @@ import torch
 
 from speculative.collection.collect import trace_queries
 from speculative.collection.trace_store import close_traces, read_trace_parts, write_traces
+from speculative.engine.generate import generate
 from speculative.pools.pool import Pool
 from speculative.protocols.token_batch import TokenBatch
 from tests.support.tiny_pool import queries, save_pool
@@ -28,9 +29,11 @@ def test_margins_and_entropies_are_those_of_a_pass_over_the_finished_text(pool, 
         output = target.model.forward(TokenBatch(text, [len(text)]), target.model.new_cache(1))
         logits = output.logits[len(trace.prompt_ids) - 1 : -1, : target.n_tokens]
         best = logits.topk(2).values
-        np.testing.assert_allclose(trace.margins, best[:, 0] - best[:, 1], atol=1e-4)
+        np.testing.assert_allclose(trace.margins[:-1], (best[:, 0] - best[:, 1])[:-1], atol=1e-4)
         entropies = torch.distributions.Categorical(logits=logits).entropy()
-        np.testing.assert_allclose(trace.entropies, entropies, atol=1e-4)
+        np.testing.assert_allclose(trace.entropies[:-1], entropies[:-1], atol=1e-4)
+        assert np.isnan(trace.margins[-1])  # no round comes after the last token, so nobody asks
+        assert np.isnan(trace.entropies[-1])
 
 
 def test_traces_come_back_as_they_were_written(traces, tmp_path):
@@ -58,3 +61,15 @@ def test_traces_of_another_version_are_refused_by_name(traces, tmp_path, monkeyp
     monkeypatch.undo()
     with pytest.raises(ValueError, match=r"part-00000\.parquet holds traces of version 1, which .* cannot replay"):
         list(read_trace_parts(tmp_path))
+
+
+def test_texts_are_collected_without_a_hook_on_the_logits(pool, monkeypatch):
+    seen = []
+
+    def watched(engine, requests):
+        seen.extend(requests)
+        return generate(engine, requests)
+
+    monkeypatch.setattr("speculative.collection.collect.generate", watched)
+    trace_queries(queries(2), pool.arms, pool.encoder)
+    assert [request.sampling.logits_processors for request in seen] == [(), ()]

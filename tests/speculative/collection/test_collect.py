@@ -73,6 +73,19 @@ def test_another_reward_needs_no_model(whole):
     assert (alignment[:, 1] == 0.25).all()  # a look-up writes nothing of its own
 
 
+def test_the_seconds_without_a_draft_are_found_once_a_text(pool, monkeypatch):
+    traces, found = trace_queries(queries(2), pool.arms, pool.encoder), []
+    plain_s = CostProfile.plain_s
+
+    def counted(costs, n_prompt, n_new):
+        found.append(plain_s(costs, n_prompt, n_new))
+        return found[-1]
+
+    monkeypatch.setattr(CostProfile, "plain_s", counted)
+    data = data_from_traces(queries(2), traces, pool.arms, pool.encoder, COSTS)
+    assert [row[0].reference.seconds for row in data.observations] == found
+
+
 @pytest.mark.parametrize("n_done", [1, 2])
 def test_a_stopped_run_goes_on_and_gives_the_same_data(whole, pool, tmp_path, n_done):
     told = []

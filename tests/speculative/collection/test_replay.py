@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speculative.collection.arm_plan import NO_DRAFT, ArmPlan
-from speculative.collection.replay import replay
+from speculative.collection.replay import Replayer, replay
 from speculative.collection.trace import Trace, trace_draft
 from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
@@ -123,3 +123,21 @@ def test_what_was_not_traced_is_refused():
         replay(trace, ArmPlan.fixed("other", 5), plain_costs())
     with pytest.raises(ValueError, match="max_draft_length must be an integer >= 1, got 0"):
         trace_draft(PromptLookup(), (1,), (2,), 0)
+
+
+def test_the_plain_seconds_of_a_text_are_those_of_a_replay_without_a_draft():
+    trace = Trace("q", None, (1, 2, 3), (4, 5, 6, 7), 8, 4, np.zeros(1, dtype=np.float32), 0.0, {})
+    costs = plain_costs()
+    assert Replayer(trace, costs).plain_s == pytest.approx(replay(trace, NO_DRAFT, costs).seconds)
+
+
+def test_a_draft_is_asked_where_there_is_room_and_its_trace_reaches():
+    counts = np.array([0, 4, 2, 4], dtype=np.int32), np.array([0, 3, 2, 0], dtype=np.int32)
+    drafts = {"draft": DraftTrace(*counts, max_positions=6)}
+    trace = Trace("q", None, (1, 2, 3), (4, 5, 6, 7), 5, 4, np.zeros(1, dtype=np.float32), 0.0, drafts)
+    assert trace.proposal("draft", 2, 1) == (2, 2)
+    assert trace.proposal("draft", 4, 1) == (3, 3)  # room for three and the target's own
+    assert trace.proposal("draft", 4, 2) == (2, 2)  # stops early
+    assert trace.proposal("draft", 4, 3) == (-1, 0)  # the prefix is as long as the draft can read
+    assert trace.proposal("draft", 0, 1) == trace.proposal("other", 4, 1) == (-1, 0)
+    assert not trace.can_draft("draft", 3)

@@ -89,6 +89,18 @@ def test_another_profile_is_taken_without_fitting_the_model_again(traced_pool, f
     assert "draft_small_2" not in chosen
 
 
+def test_no_selector_is_played_twice_while_it_is_tuned(traced_pool, fitted, monkeypatch):
+    seen = []
+
+    def counted(selector, traces, costs):
+        seen.append((selector.rate, selector.idle_share, selector.inertia))
+        return played_s(selector, traces, costs)
+
+    monkeypatch.setattr("speculative.rounds.training.played_s", counted)
+    tuned(fitted.with_changes(traced_pool.costs, idle_share=1.0), traced_pool.traces, traced_pool.costs, QUICK)
+    assert len(seen) == len(set(seen)) > len(QUICK.idle_shares) + len(QUICK.inertias)
+
+
 def _actions(selector, trace, costs):
     return play(selector, list(selector.layout.arms.values()), trace, costs).actions
 
