@@ -28,8 +28,8 @@ class Trace:
         drafts: by draft name.
         margins: (n_new,) float32; entry j: by how much the logit of new token j is above the second largest one. NaN
             for the last token, after which there is no round; None where it was not kept.
-        entropies: (n_new,) float32, nats; entry j: of the distribution that new token j was the best of; NaN and None as
-            of the margins.
+        entropies: (n_new,) float32, nats; entry j: of the distribution that new token j was the best of; NaN and None
+            as of the margins.
     """
 
     query_id: str
