@@ -26,7 +26,6 @@ Int64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
 _WHOLE_IN_FLOAT32 = 2.0**24  # from here on, neighbouring whole numbers become one
-_LEAST_RESOLUTION = 256  # steps of float32 that a feature's range must span there
 PROBABILITY_TOLERANCE = 1e-6  # float32 probabilities sum to one only to about 1e-7 times their number
 
 
@@ -156,7 +155,6 @@ def refuse(array: np.ndarray, bad: Bool, what: str, rule: str) -> None:
 def contexts(values: ArrayLike, n_features: int | None = None, n_rows: int | None = None) -> Float32:
     """Return contexts as (n, d) float32, finite, with d = `n_features` when that is known."""
     array: Float32 = matrix(values, "contexts", np.float32, (n_rows, None))
-    _check_resolution(values, array)
     if n_features is not None and array.shape[1] != n_features:
         raise ValueError(
             f"contexts must have {n_features} features (the size learned from), got {array.shape[1]}: "
@@ -168,19 +166,23 @@ def contexts(values: ArrayLike, n_features: int | None = None, n_rows: int | Non
     return array
 
 
-def _check_resolution(values: ArrayLike, array: Float32) -> None:
-    """Refuse a feature whose values differ by less than float32 can tell at their size, such as times since 1970."""
-    if len(array) < 2 or not array.size:
-        return
-    low, high = array.min(axis=0), array.max(axis=0)
-    for column in np.flatnonzero(np.maximum(np.abs(low), np.abs(high)) >= _WHOLE_IN_FLOAT32):
-        exact = np.asarray(values, dtype=np.float64)[:, column]
-        spread = exact.max() - exact.min()
-        if 0 < spread < _LEAST_RESOLUTION * np.spacing(np.abs(array[:, column]).max()):
+def data_contexts(values: ArrayLike, n_rows: int | None = None) -> Float32:
+    """Return `contexts` of rows to learn from: also refuse large values that differ and are one number in float32.
+
+    Times since 1970 are such. One row that a policy is asked about is not: what it is near to was checked here.
+    """
+    array = contexts(values, n_rows=n_rows)
+    raw = np.asarray(values)
+    if raw.dtype == np.float32:  # nothing was lost
+        return array
+    for column in np.flatnonzero(np.abs(array).max(axis=0, initial=0.0) >= _WHOLE_IN_FLOAT32):
+        exact = np.unique(raw[:, column] if raw.dtype.kind in "iuf" else raw[:, column].astype(np.float64))
+        if len(np.unique(array[:, column])) < len(exact):
             raise ValueError(
-                f"contexts, column {column}: float32 cannot tell values from {exact.min():.10g} to {exact.max():.10g} "
+                f"contexts, column {column}: float32 cannot tell all values from {exact[0]:.10g} to {exact[-1]:.10g} "
                 "apart: subtract the least value, or scale them (times since 1970: use hours of the day, or days)"
             )
+    return array
 
 
 def actions(values: ArrayLike, n_rows: int, arm_names: tuple[str, ...]) -> Int64:

@@ -11,7 +11,7 @@ from bandits import checks
 from bandits.data.full_information_data import FullInformationData
 from bandits.data.logged_data import LoggedData
 from bandits.data.policy_data import PolicyData
-from bandits.encoders.columns import mark_of_frame
+from bandits.encoders.columns import mark_of_names, names_of_frame
 
 Data = FullInformationData | LoggedData
 
@@ -48,7 +48,7 @@ def data_of_arrays(
             "learning takes FullInformationData or LoggedData, or the arrays contexts, actions and rewards; "
             f"got {type(contexts).__name__} and {', '.join(given) or 'nothing else'}"
         )
-    rows, encoder = checks.contexts(contexts), mark_of_frame(contexts)
+    rows, encoder = checks.data_contexts(contexts), mark_of_names(names_of_frame(contexts))
     names, indices = _named(actions, None if arm_names is None else checks.names(arm_names))
     if propensities is not None:
         return LoggedData(rows, indices, rewards, propensities, names, encoder=encoder)  # type: ignore[arg-type]  # checked there

@@ -18,7 +18,7 @@ from bandits.data.feedback import Feedback
 from bandits.data.logged_data import LoggedData
 from bandits.data.observation_rows import check_rows_are_of, checked_observations, names_of, rewards_of
 from bandits.data.policy_data import PolicyData
-from bandits.encoders.columns import mark_of_frame
+from bandits.encoders.columns import mark_of_names, names_of_frame
 from bandits.encoders.encoder import ContextEncoder, check_same_encoder
 from rewards import Reward
 
@@ -73,7 +73,7 @@ class FullInformationData(PolicyData):
 
     def __post_init__(self) -> None:
         arm_names = checks.names(self.arm_names)
-        contexts = checks.contexts(self.contexts)
+        contexts = checks.data_contexts(self.contexts)
         n, k = contexts.shape[0], len(arm_names)
         if n == 0:
             raise ValueError("FullInformationData must hold at least one row, got none")
@@ -83,7 +83,7 @@ class FullInformationData(PolicyData):
         checked: dict[str, object] = {
             "arm_names": arm_names,
             "contexts": contexts,
-            "encoder": mark_of_frame(self.contexts) if self.encoder is None else self.encoder,
+            "encoder": mark_of_names(names_of_frame(self.contexts)) if self.encoder is None else self.encoder,
             "observed": observed,
             "rewards": _observed_matrix(self.rewards, "rewards", (n, k), observed),
             "query_ids": checks.labels(self.query_ids, "query_ids", n),
@@ -136,7 +136,7 @@ class FullInformationData(PolicyData):
         if contexts is None:
             contexts = encoder.encode([query.text for query in queries])
         return cls(
-            contexts=checks.contexts(contexts, n_rows=len(queries)),
+            contexts=checks.data_contexts(contexts, n_rows=len(queries)),
             rewards=rewards_of(rows, reward),
             arm_names=names,
             observed=checks.availability(observed, len(rows), len(names), "observations"),

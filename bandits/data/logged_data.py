@@ -15,7 +15,7 @@ from bandits.checks import Bool, Float32, Float64, Int64
 from bandits.data.columns import Actions, Column, Numbers, PerArm, Texts
 from bandits.data.feedback import Feedback
 from bandits.data.policy_data import PolicyData
-from bandits.encoders.columns import mark_of_frame
+from bandits.encoders.columns import mark_of_names, names_of_frame
 
 
 class DeterministicLogWarning(UserWarning):
@@ -90,7 +90,7 @@ class LoggedData(PolicyData):
 
     def __post_init__(self) -> None:
         arm_names = checks.names(self.arm_names)
-        contexts = checks.contexts(self.contexts)
+        contexts = checks.data_contexts(self.contexts)
         n, k = contexts.shape[0], len(arm_names)
         if n == 0:
             raise ValueError("LoggedData must hold at least one row, got none")
@@ -99,7 +99,7 @@ class LoggedData(PolicyData):
         checked: dict[str, object] = {
             "arm_names": arm_names,
             "contexts": contexts,
-            "encoder": mark_of_frame(self.contexts) if self.encoder is None else self.encoder,
+            "encoder": mark_of_names(names_of_frame(self.contexts)) if self.encoder is None else self.encoder,
             "actions": checks.actions(self.actions, n, arm_names),
             "rewards": rewards,
             "propensities": checks.propensities(self.propensities, n),

@@ -48,10 +48,11 @@ class ColumnFeatures:
     @classmethod
     def of_name(cls, name: str | None) -> Self | None:
         """Return the features that mark their data with this name, alone or beside an encoder's; None without any."""
-        if name is None or _PREFIX not in name:
+        described = _divided(name)[1]
+        if described is None:
             return None
         try:
-            unknown, levels = json.loads(name.partition(_PREFIX)[2])
+            unknown, levels = json.loads(described)
             return cls({key: None if found is None else tuple(found) for key, found in levels}, unknown)
         except (ValueError, TypeError, RecursionError) as error:
             raise ValueError(f"{name!r:.80} does not name features of columns: {error}") from error
@@ -101,32 +102,42 @@ class ColumnFeatures:
         return one_hot if self.unknown == "own_column" else one_hot[:, :-1]
 
 
-def mark_of_frame(contexts: object) -> str | None:
+def names_of_frame(contexts: object) -> list[object]:
+    """Return the names of a data frame's columns; none where it is no data frame."""
+    columns = getattr(contexts, "columns", None)
+    return [] if columns is None else list(columns)
+
+
+def names_of_row(context: object) -> list[object]:
+    """Return the names of a data frame's columns that label one of its rows; none where it is no such row."""
+    index = getattr(context, "index", None)
+    return [] if index is None or callable(index) or not hasattr(context, "dtype") else list(index)
+
+
+def mark_of_names(names: Sequence[object]) -> str | None:
     """Return what rows of a data frame of numbers are marked with: its columns in their order.
 
-    None where the columns have no names, or are no data frame's.
+    None where they are no names, or one is there twice.
     """
-    columns = getattr(contexts, "columns", None)
-    if columns is None:
-        return None
-    names = list(columns)
-    named = bool(names) and all(isinstance(name, str) for name in names) and len(set(names)) == len(names)
-    return ColumnFeatures(dict.fromkeys(names)).name if named else None
+    texts = [name for name in names if isinstance(name, str)]
+    named = bool(texts) and len(texts) == len(names) == len(set(texts))
+    return ColumnFeatures(dict.fromkeys(texts)).name if named else None
 
 
-def check_frame(contexts: object, mark: str | None) -> None:
-    """Reject a data frame whose columns are not those, or not in the order, that a policy learned from.
+def check_names(names: Sequence[object], mark: str | None) -> None:
+    """Reject columns that are not those, or not in the order, that a policy learned from.
 
     Args:
-        contexts: what the policy is asked about; arrays without names of columns pass.
+        names: of the columns that the policy is asked about; none of plain arrays, which pass.
         mark: of the policy's data.
 
     Raises:
         ValueError: naming both.
     """
-    if mark is None or not mark.startswith(_PREFIX):
+    encoder, described = _divided(mark)
+    if encoder is not None or described is None:
         return
-    own = mark_of_frame(contexts)
+    own = mark_of_names(names)
     if own is not None and own != mark:
         raise ValueError(
             f"the policy learned from {shown(mark)}, the contexts have {shown(own)}: give them in that order"
@@ -135,8 +146,7 @@ def check_frame(contexts: object, mark: str | None) -> None:
 
 def encoder_beside(name: str | None) -> str | None:
     """Return the encoder that a mark of data tells of: its name alone, where columns stand beside its features."""
-    alone = None if name is None else name.partition(_PREFIX)[0].removesuffix("+")
-    return alone or None
+    return _divided(name)[0]
 
 
 def shown(name: str | None) -> str:
@@ -147,6 +157,19 @@ def shown(name: str | None) -> str:
     columns = (column if levels is None else _with_levels(column, levels) for column, levels in features.levels.items())
     alone = encoder_beside(name)
     return ("" if alone is None else f"{alone!r} beside ") + f"the columns {', '.join(columns)}"
+
+
+def _divided(mark: str | None) -> tuple[str | None, str | None]:
+    """Return the encoder's name in a mark of data and the JSON of its columns, None where there is none.
+
+    `columns:` with no list after it is part of an encoder's own name.
+    """
+    if mark is None:
+        return None, None
+    if mark.startswith(f"{_PREFIX}["):
+        return None, mark.removeprefix(_PREFIX)
+    encoder, joint, rest = mark.partition(f"+{_PREFIX}[")
+    return encoder or None, f"[{rest}" if joint else None
 
 
 def _with_levels(column: str, levels: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ from bandits.data.array_data import data_of_arrays
 from bandits.data.data_stream import DataStream
 from bandits.data.decision import Decision
 from bandits.data.policy_data import PolicyData
-from bandits.encoders.columns import check_frame, shown
+from bandits.encoders.columns import check_names, names_of_frame, names_of_row, shown
 from bandits.policies.available_arms import are_names, arm_index, as_mask
 from bandits.policies.saved_policy import SavedPolicy
 from bandits.policies.state import PolicyState
@@ -215,8 +215,8 @@ class Policy(SavedPolicy, ABC):
         if not hasattr(rng, "random"):
             raise TypeError(f"rng must be a numpy.random.Generator, got {rng!r}")
         checks.check_unmasked(context, "context")
-        if hasattr(context, "to_frame") and self.state is not None:  # a row of a data frame
-            check_frame(context.to_frame().T, self.state.encoder)
+        if not isinstance(context, np.ndarray) and self.state is not None:
+            check_names(names_of_row(context), self.state.encoder)
         row = np.asarray(context, dtype=np.float32)
         if row.ndim != 1:
             raise ValueError(f"context must have shape (d,), got {row.shape}: choose takes one context")
@@ -268,7 +268,7 @@ class Policy(SavedPolicy, ABC):
         state = self.state
         if state is not None:
             if not isinstance(contexts, np.ndarray):
-                check_frame(contexts, state.encoder)
+                check_names(names_of_frame(contexts), state.encoder)
             return state, checks.contexts(contexts, state.n_features)
         if not self._own_names:
             raise RuntimeError(f"{type(self).__name__} knows no arms yet: pass arm_names, or fit it on data")

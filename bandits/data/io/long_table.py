@@ -167,7 +167,7 @@ class _Rows:
             columns, features = self._feature_columns(numbered if names is None else names)
             told = names is not None or any(features.levels.values())
             self.encoder = layout.encoder or (features.name if told else None)
-            return checks.contexts(columns)
+            return checks.data_contexts(columns)
         if names is None and numbered:
             raise ValueError(
                 f"the table has columns {', '.join(numbered[:3])}, and an encoder makes contexts too: name in "
@@ -179,7 +179,7 @@ class _Rows:
             return encoded
         columns, features = self._feature_columns(names)
         self.encoder = features.beside(encoder.name)
-        return np.concatenate([encoded, checks.contexts(columns)], axis=1)
+        return np.concatenate([encoded, checks.data_contexts(columns)], axis=1)
 
     def _encoded(self, encoder: ContextEncoder) -> Float32:
         texts = cast("tuple[str, ...]", self._required(self.texts("query"), "query"))

@@ -42,7 +42,7 @@ def from_open_bandit(feedback: Mapping[str, object], arm_names: Sequence[str] | 
     names = checks.names(arm_names if arm_names is not None else [str(index) for index in range(k)])
     if len(names) != k:
         raise ValueError(f"arm_names must hold {k} names (n_actions), got {len(names)}")
-    contexts = checks.contexts(_array(feedback, "context"), n_rows=n)
+    contexts = checks.data_contexts(_array(feedback, "context"), n_rows=n)
     positions = None if feedback.get("position") is None else np.asarray(_array(feedback, "position"))
     single, features = True, None
     if positions is not None:

@@ -21,7 +21,7 @@ class SupervisedEnvironment(FullInformationEnvironment):
     """
 
     def __init__(self, contexts: ArrayLike, *, classes: ArrayLike) -> None:
-        rows = checks.contexts(contexts)
+        rows = checks.data_contexts(contexts)
         labels = checks.plain_array(classes, "classes")
         if labels.shape != (len(rows),):
             raise ValueError(f"classes must have shape ({len(rows)},), one a context, got {labels.shape}")

@@ -83,6 +83,16 @@ class TestLevels:
         assert from_long_table(table, HashingEncoder(8), TableLayout(context_columns=())).n_features == 8
         assert from_long_table(table, HashingEncoder(8), TableLayout(context_columns=["context_0"])).n_features == 9
 
+    @pytest.mark.parametrize("name", ["my_columns:v2", "columns:mine", "a+columns:b"])
+    def test_an_encoder_may_be_called_anything_like_columns(self, name):
+        assert ColumnFeatures.of_name(name) is None
+        assert encoder_beside(name) == name
+        assert shown(name) == repr(name)
+        features = ColumnFeatures({"topic": ("+columns:[", "b")})
+        both = features.beside(name)
+        assert ColumnFeatures.of_name(both) == ColumnFeatures.of_name(features.name) == features
+        assert (encoder_beside(both), encoder_beside(features.name)) == (name, None)
+
     def test_columns_of_numbers_in_another_order_are_other_contexts(self):
         table = self.numbered().append_column("age", pa.array([3.0, 3.0, 4.0, 4.0]))
         first, other = (

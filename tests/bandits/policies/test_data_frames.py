@@ -39,6 +39,30 @@ def test_the_same_columns_and_plain_arrays_are_read(policy):
     policy.update(FRAME, ACTIONS, REWARDS)
 
 
+def test_a_row_of_a_frame_is_read_by_its_labels_alone(policy):
+    class Row(pd.Series):
+        def to_frame(self, *_):
+            raise AssertionError("a frame was built")
+
+    expected = policy.choose(FRAME.iloc[0].to_numpy(), np.random.default_rng(1))
+    assert policy.choose(Row(FRAME.iloc[0]), np.random.default_rng(1)) == expected
+    with pytest.raises(ValueError, match="the columns length, load, hour"):
+        policy.choose(Row(OTHER_ORDER.iloc[0]), RNG)
+
+
+def test_a_row_of_a_library_whose_frames_cannot_be_transposed_is_an_array(policy):
+    class Series:
+        dtype, values = "f64", FRAME.iloc[0].to_numpy()
+
+        def __array__(self, dtype=None, copy=None):
+            return np.asarray(self.values, dtype=dtype)
+
+        def to_frame(self):
+            return self
+
+    assert policy.choose(Series(), np.random.default_rng(1)).arm in ("0", "1")
+
+
 def test_a_frame_without_names_is_a_plain_array():
     policy = LinUCB().fit(pd.DataFrame(FRAME.to_numpy()), ACTIONS, REWARDS)
     assert policy.state.encoder is None
