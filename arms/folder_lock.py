@@ -28,12 +28,12 @@ class FolderLock:
         import fcntl  # here, so that where there is no flock everything else can be imported
 
         folder.mkdir(parents=True, exist_ok=True)
-        self._file = (folder / "lock").open("a+")
+        self._file = (folder / "lock").open("a+b")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             self._file.seek(0)
-            holder = self._file.read().strip()
+            holder = self._file.read(_MOST_DIGITS).decode(errors="replace").strip()
             self._file.close()
             where = "this process itself" if holder == str(os.getpid()) else f"process {holder}"
             raise FolderInUseError(
@@ -41,11 +41,11 @@ class FolderLock:
             ) from error
         self._file.seek(0)
         found = self._file.read(_MOST_DIGITS + 1).strip()
-        if found and not (found.isdecimal() and len(found) <= _MOST_DIGITS):
+        if found and not (found.isdigit() and len(found) <= _MOST_DIGITS):
             self._file.close()
             raise ValueError(f"{folder / 'lock'} is a file of another kind, which would be lost: use another folder")
         self._file.truncate(0)
-        self._file.write(str(os.getpid()))
+        self._file.write(str(os.getpid()).encode())
         self._file.flush()
 
     def close(self) -> None:

@@ -150,12 +150,13 @@ def _lines(path: str | Path, file: BinaryIO) -> Iterator[bytes]:
 def _parse(path: str | Path, lines: Iterable[bytes], unknown: Counter[str]) -> list[Query]:
     queries: list[Query] = []
     line_of: dict[str, int] = {}
+    unused = UnusedIds(line_of)
     for number, raw in enumerate(lines, start=1):
         if not raw.strip():
             continue
         where = f"{path}, line {number}"
         row = _json_object(where, number, raw)
-        query = _query(where, row, line_of)
+        query = _query(where, row, unused)
         unknown.update(row.keys() - Query.model_fields.keys())
         if query.id in line_of:
             raise ValueError(f"{where}: id must be unique in the file, got {query.id!r} as on line {line_of[query.id]}")
@@ -178,11 +179,11 @@ def _json_object(where: str, number: int, raw: bytes) -> dict[str, object]:
     return row
 
 
-def _query(where: str, row: Mapping[str, object], taken: Container[str]) -> Query:
+def _query(where: str, row: Mapping[str, object], unused: "UnusedIds") -> Query:
     name = row.get("id", "?")
     try:
         query = Query.model_validate({**row, "id": str(name) if type(name) is int else name})
-        return query if "id" in row else query.model_copy(update={"id": unused_id(content_id(query), taken)})
+        return query if "id" in row else query.model_copy(update={"id": unused.like(content_id(query))})
     except ValidationError as error:
         hints = [f"; key {key!r}{hint}" for key in row if (hint := _meant(key))]
         raise ValueError(f"{where}: {_explain(error)}{''.join(hints)}") from error
@@ -193,9 +194,25 @@ def content_id(query: Query) -> str:
     return f"q-{hashlib.sha256(json.dumps(query.chat()).encode()).hexdigest()[:16]}"
 
 
-def unused_id(name: str, taken: Container[str]) -> str:
-    """Return the name itself, or where it is taken the first of NAME-2, NAME-3, ... that is not."""
-    return next(found for i in count(1) if (found := name if i == 1 else f"{name}-{i}") not in taken)
+class UnusedIds:
+    """Ids that are not taken yet, as quick for the thousandth equal prompt as for the first.
+
+    Args:
+        taken: the ids in use; it may grow meanwhile.
+    """
+
+    def __init__(self, taken: Container[str]) -> None:
+        self._taken = taken
+        self._last: dict[str, int] = {}  # number of the last id found for each name
+
+    def like(self, name: str) -> str:
+        """Return the name itself, or where it is taken the first of NAME-2, NAME-3, ... that is not."""
+        for number in count(self._last.get(name, 1)):
+            self._last[name] = number
+            found = name if number == 1 else f"{name}-{number}"
+            if found not in self._taken:
+                break
+        return found
 
 
 def _meant(key: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from arms import Query
 from arms.checks import check_order
-from arms.query import content_id, unused_id
+from arms.query import UnusedIds, content_id
 
 Prompt = str | Sequence[Mapping[str, str]] | Query
 
@@ -41,10 +41,11 @@ def named_by_content(prompts: Iterable[Prompt]) -> list[Query]:
     check_order(prompts, "prompts")
     queries: list[Query] = []
     taken: set[str] = set()
+    unused = UnusedIds(taken)
     for prompt in prompts:
         query = as_query(prompt)
         if not isinstance(prompt, Query):
-            query = query.model_copy(update={"id": unused_id(content_id(query), taken)})
+            query = query.model_copy(update={"id": unused.like(content_id(query))})
         taken.add(query.id)
         queries.append(query)
     return queries

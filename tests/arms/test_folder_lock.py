@@ -24,9 +24,9 @@ def test_a_dead_process_holds_nothing(tmp_path):
     FolderLock(tmp_path, "job").close()
 
 
-@pytest.mark.parametrize("content", ["my notes", "1" * 50, "12 monkeys"])
+@pytest.mark.parametrize("content", [b"my notes", b"1" * 50, b"12 monkeys", b"\xff\xfe\x00"])
 def test_a_file_that_is_no_lock_is_kept(tmp_path, content):
-    (tmp_path / "lock").write_text(content)
+    (tmp_path / "lock").write_bytes(content)
     with pytest.raises(ValueError, match="is a file of another kind, which would be lost"):
         FolderLock(tmp_path, "job")
-    assert (tmp_path / "lock").read_text() == content
+    assert (tmp_path / "lock").read_bytes() == content

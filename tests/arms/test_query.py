@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from arms import Message, Query, read_queries
-from arms.query import UnknownKeysWarning
+from arms.query import UnknownKeysWarning, UnusedIds
 
 
 @pytest.fixture
@@ -90,6 +90,23 @@ def test_a_missing_id_is_made_from_the_text_and_is_the_same_in_every_file(write)
     assert re.fullmatch("q-[0-9a-f]{16}", first)
     other = write('{"prompt": "b"}', '{"messages": [{"role": "user", "content": "a"}]}', '{"prompt": "d"}')
     assert [query.id for query in read_queries(other)][:2] == [second, first]
+
+
+def test_the_thousandth_equal_prompt_is_named_as_quickly_as_the_first():
+    asked = 0
+
+    class Taken(set[str]):
+        def __contains__(self, name):
+            nonlocal asked
+            asked += 1
+            return super().__contains__(name)
+
+    taken = Taken(["q-3"])
+    unused = UnusedIds(taken)
+    for _ in range(1000):
+        taken.add(unused.like("q"))
+    assert taken == {"q", *(f"q-{number}" for number in range(2, 1002))}
+    assert asked <= 2002
 
 
 def test_byte_order_mark_and_unicode_line_separator_are_read(write):
