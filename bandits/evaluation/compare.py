@@ -175,9 +175,9 @@ def _mapper(n_jobs: int, tasks: list[ComparisonTask]) -> Iterator[Iterator[list[
             yield pool.map(ComparisonTask.run, tasks)
         except BrokenProcessPool as error:
             raise RuntimeError(
-                f"a process of n_jobs={n_jobs} ended at its start: other processes run the calling script again, so it "
-                'must be a file (not standard input or -c) that calls compare below `if __name__ == "__main__":`; or '
-                "use n_jobs=1"
+                f"a process of n_jobs={n_jobs} ended early: killed (memory?), or at its start, where it runs the "
+                "calling script again: that must be a file (not standard input or -c) and call compare below "
+                '`if __name__ == "__main__":`. Use fewer processes, or n_jobs=1'
             ) from error
         except BaseException:
             pool.shutdown(cancel_futures=True)

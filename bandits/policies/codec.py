@@ -13,7 +13,7 @@ from safetensors.numpy import save
 from arms.atomic_file import atomic_file
 from arms.fingerprint import digest
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 FILE_NAME = "policy.safetensors"
 _KEY, _DIGEST = "draftpick_policy", "digest"
 
@@ -41,7 +41,7 @@ def read_file(path: str | Path) -> tuple[dict[str, object], dict[str, np.ndarray
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is damaged, from a newer version, or holds something else.
+        ValueError: if it is damaged, from an older or newer version, or holds something else.
     """
     file = policy_path(path)
     if not file.is_file():
@@ -74,9 +74,11 @@ def _checked_header(file: Path, text: str) -> dict[str, object]:
         raise ValueError(f"{file} has damaged metadata ({error})") from error
     if not isinstance(header, dict) or not isinstance(header.get("format_version"), int):
         raise ValueError(f"{file} has damaged metadata: no format_version")
-    if header["format_version"] > FORMAT_VERSION:
+    version = header["format_version"]
+    if version < FORMAT_VERSION:
+        raise ValueError(f"{file} has format version {version}, was saved by an earlier draftpick: train again")
+    if version > FORMAT_VERSION:
         raise ValueError(
-            f"{file} has format version {header['format_version']}, this draftpick reads up to "
-            f"{FORMAT_VERSION}: upgrade draftpick"
+            f"{file} has format version {version}, this draftpick reads {FORMAT_VERSION}: upgrade draftpick"
         )
     return header

@@ -120,6 +120,12 @@ def check_finite(arrays: Arrays) -> None:
             raise ValueError(f"{name} must be finite")
 
 
+def check_positive(arrays: Arrays, name: str) -> None:
+    """Reject values that are not above zero in the array of this name, where there is such."""
+    if name in arrays and arrays[name].size and arrays[name].min() <= 0:
+        raise ValueError(f"{name} must be positive, got {arrays[name].min()}: save the policy again")
+
+
 def check_not_negative(arrays: Arrays, *names: str) -> None:
     """Reject values below zero in the arrays of these names, where there are such."""
     for name in names:

@@ -36,8 +36,8 @@ class NoisePrior:
     rate: float = 1.0
 
     def __post_init__(self) -> None:
-        positive(self.shape, "shape")
-        positive(self.rate, "rate")
+        object.__setattr__(self, "shape", positive(self.shape, "shape"))
+        object.__setattr__(self, "rate", positive(self.rate, "rate"))
 
 
 _DEFAULT_NOISE_PRIOR = NoisePrior()

@@ -14,7 +14,7 @@ from bandits.policies.parameters import settings_of
 from bandits.policies.policy import Policy
 from bandits.policies.reinforce.settings import AdamWSettings, ObjectiveSettings
 from bandits.policies.softmax import softmax
-from bandits.policies.state import Arrays, PolicyState, check_not_negative
+from bandits.policies.state import Arrays, PolicyState, check_not_negative, check_positive
 
 _DEFAULT_OBJECTIVE = ObjectiveSettings()
 _DEFAULT_TRAINING = AdamWSettings()
@@ -92,7 +92,8 @@ class Reinforce(Policy):
         width = arrays["shared.bias_1"].shape
         if width != (self.hidden_size,):
             raise ValueError(f"shared.bias_1 must be of shape ({self.hidden_size},), hidden_size, got {width}")
-        check_not_negative(arrays, "shared.scale", "shared.n_updates")
+        check_positive(arrays, "shared.scale")
+        check_not_negative(arrays, "shared.n_updates")
 
     def _update(self, state: PolicyState, data: PolicyData) -> PolicyState:
         """Train on `data` from the current weights; contexts are standardised as in the first update.

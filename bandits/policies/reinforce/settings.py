@@ -33,14 +33,14 @@ class AdamWSettings:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        if self.batch_size is not None:
-            at_least(self.batch_size, 1, "batch_size")
-        at_least(self.max_epochs, 1, "max_epochs")
-        at_least(self.patience, 1, "patience")
-        not_negative(self.learning_rate, "learning_rate")
-        not_negative(self.weight_decay, "weight_decay")
-        if self.held_out_share != 0:
-            share(self.held_out_share, "held_out_share")
+        for name in ("batch_size", "max_epochs", "patience"):
+            value = getattr(self, name)
+            if not (name == "batch_size" and value is None):
+                object.__setattr__(self, name, at_least(value, 1, name))
+        for name in ("learning_rate", "weight_decay"):
+            object.__setattr__(self, name, not_negative(getattr(self, name), name))
+        held_out = 0.0 if self.held_out_share == 0 else share(self.held_out_share, "held_out_share")
+        object.__setattr__(self, "held_out_share", held_out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,8 @@ class ObjectiveSettings:
     def __post_init__(self) -> None:
         if self.gradient not in ("sampled", "exact"):
             raise ValueError(f'gradient must be "sampled" or "exact", got {self.gradient!r}')
-        not_negative(self.entropy_weight, "entropy_weight")
+        object.__setattr__(self, "entropy_weight", not_negative(self.entropy_weight, "entropy_weight"))
         if self.weight_clip is not None:
-            positive(self.weight_clip, "weight_clip")
+            object.__setattr__(self, "weight_clip", positive(self.weight_clip, "weight_clip"))
         if not isinstance(self.self_normalise, bool):
             raise TypeError(f"self_normalise must be True or False, got {self.self_normalise!r}")

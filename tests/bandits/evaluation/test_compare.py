@@ -328,5 +328,5 @@ def test_a_script_that_other_processes_cannot_run_again_says_so(tmp_path):
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, env=environment)
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("RuntimeError: a process of n_jobs=2 ended at its start")
+    assert last.startswith("RuntimeError: a process of n_jobs=2 ended early: killed")
     assert 'if __name__ == "__main__":' in last

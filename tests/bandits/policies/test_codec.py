@@ -1,9 +1,11 @@
 """Saved policies: what comes back, and what is refused."""
 
+import json
 import tracemalloc
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from bandits import (
@@ -23,6 +25,8 @@ from bandits import (
 )
 from bandits.data.io import TableLayout
 from bandits.policies import POLICIES, codec, greedy
+from bandits.policies.linear.lin_ts import NoisePrior
+from bandits.policies.reinforce.settings import AdamWSettings, ObjectiveSettings
 from bandits.testing import example_data
 
 
@@ -114,14 +118,24 @@ def test_a_policy_for_other_arms_or_contexts_is_refused(saved):
 def test_missing_newer_and_foreign_files_are_refused(saved, tmp_path):
     with pytest.raises(FileNotFoundError, match="train a policy"):
         load_policy(tmp_path / "nowhere")
-    rewrite(saved, format_version=2)
-    with pytest.raises(ValueError, match=r"format version 2.*upgrade"):
+    rewrite(saved, format_version=3)
+    with pytest.raises(ValueError, match=r"format version 3.*upgrade"):
         load_policy(saved)
     save_file({"x": np.zeros(1)}, saved)
     with pytest.raises(ValueError, match="not a saved policy"):
         load_policy(saved)
     save_file({}, saved, metadata={"draftpick_policy": "{"})
     with pytest.raises(ValueError, match="damaged metadata"):
+        load_policy(saved)
+
+
+def test_a_sound_file_of_an_earlier_format_is_not_called_damaged(saved):
+    with safe_open(saved, "numpy") as content:
+        header = json.loads(content.metadata()["draftpick_policy"])
+        arrays = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118  no mapping
+    del header["digest"]
+    save_file(arrays, saved, metadata={"draftpick_policy": json.dumps(header | {"format_version": 1})})
+    with pytest.raises(ValueError, match="was saved by an earlier draftpick: train again"):
         load_policy(saved)
 
 
@@ -205,12 +219,44 @@ def test_a_header_that_lacks_the_size_of_its_arrays_is_refused(saved):
 def test_statistics_that_no_rows_lead_to_are_refused(tmp_path, policy, array):
     file = policy.fit(example_data()).save(tmp_path)
     header, arrays = codec.read_file(file)
-    for value, message in ((-1.0, "must not be negative"), (np.nan, "must be finite")):
+    least = "be positive" if array == "shared.scale" else "not be negative"
+    for value, message in ((-1.0, f"must {least}"), (np.nan, "must be finite")):
         wrong = arrays[array].copy()
         wrong.flat[0] = value
         codec.write_file(file, header, arrays | {array: wrong})
         with pytest.raises(ValueError, match=f"{array} {message}"):
             load_policy(file)
+
+
+def test_a_feature_of_no_scale_is_refused(tmp_path):
+    file = Reinforce(hidden_size=4, training={"max_epochs": 1}).fit(example_data()).save(tmp_path)
+    header, arrays = codec.read_file(file)
+    codec.write_file(file, header, arrays | {"shared.scale": np.zeros_like(arrays["shared.scale"])})
+    with pytest.raises(ValueError, match=r"shared\.scale must be positive, got 0\.0"):
+        load_policy(file)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        Reinforce(
+            ObjectiveSettings(entropy_weight=np.float32(0.5), weight_clip=np.int64(3)),
+            training=AdamWSettings(
+                batch_size=np.int64(8),
+                max_epochs=np.int32(1),
+                patience=np.uint8(2),
+                learning_rate=np.float32(0.25),
+                weight_decay=np.float32(0),
+                held_out_share=np.float32(0.25),
+            ),
+        ),
+        Reinforce(training=AdamWSettings(held_out_share=np.float32(0), max_epochs=1)),
+        LinTS(noise_prior=NoisePrior(shape=np.float32(3), rate=np.int64(2))),
+    ],
+)
+def test_numbers_of_numpy_in_settings_are_saved(tmp_path, policy):
+    loaded = load_policy(policy.save(tmp_path))
+    assert loaded.get_params() == policy.get_params()
 
 
 def test_a_precision_that_is_not_positive_definite_is_refused(saved):
