@@ -77,7 +77,8 @@ def run_demo(
     pool = Pool.of(spec)
     begin = time.monotonic()
     costs = _profile(out, pool, notify, settings.allow_noisy_costs)
-    size = _size(out, pool, costs, asked, settings.seconds)
+    peers = peer_modes(spec, pool, out)
+    size = _size(out, pool, costs, asked, len(peers), settings.seconds)
     train_queries, test_queries = (_sized(side, size) for side in asked)
     train = _collect(train_queries, pool, out / "train", costs, notify, "collecting training prompts")
     test = _collect(test_queries, pool, out / "test", costs, notify, "collecting held-out prompts")
@@ -90,8 +91,7 @@ def run_demo(
     few = {query.id for query in timed[: size.timed_by_transformers]}
     runs = run_wall_clock(
         timed,
-        demo_modes(pool, learned.choice.name, learned.policies[learned.choice.name], settings.seed)
-        | peer_modes(spec, pool),
+        demo_modes(pool, learned.choice.name, learned.policies[learned.choice.name], settings.seed) | peers,
         out / "timed",
         seed=settings.seed,
         limits=StageLimits(seconds=left, least=size.least_timed, only=dict.fromkeys(PEERS, few)),
@@ -127,7 +127,12 @@ def _profile(out: Path, pool: Pool, notify: Progress, allow_noisy: bool) -> Cost
 
 
 def _size(
-    out: Path, pool: Pool, costs: CostProfile, asked: tuple[Sequence[Query], Sequence[Query]], seconds: float | None
+    out: Path,
+    pool: Pool,
+    costs: CostProfile,
+    asked: tuple[Sequence[Query], Sequence[Query]],
+    n_peers: int,
+    seconds: float | None,
 ) -> DemoSize:
     """Return the size that a stopped demo was begun with, or choose one."""
     file = out / "size.json"
@@ -140,7 +145,7 @@ def _size(
     if seconds is not None:
         queries = [query for side in asked for query in side]
         n_prompt = sum(len(pool.target.request(query).token_ids) for query in queries) / len(queries)
-        size = choose_size(costs, n_prompt, len(queries), len(pool.arms) + 1, seconds)
+        size = choose_size(costs, n_prompt, len(queries), len(pool.arms) + 1, n_peers, seconds)
     write_file(file, json.dumps(asdict(size)))
     return size
 

@@ -37,21 +37,24 @@ class DemoSize:
 FULL_SIZE = DemoSize(max_new_tokens=96, least_timed=84, seconds=None)
 
 
-def choose_size(costs: CostProfile, n_prompt: float, n_queries: int, n_modes: int, seconds: float) -> DemoSize:
+def choose_size(
+    costs: CostProfile, n_prompt: float, n_queries: int, n_modes: int, n_peers: int, seconds: float
+) -> DemoSize:
     """Return the largest size that is expected to end in time, longer answers before more prompts.
 
     Args:
         costs: of this machine.
         n_prompt: tokens of a prompt, on average.
         n_queries: prompts, training and held out.
-        n_modes: modes of the wall-clock stage that are draftpick's own; two of transformers come on top.
+        n_modes: modes of the wall-clock stage that are draftpick's own.
+        n_peers: modes of the stage that are transformers'.
         seconds: what all of it may take.
     """
     plain = DemoSize()
     for share in SHARES:
         for n_new in TOKENS:
             collecting = n_queries * share * _collecting_s(costs, n_prompt, n_new)
-            timing = 2 * plain.least_timed * _timing_s(costs, n_prompt, n_new, n_modes)
+            timing = 2 * plain.least_timed * _timing_s(costs, n_prompt, n_new, n_modes + PEER * n_peers)
             if collecting + LEARNING_S + timing <= seconds:
                 return DemoSize(max_new_tokens=n_new, share=share, seconds=seconds)
     return DemoSize(max_new_tokens=TOKENS[-1], share=SHARES[-1], least_timed=7, seconds=seconds)
@@ -64,7 +67,6 @@ def _collecting_s(costs: CostProfile, n_prompt: float, n_new: int) -> float:
     return 1.2 * (target + drafts)
 
 
-def _timing_s(costs: CostProfile, n_prompt: float, n_new: int, n_modes: int) -> float:
-    """Seconds of one prompt in every mode: at most no draft's, and transformers' two."""
-    own = costs.prefill_s(round(n_prompt)) + n_new * costs.verify_s(1, _CACHED)
-    return own * (n_modes + 2 * PEER)
+def _timing_s(costs: CostProfile, n_prompt: float, n_new: int, times: float) -> float:
+    """Seconds of one prompt in every mode, so many times those of no draft, which is the slowest of our own."""
+    return times * (costs.prefill_s(round(n_prompt)) + n_new * costs.verify_s(1, _CACHED))

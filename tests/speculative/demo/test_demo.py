@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from transformers import AutoModelForCausalLM
 
 from arms import Query
 from bandits import load_policy
@@ -112,6 +113,8 @@ def test_a_stopped_demo_keeps_policies_and_table_and_goes_on_with_the_next_promp
     monkeypatch.setattr(demo, "cached_costs", lambda *arguments: pytest.fail("the costs were measured before"))
     assert run_demo(**tiny_demo).n_timed == N_TIMED
     assert {name: (out / "timed" / name).read_bytes() for name in kept} == kept
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", lambda *_, **__: pytest.fail("all was timed before"))
+    assert run_demo(**tiny_demo).n_timed == N_TIMED
 
 
 @pytest.mark.parametrize("name", ["size.json", "costs.json"])
