@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 
 from speculative.models.kernels.plan import SAFE_PLAN, KernelPlan
+from speculative.models.largest_results import refine_largest
 from speculative.models.weight_blocks import Matrix, WeightBlocks, float_rows
 
 
@@ -25,7 +26,6 @@ class Int8Linear:
     N_EXACT = 32  # results of a row that are computed again
     _SLAB = 1024  # rows that are rounded at once
     _PART = 2**15  # rows that are packed at once: what a part is packed from is freed before the next
-    _AT_ONCE = 64  # rows of activations whose largest results are computed again together
     _N_PROBED = 64  # inputs of the product that `supported` tries
 
     def __init__(self, weight: Matrix, plan: KernelPlan = SAFE_PLAN) -> None:
@@ -60,8 +60,7 @@ class Int8Linear:
         both_rows = products[0] if len(products) == 1 else torch.cat(products, dim=1)
         results = (both_rows[:n] + both_rows[n:] / 254) * (widest / 127)
         if self._blocks is not None:
-            for some, rows in zip(torch.split(results, self._AT_ONCE), torch.split(x, self._AT_ONCE), strict=True):
-                _set_largest(some, rows.float(), self._blocks, self.N_EXACT)
+            refine_largest(results, x, self._blocks, self.N_EXACT)
         return results
 
     def _rounded(self, weight: Matrix, first: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -73,10 +72,3 @@ class Int8Linear:
             scales.append(rows.abs().amax(1).clamp_min(1e-30) / 127)
             levels.append((rows / scales[-1][:, None]).round_().to(torch.int8))
         return torch.ops.onednn.qlinear_prepack(torch.cat(levels), None), torch.cat(scales)
-
-
-def _set_largest(results: torch.Tensor, x: torch.Tensor, weight: WeightBlocks, n_exact: int) -> None:
-    """Compute the largest results of each row of `x @ weight.T` again, in place."""
-    largest = results.topk(min(n_exact, results.shape[1]), sorted=False).indices
-    rows = weight[largest.flatten()].dense().view(*largest.shape, -1)
-    results.scatter_(1, largest, (rows * x[:, None]).sum(-1))

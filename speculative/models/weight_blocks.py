@@ -86,8 +86,8 @@ class WeightBlocks:
 Matrix = torch.Tensor | WeightBlocks
 
 
-def float_rows(matrix: Matrix, rows: slice) -> torch.Tensor:
-    """Return a run of rows as (n, in) float32."""
+def float_rows(matrix: Matrix, rows: torch.Tensor | slice) -> torch.Tensor:
+    """Return the rows that (n,) int64 `rows` names, or a run of rows, as (n, in) float32."""
     part = matrix[rows]
     return part.dense() if isinstance(part, WeightBlocks) else part.float()
 

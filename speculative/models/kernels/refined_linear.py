@@ -3,11 +3,11 @@
 import torch
 
 from speculative.models.kernels.plan import SAFE_PLAN, KernelPlan
+from speculative.models.largest_results import refine_largest
 from speculative.models.linear import Linear, can_pack
 from speculative.models.weight_blocks import Matrix, WeightBlocks
 
 _N_REFINED = 64  # of a row's results; its largest in bfloat16, of 8 bits, are its largest in float32 to far fewer
-_ROWS = 16  # refined at once, which bounds the memory
 
 
 class RefinedLinear:
@@ -34,10 +34,5 @@ class RefinedLinear:
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Map (n, in_features) to (n, out_features) float32."""
         results = self._linear(x).float()
-        n = min(_N_REFINED, results.shape[1])
-        for row in range(0, len(x), _ROWS):
-            part = results[row : row + _ROWS]
-            largest = part.topk(n).indices
-            exact = (self._weight[largest].float() * x[row : row + _ROWS, None].float()).sum(-1)
-            part.scatter_(1, largest, exact)
+        refine_largest(results, x, self._weight, _N_REFINED)
         return results
