@@ -28,7 +28,6 @@ from speculative.drafts.no_draft import NoDraft
 from speculative.measuring.machine import machine_facts
 from speculative.measuring.wall_clock import Mode, Run, arm_mode, measure, speed_ratio, tokens_per_second
 from speculative.measuring.wall_clock import transformers_mode as peer_mode
-from speculative.models.decoder import Decoder
 from speculative.models.settings import DEFAULT_CACHE, ModelSettings
 from speculative.targets.speculative_arm import SpeculativeArm
 from speculative.targets.target import Target
@@ -158,8 +157,7 @@ def figures(grouped: Mapping[str, Sequence[Run]], ours: list[str], rivals: list[
 def described(target: Target) -> Record:
     """What an arithmetic became on this machine."""
     model = target.model
-    plan = model.plan.summary() if isinstance(model, Decoder) else None
-    return {"dtype": str(model.dtype), "weights": target.settings.weights, "products": model.arithmetic, "plan": plan}
+    return {"dtype": str(model.dtype), "weights": target.settings.weights, "arithmetic": model.arithmetic}
 
 
 def write(path: Path, name: str, record: Record) -> None:

@@ -74,7 +74,7 @@ def _plan_lines(pool: "Pool") -> list[str]:
     if plan is None:
         return [f"computed by {model.arithmetic}"]
     dtype = str(model.dtype).removeprefix("torch.")
-    lines = [f"computed in {dtype} by {model.arithmetic}: {plan.summary()}"]
+    lines = [f"computed in {dtype} by {model.arithmetic}"]
     if not plan.measured:
         return [*lines, "kernels not measured: a small model, a card, or measuring is off"]
     lines.append("milliseconds of one layer's products by rows and form (chosen from these)")

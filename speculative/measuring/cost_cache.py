@@ -13,7 +13,6 @@ import torch
 from arms.atomic_file import write_file
 from speculative.measuring.cost_measurement import measure_costs
 from speculative.measuring.cost_profile import MAX_DRIFT, MAX_SPREAD, CostProfile
-from speculative.models.decoder import Decoder
 from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.draft import Draft
 
@@ -27,7 +26,6 @@ def profile_key(target_name: str, model: CausalLM) -> str:
         FORM,
         target_name,
         model.arithmetic,
-        _plan(model),
         str(model.dtype),
         torch.__version__,
         str(torch.get_num_threads()),
@@ -36,10 +34,6 @@ def profile_key(target_name: str, model: CausalLM) -> str:
     if model.device.type == "cuda":
         facts.append(torch.cuda.get_device_name(model.device))
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
-
-
-def _plan(model: CausalLM) -> str:
-    return model.plan.summary() if isinstance(model, Decoder) else ""
 
 
 def cached_costs(

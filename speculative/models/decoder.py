@@ -64,7 +64,7 @@ class Decoder:
         layers: the blocks, in their order.
         norm: (d,) of the last normalisation.
         head: the product that gives the logits.
-        arithmetic: names of the classes that multiply, layers' and head's.
+        arithmetic: names of the classes that multiply, layers' and head's, and the plan in words.
         plan: the forms that the arithmetic takes.
 
     Raises:
@@ -89,7 +89,8 @@ class Decoder:
         linear, last = products.layers, products.head or products.layers
         if last is Linear and dtype != torch.float32:
             last = RefinedLinear if RefinedLinear.supported(dtype, self.device) else Float32Linear
-        self.arithmetic = f"{linear.__name__}, {last.__name__}"
+        products_used = f"{linear.__name__}, {last.__name__}"
+        self.arithmetic = f"{products_used}: {plan.summary()}"
         checkpoint = Checkpoint(weights, blocks or {}, self.device, dtype)
         self.embedding = checkpoint.tensor("embed_tokens.weight", (config.n_vocab, config.n_features))
         self.layers = [_Layer(config, checkpoint, f"layers.{i}.", linear, plan) for i in range(config.n_layers)]
@@ -99,10 +100,10 @@ class Decoder:
         angles = torch.outer(torch.arange(config.max_positions).float(), inverse_frequencies(config))
         rotations = torch.polar(torch.ones_like(angles), angles)[:, None]  # (positions, 1, head_dim / 2)
         self._rotations = rotations.to(self.device)
-        self._fingerprint = model_fingerprint(f"{config} {dtype} {self.arithmetic}", checkpoint.digests.items())
+        self._fingerprint = model_fingerprint(f"{config} {dtype} {products_used}", checkpoint.digests.items())
 
     def fingerprint(self) -> str:
-        """Return a digest of configuration, weights, dtype and arithmetic."""
+        """Return a digest of configuration, weights, dtype and the classes that multiply, under whatever plan."""
         return self._fingerprint
 
     @property

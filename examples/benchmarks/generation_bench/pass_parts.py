@@ -43,7 +43,7 @@ def bytes_per_weight(model: Decoder) -> tuple[float, float]:
     """Return the bytes of a weight of the layers and of the head; 4-bit blocks of 32 have two constants."""
     sizes = {"Linear": float(model.dtype.itemsize), "Float32Linear": 4.0, "RefinedLinear": 2.0, "Int8Linear": 1.0}
     sizes |= dict.fromkeys(("Int4Linear", "WideInt4Linear"), 0.5 + 2 * 2 / 32)  # a narrow pass reads no wide copy
-    layers, head = (sizes[name] for name in model.arithmetic.split(", "))
+    layers, head = (sizes[name] for name in model.arithmetic.partition(":")[0].split(", "))
     return layers, head
 
 

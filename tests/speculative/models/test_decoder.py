@@ -3,6 +3,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
+from speculative.measuring.cost_cache import profile_key
 from speculative.models.config import DecoderConfig
 from speculative.models.decoder import Decoder
 from speculative.models.kernels.plan import KernelPlan
@@ -123,7 +124,17 @@ def test_logits_are_float32_products_whatever_the_weights_are(tiny, kind, dtype)
         expected = (output.hidden.float() @ weight.to(dtype).float().T)[slice(None) if rows is None else rows]
         torch.testing.assert_close(output.logits, expected, atol=1e-4, rtol=0.0)
     heads = {torch.float16: "Float32Linear", torch.bfloat16: "RefinedLinear"}
-    assert half.arithmetic == f"Linear, {heads[dtype] if can_pack(weight.to(dtype)) else 'Float32Linear'}"
+    head = heads[dtype] if can_pack(weight.to(dtype)) else "Float32Linear"
+    assert half.arithmetic == f"Linear, {head}: {half.plan.summary()}"
+
+
+def test_a_plan_is_part_of_what_a_cost_depends_on_and_not_of_which_model_it_is(tiny):
+    folder = str(tiny("llama").folder)
+    plans = KernelPlan(), KernelPlan("plain")
+    safe, plain = (load_decoder(folder, ModelSettings(kernels=plan)) for plan in plans)
+    assert safe.fingerprint() == plain.fingerprint()
+    assert safe.arithmetic != plain.arithmetic
+    assert profile_key("model", safe) != profile_key("model", plain)
 
 
 def test_a_half_precision_checkpoint_loads_as_float32(tiny, tmp_path):

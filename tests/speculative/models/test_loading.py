@@ -208,7 +208,7 @@ def test_a_wide_copy_changes_wide_passes_only_and_is_there_where_the_cpu_can_use
         assert torch.equal(*few) == same
         assert (few[0] - few[1]).norm() < 0.05 * few[0].norm()
     monkeypatch.setattr(WideInt4Linear, "supported", staticmethod(lambda: False))
-    plain = load_decoder(str(gguf_file), ModelSettings(cache=tmp_path, weights="int4_fast"))
+    plain = load_decoder(str(gguf_file), replace(settings, weights="int4_fast"))
     assert plain.arithmetic == models["int4"].arithmetic
 
 
