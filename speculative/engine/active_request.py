@@ -19,6 +19,7 @@ from speculative.protocols.selector import QueryState
 from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.certainty import Certainty
 from speculative.sampling.controlled_sampler import ControlledSampler
+from speculative.sampling.sampling_params import SamplingParams
 from speculative.sampling.token_sampler import NO_TOKENS, DraftTokens, TokenSampler
 
 
@@ -58,10 +59,12 @@ class Running:
     logprobs: list[TokenLogprob] = field(default_factory=list)
     drafting: Drafting = field(init=False)
     _is_controlled: bool = field(init=False)
+    _draft_controls: SamplingParams = field(init=False)
     _last_row: tuple[TargetRows, int] | None = None
 
     def __post_init__(self) -> None:
         self._is_controlled = self.request.sampling.controlled
+        self._draft_controls = self.request.sampling.without_processors()
         self.tokens = list(self.request.token_ids)
         shared = SharedCache(self.model, self.cache, lambda: (self.row, len(self.tokens) - 1))
         self.drafting = Drafting(self.request.token_ids, shared, self.stats)
@@ -95,7 +98,7 @@ class Running:
         n_faults = len(faults)
         draft_length = min(draft_length, self.remaining - 1)  # the target adds one token itself
         try:
-            return self.drafting.propose(draft, self.tokens, draft_length, self.n_tokens, self._draft_sampler())
+            return self.drafting.propose(draft, self.tokens, draft_length, self.n_tokens, self._draft_sampler)
         finally:
             if len(faults) > n_faults:
                 self.cache.wipe(self.row, n_committed)  # it may have left NaN there
@@ -107,7 +110,7 @@ class Running:
         if not self._is_controlled:
             return sampler
         n_prompt = len(request.token_ids)
-        return ControlledSampler(sampler, request.sampling, self.tokens, n_prompt, request.eos_ids, self.n_tokens)
+        return ControlledSampler(sampler, self._draft_controls, self.tokens, n_prompt, request.eos_ids, self.n_tokens)
 
     def verify(self, rows: TargetRows, draft_tokens: DraftTokens, prefix: Sequence[int] | None = None) -> Verification:
         """Verify draft tokens that follow `prefix`, by default the text so far, as far as the logits allow it."""

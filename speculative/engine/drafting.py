@@ -2,7 +2,7 @@
 
 import math
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from speculative.protocols.decoding_stats import DecodingStats, DraftFault
@@ -82,7 +82,12 @@ class Drafting:
             return None
 
     def propose(
-        self, draft: Draft, prefix: Sequence[int], draft_length: int, n_tokens: int, sampler: TokenSampler
+        self,
+        draft: Draft,
+        prefix: Sequence[int],
+        draft_length: int,
+        n_tokens: int,
+        make_sampler: Callable[[], TokenSampler],
     ) -> DraftTokens:
         """Return at most `draft_length` ids below `n_tokens` to verify; none where the draft cannot or must not."""
         last_draft, self._last_draft = self._last_draft, draft
@@ -91,6 +96,7 @@ class Drafting:
             draft_length = min(draft_length, work.limit - len(prefix))
         if draft_length < 1 or work.is_disabled:
             return NO_TOKENS
+        sampler = make_sampler()
         try:
             proposal = self._session(draft, work).propose(work.show(prefix), draft_length, sampler)
             drawn = sampler.drawn()

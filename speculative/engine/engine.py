@@ -9,7 +9,7 @@ from typing import cast
 
 from speculative.engine.active_request import Running
 from speculative.engine.round_clock import RoundClock
-from speculative.engine.round_context import arm_of_round, round_context
+from speculative.engine.round_context import ArmTable, arm_of_round, round_context
 from speculative.engine.settings import DEFAULT, EngineSettings
 from speculative.engine.target_rows import target_rows
 from speculative.engine.text_stream import TextStream
@@ -72,7 +72,7 @@ class Engine:
         if settings.batch_invariant:
             longest = max(arm.draft_length for arm in arms)
             self.target = batch_invariant_model(target, settings.max_batch, longest)
-        self.selector = selector or _FirstArm()
+        self.selector, self._table = selector or _FirstArm(), ArmTable(self.arms)
         self.cache = target.new_cache(settings.max_batch)
         self._waiting: deque[Request] = deque()
         self._untold: list[RoundResult] = []
@@ -216,7 +216,7 @@ class Engine:
         clock.selected()
         drafted, drafts = [], []
         for state, action in zip(states, actions, strict=True):
-            arm = arm_of_round(state, self.arms[action], len(states))
+            arm = arm_of_round(state, self._table, action, len(states))
             drafts.append(arm.draft)
             drafted.append(state.propose(arm.draft, arm.draft_length))
             clock.drafted()
@@ -275,7 +275,7 @@ class Engine:
 
     def _choose(self, states: Sequence[Running]) -> list[int]:
         """One arm a request, as the selector would have it."""
-        actions = list(self.selector.select([round_context(state, self.arms, len(states)) for state in states]))
+        actions = list(self.selector.select([round_context(state, self._table, len(states)) for state in states]))
         if len(actions) != len(states):
             raise ValueError(f"the selector must make {len(states)} choices, one a request, got {len(actions)}")
         for action in actions:

@@ -1,55 +1,77 @@
 """What is known of a request before a round, and which fixed arm a rule makes of it."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 from speculative.engine.active_request import Running
-from speculative.engine.drafting import Drafting
 from speculative.protocols.draft import DraftingArm
 from speculative.protocols.drafting_rule import DraftingRule, EngineArm
 from speculative.protocols.selector import RoundContext
 
 
-def round_context(state: Running, arms: Sequence[EngineArm], n_running: int) -> RoundContext:
+class ArmTable:
+    """An engine's arms, with fixed ones and rules told apart once instead of in every round.
+
+    Attributes:
+        fixed: each arm that is no rule; None for a rule.
+        rules: each rule, with the table of its own arms; None for a fixed arm.
+        drafts: of each arm, the drafts that it may use.
+    """
+
+    __slots__ = ("drafts", "fixed", "rules")
+
+    def __init__(self, arms: Sequence[EngineArm]) -> None:
+        self.fixed = [None if isinstance(arm, DraftingRule) else arm for arm in arms]
+        self.rules = [(arm, ArmTable(arm.arms)) if isinstance(arm, DraftingRule) else None for arm in arms]
+        self.drafts = [
+            [fixed.draft for fixed in arm.arms] if isinstance(arm, DraftingRule) else [arm.draft] for arm in arms
+        ]
+
+
+def round_context(state: Running, table: ArmTable, n_running: int) -> RoundContext:
     """Say what a selector may know.
 
     Args:
         state: the request.
-        arms: what can be chosen; a rule can be while one of its arms can, and looks nothing up itself.
+        table: of what can be chosen; a rule can be while one of its arms can, and looks nothing up itself.
         n_running: requests that share the step.
     """
-    drafting, n_tokens = state.drafting, len(state.tokens)
+    drafting, n_tokens, stats, request = state.drafting, len(state.tokens), state.stats, state.request
 
     def match_length(action: int) -> int | None:
-        arm = arms[action]
-        return None if isinstance(arm, DraftingRule) else drafting.match_length(arm.draft, state.tokens)
+        arm = table.fixed[action]
+        return None if arm is None else drafting.match_length(arm.draft, state.tokens)
 
+    can_use = drafting.can_use
+    available = [
+        can_use(drafts[0], n_tokens) if len(drafts) == 1 else any(can_use(draft, n_tokens) for draft in drafts)
+        for drafts in table.drafts
+    ]
     return RoundContext(
-        state.request.id,
-        state.stats.n_prompt,
-        state.stats.n_new,
-        tuple([_can_use(drafting, arm, n_tokens) for arm in arms]),
-        state.request.sampling.temperature,
+        request.id,
+        stats.n_prompt,
+        stats.n_new,
+        tuple(available),
+        request.sampling.temperature,
         n_running,
         match_length,
         state.certainty,
     )
 
 
-def _can_use(drafting: Drafting, arm: EngineArm, n_tokens: int) -> bool:
-    if isinstance(arm, DraftingRule):
-        return any(drafting.can_use(fixed.draft, n_tokens) for fixed in arm.arms)
-    return drafting.can_use(arm.draft, n_tokens)
-
-
-def arm_of_round(state: Running, arm: EngineArm, n_running: int) -> DraftingArm:
-    """Return the fixed arm that drafts: the arm itself, or the one that its rule takes now.
+def arm_of_round(state: Running, table: ArmTable, action: int, n_running: int) -> DraftingArm:
+    """Return the fixed arm that drafts: the one chosen, or the one that a chosen rule takes now.
 
     Raises:
         ValueError: if the rule takes an arm that it has not.
     """
-    if not isinstance(arm, DraftingRule):
+    arm, rule = table.fixed[action], table.rules[action]
+    if arm is not None:
         return arm
-    action = arm.choose(round_context(state, arm.arms, n_running))
-    if not 0 <= action < len(arm.arms):
-        raise ValueError(f"arm {arm.name!r}: the rule must choose an arm in [0, {len(arm.arms)}), got {action}")
-    return arm.arms[action]
+    assert rule is not None
+    chosen, own = rule
+    taken = chosen.choose(round_context(state, own, n_running))
+    if not 0 <= taken < len(chosen.arms):
+        raise ValueError(f"arm {chosen.name!r}: the rule must choose an arm in [0, {len(chosen.arms)}), got {taken}")
+    return chosen.arms[taken]

@@ -5,6 +5,7 @@ from pathlib import Path
 import psutil
 import torch
 
+_NO_LIMIT = 2**62  # version 1 writes no limit as the largest number of whole pages
 _CGROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
 
@@ -56,8 +57,11 @@ def _free_of_groups(root: Path, path: str, files: tuple[str, str, str]) -> list[
     for folder in (group, *group.parents):
         if not folder.is_relative_to(root):
             break
-        limit, used = _number(folder / limit_file), _number(folder / used_file)
-        if limit is not None and used is not None:
+        limit = _number(folder / limit_file)
+        if limit is None or limit >= _NO_LIMIT:
+            continue
+        used = _number(folder / used_file)
+        if used is not None:
             free.append(max(0, limit - used + _statistic(folder / "memory.stat", reclaimable)))
     return free
 

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -38,8 +38,7 @@ def _not_known() -> Certainty | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class RoundContext:
+class RoundContext(NamedTuple):
     """What is known before a round; never a token of the drafts to come.
 
     Under rejection sampling the text keeps the target's distribution only if no choice depends on a sampled draft
@@ -64,8 +63,8 @@ class RoundContext:
     available: tuple[bool, ...]
     temperature: float = 0.0
     n_running: int = 1
-    match_length: Callable[[int], int | None] = field(default=_no_match, compare=False, repr=False)
-    certainty: Callable[[], Certainty | None] = field(default=_not_known, compare=False, repr=False)
+    match_length: Callable[[int], int | None] = _no_match
+    certainty: Callable[[], Certainty | None] = _not_known
 
     @property
     def cache_length(self) -> int:

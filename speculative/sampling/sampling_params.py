@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Literal, cast, get_args
 
@@ -110,6 +110,10 @@ class SamplingParams:
         """Token ids that the logit bias and the bad words name."""
         biased = (token for token, _ in cast(Bias, self.logit_bias))
         return (*biased, *chain.from_iterable(self.bad_words))
+
+    def without_processors(self) -> "SamplingParams":
+        """Return all but the logits processors, which were written for the target's logits."""
+        return replace(self, logits_processors=()) if self.logits_processors else self
 
     def without_controls(self) -> "SamplingParams":
         """Return temperature, top-k, top-p and min-p alone, with how the text is verified."""
