@@ -11,6 +11,7 @@ from speculative.cli.progress import busy
 if TYPE_CHECKING:
     from arms import Observation
     from bandits import ContextEncoder, FullInformationData, LoggedData
+    from bandits.data.io import TableLayout
     from rewards import Reward
 
 DEFAULT_REWARD = "time_saved"
@@ -190,6 +191,8 @@ def without_observations(data: "FullInformationData | LoggedData") -> "FullInfor
 def _read_table(path: Path, options: TableOptions) -> "FullInformationData | LoggedData":
     from bandits import from_long_table
     from bandits.data.io import TableLayout
+    from bandits.data.io.table_files import read_table
+    from bandits.data.io.table_layout import TEXT_ROLES
     from bandits.encoders import ColumnFeatures
 
     with busy(f"reading {path.name}"):
@@ -202,20 +205,31 @@ def _read_table(path: Path, options: TableOptions) -> "FullInformationData | Log
                 features=features,
                 unknown_levels=options.unknown_levels,
             )
-            return from_long_table(path, _encoder(options), layout, options.propensities)
+            table = read_table(path, [layout.column(role) for role in TEXT_ROLES])
+            encoder, layout = _encoder(options, layout, table.column_names)
+            return from_long_table(table, encoder, layout, options.propensities)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: {error} {_hint(str(error))}".rstrip()) from error
 
 
-def _encoder(options: TableOptions) -> "ContextEncoder | None":
-    """Return the encoder asked for, or the one that the policy's contexts were made with, where its name tells all."""
+def _encoder(
+    options: TableOptions, layout: "TableLayout", columns: Sequence[str]
+) -> "tuple[ContextEncoder | None, TableLayout]":
+    """Return the encoder asked for, or the one that the policy's contexts were made with, where its name tells all.
+
+    A table of context_0, context_1, ... holds that one's contexts already: the layout says so, and nothing is encoded.
+    """
     from bandits.encoders.columns import encoder_beside
     from bandits.encoders.named import recorded_encoder
 
     if options.encoder is not None:
-        return encoder_of(options.encoder)
+        return encoder_of(options.encoder), layout
     recorded = encoder_beside(options.fixed_by)
-    return None if recorded is None else recorded_encoder(recorded)
+    if recorded is None:
+        return None, layout
+    if "context_0" in columns and layout.features is None and layout.context_columns is None:
+        return None, replace(layout, encoder=recorded)
+    return recorded_encoder(recorded), layout
 
 
 def _hint(message: str) -> str:

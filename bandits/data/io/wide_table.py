@@ -13,7 +13,7 @@ from bandits import checks
 from bandits.data.full_information_data import FullInformationData
 from bandits.data.io.arrow_columns import arrow_table
 from bandits.data.io.long_table import from_long_table
-from bandits.data.io.table_layout import TableLayout
+from bandits.data.io.table_layout import TEXT_ROLES, TableLayout
 from bandits.encoders.encoder import ContextEncoder
 
 
@@ -31,13 +31,15 @@ def from_wide_table(
         table: as `from_long_table` takes it; an empty entry of an arm's column is not observed.
         arm_names: the columns that are arms, in order.
         encoder: makes contexts from the column `query`; None takes the layout's context columns.
-        layout: names of the columns query_id, domain and query, where they differ, and of context columns.
+        layout: names of the columns query_id, domain and query, where they differ, and of context columns. Without
+            ids each row is a query of its own, named by its number.
         cost_suffix: of the column of an arm's costs, such as "|total_cost"; None reads no costs.
 
     Raises:
         ValueError: if a column is missing, or as `from_long_table`.
     """
-    wide, arms = arrow_table(table), checks.names(arm_names)
+    layout, arms = layout or TableLayout(), checks.names(arm_names)
+    wide = _with_ids(arrow_table(table, [layout.column(role) for role in TEXT_ROLES]), layout)
     costs = {} if cost_suffix is None else {arm: f"{arm}{cost_suffix}" for arm in arms}
     missing = [name for name in (*arms, *costs.values()) if name not in wide.column_names]
     if missing:
@@ -56,7 +58,14 @@ def from_wide_table(
         parts.append(pa.table(columns).filter(observed))
         rows.append(np.flatnonzero(observed.to_numpy()))
     long = pa.concat_tables(parts, promote_options="permissive").take(np.argsort(np.concatenate(rows), kind="stable"))
-    data = from_long_table(long, encoder, replace(layout or TableLayout(), arm_names=arms))
+    data = from_long_table(long, encoder, replace(layout, arm_names=arms))
     if not isinstance(data, FullInformationData):
         raise ValueError("the table has propensities, as a log has: read it with from_long_table")
     return data
+
+
+def _with_ids(wide: pa.Table, layout: TableLayout) -> pa.Table:
+    """Return the table with row numbers as ids of queries, where it has none and no column was named for them."""
+    if "query_id" in wide.column_names or "query_id" in (layout.columns or {}):
+        return wide
+    return wide.append_column("query_id", pa.array(map(str, range(len(wide))), pa.string()))

@@ -8,7 +8,8 @@ import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 import pytest
 
-from bandits import load_policy
+from bandits import HashingEncoder, from_long_table, load_policy
+from bandits.data.io import TableLayout, to_pandas
 from tests.support.command_runner import refused, run_cli
 
 
@@ -49,6 +50,15 @@ def test_a_policy_reads_every_table_by_the_columns_and_levels_that_it_learned_fr
     assert 0.5 <= value(place, "other.csv", "both") <= 1.0  # prose was never seen; it is read as a level of its own
     message = refused("evaluate", place / "other.csv", "--policy", place / "columns", "--out", place / "none")
     assert "column 'topic' must hold one of the levels code, math: row 2 has 'prose'" in message
+
+
+def test_a_table_that_holds_the_contexts_of_the_policys_encoder_is_read_without_encoding(place, tmp_path):
+    run_cli("train", place / "train.csv", "--out", tmp_path / "policy", "--encoder", "hashing-8")
+    data = from_long_table(place / "train.csv", HashingEncoder(8), TableLayout(context_columns=()))
+    long = to_pandas(data)
+    assert {"context_0", "context_7"} <= set(long.columns)
+    long.to_parquet(tmp_path / "encoded.parquet")
+    assert value(tmp_path, "encoded.parquet", "policy") == data.value(load_policy(tmp_path / "policy"))
 
 
 def test_compare_takes_columns(place, tmp_path):

@@ -30,6 +30,23 @@ def test_one_row_a_query_and_a_column_an_arm():
     assert from_wide_table(TABLE, ARMS, HashingEncoder(8), LAYOUT).costs is None
 
 
+def test_ids_and_domains_of_a_file_are_text_as_written(tmp_path):
+    file = tmp_path / "wide.csv"
+    file.write_text("query_id,domain,context_0,a,b\n1e3,1.50,0,1,0\n1000,1.5,1,0,1\n")
+    data = from_wide_table(file, ("a", "b"))
+    assert data.query_ids == ("1e3", "1000")
+    assert data.domains == ("1.50", "1.5")
+
+
+def test_without_ids_each_row_is_a_query_named_by_its_number():
+    table = {"context_0": [0.0, 0.0, 1.0], "a": [1.0, None, 0.0], "b": [0.0, 1.0, 1.0]}
+    data = from_wide_table(table, ("a", "b"))
+    assert data.query_ids == ("0", "1", "2")
+    np.testing.assert_array_equal(data.rewards, [[1.0, 0.0], [np.nan, 1.0], [0.0, 1.0]])
+    with pytest.raises(ValueError, match=r"no column 'id' \(for query_id\)"):
+        from_wide_table(table, ("a", "b"), layout=TableLayout(columns={"query_id": "id"}))
+
+
 @pytest.mark.parametrize(
     ("table", "arms", "suffix", "message"),
     [
