@@ -47,6 +47,14 @@ class ArmSums:
         """Return the prior's precision plus the sum of w x x', (D, D) float64, lower triangle."""
         return self._base if self._pending is None else with_gram(self._base, self._pending.rows)
 
+    def shares_precision(self, other: ArmSums) -> bool:
+        """Return whether both precisions are one matrix, and so are the rows that it lacks."""
+        if self._base is not other._base:
+            return False
+        if self._pending is None or other._pending is None:
+            return self._pending is other._pending
+        return np.array_equal(self._pending.rows, other._pending.rows)
+
     def times(self, row: Float64) -> Float64:
         """Return precision x, (D,) float64."""
         product: Float64 = blas.dsymv(1.0, self._base.T, row)

@@ -119,10 +119,10 @@ class Ridge:
         """
         result, old, new = self, None, None
         for arm, moment, squares in zip(arms, moments, squared_rewards.tolist(), strict=True):
-            if new is None or self.sums[arm].precision is not old:  # arms that had one precision have one again
-                old = self.sums[arm].precision
-                new = old + gram_matrix
-            result = result._replaced(arm, self.sums[arm].with_sums(new, moment, row_weight, squares), None)
+            sums = self.sums[arm]
+            if old is None or new is None or not sums.shares_precision(old):  # arms that had one have one again
+                old, new = sums, sums.precision + gram_matrix
+            result = result._replaced(arm, sums.with_sums(new, moment, row_weight, squares), None)
         return result
 
     def with_row(self, arm: int, row: Float64, reward: float, weight: float = 1.0) -> Ridge:
@@ -226,7 +226,7 @@ class Ridge:
         for arm, (posterior, sums) in enumerate(zip(kept, self.sums, strict=True)):
             if posterior is not None:
                 result.append(posterior)
-            elif arm and kept[arm - 1] is None and sums.precision is self.sums[arm - 1].precision:
+            elif arm and kept[arm - 1] is None and sums.shares_precision(self.sums[arm - 1]):
                 result.append(result[-1].with_moment(sums.moment))
             else:
                 result.append(ArmPosterior.of(sums, added, arm))

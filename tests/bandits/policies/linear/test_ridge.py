@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bandits.policies.linear import arm_sums
 from bandits.policies.linear.arm_posterior import ArmPosterior
-from bandits.policies.linear.arm_sums import ArmSums, gram
+from bandits.policies.linear.arm_sums import ArmSums, gram, with_gram
 from bandits.policies.linear.pending_rows import PendingRows
 from bandits.policies.linear.ridge import Ridge
 
@@ -238,3 +239,27 @@ def test_arms_seen_on_the_same_rows_share_one_inverse():
     np.testing.assert_allclose(together.coefficients, ridge.coefficients, rtol=1e-12)
     queries = rng.normal(size=(4, 5))
     np.testing.assert_allclose(together.mean_and_leverage(queries)[1], ridge.mean_and_leverage(queries)[1], rtol=1e-12)
+
+
+def test_arms_with_the_same_waiting_rows_share_one_precision_made_once(monkeypatch):
+    rng = np.random.default_rng(10)
+    rows, rewards = rng.normal(size=(40, 130)), rng.normal(size=(40, 3))
+    ridge = Ridge.of(ridge_of(130, n_arms=3).arrays())
+    for arm in range(3):
+        for row in rows[:2]:
+            ridge = ridge.with_row(arm, row, 1.0)
+    ridge = ridge.with_row(2, rows[2], 1.0)
+    made = []
+
+    def counted(*arguments):
+        made.append(1)
+        return with_gram(*arguments)
+
+    monkeypatch.setattr(arm_sums, "with_gram", counted)
+    together = ridge.with_sums((0, 1, 2), gram(rows), rewards.T @ rows, 40.0, (rewards**2).sum(axis=0))
+    assert len(made) == 2  # one for arms 0 and 1, one for arm 2
+    first, second, third = (sums.precision for sums in together.sums)
+    assert first is second
+    own = rows[:3].T @ rows[:3] + rows.T @ rows
+    lower = np.tril_indices(130)
+    np.testing.assert_allclose((third - ridge_of(130, n_arms=1).sums[0].precision)[lower], own[lower], atol=1e-9)
