@@ -229,7 +229,7 @@ def _row(
         notes.append("the estimate lies outside reward_range, where no policy's value can: a few large weights decide")
     if estimated:
         notes.append(_ESTIMATED)
-    if np.abs(terms.influence()).max() <= NO_WIDTH * max(1.0, abs(value)):
+    if np.abs(terms.influence).max() <= NO_WIDTH * max(1.0, abs(value)):
         veto = f"any interval is refused: {no_width(terms)}"
         diagnostics = replace(diagnostics, problems=(*diagnostics.problems, veto))
     return OffPolicyEstimate(name, value, intervals, diagnostics, estimated, tuple(notes))

@@ -158,7 +158,7 @@ class BootstrapInterval(IntervalMethod):
     def bounds(self, terms: Terms, confidence: float) -> tuple[float, float]:
         """Return the two quantiles of the resampled values."""
         several_queries(terms)
-        sums = self._bootstrap(confidence).sums(terms.by_query().stack())
+        sums = self._bootstrap(confidence).sums(terms.by_query.stack())
         return _expanded_percentiles(terms, TermSums.unstack(sums), confidence)
 
     def intervals(self, many: Sequence[Terms], confidence: float = 0.95) -> tuple[Interval, ...]:
@@ -167,7 +167,7 @@ class BootstrapInterval(IntervalMethod):
         result: dict[int, Interval] = {}
         for n_queries in {terms.n_queries for terms in many}:
             group = [index for index, terms in enumerate(many) if terms.n_queries == n_queries]
-            sums = bootstrap.sums(np.hstack([many[index].by_query().stack() for index in group]))
+            sums = bootstrap.sums(np.hstack([many[index].by_query.stack() for index in group]))
             for place, index in enumerate(group):
                 own = TermSums.unstack(sums[:, 4 * place : 4 * place + 4])
                 percentiles = partial(_expanded_percentiles, many[index], own, confidence)
@@ -188,7 +188,7 @@ def _expanded_percentiles(terms: Terms, sums: TermSums, confidence: float) -> tu
         raise UndefinedIntervalError(
             f"{empty} of {len(drawn)} bootstrap samples hold no row of positive weight: too few rows count"
         )
-    own = float(np.sqrt(np.square(terms.influence()).sum()))
+    own = float(np.sqrt(np.square(terms.influence).sum()))
     if own == 0:
         return float(drawn.min()), float(drawn.max())
     tail = (1 - confidence) / 2
@@ -219,7 +219,7 @@ class EmpiricalBernstein(IntervalMethod):
         if isinstance(terms.range, str):
             raise UndefinedIntervalError(f"the terms have no certain bounds: {terms.range}")
         low, high = terms.range
-        per_query = terms.by_query()
+        per_query = terms.by_query
         if np.ptp(per_query.weight) > 0:
             raise UndefinedIntervalError("queries count differently (row weights, or rows a query): no plain mean")
         means = (per_query.numerator + per_query.offset) / per_query.weight
@@ -251,7 +251,7 @@ class DeltaMethod(IntervalMethod):
         error, t = standard_error(terms), _student(terms, confidence)
         if terms.is_ratio:
             return terms.value - error * t, terms.value + error * t
-        skewness = _skewness(terms.influence())
+        skewness = _skewness(terms.influence)
         below, above = max(t, _unskewed(t, skewness)), max(t, -_unskewed(-t, skewness))
         return terms.value - error * below, terms.value + error * above
 

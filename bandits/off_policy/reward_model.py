@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,6 +16,7 @@ from bandits.data.splits import query_numbers
 from bandits.off_policy.terms import Range
 
 ROWS_AT_ONCE = 8_192
+CELLS_AT_ONCE = 2**24  # of the arms' matrices: 128 MB
 
 
 class RewardModel(ABC):
@@ -64,27 +66,36 @@ class CrossFittedRidge(RewardModel):
         Raises:
             ValueError: if all rows belong to one query, so that there is nothing to fit on.
         """
-        from scipy.linalg import cho_factor, cho_solve  # slow to import
-
         folds = self._folds(log)
-        n_folds, size = int(folds.max()) + 1, log.n_features + 1
+        n_folds = int(folds.max()) + 1
         weights = np.ones(len(log)) if log.weights is None else log.weights
         outside = weights.sum() - np.bincount(folds, weights)
         totals = (weights @ log.rewards) - np.bincount(folds, weights * log.rewards)
         means = np.divide(totals, outside, out=np.zeros(n_folds), where=outside > 0)
-        grams, moments = _sums(log, weights, folds)
-        prior = np.diag([self.prior_precision] * log.n_features + [self.intercept_precision])
-        coefficients = np.empty((n_folds, log.n_arms, size))
-        for fold, arm in np.ndindex(n_folds, log.n_arms):
-            precision = np.delete(grams[:, arm], fold, axis=0).sum(axis=0)
-            moment = np.delete(moments[:, arm], fold, axis=0).sum(axis=0) - means[fold] * precision[:, -1]
-            coefficients[fold, arm] = cho_solve(cho_factor(precision + prior), moment)
-        coefficients[:, :, -1] += means[:, None]
+        coefficients = self._coefficients(log, weights, folds, means)
         result = np.empty((len(log), log.n_arms))
-        for rows, contexts in _blocks(log):
+        for rows, contexts in _blocks(log, np.arange(len(log))):
             for fold in range(n_folds):
                 own = folds[rows] == fold
-                result[rows][own] = contexts[own] @ coefficients[fold].T
+                result[rows[own]] = contexts[own] @ coefficients[fold].T
+        return result
+
+    def _coefficients(self, log: LoggedData, weights: Float64, folds: Int64, means: Float64) -> Float64:
+        """Return (folds, k, d + 1) float64: each arm's coefficients from the rows outside each fold."""
+        from scipy.linalg import cho_factor, cho_solve  # slow to import
+
+        n_folds, size = len(means), log.n_features + 1
+        prior = np.diag([self.prior_precision] * log.n_features + [self.intercept_precision])
+        result = np.empty((n_folds, log.n_arms, size))
+        step = max(1, CELLS_AT_ONCE // (n_folds * size**2))
+        for start in range(0, log.n_arms, step):
+            arms = range(start, min(start + step, log.n_arms))
+            grams, moments = _sums(log, weights, folds, arms)
+            for fold, arm in product(range(n_folds), arms):
+                precision = np.delete(grams[:, arm - start], fold, axis=0).sum(axis=0)
+                moment = np.delete(moments[:, arm - start], fold, axis=0).sum(axis=0) - means[fold] * precision[:, -1]
+                result[fold, arm] = cho_solve(cho_factor(precision + prior), moment)
+        result[:, :, -1] += means[:, None]
         return result
 
     def _folds(self, log: LoggedData) -> Int64:
@@ -96,25 +107,25 @@ class CrossFittedRidge(RewardModel):
         return np.asarray(place[queries], dtype=np.int64)
 
 
-def _blocks(log: LoggedData) -> Iterator[tuple[slice, Float64]]:
-    """Yield slices of rows with their contexts and a 1, (m, d + 1) float64, never all rows at once."""
-    for start in range(0, len(log), ROWS_AT_ONCE):
-        rows = slice(start, start + ROWS_AT_ONCE)
-        contexts = log.contexts[rows]
-        yield rows, np.column_stack([contexts.astype(np.float64), np.ones(len(contexts))])
+def _blocks(log: LoggedData, rows: Int64) -> Iterator[tuple[Int64, Float64]]:
+    """Yield indices of rows with their contexts and a 1, (m, d + 1) float64, never all rows at once."""
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        part = rows[start : start + ROWS_AT_ONCE]
+        yield part, np.column_stack([log.contexts[part].astype(np.float64), np.ones(len(part))])
 
 
-def _sums(log: LoggedData, weights: Float64, folds: Int64) -> tuple[Float64, Float64]:
-    """Return each fold's and arm's sums of w x x' (folds, k, D, D) and of w r x (folds, k, D)."""
-    n_folds, size = int(folds.max()) + 1, log.n_features + 1
-    grams, moments = np.zeros((n_folds, log.n_arms, size, size)), np.zeros((n_folds, log.n_arms, size))
-    for rows, contexts in _blocks(log):
-        group = folds[rows] * log.n_arms + log.actions[rows]
+def _sums(log: LoggedData, weights: Float64, folds: Int64, arms: range) -> tuple[Float64, Float64]:
+    """Return each fold's and arm's sums of w x x' (folds, arms, D, D) and of w r x (folds, arms, D)."""
+    n_folds, n_arms, size = int(folds.max()) + 1, len(arms), log.n_features + 1
+    grams, moments = np.zeros((n_folds, n_arms, size, size)), np.zeros((n_folds, n_arms, size))
+    of_arms = np.flatnonzero((log.actions >= arms.start) & (log.actions < arms.stop))
+    for rows, contexts in _blocks(log, of_arms):
+        group = folds[rows] * n_arms + log.actions[rows] - arms.start
         order = np.argsort(group, kind="stable")
         starts = np.flatnonzero(np.diff(group[order], prepend=-1))
         weighted = contexts * weights[rows, None]
         for index in np.split(order, starts[1:]):
-            place = divmod(int(group[index[0]]), log.n_arms)
+            place = divmod(int(group[index[0]]), n_arms)
             grams[place] += weighted[index].T @ contexts[index]
             moments[place] += log.rewards[rows][index] @ weighted[index]
     return grams, moments

@@ -25,7 +25,7 @@ def degrees_of_freedom(terms: Terms) -> float:
     """
     several_queries(terms)
     q = terms.n_queries
-    squares = np.square(terms.influence())
+    squares = np.square(terms.influence)
     total = float(squares.sum())
     if total == 0:
         return q - 1.0
@@ -50,13 +50,13 @@ def standard_error(terms: Terms) -> float:
     """
     several_queries(terms)
     q = terms.n_queries
-    robust = q / (q - 1) * float(np.square(terms.influence()).sum())
+    robust = q / (q - 1) * float(np.square(terms.influence).sum())
     weights = terms.weights_by_query()
     return float(np.sqrt(robust if weights is None else max(robust, _pooled_variance(terms, weights))))
 
 
 def _pooled_variance(terms: Terms, weights: Float64) -> float:
-    own, total, weight = terms.by_query(), terms.sums(), float(weights.sum())
+    own, total, weight = terms.by_query, terms.sums, float(weights.sum())
     if weight == 0:
         return 0.0
     mean = total.numerator / weight

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -95,7 +96,7 @@ class Terms:
             array = getattr(self, what)
             if array is not None:
                 self._check(array, what)
-        sums = self.sums()
+        sums = self.sums
         if len(self.row_weights) == 0 or not sums.weight > 0:
             raise ValueError("an estimate needs at least one row that counts, and every row has weight 0")
         if not sums.denominator > 0:
@@ -119,7 +120,7 @@ class Terms:
         """Return whether numerator and denominator are both random, so that a mean's interval does not apply."""
         return self.denominator is not None
 
-    @property
+    @cached_property
     def n_queries(self) -> int:
         """Return the number of independent units."""
         return int(self.queries.max()) + 1
@@ -134,12 +135,14 @@ class Terms:
             np.zeros_like(weight) if self.offset is None else self.offset * weight,
         )
 
+    @cached_property
     def by_query(self) -> TermSums:
         """Return (q,) sums: `by_row` summed within each query."""
         rows = self.by_row()
         columns = (rows.numerator, rows.denominator, rows.weight, rows.offset)
         return TermSums(*(np.bincount(self.queries, column).astype(np.float64) for column in columns))
 
+    @cached_property
     def sums(self) -> TermSums:
         """Return sums without a shape: over all rows."""
         rows = self.by_row()
@@ -149,7 +152,7 @@ class Terms:
     @property
     def value(self) -> float:
         """Return the estimate."""
-        return float(self.sums().values)
+        return float(self.sums.values)
 
     def weights_by_query(self) -> Float64 | None:
         """Return (q,) float64: row weights times importance weights, summed within each query; None without any."""
@@ -158,6 +161,7 @@ class Terms:
             return None
         return np.asarray(np.bincount(self.queries, self.row_weights * weights, minlength=self.n_queries))
 
+    @cached_property
     def influence(self) -> Float64:
         """Return (q,) float64: how much each query moves the estimate, to first order; sums to zero.
 
@@ -165,7 +169,7 @@ class Terms:
 
         Source: Owen 2013, Monte Carlo theory, methods and examples, section 9.2 (delta method for a ratio).
         """
-        total, own = self.sums(), self.by_query()
+        total, own = self.sums, self.by_query
         ratio, centre = total.numerator / total.denominator, total.offset / total.weight
         moved = (own.numerator - ratio * own.denominator) / total.denominator
         return np.asarray(moved + (own.offset - centre * own.weight) / total.weight)

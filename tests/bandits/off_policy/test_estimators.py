@@ -1,5 +1,6 @@
 """Off-policy estimators: enumeration, closed forms, identities between them."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +19,7 @@ from bandits import (
     SelfNormalisedDR,
     Uniform,
 )
-from bandits.off_policy import ConstantReward, CrossFittedRidge, GivenPredictions, OffPolicyProblem, Terms
+from bandits.off_policy import ConstantReward, CrossFittedRidge, GivenPredictions, OffPolicyProblem, Terms, reward_model
 from bandits.off_policy.estimators import ClippedIPS, RejectionReplay
 from bandits.testing import example_data, example_log
 from tests.support.enumerated_problem import EnumeratedProblem, random_problem
@@ -202,6 +203,21 @@ def test_predictions_of_a_log_of_several_blocks_are_those_of_ridge_on_the_other_
     gram = rows[kept].T @ rows[kept] + np.diag([1.0, 1.0, 0.01])
     expected = mean + rows[folds == 0] @ np.linalg.solve(gram, rows[kept].T @ (log.rewards[kept] - mean))
     np.testing.assert_allclose(predicted[folds == 0, 1], expected, atol=1e-10)
+
+
+def test_many_arms_are_fitted_within_bounded_memory(monkeypatch):
+    rng = np.random.default_rng(9)
+    n, k = 400, 60
+    names = tuple(map(str, range(k)))
+    log = LoggedData(rng.normal(size=(n, 20)), rng.integers(k, size=n), rng.normal(size=n), np.full(n, 1 / k), names)
+    expected = CrossFittedRidge().predict(log)
+    monkeypatch.setattr(reward_model, "CELLS_AT_ONCE", 5 * 21**2 * 7)
+    tracemalloc.start()
+    predicted = CrossFittedRidge().predict(log)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_allclose(predicted, expected, rtol=0, atol=1e-12)
+    assert peak < 5 * 21**2 * k * 8  # of the matrices of all arms
 
 
 def test_an_arm_without_rows_is_predicted_at_the_mean_reward():

@@ -109,8 +109,8 @@ def test_standard_error_of_self_normalised_dr_counts_both_parts_together():
     ratio = (w * residual).sum() / w.sum()
     influence = (direct - direct.mean()) / 40 + w * (residual - ratio) / w.sum()
     terms = SelfNormalisedDR(GivenPredictions(q)).terms(problem)
-    np.testing.assert_allclose(terms.influence(), influence, atol=1e-12)
-    assert terms.influence().sum() == pytest.approx(0, abs=1e-12)
+    np.testing.assert_allclose(terms.influence, influence, atol=1e-12)
+    assert terms.influence.sum() == pytest.approx(0, abs=1e-12)
 
 
 @given(st.integers(0, 10_000))
@@ -122,7 +122,7 @@ def test_influence_is_the_derivative_of_the_value(seed):
     weights = terms.row_weights.copy()
     weights[0] += step
     slope = (replace(terms, row_weights=weights).value - terms.value) / step
-    assert terms.influence()[0] == pytest.approx(slope, abs=1e-4)
+    assert terms.influence[0] == pytest.approx(slope, abs=1e-4)
 
 
 def test_bootstrap_resamples_numerator_and_denominator_together():
@@ -131,10 +131,10 @@ def test_bootstrap_resamples_numerator_and_denominator_together():
     drawn = np.random.default_rng(7).integers(40, size=(25, 40))
     w, r = problem.weights, problem.log.rewards
     expected = [(w[i] * r[i]).sum() / w[i].sum() for i in drawn]
-    found = TermSums.unstack(Bootstrap(n_resamples=25, seed=7).sums(terms.by_query().stack())).values
+    found = TermSums.unstack(Bootstrap(n_resamples=25, seed=7).sums(terms.by_query.stack())).values
     np.testing.assert_allclose(found, [terms.value, *expected])
     low, high = BootstrapInterval(25, seed=7).bounds(terms, 0.8)
-    own = np.sqrt(np.square(terms.influence()).sum())
+    own = np.sqrt(np.square(terms.influence).sum())
     stretch = stats.t.ppf(0.9, degrees_of_freedom(terms)) * standard_error(terms) / (stats.norm.ppf(0.9) * own)
     assert stretch > 1
     percentiles = np.quantile(expected, [0.1, 0.9])
@@ -301,3 +301,17 @@ def test_wrong_settings_are_refused():
     for wrong in (0.0, 1.0, np.nan):
         with pytest.raises(ValueError, match="confidence"):
             DeltaMethod().interval(plain([1.0, 2.0]), wrong)
+
+
+def test_an_interval_sums_each_estimates_rows_once(monkeypatch):
+    summed = []
+    whole = Terms.by_row
+
+    def counted(terms):
+        summed.append(1)
+        return whole(terms)
+
+    monkeypatch.setattr(Terms, "by_row", counted)
+    terms = Terms(np.arange(6.0), np.ones(6), np.arange(6), weights=np.arange(6.0))
+    DeltaMethod().interval(terms)
+    assert len(summed) == 2  # by query, and in all
