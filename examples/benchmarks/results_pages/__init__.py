@@ -12,6 +12,7 @@ from results_pages.intervals import intervals_page
 from results_pages.llama_cpp import llama_cpp_page
 from results_pages.loading import loading_page
 from results_pages.policies import policies_page
+from results_pages.scale import scale_page
 
 PAGES: Mapping[str, Callable[[Path], str]] = {
     "generation.md": generation_page,
@@ -22,6 +23,7 @@ PAGES: Mapping[str, Callable[[Path], str]] = {
     "drafts.md": drafts_page,
     "bandits.md": bandits_page,
     "intervals.md": intervals_page,
+    "scale.md": scale_page,
     "headline.md": headline,
 }
 

@@ -1,0 +1,197 @@
+"""How long a decision takes among many arms or rows, and an estimate on a large log, with its memory.
+
+Data are drawn: normal features, an arm's reward linear in them. One thread. Times are medians over repeats; the
+estimate runs once in a process of its own, whose peak of resident memory is taken.
+
+    python examples/benchmarks/bench_scale.py            # a minute; writes docs/results/bench_scale.json
+    python examples/benchmarks/bench_scale.py --smoke    # tiny sizes; writes nothing
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from arms.atomic_file import write_file
+from bandits import KNN, LinTS, LinUCB, LoggedData, Policy, estimate
+from speculative.measuring.machine import machine_facts
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
+MB = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much is measured.
+
+    Attributes:
+        many_arms: k of the decision among many arms.
+        features: d, wherever it does not vary.
+        arms: k, wherever it does not vary.
+        knn_rows: rows that the nearest-neighbour policy keeps.
+        log_rows: n of the log that is estimated on.
+        turn_features: the sizes d of a decision with its update.
+        repeats: timings of each.
+    """
+
+    many_arms: int = 1_000
+    features: int = 64
+    arms: int = 10
+    knn_rows: int = 20_000
+    log_rows: int = 500_000
+    turn_features: tuple[int, ...] = (32, 384)
+    repeats: int = 200
+
+
+SMOKE = Sizes(many_arms=30, features=4, knn_rows=100, log_rows=600, turn_features=(3, 6), repeats=3)
+
+
+def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
+    """Measure, print, and write `docs/results/bench_scale.json`."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--smoke", action="store_true", help="tiny sizes; writes nothing")
+    parser.add_argument("--estimate-only", type=int, nargs=3, metavar=("N", "D", "K"), help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.estimate_only:
+        with threadpool_limits(1):
+            found = _estimate_here(*options.estimate_only)
+        print(json.dumps(found))
+        return found
+    sizes = SMOKE if options.smoke else Sizes()
+    with threadpool_limits(1):
+        rows = measure(sizes)
+    record: dict[str, Any] = {
+        "rows": rows,
+        "bars": [_bar(row, unit) for row in rows for unit in ("ms", "peak_mb") if f"{unit}_limit" in row],
+        "command": "python examples/benchmarks/bench_scale.py",
+        "date": time.strftime("%Y-%m-%d"),
+        "load_average": round(os.getloadavg()[0], 1),
+        "machine": machine_facts(("numpy", "scipy"), threads=1),
+    }
+    for row in rows:
+        print(json.dumps(row))
+    if not options.smoke:
+        write_file(RESULTS / "bench_scale.json", json.dumps(record, indent=1, allow_nan=False) + "\n")
+    return record
+
+
+def measure(sizes: Sizes) -> list[dict[str, Any]]:
+    """Return a row for each operation: what it is, its milliseconds and, where there are, its limits."""
+    d, k = sizes.features, sizes.arms
+    many = LinTS().fit(drawn_log(3 * sizes.many_arms, d, sizes.many_arms))
+    near = KNN().fit(drawn_log(sizes.knn_rows, d, k))
+    found = _estimate_elsewhere(sizes)
+    return [
+        {
+            "name": f"LinTS, a decision among {sizes.many_arms:,} arms, d = {d}",
+            "ms": _decision_ms(many, d, sizes.repeats),
+            "ms_limit": 20.0,
+        },
+        {
+            "name": f"estimate on {sizes.log_rows:,} rows, d = {d}, k = {k}",
+            "ms": found["ms"],
+            "ms_limit": 5_000.0,
+            "peak_mb": found["peak_mb"],
+            "peak_mb_limit": 600.0,
+        },
+        {
+            "name": f"KNN, a decision among {k} arms by {sizes.knn_rows:,} rows, d = {d}",
+            "ms": _decision_ms(near, d, sizes.repeats),
+        },
+        *(
+            {"name": f"LinUCB, a decision and its update, d = {wide}, k = {k}", "ms": _turn_ms(wide, sizes)}
+            for wide in sizes.turn_features
+        ),
+    ]
+
+
+def drawn_log(n: int, d: int, k: int, seed: int = 0) -> LoggedData:
+    """Return n decisions drawn evenly among k arms; rewards are linear in d features, with noise."""
+    rng = np.random.default_rng(seed)
+    contexts = rng.standard_normal((n, d), dtype=np.float32)
+    contexts /= np.float32(np.sqrt(d))
+    actions = rng.integers(k, size=n)
+    coefficients = rng.standard_normal((k, d), dtype=np.float32)
+    rewards = rng.normal(scale=0.5, size=n)
+    for arm in range(k):
+        taken = actions == arm
+        rewards[taken] += contexts[taken] @ coefficients[arm]
+    return LoggedData(contexts, actions, rewards, np.full(n, 1 / k), [f"arm_{arm}" for arm in range(k)])
+
+
+def _decision_ms(policy: Policy, d: int, repeats: int) -> float:
+    """Milliseconds of `choose` for one context, the median."""
+    rng = np.random.default_rng(1)
+    contexts = iter(rng.standard_normal((repeats + 1, d), dtype=np.float32) / np.float32(np.sqrt(d)))
+    return _median_ms(lambda: policy.choose(next(contexts), rng), repeats)
+
+
+def _turn_ms(d: int, sizes: Sizes) -> float:
+    """Milliseconds of `choose` and of `update` with the row that it gives, the median."""
+    policy = LinUCB().fit(drawn_log(100 * sizes.arms, d, sizes.arms))
+    rng = np.random.default_rng(1)
+    contexts = iter(rng.standard_normal((sizes.repeats + 1, 1, d), dtype=np.float32) / np.float32(np.sqrt(d)))
+
+    def turn() -> None:
+        context = next(contexts)
+        decision = policy.choose(context[0], rng)
+        policy.update(context, [decision.action], [0.5], [decision.propensity])
+
+    return _median_ms(turn, sizes.repeats)
+
+
+def _median_ms(operation: Callable[[], object], repeats: int) -> float:
+    operation()  # what is derived from the fit once
+    taken = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        operation()
+        taken.append(time.perf_counter() - begin)
+    return round(1e3 * float(np.median(taken)), 3)
+
+
+def _estimate_elsewhere(sizes: Sizes) -> dict[str, float]:
+    asked = ["--estimate-only", *(str(size) for size in (sizes.log_rows, sizes.features, sizes.arms))]
+    child = subprocess.run([sys.executable, __file__, *asked], check=True, capture_output=True, text=True)
+    found: dict[str, float] = json.loads(child.stdout)
+    return found
+
+
+def _estimate_here(n: int, d: int, k: int) -> dict[str, float]:
+    """Return the milliseconds of one `estimate`, and the peak of memory above what the process and the log took."""
+    policy = LinUCB().fit(drawn_log(100 * k, d, k, seed=1))
+    estimate(policy, drawn_log(20 * k, d, k, seed=2))  # what is imported at the first call
+    before = _peak_bytes()
+    log = drawn_log(n, d, k)
+    own = sum(part.nbytes for part in (log.contexts, log.actions, log.rewards, log.propensities))
+    begin = time.perf_counter()
+    estimate(policy, log)
+    seconds = time.perf_counter() - begin
+    return {"ms": round(1e3 * seconds, 1), "peak_mb": round((_peak_bytes() - before - own) / MB, 1)}
+
+
+def _peak_bytes() -> int:
+    import resource  # not on Windows
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _bar(row: dict[str, Any], unit: str) -> dict[str, Any]:
+    value, limit = row[unit], row[f"{unit}_limit"]
+    what = {"ms": "ms", "peak_mb": "peak MB above the log's own"}[unit]
+    return {"name": f"{row['name']}: {what}", "value": value, "bar": limit, "at_most": True, "holds": value <= limit}
+
+
+if __name__ == "__main__":
+    main()
