@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from results_pages.parts import details, table, tables, transposed
+from results_pages.parts import bar_table, details, table, tables, transposed
 
 from bandits import BestFixedArm, Bootstrap, LinUCB, evaluate
 from bandits.testing import example_data
@@ -249,6 +249,24 @@ def test_pages_lead_with_answers_and_end_with_the_limits_that_are_watched(tmp_pa
     )
     assert [text.index(question) for question in asked] == sorted(text.index(question) for question in asked)
     assert "`prompt_lookup_7`, 1.25 [1.12, 1.50] times as many" in text
+
+
+@pytest.mark.parametrize(
+    ("bar", "row"),
+    [
+        ({"value": 0.9982, "bar": 1.0, "holds": False}, "0.998 | at least 1.000 | no"),
+        ({"value": 0.9982, "bar": 0.5, "holds": True}, "1.00 | at least 0.50 | yes"),
+        ({"value": 1.0, "bar": 1.0, "holds": False}, "1.00 | at least 1.00 | no"),
+        ({"value": 1000.3, "bar": 1000.0, "holds": False, "at_most": True}, "1,000.3 | at most 1,000.0 | no"),
+        ({"value": 999.998, "bar": 1000, "holds": False}, "999.998 | at least 1,000.0 | no"),
+        ({"value": 1.001, "bar": 1.0, "holds": False, "at_most": True, "low": 0.9, "high": 1.1},
+         "1.001 [0.900,\N{NO-BREAK SPACE}1.100] | at most 1.000 | no"),
+        ({"value": -0.2, "bar": 0.0, "holds": False, "within_interval": True, "low": -0.3, "high": -0.0004},
+         "-0.2000 [-0.3000,\N{NO-BREAK SPACE}-0.0004] | at least 0.000 | no"),
+    ],
+)  # fmt: skip
+def test_a_missed_limit_never_prints_like_what_was_measured(bar, row):
+    assert f"| speed | {row} |" in bar_table([{"name": "speed", **bar}])
 
 
 def test_no_committed_table_has_more_than_six_columns():

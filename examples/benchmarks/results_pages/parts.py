@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -101,32 +102,38 @@ def picture(folder: Path, name: str, caption: str) -> list[str]:
 
 def three_digits(cell: Record) -> str:
     """Return a figure and its interval to three digits."""
-    return f"{cell['value']:.3f} [{cell['low']:.3f}, {cell['high']:.3f}]"
+    return _with_interval(cell, 3)
 
 
 def two_digits(cell: Record) -> str:
     """Return a figure and its interval to two digits."""
-    return f"{cell['value']:.2f} [{cell['low']:.2f}, {cell['high']:.2f}]"
+    return _with_interval(cell, 2)
+
+
+def _with_interval(cell: Record, digits: int) -> str:
+    return f"{cell['value']:.{digits}f} [{cell['low']:.{digits}f}, {cell['high']:.{digits}f}]"
 
 
 def bar_table(bars: Sequence[Record]) -> list[str]:
     """Return the folded table of the limits that the scripts watch."""
-    rows = [[bar["name"], _measured(bar), _limit(bar), "yes" if bar["holds"] else "no"] for bar in bars]
+    rows = [[bar["name"], *_measured_and_limit(bar), "yes" if bar["holds"] else "no"] for bar in bars]
     note = "Limits that the measuring scripts watch from version to version, so that a loss is seen."
     return details("Limits that are watched", [note, "", *table(["figure", "measured", "limit", "kept"], rows)])
 
 
-def _measured(bar: Record) -> str:
-    if bar["value"] >= 1000:
-        return f"{bar['value']:,.0f}"
-    if "low" not in bar:
-        return f"{bar['value']:.2f}"
-    return three_digits(bar) if bar.get("within_interval") else two_digits(bar)
+def _measured_and_limit(bar: Record) -> tuple[str, str]:
+    """Return both figures; where the limit is missed, with as many digits as tell them apart."""
+    value, limit, near = bar["value"], bar["bar"], bar.get("within_interval", False)
+    decides, digits, more = bar["high"] if near else value, 3 if near else _digits(value), 0
+    if not bar["holds"] and decides != limit:
+        more = next(n for n in count() if round(decides, digits + n) != round(limit, _digits(limit) + n))
+    has_interval = "low" in bar and value < 1000
+    measured = _with_interval(bar, digits + more) if has_interval else f"{value:,.{digits + more}f}"
+    return measured, f"at {'most' if bar.get('at_most') else 'least'} {limit:,.{_digits(limit) + more}f}"
 
 
-def _limit(bar: Record) -> str:
-    number = f"{bar['bar']:,.0f}" if bar["bar"] >= 1000 else f"{bar['bar']:.2f}"
-    return f"at {'most' if bar.get('at_most') else 'least'} {number}"
+def _digits(figure: float) -> int:
+    return 0 if figure >= 1000 else 2
 
 
 def origin(record: Record, summary: str = "Where the figures come from") -> list[str]:
