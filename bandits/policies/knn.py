@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bandits.checks import Bool, Float32, Float64, at_least
+from bandits.checks import Bool, Float32, Float64, Int64, at_least
 from bandits.policies.kept_rows import KeptRows
 from bandits.policies.state import PolicyState
 
@@ -41,18 +41,41 @@ class KNN(KeptRows):
     def _predict_rewards(self, state: PolicyState, contexts: Float32) -> Float64:
         """Return the mean reward of each arm's nearest rows; -inf for an arm without rows."""
         store = state.derive("store", lambda: _Store.of(state.shared["contexts"]))
+        groups = state.derive("groups", lambda: _groups(state.per_arm["rewards"], state.per_arm["weights"]))
         predicted = np.full((len(contexts), len(state.arm_names)), -np.inf)
         for part in _parts(len(contexts), len(store.rows)):
             queries = store.centred(contexts[part])
             distances, error = store.distances(queries)
-            for arm, weights in enumerate(state.per_arm["weights"]):
-                own = np.flatnonzero(weights > 0)
-                if len(own) > 0:
-                    n_nearest = min(self.n_neighbors, len(own))
-                    near = _nearest(distances[:, own], error, queries, store.rows[own], n_nearest).astype(np.float64)
-                    rewards = weights[own] * state.per_arm["rewards"][arm, own]
-                    predicted[part, arm] = (near @ rewards) / (near @ weights[own])
+            for group in groups:
+                n_nearest = min(self.n_neighbors, len(group.own))
+                near = _nearest(distances, error, queries, store.rows, group.own, n_nearest).astype(np.float64)
+                for arm, weights, rewards in zip(group.arms, group.weights, group.weighted_rewards, strict=True):
+                    predicted[part, arm] = (near @ rewards) / (near @ weights)  # one by one: equal arms stay equal
         return predicted
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Arms that were seen on the same m rows, which have the same neighbours; weights (arms, m) times rewards."""
+
+    arms: list[int]
+    own: Int64
+    weights: Float64
+    weighted_rewards: Float64
+
+
+def _groups(rewards: Float64, weights: Float64) -> list[_Group]:
+    """Return the arms that have rows, together where these are the same; both arguments are (k, n)."""
+    arms_on: dict[bytes, list[int]] = {}
+    seen = weights > 0
+    for arm in np.flatnonzero(seen.any(axis=1)).tolist():
+        arms_on.setdefault(seen[arm].tobytes(), []).append(arm)
+    groups = []
+    for arms in arms_on.values():
+        own = np.flatnonzero(seen[arms[0]])
+        own_weights = np.ascontiguousarray(weights[arms][:, own])
+        groups.append(_Group(arms, own, own_weights, own_weights * rewards[arms][:, own]))
+    return groups
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +109,8 @@ class _Store:
         return result, 2.0 * (queries.shape[1] + 4) * _EPSILON * (squares + self.squares.max(initial=0.0))
 
 
-def _nearest(distances: Float64, error: Float64, queries: Float64, rows: Float64, n_nearest: int) -> Bool:
-    """Return (b, n) bool: the `n_nearest` rows nearest to each query, and those as near as the last of them.
+def _nearest(distances: Float64, error: Float64, queries: Float64, rows: Float64, own: Int64, n_nearest: int) -> Bool:
+    """Return (b, m) bool: the `n_nearest` of some rows nearest to each query, and those as near as the last of them.
 
     No row beyond the last one's distance and twice the error can be among them; the others are ranked by sums of
     squared differences, which do not cancel.
@@ -97,14 +120,17 @@ def _nearest(distances: Float64, error: Float64, queries: Float64, rows: Float64
         error: of the distances.
         queries: (b, d).
         rows: (n, d).
-        n_nearest: <= n.
+        own: (m,) indices of the rows that count.
+        n_nearest: <= m.
     """
+    if len(own) < len(rows):
+        distances = distances[:, own]
     last = np.partition(distances, n_nearest - 1, axis=1)[:, [n_nearest - 1]]
     places = np.nonzero(distances <= last + 2.0 * error)
     exact = np.full(distances.shape, np.inf)
     for part in _parts(len(places[0]), rows.shape[1]):
         query, row = places[0][part], places[1][part]
-        differences = queries[query] - rows[row]
+        differences = queries[query] - rows[own[row]]
         exact[query, row] = np.einsum("nd,nd->n", differences, differences)
     last = np.partition(exact, n_nearest - 1, axis=1)[:, [n_nearest - 1]]
     near: Bool = exact <= last * (1.0 + (rows.shape[1] + 4) * _EPSILON)

@@ -38,6 +38,40 @@ def test_neighbours_are_exact_beside_a_feature_of_any_size(far):
     np.testing.assert_allclose(KNN(n_neighbors=4).fit(log).predict_rewards(queries), expected)
 
 
+def test_arms_seen_on_the_same_rows_are_searched_once(monkeypatch):
+    rng = np.random.default_rng(1)
+    contexts, rewards = rng.normal(size=(30, 2)), rng.normal(size=(30, 4))
+    observed = np.ones((30, 4), np.bool_)
+    observed[10:20, 2] = False
+    data = FullInformationData(contexts, rewards, ("a", "b", "c", "d"), observed=observed)
+    policy, query = KNN(n_neighbors=3).fit(data), rng.normal(size=2)
+    searched = []
+
+    def counted(values, *arguments, **options):
+        searched.append(values.shape)
+        return partition(values, *arguments, **options)
+
+    partition = np.partition
+    monkeypatch.setattr(np, "partition", counted)
+    predicted = policy.predict_rewards(query[None])[0]
+    assert len(searched) == 2 * 2  # candidates and their ranking, for a, b and d together and for c
+    for arm in range(4):
+        own = np.flatnonzero(observed[:, arm])
+        nearest = own[np.argsort(((data.contexts[own] - query.astype(np.float32)) ** 2).sum(axis=1))[:3]]
+        assert predicted[arm] == pytest.approx(rewards[nearest, arm].mean())
+
+
+@pytest.mark.parametrize("n_arms", [5, 18])
+def test_arms_of_equal_rewards_stay_equal_to_the_last_bit(n_arms):
+    rng = np.random.default_rng(2)
+    contexts, queries = rng.normal(size=(333, 4)), rng.normal(size=(7, 4))
+    rewards = np.repeat(rng.normal(size=(333, 1)), n_arms, axis=1)
+    policy = KNN().fit(FullInformationData(contexts, rewards, tuple(map(str, range(n_arms)))))
+    for rows in (queries, queries[:1]):
+        predicted = policy.predict_rewards(rows)
+        np.testing.assert_array_equal(predicted, np.repeat(predicted[:, :1], n_arms, axis=1))
+
+
 def test_rows_as_near_as_the_last_count_too_and_weights_count():
     contexts = np.array([[0.0], [1.0], [-1.0], [5.0]])
     weights = np.array([1.0, 1.0, 2.0, 1.0])
