@@ -115,7 +115,7 @@ def collect(
         for index, part in enumerate(parts):
             if index in missing:
                 traces = trace_queries(part, arms, encoder, own_texts=own_texts, truncate=too_long == "truncate")
-                write_traces(folder / TRACES, index, traces, encoder.name)
+                write_traces(folder / TRACES, index, traces)
             if on_progress is not None:
                 on_progress(len(part))
         close_traces(folder / TRACES)
@@ -251,6 +251,7 @@ def _trace(
             for draft in drafts_of(arms)
             if not isinstance(draft, NoDraft)
         },
+        encoder=encoder.name,
     )
 
 

@@ -30,6 +30,7 @@ class Trace:
             for the last token, after which there is no round; None where it was not kept.
         entropies: (n_new,) float32, nats; entry j: of the distribution that new token j was the best of; NaN and None
             as of the margins.
+        encoder: name of what made the context; None where it is not known.
     """
 
     query_id: str
@@ -43,6 +44,7 @@ class Trace:
     drafts: Mapping[str, DraftTrace]
     margins: npt.NDArray[np.float32] | None = None
     entropies: npt.NDArray[np.float32] | None = None
+    encoder: str | None = None
 
     def certainty(self, n_new: int) -> Certainty | None:
         """Return how sure the target was of the last of so many new tokens; None where it was not kept."""

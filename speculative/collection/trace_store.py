@@ -27,14 +27,13 @@ VERSION = 2  # of what a trace holds
 _Row = dict[str, Any]
 
 
-def write_traces(folder: Path, part_index: int, traces: Sequence[Trace], encoder: str) -> None:
+def write_traces(folder: Path, part_index: int, traces: Sequence[Trace]) -> None:
     """Write one part, whole or not at all.
 
     Args:
         folder: of the parts.
         part_index: place of this part; one of the same index is replaced.
-        traces: at least one, all of the same drafts and `max_draft_length`.
-        encoder: name of what made the contexts.
+        traces: at least one, all of the same drafts, `max_draft_length` and encoder.
     """
     drafts = list(traces[0].drafts)
     columns: dict[str, pa.Array] = {
@@ -61,7 +60,7 @@ def write_traces(folder: Path, part_index: int, traces: Sequence[Trace], encoder
         "drafts": drafts,
         "max_positions": [traces[0].drafts[draft].max_positions for draft in drafts],
         "max_draft_length": traces[0].max_draft_length,
-        "encoder": encoder,
+        "encoder": traces[0].encoder,
     }
     write_table(folder, part_index, pa.table(columns), header)
 
@@ -151,4 +150,5 @@ def _trace(row: _Row, header: _Row) -> Trace:
         drafts=drafts,
         margins=None if margins is None else np.array(margins, dtype=np.float32),
         entropies=None if entropies is None else np.array(entropies, dtype=np.float32),
+        encoder=header["encoder"],
     )

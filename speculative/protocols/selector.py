@@ -22,12 +22,14 @@ class QueryState:
         hidden_mean: (d,) mean over the prompt of the target's last hidden states.
         hidden_last: (d,) the last hidden state of its last token.
         context: (d,) float32, an encoder's features of the query where they are known already, as in a trace.
+        encoder: name of what made `context`; None where it is not known.
     """
 
     request: Request
     hidden_mean: torch.Tensor
     hidden_last: torch.Tensor
     context: npt.NDArray[np.float32] | None = None
+    encoder: str | None = None
 
 
 def _no_match(action: int) -> int | None:

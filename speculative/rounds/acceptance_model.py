@@ -24,12 +24,12 @@ class AcceptedCounts:
 
     Attributes:
         records: (n, d) float32, the records' values.
-        proposed: per draft, (n,) int; tokens that it proposed, or would have.
-        accepted: per draft, (n,) int; of these, accepted.
+        asked: per draft, (n,) int; tokens that it is asked for; 0 or less where it is not, or its look-up has no match.
+        accepted: per draft, (n,) int; tokens accepted of those that it proposes, which may be fewer than asked for.
     """
 
     records: Float32
-    proposed: Mapping[str, np.ndarray]
+    asked: Mapping[str, np.ndarray]
     accepted: Mapping[str, np.ndarray]
 
 
@@ -74,9 +74,9 @@ class AcceptanceModel:
         self.mean[0] = 0.0  # the constant stays one
         features = (records - self.mean) / self.scale
         for d, draft in enumerate(self.layout.drafts):
-            proposed, accepted = counts.proposed[draft], counts.accepted[draft]
+            asked, accepted = counts.asked[draft], counts.accepted[draft]
             for head in range(N_HEADS):
-                rows, outcomes = _steps(features, proposed, accepted, head)
+                rows, outcomes = _steps(features, asked, accepted, head)
                 if len(outcomes):
                     self.weights[d, head] = fit_logistic(rows, outcomes, self.ridge)
         return self
@@ -97,9 +97,10 @@ class AcceptanceModel:
     def save(self, path: str | Path) -> Path:
         """Write the model to a folder or a .safetensors file and return the file's path."""
         header = {"class": KIND, "record_version": RECORD_VERSION, "ridge": self.ridge, "drafts": self.layout.drafts}
-        tensors = {"weights": self.weights, "mean": self.mean, "scale": self.scale}
-        if self.layout.prompt is not None:
-            tensors |= {"prompt_mean": self.layout.prompt.mean, "prompt_components": self.layout.prompt.components}
+        tensors, prompt = {"weights": self.weights, "mean": self.mean, "scale": self.scale}, self.layout.prompt
+        if prompt is not None:
+            header |= {"prompt_encoder": prompt.encoder}
+            tensors |= {"prompt_mean": prompt.mean, "prompt_components": prompt.components}
         return codec.write_file(path, header, tensors)
 
     @classmethod
@@ -118,7 +119,7 @@ class AcceptanceModel:
                 f"{path} was learned from round records of version {header.get('record_version')}, this draftpick "
                 f"makes version {RECORD_VERSION}: fit it again"
             )
-        layout = RecordLayout(arms, _prompt_features(tensors))
+        layout = RecordLayout(arms, _prompt_features(tensors, header.get("prompt_encoder")))
         drafts = header.get("drafts")
         if drafts != list(layout.drafts):
             raise ValueError(f"{path} knows the drafts {drafts}, but the arms have {list(layout.drafts)}: fit it again")
@@ -132,22 +133,25 @@ class AcceptanceModel:
         return model
 
 
-def _prompt_features(tensors: Mapping[str, np.ndarray]) -> PromptFeatures | None:
+def _prompt_features(tensors: Mapping[str, np.ndarray], encoder: object) -> PromptFeatures | None:
     mean, components = tensors.get("prompt_mean"), tensors.get("prompt_components")
     if mean is None or components is None:
         return None
     if components.ndim != 2 or mean.shape != components.shape[1:]:
         raise ValueError(f"a saved prompt's directions must be (q, {len(mean)}), got {components.shape}: fit it again")
-    return PromptFeatures(mean, components)
+    return PromptFeatures(mean, components, encoder if isinstance(encoder, str) else None)
 
 
-def _steps(features: Float64, proposed: np.ndarray, accepted: np.ndarray, head: int) -> tuple[Float64, Float64]:
-    """Return a row for each draft token examined, of the first ones or of those after, and whether it was accepted."""
+def _steps(features: Float64, asked: np.ndarray, accepted: np.ndarray, head: int) -> tuple[Float64, Float64]:
+    """Return a row for each step, of the first ones or of those after, and whether its token was accepted.
+
+    A token that was asked for and not proposed counts as not accepted: it brings as little as a rejected one.
+    """
     if head == 0:
-        asked = proposed > 0
-        zeros = np.zeros((int(asked.sum()), 1))
-        return np.hstack([features[asked], zeros]), (accepted[asked] > 0).astype(np.float64)
-    examined = np.minimum(accepted + 1, proposed)
+        was_asked = asked > 0
+        zeros = np.zeros((int(was_asked.sum()), 1))
+        return np.hstack([features[was_asked], zeros]), (accepted[was_asked] > 0).astype(np.float64)
+    examined = np.minimum(accepted + 1, asked)
     n_later = np.maximum(examined - 1, 0)
     at = np.repeat(np.arange(len(features)), n_later)
     step = np.concatenate([np.arange(2, n + 2) for n in n_later]) if len(at) else np.zeros(0)

@@ -30,7 +30,7 @@ def play(selector: Selector, plans: Sequence[ArmPlan], trace: Trace, costs: Cost
     """
     request = Request(trace.query_id, trace.prompt_ids, trace.max_new_tokens)
     nothing = torch.zeros(0)
-    selector.start(QueryState(request, nothing, nothing, trace.context))
+    selector.start(QueryState(request, nothing, nothing, trace.context, trace.encoder))
     try:
         return Replayer(trace, costs).walk(plans, selector)
     finally:

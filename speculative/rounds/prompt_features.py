@@ -16,14 +16,16 @@ class PromptFeatures:
     Attributes:
         mean: (d,) of the training contexts.
         components: (q, d), q the number of features.
+        encoder: name of what made the contexts; None where it is not known.
     """
 
     mean: Float64
     components: Float64
+    encoder: str | None = None
 
     @classmethod
-    def fit(cls, contexts: npt.NDArray[np.float32], n_features: int) -> "PromptFeatures":
-        """Find them in (n, d) contexts; fewer where the contexts do not vary in as many directions.
+    def fit(cls, contexts: npt.NDArray[np.float32], n_features: int, encoder: str | None = None) -> "PromptFeatures":
+        """Find them in (n, d) contexts of an encoder; fewer where they do not vary in as many directions.
 
         Raises:
             ValueError: if `n_features` is negative.
@@ -34,7 +36,7 @@ class PromptFeatures:
         _, sizes, directions = np.linalg.svd(rows - mean, full_matrices=False)
         kept = min(n_features, int((sizes > 1e-6 * max(1e-12, float(sizes[0]))).sum()))
         scale = sizes[:kept] / np.sqrt(len(rows))
-        return cls(mean, directions[:kept] / scale[:, None])
+        return cls(mean, directions[:kept] / scale[:, None], encoder)
 
     def of(self, context: Float32) -> Float64:
         """Return the features, (q,), of one context.

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from arms.fingerprint import digest
 from bandits.checks import Float32
 from speculative.collection.arm_plan import ArmPlan
 from speculative.protocols.selector import RoundContext, RoundObservation
 from speculative.rounds.prompt_features import PromptFeatures
 
-RECORD_VERSION = 1
+RECORD_VERSION = 2
 """Of the numbers and their order: what was learned from records of one version can read no other."""
 HORIZONS = (2.0, 8.0)
 """Rounds over which recent outcomes are averaged, exponentially weighted."""
@@ -19,9 +20,6 @@ SHARED = (
     "constant",
     "log_position",
     "log_prompt_length",
-    "log_margin",
-    "entropy",
-    "certainty_known",
     "last_tokens",
     *(f"recent_tokens_{horizon:g}" for horizon in HORIZONS),
 )
@@ -60,7 +58,10 @@ class RecordLayout:
         arms: name to plan, in the order of the engine's arms; fixed arms only.
         prompt: what is taken from the prompt's context; None for nothing.
         drafts: names of the arms' drafts, no draft left out.
+        draft_of: index of each arm's draft among `drafts`; None for no draft.
+        lengths: draft length of each arm.
         names: of the numbers, in order.
+        mark: what the numbers and the arms are, as data and policies keep it: layouts that differ have different ones.
 
     Raises:
         ValueError: if there is no arm, or one is a rule.
@@ -69,7 +70,10 @@ class RecordLayout:
     arms: Mapping[str, ArmPlan]
     prompt: PromptFeatures | None = None
     drafts: tuple[str, ...] = field(init=False)
+    draft_of: tuple[int | None, ...] = field(init=False)
+    lengths: tuple[int, ...] = field(init=False)
     names: tuple[str, ...] = field(init=False)
+    mark: str = field(init=False)
 
     def __post_init__(self) -> None:
         if not self.arms:
@@ -77,21 +81,16 @@ class RecordLayout:
         for name, plan in self.arms.items():
             if len(plan.drafts) != 1:
                 raise ValueError(f"a choice per round is among fixed arms, but {name!r} is a rule: leave it out")
-        drafts = dict.fromkeys(plan.drafts[0][0] for plan in self.arms.values() if plan.draft_length)
+        plans = self.arms.values()
+        drafts = list(dict.fromkeys(plan.drafts[0][0] for plan in plans if plan.draft_length))
+        draft_of = tuple(drafts.index(plan.drafts[0][0]) if plan.draft_length else None for plan in plans)
+        lengths = tuple(plan.draft_length for plan in plans)
         names = [*SHARED, *(f"{draft}.{name}" for draft in drafts for name in PER_DRAFT)]
         names += [f"prompt_{i}" for i in range(0 if self.prompt is None else len(self.prompt.components))]
-        object.__setattr__(self, "drafts", tuple(drafts))
-        object.__setattr__(self, "names", tuple(names))
-
-    @property
-    def draft_of(self) -> tuple[int | None, ...]:
-        """Index of each arm's draft among `drafts`; None for no draft."""
-        return tuple(self.drafts.index(plan.drafts[0][0]) if plan.draft_length else None for plan in self.arms.values())
-
-    @property
-    def lengths(self) -> tuple[int, ...]:
-        """Draft length of each arm."""
-        return tuple(plan.draft_length for plan in self.arms.values())
+        mark = f"round_record_{RECORD_VERSION}:{digest(names, draft_of, lengths, self.prompt)[:16]}"
+        found = {"drafts": tuple(drafts), "draft_of": draft_of, "lengths": lengths, "names": tuple(names), "mark": mark}
+        for name, value in found.items():
+            object.__setattr__(self, name, value)
 
 
 class RecordKeeper:
@@ -124,18 +123,13 @@ class RecordKeeper:
 
     def record(self, round_: RoundContext) -> RoundRecord:
         """Return the numbers known before a round; asked once a round, in order."""
-        certainty = round_.certainty()
         self._n_committed = round_.cache_length
         matches = tuple(round_.match_length(action) for action in self._asked)
         self._tell_matches(matches)
-        margin, entropy = (0.0, 0.0) if certainty is None else certainty
         values = [
             1.0,
             math.log1p(round_.n_new),
             math.log1p(round_.n_prompt),
-            math.log1p(max(0.0, margin)),
-            entropy,
-            float(certainty is not None),
             math.log(self._last_new),
             *self._tokens,
         ]

@@ -1,12 +1,10 @@
 """Seconds of a round with each arm, all at once: a cost profile made into tables."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from bandits.checks import Float64, Int64
 from speculative.measuring.cost_profile import CostProfile
-from speculative.rounds.record import RecordLayout
+from speculative.rounds.record import RecordLayout, RoundRecord
 
 
 class RoundCosts:
@@ -45,17 +43,23 @@ class RoundCosts:
         share = (cache_length - lengths[upper - 1]) / (lengths[upper] - lengths[upper - 1])
         return np.asarray(self._passes[upper - 1] * (1 - share) + self._passes[upper] * share, dtype=np.float64)
 
-    def seconds(self, cache_length: int, n_proposed: Int64, n_idle: Sequence[float]) -> Float64:
+    def seconds(self, cache_length: int, n_proposed: Int64, record: RoundRecord, idle_share: float = 1.0) -> Float64:
         """Return the seconds of a round with each arm, (k,).
+
+        A look-up whose match is in the record was asked for it, which is paid whichever arm is chosen.
 
         Args:
             cache_length: tokens that the target's cache holds.
             n_proposed: (k,) draft tokens of each arm; -1 where its draft is not asked at all.
-            n_idle: per draft, tokens that it would have to read first.
+            record: of the round.
+            idle_share: of what a draft that was not asked yet would have to read first that is counted.
         """
         passes = self.pass_s(cache_length)[np.maximum(n_proposed, 0)]
         if not len(self._constants):
             return passes
-        per_draft = self._constants[:, 0] + self._constants[:, 2] * np.asarray(n_idle)
-        drafting = per_draft[self._index] + self._constants[self._index, 1] * n_proposed
-        return np.asarray(passes + np.where(self._drafts & (n_proposed >= 0), drafting, 0.0))
+        was_asked = np.array([match is not None for match in record.match_lengths])
+        reading = self._constants[:, 2] * np.asarray(record.n_idle)
+        asked_s = float((self._constants[:, 0] + reading)[was_asked].sum())
+        own = np.where(was_asked, 0.0, self._constants[:, 0] + idle_share * reading)
+        drafting = own[self._index] + self._constants[self._index, 1] * n_proposed
+        return np.asarray(passes + asked_s + np.where(self._drafts & (n_proposed >= 0), drafting, 0.0))

@@ -4,11 +4,9 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from bandits import ContextEncoder, Policy
-from bandits.encoders.encoder import check_same_encoder
 from speculative.protocols.selector import RoundContext
 from speculative.rounds.record import RecordLayout, RoundRecord
 from speculative.rounds.round_selector import RoundSelector
-from speculative.rounds.training import RECORD_ENCODER
 
 
 class RoundPolicySelector(RoundSelector):
@@ -32,11 +30,15 @@ class RoundPolicySelector(RoundSelector):
         encoder: ContextEncoder | None = None,
     ) -> None:
         super().__init__(layout, encoder)
-        check_same_encoder("the policy", policy.learned.encoder, "a round selector", RECORD_ENCODER)
         if policy.learned.n_features != len(layout.names) or set(policy.arm_names) != set(layout.arms):
             raise ValueError(
                 f"the policy chooses among {', '.join(policy.arm_names)} from {policy.learned.n_features} numbers, "
                 f"the rounds have the arms {', '.join(layout.arms)} and {len(layout.names)} numbers: fit it on theirs"
+            )
+        if policy.learned.encoder not in (None, layout.mark):
+            raise ValueError(
+                f"the policy was fitted on contexts of {policy.learned.encoder}, the rounds' records are "
+                f"{layout.mark}: fit it on round_data of the same layout"
             )
         self._policy, self._rng, self._blas = policy, rng, ThreadpoolController()
         names = list(layout.arms)

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 
 from bandits import ContextEncoder
+from bandits.encoders.encoder import check_same_encoder
 from speculative.protocols.selector import QueryState, RoundContext, RoundObservation, Selector
 from speculative.rounds.record import RecordKeeper, RecordLayout, RoundRecord
 from speculative.selectors.prefill_encoder import encode_query
@@ -18,12 +19,22 @@ class RoundSelector(Selector):
 
     Attributes:
         on_choice: told of each round, its record and the arm chosen; None for nobody.
+
+    Raises:
+        ValueError: if the layout was learned with contexts of another encoder.
     """
 
     def __init__(self, layout: RecordLayout, encoder: ContextEncoder | None = None) -> None:
-        self.layout, self.encoder = layout, encoder
+        if encoder is not None and layout.prompt is not None:
+            check_same_encoder("the rounds", layout.prompt.encoder, "the selector", encoder.name)
+        self.layout, self._encoder = layout, encoder
         self.on_choice: Callable[[RoundContext, RoundRecord, int], None] | None = None
         self._keepers: dict[str, RecordKeeper] = {}
+
+    @property
+    def encoder(self) -> ContextEncoder | None:
+        """Makes the prompts' contexts."""
+        return self._encoder
 
     @property
     def n_requests(self) -> int:
@@ -37,8 +48,10 @@ class RoundSelector(Selector):
     def start(self, query: QueryState) -> None:
         """Begin with nothing known."""
         context = query.context
-        if context is None and self.layout.prompt is not None and self.encoder is not None:
-            context = encode_query(self.encoder, query)
+        if self.layout.prompt is not None:
+            check_same_encoder("the rounds", self.layout.prompt.encoder, "the query's context", query.encoder)
+            if context is None and self._encoder is not None:
+                context = encode_query(self._encoder, query)
         self._keepers[query.request.id] = RecordKeeper(self.layout, context)
 
     def select(self, rounds: Sequence[RoundContext]) -> Sequence[int]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from arms.checks import not_negative, positive, within
+from bandits import ContextEncoder
 from bandits.checks import Int64
 from speculative.measuring.cost_profile import CostProfile
 from speculative.protocols.selector import QueryState, RoundContext, RoundObservation
@@ -46,9 +47,11 @@ class SpeedSelector(RoundSelector):
         inertia: tokens, >= 0, that the prior rate counts for against the request's own rounds; infinity keeps it.
         idle_share: in [0, 1], of what an idle draft must read first that is held against one round: reading pays over
             many.
+        encoder: of the prompts; see `RoundSelector`.
 
     Raises:
-        ValueError: if a number is out of range, or the profile lacks one of the drafts.
+        ValueError: if a number is out of range, the profile lacks one of the drafts, or the model was learned with
+            contexts of another encoder.
 
     Source: the ratio is maximised as by Dinkelbach 1967, On Nonlinear Fractional Programming, Management Science 13(7).
     """
@@ -61,8 +64,9 @@ class SpeedSelector(RoundSelector):
         rate: float,
         inertia: float = float("inf"),
         idle_share: float = 1.0,
+        encoder: ContextEncoder | None = None,
     ) -> None:
-        super().__init__(model.layout)
+        super().__init__(model.layout, encoder)
         self.model, self.rate = model, positive(rate, "rate")
         self.inertia = inertia if inertia == float("inf") else not_negative(inertia, "inertia")
         self.idle_share = within(idle_share, 0, 1, "idle_share")
@@ -83,7 +87,7 @@ class SpeedSelector(RoundSelector):
         n_proposed = self.proposals(round_, record, request.max_new_tokens)
         survival = self.model.survival(record, self._longest)
         tokens = expected_tokens(survival, self._draft_of, np.maximum(n_proposed, 0).tolist())
-        seconds = self._costs.seconds(round_.cache_length, n_proposed, [n * self.idle_share for n in record.n_idle])
+        seconds = self._costs.seconds(round_.cache_length, n_proposed, record, self.idle_share)
         action = int((tokens - self._rate_of(request) * seconds).argmax())
         self._expected_s[round_.request_id] = float(seconds[action])
         return action
@@ -122,17 +126,17 @@ class SpeedSelector(RoundSelector):
         rate: float | None = None,
         inertia: float | None = None,
         idle_share: float | None = None,
+        encoder: ContextEncoder | None = None,
     ) -> "SpeedSelector":
-        """Return one of the same model with another profile or other numbers; None keeps a number."""
-        made = SpeedSelector(
+        """Return one of the same model with another profile, other numbers or an encoder; None keeps what was there."""
+        return SpeedSelector(
             self.model,
             costs,
             rate=self.rate if rate is None else rate,
             inertia=self.inertia if inertia is None else inertia,
             idle_share=self.idle_share if idle_share is None else idle_share,
+            encoder=self.encoder if encoder is None else encoder,
         )
-        made.encoder = self.encoder
-        return made
 
     def _rate_of(self, request: _Running) -> float:
         if self.inertia == float("inf"):

@@ -6,21 +6,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from arms.checks import at_least
-from bandits import FullInformationData
+from bandits import ContextEncoder, FullInformationData
+from bandits.encoders.encoder import check_same_encoder
 from speculative.collection.arm_plan import ArmPlan
 from speculative.collection.trace import Trace
 from speculative.measuring.cost_profile import CostProfile
 from speculative.rounds.acceptance_model import AcceptanceModel
 from speculative.rounds.playing import play
 from speculative.rounds.prompt_features import PromptFeatures
-from speculative.rounds.record import RECORD_VERSION, RecordLayout
+from speculative.rounds.record import RecordLayout
 from speculative.rounds.round_costs import RoundCosts
 from speculative.rounds.round_selector import RoundSelector
 from speculative.rounds.speed_selector import SpeedSelector
 from speculative.rounds.visited import RandomRounds, Visit, accepted_counts, visits
 
-RECORD_ENCODER = f"round_record_{RECORD_VERSION}"
-"""What made the contexts of round data, as policies keep it."""
 RATE_FACTORS = (0.87, 1.15)
 N_RATES = 8  # most steps of the search for the rate, which mostly takes three
 
@@ -56,7 +55,11 @@ DEFAULT = TrainingSettings()
 
 
 def fit_speed_selector(
-    traces: Sequence[Trace], arms: Mapping[str, ArmPlan], costs: CostProfile, settings: TrainingSettings = DEFAULT
+    traces: Sequence[Trace],
+    arms: Mapping[str, ArmPlan],
+    costs: CostProfile,
+    settings: TrainingSettings = DEFAULT,
+    encoder: ContextEncoder | None = None,
 ) -> SpeedSelector:
     """Fit an acceptance model on traced texts and find the rate that its selector reaches on them.
 
@@ -65,18 +68,22 @@ def fit_speed_selector(
         arms: name to plan, fixed arms, in the engine's order.
         costs: seconds of this machine.
         settings: see there.
+        encoder: makes the contexts of prompts that an engine will be asked; not needed to play traces.
 
     Raises:
-        ValueError: if an arm is a rule or was not traced, the profile lacks a draft, or no text has a round.
+        ValueError: if an arm is a rule or was not traced, the profile lacks a draft, no text has a round, or the
+            traces' contexts are of another encoder.
     """
     layout = layout_of(traces, arms, settings)
     found = random_visits(traces, layout, costs, settings)
     model = AcceptanceModel(layout, settings.ridge).fit(accepted_counts(found, layout))
-    selector = tuned(SpeedSelector(model, costs, rate=_plain_rate(traces, costs)), traces, costs, settings)
+    selector = tuned(
+        SpeedSelector(model, costs, rate=_plain_rate(traces, costs), encoder=encoder), traces, costs, settings
+    )
     for _ in range(1, settings.n_passes):
         found += visits(selector, traces, costs) * settings.n_walks
         model = AcceptanceModel(layout, settings.ridge).fit(accepted_counts(found, layout))
-        selector = tuned(SpeedSelector(model, costs, rate=selector.rate), traces, costs, settings)
+        selector = tuned(SpeedSelector(model, costs, rate=selector.rate, encoder=encoder), traces, costs, settings)
     return selector
 
 
@@ -136,13 +143,16 @@ def round_data(
         arms: name to plan, fixed arms.
         costs: seconds of this machine, which are the data's costs too.
         rate: tokens per second that a new token is worth, as `SpeedSelector.rate`.
-        layout: of the records, by default `layout_of` these traces.
+        layout: of the records and these arms, by default `layout_of` the traces.
         settings: of the random walks.
 
     Raises:
-        ValueError: if an arm is a rule or was not traced, the profile lacks a draft, or no text has a round.
+        ValueError: if an arm is a rule or was not traced, the profile lacks a draft, no text has a round, or the layout
+            is of other arms.
     """
     layout = layout or layout_of(traces, arms, settings)
+    if list(layout.arms.items()) != list(arms.items()):
+        raise ValueError(f"the layout is of the arms {', '.join(layout.arms)}, got {', '.join(arms)}: give it these")
     found = random_visits(traces, layout, costs, settings)
     table = RoundCosts(layout, costs)
     n_new, seconds = np.zeros((2, len(found), len(arms)))
@@ -151,22 +161,29 @@ def round_data(
         counts = np.array(pairs, dtype=np.int64)
         n_new[row] = counts[:, 1] + 1
         cache_length = len(visit.trace.prompt_ids) + visit.n_new - 1
-        seconds[row] = table.seconds(cache_length, counts[:, 0], visit.record.n_idle)
+        seconds[row] = table.seconds(cache_length, counts[:, 0], visit.record)
     return FullInformationData(
         np.stack([visit.record.values for visit in found]),
         n_new / rate - seconds,
         tuple(arms),
         costs=seconds,
         query_ids=tuple(visit.trace.query_id for visit in found),
-        encoder=RECORD_ENCODER,
+        encoder=layout.mark,
         cost_profiles=(costs.digest,),
     )
 
 
 def layout_of(traces: Sequence[Trace], arms: Mapping[str, ArmPlan], settings: TrainingSettings) -> RecordLayout:
-    """Return the layout of the arms, with the main directions of the texts' contexts."""
+    """Return the layout of the arms, with the main directions of the texts' contexts.
+
+    Raises:
+        ValueError: if the contexts are of two encoders.
+    """
+    encoder = next((trace.encoder for trace in traces if trace.encoder is not None), None)
+    for trace in traces:
+        check_same_encoder("the texts before", encoder, f"the text of query {trace.query_id!r}", trace.encoder)
     contexts = np.stack([trace.context for trace in traces])
-    prompt = PromptFeatures.fit(contexts, settings.n_prompt_features)
+    prompt = PromptFeatures.fit(contexts, settings.n_prompt_features, encoder)
     return RecordLayout(arms, prompt if len(prompt.components) else None)
 
 

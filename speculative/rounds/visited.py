@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bandits import ContextEncoder
 from bandits.checks import Int64
 from speculative.collection.trace import Trace
 from speculative.measuring.cost_profile import CostProfile
@@ -38,10 +39,11 @@ class RandomRounds(RoundSelector):
     Args:
         layout: of the arms.
         rng: of the choices.
+        encoder: of the prompts; see `RoundSelector`.
     """
 
-    def __init__(self, layout: RecordLayout, rng: np.random.Generator) -> None:
-        super().__init__(layout)
+    def __init__(self, layout: RecordLayout, rng: np.random.Generator, encoder: ContextEncoder | None = None) -> None:
+        super().__init__(layout, encoder)
         self._rng, self._action = rng, 0
 
     def choose(self, round_: RoundContext, record: RoundRecord) -> int:
@@ -70,12 +72,14 @@ def visits(selector: RoundSelector, traces: Sequence[Trace], costs: CostProfile)
 
 def accepted_counts(found: Sequence[Visit], layout: RecordLayout) -> AcceptedCounts:
     """Return what each draft would have got accepted in each round, asked for the longest length of its arms."""
-    proposed: dict[str, Int64] = {}
+    asked: dict[str, Int64] = {}
     accepted: dict[str, Int64] = {}
     for d, draft in enumerate(layout.drafts):
         longest = max(length for of, length in zip(layout.draft_of, layout.lengths, strict=True) if of == d)
         counts = np.array(
             [visit.trace.proposal(draft, longest, visit.n_new) for visit in found], dtype=np.int64
         ).reshape(-1, 2)
-        proposed[draft], accepted[draft] = counts[:, 0], counts[:, 1]
-    return AcceptedCounts(np.stack([visit.record.values for visit in found]), proposed, accepted)
+        can = np.array([visit.record.match_lengths[d] != 0 for visit in found]) & (counts[:, 0] >= 0)
+        room = np.array([visit.trace.max_new_tokens - visit.n_new - 1 for visit in found])
+        asked[draft], accepted[draft] = np.where(can, np.minimum(longest, room), 0), counts[:, 1]
+    return AcceptedCounts(np.stack([visit.record.values for visit in found]), asked, accepted)

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bandits import ContextEncoder
+from bandits.encoders.encoder import check_same_encoder
 from speculative.protocols.selector import QueryState
 
 
@@ -18,8 +19,13 @@ class PrefillEncoder(ContextEncoder):
 
 
 def encode_query(encoder: ContextEncoder, query: QueryState) -> npt.NDArray[np.float32]:
-    """Return the context of a query whose prompt the target has just read: (d,) float32."""
+    """Return the context of a query whose prompt the target has just read: (d,) float32.
+
+    Raises:
+        ValueError: if the query brings the context of another encoder.
+    """
     if query.context is not None:
+        check_same_encoder("the selector", encoder.name, "the query's context", query.encoder)
         return query.context
     if isinstance(encoder, PrefillEncoder):
         return encoder.from_prefill(query)

@@ -37,7 +37,7 @@ def test_margins_and_entropies_are_those_of_a_pass_over_the_finished_text(pool, 
 
 
 def test_traces_come_back_as_they_were_written(traces, tmp_path):
-    write_traces(tmp_path, 0, traces, "hashing")
+    write_traces(tmp_path, 0, traces)
     close_traces(tmp_path)
     [read] = read_trace_parts(tmp_path)
     for found, written in zip(read, traces, strict=True):
@@ -56,7 +56,7 @@ def test_traces_come_back_as_they_were_written(traces, tmp_path):
 
 def test_traces_of_another_version_are_refused_by_name(traces, tmp_path, monkeypatch):
     monkeypatch.setattr("speculative.collection.trace_store.VERSION", 1)
-    write_traces(tmp_path, 0, traces, "hashing")
+    write_traces(tmp_path, 0, traces)
     close_traces(tmp_path)
     monkeypatch.undo()
     with pytest.raises(ValueError, match=r"part-00000\.parquet holds traces of version 1, which .* cannot replay"):

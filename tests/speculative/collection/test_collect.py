@@ -166,8 +166,8 @@ def test_a_querys_own_limit_holds(pool):
 def test_traces_survive_the_disk(pool, tmp_path):
     asked = queries(5)
     traces = trace_queries(asked, pool.arms, pool.encoder, own_texts=True)
-    write_traces(tmp_path, 0, traces[:3], pool.encoder.name)
-    write_traces(tmp_path, 1, traces[3:], pool.encoder.name)
+    write_traces(tmp_path, 0, traces[:3])
+    write_traces(tmp_path, 1, traces[3:])
     close_traces(tmp_path)
     first, second = read_trace_parts(tmp_path)
     for before, after in zip(traces, [*first, *second], strict=True):

@@ -5,15 +5,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bandits import LinUCB
+from bandits import HashingEncoder, LinUCB
 from speculative.collection.arm_plan import ArmPlan
 from speculative.collection.replay import replay
 from speculative.engine.generate import generate
+from speculative.protocols.selector import RoundContext
 from speculative.rounds import (
     AcceptanceModel,
+    AcceptedCounts,
     RandomRounds,
+    RecordKeeper,
     RecordLayout,
     RoundPolicySelector,
+    RoundRecord,
     SpeedSelector,
     TrainingSettings,
     accepted_counts,
@@ -38,9 +42,9 @@ def fitted(traced_pool):
     return fit_speed_selector(traced_pool.traces, traced_pool.arms, traced_pool.costs, QUICK)
 
 
-def _policy_selector(traced_pool, layout):
+def _policy_selector(traced_pool, layout, encoder=None):
     data = round_data(traced_pool.traces, traced_pool.arms, traced_pool.costs, rate=0.7, layout=layout, settings=QUICK)
-    return RoundPolicySelector(LinUCB().fit(data), layout, np.random.default_rng(3))
+    return RoundPolicySelector(LinUCB().fit(data), layout, np.random.default_rng(3), encoder)
 
 
 @pytest.mark.parametrize("kind", ["random", "speed", "policy"])
@@ -49,16 +53,15 @@ def test_records_choices_and_rounds_in_the_engine_are_those_on_the_trace(traced_
 
     def make():
         if kind == "random":
-            return RandomRounds(layout, np.random.default_rng(5))
+            return RandomRounds(layout, np.random.default_rng(5), traced_pool.pool.encoder)
         if kind == "policy":
-            return _policy_selector(traced_pool, layout)
-        return fitted.with_changes(traced_pool.costs)
+            return _policy_selector(traced_pool, layout, traced_pool.pool.encoder)
+        return fitted.with_changes(traced_pool.costs, encoder=traced_pool.pool.encoder)
 
     plans = list(traced_pool.arms.values())
     for query, trace in zip(traced_pool.queries[:3], traced_pool.traces, strict=False):
         seen = {"engine": [], "trace": []}
         real, played = make(), make()
-        real.encoder = traced_pool.pool.encoder
         real.on_choice = lambda round_, record, action, seen=seen: seen["engine"].append((record, action))
         played.on_choice = lambda round_, record, action, seen=seen: seen["trace"].append((record, action))
         engine = traced_pool.pool.target.engine(list(traced_pool.pool.arms), real)
@@ -107,12 +110,13 @@ def _actions(selector, trace, costs):
 
 def test_seconds_of_a_round_are_those_of_the_profile(traced_pool):
     layout, costs = RecordLayout(traced_pool.arms), traced_pool.costs
-    found = RoundCosts(layout, costs).seconds(100, np.array([0, 3, 7, 2]), [4, 9])
+    record = RoundRecord(np.zeros(len(layout.names), dtype=np.float32), (5, None), (4, 9))
+    found = RoundCosts(layout, costs).seconds(100, np.array([0, 3, 7, 2]), record)
     wanted = [
-        costs.verify_s(1, 100),
+        costs.verify_s(1, 100) + costs.draft_s("prompt_lookup", 0, 4),
         costs.verify_s(4, 100) + costs.draft_s("prompt_lookup", 3, 4),
         costs.verify_s(8, 100) + costs.draft_s("prompt_lookup", 7, 4),
-        costs.verify_s(3, 100) + costs.draft_s("draft_small", 2, 9),
+        costs.verify_s(3, 100) + costs.draft_s("draft_small", 2, 9) + costs.draft_s("prompt_lookup", 0, 4),
     ]
     np.testing.assert_allclose(found, wanted)
 
@@ -134,7 +138,7 @@ def test_the_mean_prediction_is_the_share_observed(traced_pool):
     counts = accepted_counts(found, layout)
     model = AcceptanceModel(layout, ridge=1.0).fit(counts)
     for d, draft in enumerate(layout.drafts):
-        asked = counts.proposed[draft] > 0
+        asked = counts.asked[draft] > 0
         predicted = np.array([model.survival(visit.record, 1)[d, 0] for visit in found])[asked]
         assert predicted.mean() == pytest.approx((counts.accepted[draft][asked] > 0).mean(), abs=1e-3)
 
@@ -172,7 +176,7 @@ def test_a_model_of_other_drafts_or_records_is_refused_by_name(traced_pool, fitt
     with pytest.raises(ValueError, match=r"knows the drafts \['prompt_lookup', 'draft_small'\], but the arms have"):
         AcceptanceModel.load(path, fewer)
     monkeypatch.setattr("speculative.rounds.acceptance_model.RECORD_VERSION", 7)
-    with pytest.raises(ValueError, match="records of version 1, this draftpick makes version 7"):
+    with pytest.raises(ValueError, match="records of version 2, this draftpick makes version 7"):
         AcceptanceModel.load(path, traced_pool.arms)
     policy = LinUCB().fit([[1.0], [2.0]], [0, 1], [0.0, 1.0])
     policy.save(tmp_path / "policy")
@@ -183,7 +187,7 @@ def test_a_model_of_other_drafts_or_records_is_refused_by_name(traced_pool, fitt
 def test_a_policy_of_other_contexts_is_refused(traced_pool, fitted):
     data = round_data(traced_pool.traces, traced_pool.arms, traced_pool.costs, rate=0.7, settings=QUICK)
     other = LinUCB().fit(replace(data, encoder="hashing"))
-    with pytest.raises(ValueError, match="round_record_1"):
+    with pytest.raises(ValueError, match="contexts of hashing, the rounds' records are round_record_2:"):
         RoundPolicySelector(other, fitted.layout, np.random.default_rng(0))
 
 
@@ -201,3 +205,106 @@ def test_a_prompt_that_was_learned_with_needs_its_encoder(traced_pool, fitted):
             traced_pool.pool.target.engine(list(traced_pool.pool.arms), fitted.with_changes(traced_pool.costs)),
             [traced_pool.pool.target.request(traced_pool.queries[0])],
         )
+
+
+def test_seconds_expected_of_the_arm_chosen_are_those_that_the_replay_charges(traced_pool):
+    layout, costs = RecordLayout(traced_pool.arms), traced_pool.costs
+    table, expected, charged = RoundCosts(layout, costs), [], []
+
+    class Watched(RandomRounds):
+        def observe(self, observations):
+            super().observe(observations)
+            charged.extend(observation.seconds for observation in observations)
+
+    selector = Watched(layout, np.random.default_rng(2))
+    for trace in traced_pool.traces:
+
+        def price(round_, record, action, trace=trace):
+            counts = [trace.proposal(*plan.drafts[0], round_.n_new)[0] for plan in layout.arms.values()]
+            expected.append(table.seconds(round_.cache_length, np.array(counts), record)[action])
+
+        selector.on_choice = price
+        play(selector, list(layout.arms.values()), trace, costs)
+    np.testing.assert_allclose(expected, charged)
+
+
+def test_a_policy_of_another_layout_is_refused_though_its_arms_and_counts_are_the_same(traced_pool):
+    arms = traced_pool.arms
+    other = dict(reversed(arms.items()))
+    plain = replace(QUICK, n_prompt_features=0)
+    data = round_data(traced_pool.traces, arms, traced_pool.costs, rate=0.7, settings=plain)
+    policy = LinUCB().fit(data)
+    assert RoundPolicySelector(policy, RecordLayout(arms), np.random.default_rng(0)).layout.mark == data.encoder
+    with pytest.raises(ValueError, match="fit it on round_data of the same layout"):
+        RoundPolicySelector(policy, RecordLayout(other), np.random.default_rng(0))
+    with pytest.raises(ValueError, match="give it these"):
+        round_data(traced_pool.traces, arms, traced_pool.costs, rate=0.7, layout=RecordLayout(other), settings=plain)
+
+
+def test_layouts_of_the_same_arms_but_other_prompts_have_other_marks(traced_pool, fitted, tmp_path):
+    again = AcceptanceModel.load(fitted.model.save(tmp_path), traced_pool.arms)
+    assert again.layout.mark == fitted.layout.mark
+    fewer = layout_of(traced_pool.traces[1:], traced_pool.arms, QUICK)
+    assert fewer.names == fitted.layout.names
+    assert fewer.mark != fitted.layout.mark
+
+
+def test_contexts_of_another_encoder_are_refused_in_training_playing_and_serving(traced_pool, fitted, tmp_path):
+    assert fitted.layout.prompt.encoder == traced_pool.pool.encoder.name
+    again = AcceptanceModel.load(fitted.model.save(tmp_path), traced_pool.arms)
+    other = HashingEncoder(9)
+    with pytest.raises(ValueError, match="the rounds and the selector must have contexts of one encoder"):
+        SpeedSelector(again, traced_pool.costs, rate=1.0, encoder=other)
+    foreign = replace(traced_pool.traces[0], encoder=other.name)
+    with pytest.raises(ValueError, match="the rounds and the query's context must have contexts of one encoder"):
+        played_s(fitted, [foreign], traced_pool.costs)
+    with pytest.raises(
+        ValueError, match="the texts before and the text of query 'q0' must have contexts of one encoder"
+    ):
+        layout_of([*traced_pool.traces, foreign], traced_pool.arms, QUICK)
+
+
+def test_a_selector_fitted_with_its_encoder_serves_at_once(traced_pool):
+    pool = traced_pool.pool
+    selector = fit_speed_selector(traced_pool.traces, traced_pool.arms, traced_pool.costs, QUICK, pool.encoder)
+    [generation] = generate(
+        pool.target.engine(list(pool.arms), selector), [pool.target.request(traced_pool.queries[0])]
+    )
+    assert generation.token_ids == traced_pool.traces[0].new_ids
+
+
+def test_a_draft_that_stops_early_is_not_expected_to_go_on():
+    layout = RecordLayout({"plain": ArmPlan.fixed("no_draft", 0), "draft": ArmPlan.fixed("draft", 8)})
+    records = np.zeros((400, len(layout.names)), dtype=np.float32)
+    records[:, 0] = 1.0
+    counts = AcceptedCounts(records, {"draft": np.full(400, 8)}, {"draft": np.full(400, 2)})
+    record = RoundRecord(records[0], (None,), (0,))
+    [survival] = AcceptanceModel(layout, ridge=0.01).fit(counts).survival(record, 8)
+    assert survival[1] > 0.9
+    assert survival[2] < 0.1
+
+
+def test_tokens_asked_for_and_not_proposed_count_as_not_accepted(traced_pool):
+    layout = RecordLayout(traced_pool.arms)
+    found = visits(RandomRounds(layout, np.random.default_rng(0)), traced_pool.traces, traced_pool.costs)
+    counts = accepted_counts(found, layout)
+    for row, visit in enumerate(found):
+        room = visit.trace.max_new_tokens - visit.n_new - 1
+        assert counts.asked["draft_small"][row] == (
+            min(2, room) if visit.trace.can_draft("draft_small", visit.n_new) else 0
+        )
+        matched = visit.record.match_lengths[0] != 0
+        assert counts.asked["prompt_lookup"][row] == (min(7, room) if matched else 0)
+    assert (counts.accepted["prompt_lookup"] <= np.maximum(counts.asked["prompt_lookup"], 0)).all()
+
+
+def test_no_round_asks_how_sure_the_target_was(traced_pool):
+    """Over a large vocabulary that would take longer than the rest of the choice."""
+    layout = RecordLayout(traced_pool.arms)
+    keeper = RecordKeeper(layout)
+
+    def fail():
+        raise AssertionError("asked")
+
+    record = keeper.record(RoundContext("a", 3, 1, (True,) * 4, match_length=lambda _: 2, certainty=fail))
+    assert len(record.values) == len(layout.names)
