@@ -8,7 +8,7 @@ No model runs. Total replayed seconds of held-out prompts, prompt reading includ
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,7 +16,8 @@ import numpy as np
 from choice_bench.sides import Sides, read_sides
 
 from arms.atomic_file import write_file
-from bandits import Bootstrap
+from bandits import Bootstrap, Estimate, FullInformationData
+from bandits.evaluation import best_fixed_arm
 from speculative.collection.priced_folder import stored_costs
 from speculative.collection.replay import Replayer
 from speculative.collection.trace import Trace
@@ -43,28 +44,44 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
     if costs is None:
         parser.error(f"{options.train} holds no cost profile")
     seconds, facts = seconds_of(sides, options.train, costs, options.seed)
-    fixed = min(sides.fixed_arms, key=lambda name: sides.train.costs[:, sides.train.arm_names.index(name)].sum())
+    fixed = best_fixed_arm(sides.train.select_arms(sides.fixed_arms), "seconds")
     bootstrap = Bootstrap(seed=options.seed)
     rows = {name: bootstrap.ratio_of_sums(seconds[fixed], own) for name, own in seconds.items()}
     against_policy = bootstrap.ratio_of_sums(seconds["KNN per query"], seconds["SpeedSelector"])
-    room = rows["clairvoyant per round"].value - 1
+    reached, room = rows["SpeedSelector"], rows["clairvoyant per round"].value - 1
     result = {
-        "n_queries": len(sides.test),
+        "name": options.name,
+        "n_train": len(sides.train),
+        "n_test": len(sides.test),
+        "fixed_arms": sides.fixed_arms,
         "best_fixed_arm": fixed,
         "times_best_fixed_arm": {name: asdict(value) for name, value in rows.items()},
         "speed_selector_times_knn": asdict(against_policy),
-        "share_of_clairvoyant": (rows["SpeedSelector"].value - 1) / room if room > 0 else None,
-        "bar": options.bar,
-        "holds": rows["SpeedSelector"].value >= options.bar and rows["SpeedSelector"].low > 1,
+        "share_of_clairvoyant": (reached.value - 1) / room if room > 0 else None,
         **facts,
+        "bars": [_bar(reached, options.bar)],
         "data": sides.facts,
+        "command": f"python examples/benchmarks/bench_rounds.py data/train data/test --name {options.name} "
+        f"--bar {options.bar:g} --seed {options.seed}",
         "machine": machine_facts(),
+        "seed": options.seed,
+        "date": time.strftime("%Y-%m-%d"),
     }
-    write_file(options.results / f"rounds_{options.name}.json", json.dumps(result, indent=1) + "\n")
+    text = json.dumps(result, indent=1, allow_nan=False) + "\n"
+    write_file(options.results / f"rounds_{options.name}.json", text)
+    _print(rows, fixed, against_policy)
+    return result
+
+
+def _bar(reached: Estimate, bar: float) -> dict[str, object]:
+    holds = reached.value >= bar and reached.low > 1
+    return {"name": "SpeedSelector over best fixed arm", **asdict(reached), "bar": bar, "holds": holds}
+
+
+def _print(rows: Mapping[str, Estimate], fixed: str, against_policy: Estimate) -> None:
     for name, value in rows.items():
         print(f"{name:24} {value:.3f} times the best fixed arm, {fixed}")
     print(f"SpeedSelector over KNN per query: {against_policy:.3f}")
-    return result
 
 
 def seconds_of(
@@ -73,7 +90,7 @@ def seconds_of(
     """Return each choice's seconds on every held-out prompt, and how long fitting and choosing took."""
     plans = [sides.plans[name] for name in sides.fixed_arms]
     arms = {name: sides.plans[name] for name in sides.fixed_arms}
-    train, test = _traces(train_folder), _traces(sides.test_folder)
+    train, test = _traces(train_folder, sides.train), _traces(sides.test_folder, sides.test)
     replayers = [Replayer(trace, costs) for trace in test]
     seconds = {
         name: np.array([replayer.play(plan).seconds for replayer in replayers]) for name, plan in sides.plans.items()
@@ -99,8 +116,10 @@ def seconds_of(
     return seconds, {"fit_s": fit_s, "play_us_a_round": play_us}
 
 
-def _traces(folder: Path) -> list[Trace]:
-    return [trace for part in read_trace_parts(folder / TRACES) for trace in part]
+def _traces(folder: Path, data: FullInformationData) -> list[Trace]:
+    """Return the traces of the data's rows, in their order."""
+    traces = {trace.query_id: trace for part in read_trace_parts(folder / TRACES) for trace in part}
+    return [traces[query_id] for query_id in data.query_ids or ()]
 
 
 if __name__ == "__main__":

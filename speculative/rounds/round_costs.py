@@ -1,5 +1,7 @@
 """Seconds of a round with each arm, all at once: a cost profile made into tables."""
 
+from bisect import bisect_left
+
 import numpy as np
 
 from bandits.checks import Float64, Int64
@@ -24,18 +26,17 @@ class RoundCosts:
             raise ValueError(
                 f"the cost profile lacks draft {missing[0]!r} (it has {', '.join(sorted(costs.drafts))}): measure again"
             )
-        of = [costs.drafts[draft] for draft in layout.drafts]
-        self._index = np.array([0 if d is None else d for d in layout.draft_of])
-        self._drafts = np.array([d is not None for d in layout.draft_of])
-        self._constants = np.array([[cost.round_s, cost.token_s, cost.read_s] for cost in of]).reshape(-1, 3)
-        self._cache_lengths = np.array(costs.cache_lengths, dtype=np.float64)
+        self._of = [costs.drafts[draft] for draft in layout.drafts]
+        self._index = [len(self._of) if d is None else d for d in layout.draft_of]
+        self._token_s = np.array([0.0 if d is None else self._of[d].token_s for d in layout.draft_of])
+        self._cache_lengths = costs.cache_lengths
         widths = range(1, max(layout.lengths) + 2)
         self._passes = np.array([[costs.verify_s(width, length) for width in widths] for length in costs.cache_lengths])
 
     def pass_s(self, cache_length: int) -> Float64:
         """Return v(m, L) of m = 1, 2, ... tokens, as `CostProfile.verify_s` interpolates it."""
         lengths = self._cache_lengths
-        upper = int(np.searchsorted(lengths, cache_length))
+        upper = bisect_left(lengths, cache_length)
         if upper == 0:
             return np.asarray(self._passes[0], dtype=np.float64)
         if upper == len(lengths):
@@ -54,12 +55,13 @@ class RoundCosts:
             record: of the round.
             idle_share: of what a draft that was not asked yet would have to read first that is counted.
         """
-        passes = self.pass_s(cache_length)[np.maximum(n_proposed, 0)]
-        if not len(self._constants):
-            return passes
-        was_asked = np.array([match is not None for match in record.match_lengths])
-        reading = self._constants[:, 2] * np.asarray(record.n_idle)
-        asked_s = float((self._constants[:, 0] + reading)[was_asked].sum())
-        own = np.where(was_asked, 0.0, self._constants[:, 0] + idle_share * reading)
-        drafting = own[self._index] + self._constants[self._index, 1] * n_proposed
-        return np.asarray(passes + asked_s + np.where(self._drafts & (n_proposed >= 0), drafting, 0.0))
+        asked_s, own = 0.0, []
+        for cost, match, n_idle in zip(self._of, record.match_lengths, record.n_idle, strict=True):
+            if match is None:
+                own.append(cost.round_s + idle_share * cost.read_s * n_idle)
+            else:
+                own.append(0.0)
+                asked_s += cost.round_s + cost.read_s * n_idle
+        drafting = np.array([*own, 0.0])[self._index] + self._token_s * n_proposed  # the last one is of no draft
+        drafting[n_proposed < 0] = 0.0
+        return np.asarray(self.pass_s(cache_length)[np.maximum(n_proposed, 0)] + drafting + asked_s)

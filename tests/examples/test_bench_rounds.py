@@ -23,4 +23,18 @@ def test_a_choice_per_round_lies_below_the_clairvoyant_one_and_no_worse_than_it_
     assert set(times) >= {"no_draft", "KNN per query", "SpeedSelector", "oracle per query"}
     assert max(times.values()) == times["clairvoyant per round"]
     assert times["oracle per query"] >= 1
-    assert json.loads((tmp_path / "rounds_tiny.json").read_text())["n_queries"] == 12
+    text = (tmp_path / "rounds_tiny.json").read_text()
+    written = json.loads(text)
+    assert (written["n_train"], written["n_test"]) == (12, 12)
+    assert written["bars"][0]["value"] == times["SpeedSelector"]
+    assert written["bars"][0]["holds"] == (times["SpeedSelector"] >= 1.12 and written["bars"][0]["low"] > 1)
+    assert "bench_rounds.py data/train data/test --name tiny" in written["command"]
+    assert str(tmp_path) not in text
+
+
+def test_the_time_of_a_choice_is_taken_at_every_round():
+    result = runpy.run_path(str(SCRIPT.with_name("bench_round_choice.py")))["main"](["--smoke"])
+    assert result["n_arms"] == 13
+    assert 0 < result["n_rounds"] <= 39
+    [bar] = result["bars"]
+    assert bar["holds"] == (bar["value"] <= bar["bar"])
