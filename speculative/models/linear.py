@@ -1,6 +1,5 @@
 """A matrix product laid out for decoding: few rows, each reading every weight once."""
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -187,14 +186,19 @@ class WideInt4Linear(Int4Linear):
         weight: as in `Int4Linear`.
         bias: (out_features,) or None.
         plan: says from how many rows on the copy is used, and how it is packed.
+
+    Raises:
+        ValueError: as `Int4Linear` does, or if the plan never uses the copy.
     """
 
     def __init__(self, weight: Matrix, bias: torch.Tensor | None = None, plan: KernelPlan = SAFE_PLAN) -> None:
+        if plan.wide_rows is None:
+            raise ValueError("wide_rows must be >= 1 for a product with a copy, got None; without one, use Int4Linear")
         blocks = weight if isinstance(weight, WeightBlocks) else WeightBlocks.quantise(weight)
         super().__init__(blocks, bias)
         half_bias = None if bias is None else bias.bfloat16()
         self._copy = Linear(blocks.dense().bfloat16(), half_bias, plan)
-        self._wide_rows = math.inf if plan.wide_rows is None else plan.wide_rows
+        self._wide_rows = plan.wide_rows
 
     @staticmethod
     def supported() -> bool:

@@ -159,7 +159,7 @@ def _products(settings: ModelSettings) -> Products:
     assert isinstance(plan, KernelPlan)
     if weights == "dense":
         return Products(plan=plan)
-    wide = weights == "int4_fast" and WideInt4Linear.supported()
+    wide = weights == "int4_fast" and WideInt4Linear.supported() and plan.wide_rows is not None
     layers = WideInt4Linear if wide else Int4Linear
     head: type[Head] = layers
     if weights in ("int4", "int4_fast"):

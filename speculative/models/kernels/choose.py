@@ -12,7 +12,7 @@ from speculative.models.kernels.trial import Seconds
 MARGIN = 0.03  # by which another form must be faster than the usual one: less may be noise
 _STAIR = 4  # rows that the 4-bit kernel computes together
 _FILLED_UP_TO = (2, 4)
-_FOUND = TypeVar("_FOUND", bound=str)
+_FOUND = TypeVar("_FOUND")
 
 
 def decoding_s(seconds: Mapping[int, float]) -> float:
@@ -45,7 +45,7 @@ def best_min_rows(seconds: Mapping[int, float]) -> int:
 
 
 def first_wide_rows(narrow: Mapping[int, float], copy: Mapping[int, float]) -> int | None:
-    """Return from how many rows on a bfloat16 copy takes less than 4-bit blocks; None for never.
+    """Return from how many rows on a bfloat16 copy takes less than 4-bit blocks; None where it never did.
 
     The blocks cost the same for every four rows and the copy more for more: where it wins at the last row of a stair,
     it wins on all of it.
@@ -64,8 +64,15 @@ def with_copy(narrow: Mapping[int, float], copy: Mapping[int, float]) -> dict[in
     return {n: copy[n] if first is not None and n >= first else s for n, s in narrow.items()}
 
 
+def dense_seconds(seconds: Seconds, dtype: torch.dtype) -> dict[int, float]:
+    """Seconds of dense weights in the packing that they would take."""
+    return seconds[form_name(dtype, best_packing(seconds, dtype))]
+
+
 def plan_of(seconds: Seconds, dtype: torch.dtype, *, four_bits: bool) -> KernelPlan:
     """Choose packing, filling and wide copies.
+
+    The widest pass that is timed is narrow beside a prompt: where the copy wins at none, the safe plan says from where.
 
     Args:
         seconds: of the dense forms of `dtype`; with `four_bits` of bfloat16's where there are copies, and of `INT4`.
@@ -73,18 +80,17 @@ def plan_of(seconds: Seconds, dtype: torch.dtype, *, four_bits: bool) -> KernelP
         four_bits: whether the layers' weights are at 4 bits.
     """
     if not four_bits:
-        packing = best_packing(seconds, dtype)
-        return KernelPlan(packing, best_min_rows(seconds[form_name(dtype, packing)]), measured=_records(seconds))
+        min_rows = best_min_rows(dense_seconds(seconds, dtype))
+        return KernelPlan(best_packing(seconds, dtype), min_rows, measured=_records(seconds))
     if form_name(torch.bfloat16, "plain") not in seconds:
         return KernelPlan(wide_rows=None, measured=_records(seconds))
-    packing = best_packing(seconds, torch.bfloat16)
-    wide_rows = first_wide_rows(seconds[INT4], seconds[form_name(torch.bfloat16, packing)])
-    return KernelPlan(packing, wide_rows=wide_rows, measured=_records(seconds))
+    wide_rows = first_wide_rows(seconds[INT4], dense_seconds(seconds, torch.bfloat16)) or SAFE_PLAN.wide_rows
+    return KernelPlan(best_packing(seconds, torch.bfloat16), wide_rows=wide_rows, measured=_records(seconds))
 
 
 def fastest_dtype(seconds: Seconds, dtypes: Sequence[torch.dtype]) -> torch.dtype:
-    """Return the dtype whose best dense form is fastest."""
-    return min(dtypes, key=lambda dtype: decoding_s(seconds[form_name(dtype, best_packing(seconds, dtype))]))
+    """Return the dtype whose dense form is fastest; the first unless another is faster by `MARGIN`."""
+    return fastest({dtype: decoding_s(dense_seconds(seconds, dtype)) for dtype in dtypes}, dtypes[0])
 
 
 def _records(seconds: Seconds) -> tuple[FormSeconds, ...]:

@@ -102,11 +102,13 @@ def test_four_bits_fold_the_next_operation_in():
     assert torch.equal(linear.multiply(x, 3 * x), linear(x) * 3)
 
 
-def test_a_width_or_a_device_that_four_bits_cannot_have_is_refused():
+def test_a_width_a_device_or_a_plan_that_four_bits_cannot_have_is_refused():
     with pytest.raises(ValueError, match="in_features a multiple of 32, got 40"):
         Int4Linear(torch.ones(8, 40))
     with pytest.raises(ValueError, match="4-bit weights need the CPU, got meta"):
         Int4Linear(torch.ones(8, 32, device="meta"))
+    with pytest.raises(ValueError, match=r"wide_rows must be >= 1 for .*, got None; .* use Int4Linear"):
+        WideInt4Linear(torch.ones(8, 32), plan=KernelPlan(wide_rows=None))
 
 
 @pytest.mark.parametrize("biased", [False, True])

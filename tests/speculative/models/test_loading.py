@@ -207,6 +207,8 @@ def test_a_wide_copy_changes_wide_passes_only_and_is_there_where_the_cpu_can_use
         few = [model.forward(TokenBatch(torch.arange(n), [n]), model.new_cache(1)).logits for model in models.values()]
         assert torch.equal(*few) == same
         assert (few[0] - few[1]).norm() < 0.05 * few[0].norm()
+    never = replace(settings, kernels=KernelPlan(wide_rows=None), weights="int4_fast")
+    assert load_decoder(str(gguf_file), never).arithmetic.startswith("Int4Linear, ")
     monkeypatch.setattr(WideInt4Linear, "supported", staticmethod(lambda: False))
     plain = load_decoder(str(gguf_file), replace(settings, weights="int4_fast"))
     assert plain.arithmetic == models["int4"].arithmetic

@@ -56,17 +56,22 @@ def test_a_lead_that_may_be_noise_changes_nothing(settings):
     assert dataclasses.replace(plan, measured=()) == SAFE_PLAN
 
 
-@pytest.mark.parametrize(("half", "chosen"), [(0.5, torch.bfloat16), (2.0, torch.float32)])
+@pytest.mark.parametrize(("half", "chosen"), [(0.5, torch.bfloat16), (0.98, torch.float32), (2.0, torch.float32)])
 def test_auto_takes_the_faster_dtype(settings, half, chosen):
     timer = FakeTimer(**{f"bfloat16_at_{p}": (half, 0.0) for p in ("plain", "packed", "packed_4", "packed_16")})
     found = settle.settle(SHAPES, dataclasses.replace(settings, dtype="auto"), timer)
     assert (found.dtype, found.weights) == (chosen, "dense")
 
 
-@pytest.mark.parametrize(("four_bits", "weights"), [(0.3, "int4_fast"), (3.0, "dense")])
+@pytest.mark.parametrize(("four_bits", "weights"), [(0.3, "int4_fast"), (0.98, "dense"), (3.0, "dense")])
 def test_auto_takes_the_faster_weights(settings, four_bits, weights):
     found = settle.settle(SHAPES, dataclasses.replace(settings, weights="auto"), FakeTimer(int4=(four_bits, 0.0)))
     assert (found.dtype, found.weights) == (torch.float32, weights)
+
+
+def test_a_copy_that_wins_at_no_width_that_was_timed_is_still_used_for_prompts(settings):
+    settings = dataclasses.replace(settings, weights="int4_fast")
+    assert settle.settle(SHAPES, settings, FakeTimer(int4=(0.1, 0.0))).kernels.wide_rows == SAFE_PLAN.wide_rows
 
 
 def test_wide_passes_use_the_copy_from_the_stair_on_which_it_wins(settings):
@@ -120,8 +125,27 @@ def test_nothing_is_measured_where_all_is_said_or_measuring_is_off(settings, mon
 
 def test_a_given_plan_stays_where_dtype_and_weights_are_settled(settings):
     plan = KernelPlan(packing="plain")
-    found = settle.settle(SHAPES, dataclasses.replace(settings, weights="auto", kernels=plan), FakeTimer())
-    assert found.kernels == plan
+    timer, settings = FakeTimer(), dataclasses.replace(settings, weights="auto")
+    for _ in range(2):
+        assert settle.settle(SHAPES, dataclasses.replace(settings, kernels=plan), timer).kernels == plan
+    n_trials = timer.n_trials
+    measured = settle.settle(SHAPES, settings, timer).kernels
+    assert timer.n_trials == n_trials
+    assert dataclasses.replace(measured, measured=()) == SAFE_PLAN
+    assert measured.measured
+
+
+@pytest.mark.parametrize("limited", ["can_pack", "WideInt4Linear", "Int8Linear"])
+def test_what_onednn_or_the_processor_was_kept_from_is_measured_apart(settings, monkeypatch, limited):
+    monkeypatch.setattr(settle.Int8Linear, "supported", staticmethod(lambda: True))
+    settle.settle(SHAPES, settings, FakeTimer())
+    if limited == "can_pack":
+        monkeypatch.setattr(settle, limited, lambda weight: False)
+    else:
+        monkeypatch.setattr(getattr(settle, limited), "supported", staticmethod(lambda: False))
+    timer = FakeTimer()
+    settle.settle(SHAPES, settings, timer)
+    assert timer.n_trials
 
 
 @pytest.mark.parametrize(
