@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from bandits.checks import Float64
 from bandits.evaluation.objective import Objective
-from bandits.statistics.bootstrap import Bootstrap
 from bandits.statistics.estimate import Estimate
 
 
@@ -74,7 +73,7 @@ def conclude(
     fixed: Float64,
     fixed_arms: Sequence[str],
     objective: Objective,
-    bootstrap: Bootstrap,
+    estimate: Callable[[Float64], Estimate],
 ) -> Conclusion:
     """Return the conclusion on the policy that is best by the objective.
 
@@ -84,7 +83,7 @@ def conclude(
         fixed: (1 + B,) float64, the same of the best fixed arm, on the same draws.
         fixed_arms: the best arm on each training data.
         objective: what the means are of.
-        bootstrap: whose resamples these are.
+        estimate: returns the first of (1 + B,) figures with the interval of the others.
 
     Raises:
         ValueError: if a total of seconds is not above 0, where no speed is defined.
@@ -102,5 +101,5 @@ def conclude(
         n_policies=len(names),
         fixed_arms=tuple(dict.fromkeys(fixed_arms)),
         objective=objective,
-        estimate=bootstrap.estimate(figures),
+        estimate=estimate(figures),
     )

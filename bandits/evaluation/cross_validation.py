@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -110,7 +111,8 @@ def _pooled(
     drawn = bootstrap.sums(both)
     policy, arm = (TermSums.unstack(part).values for part in np.split(drawn, 2, axis=1))
     arms = [str(scores.fixed_arm) for scores in fixed]
-    value = bootstrap.estimate(values)
+    estimate = partial(bootstrap.estimate, n_units=n_queries)
+    value = estimate(values)
     sizes = [scores.effective_sample_size for scores in own if scores.effective_sample_size is not None]
     supported = not sizes or sum(sizes) >= MIN_EFFECTIVE_SIZE  # each fold's own log is small
     return HeldOutScore(
@@ -118,7 +120,7 @@ def _pooled(
         low=value.low,
         high=value.high,
         name=name,
-        conclusion=replace(conclude([name], policy[:, None], arm, arms, objective, bootstrap), supported=supported),
+        conclusion=replace(conclude([name], policy[:, None], arm, arms, objective, estimate), supported=supported),
         n_queries=n_queries,
         n_folds=len(own),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -31,10 +32,10 @@ def evaluate(
 ) -> Evaluation:
     """Say what each policy, each fixed arm and the per-query oracle earn on held-out queries.
 
-    Values are exact expectations over the policy's own probabilities, not draws. Intervals are percentile
-    bootstrap intervals over queries (rows that share a query id are drawn together); all rows of the table
-    are resampled with the same draws, so that differences are paired, and a ratio's two sums are resampled
-    together.
+    Values are exact expectations over the policy's own probabilities, not draws. Intervals are
+    bootstrap intervals over queries (rows that share a query id are drawn together), of Student's width for few; all
+    rows of the table are resampled with the same draws, so that differences are paired, and a ratio's two sums are
+    resampled together.
 
     Args:
         policies: by the name to print; fitted, on other queries than those of `data`.
@@ -144,14 +145,16 @@ class _Figures:
 
     def columns(self, best: str | None) -> _Columns:
         """Return the table's figures; difference is against the arm `best`."""
-        rewards, estimates = self._means["reward"], self._bootstrap.estimates
+        rewards, estimates = self._means["reward"], partial(self._bootstrap.estimates, n_units=self.n_queries)
         speedup = slower_share = None
         if self._baseline is not None and "slower" in self._means:
             seconds = self._means["seconds"]
             if (seconds <= 0).any():
                 raise ValueError("a speedup needs costs above 0, and a resampled total is 0: pass objective='reward'")
             speedup = estimates(self._of("seconds", self._baseline) / seconds)
-            slower_share = estimates(self._means["slower"])
+            slower_share = [
+                Estimate(one.value, max(one.low, 0.0), min(one.high, 1.0)) for one in estimates(self._means["slower"])
+            ]
         return _Columns(
             value=estimates(rewards),
             regret=estimates(self._of("reward", "oracle") - rewards),
@@ -166,7 +169,8 @@ class _Figures:
             return None
         policies = self._means[objective][:, [self._place[name] for name in names]]
         fixed = self._of(objective, fixed_arm)[:, 0]
-        return conclude(names, policies, fixed, (fixed_arm,), objective, self._bootstrap)
+        estimate = partial(self._bootstrap.estimate, n_units=self.n_queries)
+        return conclude(names, policies, fixed, (fixed_arm,), objective, estimate)
 
     def _of(self, what: str, name: str) -> Float64:
         """Return (1 + B, 1) float64, one candidate's means."""

@@ -50,9 +50,9 @@ class Evaluation(Results[EvaluationRow]):
         baseline_arm: the arm that `speedup` and `slower_share` refer to; None where there is none, or no seconds.
         best_fixed_arm: best arm of the training data by the objective; None if none were given.
         conclusion: the best policy against the best fixed arm; None where no policy was evaluated.
-        confidence: of the percentile bootstrap.
-        n_bootstrap: resamples of the percentile bootstrap.
-        seed: of the percentile bootstrap.
+        confidence: of the bootstrap.
+        n_bootstrap: resamples of the bootstrap.
+        seed: of the bootstrap.
         notes: what the reader must know.
     """
 

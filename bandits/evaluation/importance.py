@@ -103,7 +103,7 @@ def _loss(policy: Policy, rows: FullInformationData, held_out: Int64, contexts: 
 def _summary(losses: Float64, names: list[str], relative: bool, bootstrap: Bootstrap) -> list[FeatureImportance]:
     sums = bootstrap.sums(np.concatenate([losses, np.ones((len(losses), 1))], axis=1))
     without = sums[:, :1] if relative else sums[:, -1:]
-    estimates = bootstrap.estimates((sums[:, 1:-1] - sums[:, :1]) / without)
+    estimates = bootstrap.estimates((sums[:, 1:-1] - sums[:, :1]) / without, len(losses))
     found = [
         FeatureImportance(value=one.value, low=one.low, high=one.high, name=name)
         for name, one in zip(names, estimates, strict=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -62,15 +63,15 @@ class Resampled:
     """Every candidate's value and cost, from the data and from each resample of seeds and queries."""
 
     def __init__(self, candidates: Sequence[ScoredCandidate], n_queries: int, bootstrap: Bootstrap) -> None:
-        self._candidates, self._bootstrap = candidates, bootstrap
+        self._candidates = candidates
         tested = [scores.queries for scores in candidates[0].scores]
+        self._estimate = partial(bootstrap.estimate, n_units=min(len(queries) for queries in tested))
 
         def figures(sums: list[list[TermSums]]) -> Float64:
             """Return (1 + B, c) float64 from each candidate's sums by seed."""
             by_seed = [np.concatenate([own[seed].stack() for own in sums], axis=1) for seed in range(len(tested))]
             drawn = bootstrap.two_way_sums(by_seed, tested, n_queries)
-            values = TermSums.unstack(drawn.reshape(len(drawn), len(sums), 4)).values
-            return bootstrap.stretched(values, min(len(queries) for queries in tested))
+            return TermSums.unstack(drawn.reshape(len(drawn), len(sums), 4)).values
 
         self._values = figures([[scores.reward for scores in scored.scores] for scored in candidates])
         self._costs: Float64 | None = None
@@ -103,7 +104,7 @@ class Resampled:
         figures = self._values if objective == "reward" or self._costs is None else self._costs
         arms = [str(scores.fixed_arm) for scores in self._candidates[fixed].scores]
         own = figures[:, [lines[name, estimator] for name in policies]]
-        found = conclude(policies, own, figures[:, fixed], arms, objective, self._bootstrap)
+        found = conclude(policies, own, figures[:, fixed], arms, objective, self._estimate)
         scored = (self._candidates[lines[found.policy, estimator]], self._candidates[fixed])
         return replace(found, supported=not any(one.problems for candidate in scored for one in candidate.scores))
 
@@ -111,7 +112,7 @@ class Resampled:
         return [(index, scored) for index, scored in enumerate(self._candidates) if scored.is_line]
 
     def _row(self, index: int, baseline: str, arm_names: Sequence[str]) -> ComparisonRow:
-        scored, values, estimate = self._candidates[index], self._values, self._bootstrap.estimate
+        scored, values, estimate = self._candidates[index], self._values, self._estimate
         base = self._baseline_index(baseline, scored.candidate)
         oracle = next((i for i, other in self._lines() if other.candidate.kind == "oracle"), None)
         shares = np.mean([scores.arm_shares for scores in scored.scores], axis=0)
@@ -133,7 +134,7 @@ class Resampled:
         )
 
     def _curve_point(self, index: int) -> CurvePoint:
-        scored, value = self._candidates[index], self._bootstrap.estimate(self._values[:, index])
+        scored, value = self._candidates[index], self._estimate(self._values[:, index])
         return CurvePoint(
             value=value.value,
             low=value.low,

@@ -1,4 +1,4 @@
-"""The bootstrap: draws units with replacement and gives percentile intervals of whatever is computed from the draws."""
+"""The bootstrap: draws units with replacement and gives intervals of whatever is computed from the draws."""
 
 from __future__ import annotations
 
@@ -17,21 +17,29 @@ COUNTS_AT_ONCE = 2_000_000  # 16 MB
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bootstrap:
-    """A percentile bootstrap over units that are independent: queries, texts, pairs of timings.
+    """A bootstrap over units that are independent: queries, texts, pairs of timings.
 
         sums = Bootstrap().sums(per_query)                       # (1 + B, c)
-        gain = Bootstrap().estimate((sums[:, 0] - sums[:, 1]) / len(per_query))  # both sums drawn together
+        gain = Bootstrap().estimate((sums[:, 0] - sums[:, 1]) / len(per_query), len(per_query))  # drawn together
         speedup = Bootstrap().ratio_of_sums(seconds_without, seconds_with)
 
     Line 0 of what `sums` and `two_way_sums` return is of the data itself, the others are of the B resamples. All
     columns of a call share their draws, so that differences are paired and the sums of a ratio are drawn together.
+
+    Intervals are expanded percentiles: resampled figures are moved away from line 0,
+
+        t / z * sqrt(n / (n - 1)) times as far,  t with n - 1 degrees of freedom, z the normal quantile, n units,
+
+    so that few units give Student's width. Plain percentiles are as narrow as if the variance were known, and 1 / n
+    narrower than that. One unit's are left as they are.
 
     Args:
         n_resamples: B >= 1.
         confidence: in (0, 1).
         seed: of the draws, >= 0; units in one number and order get the same draws.
 
-    Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapters 8 (clusters) and 13 (percentiles).
+    Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapters 8 (clusters) and 13 (percentiles);
+    Hesterberg 2015, What Teachers Should Know About the Bootstrap, section 4.2 (narrowness bias).
     """
 
     n_resamples: int = 2000
@@ -81,27 +89,9 @@ class Bootstrap:
                 sums[block] += group_counts[:, group, None] * (unit_counts[:, own] @ lines)
         return sums
 
-    def stretched(self, figures: Float64, n_units: int) -> Float64:
-        """Return figures (1 + B, c) with the resamples moved away from line 0, so that few units give Student's width.
-
-            t / z * sqrt(n / (n - 1)) times as far,  t with n - 1 degrees of freedom, z the normal quantile
-
-        Without it percentiles are as narrow as if the variance were known, and 1 / n narrower than that. One unit
-        is left as it is.
-
-        Source: Hesterberg 2015, What Teachers Should Know About the Bootstrap, section 4.2 (narrowness bias).
-        """
-        from scipy.special import ndtri, stdtrit  # slow to import
-
-        if n_units < 2:
-            return figures
-        level = (1 + self.confidence) / 2
-        factor = stdtrit(n_units - 1, level) / ndtri(level) * np.sqrt(n_units / (n_units - 1))
-        return np.asarray(figures[0] + factor * (figures - figures[0]))
-
-    def estimate(self, figures: Float64) -> Estimate:
-        """Return the first of (1 + B,) figures with the percentile interval of the others."""
-        return self.estimates(figures[:, None])[0]
+    def estimate(self, figures: Float64, n_units: int) -> Estimate:
+        """Return the first of (1 + B,) figures, made from draws of `n_units` units, with the interval of the others."""
+        return self.estimates(figures[:, None], n_units)[0]
 
     def ratio_of_sums(self, numerators: Float64, denominators: Float64) -> Estimate:
         """Return sum(numerators) / sum(denominators) with its interval over units, both sums drawn together.
@@ -119,15 +109,24 @@ class Bootstrap:
         above, below = self.sums(np.stack([numerators, denominators], axis=1)).T
         if not below[0] > 0:
             raise ValueError(f"denominators must sum to more than 0, got {below[0]}: leave this ratio out")
-        return self.estimate(np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0))
+        return self.estimate(np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0), len(numerators))
 
-    def estimates(self, figures: Float64) -> list[Estimate]:
+    def estimates(self, figures: Float64, n_units: int) -> list[Estimate]:
         """Return `estimate` of each column of (1 + B, c); resamples in which a figure is NaN are left out."""
         quantile = np.nanquantile if np.isnan(figures[1:]).any() else np.quantile
         tail = (1 - self.confidence) / 2
-        low, high = quantile(figures[1:], [tail, 1 - tail], axis=0)
+        low, high = figures[0] + self._stretch(n_units) * (quantile(figures[1:], [tail, 1 - tail], axis=0) - figures[0])
         columns = zip(figures[0].tolist(), low.tolist(), high.tolist(), strict=True)
         return [Estimate(*column) for column in columns]
+
+    def _stretch(self, n_units: int) -> float:
+        """Return how many times as far from the value an interval of so few units ends than percentiles do."""
+        from scipy.special import ndtri, stdtrit  # slow to import
+
+        if n_units < 2:
+            return 1.0
+        level = (1 + self.confidence) / 2
+        return float(stdtrit(n_units - 1, level) / ndtri(level) * np.sqrt(n_units / (n_units - 1)))
 
 
 def sums_by_unit(values: Float64, units: Int64, n_units: int) -> Float64:

@@ -46,7 +46,7 @@ class MatchRate(Estimate):
 
     Attributes:
         value: mean over answer positions, the first one excepted, which the prefill yields.
-        low: lower bound of the 95 % percentile bootstrap interval over texts.
+        low: lower bound of the 95 % bootstrap interval over texts.
         high: upper bound of the same interval.
         tokens_per_round: new tokens per round at draft length 4, replayed.
         n_texts: texts it was measured on.

@@ -198,7 +198,7 @@ def tokens_per_second(runs: Sequence[Run]) -> float:
 def speed_ratio(fast: Sequence[Run], slow: Sequence[Run], seed: int = 0, n_bootstrap: int = 2000) -> Estimate:
     """Tokens per second of `fast` over those of `slow`, on the queries both ran.
 
-    The interval is a 95 % percentile bootstrap over queries.
+    The interval is a 95 % bootstrap interval over queries.
 
     Raises:
         ValueError: if they share no query.
@@ -210,7 +210,7 @@ def speed_ratio(fast: Sequence[Run], slow: Sequence[Run], seed: int = 0, n_boots
     figures = np.array([(len(a.token_ids), a.seconds, len(b.token_ids), b.seconds) for a, b in pairs])
     bootstrap = Bootstrap(n_resamples=n_bootstrap, seed=seed)
     sums = bootstrap.sums(figures.astype(np.float64))
-    return bootstrap.estimate((sums[:, 0] / sums[:, 1]) / (sums[:, 2] / sums[:, 3]))
+    return bootstrap.estimate((sums[:, 0] / sums[:, 1]) / (sums[:, 2] / sums[:, 3]), len(figures))
 
 
 def repeated_share(token_ids: Sequence[int]) -> float:

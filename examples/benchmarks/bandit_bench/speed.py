@@ -1,7 +1,7 @@
 """How long our policies and other libraries' take to learn and to choose, call against call on one thread.
 
 Each pair is timed in alternation (ours, peer, ours, peer, ...), so that a busy machine slows both. A ratio is that
-of the medians; its interval is the 95 % percentile bootstrap over pairs.
+of the medians; its interval is the 95 % bootstrap over pairs.
 """
 
 from __future__ import annotations
@@ -223,7 +223,7 @@ def _ratio(pairs: Float64, seed: int) -> dict[str, float]:
     bootstrap = Bootstrap(n_resamples=RESAMPLES, seed=seed)
     ours, theirs = np.median(pairs, axis=0)
     medians = np.median(pairs[bootstrap.draws(len(pairs))], axis=1)
-    ratio = bootstrap.estimate(np.concatenate([[ours / theirs], medians[:, 0] / medians[:, 1]]))
+    ratio = bootstrap.estimate(np.concatenate([[ours / theirs], medians[:, 0] / medians[:, 1]]), len(pairs))
     return {
         "ours_us": float(1e6 * ours),
         "peer_us": float(1e6 * theirs),

@@ -64,6 +64,17 @@ def test_interval_of_a_mean_has_the_width_of_theory():
     assert narrow.high - narrow.low == pytest.approx(2 * 0.6745 * error, rel=0.08)
 
 
+def test_interval_of_few_queries_has_students_width_and_a_share_stays_one():
+    rng = np.random.default_rng(0)
+    costs = rng.uniform(1, 2, size=(6, 2))
+    data = FullInformationData(np.zeros((6, 1)), rng.normal(size=(6, 2)), ("no_draft", "draft"), costs=costs)
+    row = evaluate({}, data, bootstrap=Bootstrap(n_resamples=4000))["draft"]
+    error = data.rewards[:, 1].std(ddof=1) / np.sqrt(6)
+    assert row.high - row.low == pytest.approx(2 * 2.571 * error, rel=0.1)  # t with 5 degrees of freedom
+    assert row.slower_share.low >= 0
+    assert row.slower_share.high <= 1
+
+
 def test_interval_of_a_ratio_resamples_both_sums():
     test = timed()
     rng = np.random.default_rng(5)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from bandits import Bootstrap, Estimate
 from bandits.statistics import bootstrap as module
@@ -29,7 +30,7 @@ def test_blocks_do_not_change_the_draws(monkeypatch):
 
 def test_estimates_leave_undefined_resamples_out():
     figures = np.array([0.5, np.nan, *np.linspace(0, 1, 101)])
-    found = Bootstrap(confidence=0.9).estimate(figures)
+    found = Bootstrap(confidence=0.9).estimate(figures, 1)
     assert (found.value, found.low, found.high) == pytest.approx((0.5, 0.05, 0.95))
 
 
@@ -38,7 +39,8 @@ def test_a_ratio_of_sums_draws_both_sums_together_and_leaves_out_resamples_witho
     bootstrap = Bootstrap(n_resamples=50)
     drawn = bootstrap.draws(12)
     whole = [above.sum() / below.sum(), *(above[drawn].sum(axis=1) / below[drawn].sum(axis=1))]
-    assert bootstrap.ratio_of_sums(above, below).interval == pytest.approx(bootstrap.estimate(np.array(whole)).interval)
+    expected = bootstrap.estimate(np.array(whole), 12).interval
+    assert bootstrap.ratio_of_sums(above, below).interval == pytest.approx(expected)
     assert bootstrap.ratio_of_sums(3 * below, below).interval == pytest.approx((3, 3))
     assert bootstrap.ratio_of_sums(np.array([3.0, 5.0]), np.array([1.0, 0.0])).value == 8
     assert np.isfinite(bootstrap.ratio_of_sums(np.array([3.0, 5.0]), np.array([1.0, 0.0])).interval).all()
@@ -50,6 +52,16 @@ def test_a_ratio_of_sums_draws_both_sums_together_and_leaves_out_resamples_witho
 def test_a_ratio_without_denominators_is_rejected(below, match):
     with pytest.raises(ValueError, match=match):
         Bootstrap().ratio_of_sums(np.ones(2), np.array(below))
+
+
+@pytest.mark.parametrize("n_units", [3, 8, 1000])
+def test_a_mean_of_few_units_has_students_width(n_units):
+    values = np.random.default_rng(3).normal(size=n_units)
+    bootstrap = Bootstrap(n_resamples=4000)
+    found = bootstrap.estimate(bootstrap.sums(values[:, None])[:, 0] / n_units, n_units)
+    student = stats.t.interval(0.95, n_units - 1, values.mean(), values.std(ddof=1) / np.sqrt(n_units))
+    assert found.value == pytest.approx(values.mean())
+    assert found.high - found.low == pytest.approx(student[1] - student[0], rel=0.15)
 
 
 def test_an_estimate_formats_its_three_numbers():
