@@ -6,6 +6,7 @@ import torch
 
 from speculative.models.fingerprint import sample_digest
 from speculative.models.weight_blocks import Matrix, WeightBlocks
+from speculative.models.weight_files import WeightFiles
 
 FLOATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 _NEVER_USED = "rotary_emb.inv_freq"  # a table that old checkpoints keep; it follows from the configuration
@@ -67,7 +68,7 @@ class Checkpoint:
             )
         self._keep_digest(name, found)
         held = found.to(self._device, self._dtype)
-        if held is not found:
+        if held is not found or not isinstance(self._weights, WeightFiles):
             return held
         return self._weights[self._names[name]]  # mapped anew: the pages that the digest read go back
 

@@ -1,6 +1,6 @@
 """Load any causal LM: into the engine's own decoder where it computes the family, else into transformers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,6 +9,7 @@ import torch
 from speculative.models.block_file import StoredBlocks
 from speculative.models.config import SUPPORTED_FAMILIES, DecoderConfig, inverse_frequencies
 from speculative.models.decoder import Decoder, Head, Products
+from speculative.models.gguf_conversion import convert_gguf
 from speculative.models.int8_linear import Int8Linear
 from speculative.models.json_file import check_regular_files, read_json_object
 from speculative.models.kernels.layer_shapes import LayerShapes
@@ -19,13 +20,19 @@ from speculative.models.quantised import dequantised
 from speculative.models.rope import UnsupportedModelError
 from speculative.models.rounded_blocks import rounded_blocks
 from speculative.models.settings import DEFAULT_SETTINGS, ModelSettings
-from speculative.models.sources import describe_model, is_gguf, resolve_model
+from speculative.models.sources import Description, describe_folder, describe_gguf, gguf_file, resolve_model
 from speculative.models.weight_blocks import WeightBlocks
 from speculative.models.weight_files import BLOCKS_FILE, WeightFiles, read_weights
 from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.free_memory import free_bytes
 
 Backend = Literal["auto", "decoder", "transformers"]
+_LESS_MEMORY = {
+    "dense": "weights='int4', a smaller dtype or a smaller model",
+    "int4_fast": "weights='int4' or a smaller model",
+    "int4": "weights='int4_all' or a smaller model",
+    "int4_all": "a smaller model",
+}
 _MOST_WEIGHTS_A_BYTE = 8  # a configuration that claims more is wrong, and is refused when the weights are read
 
 
@@ -75,7 +82,7 @@ def load_decoder(source: str | Path, settings: ModelSettings = DEFAULT_SETTINGS)
     products = _products(settings)
     try:
         blocks = _blocks(folder, config, files, weights, settings)
-        _check_memory(files, blocks, settings)
+        _check_memory(config, files, blocks, settings)
         return Decoder(
             config, weights, dtype=settings.known_dtype, device=settings.device, products=products, blocks=blocks
         )
@@ -97,8 +104,12 @@ def _blocks(
     return StoredBlocks(held) if held.is_file() else rounded_blocks(folder, config, files, weights, settings)
 
 
-def _check_memory(files: WeightFiles, blocks: Mapping[str, WeightBlocks], settings: ModelSettings) -> None:
-    """Refuse a model that the memory could not hold, before it is read.
+def _check_memory(
+    config: DecoderConfig, files: WeightFiles, blocks: Mapping[str, WeightBlocks], settings: ModelSettings
+) -> None:
+    """Refuse a model that the memory could not hold, before its weights are laid out there.
+
+    Dense weights that are kept in blocks were rounded on the disk by now, one matrix in memory at a time.
 
     Raises:
         ValueError: naming the memory needed and the memory that is free.
@@ -110,12 +121,22 @@ def _check_memory(files: WeightFiles, blocks: Mapping[str, WeightBlocks], settin
     ]
     needed = sum(torch.Size(tensor.shape).numel() for tensor in copied) * settings.known_dtype.itemsize
     needed += blocks.n_bytes if isinstance(blocks, StoredBlocks) else 0
+    if _keeps_copies(settings):
+        shapes = LayerShapes.of(config)
+        needed += shapes.n_weights * shapes.n_layers * torch.bfloat16.itemsize
     free = free_bytes(torch.device(settings.device))
     if needed > free:
         raise ValueError(
             f"the weights would take {needed / 1e9:.1f} GB as {settings.weights}, {settings.dtype}, but "
-            f"{free / 1e9:.1f} GB are free; ask for weights='int4', a smaller dtype or a smaller model"
+            f"{free / 1e9:.1f} GB are free; ask for {_LESS_MEMORY[settings.weights]}"
         )
+
+
+def _keeps_copies(settings: ModelSettings) -> bool:
+    """Whether the layers' 4-bit weights have a bfloat16 copy beside them."""
+    plan = settings.kernels
+    reads = isinstance(plan, KernelPlan) and plan.wide_rows is not None
+    return settings.weights == "int4_fast" and reads and WideInt4Linear.supported()
 
 
 def resolve_settled(source: str | Path, settings: ModelSettings) -> tuple[Path, ModelSettings]:
@@ -128,16 +149,20 @@ def resolve_settled(source: str | Path, settings: ModelSettings) -> tuple[Path, 
     Raises:
         ValueError: if the model cannot be found or its configuration is broken.
     """
-    if "auto" in (settings.dtype, settings.weights) and isinstance(source, str) and is_gguf(source):
-        settings = _settled(source, settings)  # before it is converted, in the form that is settled
-    folder = source if isinstance(source, Path) else resolve_model(source, settings)
-    return folder, settings if settings.is_settled else _settled(folder, settings)
+    file = gguf_file(source) if isinstance(source, str) else None
+    if file is not None:
+        if "auto" in (settings.dtype, settings.weights):  # settled before it is converted, in the form that is settled
+            settings = _settled(file, describe_gguf, settings)
+        folder = convert_gguf(file, settings)
+    else:
+        folder = source if isinstance(source, Path) else resolve_model(source, settings)
+    return folder, settings if settings.is_settled else _settled(folder, describe_folder, settings)
 
 
-def _settled(source: str | Path, settings: ModelSettings) -> ModelSettings:
+def _settled(source: Path, describe: Callable[[Path], Description], settings: ModelSettings) -> ModelSettings:
     dtype = torch.float32
     try:
-        described = describe_model(source, settings)
+        described = describe(source)
         dtype = _stored_dtype(described.config, settings)
         shapes = LayerShapes.of(DecoderConfig.from_dict(described.config, str(source)))
     except UnsupportedModelError:
@@ -159,8 +184,7 @@ def _products(settings: ModelSettings) -> Products:
     assert isinstance(plan, KernelPlan)
     if weights == "dense":
         return Products(plan=plan)
-    wide = weights == "int4_fast" and WideInt4Linear.supported() and plan.wide_rows is not None
-    layers = WideInt4Linear if wide else Int4Linear
+    layers = WideInt4Linear if _keeps_copies(settings) else Int4Linear
     head: type[Head] = layers
     if weights in ("int4", "int4_fast"):
         head = Int8Linear if Int8Linear.supported() else Linear

@@ -30,7 +30,7 @@ def resolve_model(name: str, settings: ModelSettings = DEFAULT_SETTINGS) -> Path
     Raises:
         ValueError: if nothing of that name can be had; the message says what was looked for.
     """
-    file = _gguf_file(name)
+    file = gguf_file(name)
     if file is not None:
         return convert_gguf(file, settings)
     if name.startswith("shipped:"):
@@ -56,37 +56,37 @@ class Description:
     n_bytes: int
 
 
-def describe_model(source: str | Path, settings: ModelSettings = DEFAULT_SETTINGS) -> Description:
-    """Read what a model says of itself; nothing is converted.
-
-    Args:
-        source: a name that `resolve_model` takes, or a checkpoint folder.
-        settings: as in `resolve_model`.
+def describe_gguf(path: Path) -> Description:
+    """Read what a GGUF file says of its model; nothing is converted.
 
     Raises:
-        UnsupportedModelError: if a GGUF file is of another architecture than the decoder's.
-        ValueError: if the model cannot be found, or its configuration is missing or broken.
+        UnsupportedModelError: if it is of another architecture than the decoder's.
+        ValueError: if the file is missing or damaged.
     """
-    file = None if isinstance(source, Path) else _gguf_file(source)
-    if file is not None:
-        opened = GgufFile.open(file)
-        if opened.metadata.get("general.architecture") in ARCHITECTURES:
-            return Description(config_of(opened), sum(part.stat().st_size for part in opened.parts))
-        raise UnsupportedModelError(f"{file}: the decoder does not compute its architecture")
-    folder = source if isinstance(source, Path) else resolve_model(source, settings)
+    file = GgufFile.open(path)
+    if file.metadata.get("general.architecture") not in ARCHITECTURES:
+        raise UnsupportedModelError(f"{path}: the decoder does not compute its architecture")
+    return Description(config_of(file), sum(part.stat().st_size for part in file.parts))
+
+
+def describe_folder(folder: Path) -> Description:
+    """Read what a checkpoint folder says of its model.
+
+    Raises:
+        ValueError: if its configuration is missing or broken.
+    """
     path = folder / "config.json"
     if not path.exists():
         raise ValueError(f"{folder} holds no config.json; name a checkpoint folder, a hub id or a .gguf file")
     return Description(read_json_object(path), sum(part.stat().st_size for part in folder.glob("*.safetensors")))
 
 
-def is_gguf(name: str) -> bool:
-    """Whether a name that `resolve_model` takes stands for a GGUF file."""
-    return _gguf_file(name) is not None
+def gguf_file(name: str) -> Path | None:
+    """Return the GGUF file that a name which `resolve_model` takes stands for; None where it is something else.
 
-
-def _gguf_file(name: str) -> Path | None:
-    """Return the GGUF file that a name stands for; None where it stands for something else."""
+    Raises:
+        ValueError: if a package that should hold it is not installed, or does not hold one.
+    """
     if name.startswith("package:"):
         return _gguf_in_package(name.removeprefix("package:"))
     path = Path(name).expanduser()

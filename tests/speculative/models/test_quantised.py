@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM
 
 from speculative.models.loading import load_decoder, load_model
 from speculative.models.quantised import Dequantised
+from speculative.models.settings import ModelSettings
 from speculative.protocols.token_batch import TokenBatch
 from tests.support.tiny_models import N_VOCAB, save_tiny
 
@@ -76,6 +77,15 @@ def test_eight_bits_are_read_as_the_weights_they_stand_for(tmp_path, change, set
     raw, plain = quantise(tmp_path / "low", change, settings)
     found = logits_of(load_decoder(str(tmp_path / "low")))
     torch.testing.assert_close(found, expected_logits(tmp_path / "plain", raw, plain), atol=1e-5, rtol=0.0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_each_weight_is_dequantised_once(tmp_path, monkeypatch, dtype):
+    quantise(tmp_path, w8a8, W8A8)
+    asked, get = [], Dequantised.__getitem__
+    monkeypatch.setattr(Dequantised, "__getitem__", lambda self, name: asked.append(name) or get(self, name))
+    load_decoder(str(tmp_path), ModelSettings(dtype=dtype))
+    assert len(asked) == len(set(asked)) > 0
 
 
 def test_fp8_gives_what_transformers_gives_and_so_does_the_adapter(tmp_path):

@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from speculative.models import content_digest, loading, rounded_blocks
 from speculative.models.block_file import StoredBlocks
+from speculative.models.linear import WideInt4Linear
 from speculative.models.loading import load_decoder
 from speculative.models.settings import ModelSettings
 from speculative.models.weight_blocks import WeightBlocks
@@ -74,6 +75,7 @@ def test_a_run_that_was_killed_leaves_nothing_that_is_taken_for_whole(tmp_path, 
 import os, sys
 from pathlib import Path
 from speculative.models import block_file, rounded_blocks
+from speculative.models.linear import WideInt4Linear
 from speculative.models.loading import load_decoder
 from speculative.models.settings import ModelSettings
 rounded_blocks.WORTH_KEEPING = 1
@@ -101,3 +103,20 @@ def test_weights_that_the_memory_could_not_hold_are_refused_before_they_are_read
     monkeypatch.setattr(loading, "free_bytes", lambda device: 1000)
     with pytest.raises(ValueError, match=r"model: the weights would take .* GB are free; ask for weights='int4'"):
         load_decoder(str(folder))
+
+
+def test_a_bfloat16_copy_counts_as_memory_and_each_form_is_advised_a_smaller_one(folder, load, monkeypatch):
+    monkeypatch.setattr(WideInt4Linear, "supported", staticmethod(lambda: True))
+    load("int4")
+    load("int4_all")
+    weights = load_file(folder / "model.safetensors")
+    n_copied = sum(2 * tensor.numel() for name, tensor in weights.items() if name.endswith("_proj.weight"))
+    monkeypatch.setattr(loading, "free_bytes", lambda device: n_copied)
+    load("int4")
+    with pytest.raises(ValueError, match=r"as int4_fast, torch.float32, but .* ask for weights='int4' or a smaller"):
+        load("int4_fast")
+    monkeypatch.setattr(loading, "free_bytes", lambda device: 1000)
+    with pytest.raises(ValueError, match=r"as int4, .* ask for weights='int4_all' or a smaller model"):
+        load("int4")
+    with pytest.raises(ValueError, match=r"as int4_all, .* ask for a smaller model"):
+        load("int4_all")
