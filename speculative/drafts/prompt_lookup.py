@@ -80,7 +80,7 @@ class _LookupSession(DraftSession):
             return PromptLookup(self.max_ngram, min_ngram=self.min_ngram)
 
     def __init__(self, max_ngram: int, min_ngram: int) -> None:
-        self._max_ngram, self._sizes = max_ngram, range(max_ngram, min_ngram - 1, -1)
+        self._max_ngram, self._min_ngram = max_ngram, min_ngram
         self._continuations: dict[tuple[int, ...], int] = {}  # n-gram -> position after its latest occurrence
         self._n_read = 0
 
@@ -101,18 +101,17 @@ class _LookupSession(DraftSession):
         """Length of the longest n-gram that ends the prefix and stands in it earlier, and where that goes on."""
         self._read(prefix)
         last = tuple(prefix[-self._max_ngram :])
-        for size in self._sizes:
-            if size < len(prefix):
-                position = self._continuations.get(last[-size:])
-                if position is not None:
-                    return size, position
+        for start in range(len(last) - self._min_ngram + 1):
+            position = self._continuations.get(last[start:])
+            if position is not None:
+                return len(last) - start, position
         return 0, -1
 
     def _read(self, prefix: Sequence[int]) -> None:
         """Index every n-gram that is followed by a token: the prefix's own last one is not."""
-        for position in range(max(1, self._n_read), len(prefix)):
-            before = tuple(prefix[max(0, position - self._max_ngram) : position])
-            for size in self._sizes:
-                if size <= position:
-                    self._continuations[before[-size:]] = position
+        continuations, longest, shortest = self._continuations, self._max_ngram, self._min_ngram
+        for position in range(max(shortest, self._n_read), len(prefix)):
+            before = tuple(prefix[max(0, position - longest) : position])
+            for start in range(len(before) - shortest + 1):
+                continuations[before[start:]] = position
         self._n_read = len(prefix)

@@ -19,16 +19,9 @@ from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.decoding_stats import DecodingStats
 from speculative.protocols.drafting_rule import EngineArm, check_arms
 from speculative.protocols.request import FinishReason, Generation, Request, RoundResult, check_length
-from speculative.protocols.selector import RoundContext, Selector
+from speculative.protocols.selector import Selector
 from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.token_sampler import NO_TOKENS, DraftTokens
-
-
-class _FirstArm(Selector):
-    """What an engine without a selector does."""
-
-    def select(self, rounds: Sequence[RoundContext]) -> Sequence[int]:
-        return [0] * len(rounds)
 
 
 class Engine:
@@ -44,7 +37,7 @@ class Engine:
     Args:
         target: the model whose text is kept.
         arms: what a selector may choose from.
-        selector: asked once a step for all running requests; by default always the first arm.
+        selector: asked once a step for all running requests; without one it is always the first arm.
         settings: how many requests run at once, how token ids become text, and the like.
 
     Attributes:
@@ -72,7 +65,7 @@ class Engine:
         if settings.batch_invariant:
             longest = max(arm.draft_length for arm in arms)
             self.target = batch_invariant_model(target, settings.max_batch, longest)
-        self.selector, self._table = selector or _FirstArm(), ArmTable(self.arms)
+        self.selector, self._table = selector, ArmTable(self.arms)
         self.cache = target.new_cache(settings.max_batch)
         self._waiting: deque[Request] = deque()
         self._untold: list[RoundResult] = []
@@ -191,10 +184,11 @@ class Engine:
             begin = time.perf_counter()
             errors: list[Exception] = []
             self._commit(state, NO_TOKENS, verification, None, errors)
-            try:
-                self.selector.start(query)
-            except Exception as error:
-                errors.append(error)
+            if self.selector is not None:
+                try:
+                    self.selector.start(query)
+                except Exception as error:
+                    errors.append(error)
             state.stats.select_s += time.perf_counter() - begin
             self._finish_ended(errors)
 
@@ -235,15 +229,13 @@ class Engine:
             self._commit(state, d, v, action, errors)
             for state, d, v, action in zip(states, drafted, verifications, actions, strict=True)
         ]
-        observations = clock.account(states, results)
-        begin = time.perf_counter()
-        try:
-            self.selector.observe(observations)
-        except Exception as error:
-            errors.append(error)
-        observe_s = (time.perf_counter() - begin) / len(states)
-        for state in states:
-            state.stats.select_s += observe_s
+        clock.account(states)
+        if self.selector is not None:
+            try:
+                self.selector.observe(clock.observations(results))
+            except Exception as error:
+                errors.append(error)
+            clock.observed(states)
         self._finish_ended(errors)
 
     def _commit(
@@ -275,6 +267,8 @@ class Engine:
 
     def _choose(self, states: Sequence[Running]) -> list[int]:
         """One arm a request, as the selector would have it."""
+        if self.selector is None:
+            return [0] * len(states)
         actions = list(self.selector.select([round_context(state, self._table, len(states)) for state in states]))
         if len(actions) != len(states):
             raise ValueError(f"the selector must make {len(states)} choices, one a request, got {len(actions)}")
@@ -286,10 +280,9 @@ class Engine:
     def _finish_ended(self, errors: Sequence[Exception] = ()) -> None:
         """Take out what has ended, then raise the first of the errors: what raised costs no other request its end."""
         raised = list(errors)
-        for state in list(self.running):
+        for state, reason in [(state, state.ended) for state in self.running if state.ended is not None]:
             try:
-                if state.ended is not None:
-                    self._finish(state, state.ended)
+                self._finish(state, reason)
             except Exception as error:
                 raised.append(error)
         if raised:
@@ -310,4 +303,5 @@ class Engine:
             state.drafting.close(state.tokens)
         finally:
             self.finished[state.request.id] = state.generation(reason)
-            self.selector.finish(state.request.id)
+            if self.selector is not None:
+                self.selector.finish(state.request.id)

@@ -13,7 +13,7 @@ class RoundClock:
 
     def __init__(self) -> None:
         self._last = time.perf_counter()
-        self._select_s = self._verify_s = 0.0
+        self._select_s = self._verify_s = self._shared_s = 0.0
         self._draft_s: list[float] = []
 
     def selected(self) -> None:
@@ -30,29 +30,36 @@ class RoundClock:
         """End the target's pass and the verification."""
         self._verify_s = self._lap()
 
-    def account(self, states: Sequence[Running], results: Sequence[RoundResult | None]) -> list[RoundObservation]:
-        """File the seconds, those since the verification as the engine's own, and say what each request's round gave.
-
-        Args:
-            states: the round's requests.
-            results: what each was given; None where nothing was, because its decoder raised.
-        """
+    def account(self, states: Sequence[Running]) -> None:
+        """File the seconds of each request, those since the verification as the engine's own."""
         host_s, share = self._lap(), 1 / len(states)
-        shared_s = (self._select_s + self._verify_s + host_s) * share
-        observations = []
-        for state, own_s, result in zip(states, self._draft_s, results, strict=True):
+        self._shared_s = (self._select_s + self._verify_s + host_s) * share
+        for state, own_s in zip(states, self._draft_s, strict=True):
             stats = state.stats
             stats.select_s += self._select_s * share
             stats.draft_s += own_s
             stats.verify_s += self._verify_s * share
             stats.host_s += host_s * share
-            if result is None or result.action is None:
-                continue
-            n_new, seconds = len(result.token_ids), own_s + shared_s
-            observations.append(
-                RoundObservation(result.request_id, result.action, result.n_proposed, result.n_accepted, n_new, seconds)
+
+    def observations(self, results: Sequence[RoundResult | None]) -> list[RoundObservation]:
+        """Return what each request's round gave, once the seconds are filed.
+
+        Args:
+            results: in the order of the requests; None where nothing was given, because its decoder raised.
+        """
+        return [
+            RoundObservation(
+                r.request_id, r.action, r.n_proposed, r.n_accepted, len(r.token_ids), own_s + self._shared_s
             )
-        return observations
+            for r, own_s in zip(results, self._draft_s, strict=True)
+            if r is not None and r.action is not None
+        ]
+
+    def observed(self, states: Sequence[Running]) -> None:
+        """File the seconds since as the selector's learning, which is choosing too."""
+        share_s = self._lap() / len(states)
+        for state in states:
+            state.stats.select_s += share_s
 
     def _lap(self) -> float:
         now = time.perf_counter()

@@ -1,8 +1,8 @@
 """A request's rows of the target's logits, as verification asks for them: in order, up to the first token rejected."""
 
-import math
 from collections.abc import Callable, Sequence
 from itertools import accumulate
+from math import isfinite
 
 import torch
 
@@ -53,7 +53,7 @@ class TargetRows:
             InvalidLogitsError: if no token can be chosen.
         """
         value, token = self._largest(self._first + i)
-        if not math.isfinite(value):
+        if not isfinite(value):
             raise InvalidLogitsError(f"the target's largest logit must be finite, got {value}", i)
         return token
 
@@ -143,6 +143,6 @@ class ControlledRows(TargetRows):
 
 def _best(row: torch.Tensor, i: int) -> int:
     value, token = largest_logits(row[None])(0)
-    if not math.isfinite(value):
+    if not isfinite(value):
         raise InvalidLogitsError(f"the largest logit must be finite once all controls are applied, got {value}", i)
     return token

@@ -25,7 +25,7 @@ class TokenBatch:
     @classmethod
     def of(cls, tokens: Sequence[Sequence[int]], device: torch.device, first_row: int = 0) -> "TokenBatch":
         """Make a batch of these rows' tokens."""
-        flat = np.fromiter(chain.from_iterable(tokens), np.int64)
+        flat = np.array(tokens[0] if len(tokens) == 1 else [*chain.from_iterable(tokens)], np.int64)
         token_ids = torch.from_numpy(flat)  # half the time of torch.tensor
         if device.type != "cpu":
             token_ids = token_ids.to(device)

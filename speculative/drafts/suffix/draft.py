@@ -145,9 +145,10 @@ class _SuffixSession(DraftSession):
         return stored if stored[0] > found[0] else found
 
     def _read(self, prefix: Sequence[int]) -> None:
-        begin, n_known = time.perf_counter(), self._tree.n_tokens
+        n_known = self._tree.n_tokens
         if n_known == len(prefix):
             return
+        begin = time.perf_counter()
         for token in prefix[n_known:]:
             self._tree.append(token)
         self._n_read += len(prefix) - n_known

@@ -63,18 +63,21 @@ class SuffixTree:
             token: the one that followed it most often, of several the one seen last; -1 for no match.
         """
         text, node, depth, limit = self._text, self._root, 0, min(self.max_match, len(context))
+        last = len(context) - 1
         while depth < limit:
-            child = node.children.get(context[-1 - depth])
+            child = node.children.get(context[last - depth])
             if child is None:
                 break
-            position, end = (child, limit) if isinstance(child, int) else (child.position, min(limit, child.depth))
             depth += 1
-            while depth < end and text[position - 1 - depth] == context[-1 - depth]:
-                depth += 1
-            if isinstance(child, int):
-                return depth, text[position]
+            if isinstance(child, int):  # the only occurrence: on to where it differs
+                while depth < limit and text[child - 1 - depth] == context[last - depth]:
+                    depth += 1
+                return depth, text[child]
             node = child
-            if depth < child.depth:  # within an edge: the same occurrences as at its end
+            before, end = node.position - 1, min(limit, node.depth)
+            while depth < end and text[before - depth] == context[last - depth]:
+                depth += 1
+            if depth < node.depth:  # within an edge: the same occurrences as at its end
                 break
         return depth, node.best if depth else -1
 
