@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Iterator, Mapping, Set
+from dataclasses import fields, is_dataclass
 from pathlib import PurePath
 from types import FunctionType
 
@@ -74,8 +75,11 @@ def _pieces(value: object, holders: tuple[int, ...], top: bool = False) -> Itera
 
 
 def _attributes(value: object) -> dict[str, object]:
+    """Return what an object holds, but for fields of a dataclass that do not count where two are compared."""
     slots = [name for cls in type(value).__mro__ for name in getattr(cls, "__slots__", ()) if hasattr(value, name)]
-    return {name: getattr(value, name) for name in slots} | dict(getattr(value, "__dict__", {}))
+    held = {name: getattr(value, name) for name in slots} | dict(getattr(value, "__dict__", {}))
+    aside = {one.name for one in fields(value) if not one.compare} if is_dataclass(value) else set()
+    return {name: item for name, item in held.items() if name not in aside}
 
 
 def _path(cls: type) -> bytes:

@@ -15,6 +15,7 @@ from speculative.protocols.decoding_stats import DecodingStats
 from speculative.protocols.draft import Draft, SharedCache
 from speculative.protocols.kv_cache import KVCache
 from speculative.protocols.request import FinishReason, Generation, Request, RoundResult, TokenLogprob, cut
+from speculative.protocols.round_report import RoundReport
 from speculative.protocols.selector import QueryState
 from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.certainty import Certainty
@@ -41,6 +42,7 @@ class Running:
         ended: why its text has ended; None while it goes on.
         failure: why no token could be chosen, where it failed.
         logprobs: of the committed tokens, where asked for.
+        rounds: their reports, where asked for.
         drafting: the drafts at work for it.
     """
 
@@ -57,6 +59,7 @@ class Running:
     ended: FinishReason | None = None
     failure: str | None = None
     logprobs: list[TokenLogprob] = field(default_factory=list)
+    rounds: list[RoundReport] = field(default_factory=list)
     drafting: Drafting = field(init=False)
     _is_controlled: bool = field(init=False)
     _draft_controls: SamplingParams = field(init=False)
@@ -205,4 +208,5 @@ class Running:
         new = tuple(self.tokens[len(self.request.token_ids) :])
         text = None if self.text is None else self.text.text
         logprobs = None if self.request.sampling.logprobs is None else tuple(self.logprobs)
-        return Generation(self.request.id, new, reason, self.stats, self.seed, text, logprobs, self.failure)
+        rounds = tuple(self.rounds) if self.request.sampling.rounds else None
+        return Generation(self.request.id, new, reason, self.stats, self.seed, text, logprobs, self.failure, rounds)

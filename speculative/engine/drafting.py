@@ -81,6 +81,16 @@ class Drafting:
             self._fail(work, error)
             return None
 
+    def match_lengths(self, drafts: Sequence[Draft], prefix: Sequence[int]) -> dict[str, int]:
+        """Return, by name, the match length of each draft that looks things up; no other one is opened."""
+        found: dict[str, int] = {}
+        for draft in drafts:
+            work = self._work(draft)
+            length = self.match_length(draft, prefix) if self._looks_up(draft, work) else None
+            if length is not None:
+                found[work.name] = length
+        return found
+
     def propose(
         self,
         draft: Draft,
@@ -115,6 +125,10 @@ class Drafting:
         assert drawn.probs is not None
         return DraftTokens(drawn.token_ids[:draft_length], drawn.probs[:draft_length])
 
+    def name_of(self, draft: Draft) -> str:
+        """Return what a draft calls itself, or its class where that cannot be read."""
+        return self._work(draft).name
+
     def disable(self, draft: Draft, reason: str) -> None:
         """Use a draft no more for this request."""
         work = self._work(draft)
@@ -148,6 +162,13 @@ class Drafting:
         except BaseException as error:
             self._fail(work, error)
         return work
+
+    def _looks_up(self, draft: Draft, work: _Work) -> bool:
+        try:
+            return not work.is_disabled and draft.max_match_length > 0
+        except BaseException as error:
+            self._fail(work, error)
+            return False
 
     def _session(self, draft: Draft, work: _Work) -> DraftSession:
         if work.session is None:

@@ -10,6 +10,7 @@ from typing import cast
 from speculative.engine.active_request import Running
 from speculative.engine.round_clock import RoundClock
 from speculative.engine.round_context import ArmTable, arm_of_round, round_context
+from speculative.engine.round_reporting import open_rounds, report_rounds
 from speculative.engine.settings import DEFAULT, EngineSettings
 from speculative.engine.target_rows import target_rows
 from speculative.engine.text_stream import TextStream
@@ -17,6 +18,7 @@ from speculative.engine.verify import Verification, make_verifier
 from speculative.models.batch_invariance import batch_invariant_model
 from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.decoding_stats import DecodingStats
+from speculative.protocols.draft import DraftingArm
 from speculative.protocols.drafting_rule import EngineArm, check_arms
 from speculative.protocols.request import FinishReason, Generation, Request, RoundResult, check_length
 from speculative.protocols.selector import Selector
@@ -141,7 +143,8 @@ class Engine:
                 self._waiting.remove(request)
                 stats = DecodingStats(n_prompt=len(request.token_ids))
                 text = None if self.settings.decode is None else ""
-                self.finished[request_id] = Generation(request_id, (), "cancelled", stats, text=text)
+                rounds = () if request.sampling.rounds else None
+                self.finished[request_id] = Generation(request_id, (), "cancelled", stats, text=text, rounds=rounds)
                 return
         raise ValueError(f"no request {request_id!r} is waiting or running")
 
@@ -202,32 +205,24 @@ class Engine:
         return Running(request, verifier, self.target, self.cache, self.n_tokens, len(self.running), seed, text)
 
     def _round(self) -> None:
-        clock, states = RoundClock(), list(self.running)
+        states = list(self.running)
+        opened, clock = open_rounds(states, self._table), RoundClock()
         for state in states:
             if self.cache.lengths[state.row] >= len(state.tokens):  # left by a step that raised
                 self.cache.truncate(state.row, len(state.tokens) - 1)
         actions = self._choose(states)
         clock.selected()
-        drafted, drafts = [], []
+        drafted: list[tuple[DraftingArm, DraftTokens]] = []
         for state, action in zip(states, actions, strict=True):
             arm = arm_of_round(state, self._table, action, len(states))
-            drafts.append(arm.draft)
-            drafted.append(state.propose(arm.draft, arm.draft_length))
+            drafted.append((arm, state.propose(arm.draft, arm.draft_length)))
             clock.drafted()
-        tokens = [[state.tokens[-1], *d.token_ids] for state, d in zip(states, drafted, strict=True)]
-        batch = TokenBatch.of(tokens, self.target.device)
-        output = self.target.forward(batch, self.cache)
-        # the round's one device synchronisation, unless it samples
-        rows = target_rows(output.logits, batch.counts, self.n_tokens)
-        verifications = [state.verify(r, d) for state, r, d in zip(states, rows, drafted, strict=True)]
-        for i, verification in enumerate(verifications):
-            if verification.next_token is None and verification.n_accepted < len(drafted[i].token_ids):
-                verifications[i] = states[i].verify_again(drafts[i], drafted[i], verification)
+        verifications = self._verify(states, drafted)
         clock.verified()
         errors: list[Exception] = []
         results = [
-            self._commit(state, d, v, action, errors)
-            for state, d, v, action in zip(states, drafted, verifications, actions, strict=True)
+            self._commit(state, tokens, verification, action, errors)
+            for state, (_, tokens), verification, action in zip(states, drafted, verifications, actions, strict=True)
         ]
         clock.account(states)
         if self.selector is not None:
@@ -236,7 +231,27 @@ class Engine:
             except Exception as error:
                 errors.append(error)
             clock.observed(states)
+        if opened:
+            report_rounds(opened, states, self.arms, drafted, results)
         self._finish_ended(errors)
+
+    def _verify(
+        self, states: Sequence[Running], drafted: Sequence[tuple[DraftingArm, DraftTokens]]
+    ) -> list[Verification]:
+        """Let the target read every request's draft tokens in one pass, and verify them."""
+        ids = [[state.tokens[-1], *tokens.token_ids] for state, (_, tokens) in zip(states, drafted, strict=True)]
+        batch = TokenBatch.of(ids, self.target.device)
+        output = self.target.forward(batch, self.cache)
+        # the round's one device synchronisation, unless it samples
+        rows = target_rows(output.logits, batch.counts, self.n_tokens)
+        verifications = [
+            state.verify(own, tokens) for state, own, (_, tokens) in zip(states, rows, drafted, strict=True)
+        ]
+        for i, (arm, tokens) in enumerate(drafted):
+            found = verifications[i]
+            if found.next_token is None and found.n_accepted < len(tokens.token_ids):
+                verifications[i] = states[i].verify_again(arm.draft, tokens, found)
+        return verifications
 
     def _commit(
         self,

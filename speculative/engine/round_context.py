@@ -17,9 +17,10 @@ class ArmTable:
         fixed: each arm that is no rule; None for a rule.
         rules: each rule, with the table of its own arms; None for a fixed arm.
         drafts: of each arm, the drafts that it may use.
+        all_drafts: each of these once.
     """
 
-    __slots__ = ("drafts", "fixed", "rules")
+    __slots__ = ("all_drafts", "drafts", "fixed", "rules")
 
     def __init__(self, arms: Sequence[EngineArm]) -> None:
         self.fixed = [None if isinstance(arm, DraftingRule) else arm for arm in arms]
@@ -27,6 +28,7 @@ class ArmTable:
         self.drafts = [
             [fixed.draft for fixed in arm.arms] if isinstance(arm, DraftingRule) else [arm.draft] for arm in arms
         ]
+        self.all_drafts = list({id(draft): draft for drafts in self.drafts for draft in drafts}.values())
 
 
 def round_context(state: Running, table: ArmTable, n_running: int) -> RoundContext:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from speculative.protocols.decoding_stats import DecodingStats
+from speculative.protocols.round_report import RoundReport
 from speculative.sampling.sampling_params import SamplingParams
 
 FinishReason = Literal["eos", "stop", "length", "cancelled", "failed"]
@@ -107,6 +108,8 @@ class Generation:
         text: the new tokens as text, stop string left out; None where the engine does not decode.
         logprobs: of the new tokens, where the request asks for them.
         failure: why the target's logits allowed no choice, where it failed.
+        rounds: one report a round, where the request asks for them (`SamplingParams.rounds`); the first new token is of
+            none: the prefill yields it.
     """
 
     request_id: str
@@ -117,6 +120,7 @@ class Generation:
     text: str | None = None
     logprobs: tuple[TokenLogprob, ...] | None = None
     failure: str | None = None
+    rounds: tuple[RoundReport, ...] | None = field(default=None, compare=False)
 
 
 def cut(token_ids: Sequence[int], eos_ids: Sequence[int], remaining: int) -> tuple[list[int], FinishReason | None]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Literal, cast, get_args
 
@@ -59,6 +59,8 @@ class SamplingParams:
         logprobs: report the log-probability of each token, and of this many best ones beside it; None for no report.
         max_new_tokens: most tokens of the answer, >= 1; None leaves it to the query or the target.
         stop: strings that end the text and are left out of it; the token that completes one is the last.
+        rounds: report what was known before every round, what was picked and what came of it; it changes no text, and
+            does not count where parameters are compared.
 
     Raises:
         ValueError: if a value breaks its rule.
@@ -81,6 +83,7 @@ class SamplingParams:
     logprobs: int | None = None
     max_new_tokens: int | None = None
     stop: Iterable[str] = ()
+    rounds: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in _NUMBERS:
@@ -89,6 +92,8 @@ class SamplingParams:
             _check_count(name, getattr(self, name))
         if self.verification not in get_args(VerificationRule):
             raise ValueError(f"verification must be one of {get_args(VerificationRule)}, got {self.verification!r}")
+        if not isinstance(self.rounds, bool):
+            raise TypeError(f"rounds must be True or False, got {self.rounds!r}")
         object.__setattr__(self, "logit_bias", _bias(self.logit_bias))
         object.__setattr__(self, "bad_words", _token_sequences(self.bad_words))
         object.__setattr__(self, "logits_processors", _processors(self.logits_processors))
