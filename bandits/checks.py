@@ -59,6 +59,8 @@ def vector(values: ArrayLike, what: str, dtype: type[np.generic], length: int | 
 def _converted(values: ArrayLike, what: str, dtype: type[np.generic]) -> np.ndarray:
     if values is None:
         raise ValueError(f"{what} must be given, got None")
+    if type(values) is np.ndarray and values.dtype == dtype and values.flags.c_contiguous:  # as decisions come
+        return values
     raw = plain_array(values, what)
     try:
         if raw.dtype.kind == "c":  # a cast would drop the imaginary parts
@@ -124,12 +126,14 @@ def _first_fault(values: object, dtype: type[np.generic]) -> str:
 
 def _shaped(array: np.ndarray, what: str, shape: tuple[int | None, ...]) -> np.ndarray:
     have = array.shape
-    if have != shape and (
-        len(have) != len(shape) or any(want not in (None, side) for want, side in zip(shape, have, strict=True))
-    ):
-        wanted = ", ".join("any" if side is None else str(side) for side in shape)
-        raise ValueError(f"{what} must have shape ({wanted}), got {have}")
-    return array
+    if len(have) == len(shape):
+        for side, want in zip(have, shape, strict=True):
+            if want is not None and want != side:
+                break
+        else:
+            return array
+    wanted = ", ".join("any" if side is None else str(side) for side in shape)
+    raise ValueError(f"{what} must have shape ({wanted}), got {have}")
 
 
 def finite(array: np.ndarray, what: str, where: Bool | None = None) -> None:

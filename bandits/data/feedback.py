@@ -73,6 +73,12 @@ class Feedback:
         """Return whether every arm's reward is known on every row."""
         return self._taken is None and self.available is None
 
+    def single(self) -> tuple[int, float, float] | None:
+        """Return arm, reward and weight of the only entry of a log, as a single decision has it; None of others."""
+        if self._taken is None or self.n_rows != 1:
+            return None
+        return self._taken.item(), self.rewards.item(), 1.0 if self.weights is None else self.weights.item()
+
     @cached_property
     def rows(self) -> Int64:
         """Return (m,) int64, the row of each entry."""

@@ -214,9 +214,10 @@ class Policy(SavedPolicy, ABC):
         """
         if not hasattr(rng, "random"):
             raise TypeError(f"rng must be a numpy.random.Generator, got {rng!r}")
-        checks.check_unmasked(context, "context")
-        if not isinstance(context, np.ndarray) and self.state is not None:
-            check_names(names_of_row(context), self.state.encoder)
+        if type(context) is not np.ndarray:  # plain arrays have no mask and no names
+            checks.check_unmasked(context, "context")
+            if self.state is not None:
+                check_names(names_of_row(context), self.state.encoder)
         row = np.asarray(context, dtype=np.float32)
         if row.ndim != 1:
             raise ValueError(f"context must have shape (d,), got {row.shape}: choose takes one context")

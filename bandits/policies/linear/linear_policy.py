@@ -94,10 +94,10 @@ class LinearPolicy(AdditivePolicy, PredictsRewards):
     def _update(self, state: PolicyState, data: PolicyData) -> PolicyState:
         """Learn from further rows; see the class for what each kind of data teaches."""
         ridge, feedback = self._ridge(state), data.feedback()
-        arm = int(feedback.actions[0]) if len(feedback.rewards) == 1 else None
-        if arm is not None and ridge.takes_rows(arm, 1):  # a single decision, as online learning has it
-            weight = 1.0 if feedback.weights is None else float(feedback.weights[0])
-            ridge = ridge.with_row(arm, self._rows(data.contexts)[0], float(feedback.rewards[0]), weight)
+        single = feedback.single()
+        if single is not None and ridge.takes_rows(single[0], 1):
+            arm, reward, weight = single
+            ridge = ridge.with_row(arm, self._rows(data.contexts)[0], reward, weight)
         else:
             for block in feedback.blocks(_CHUNK):
                 ridge = self._with_block(ridge, data.contexts[block.rows], block)

@@ -200,7 +200,7 @@ class Ridge:
 
     def _product(self, arm: int, posterior: ArmPosterior, row: Float64) -> Float64:
         """Return `posterior.product(row)`, from the row scored last if that is the same one."""
-        if len(row) >= WIDE and self._scored is not None and np.array_equal(self._scored[0], row):
+        if len(row) >= WIDE and self._scored is not None and self._scored[0].tobytes() == row.tobytes():
             known = self._scored[1].get(arm)
             if known is not None:
                 return posterior.product_from(known, row)

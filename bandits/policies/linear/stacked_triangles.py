@@ -8,7 +8,9 @@ from bandits.checks import Float64
 
 
 class StackedTriangles:
-    """Lower triangles of the arms' covariances, which belong to the newest of a chain of posteriors.
+    """Lower triangles L of the arms' covariances S, which belong to the newest of a chain of posteriors.
+
+    Kept as M = 2 L - diag(S), with which x'Mx = x'Sx, so that all arms' products are one of a matrix and a row.
 
     An update overwrites its arm's triangle and takes the array from the posteriors that it began with, instead of
     copying it. Who read meanwhile, in another thread, finds that the array is no longer theirs and makes one anew.
@@ -18,24 +20,26 @@ class StackedTriangles:
         owner: whose they are.
     """
 
-    __slots__ = ("_owners", "_triangles")
+    __slots__ = ("_doubling", "_owners", "_triangles")
 
     def __init__(self, triangles: Float64, owner: object) -> None:
-        self._triangles, self._owners = triangles, {owner: True}
+        size = triangles.shape[-1]
+        self._doubling = 2.0 * np.tri(size) - np.eye(size)
+        self._triangles, self._owners = triangles * self._doubling, {owner: True}
 
     def handed_over(self, old: object, new: object, arm: int, triangle: Float64) -> bool:
         """Overwrite one arm's triangle (D, D) and change the owner; return whether `old` was it."""
         if self._owners.pop(old, None) is None:  # one atomic operation: of two that ask, one gets it
             return False
-        self._triangles[arm] = triangle
+        np.multiply(triangle, self._doubling, out=self._triangles[arm])
         self._owners[new] = True
         return True
 
     def leverages(self, owner: object, row: Float64) -> Float64 | None:
-        """Return x'Sx = 2 x'Lx - x' diag(S) x of one row (D,), (k,) float64; None if they changed owner meanwhile."""
+        """Return x'Sx of one row (D,), (k,) float64; None if they changed owner meanwhile."""
         if owner not in self._owners:
             return None
-        triangles = self._triangles
-        diagonals = triangles.reshape(len(triangles), -1)[:, :: len(row) + 1]
-        leverages: Float64 = 2.0 * triangles.dot(row).dot(row) - diagonals.dot(row * row)
+        size = len(row)
+        products = self._triangles.reshape(-1, size).dot(row)  # of all arms at once
+        leverages: Float64 = products.reshape(-1, size).dot(row)
         return np.maximum(leverages, 0.0, out=leverages) if owner in self._owners else None

@@ -58,3 +58,15 @@ def test_blocks_sums_and_tables_hold_the_entries(make, max_rows):
     rewards, totals = feedback.arm_sums()
     np.testing.assert_allclose(rewards, (expected[0] * expected[1]).sum(axis=1), atol=1e-12)
     np.testing.assert_allclose(totals, expected[1].sum(axis=1))
+
+
+@pytest.mark.parametrize("make", DATA.values(), ids=DATA)
+def test_a_single_decision_is_told_as_plain_numbers(make):
+    data, row = make(), make().subset([3])
+    assert data.feedback().single() is None
+    single, feedback = row.feedback().single(), row.feedback()
+    if isinstance(row, LoggedData):
+        weight = 1.0 if feedback.weights is None else feedback.weights[0]
+        assert single == (feedback.actions[0], feedback.rewards[0], weight)
+    else:
+        assert single is None
