@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 
 
 def profile(
+    data: Annotated[
+        Path | None,
+        typer.Argument(
+            help="With --suggest: a folder that collect wrote with this pool for training prompts, in which rules over "
+            "the pool's arms are searched, and by which arithmetics are priced."
+        ),
+    ] = None,
     pool: options.PoolOption = options.DEFAULT_POOL,
     refresh: Annotated[bool, typer.Option("--refresh", help="Measure anew, whatever is stored.")] = False,
     quick: Annotated[
@@ -26,15 +33,23 @@ def profile(
     dtype: options.DtypeOption = None,
     weights: options.WeightsOption = None,
     suggest: Annotated[
-        Path | None,
+        bool,
         typer.Option(
             "--suggest",
-            help="Instead, propose rules over the pool's arms, and the arms worth keeping, from data that collect "
-            "wrote for training prompts: entries for the pool file.",
+            help="Instead, measure target and draft models in each arithmetic that this machine has (with --dtype or "
+            "--weights in those of the target), and propose the fastest; with DATA also rules and the arms worth "
+            "keeping.",
+        ),
+    ] = False,
+    acceptance: Annotated[
+        float | None,
+        typer.Option(
+            "--acceptance",
+            help="With --suggest and no DATA: probability that a draft token is accepted; 0.7 by default.",
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="With --suggest: write the pool file with these arms and rules there.")
+        Path | None, typer.Option("--out", help="With --suggest: write the pool file as proposed there.")
     ] = None,
     as_json: options.JsonOption = False,
 ) -> None:
@@ -42,15 +57,16 @@ def profile(
 
     Stored for this machine, target and number of threads, and measured anew when a month old or noisy.
     """
-    if out is not None and suggest is None:
-        raise ValueError("--out goes with --suggest DATA, which finds what to write")
+    for name, value in (("DATA", data), ("--acceptance", acceptance), ("--out", out)):
+        if value is not None and not suggest:
+            raise ValueError(f"{name} goes with --suggest, got {value} without it")
     options.start_torch(threads)
-    loaded = options.open_pool(options.read_spec(pool, device=device, dtype=dtype, weights=weights), cache)
-    if suggest is not None:
-        from speculative.cli.suggest import suggest_pool
+    if suggest:
+        from speculative.cli.suggest import Asked, suggest_pool
 
-        suggest_pool(pool, loaded, suggest, out, as_json)
+        suggest_pool(Asked(pool, device, dtype, weights, data, acceptance, out, cache), as_json)
         return
+    loaded = options.open_pool(options.read_spec(pool, device=device, dtype=dtype, weights=weights), cache)
     costs = options.quick_costs(loaded) if quick else options.pool_costs(loaded, cache, refresh)
     conclusions = {
         arm.name: costs.conclusion(arm.draft.name, arm.draft_length) for arm in loaded.fixed_arms if arm.draft_length

@@ -78,10 +78,14 @@ class DraftModel(Draft):
             settings = replace(target.settings, weights=weights)
             if dtype is not None:
                 settings = replace(settings, dtype=dtype_of(dtype))
-            draft = DraftModel.load(self.model, target.tokenizer, target.n_tokens or target.model.n_vocab, settings)
+            n_tokens = target.n_tokens or target.model.n_vocab
+            return DraftModel.load(self.model, target.tokenizer, n_tokens, settings, name=self.draft_name)
+
+        @property
+        def draft_name(self) -> str:
+            """The draft's name: the model's, with the arithmetic that is its own."""
             suffixes = [self.weights if self.weights != "dense" else None, self.dtype]
-            draft.name = "_".join([draft.name, *(suffix for suffix in suffixes if suffix is not None)])
-            return draft
+            return "_".join([_name_of(self.model), *(suffix for suffix in suffixes if suffix is not None)])
 
     def __init__(
         self,
@@ -151,8 +155,9 @@ class DraftModel(Draft):
                     "target's family or distil one"
                 ) from error
         loaded = load_model(folder, settings)
-        name = name or f"draft_{re.split('[/:]', model)[-1]}"
-        return cls(loaded, name=name, n_target_vocab=n_target_vocab, target_ids=target_ids, unlike=unlike)
+        return cls(
+            loaded, name=name or _name_of(model), n_target_vocab=n_target_vocab, target_ids=target_ids, unlike=unlike
+        )
 
     def fingerprint(self) -> str:
         """Return a digest of the model and of what its ids mean."""
@@ -202,6 +207,10 @@ class DraftModel(Draft):
         if self._target_ids is not None:
             ids = self._target_ids[self.proposable]
         return sampler.pick(row, position, target_ids=ids)[None] + self.proposable.start
+
+
+def _name_of(model: str) -> str:
+    return f"draft_{re.split('[/:]', model)[-1]}"
 
 
 def _read_vocabulary(file: Path) -> tuple[str, list[int]]:

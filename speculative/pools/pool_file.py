@@ -4,10 +4,13 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import TypeGuard
 
-from speculative.pools.spec import beside
+from speculative.drafts import DraftModel
+from speculative.pools.arm_specs import ArmSpec
+from speculative.pools.spec import PoolSpec, beside
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")  # TOML 1.0; every other key is quoted
 
@@ -19,9 +22,30 @@ def arms_of_file(file: Path) -> list[dict[str, object]]:
     return arms
 
 
-def with_arms(file: Path, arms: Sequence[Mapping[str, object]]) -> str:
-    """Return a pool file's text with other arms; paths that were relative to it are absolute."""
-    return toml_of({**_table(file), "arms": arms})
+def rewritten(file: Path, changes: Mapping[str, object]) -> str:
+    """Return a pool file's text with some keys changed and all others kept; relative paths become absolute."""
+    return toml_of({**_table(file), **changes})
+
+
+def held_entries(entries: Sequence[Mapping[str, object]], before: PoolSpec, after: PoolSpec) -> list[dict[str, object]]:
+    """Return entries of `arms` with draft models in another arithmetic.
+
+    Arms that a file does not name are named after their drafts; rules follow.
+
+    Args:
+        entries: those of `before`, as its file has them, then other rules.
+        before: the pool as its file says it.
+        after: the same arms, their draft models held otherwise.
+    """
+    renamed: dict[object, str] = {}
+    found = []
+    for entry, old, new in zip_longest(entries, before.arms, after.arms):
+        held = dict(entry)
+        if old != new and isinstance(old, ArmSpec) and isinstance(new, ArmSpec):
+            held |= {key: getattr(new.draft, key) for key in ("dtype", "weights")}
+            renamed[_default_name(old)] = _default_name(new)
+        found.append(held)
+    return [_renamed(entry, renamed) if entry.get("kind") == "rule" else entry for entry in found]
 
 
 def toml_of(table: Mapping[str, object]) -> str:
@@ -35,6 +59,18 @@ def toml_of(table: Mapping[str, object]) -> str:
             for entry in value:
                 lines += ["", f"[[{_key(key)}]]", *_pairs(entry)]
     return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _default_name(arm: ArmSpec) -> str:
+    assert isinstance(arm.draft, DraftModel.Spec)
+    return arm.name or f"{arm.draft.draft_name}_{arm.draft_length}"
+
+
+def _renamed(rule: dict[str, object], names: Mapping[object, str]) -> dict[str, object]:
+    clauses = rule["clauses"]
+    assert _is_tables(clauses)
+    arms = [{**clause, "arm": names.get(clause["arm"], clause["arm"])} for clause in clauses]
+    return {**rule, "clauses": arms, "fallback": names.get(rule["fallback"], rule["fallback"])}
 
 
 def _table(file: Path) -> dict[str, object]:
