@@ -6,6 +6,7 @@ from rewards.on_failure import OnFailure
 from rewards.relative_speed import RelativeSpeed
 from rewards.reward import FittedReward, Reward, WeightedSum
 from rewards.rouge_l import RougeL
+from rewards.seconds_per_token import SecondsPerToken
 from rewards.speedup import Speedup
 from rewards.time_saved import TimeSaved
 
@@ -14,6 +15,7 @@ REWARDS: dict[str, type[Reward]] = {
     "time_saved": TimeSaved,
     "speedup": Speedup,
     "relative_speed": RelativeSpeed,
+    "seconds_per_token": SecondsPerToken,
     "acceptance_length": AcceptanceLength,
     "rouge_l": RougeL,
 }
@@ -26,6 +28,7 @@ __all__ = [
     "RelativeSpeed",
     "Reward",
     "RougeL",
+    "SecondsPerToken",
     "Speedup",
     "TimeSaved",
     "WeightedSum",

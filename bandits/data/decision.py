@@ -21,12 +21,14 @@ class Decision:
         action: index of that arm in the policy's `arm_names`.
         propensity: probability in (0, 1] that the policy gave this arm when it drew it.
         probabilities: arm to probability, in the policy's order: the whole distribution that the arm was drawn from.
+        proposed: arm to probability, of a policy on trial while another one decides; None where none is on trial.
     """
 
     arm: str
     action: int
     propensity: float
     probabilities: Mapping[str, float] = field(hash=False)
+    proposed: Mapping[str, float] | None = field(default=None, hash=False)
 
 
 class ChoosesArms(Protocol):

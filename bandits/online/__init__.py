@@ -4,5 +4,6 @@ from bandits.online.agent import Agent
 from bandits.online.decision_log import DecisionLog, TornRecordWarning
 from bandits.online.learner import Learner
 from bandits.online.records import LoggedDecision, PolicyVersion
+from bandits.online.rollout import Rollout
 
-__all__ = ["Agent", "DecisionLog", "Learner", "LoggedDecision", "PolicyVersion", "TornRecordWarning"]
+__all__ = ["Agent", "DecisionLog", "Learner", "LoggedDecision", "PolicyVersion", "Rollout", "TornRecordWarning"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from bandits.data.decision import Decision
 from bandits.encoders.encoder import ContextEncoder, check_same_encoder
 from bandits.online.decision_log import DecisionLog
 from bandits.online.records import PolicyVersion
+from bandits.online.rollout import Rollout
 from bandits.policies.policy import Policy
 from bandits.seeds import SeedTree
 from rewards import Reward
@@ -92,7 +93,8 @@ class Agent:
         if len(self.arms) and unknown:
             raise ValueError(f"the policy may choose {unknown[0]!r}, which is not among the arms {self.arms.names}")
         check_same_encoder("the policy", policy.learned.encoder, "the agent", self.encoder.name)
-        version_of = PolicyVersion(type(policy).__name__, version, self.encoder.name)
+        name = type(policy.policy if isinstance(policy, Rollout) else policy).__name__
+        version_of = PolicyVersion(name, version, self.encoder.name)
         self._serving = _Serving(policy, version_of)
 
     def available(self, query: Query) -> tuple[str, ...] | None:
@@ -107,25 +109,35 @@ class Agent:
             RuntimeError: if the agent has no arms or no reward.
         """
         reward = self._valued()
-        number, serving, available = self.log.next_number(), self._serving, self.available(query)
-        context = self.encoder.encode_query(query)
-        decision = serving.policy.choose(context, self._rng(number), available)
-        self.log.decided(number, query.id, context, decision, serving.version, available)  # before it is served
+        number, decision = self._decide(query, self.available(query))  # logged before it is served
         observation = pull_once(self.arms[decision.arm], query, self._pull_seed(number))
         self.log.rewarded(query.id, reward(observation), observation)
         return observation
 
-    def choose(self, query: Query) -> Decision:
+    def choose(self, query: Query, available: Sequence[str] | None = None) -> Decision:
         """Choose an arm for a query and log the choice; `reward` is to follow.
+
+        Args:
+            query: with an id of its own.
+            available: names of the arms that may be chosen; None for those that `self.available` gives.
 
         Raises:
             ValueError: if the query has a decision that waits for its reward.
         """
-        number, serving, available = self.log.next_number(), self._serving, self.available(query)
-        context = self.encoder.encode_query(query)
-        decision = serving.policy.choose(context, self._rng(number), available)
-        self.log.decided(number, query.id, context, decision, serving.version, available)
-        return decision
+        return self._decide(query, self.available(query) if available is None else tuple(available))[1]
+
+    def observe(self, observation: Observation) -> float:
+        """Value what an open decision's arm has shown, log both, and return the value.
+
+        Raises:
+            ValueError: if the query is unknown or was rewarded before, or the reward cannot value the observation.
+            RuntimeError: if the agent has no reward.
+        """
+        if self._reward is None:
+            raise RuntimeError("the agent needs a reward to value what it observes: Agent(..., reward=...)")
+        value = self._reward(observation)
+        self.log.rewarded(observation.query_id, value, observation)
+        return value
 
     def reward(self, query_id: str, value: float) -> None:
         """Log the reward of a query's decision, at any time, also after a restart.
@@ -175,6 +187,15 @@ class Agent:
         observation = Observation.failed(made.decision.arm, query_id, error, max(0.0, time.time() - made.time))
         self.log.rewarded(query_id, self._reward(observation), observation)
         return observation
+
+    def _decide(self, query: Query, available: tuple[str, ...] | None) -> tuple[int, Decision]:
+        number, serving = self.log.next_number(), self._serving
+        context = self.encoder.encode_query(query)
+        decision = serving.policy.choose(context, self._rng(number), available)
+        if isinstance(serving.policy, Rollout):
+            decision = replace(decision, proposed=serving.policy.proposed(context, available))
+        self.log.decided(number, query.id, context, decision, serving.version, available)
+        return number, decision
 
     def _valued(self) -> Reward:
         if self._reward is None or not len(self.arms):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,10 +18,12 @@ from bandits import checks
 from bandits.data.decision import Decision
 from bandits.data.logged_data import LoggedData
 from bandits.online.appender import Appender
+from bandits.online.log_index import LogIndex
 from bandits.online.log_table import logged_data
 from bandits.online.records import LoggedDecision, LoggedReward, PolicyVersion
 from bandits.online.segments import (
     Position,
+    Record,
     begin_segment,
     encode,
     read_record,
@@ -30,45 +32,9 @@ from bandits.online.segments import (
     segment_path,
 )
 
-_REMEMBERED = 10_000  # rewarded queries that a second reward is told apart for from an unknown query
-
 
 class TornRecordWarning(UserWarning):
     """A crash had cut off the last record of a log; it was removed."""
-
-
-@dataclass
-class _Index:
-    """What must be known to go on writing: the next number, and where the decisions without a reward stand."""
-
-    next_number: int = 0
-    open: dict[str, tuple[int, Position]] = field(default_factory=dict)
-    closed: dict[str, float] = field(default_factory=dict)
-
-    def decided(self, query_id: str, number: int, position: Position) -> None:
-        self.open[query_id] = (number, position)
-        self.closed.pop(query_id, None)
-        self.next_number = max(self.next_number, number + 1)
-
-    def rewarded(self, query_id: str, reward: float) -> None:
-        self.open.pop(query_id, None)
-        self.closed[query_id] = reward
-        if len(self.closed) > _REMEMBERED:
-            del self.closed[next(iter(self.closed))]
-
-    def header(self) -> dict[str, object]:
-        places = {name: [number, at.segment, at.offset] for name, (number, at) in self.open.items()}
-        return {"next_number": self.next_number, "open": places}
-
-    def take(self, record: dict[str, Any], position: Position) -> None:
-        """Follow one record of a log that is being opened."""
-        if record["kind"] == "segment":
-            self.next_number = record["next_number"]
-            self.open = {name: (number, Position(*at)) for name, (number, *at) in record["open"].items()}
-        elif record["kind"] == "decided":
-            self.decided(record["query"], record["number"], position)
-        else:
-            self.rewarded(record["query"], record["reward"])
 
 
 class DecisionLog:
@@ -78,7 +44,8 @@ class DecisionLog:
             agent = Agent(policy, encoder, log)
 
     A decision is on the disk when `decided` returns, a reward when `rewarded` returns. One process writes; any other
-    may read with `DecisionLog.load` meanwhile. A query may be asked again once its decision has been rewarded.
+    may read with `DecisionLog.load` meanwhile. A query may be asked again once its decision has been rewarded or
+    dropped.
 
     Args:
         folder: made if it is missing; a log that stands there is gone on with.
@@ -109,9 +76,9 @@ class DecisionLog:
         self._next_number = self._index.next_number
         self._file = Appender(segment_path(self.folder, self._segment), self._sync_every)
 
-    def _open(self) -> tuple[_Index, int]:
+    def _open(self) -> tuple[LogIndex, int]:
         """Read the last segment, whose header tells what the older ones left open."""
-        index, numbers = _Index(), segment_numbers(self.folder)
+        index, numbers = LogIndex(), segment_numbers(self.folder)
         if not numbers:
             begin_segment(self.folder, 0, index.header())
             return index, 0
@@ -140,6 +107,11 @@ class DecisionLog:
         """The queries whose decision has no reward yet, in the order of the decisions."""
         with self._lock:
             return tuple(self._index.open)
+
+    def status(self, query_id: str) -> Literal["open", "closed"] | None:
+        """Return whether a query's decision waits for its reward, or was closed lately; None for an unknown query."""
+        with self._lock:
+            return "open" if query_id in self._index.open else "closed" if query_id in self._index.closed else None
 
     def next_number(self) -> int:
         """Return the number of a decision that is about to be made."""
@@ -202,21 +174,73 @@ class DecisionLog:
             OSError: if it cannot be written.
         """
         checks.number(reward, f"the reward of query {query_id!r}")
+        facts = None if observation is None else observation.to_dict()
+
+        def record(number: int, position: Position) -> Record:
+            return LoggedReward(number, time.time(), query_id, float(reward), position, facts).to_record()
+
+        self._end(query_id, float(reward), record)
+
+    def dropped(self, query_id: str, reason: str) -> None:
+        """Close an open query's decision without a reward: nothing is learned from it.
+
+        Args:
+            query_id: whose decision waits for its reward.
+            reason: why what came of it says nothing of the arm, such as a request that the arm rightly refused.
+
+        Raises:
+            ValueError: if the query is unknown or was closed before.
+            OSError: if it cannot be written.
+        """
+
+        def record(number: int, _: Position) -> Record:
+            return {"kind": "dropped", "number": number, "time": time.time(), "query": query_id, "reason": reason}
+
+        self._end(query_id, None, record)
+
+    def late(self, query_id: str, reward: float) -> None:
+        """Keep a reward that came after its decision was closed; it is not learned from.
+
+        Raises:
+            ValueError: if the reward is not finite, or the query is not among those closed last.
+            OSError: if it cannot be written.
+        """
+        checks.number(reward, f"the reward of query {query_id!r}")
+        if self.status(query_id) != "closed":
+            raise ValueError(f"no decision of query {query_id!r} was closed lately: mend the id")
+        self.noted("late", {"query": query_id, "reward": float(reward)})
+
+    def noted(self, kind: str, facts: Record) -> Position:
+        """Write down something that is neither a decision nor its end, and return where it stands.
+
+        Args:
+            kind: of the record, such as "stage"; none of the log's own.
+            facts: JSON values.
+
+        Raises:
+            ValueError: if the kind is one of the log's own, or a fact is no JSON value.
+            OSError: if it cannot be written.
+        """
+        if kind in ("segment", "decided", "rewarded", "dropped"):
+            raise ValueError(f"kind must be none of the log's own records, got {kind!r}")
+        line = encode({"kind": kind, "time": time.time(), **facts})
+        with self._lock:
+            position, file, ticket = self._append(line)
+        file.settle(ticket)
+        return position
+
+    def _end(self, query_id: str, reward: float | None, record: Callable[[int, Position], Record]) -> None:
         with self._lock:
             number, position = self._placed(query_id)
             self._closing.add(query_id)
         try:
-            facts = None if observation is None else observation.to_dict()
-            entry = LoggedReward(number, time.time(), query_id, float(reward), position, facts)
-            line = encode(entry.to_record())
+            line = encode(record(number, position))
             with self._lock:
                 _, file, ticket = self._append(line)
-                self._index.rewarded(query_id, entry.reward)
-                self._closing.discard(query_id)
-        except BaseException:
+                self._index.ended(query_id, reward)
+        finally:
             with self._lock:
                 self._closing.discard(query_id)
-            raise
         file.settle(ticket)
 
     def _placed(self, query_id: str) -> tuple[int, Position]:
@@ -226,7 +250,8 @@ class DecisionLog:
             raise ValueError(f"the decision of query {query_id!r} is just being rewarded: the first reward counts")
         if query_id in self._index.closed:
             reward = self._index.closed[query_id]
-            raise ValueError(f"the decision of query {query_id!r} was rewarded before, with {reward}: the first counts")
+            how = "dropped before" if reward is None else f"rewarded before, with {reward}: the first counts"
+            raise ValueError(f"the decision of query {query_id!r} was {how}")
         raise ValueError(f"no decision waits for a reward of query {query_id!r}: choose for it first, or mend the id")
 
     def _append(self, line: bytes) -> tuple[Position, Appender, int]:
@@ -269,6 +294,8 @@ class DecisionLog:
             elif placed.record["kind"] == "rewarded":
                 reward = LoggedReward.from_record(placed.record)
                 rewards[reward.number] = reward.reward
+            elif placed.record["kind"] == "dropped":
+                decisions.pop(cast("int", placed.record["number"]))
         rows = [decisions[number] for number in sorted(decisions) if open_reward is not None or number in rewards]
         if not rows:
             raise ValueError(f"{folder} holds no rewarded decision yet: reward one, or give open_reward")

@@ -61,6 +61,7 @@ class LoggedDecision:
             "arm": self.decision.arm,
             "propensity": self.decision.propensity,
             "probabilities": dict(self.decision.probabilities),
+            "proposed": None if self.decision.proposed is None else dict(self.decision.proposed),
             "available": None if self.available is None else list(self.available),
             "policy": self.policy.name,
             "version": self.policy.version,
@@ -73,12 +74,13 @@ class LoggedDecision:
         """Rebuild what `to_record` gave."""
         row = cast("dict[str, Any]", record)  # its checksum vouches for the types
         probabilities, available = row["probabilities"], row["available"]
+        action = list(probabilities).index(row["arm"])
         return cls(
             number=row["number"],
             time=row["time"],
             query_id=row["query"],
             context=np.frombuffer(base64.b64decode(row["context"]), "<f4").astype(np.float32, copy=False),
-            decision=Decision(row["arm"], list(probabilities).index(row["arm"]), row["propensity"], probabilities),
+            decision=Decision(row["arm"], action, row["propensity"], probabilities, row.get("proposed")),
             available=None if available is None else tuple(available),
             policy=PolicyVersion(row["policy"], row["version"], row["encoder"]),
         )

@@ -66,9 +66,9 @@ POLICY_NAMES = (
     "epsilon_greedy, softmax, or package.module:Class"
 )  # a test compares them with the table, which is imported on use
 REWARD_HELP = (
-    "A formula of time_saved, speedup, relative_speed, acceptance_length, rouge_l, paper(A), on_failure(REWARD, VALUE) "
-    "and your own as package.module:Class, such as 0.5 * rouge_l(missing=1) + 0.5 * relative_speed. Default: "
-    "time_saved where the data hold observations of drafts, else the data's own reward."
+    "A formula of time_saved, speedup, relative_speed, seconds_per_token, acceptance_length, rouge_l, "
+    "paper(A), on_failure(REWARD, VALUE) and your own as package.module:Class, such as 0.5 * rouge_l(missing=1) + "
+    "0.5 * relative_speed. Default: time_saved where the data hold observations of drafts, else the data's own reward."
 )
 RewardOption = Annotated[str | None, typer.Option("--reward", help=REWARD_HELP, metavar="FORMULA")]
 EncoderOption = Annotated[

@@ -4,7 +4,17 @@ import re
 import pytest
 
 from arms import Observation, Reference
-from rewards import REWARDS, AcceptanceLength, OnFailure, RelativeSpeed, Reward, RougeL, Speedup, TimeSaved
+from rewards import (
+    REWARDS,
+    AcceptanceLength,
+    OnFailure,
+    RelativeSpeed,
+    Reward,
+    RougeL,
+    SecondsPerToken,
+    Speedup,
+    TimeSaved,
+)
 from rewards.testing.rewards import check_reward
 
 
@@ -159,6 +169,7 @@ GOOD = [
     AcceptanceLength(),
     RelativeSpeed(20.0),
     RelativeSpeed.fitted(OBSERVATIONS),
+    SecondsPerToken(0.2),
     Speedup(),
     TimeSaved(),
     0.5 * RougeL() + 0.5 * RelativeSpeed(20.0),

@@ -12,6 +12,7 @@ import typer
 
 from speculative.cli.main import app
 from speculative.pools.spec import PoolSpec
+from speculative.serving import UpstreamPoolSpec
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -68,7 +69,8 @@ def test_toml_blocks_are_pools(page):
     for block in blocks(page, "toml"):
         if SNIPPET.search(block.text):
             continue  # comes from an example, which its own test runs
-        PoolSpec.model_validate(tomllib.loads(block.text))
+        table = tomllib.loads(block.text)
+        (PoolSpec if "target" in table else UpstreamPoolSpec).model_validate(table)
 
 
 @pytest.mark.parametrize("page", with_blocks("bash"))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arms import Observation, Reference
-from rewards import AcceptanceLength, RelativeSpeed, Speedup, TimeSaved
+from rewards import AcceptanceLength, RelativeSpeed, SecondsPerToken, Speedup, TimeSaved
 
 BASE = Observation(
     arm="a",
@@ -122,3 +122,12 @@ def test_time_saved_against_a_reference_without_tokens_is_rejected():
     empty = dataclasses.replace(BASE, reference=Reference(text="", seconds=1.0, n_tokens=0))
     with pytest.raises(ValueError, match=r"reference\.n_tokens must be >= 1, got 0 for 10"):
         TimeSaved()(empty)
+
+
+def test_seconds_per_token_are_a_share_of_the_slowest_and_a_failure_is_the_slowest():
+    assert SecondsPerToken(0.4)(BASE) == -0.5
+    assert SecondsPerToken(0.1)(BASE) == -1.0
+    assert SecondsPerToken(0.4)(dataclasses.replace(BASE, n_tokens=0)) == -1.0
+    assert SecondsPerToken(0.4)(Observation.failed("a", "q", "no answer", 0.1)) == -1.0
+    with pytest.raises(ValueError, match=r"slowest must be a finite number > 0, got 0"):
+        SecondsPerToken(0)

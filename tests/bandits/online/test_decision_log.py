@@ -300,3 +300,40 @@ def test_memory_does_not_grow_with_the_decisions_logged(tmp_path):
         grown = tracemalloc.get_traced_memory()[0] - before
         tracemalloc.stop()
     assert grown < 300_000  # the remembered ones' own strings, traced now, replace older ones
+
+
+def test_a_dropped_decision_is_closed_and_no_row(tmp_path):
+    with DecisionLog(tmp_path) as log:
+        decide(log, "kept")
+        decide(log, "dropped")
+        log.dropped("dropped", "refused")
+        assert (log.status("kept"), log.status("dropped"), log.status("unknown")) == ("open", "closed", None)
+        with pytest.raises(ValueError, match="'dropped' was dropped before"):
+            log.rewarded("dropped", 1.0)
+        decide(log, "dropped")
+        log.rewarded("dropped", 2.0)
+        assert log.to_logged_data(open_reward=0.0).rewards.tolist() == [0.0, 2.0]
+
+
+def test_a_late_reward_is_kept_and_changes_nothing(tmp_path):
+    with DecisionLog(tmp_path) as log:
+        decide(log, "q")
+        with pytest.raises(ValueError, match="no decision of query 'q' was closed lately"):
+            log.late("q", 1.0)
+        log.rewarded("q", 0.5)
+        log.late("q", 1.0)
+        with pytest.raises(ValueError, match="must be a finite number"):
+            log.late("q", np.nan)
+    with DecisionLog(tmp_path) as log:
+        assert (log.status("q"), log.to_logged_data().rewards.tolist()) == ("closed", [0.5])
+
+
+def test_a_note_is_no_decision_and_must_not_look_like_one(tmp_path):
+    with DecisionLog(tmp_path) as log:
+        decide(log, "q")
+        place = log.noted("stage", {"stage": "live", "reason": "it is better"})
+        log.rewarded("q", 0.5)
+        with pytest.raises(ValueError, match="kind must be none of the log's own records"):
+            log.noted("rewarded", {})
+    with DecisionLog(tmp_path) as log:
+        assert (log.n_decisions, len(log.to_logged_data()), place.segment) == (1, 1, 0)

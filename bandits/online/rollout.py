@@ -1,0 +1,63 @@
+"""A policy on trial beside the arm that has always served: in shadow, on a share of the queries, or on all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from bandits.checks import Bool, Float32, Float64
+from bandits.policies.distributions import uniform_over
+from bandits.policies.policy import Policy
+from bandits.policies.state import PolicyState
+from bandits.policies.wrapped_policy import WrappedPolicy
+
+
+class Rollout(WrappedPolicy):
+    """Mixes the incumbent arm, a policy on trial and uniform exploration, with exact propensities.
+
+    probabilities = share * policy.probabilities + exploration / (number of available arms) + the rest on the incumbent
+
+    A share of 0 is shadow mode: the policy decides nothing, and what it would have done is logged with every decision.
+    What it would have earned can be told only where other arms than the incumbent are seen: from the exploration.
+    Where the incumbent is not available, its part is the policy's.
+
+    Args:
+        policy: on trial; what is learned, and the arms, are its own.
+        incumbent: name of the arm that serves otherwise.
+        share: of the queries that the policy decides, in [0, 1 - exploration].
+        exploration: of the queries that any available arm may get, in [0, 1].
+
+    Raises:
+        ValueError: if a share is out of its range, or the policy knows its arms and the incumbent is none of them.
+    """
+
+    def __init__(self, policy: Policy, incumbent: str, *, share: float = 0.0, exploration: float = 0.05) -> None:
+        super().__init__(policy)
+        for name, value, most in (("exploration", exploration, 1.0), ("share", share, 1.0 - exploration)):
+            if not (isinstance(value, int | float) and 0 <= value <= most):
+                raise ValueError(f"{name} must be in [0, {most:g}], got {value!r}")
+        if policy.arm_names and incumbent not in policy.arm_names:
+            raise ValueError(f"incumbent must be one of the arms {', '.join(policy.arm_names)}, got {incumbent!r}")
+        self.incumbent, self.share, self.exploration = incumbent, float(share), float(exploration)
+
+    def proposed(self, context: Float32, available: Sequence[str] | None = None) -> Mapping[str, float]:
+        """Return the policy's own distribution over the arms for a context, (d,) float32."""
+        row = self.policy.probabilities(context[None, :], available)[0]
+        return dict(zip(self.policy.arm_names, row.tolist(), strict=True))
+
+    def _probabilities(self, state: PolicyState, contexts: Float32, available: Bool | None) -> Float64:
+        """Return the mixture."""
+        own = self.policy._probabilities(state, contexts, available)
+        place = state.arm_names.index(self.incumbent)
+        mixed = self.share * own
+        rest = 1.0 - self.share - self.exploration
+        if available is None:
+            mixed[:, place] += rest
+            mixed += self.exploration / mixed.shape[1]
+            return mixed
+        there = available[:, place]
+        mixed[~there] += rest * own[~there]
+        mixed[there, place] += rest
+        mixed += self.exploration * uniform_over(available)
+        return np.asarray(mixed)

@@ -1,0 +1,130 @@
+"""`draftpick serve`."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from speculative.cli import options
+from speculative.cli.plugins import load_one_policy, policy_of
+
+if TYPE_CHECKING:
+    from bandits import Policy
+
+
+def serve(
+    pool: Annotated[Path, typer.Argument(help="Pool file (TOML) whose arms are upstreams.", metavar="POOL.toml")],
+    state: Annotated[
+        Path, typer.Option("--state", help="Folder of the log and of what is learned; gone on with.", metavar="FOLDER")
+    ],
+    policy: Annotated[
+        str,
+        typer.Option(
+            "--policy",
+            help=f"Saved policy, or the name of one that starts from nothing: {options.POLICY_NAMES}.",
+            metavar="FILE|NAME",
+        ),
+    ] = "lin_ts",
+    mode: Annotated[
+        Literal["shadow", "canary", "live"],
+        typer.Option(
+            "--mode",
+            help="shadow: the incumbent serves, the policy's choice is logged; canary: the policy decides a share; "
+            "live: it decides all but the exploration.",
+        ),
+    ] = "shadow",
+    incumbent: Annotated[
+        str | None,
+        typer.Option("--incumbent", help="Arm that serves where the policy does not; the first by default."),
+    ] = None,
+    share: Annotated[
+        float, typer.Option("--share", min=0, max=1, help="Of the requests that the policy decides with canary.")
+    ] = 0.1,
+    exploration: Annotated[
+        float,
+        typer.Option(
+            "--exploration", min=0, max=1, help="Of the requests that any arm may get; without it nothing is learned."
+        ),
+    ] = 0.05,
+    rewards: Annotated[
+        Literal["own", "caller"],
+        typer.Option("--rewards", help="own: seconds a token, measured; caller: posted to /v1/draftpick/reward."),
+    ] = "own",
+    slowest: Annotated[
+        float | None,
+        typer.Option(
+            "--slowest",
+            help="Seconds a token that count as the worst; by default 4 times the incumbent's in the probe.",
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0 for any that is free.")] = 8000,
+    key_file: Annotated[
+        Path | None,
+        typer.Option("--key-file", help="Keys, one a line, of which a request must bear one.", metavar="FILE"),
+    ] = None,
+    sync_every: Annotated[
+        int,
+        typer.Option(
+            "--sync-every",
+            min=0,
+            help="fsync the log after this many records; 0 leaves it to the system. A killed server loses nothing.",
+        ),
+    ] = 0,
+    allow_unproven: Annotated[
+        bool, typer.Option("--allow-unproven", help="Serve arms whose body fields the engine ignores.")
+    ] = False,
+    settings: options.SetOption = None,
+    policy_class: options.PolicyClassOption = None,
+    seed: options.SeedOption = 0,
+) -> None:
+    """Put a policy in front of engines that run already: an OpenAI-compatible server that chooses, logs and learns.
+
+    Every decision is in the log, with its propensity, before it is served. Start in shadow mode: nothing changes for
+    anybody, and the log tells what the policy would have chosen.
+    """
+    from arms.optional_import import optional_import
+
+    for module in ("fastapi", "uvicorn", "httpx2"):
+        optional_import(module, "serve")
+    from speculative.serving.server import ServerSettings
+    from speculative.serving.server import serve as run_server
+    from speculative.serving.settings import ServiceSettings
+    from speculative.serving.upstream_spec import read_upstream_pool
+
+    spec = read_upstream_pool(pool)
+    service = ServiceSettings(
+        incumbent=incumbent or spec.arm_names[0], stage=mode, share=share, exploration=exploration, rewards=rewards
+    )
+    server = ServerSettings(
+        folder=state,
+        host=host,
+        port=port,
+        keys=() if key_file is None else _keys(key_file),
+        slowest=slowest,
+        sync_every=sync_every,
+        allow_unproven=allow_unproven,
+        seed=seed,
+    )
+    run_server(
+        spec, _policy(policy, settings or (), policy_class or (), seed), service, server, os.environ, options.say
+    )
+
+
+def _policy(name: str, settings: "list[str] | tuple[()]", classes: "list[str] | tuple[()]", seed: int) -> "Policy":
+    """Return a saved policy, or a new one of a name."""
+    if Path(name).exists():
+        if settings:
+            raise ValueError("--set is for a policy that starts from nothing; a saved one keeps its settings")
+        return load_one_policy(Path(name), classes)
+    return policy_of(name, settings, seed)
+
+
+def _keys(file: Path) -> tuple[str, ...]:
+    keys = tuple(line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip())
+    if not keys or not all(key.isascii() and key.isprintable() and len(key) >= 16 for key in keys):
+        raise ValueError(
+            f"--key-file {file} must hold one key or more, one a line, each of 16 ASCII characters or more"
+        )
+    return keys

@@ -1,0 +1,98 @@
+"""What is learned of an answer while it passes through: tokens, times, and the engine's own counts."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+
+from arms import Observation
+from speculative.serving.completion_request import CompletionRequest
+from speculative.serving.engine_feedback import EngineFeedback, feedback_of
+from speculative.serving.problem import ArmFailure
+
+
+class AnswerWatch:
+    """Reads each payload of an answer once, and says what the client is to get of it.
+
+    The seconds are this clock's, from the request to the last payload, for every engine alike: an engine's own clock
+    leaves out the time in its queue. Time that the client takes to read is not counted.
+
+    Args:
+        request: what was asked for.
+        clock: seconds that never run backwards.
+
+    Attributes:
+        first_s: seconds to the first payload; None before it.
+        seconds: to the last payload so far.
+        feedback: the engine's counts, where it gave some.
+    """
+
+    def __init__(self, request: CompletionRequest, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._request, self._clock = request, clock
+        self._start, self._client_s = clock(), 0.0
+        self._n_chunks = 0
+        self._n_tokens: int | None = None
+        self.first_s: float | None = None
+        self.seconds = 0.0
+        self.feedback: EngineFeedback | None = None
+
+    def take(self, payload: bytes) -> bytes | None:
+        """Note a payload; return what is passed on, or None where the client did not ask for it.
+
+        Raises:
+            ArmFailure: if it is no JSON object, or reports an error.
+        """
+        self.seconds = self._clock() - self._start - self._client_s
+        if self.first_s is None:
+            self.first_s = self.seconds
+        try:
+            said = json.loads(payload)
+        except (ValueError, RecursionError) as error:
+            raise ArmFailure(f"answered what is no JSON: {payload[:80]!r}") from error
+        if not isinstance(said, dict):
+            raise ArmFailure(f"answered what is no JSON object: {payload[:80]!r}")
+        if "error" in said and "choices" not in said:
+            raise ArmFailure(f"reported an error: {said['error']!r:.200}")
+        choices = said.get("choices")
+        if not isinstance(choices, list):
+            raise ArmFailure(f"answered without choices: {payload[:80]!r}")
+        self._n_chunks += bool(choices)
+        self.feedback = feedback_of(said) or self.feedback
+        usage = said.get("usage")
+        if usage is None:
+            return payload
+        self._take_usage(usage)
+        if not self._request.stream or self._request.include_usage:
+            return payload
+        if not choices:
+            return None
+        del said["usage"]
+        return json.dumps(said, ensure_ascii=False).encode()
+
+    def client_took(self, seconds: float) -> None:
+        """Leave out time that the client took to read."""
+        self._client_s += seconds
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens generated: as the usage says, else the engine's counts, else the chunks of the stream."""
+        if self._n_tokens is not None:
+            return self._n_tokens
+        if self.feedback is not None and self.feedback.n_tokens is not None:
+            return self.feedback.n_tokens
+        return self._n_chunks if self._request.stream else 0
+
+    def observation(self, arm: str, decision_id: str, failure: str | None = None) -> Observation:
+        """Return the facts of the answer, without its text, as the log keeps them."""
+        if failure is not None:
+            return Observation.failed(arm, decision_id, failure, self.seconds or self._clock() - self._start)
+        return Observation(arm, decision_id, text="", n_tokens=self.n_tokens, seconds=self.seconds)
+
+    def _take_usage(self, usage: object) -> None:
+        count = usage.get("completion_tokens") if isinstance(usage, Mapping) else None
+        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+            return
+        most = self._request.max_tokens
+        if most is None or count <= most:  # else it cannot be true, and the chunks are counted
+            self._n_tokens = count

@@ -1,0 +1,133 @@
+"""The HTTP interface of a service: OpenAI's endpoints, rewards, health and metrics."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import math
+import time
+from collections.abc import Sequence
+
+from fastapi import FastAPI, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from speculative.serving.asgi_client import ServedResponse
+from speculative.serving.completion_request import Endpoint, read_request
+from speculative.serving.problem import Problem
+from speculative.serving.service import Service
+
+MOST_BODY_BYTES = 4 << 20
+
+
+def make_app(
+    service: Service, *, model: str = "draftpick", keys: Sequence[str] = (), most_body_bytes: int = MOST_BODY_BYTES
+) -> FastAPI:
+    """Return the application of a service.
+
+    Args:
+        service: answers.
+        model: the name that clients ask for.
+        keys: one of them must come as a bearer token; none lets everybody in.
+        most_body_bytes: of a request.
+    """
+    routes = _Routes(service, model, keys, most_body_bytes)
+    app = FastAPI(title="draftpick", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_api_route("/v1/chat/completions", routes.chat_completions, methods=["POST"])
+    app.add_api_route("/v1/completions", routes.completions, methods=["POST"])
+    app.add_api_route("/v1/models", routes.models)
+    app.add_api_route("/v1/draftpick/reward", routes.reward, methods=["POST"])
+    app.add_api_route("/health", routes.health)
+    app.add_api_route("/metrics", routes.metrics)
+    app.add_exception_handler(Problem, _told)
+    return app
+
+
+class _Routes:
+    """The endpoints; all but /health need a key where there are keys."""
+
+    def __init__(self, service: Service, model: str, keys: Sequence[str], most_body_bytes: int) -> None:
+        self._service, self._model, self._keys, self._most_body_bytes = service, model, keys, most_body_bytes
+        self._started = int(time.time())
+
+    async def chat_completions(self, request: Request) -> Response:
+        return await self._complete("chat/completions", request)
+
+    async def completions(self, request: Request) -> Response:
+        return await self._complete("completions", request)
+
+    async def models(self, request: Request) -> Response:
+        _check(request, self._keys)
+        entry = {"id": self._model, "object": "model", "created": self._started, "owned_by": "draftpick"}
+        return JSONResponse({"object": "list", "data": [entry]})
+
+    async def reward(self, request: Request) -> Response:
+        _check(request, self._keys)
+        decision_id, value = _reward(await _body(request, self._most_body_bytes))
+        return JSONResponse({"id": decision_id, "counted": await self._service.reward(decision_id, value)})
+
+    async def health(self) -> Response:
+        up = {name: not breaker.is_open for name, breaker in self._service.breakers.items()}
+        return JSONResponse({"ok": any(up.values()), "arms": up}, 200 if any(up.values()) else 503)
+
+    async def metrics(self, request: Request) -> Response:
+        _check(request, self._keys)
+        for name, breaker in self._service.breakers.items():
+            self._service.metrics.set("arm_up", float(not breaker.is_open), arm=name)
+        return PlainTextResponse(self._service.metrics.page(), media_type="text/plain; version=0.0.4")
+
+    async def _complete(self, endpoint: Endpoint, request: Request) -> Response:
+        _check(request, self._keys)
+        raw = await _body(request, self._most_body_bytes)
+        return ServedResponse(self._service, read_request(endpoint, raw, self._model))
+
+
+async def _told(request: Request, problem: Exception) -> Response:
+    assert isinstance(problem, Problem)
+    headers = {"www-authenticate": "Bearer"} if problem.status == 401 else {}
+    return Response(problem.payload(), problem.status, headers, "application/json")
+
+
+def _check(request: Request, keys: Sequence[str]) -> None:
+    """Let in only those who hold a key, and no page of another site that a browser has open."""
+    origin = request.headers.get("origin")
+    if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
+        raise Problem(403, "requests from pages of other origins are refused")
+    if not keys:
+        return
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    given = token.strip().encode("latin-1", "replace")
+    matches = [hmac.compare_digest(given, key.encode()) for key in keys]  # all, so that time tells nothing
+    if scheme.lower() != "bearer" or not any(matches):
+        raise Problem(401, "a key is needed: Authorization: Bearer KEY")
+
+
+async def _body(request: Request, most_bytes: int) -> bytes:
+    said = request.headers.get("content-length", "0")
+    too_large = Problem(413, f"the body must have at most {most_bytes:,} bytes")
+    if said.isdigit() and int(said) > most_bytes:
+        raise too_large
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > most_bytes:
+            raise too_large
+    return bytes(body)
+
+
+def _reward(raw: bytes) -> tuple[str, float]:
+    try:
+        body = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise Problem(400, f"the body must be one JSON object ({error})") from error
+    if not isinstance(body, dict) or set(body) != {"id", "reward"}:
+        raise Problem(400, 'the body must be {"id": ..., "reward": ...} and nothing else')
+    decision_id, value = body["id"], body["reward"]
+    if not isinstance(decision_id, str):
+        raise Problem(400, f"id must be a string, got {decision_id!r:.100}", "id")
+    try:
+        number = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise Problem(400, f"reward must be a finite number, got {value!r:.100}", "reward")
+    return decision_id, number

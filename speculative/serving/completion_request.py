@@ -1,0 +1,139 @@
+"""A request of OpenAI's API, checked once where it enters the program."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from speculative.serving.problem import Problem
+
+Endpoint = Literal["chat/completions", "completions"]
+
+NO_TEXT = "(no text)"
+"""What an encoder reads of a request that holds images or token ids only."""
+
+_Tokens = Annotated[int, Field(ge=1, strict=True)]
+
+
+class _StreamOptions(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    include_usage: bool | None = None
+
+
+class _Body(BaseModel):
+    """The fields whose meaning the front door relies on; all others are the engine's to judge."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: str | None = None
+    stream: Annotated[bool, Field(strict=True)] | None = None
+    stream_options: _StreamOptions | None = None
+    n: Annotated[int, Field(ge=1, le=128, strict=True)] | None = None
+    max_tokens: _Tokens | None = None
+    max_completion_tokens: _Tokens | None = None
+    seed: Annotated[int, Field(strict=True)] | None = None
+    stop: str | list[str] | None = None
+    temperature: Annotated[float, Field(ge=0)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+
+
+class _ChatBody(_Body):
+    messages: Annotated[list[dict[str, Any]], Field(min_length=1)]
+
+
+class _TextBody(_Body):
+    prompt: Annotated[str | list[Any], Field(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionRequest:
+    """What a client asks for.
+
+    Attributes:
+        endpoint: below /v1/.
+        body: as it came; fields that are not checked here are passed on.
+        text: what a context encoder reads.
+        stream: whether tokens are sent as they come.
+        include_usage: whether a stream is to end with a chunk of usage.
+        max_tokens: most tokens of all answers together, where the client sets a limit.
+    """
+
+    endpoint: Endpoint
+    body: Mapping[str, object]
+    text: str
+    stream: bool
+    include_usage: bool
+    max_tokens: int | None
+
+
+def read_request(endpoint: Endpoint, raw: bytes, model: str) -> CompletionRequest:
+    """Check a request's body.
+
+    Args:
+        endpoint: where it was sent to.
+        raw: the body.
+        model: the name that this service answers to.
+
+    Raises:
+        Problem: 400 with the field's name, or 404 for another model.
+    """
+    body = _json_object(raw)
+    try:
+        read = (_ChatBody if endpoint == "chat/completions" else _TextBody).model_validate(body)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"] if part != "str" and not str(part).startswith("list["))
+        raise Problem(400, f"{field}: {first['msg']}", field) from error
+    if read.model not in (None, model):
+        raise Problem(404, f"model must be {model!r}, got {read.model!r:.200}", "model")
+    if None not in (read.max_tokens, read.max_completion_tokens) and read.max_tokens != read.max_completion_tokens:
+        raise Problem(
+            400, "max_tokens and max_completion_tokens must agree, or one be left out", "max_completion_tokens"
+        )
+    if read.stream_options is not None and not read.stream:
+        raise Problem(400, "stream_options needs stream = true", "stream_options")
+    text = _text_of(read.messages if isinstance(read, _ChatBody) else getattr(read, "prompt", ""))
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        field = "messages" if endpoint == "chat/completions" else "prompt"
+        raise Problem(400, f"{field} must be whole characters: {error.reason} at {error.start}", field) from error
+    most = read.max_completion_tokens or read.max_tokens
+    return CompletionRequest(
+        endpoint=endpoint,
+        body=body,
+        text=text if text.strip() else NO_TEXT,
+        stream=bool(read.stream),
+        include_usage=bool(read.stream_options and read.stream_options.include_usage),
+        max_tokens=None if most is None else most * (read.n or 1),
+    )
+
+
+def _json_object(raw: bytes) -> dict[str, object]:
+    try:
+        body = json.loads(raw, parse_constant=_not_json)
+    except (ValueError, RecursionError) as error:
+        raise Problem(400, f"the body must be one JSON object in UTF-8 ({error})") from error
+    if not isinstance(body, dict):
+        raise Problem(400, f"the body must be one JSON object, got a {type(body).__name__}")
+    return body
+
+
+def _not_json(name: str) -> float:
+    raise ValueError(f"{name} is no JSON value")
+
+
+def _text_of(part: object) -> str:
+    """Return the texts in messages or prompts, one below the other; images and token ids say nothing."""
+    if isinstance(part, str):
+        return part
+    if isinstance(part, Mapping):
+        return _text_of(part.get("content") if "content" in part else part.get("text"))
+    if isinstance(part, list):
+        return "\n".join(text for one in part if (text := _text_of(one)))
+    return ""

@@ -1,0 +1,100 @@
+"""What engines say of their speculation, each in its own form, as one record."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFeedback:
+    """Counts of one answer; None where the engine does not say.
+
+    Attributes:
+        engine: whose form it was.
+        n_tokens: generated.
+        n_rounds: draft-verify rounds.
+        n_draft_tokens: proposed.
+        n_accepted: of these.
+        accepted_at: draft position, from 0, to how many tokens were accepted there.
+    """
+
+    engine: str
+    n_tokens: int | None = None
+    n_rounds: int | None = None
+    n_draft_tokens: int | None = None
+    n_accepted: int | None = None
+    accepted_at: Mapping[int, int] = field(default_factory=dict)
+
+
+def feedback_of(payload: Mapping[str, object]) -> EngineFeedback | None:
+    """Return what an answer, or a chunk of one, says of speculation; None where it says nothing that can be read.
+
+    Numbers that contradict themselves (negative, or more accepted than proposed) are not taken.
+    """
+    read = (
+        _of_vllm(_table(_table(payload.get("metrics")).get("speculative_decoding"))),
+        _of_llama_cpp(_table(payload.get("timings"))),
+        _of_lm_studio(_table(payload.get("stats"))),
+        _of_sglang(_table(payload.get("meta_info"))),
+    )
+    for found in read:
+        if found is not None and (found.n_accepted or 0) <= (found.n_draft_tokens or found.n_accepted or 0):
+            return found
+    return None
+
+
+def _of_vllm(said: Mapping[str, object]) -> EngineFeedback | None:
+    if not said:
+        return None
+    accepted = said.get("per_step_accepted")
+    at: Counter[int] = Counter()
+    if isinstance(accepted, list):
+        for n_accepted in accepted:
+            at.update(range(_count(n_accepted) or 0))
+    return EngineFeedback(
+        "vllm",
+        n_rounds=_count(said.get("num_spec_steps")),
+        n_draft_tokens=_count(said.get("num_draft_tokens")),
+        n_accepted=_count(said.get("num_accepted_draft_tokens")),
+        accepted_at=at,
+    )
+
+
+def _of_llama_cpp(said: Mapping[str, object]) -> EngineFeedback | None:
+    if not said:
+        return None
+    drafted = _count(said.get("draft_n"))
+    accepted = _count(said.get("draft_n_accepted"))
+    # without speculation the two fields are missing, which says that nothing was drafted
+    return EngineFeedback(
+        "llama.cpp", _count(said.get("predicted_n")), n_draft_tokens=drafted or 0, n_accepted=accepted or 0
+    )
+
+
+def _of_lm_studio(said: Mapping[str, object]) -> EngineFeedback | None:
+    if not said:
+        return None
+    return EngineFeedback(
+        "lm_studio",
+        n_draft_tokens=_count(said.get("total_draft_tokens_count")),
+        n_accepted=_count(said.get("accepted_draft_tokens_count")),
+    )
+
+
+def _of_sglang(said: Mapping[str, object]) -> EngineFeedback | None:
+    rounds = _count(said.get("spec_verify_ct"))
+    if rounds is None:
+        return None
+    return EngineFeedback(
+        "sglang", _count(said.get("completion_tokens")), rounds, n_accepted=_count(said.get("spec_num_correct_drafts"))
+    )
+
+
+def _table(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

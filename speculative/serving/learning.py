@@ -1,0 +1,53 @@
+"""The thread that learns from the log while requests come in."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from bandits import Learner
+from speculative.serving.service import Service
+
+LOGGER = logging.getLogger(__name__)
+
+
+class LearningThread:
+    """Reads the log every so often, and lets what was learned decide from then on.
+
+    A step that fails is told and tried again; the policy that serves stays as it was.
+
+    Args:
+        service: gets the policies, and closes decisions whose reward is overdue.
+        learner: reads the log; its policy serves from the start.
+    """
+
+    def __init__(self, service: Service, learner: Learner) -> None:
+        self._service, self._learner = service, learner
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="draftpick-learner", daemon=True)
+
+    def start(self) -> None:
+        """Serve what was learned before, and begin."""
+        self._service.adopt(self._learner.policy, self._learner.version)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the step under way."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._service.settings.learn_every_s):
+            self._service.close_overdue()
+            self._step()
+
+    def _step(self) -> None:
+        metrics = self._service.metrics
+        try:
+            while not self._stop.is_set() and self._learner.step(whole_batches=False):
+                self._service.adopt(self._learner.policy, self._learner.version)
+                metrics.set("learned_decisions", self._learner.n_learned)
+            metrics.set("learning_failed", 0)
+        except Exception as error:  # a policy of the user's own may raise anything; serving goes on
+            metrics.set("learning_failed", 1)
+            LOGGER.error("learning failed, the policy stays as it was: %s: %s", type(error).__name__, error)

@@ -1,0 +1,214 @@
+"""A service as a process: probe the upstreams, open the log, serve, learn, and leave everything in order."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+
+from arms.atomic_file import write_file
+from bandits import Agent, DecisionLog, Learner, Policy, checks
+from rewards import Reward, SecondsPerToken
+from speculative.serving.app import make_app
+from speculative.serving.learning import LearningThread
+from speculative.serving.service import Service
+from speculative.serving.settings import CallerReward, RewardSource, ServiceSettings
+from speculative.serving.startup_probe import Probed, probe
+from speculative.serving.upstream import Upstream
+from speculative.serving.upstream_spec import UpstreamPoolSpec
+
+_KEPT = "service.json"
+_SLOWER = 4.0  # than the incumbent was in the probe: what is slower than that is not told apart
+_GRACE_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Where a server listens, and where it keeps what it learns.
+
+    Attributes:
+        folder: of the log, the learner's checkpoint and what the rewards are measured by; made if it is missing.
+        host: to listen on; the default lets this machine in only.
+        port: 0 for any that is free.
+        keys: one of them must come with each request; none lets everybody in.
+        slowest: seconds a token that count as the worst reward; None for 4 times what the probe takes at the incumbent.
+            It is kept in the folder, since rewards of two scales cannot be learned from together.
+        sync_every: see `DecisionLog`; a killed process loses nothing at any value.
+        allow_unproven: serve arms whose body fields were found to be ignored.
+        seed: of all draws.
+    """
+
+    folder: Path
+    host: str = "127.0.0.1"
+    port: int = 8000
+    keys: Sequence[str] = ()
+    slowest: float | None = None
+    sync_every: int = 0
+    allow_unproven: bool = False
+    seed: int = 0
+
+
+def serve(
+    pool: UpstreamPoolSpec,
+    policy: Policy,
+    settings: ServiceSettings,
+    server: ServerSettings,
+    environment: Mapping[str, str],
+    say: Callable[[str], None] = print,
+) -> None:
+    """Serve upstreams until the process is told to end (SIGINT or SIGTERM).
+
+    Args:
+        pool: the arms.
+        policy: chooses; one that has learned nothing yet starts with the pool's arms.
+        settings: who decides, and where rewards come from.
+        server: where it listens and keeps its state.
+        environment: holds the values of the upstreams' headers.
+        say: is told what the probe found, and the address.
+
+    Raises:
+        ValueError: if an environment variable is missing, no upstream answers, body fields are ignored, or the folder
+            holds rewards of another kind.
+        OSError: if the address is taken.
+        FolderInUseError: if another server uses the folder.
+    """
+    asyncio.run(_serve(pool, policy, settings, server, environment, say))
+
+
+async def _serve(
+    pool: UpstreamPoolSpec,
+    policy: Policy,
+    settings: ServiceSettings,
+    server: ServerSettings,
+    environment: Mapping[str, str],
+    say: Callable[[str], None],
+) -> None:
+    if settings.incumbent not in pool.arm_names:
+        raise ValueError(f"incumbent must be one of the arms {', '.join(pool.arm_names)}, got {settings.incumbent!r}")
+    encoder = pool.encoder.build()
+    if policy.state is None:
+        policy.start(pool.arm_names, encoder.n_features, encoder.name)
+    async with AsyncExitStack() as stack:
+        sock = stack.enter_context(_listening(server))
+        log = stack.enter_context(DecisionLog(server.folder / "log", sync_every=server.sync_every))
+        learner = stack.enter_context(closing(Learner(policy, log.folder, server.folder / "learner")))
+        upstreams = [await stack.enter_async_context(Upstream(spec, environment)) for spec in pool.arms]
+        found = await probe(upstreams)
+        for one in found:
+            say(str(one))
+        check_probed(found, server.allow_unproven)
+        reward = _reward(settings, server, found)
+        agent = Agent(learner.policy, encoder, log, reward=reward, seed=server.seed)
+        service = Service(upstreams, agent, settings)
+        learning = LearningThread(service, learner)
+        learning.start()
+        try:
+            host, port = sock.getsockname()[:2]
+            say(f"serving {pool.model} ({service.stage}) on http://{host}:{port}")
+            app = make_app(service, model=pool.model, keys=server.keys)
+            await _Server(_uvicorn_settings(app)).serve(sockets=[sock])
+        finally:
+            learning.stop()
+            await service.close()
+
+
+def _uvicorn_settings(app: FastAPI) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+
+
+class _Server(uvicorn.Server):
+    """Ends in order on SIGINT and SIGTERM; uvicorn's own lets them kill the process before the log is closed."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def check_probed(found: Sequence[Probed], allow_unproven: bool) -> None:
+    """Reject a pool that cannot serve, or whose arms do not differ.
+
+    Args:
+        found: by the probe.
+        allow_unproven: whether body fields may be ignored.
+
+    Raises:
+        ValueError: if no arm answers, or an engine ignores an arm's body fields.
+    """
+    if all(one.failure is not None for one in found):
+        raise ValueError(f"no upstream answers ({found[0]}): start one, or mend its url")
+    ignored = [one.arm for one in found if one.knob == "ignored"]
+    if ignored and not allow_unproven:
+        raise ValueError(
+            f"the engine ignores the body fields of {', '.join(ignored)}: they change nothing in its counts; give each "
+            "setting a server of its own, or serve them all the same with --allow-unproven"
+        )
+
+
+def _listening(server: ServerSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+    return socket.create_server((server.host, server.port), family=family, backlog=2048)
+
+
+def _reward(settings: ServiceSettings, server: ServerSettings, found: Sequence[Probed]) -> Reward:
+    """Return what values answers: as in this folder before, else as asked for or probed now."""
+    file = server.folder / _KEPT
+    kept = _read(file)
+    if kept is not None:
+        source, slowest = kept
+        if source != settings.rewards:
+            raise ValueError(
+                f"{server.folder} holds rewards of the kind {source!r}, got {settings.rewards!r}: use another"
+            )
+        if None not in (slowest, server.slowest) and slowest != server.slowest:
+            raise ValueError(
+                f"{server.folder} holds rewards with slowest = {slowest:g}, got {server.slowest}: use another"
+            )
+    else:
+        slowest = server.slowest if settings.rewards == "own" else None
+        if settings.rewards == "own" and slowest is None:
+            slowest = _slowest(settings.incumbent, found)
+        write_file(file, json.dumps({"rewards": settings.rewards, "slowest": slowest}))
+    return CallerReward(settings.default_reward) if slowest is None else SecondsPerToken(slowest)
+
+
+def _read(file: Path) -> tuple[RewardSource, float | None] | None:
+    if not file.exists():
+        return None
+    try:
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        source, slowest = kept["rewards"], kept["slowest"]
+        if source not in ("own", "caller") or (source == "own") != (slowest is not None):
+            raise ValueError("rewards and slowest do not agree")
+        return source, None if slowest is None else checks.number(slowest, "slowest")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{file} is damaged ({error}): restore it, or begin another folder") from error
+
+
+def _slowest(incumbent: str, found: Sequence[Probed]) -> float:
+    measured = next((one.seconds_per_token for one in found if one.arm == incumbent), None)
+    if measured is None:
+        raise ValueError(
+            f"the incumbent {incumbent!r} gave no tokens in the probe: start it, or give the seconds a token that "
+            "count as slowest"
+        )
+    return float(f"{_SLOWER * measured:.2g}")

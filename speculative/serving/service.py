@@ -1,0 +1,301 @@
+"""The front door's one sentence: a request becomes a decision, is logged, answered by its arm, and rewarded."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from typing import Protocol
+
+from arms import Observation, Query
+from bandits import Agent, Decision, Policy
+from bandits.online import Rollout
+from speculative.serving.answer_watch import AnswerWatch
+from speculative.serving.circuit_breaker import CircuitBreaker
+from speculative.serving.completion_request import CompletionRequest
+from speculative.serving.metrics import Metrics
+from speculative.serving.problem import ArmFailure, ArmRefusal, Problem
+from speculative.serving.settings import ServiceSettings, Stage
+
+LOGGER = logging.getLogger(__name__)
+
+
+class ServedArm(Protocol):
+    """What a service needs of an arm: an upstream, or a draft of an engine of one's own."""
+
+    name: str
+
+    def answer(self, request: CompletionRequest) -> AsyncGenerator[bytes, None]:
+        """Yield the answer's payloads; raise `ArmFailure` or `ArmRefusal` where there is none."""
+
+
+class Client(Protocol):
+    """Who is answered."""
+
+    async def start(self, headers: Mapping[str, str]) -> None:
+        """Begin an answer."""
+
+    async def send(self, payload: bytes) -> None:
+        """Send a payload of it."""
+
+    async def end(self) -> None:
+        """End it."""
+
+    async def break_off(self, problem: Problem) -> None:
+        """End an answer that has begun and cannot be finished."""
+
+    async def refuse(self, status: int, payload: bytes, headers: Mapping[str, str]) -> None:
+        """Answer with an error, where no answer has begun."""
+
+
+class Service:
+    """Answers requests with the arm that a policy chooses, and logs each decision before it is served.
+
+    Decisions and rewards are written by one thread, in order, off the event loop; rewards off the path of the answer.
+
+    Args:
+        arms: to choose from; the names are the policy's.
+        agent: chooses, logs and values.
+        settings: who decides, and where rewards come from.
+        metrics: counted in.
+
+    Attributes:
+        stage: who decides at present.
+        breakers: of the arms, by name; while one is open, its arm is masked.
+
+    Raises:
+        ValueError: if the policy knows other arms than `arms`, or the incumbent is none of them.
+    """
+
+    def __init__(
+        self, arms: Iterable[ServedArm], agent: Agent, settings: ServiceSettings, metrics: Metrics | None = None
+    ) -> None:
+        self.arms = {arm.name: arm for arm in arms}
+        self.agent, self.settings, self.metrics = agent, settings, metrics or Metrics()
+        self.breakers = {name: CircuitBreaker(settings.most_failures, settings.open_s) for name in self.arms}
+        self.stage: Stage = settings.stage
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="draftpick-log")
+        self._awaited: dict[str, float] = {}  # when a caller's reward comes too late, by decision
+        self._n_running = 0
+        self.adopt(agent.policy, "0")
+        self._take_up()
+
+    def adopt(self, policy: Policy, version: str) -> None:
+        """Let a policy decide from now on, as far as the stage lets it; requests under way keep theirs.
+
+        Raises:
+            ValueError: see `Service`.
+        """
+        if set(policy.arm_names) != set(self.arms):
+            raise ValueError(
+                f"the policy chooses among {', '.join(policy.arm_names)}, the pool has {', '.join(self.arms)}: "
+                "they must be the same"
+            )
+        inner = policy.policy if isinstance(policy, Rollout) else policy
+        share, exploration = self.settings.share_of(self.stage), self.settings.exploration
+        rollout = Rollout(inner, self.settings.incumbent, share=share, exploration=exploration)
+        self.agent.serve(rollout, f"{version} {self.stage}")
+
+    async def answer(self, request: CompletionRequest, client: Client) -> None:
+        """Answer one request; if this is cancelled, the client has left.
+
+        Args:
+            request: checked.
+            client: is told of every outcome.
+        """
+        self._running(1)
+        try:
+            status = await self._answer(request, client)
+        except Problem as problem:
+            status = problem.status
+            wait = {} if problem.retry_after_s is None else {"retry-after": str(problem.retry_after_s)}
+            await client.refuse(problem.status, problem.payload(), wait)
+        except asyncio.CancelledError:
+            self.metrics.add("requests_total", status="client left")
+            raise
+        finally:
+            self._running(-1)
+        self.metrics.add("requests_total", status=str(status))
+
+    async def reward(self, decision_id: str, value: float) -> bool:
+        """Take a caller's reward; return whether it counts, or came after another.
+
+        Raises:
+            Problem: 404 for an unknown id, 400 for a value out of bounds, 409 while the answer is being written, 503
+                if the log cannot be written.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._writer, self._take_reward, decision_id, value)
+
+    def after_writing(self, done: Callable[[], object]) -> None:
+        """Call `done` once all that was to be written so far is written."""
+        self._writer.submit(done)
+
+    def close_overdue(self) -> int:
+        """Give the default reward to decisions whose caller has let the window pass; return how many there were."""
+        now = time.monotonic()
+        overdue = [decision_id for decision_id, until in list(self._awaited.items()) if until < now]
+        for decision_id in overdue:
+            self._write(self._default, decision_id)
+        return len(overdue)
+
+    async def close(self) -> None:
+        """Write what is still to be written."""
+        await asyncio.get_running_loop().run_in_executor(None, self._writer.shutdown)
+
+    async def _answer(self, request: CompletionRequest, client: Client) -> int:
+        first_id = f"dp-{secrets.token_hex(8)}"
+        failures: dict[str, str] = {}
+        for attempt in range(self.settings.attempts):
+            available = [name for name, one in self.breakers.items() if not one.is_open and name not in failures]
+            if not available:
+                break
+            decision_id = first_id if attempt == 0 else f"{first_id}-{attempt + 1}"
+            decision = await self._decide(decision_id, request, available)
+            answered = await self._pull(decision, decision_id, request, client)
+            if isinstance(answered, int):
+                return answered
+            failures[decision.arm] = str(answered)
+        if not failures:
+            raise Problem(503, "no arm can be asked at present: all have failed lately", retry_after_s=10)
+        told = "; ".join(f"{arm}: {failure}" for arm, failure in failures.items())
+        raise Problem(502, f"no arm gave an answer ({told})")
+
+    async def _decide(self, decision_id: str, request: CompletionRequest, available: Sequence[str]) -> Decision:
+        query = Query(id=decision_id, prompt=request.text)
+        loop = asyncio.get_running_loop()
+        try:
+            decision = await loop.run_in_executor(self._writer, self.agent.choose, query, available)
+        except asyncio.CancelledError:
+            self._write(self._drop, decision_id, "the client left")
+            raise
+        except (OSError, RuntimeError) as error:
+            LOGGER.error("the decision log cannot be written: %s", error)
+            raise Problem(
+                503, "the decision log cannot be written, and nothing is served that is not logged"
+            ) from error
+        self.metrics.add("decisions_total", arm=decision.arm, stage=self.stage)
+        self.metrics.add("inverse_propensity_sum", 1 / decision.propensity, arm=decision.arm)
+        return decision
+
+    async def _pull(
+        self, decision: Decision, decision_id: str, request: CompletionRequest, client: Client
+    ) -> int | ArmFailure:
+        """Return the status that was sent, or why none was."""
+        watch, arm = AnswerWatch(request), decision.arm
+        is_sent = False
+        try:
+            async with aclosing(self.arms[arm].answer(request)) as payloads:
+                async for payload in payloads:
+                    passed = watch.take(payload)
+                    if passed is None:
+                        continue
+                    started = time.perf_counter()
+                    if not is_sent:
+                        is_sent = True
+                        await client.start({"x-draftpick-id": decision_id, "x-draftpick-arm": arm})
+                    await client.send(passed)
+                    watch.client_took(time.perf_counter() - started)
+            if not is_sent:
+                raise ArmFailure("answered nothing")
+        except ArmRefusal as refusal:
+            self._write(self._drop, decision_id, f"refused with status {refusal.status}")
+            await client.refuse(refusal.status, refusal.payload, {"x-draftpick-id": decision_id})
+            return refusal.status
+        except ArmFailure as failure:
+            self.breakers[arm].failed()
+            self.metrics.add("failures_total", arm=arm)
+            self._write(self._observe, watch.observation(arm, decision_id, str(failure)))
+            if not is_sent:
+                return failure
+            await client.break_off(Problem(502, f"arm {arm} broke off: {failure}"))
+            return 200
+        except asyncio.CancelledError:
+            self._client_left(watch, arm, decision_id)
+            raise
+        self.breakers[arm].succeeded()
+        await client.end()
+        self._answered(watch, arm, decision_id)
+        return 200
+
+    def _answered(self, watch: AnswerWatch, arm: str, decision_id: str) -> None:
+        self.metrics.add("output_tokens_total", watch.n_tokens, arm=arm)
+        if watch.first_s is not None:
+            self.metrics.observe("time_to_first_token_seconds", watch.first_s, arm=arm)
+        if watch.n_tokens:
+            self.metrics.observe("time_per_output_token_seconds", watch.seconds / watch.n_tokens, arm=arm)
+        if watch.feedback is not None:
+            self.metrics.take_feedback(arm, watch.feedback)
+        if self.settings.rewards == "caller":
+            self._awaited[decision_id] = time.monotonic() + self.settings.reward_window_s
+        else:
+            self._write(self._observe, watch.observation(arm, decision_id))
+
+    def _client_left(self, watch: AnswerWatch, arm: str, decision_id: str) -> None:
+        """Take what was seen for the answer; before the first token nothing was."""
+        if watch.n_tokens:
+            self._answered(watch, arm, decision_id)
+        else:
+            self._write(self._drop, decision_id, "the client left before the first token")
+
+    def _write(self, job: Callable[..., None], *arguments: object) -> None:
+        """Have the writer do a job after all before it; one that fails is told, and ends nothing."""
+
+        def done() -> None:
+            try:
+                job(*arguments)
+            except (OSError, RuntimeError, ValueError) as error:
+                self.metrics.add("rewards_total", kind="lost")
+                LOGGER.error("the log lacks the end of a decision: %s", error)
+
+        self._writer.submit(done)
+
+    def _observe(self, observation: Observation) -> None:
+        self.agent.observe(observation)
+        self.metrics.add("rewards_total", kind="own")
+
+    def _drop(self, decision_id: str, reason: str) -> None:
+        if self.agent.log.status(decision_id) == "open":
+            self.agent.log.dropped(decision_id, reason)
+            self.metrics.add("rewards_total", kind="dropped")
+
+    def _default(self, decision_id: str) -> None:
+        if self._awaited.pop(decision_id, None) is not None:
+            self.agent.give_up(decision_id, "the caller gave no reward in time")
+            self.metrics.add("rewards_total", kind="default")
+
+    def _take_reward(self, decision_id: str, value: float) -> bool:
+        log, is_awaited = self.agent.log, decision_id in self._awaited
+        status = log.status(decision_id)
+        if status is None:
+            raise Problem(404, f"no decision has the id {decision_id!r:.100}, or it is long closed", "id")
+        if status == "open" and not is_awaited:
+            raise Problem(409, "its answer is still being written: reward it once it has ended", "id")
+        try:
+            if is_awaited:
+                self.agent.reward(decision_id, value)
+                self._awaited.pop(decision_id, None)
+            else:
+                log.late(decision_id, value)
+        except ValueError as error:
+            raise Problem(400, str(error), "reward") from error
+        except (OSError, RuntimeError) as error:
+            raise Problem(503, "the decision log cannot be written") from error
+        self.metrics.add("rewards_total", kind="caller" if is_awaited else "late")
+        return is_awaited
+
+    def _take_up(self) -> None:
+        """Go on with what an earlier process left open: nobody waits for its answers any more."""
+        for decision_id in self.agent.log.open_queries:
+            left_s = self.agent.log.decision(decision_id).time + self.settings.reward_window_s - time.time()
+            if self.settings.rewards == "caller" and left_s > 0:
+                self._awaited[decision_id] = time.monotonic() + left_s
+            else:
+                self.agent.log.dropped(decision_id, "the server ended before the answer")
+
+    def _running(self, change: int) -> None:
+        self._n_running += change
+        self.metrics.set("running_requests", self._n_running)

@@ -1,0 +1,81 @@
+"""How a service serves: who decides, where rewards come from, and what is tried again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from arms import Observation
+from bandits import checks
+from rewards import Reward
+
+Stage = Literal["shadow", "canary", "live"]
+RewardSource = Literal["own", "caller"]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSettings:
+    """What a service is told at its start.
+
+    Attributes:
+        incumbent: the arm that serves where the policy does not decide.
+        stage: "shadow": the incumbent serves and the policy's choice is only logged; "canary": the policy decides a
+            share; "live": it decides all but the exploration.
+        share: of the requests that the policy decides in the canary stage.
+        exploration: of the requests that any arm may get, in every stage. Without it nothing can be learned of arms
+            that are not served, nor can a policy's worth be told.
+        rewards: "own": minus the seconds a token, measured; "caller": what is posted to /v1/draftpick/reward.
+        reward_window_s: how long a caller's reward is waited for; then `default_reward` counts.
+        default_reward: of a decision that the caller does not reward, in [0, 1].
+        attempts: arms asked, one after another, while none has sent its first byte.
+        most_failures: of an arm in a row before it is masked.
+        open_s: how long it is masked then.
+        learn_every_s: pause between steps of learning.
+    """
+
+    incumbent: str
+    stage: Stage = "shadow"
+    share: float = 0.1
+    exploration: float = 0.05
+    rewards: RewardSource = "own"
+    reward_window_s: float = 600.0
+    default_reward: float = 0.0
+    attempts: int = 3
+    most_failures: int = 3
+    open_s: float = 10.0
+    learn_every_s: float = 1.0
+
+    def __post_init__(self) -> None:
+        checks.within(self.exploration, 0.0, 1.0, "exploration")
+        checks.within(self.share, 0.0, 1.0 - self.exploration, "share")
+        checks.within(self.default_reward, 0.0, 1.0, "default_reward")
+        checks.at_least(self.attempts, 1, "attempts")
+
+    def share_of(self, stage: Stage) -> float:
+        """Return the share of the requests that the policy decides in a stage."""
+        return {"shadow": 0.0, "canary": self.share, "live": 1.0 - self.exploration}[stage]
+
+
+class CallerReward(Reward):
+    """What the caller says an answer was worth, in [0, 1]; a default where no answer came.
+
+    Args:
+        default: value of a failed pull.
+    """
+
+    bounds = (0.0, 1.0)
+
+    def __init__(self, default: float) -> None:
+        self.default = checks.within(default, 0.0, 1.0, "default")
+
+    def _value(self, observation: Observation) -> float:
+        """Refuse: only the caller knows.
+
+        Raises:
+            ValueError: always.
+        """
+        raise self.unfit(observation, "its reward is the caller's to give")
+
+    def _value_of_failure(self, observation: Observation) -> float:
+        """Return the default."""
+        return self.default

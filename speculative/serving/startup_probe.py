@@ -1,0 +1,119 @@
+"""Asking every upstream before serving: does it answer, and does what its arm sets act at all?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from speculative.serving.answer_watch import AnswerWatch
+from speculative.serving.completion_request import CompletionRequest
+from speculative.serving.engine_feedback import EngineFeedback
+from speculative.serving.problem import ArmFailure, ArmRefusal
+from speculative.serving.upstream import Upstream
+
+_LINE = "The quick brown fox jumps over the lazy dog.\n"
+PROMPT = f"Repeat this text exactly, five times:\n{_LINE * 4}"
+_N_TOKENS = 48
+
+Knob = Literal["none", "acts", "ignored", "unproven"]
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What one upstream showed.
+
+    Attributes:
+        arm: its name.
+        seconds_per_token: of the probe's answer; None where it gave none.
+        knob: whether its body fields act: "none" where it has none, "unproven" where the engine reports no counts.
+        feedback: the engine's counts.
+        failure: why it gave no answer; None where it did.
+    """
+
+    arm: str
+    seconds_per_token: float | None
+    knob: Knob
+    feedback: EngineFeedback | None
+    failure: str | None
+
+    def __str__(self) -> str:
+        if self.failure is not None:
+            return f"arm {self.arm}: no answer ({self.failure})"
+        speed = f"{1 / self.seconds_per_token:.1f} tokens/s" if self.seconds_per_token else "no tokens"
+        drafted = "" if self.feedback is None else f", {self.feedback.n_draft_tokens} draft tokens"
+        knob = {
+            "none": "",
+            "acts": ", its body fields act",
+            "ignored": ", its body fields are IGNORED by the engine",
+            "unproven": ", whether its body fields act cannot be told: the engine reports no counts",
+        }
+        return f"arm {self.arm}: {speed}{drafted}{knob[self.knob]}"
+
+
+async def probe(upstreams: Sequence[Upstream]) -> list[Probed]:
+    """Ask each upstream one short greedy request, and those with body fields once more without them.
+
+    A field acts if the engine's counts with it differ from those without it, or from those of another arm of the same
+    server and model. llama.cpp, for one, takes `speculative.n_max` and ignores it.
+    """
+    answers = [await _ask(upstream, with_body=True) for upstream in upstreams]
+    bare = [await _ask(upstream, with_body=False) if upstream.spec.body else None for upstream in upstreams]
+    found = []
+    for upstream, answer, plain in zip(upstreams, answers, bare, strict=True):
+        same_server = [
+            one
+            for other, pair in zip(upstreams, zip(answers, bare, strict=True), strict=True)
+            if (other.spec.url, other.spec.model) == (upstream.spec.url, upstream.spec.model)
+            for one in pair
+            if one is not None and one.failure is None
+        ]
+        knob: Knob = "none" if plain is None else _knob(answer, same_server)
+        found.append(Probed(upstream.name, answer.seconds_per_token, knob, answer.feedback, answer.failure))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    seconds_per_token: float | None
+    feedback: EngineFeedback | None
+    failure: str | None = None
+
+    @property
+    def counts(self) -> tuple[int | None, int | None, int | None] | None:
+        said = self.feedback
+        counts = None if said is None else (said.n_rounds, said.n_draft_tokens, said.n_accepted)
+        return None if counts == (None, None, None) else counts
+
+
+def _knob(answer: _Answer, others: Sequence[_Answer]) -> Knob:
+    if answer.counts is None:
+        return "unproven"
+    return "acts" if any(one.counts not in (None, answer.counts) for one in others) else "ignored"
+
+
+async def _ask(upstream: Upstream, with_body: bool) -> _Answer:
+    body = {
+        "model": "draftpick",
+        "messages": [{"role": "user", "content": PROMPT}],
+        "max_tokens": _N_TOKENS,
+        "temperature": 0,
+    }
+    request = CompletionRequest("chat/completions", body, PROMPT, False, False, _N_TOKENS)
+    watch = AnswerWatch(request)
+    try:
+        async for payload in upstream.answer(request, with_body=with_body):
+            watch.take(payload)
+    except ArmFailure as error:
+        return _Answer(None, None, str(error))
+    except ArmRefusal as error:
+        return _Answer(None, None, f"status {error.status}: {_message(error.payload)}")
+    return _Answer(watch.seconds / watch.n_tokens if watch.n_tokens else None, watch.feedback)
+
+
+def _message(payload: bytes) -> str:
+    try:
+        return str(json.loads(payload)["error"]["message"])[:200]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return repr(payload[:80])

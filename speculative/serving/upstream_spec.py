@@ -1,0 +1,135 @@
+"""What a pool file says of upstreams: engines that run elsewhere, each an arm."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationError, field_validator
+
+from bandits.encoders import EncoderSpec, HashingEncoder, read_encoder_spec
+
+_OURS = ("messages", "prompt", "stream", "stream_options", "model")
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class UpstreamSpec(BaseModel):
+    """One arm: an OpenAI-compatible server, or body fields that such a server honours.
+
+    Attributes:
+        kind: always "upstream".
+        name: of the arm.
+        url: up to and without `/v1`.
+        model: sent as the request's model; None sends the client's.
+        headers: header to the name of the environment variable that holds its value, so that no file holds a key.
+        body: fields that every request to it gets, such as `{ draft_model = "small" }`.
+        connect_s: longest time to connect.
+        first_byte_s: longest time from the request to the answer's first byte.
+        between_bytes_s: longest silence within an answer.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["upstream"]
+    name: str = Field(min_length=1, max_length=100)
+    url: str
+    model: str | None = None
+    headers: Mapping[str, str] = Field(default_factory=dict)
+    body: Mapping[str, object] = Field(default_factory=dict)
+    connect_s: Seconds = 5.0
+    first_byte_s: Seconds = 120.0
+    between_bytes_s: Seconds = 60.0
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("url must begin with http:// or https:// and name a host")
+        if parts.username or parts.password:
+            raise ValueError("url must hold no key: name an environment variable in headers")
+        if parts.path.rstrip("/").endswith("/v1"):
+            raise ValueError("url must end before /v1")
+        return url.rstrip("/")
+
+    @field_validator("body")
+    @classmethod
+    def _check_body(cls, body: Mapping[str, object]) -> Mapping[str, object]:
+        taken = [name for name in body if name in _OURS]
+        if taken:
+            raise ValueError(
+                f"body must not set {taken[0]}: that is the client's, and the model has a field of its own"
+            )
+        return body
+
+    def read_headers(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """Return the headers with the values of their environment variables.
+
+        Raises:
+            ValueError: if a variable is missing or is no header's value; the value itself is never shown.
+        """
+        found = {}
+        for header, variable in self.headers.items():
+            value = environment.get(variable, "")
+            if not value or not value.isprintable() or not value.isascii():
+                raise ValueError(
+                    f"arm {self.name!r}: header {header} needs the environment variable {variable}, printable ASCII; "
+                    "set it"
+                )
+            found[header] = value
+        return found
+
+
+class UpstreamPoolSpec(BaseModel):
+    """The content of a pool file whose arms are upstreams.
+
+    Attributes:
+        arms: at least one; names differ.
+        encoder: how queries become contexts.
+        model: the name that clients ask for.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    arms: tuple[UpstreamSpec, ...] = Field(min_length=1)
+    encoder: Annotated[SerializeAsAny[EncoderSpec], BeforeValidator(read_encoder_spec)] = HashingEncoder.Spec(
+        n_features=256
+    )
+    model: str = Field(default="draftpick", min_length=1)
+
+    @field_validator("arms")
+    @classmethod
+    def _check_names(cls, arms: tuple[UpstreamSpec, ...]) -> tuple[UpstreamSpec, ...]:
+        names = [arm.name for arm in arms]
+        repeated = [name for name in names if names.count(name) > 1]
+        if repeated:
+            raise ValueError(f"arms must have different names, got {repeated[0]!r} twice")
+        return arms
+
+    @property
+    def arm_names(self) -> tuple[str, ...]:
+        """The arms in order."""
+        return tuple(arm.name for arm in self.arms)
+
+
+def read_upstream_pool(path: Path) -> UpstreamPoolSpec:
+    """Read and check a pool file whose arms are upstreams.
+
+    Raises:
+        ValueError: if the file is missing, is no TOML or breaks a rule; it names file, field and value.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"pool file {path} cannot be read ({error.strerror}); check the path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"pool file {path} is not TOML: {error}") from error
+    try:
+        return UpstreamPoolSpec.model_validate(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"pool file {path}, {field}: {first['msg'].removeprefix('Value error, ')}") from error

@@ -1,0 +1,63 @@
+"""A rollout mixes incumbent, policy and exploration exactly, and logs what the policy alone would have done."""
+
+import numpy as np
+import pytest
+
+from arms import Query
+from bandits import Agent, DecisionLog, HashingEncoder, LinUCB, Uniform
+from bandits.online import LoggedDecision, Rollout
+from bandits.online.segments import read_records
+
+NAMES = ("a", "b", "c")
+CONTEXTS = np.eye(4, dtype=np.float32)
+
+
+def chooses_c():
+    policy = LinUCB(arm_names=NAMES, ucb_width=0.0)
+    policy.fit(np.repeat(CONTEXTS, 3, axis=0), [0, 1, 2] * 4, [0.0, 0.0, 1.0] * 4, arm_names=NAMES)
+    return policy
+
+
+@pytest.mark.parametrize(("share", "exploration"), [(0.0, 0.0), (0.0, 0.3), (0.5, 0.3), (0.7, 0.3), (1.0, 0.0)])
+def test_the_distribution_is_the_mixture(share, exploration):
+    rollout = Rollout(chooses_c(), "b", share=share, exploration=exploration)
+    each = exploration / 3
+    expected = [each, each + 1 - share - exploration, each + share]
+    np.testing.assert_allclose(rollout.probabilities(CONTEXTS), np.tile(expected, (4, 1)), atol=1e-12)
+
+
+def test_where_the_incumbent_is_not_available_the_policy_decides_its_part():
+    rollout = Rollout(chooses_c(), "b", share=0.2, exploration=0.1)
+    available = np.array([[True, False, True], [True, True, False]])
+    np.testing.assert_allclose(
+        rollout.probabilities(CONTEXTS[:2], available), [[0.05, 0, 0.95], [0.05 + 0.1, 0.05 + 0.8, 0]], atol=1e-12
+    )
+
+
+def test_the_log_holds_what_the_policy_on_trial_would_have_drawn_from(tmp_path):
+    with DecisionLog(tmp_path) as log:
+        agent = Agent(Rollout(chooses_c(), "b", exploration=0.3), HashingEncoder(4), log)
+        served = agent.choose(Query(id="q", prompt="words"), available=("a", "b"))
+        agent.serve(chooses_c(), "1")
+        plain = agent.choose(Query(id="r", prompt="words"))
+        logged = [
+            LoggedDecision.from_record(placed.record) for placed in read_records(tmp_path) if "arm" in placed.record
+        ]
+    assert served.proposed == {"a": 0.5, "b": 0.5, "c": 0.0}
+    assert plain.proposed is None
+    assert [one.decision for one in logged] == [served, plain]
+    assert [one.policy.name for one in logged] == ["LinUCB", "LinUCB"]
+    assert logged[0].available == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"incumbent": "z"}, "incumbent must be one of the arms a, b, c, got 'z'"),
+        ({"incumbent": "a", "exploration": 1.5}, r"exploration must be in \[0, 1\], got 1.5"),
+        ({"incumbent": "a", "share": 0.99}, r"share must be in \[0, 0.95\], got 0.99"),
+    ],
+)
+def test_shares_and_incumbent_are_checked(settings, error):
+    with pytest.raises(ValueError, match=error):
+        Rollout(Uniform(arm_names=NAMES), **settings)

@@ -1,0 +1,97 @@
+"""`draftpick serve` as a process: it serves, survives SIGKILL without losing a decision, and ends in order."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections import Counter
+from contextlib import contextmanager
+
+import httpx2
+import pytest
+from serving_bench.scripted_upstream import Script, ScriptedUpstream
+
+from bandits.online.segments import read_records
+from tests.support.command_runner import refused
+from tests.support.front_door import CHAT
+from tests.support.public_names import ROOT
+
+
+def pool_file(folder, url, more=""):
+    file = folder / "pool.toml"
+    arms = [f'[[arms]]\nkind = "upstream"\nname = "{name}"\nurl = "{url}"\n{more}' for name in ("a", "b")]
+    file.write_text("\n".join(arms))
+    return file
+
+
+@contextmanager
+def serving(folder, url, *options):
+    command = [sys.executable, "-m", "speculative.cli", "serve", pool_file(folder, url), "--state", folder / "state"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [*map(str, command), "--port", "0", *options], stderr=subprocess.PIPE, text=True, env=environment, cwd=folder
+    ) as process:
+        try:
+            lines = []
+            for line in process.stderr:
+                lines.append(line)
+                if found := re.search(r"serving draftpick \((\w+)\) on (http://127\.0\.0\.1:\d+)", line):
+                    yield process, found[2], lines
+                    break
+            else:
+                raise AssertionError("".join(lines))
+        finally:
+            process.kill()
+
+
+def ask(url):
+    response = httpx2.post(f"{url}/v1/chat/completions", json=CHAT, trust_env=False, timeout=20)
+    assert response.status_code == 200
+    return response.headers["x-draftpick-id"]
+
+
+def test_a_killed_server_has_logged_every_answer_once_and_goes_on(tmp_path):
+    answered = []
+    with ScriptedUpstream(Script()) as server:
+        for ending in (signal.SIGKILL, signal.SIGTERM):
+            options = ("--policy", "lin_ucb", "--mode", "live", "--set", "ucb_width=0.5", "--slowest", "0.1")
+            with serving(tmp_path, server.url, *options) as (process, url, lines):
+                answered += [ask(url) for _ in range(5)]
+                process.send_signal(ending)
+                assert process.wait(20) == (-signal.SIGKILL if ending == signal.SIGKILL else 0)
+    assert re.match(r"arm a: [\d.]+ tokens/s", lines[0])
+    decided = Counter(
+        placed.record["query"]
+        for placed in read_records(tmp_path / "state" / "log")
+        if placed.record["kind"] == "decided"
+    )
+    assert decided == Counter(answered)
+
+
+def test_what_cannot_be_served_is_refused_in_one_line(tmp_path):
+    nowhere = pool_file(tmp_path, "http://127.0.0.1:9")
+    state = ("--state", tmp_path / "state")
+    assert "no upstream answers" in refused("serve", nowhere, *state, "--port", 0)
+    assert "incumbent must be one of the arms a, b, got 'z'" in refused("serve", nowhere, *state, "--incumbent", "z")
+    short = tmp_path / "keys"
+    short.write_text("short\n")
+    assert "each of 16 ASCII characters or more" in refused("serve", nowhere, *state, "--key-file", short)
+    assert "unknown policy 'best'" in refused("serve", nowhere, *state, "--policy", "best")
+    keyed = pool_file(tmp_path, "http://127.0.0.1:9", 'headers = { Authorization = "DRAFTPICK_TEST_MISSING" }\n')
+    assert "needs the environment variable DRAFTPICK_TEST_MISSING" in refused("serve", keyed, *state)
+
+
+@pytest.mark.parametrize("option", [("--rewards", "caller"), ("--slowest", "0.2")])
+def test_a_folder_with_rewards_of_another_kind_is_refused(tmp_path, option):
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "service.json").write_text('{"rewards": "own", "slowest": 0.1}')
+    with ScriptedUpstream(Script()) as server:
+        file = pool_file(tmp_path, server.url)
+        assert "holds rewards" in refused("serve", file, "--state", tmp_path / "state", "--port", 0, *option)
+
+
+def test_a_second_server_on_one_folder_is_refused(tmp_path):
+    with ScriptedUpstream(Script()) as server, serving(tmp_path, server.url) as _:
+        error = refused("serve", tmp_path / "pool.toml", "--state", tmp_path / "state", "--port", 0)
+    assert "decision log" in error

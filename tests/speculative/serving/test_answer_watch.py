@@ -1,0 +1,63 @@
+"""Time is from the request to the last payload, without what the client takes; tokens are counted if none are told."""
+
+import json
+
+import pytest
+
+from speculative.serving.answer_watch import AnswerWatch
+from speculative.serving.completion_request import CompletionRequest
+from speculative.serving.problem import ArmFailure
+
+
+def asked(stream=True, include_usage=False, max_tokens=None):
+    return CompletionRequest("chat/completions", {}, "x", stream, include_usage, max_tokens)
+
+
+def chunk(**fields):
+    return json.dumps({"choices": [{"delta": {"content": "a"}}], **fields}).encode()
+
+
+def test_seconds_leave_out_what_the_client_takes():
+    now = [5.0]
+    watch = AnswerWatch(asked(), clock=lambda: now[0])
+    now[0] += 1.0
+    watch.take(chunk())
+    now[0] += 10.0
+    watch.client_took(10.0)
+    now[0] += 0.5
+    watch.take(chunk())
+    now[0] += 7.0
+    observation = watch.observation("a", "q")
+    assert (watch.first_s, observation.seconds, observation.n_tokens, observation.text) == (1.0, 1.5, 2, "")
+
+
+def test_tokens_are_the_usages_else_the_engines_else_the_chunks():
+    watch = AnswerWatch(asked())
+    watch.take(chunk())
+    assert watch.n_tokens == 1
+    watch.take(chunk(timings={"predicted_n": 7}))
+    assert watch.n_tokens == 7
+    watch.take(chunk(usage={"completion_tokens": 9}))
+    assert watch.n_tokens == 9
+
+
+def test_usage_that_nobody_asked_for_is_taken_out_and_the_rest_stays():
+    watch = AnswerWatch(asked())
+    assert watch.take(b'{"choices": [], "usage": {"completion_tokens": 3}}') is None
+    passed = json.loads(watch.take(chunk(usage={"completion_tokens": 3}, id="é")) or b"")
+    assert passed == {"choices": [{"delta": {"content": "a"}}], "id": "é"}
+    untouched = chunk(usage=None, tool_calls=[{"function": {"arguments": '{"x'}}])
+    assert watch.take(untouched) == untouched
+
+
+@pytest.mark.parametrize("usage", [{}, [], {"completion_tokens": -1}, {"completion_tokens": True}])
+def test_a_usage_without_a_count_is_passed_over(usage):
+    watch = AnswerWatch(asked())
+    watch.take(chunk(usage=usage))
+    assert watch.n_tokens == 1
+
+
+@pytest.mark.parametrize("payload", [b"", b"{", b"[]", b'"x"', b"{}", b'{"error": "out of memory"}', b"[" * 10_000])
+def test_what_is_no_answer_is_a_failure(payload):
+    with pytest.raises(ArmFailure):
+        AnswerWatch(asked()).take(payload)

@@ -1,0 +1,43 @@
+"""A request is read once: what an encoder sees, and the limits that its fields set."""
+
+import json
+
+import pytest
+
+from speculative.serving.completion_request import NO_TEXT, read_request
+from speculative.serving.problem import Problem
+
+
+def read(endpoint="chat/completions", **body):
+    return read_request(endpoint, json.dumps(body).encode(), "draftpick")
+
+
+def test_the_text_is_what_all_messages_say_and_nothing_of_images():
+    parts = [{"type": "text", "text": "what is this?"}, {"type": "image_url", "image_url": {"url": "http://x"}}]
+    messages = [{"role": "system", "content": "be brief"}, {"role": "user", "content": parts}, {"role": "assistant"}]
+    assert read(messages=messages).text == "be brief\nwhat is this?"
+    assert read(messages=[{"role": "user", "content": [parts[1]]}]).text == NO_TEXT
+
+
+def test_prompts_are_texts_lists_of_texts_or_token_ids():
+    assert read("completions", prompt="one").text == "one"
+    assert read("completions", prompt=["one", "two"]).text == "one\ntwo"
+    assert read("completions", prompt=[1, 2, 3]).text == NO_TEXT
+
+
+@pytest.mark.parametrize(
+    ("fields", "most"),
+    [({}, None), ({"max_tokens": 5}, 5), ({"max_completion_tokens": 6}, 6), ({"max_tokens": 5, "n": 3}, 15)],
+)
+def test_the_most_tokens_are_those_of_all_answers(fields, most):
+    assert read("completions", prompt="x", **fields).max_tokens == most
+
+
+def test_unknown_fields_are_kept_for_the_engine():
+    assert read("completions", prompt="x", min_p=0.1).body["min_p"] == 0.1
+
+
+def test_an_error_names_the_innermost_field():
+    with pytest.raises(Problem) as caught:
+        read("completions", prompt="x", stream=True, stream_options={"include_usage": "perhaps"})
+    assert caught.value.field == "stream_options.include_usage"

@@ -1,0 +1,33 @@
+"""The page is Prometheus' text format: cumulative buckets, escaped labels, and only metrics that are known."""
+
+import pytest
+
+from speculative.serving.metrics import Metrics
+
+
+def test_buckets_are_cumulative_and_an_edge_belongs_to_its_bucket():
+    metrics = Metrics()
+    for value in (0.01, 0.02, 99.0):
+        metrics.observe("time_to_first_token_seconds", value, arm="a")
+    lines = metrics.page().splitlines()
+    name = "draftpick:time_to_first_token_seconds"
+    assert f"# TYPE {name} histogram" in lines
+    assert f'{name}_bucket{{arm="a",le="0.01"}} 1' in lines
+    assert f'{name}_bucket{{arm="a",le="0.025"}} 2' in lines
+    assert f'{name}_bucket{{arm="a",le="60"}} 2' in lines
+    assert f'{name}_bucket{{arm="a",le="+Inf"}} 3' in lines
+    assert f'{name}_count{{arm="a"}} 3' in lines
+
+
+def test_labels_are_escaped():
+    metrics = Metrics()
+    metrics.add("failures_total", arm='a"\\\nb')
+    assert 'draftpick:failures_total{arm="a\\"\\\\\\nb"} 1' in metrics.page()
+
+
+@pytest.mark.parametrize(
+    "note", [Metrics().add, lambda name: Metrics().set(name, 1.0), lambda n: Metrics().observe(n, 1)]
+)
+def test_an_unknown_metric_is_an_error(note):
+    with pytest.raises(KeyError):
+        note("unheard_of")

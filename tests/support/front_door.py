@@ -1,0 +1,106 @@
+"""A front door on a port of this machine, in a thread of the test's own process, over scripted upstreams."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+import httpx2
+import uvicorn
+from serving_bench.scripted_upstream import Script, ScriptedUpstream
+
+from bandits import Agent, DecisionLog, EpsilonGreedy, HashingEncoder, Learner, LinUCB, Policy
+from rewards import Reward, SecondsPerToken
+from speculative.serving.app import make_app
+from speculative.serving.learning import LearningThread
+from speculative.serving.service import Service
+from speculative.serving.settings import CallerReward, ServiceSettings
+from speculative.serving.upstream import Upstream
+from speculative.serving.upstream_spec import UpstreamSpec
+
+N_FEATURES = 8
+CHAT = {"model": "draftpick", "messages": [{"role": "user", "content": "say hello"}]}
+
+
+def upstream_spec(name: str, url: str, **settings: object) -> UpstreamSpec:
+    return UpstreamSpec.model_validate({"kind": "upstream", "name": name, "url": url, **settings})
+
+
+def new_policy(arm_names: Sequence[str]) -> Policy:
+    return EpsilonGreedy(LinUCB(arm_names=arm_names), epsilon=0.5)
+
+
+class FrontDoor:
+    """What a test asks of a running front door: its address, its parts, and what its log holds."""
+
+    def __init__(self, service: Service, scripts: Mapping[str, Script], folder: Path, port: int) -> None:
+        self.service, self.scripts, self.folder = service, scripts, folder
+        self.url = f"http://127.0.0.1:{port}"
+
+    def post(self, path: str, **options: object) -> httpx2.Response:
+        return httpx2.post(f"{self.url}{path}", trust_env=False, timeout=20, **options)  # type: ignore[arg-type]
+
+    def get(self, path: str, **options: object) -> httpx2.Response:
+        return httpx2.get(f"{self.url}{path}", trust_env=False, timeout=20, **options)  # type: ignore[arg-type]
+
+    def chat(self, **changes: object) -> httpx2.Response:
+        return self.post("/v1/chat/completions", json={**CHAT, **changes})
+
+    def settle(self) -> None:
+        """Wait until everything that was handed to the log's thread is written."""
+        done = threading.Event()
+        self.service.after_writing(done.set)
+        assert done.wait(10)
+
+
+@contextmanager
+def front_door(
+    folder: Path,
+    scripts: Mapping[str, Script],
+    settings: ServiceSettings | None = None,
+    *,
+    keys: Sequence[str] = (),
+    first: Mapping[str, object] | None = None,
+    learn: bool = False,
+) -> Iterator[FrontDoor]:
+    """Run one; the settings let every arm be chosen alike unless others are given; `first` is of the first arm."""
+    names = tuple(scripts)
+    settings = settings or ServiceSettings(names[0], exploration=1.0, share=0.0)
+    with ExitStack() as stack:
+        servers = {name: stack.enter_context(ScriptedUpstream(script)) for name, script in scripts.items()}
+        log = stack.enter_context(DecisionLog(folder / "log", sync_every=0))
+        specs = [
+            upstream_spec(name, server.url, **(first or {} if name == names[0] else {}))
+            for name, server in servers.items()
+        ]
+        arms = [Upstream(spec, {}) for spec in specs]
+        own = settings.rewards == "own"
+        reward: Reward = SecondsPerToken(1.0) if own else CallerReward(settings.default_reward)
+        agent = Agent(new_policy(names), HashingEncoder(N_FEATURES), log, reward=reward)
+        service = Service(arms, agent, settings)
+        learning = None
+        if learn:
+            learner = stack.enter_context(closing(Learner(new_policy(names), log.folder, folder / "learner")))
+            learning = LearningThread(service, learner)
+            learning.start()
+        sock = socket.create_server(("127.0.0.1", 0))
+        app = make_app(service, keys=keys, most_body_bytes=100_000)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=2))
+
+        async def run() -> None:
+            await server.serve(sockets=[sock])
+            await service.close()
+            for arm in arms:
+                await arm.close()
+
+        thread = threading.Thread(target=lambda: asyncio.run(run()))
+        thread.start()
+        try:
+            yield FrontDoor(service, scripts, folder, sock.getsockname()[1])
+        finally:
+            server.should_exit = True
+            thread.join()
+            if learning is not None:
+                learning.stop()
