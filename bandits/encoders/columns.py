@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal, Self
 
 import numpy as np
@@ -61,6 +62,16 @@ class ColumnFeatures:
     def name(self) -> str:
         """Return what data of these features are marked with."""
         return _PREFIX + json.dumps([self.unknown, list(self.levels.items())], separators=(",", ":"))
+
+    @property
+    def parts(self) -> dict[str, range]:
+        """Return the features of each column by its name."""
+        widths = {
+            name: 1 if levels is None else len(levels) + (self.unknown == "own_column")
+            for name, levels in self.levels.items()
+        }
+        ends = accumulate(widths.values())
+        return {name: range(end - width, end) for (name, width), end in zip(widths.items(), ends, strict=True)}
 
     def beside(self, encoder: str) -> str:
         """Return what data are marked with whose rows are an encoder's features and then these."""

@@ -4,7 +4,7 @@ from bandits.evaluation.comparison import Comparison, ComparisonRow, CurvePoint,
 from bandits.evaluation.conclusion import Conclusion
 from bandits.evaluation.cross_validation import HeldOutScore
 from bandits.evaluation.evaluation import Evaluation, EvaluationRow
-from bandits.evaluation.importance import FeatureImportance, feature_importance
+from bandits.evaluation.importance import FeatureImportance, feature_importance, held_out_importance
 from bandits.evaluation.objective import best_fixed_arm, objective_of
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "RefusedRow",
     "best_fixed_arm",
     "feature_importance",
+    "held_out_importance",
     "objective_of",
 ]

@@ -65,29 +65,82 @@ def feature_importance(
 
     Source: Breiman 2001, Random Forests, section 10 (permutation importance), here of a policy's value.
     """
-    rows = data.complete_rows()
-    n, n_features = rows.contexts.shape
+    rows, tree = data.complete_rows(), SeedTree(seed)
+    n = len(rows)
     n_folds = n if n_folds is None else min(n_folds, n)
-    if n_folds < 2 or n_permutations < 1:
-        raise ValueError(f"importance needs >= 2 queries and folds and 1 permutation, got {n_folds}, {n_permutations}")
-    for name, columns in groups.items():
-        if not columns or not 0 <= min(columns) <= max(columns) < n_features:
-            raise ValueError(f"part {name!r} must name columns in [0, {n_features}), got {list(columns)}")
-    tree = SeedTree(seed)
+    if n_folds < 2:
+        raise ValueError(f"importance needs >= 2 queries and folds, got {n_folds}")
+    sources = _sources(rows, groups, tree, n_permutations)
     order = tree.rng("folds").permutation(n)
-    losses = np.zeros((n, 1 + len(groups)))  # seconds, or rewards lost, of each query: as it is, then by part
-    sources = [tree.rng("permutation", str(i)).permutation(n) for i in range(n_permutations)]
+    losses = np.zeros((n, 1 + len(groups)))
     for fold in range(n_folds):
         held_out = order[fold::n_folds]
         train = rows.subset(np.setdiff1d(np.arange(n), held_out))
         fitted = seeded(shrunk(policy, train), tree.child("policy", str(fold))).fit(train)
-        losses[held_out, 0] = _loss(fitted, rows, held_out, rows.contexts[held_out])
-        for part, columns in enumerate(groups.values(), 1):
-            for source in sources:
-                contexts = rows.contexts[held_out].copy()
-                contexts[:, list(columns)] = rows.contexts[source[held_out]][:, list(columns)]
-                losses[held_out, part] += _loss(fitted, rows, held_out, contexts) / n_permutations
+        losses[held_out] = _losses(fitted, rows, held_out, groups, sources)
     return _summary(losses, list(groups), objective_of(rows) == "seconds", Bootstrap(seed=seed))
+
+
+def held_out_importance(
+    policy: Policy,
+    data: FullInformationData,
+    groups: Mapping[str, Sequence[int]],
+    *,
+    seed: int = 0,
+    n_permutations: int = 10,
+) -> list[FeatureImportance]:
+    """Do as `feature_importance` with a policy that is fitted, on queries that it did not learn from.
+
+    Args:
+        policy: a fitted one.
+        data: held-out rows; those that observe every arm count.
+        groups: columns of each part by its name.
+        seed: of permutations and the bootstrap.
+        n_permutations: >= 1, averaged over.
+
+    Returns:
+        The parts, the one that is worth most first.
+
+    Raises:
+        ValueError: if there are fewer than two such rows, or a part names a column that is not there.
+    """
+    rows = data.complete_rows()
+    if len(rows) < 2:
+        raise ValueError(f"importance needs >= 2 queries on which every arm is observed, got {len(rows)}")
+    sources = _sources(rows, groups, SeedTree(seed), n_permutations)
+    losses = _losses(policy, rows, np.arange(len(rows)), groups, sources)
+    return _summary(losses, list(groups), objective_of(rows) == "seconds", Bootstrap(seed=seed))
+
+
+def _sources(
+    rows: FullInformationData, groups: Mapping[str, Sequence[int]], tree: SeedTree, n_permutations: int
+) -> list[Int64]:
+    """Check the parts, and return whose part each row is given, in each permutation."""
+    n, n_features = rows.contexts.shape
+    if n_permutations < 1:
+        raise ValueError(f"n_permutations must be >= 1, got {n_permutations}")
+    for name, columns in groups.items():
+        if not columns or not 0 <= min(columns) <= max(columns) < n_features:
+            raise ValueError(f"part {name!r} must name columns in [0, {n_features}), got {list(columns)}")
+    return [tree.rng("permutation", str(i)).permutation(n) for i in range(n_permutations)]
+
+
+def _losses(
+    fitted: Policy,
+    rows: FullInformationData,
+    held_out: Int64,
+    groups: Mapping[str, Sequence[int]],
+    sources: Sequence[Int64],
+) -> Float64:
+    """Seconds, or rewards lost, of each query held out, as it is and then by part: (t, 1 + parts) float64."""
+    losses = np.zeros((len(held_out), 1 + len(groups)))
+    losses[:, 0] = _loss(fitted, rows, held_out, rows.contexts[held_out])
+    for part, columns in enumerate(groups.values(), 1):
+        for source in sources:
+            contexts = rows.contexts[held_out].copy()
+            contexts[:, list(columns)] = rows.contexts[source[held_out]][:, list(columns)]
+            losses[:, part] += _loss(fitted, rows, held_out, contexts) / len(sources)
+    return losses
 
 
 def _loss(policy: Policy, rows: FullInformationData, held_out: Int64, contexts: Float32) -> Float64:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,6 +35,12 @@ def evaluate(
     policy_class: options.PolicyClassOption = None,
     encoder: options.EncoderOption = None,
     column: options.ColumnOption = None,
+    features: Annotated[
+        bool,
+        typer.Option(
+            "--features", help="Also say which parts of the contexts carry each policy's choice: features.json."
+        ),
+    ] = False,
     seed: options.SeedOption = 0,
     as_json: options.JsonOption = False,
 ) -> None:
@@ -68,7 +75,30 @@ def evaluate(
         options.say(f"no plots: matplotlib is not installed ({how_to_install('plots')})")
     else:
         _plot(evaluation, policies, held_out, reward_name, out)
-    options.report(json.loads(evaluation.to_json()) | {"reward": reward_name}, text, as_json)
+    result = json.loads(evaluation.to_json()) | {"reward": reward_name}
+    if features:
+        result["features"], lines = _features(policies, held_out, seed)
+        write_file(out / "features.json", json.dumps(result["features"], indent=1) + "\n")
+        text = "\n".join([text, *lines])
+    options.report(result, text, as_json)
+
+
+def _features(
+    policies: "dict[str, Policy]", data: "FullInformationData", seed: int
+) -> "tuple[dict[str, list[dict[str, object]]], list[str]]":
+    """Return what each part of the contexts is worth to each policy, and the same in lines for people."""
+    from bandits.evaluation import held_out_importance, objective_of
+    from speculative.cli.context_parts import context_parts
+
+    lost = "share of seconds" if objective_of(data.complete_rows()) == "seconds" else "mean reward"
+    lines, parts = [], context_parts(data.encoder, data.n_features)
+    found: dict[str, list[dict[str, object]]] = {}
+    for name, policy in policies.items():
+        importances = held_out_importance(policy, data, parts, seed=seed)
+        found[name] = [asdict(one) for one in importances]
+        lines.append(f"{name}: {lost} lost where a part of the contexts is another query's")
+        lines += [f"  {one}" for one in importances]
+    return found, lines
 
 
 def _tell_overlap(path: Path, held_out: "FullInformationData", training: "FullInformationData") -> None:

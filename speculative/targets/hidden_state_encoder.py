@@ -1,7 +1,6 @@
 """Contexts from the target itself: its last hidden states over the prompt, and what the prompt is like."""
 
 from collections.abc import Sequence
-from itertools import accumulate
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -16,7 +15,7 @@ from speculative.protocols.request import Request
 from speculative.protocols.selector import QueryState
 from speculative.protocols.token_batch import TokenBatch
 from speculative.selectors.prefill_encoder import PrefillEncoder
-from speculative.targets.text_features import TEXT_FEATURES, text_features
+from speculative.targets.text_features import STATE_MARK, state_parts, text_features
 
 
 @runtime_checkable
@@ -62,12 +61,9 @@ class HiddenStateEncoder(PrefillEncoder):
 
     def __init__(self, target: LoadedTarget) -> None:
         self._target = target
-        self.name = f"hidden_state:{target.name}"  # no other model shares a target's states
-        size = target.model.n_features
-        parts = {"hidden mean": size, "last hidden state": size, **dict.fromkeys(TEXT_FEATURES, 1)}
-        ends = list(accumulate(parts.values()))
-        self.n_features = ends[-1]
-        self.groups = {part: range(end - width, end) for (part, width), end in zip(parts.items(), ends, strict=True)}
+        self.name = f"{STATE_MARK}{target.name}"  # no other model shares a target's states
+        self.groups = state_parts(target.model.n_features)
+        self.n_features = max(columns.stop for columns in self.groups.values())
 
     def from_prefill(self, query: QueryState) -> npt.NDArray[np.float32]:
         """Put the states that a prefill yields and the text's features side by side: (d,) float32."""

@@ -2,14 +2,28 @@
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
 
 TEXT_FEATURES = ("prompt length", "self-similarity", "code share", "digit share")
 """Names of the features, in order."""
+STATE_MARK = "hidden_state:"
+"""How the mark of data begins whose contexts are a target's states with these features after them."""
 _NGRAM = 3
 _CODE = frozenset('{}[]()<>=;_*/\\|&^%$#@+`"~')
+
+
+def state_parts(n_states: int) -> dict[str, range]:
+    """Return the columns of each part of contexts that hold a target's states and these features.
+
+    Args:
+        n_states: size of a hidden state.
+    """
+    sizes = {"hidden mean": n_states, "last hidden state": n_states, **dict.fromkeys(TEXT_FEATURES, 1)}
+    ends = accumulate(sizes.values())
+    return {part: range(end - size, end) for (part, size), end in zip(sizes.items(), ends, strict=True)}
 
 
 def text_features(text: str, token_ids: Sequence[int]) -> npt.NDArray[np.float32]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bandits import KNN, FullInformationData, LinUCB
-from bandits.evaluation.importance import feature_importance
+from bandits.evaluation.importance import feature_importance, held_out_importance
 
 GROUPS = {"noise": range(1), "kind": range(1, 3)}
 
@@ -35,6 +35,18 @@ def test_the_part_that_tells_arms_apart_is_worth_what_choosing_blindly_costs(pol
 def test_without_seconds_it_is_the_mean_reward_that_is_lost():
     kind, _ = feature_importance(LinUCB(ucb_width=0.0), _data(costs=False), GROUPS, n_folds=5)
     assert kind.value == pytest.approx(0.2, abs=0.05)
+
+
+def test_a_fitted_policy_is_asked_as_it_is():
+    policy = LinUCB(ucb_width=0.0).fit(_data())
+    kind, noise = held_out_importance(policy, _data(), GROUPS)
+    assert (kind.name, noise.name) == ("kind", "noise")
+    assert kind.value == pytest.approx(0.5, abs=0.1)
+    assert noise.value == 0.0
+    with pytest.raises(ValueError, match="needs >= 2 queries on which every arm is observed, got 1"):
+        held_out_importance(policy, _data().subset(np.arange(1)), GROUPS)
+    with pytest.raises(ValueError, match="n_permutations must be >= 1, got 0"):
+        held_out_importance(policy, _data(), GROUPS, n_permutations=0)
 
 
 def test_a_part_of_columns_that_are_not_there_is_refused():
