@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from bandits.data.io import TableLayout
     from rewards import Reward
 
-DEFAULT_REWARD = "time_saved"
 STORED_REWARD = "the data's own reward"
 
 
@@ -145,6 +144,7 @@ def reward_of(
     """
     from bandits import FullInformationData
     from bandits.evaluation.objective import objective_of
+    from rewards.named import DEFAULT_REWARD
 
     if not isinstance(data, FullInformationData) or data.observations is None:
         if formula is not None:

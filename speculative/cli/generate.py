@@ -14,7 +14,7 @@ from speculative.cli import generation_options as generation
 from speculative.cli import options
 from speculative.cli.answering import Answering, summary
 from speculative.cli.arm_choice import ArmChoice
-from speculative.cli.data_files import DEFAULT_REWARD, named_reward
+from speculative.cli.data_files import named_reward
 from speculative.cli.decision_logs import opened_log
 from speculative.cli.plain_errors import OUR_FAULT
 from speculative.cli.progress import progress
@@ -158,6 +158,7 @@ def _rewards(pool: "Pool", log: Path | None, reward: str | None, cache: Path | N
     if log is None:
         yield None
         return
+    from rewards.named import DEFAULT_REWARD
     from speculative.cli.reward_log import RewardLog
 
     costs = options.pool_costs(pool, cache)

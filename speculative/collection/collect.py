@@ -19,7 +19,8 @@ from bandits import ContextEncoder, FullInformationData
 from bandits.checks import Float32
 from bandits.data import part_indices
 from bandits.data.closed_folder import MANIFEST
-from rewards import Reward, Speedup
+from rewards import Reward
+from rewards.named import DEFAULT_REWARD, make_reward
 from speculative.collection.arm_plan import plan_facts
 from speculative.collection.long_prompts import long_prompts
 from speculative.collection.priced_folder import COSTS, keep_costs, stored_costs, whole_data, write_data
@@ -88,7 +89,7 @@ def collect(
         on_progress: told how many more queries are done.
 
     Returns:
-        The data: rewards are `Speedup` over no draft, costs are seconds.
+        The data: rewards are seconds saved over no draft, costs are seconds.
 
     Raises:
         ValueError: if a prompt does not fit the target, ids repeat, the profile has faults, a part on disk is damaged
@@ -177,7 +178,7 @@ def data_from_traces(
         arms: of one target.
         encoder: made the contexts.
         costs: seconds of a pass and of each draft.
-        reward: value put on an observation; `Speedup` over no draft by default.
+        reward: value put on an observation; `DEFAULT_REWARD` by default.
 
     Raises:
         ValueError: if an arm's draft was not traced, or not that far, or the traces are of other queries.
@@ -192,7 +193,7 @@ def data_from_traces(
         queries,
         observations,
         encoder=encoder,
-        reward=reward or Speedup(),
+        reward=reward or make_reward(DEFAULT_REWARD),
         arm_names=[arm.name for arm in arms],
         contexts=np.stack([trace.context for trace in traces]),
     )

@@ -9,7 +9,7 @@ import numpy as np
 from arms import Observation
 from arms.folder_lock import FolderLock
 from bandits import FullInformationData
-from rewards import Speedup
+from rewards.named import DEFAULT_REWARD, make_reward
 from speculative.collection.arm_plan import ArmPlan, plan_of_facts
 from speculative.collection.priced_folder import made_of, remove_older_generations, write_data
 from speculative.collection.replay import Replayer
@@ -29,7 +29,7 @@ def recost(folder: str | Path, costs: CostProfile, *, allow_noisy_costs: bool = 
         allow_noisy_costs: price with a profile that is too noisy or contradicts itself, with a warning.
 
     Returns:
-        The new data; rewards are `Speedup` over no draft.
+        The new data; rewards are seconds saved over no draft.
 
     Raises:
         ValueError: if the folder holds no finished collection or a damaged part, or the profile lacks a draft or has
@@ -69,7 +69,8 @@ def _priced(
         for row, replayer in zip(rows.observations or (), (Replayer(trace, costs) for trace in traces), strict=True)
     )
     seconds = np.array([[observation.seconds for observation in row] for row in observations])
-    return replace(rows, observations=observations, costs=seconds, cost_profiles=(costs.digest,)).with_reward(Speedup())
+    priced = replace(rows, observations=observations, costs=seconds, cost_profiles=(costs.digest,))
+    return priced.with_reward(make_reward(DEFAULT_REWARD))
 
 
 def _observed(old: Observation, replayer: Replayer, plan: ArmPlan) -> Observation:

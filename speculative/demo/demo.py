@@ -11,7 +11,7 @@ from arms import Query
 from arms.atomic_file import write_file
 from bandits import Bootstrap, FullInformationData, evaluate
 from bandits.evaluation import best_fixed_arm
-from rewards import TimeSaved
+from rewards.named import DEFAULT_REWARD, make_reward
 from speculative.collection.collect import collect
 from speculative.collection.settings import CollectSettings
 from speculative.demo.figures import DemoReport
@@ -166,7 +166,7 @@ def _collect(
         notify(stage, done, len(queries))
 
     data = collect(queries, pool, folder, costs, settings=CollectSettings(allow_noisy_costs=True), on_progress=advance)
-    return data.with_reward(TimeSaved())
+    return data.with_reward(make_reward(DEFAULT_REWARD))
 
 
 def _learn(

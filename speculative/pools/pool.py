@@ -11,7 +11,7 @@ import numpy as np
 
 from arms import ArmSet
 from bandits import ContextEncoder, Policy
-from rewards import TimeSaved
+from rewards.named import DEFAULT_REWARD, make_reward
 from speculative.collection.collect import collect
 from speculative.collection.priced_folder import stored_costs
 from speculative.collection.settings import CollectSettings
@@ -176,7 +176,7 @@ class Pool:
             )
             settings = CollectSettings(allow_noisy_costs=allow_noisy_costs)
             collected = collect(queries, self, Path(place), costs, settings=settings)
-            data = collected.with_reward(TimeSaved())
+            data = collected.with_reward(make_reward(DEFAULT_REWARD))
         policy, conclusion = choose_policy(data, seed)
         say(conclusion)
         return policy

@@ -12,7 +12,7 @@ from arms import Query
 from arms.folder_lock import FolderInUseError, FolderLock
 from bandits import FullInformationData, LinUCB
 from bandits.data import part_indices
-from rewards import AcceptanceLength, RougeL
+from rewards import AcceptanceLength, RougeL, TimeSaved
 from speculative.collection.collect import PART_SIZE, CostsKeptWarning, collect, data_from_traces, trace_queries
 from speculative.collection.priced_folder import stored_costs
 from speculative.collection.recost import recost
@@ -46,7 +46,9 @@ def test_one_row_a_query_with_every_arms_observation(whole, pool):
     assert data.domains == tuple(query.domain for query in queries(N))
     assert data.encoder == pool.encoder.name
     np.testing.assert_array_equal(data.contexts, pool.encoder.encode([query.text for query in queries(N)]))
-    np.testing.assert_allclose(data.rewards[:, 0], 1.0)  # no draft, as fast as itself
+    np.testing.assert_allclose(data.rewards[:, 0], 0.0, atol=1e-9)  # no draft saves nothing over itself
+    np.testing.assert_allclose(data.rewards, data.costs[:, :1] - data.costs, atol=1e-9)
+    assert (data.rewards == data.with_reward(TimeSaved()).rewards).all()
     assert_equal_data(data, FullInformationData.load(folder))
 
 
