@@ -15,8 +15,8 @@ SelectorOption = Annotated[
     str | None,
     typer.Option(
         "--selector",
-        help="Let a rule pick an arm at every round: meta_sd, ucb_spec, priority_rule, acceptance_gate, fixed, or "
-        "package.module:Class; --set gives its settings.",
+        help="Let a rule pick an arm at every round: meta_sd, ucb_spec, exp3_spec, hedge_spec, tap_out, priority_rule, "
+        "acceptance_gate, fixed, or package.module:Class; --set gives its settings.",
         metavar="NAME",
     ),
 ]

@@ -5,10 +5,13 @@ from collections.abc import Mapping
 from arms.plugin import read_spec
 from speculative.protocols.selector import Selector
 from speculative.selectors.acceptance_gate import AcceptanceGate
+from speculative.selectors.exp3_spec import EXP3Spec
 from speculative.selectors.fixed import FixedSelector
+from speculative.selectors.hedge_spec import HedgeSpec
 from speculative.selectors.meta_sd import MetaSD
 from speculative.selectors.priority_rule import PriorityRule
 from speculative.selectors.spec import SelectorSpec
+from speculative.selectors.tap_out import TapOut
 from speculative.selectors.ucb_spec import UCBSpec
 
 SELECTORS: dict[str, type[Selector]] = {
@@ -16,6 +19,9 @@ SELECTORS: dict[str, type[Selector]] = {
     "priority_rule": PriorityRule,
     "meta_sd": MetaSD,
     "ucb_spec": UCBSpec,
+    "exp3_spec": EXP3Spec,
+    "hedge_spec": HedgeSpec,
+    "tap_out": TapOut,
     "acceptance_gate": AcceptanceGate,
 }
 """The kinds of selectors by the name that files and options use."""
@@ -29,10 +35,13 @@ def read_selector_spec(settings: SelectorSpec | Mapping[str, object] | str) -> S
 __all__ = [
     "SELECTORS",
     "AcceptanceGate",
+    "EXP3Spec",
     "FixedSelector",
+    "HedgeSpec",
     "MetaSD",
     "PriorityRule",
     "SelectorSpec",
+    "TapOut",
     "UCBSpec",
     "read_selector_spec",
 ]

@@ -11,7 +11,7 @@ from bandits import EpsilonGreedy, HashingEncoder, Uniform
 from speculative.protocols.request import Request
 from speculative.protocols.selector import QueryState, RoundContext, RoundObservation, Selector
 from speculative.selectors import SELECTORS as KINDS
-from speculative.selectors import AcceptanceGate, MetaSD, PriorityRule, UCBSpec
+from speculative.selectors import AcceptanceGate, EXP3Spec, HedgeSpec, MetaSD, PriorityRule, TapOut, UCBSpec
 from speculative.selectors.fixed import FixedSelector
 from speculative.selectors.policy_selector import PolicySelector
 from speculative.testing import check_selector
@@ -38,9 +38,21 @@ SELECTORS = {
     "MetaSD": lambda: MetaSD(4),
     "MetaSD without width": lambda: MetaSD(4, ucb_width=0.0),
     "UCBSpec": lambda: UCBSpec(4),
+    "EXP3Spec": lambda: EXP3Spec(4, seed=3),
+    "HedgeSpec": lambda: HedgeSpec([0, 3, 2, 4], seed=3),
+    "TapOut": lambda: TapOut(4),
     "UCBSpec by time": lambda: UCBSpec(4, ucb_width=0.1, plain_round_s=0.01),
 }
-SHIPPED = ("PriorityRule", "PriorityRule with a threshold", "MetaSD", "UCBSpec", "UCBSpec by time")
+SHIPPED = (
+    "PriorityRule",
+    "PriorityRule with a threshold",
+    "MetaSD",
+    "UCBSpec",
+    "UCBSpec by time",
+    "EXP3Spec",
+    "HedgeSpec",
+    "TapOut",
+)
 
 
 @pytest.mark.parametrize("make_selector", SELECTORS.values(), ids=SELECTORS.keys())
@@ -52,7 +64,17 @@ def test_every_kind_of_selector_is_among_those_checked():
     assert {type(make_selector()) for make_selector in SELECTORS.values()} >= set(KINDS.values())
 
 
-@pytest.mark.parametrize("make_selector", [lambda: MetaSD(1), lambda: UCBSpec(1), lambda: PriorityRule({}, fallback=0)])
+@pytest.mark.parametrize(
+    "make_selector",
+    [
+        lambda: MetaSD(1),
+        lambda: UCBSpec(1),
+        lambda: EXP3Spec(1),
+        lambda: HedgeSpec([0]),
+        lambda: TapOut(1),
+        lambda: PriorityRule({}, fallback=0),
+    ],
+)
 def test_one_arm_is_enough(make_selector):
     check_selector(make_selector(), 1)
 
