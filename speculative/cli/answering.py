@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from arms import acceptance_length, acceptance_rate
 from speculative.cli.arm_choice import ArmChoice
+from speculative.cli.explanations import Explanations
 
 if TYPE_CHECKING:
     from speculative.cli.reward_log import RewardLog
@@ -23,12 +24,20 @@ class Answering:
         choice: what picks the arms.
         rewards: where a policy's decisions and their rewards are logged; None for nowhere.
         max_batch: most requests answered at once.
+        explanations: take the answers apart, where that is asked for.
     """
 
     def __init__(
-        self, pool: "Pool", choice: ArmChoice, *, rewards: "RewardLog | None" = None, max_batch: int = 1
+        self,
+        pool: "Pool",
+        choice: ArmChoice,
+        *,
+        rewards: "RewardLog | None" = None,
+        max_batch: int = 1,
+        explanations: Explanations | None = None,
     ) -> None:
         self._names, self._rewards, self._fixed = pool.arms.names, rewards, choice.arm
+        self._target, self._explanations = pool.target, explanations or Explanations()
         self._choices: dict[str, PolicyChoice] = {}
         selector = choice.selector_of(pool, self._keep, None if rewards is None else rewards.log)
         self._engine = pool.target.engine(pool.arms, selector, decode=True, max_batch=max_batch)
@@ -51,7 +60,8 @@ class Answering:
         choice = self._choices.pop(request.id, None)
         if self._rewards is not None and choice is not None:
             self._rewards.reward(request, generation, choice.decision.arm)
-        return self._picked(generation, choice) | account_of(generation)
+        self._explanations.take(self._target, request, generation)
+        return self._picked(generation, choice) | account_of(generation) | self._explanations.rounds(request)
 
     def each(self, requests: "Sequence[Request]") -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield (request id, account) of each request as it finishes; abandoning the iterator forgets the rest.

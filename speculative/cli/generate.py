@@ -16,6 +16,7 @@ from speculative.cli.answering import Answering, summary
 from speculative.cli.arm_choice import ArmChoice
 from speculative.cli.data_files import named_reward
 from speculative.cli.decision_logs import opened_log
+from speculative.cli.explanations import Explanations
 from speculative.cli.plain_errors import OUR_FAULT
 from speculative.cli.progress import progress
 
@@ -55,6 +56,14 @@ def generate(
             metavar="FORMULA",
         ),
     ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Tell accepted, rejected and the target's own tokens apart, round by round."),
+    ] = False,
+    explain_html: Annotated[
+        Path | None,
+        typer.Option("--explain-html", help="A new page that explains every answer the same way.", metavar="FILE"),
+    ] = None,
     max_new_tokens: generation.MaxNewTokensOption = None,
     stop: generation.StopOption = None,
     temperature: generation.TemperatureOption = 0.0,
@@ -85,9 +94,12 @@ def generate(
     Give --policy, --arm or --selector. One answer is on standard output as it grows; then, on standard error, what
     helped and why. Many are JSON lines in the order of the prompts. With a --temperature, tokens are sampled from the
     target's probabilities. With --log, a policy's decisions and their rewards are kept, for `draftpick train LOG`.
+    With --explain the answer is shown once it is whole: whose each token is, and what was known, picked and given in
+    every round.
     """
     from speculative.sampling.sampling_params import SamplingParams
 
+    explanations = Explanations(explain, explain_html)
     choice = ArmChoice(policy, arm, selector, settings or (), policy_class or (), seed)
     sampling = SamplingParams(
         temperature,
@@ -104,6 +116,7 @@ def generate(
         logprobs=logprobs,
         max_new_tokens=max_new_tokens,
         stop=stop or (),
+        rounds=explanations.wanted,
     )
     generation.refuse_idle_options(sampling)
     _check_log(log, reward, policy)
@@ -117,11 +130,14 @@ def generate(
     with _rewards(loaded, log, reward, cache) as rewards:
         # shared passes would blur the seconds that a decision is rewarded for
         max_batch = 1 if prompts is None or log is not None else loaded.target.max_batch
-        answering = Answering(loaded, choice, rewards=rewards, max_batch=max_batch)
-        if prompts is None:
-            _answer_one(answering, requests[0], as_json)
-        else:
-            _answer_all(answering, requests, out)
+        answering = Answering(loaded, choice, rewards=rewards, max_batch=max_batch, explanations=explanations)
+        try:
+            if prompts is None:
+                _answer_one(answering, requests[0], explanations, as_json)
+            else:
+                _answer_all(answering, requests, out)
+        finally:
+            explanations.write(requests)
 
 
 def _check_log(log: Path | None, reward: str | None, policy: Path | None) -> None:
@@ -166,15 +182,18 @@ def _rewards(pool: "Pool", log: Path | None, reward: str | None, cache: Path | N
         yield RewardLog(decisions, named_reward(reward or DEFAULT_REWARD, None), costs)
 
 
-def _answer_one(answering: Answering, request: "Request", as_json: bool) -> None:
+def _answer_one(answering: Answering, request: "Request", explanations: Explanations, as_json: bool) -> None:
     for text in answering.texts(request):
-        if not as_json:
+        if not as_json and not explanations.shown:
             typer.echo(text, nl=False)
     account = answering.account(request)
     if as_json:
         options.report(account, "", as_json=True)
     else:
-        typer.echo()
+        if explanations.shown:
+            explanations.show(request)
+        else:
+            typer.echo()
         options.say(summary(account))
     if account["finished"] == "failed":
         raise typer.Exit(OUR_FAULT)
