@@ -53,7 +53,7 @@ def compare(
     replacement, the same draws for every row of the table, so differences are paired and both sums of a ratio are
     resampled together. They cover which queries are met, and the luck of division, logging and training; not that
     another data set might be trained on. They are widened as Student's distribution asks for few queries. Between
-    policies of equal value they claimed a difference in 6.0 to 6.4 % of 1,000 data sets with one seed, and in 2 % or
+    policies of equal value they claimed a difference in 5.0 to 5.1 % of 1,000 data sets with one seed, and in 2.2 % or
     fewer with two or five (examples/benchmarks/bench_type_one_error.py).
 
     Args:

@@ -73,7 +73,8 @@ def claims_a_difference(kind: str, n_seeds: int, repeat: int, options: argparse.
         train_shares=(1.0,), logging_policy=Uniform() if kind == "bandit feedback" else None, baseline="uniform"
     )
     rows = data.log_with(Uniform(), rng) if kind == "log" else data
-    found = compare({"uniform": Uniform(), "LinUCB": LinUCB()}, rows, range(n_seeds), settings=settings)
+    seeds = range(repeat * n_seeds, (repeat + 1) * n_seeds)  # each data set has resamples of its own
+    found = compare({"uniform": Uniform(), "LinUCB": LinUCB()}, rows, seeds, settings=settings)
     difference = found["LinUCB"].difference
     assert difference is not None
     return not difference.low <= 0 <= difference.high
