@@ -1,5 +1,6 @@
 """What a policy is worth on another policy's log: problem, estimators, intervals, diagnostics."""
 
+from bandits.off_policy.confidence_sequence import LowerConfidenceSequence, lower_confidence_sequence
 from bandits.off_policy.diagnostics import Diagnostics, diagnose
 from bandits.off_policy.estimate import OffPolicyEstimate, OffPolicyEstimates, estimate_problem
 from bandits.off_policy.intervals import BootstrapInterval, DeltaMethod, EmpiricalBernstein, Interval, IntervalMethod
@@ -17,6 +18,7 @@ __all__ = [
     "GivenPredictions",
     "Interval",
     "IntervalMethod",
+    "LowerConfidenceSequence",
     "OffPolicyEstimate",
     "OffPolicyEstimates",
     "OffPolicyProblem",
@@ -25,4 +27,5 @@ __all__ = [
     "Terms",
     "diagnose",
     "estimate_problem",
+    "lower_confidence_sequence",
 ]

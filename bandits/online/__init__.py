@@ -5,5 +5,15 @@ from bandits.online.decision_log import DecisionLog, TornRecordWarning
 from bandits.online.learner import Learner
 from bandits.online.records import LoggedDecision, PolicyVersion
 from bandits.online.rollout import Rollout
+from bandits.online.trial import Trial
 
-__all__ = ["Agent", "DecisionLog", "Learner", "LoggedDecision", "PolicyVersion", "Rollout", "TornRecordWarning"]
+__all__ = [
+    "Agent",
+    "DecisionLog",
+    "Learner",
+    "LoggedDecision",
+    "PolicyVersion",
+    "Rollout",
+    "TornRecordWarning",
+    "Trial",
+]

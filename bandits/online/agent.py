@@ -74,6 +74,11 @@ class Agent:
         """The policy that chooses at present."""
         return self._serving.policy
 
+    @property
+    def reward_bounds(self) -> tuple[float, float]:
+        """Lowest and highest reward possible; infinite where the agent has none that says so."""
+        return (-np.inf, np.inf) if self._reward is None else self._reward.bounds
+
     def serve(self, policy: Policy, version: str) -> None:
         """Let this policy choose from now on; decisions under way keep the one they began with.
 
@@ -145,8 +150,7 @@ class Agent:
         Raises:
             ValueError: if the query is unknown or was rewarded before, or the value is not finite or out of bounds.
         """
-        low, high = (-np.inf, np.inf) if self._reward is None else self._reward.bounds
-        checks.within(value, low, high, f"the reward of query {query_id!r}")
+        checks.within(value, *self.reward_bounds, f"the reward of query {query_id!r}")
         self.log.rewarded(query_id, value)
 
     def resume(self, queries: Iterable[Query]) -> list[Observation]:

@@ -75,6 +75,14 @@ def serve(
     allow_unproven: Annotated[
         bool, typer.Option("--allow-unproven", help="Serve arms whose body fields the engine ignores.")
     ] = False,
+    promote: Annotated[
+        bool,
+        typer.Option(
+            "--promote",
+            help="Let the policy go up a stage once it earns more than the incumbent beyond doubt; one that earns less "
+            "goes back to shadow in any case.",
+        ),
+    ] = False,
     settings: options.SetOption = None,
     policy_class: options.PolicyClassOption = None,
     seed: options.SeedOption = 0,
@@ -95,7 +103,12 @@ def serve(
 
     spec = read_upstream_pool(pool)
     service = ServiceSettings(
-        incumbent=incumbent or spec.arm_names[0], stage=mode, share=share, exploration=exploration, rewards=rewards
+        incumbent=incumbent or spec.arm_names[0],
+        stage=mode,
+        share=share,
+        exploration=exploration,
+        rewards=rewards,
+        promote=promote,
     )
     server = ServerSettings(
         folder=state,

@@ -7,6 +7,7 @@ import threading
 
 from bandits import Learner
 from speculative.serving.service import Service
+from speculative.serving.stage_keeper import StageKeeper
 
 LOGGER = logging.getLogger(__name__)
 
@@ -19,10 +20,11 @@ class LearningThread:
     Args:
         service: gets the policies, and closes decisions whose reward is overdue.
         learner: reads the log; its policy serves from the start.
+        keeper: changes the stage by what the log shows.
     """
 
-    def __init__(self, service: Service, learner: Learner) -> None:
-        self._service, self._learner = service, learner
+    def __init__(self, service: Service, learner: Learner, keeper: StageKeeper) -> None:
+        self._service, self._learner, self._keeper = service, learner, keeper
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="draftpick-learner", daemon=True)
 
@@ -38,7 +40,6 @@ class LearningThread:
 
     def _run(self) -> None:
         while not self._stop.wait(self._service.settings.learn_every_s):
-            self._service.close_overdue()
             self._step()
 
     def _step(self) -> None:
@@ -47,6 +48,8 @@ class LearningThread:
             while not self._stop.is_set() and self._learner.step(whole_batches=False):
                 self._service.adopt(self._learner.policy, self._learner.version)
                 metrics.set("learned_decisions", self._learner.n_learned)
+            self._service.close_overdue()
+            self._keeper.step()
             metrics.set("learning_failed", 0)
         except Exception as error:  # a policy of the user's own may raise anything; serving goes on
             metrics.set("learning_failed", 1)

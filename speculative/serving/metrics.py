@@ -25,6 +25,11 @@ _HELP = {
     "spec_decode_num_accepted_tokens_per_pos_total": ("counter", "Accepted draft tokens by position in the draft."),
     "time_to_first_token_seconds": ("histogram", "From the request to the arm's first chunk."),
     "time_per_output_token_seconds": ("histogram", "Seconds of the whole answer for each of its tokens."),
+    "stage": ("gauge", "1 for the present stage: shadow, canary or live."),
+    "gain_over_incumbent": (
+        "gauge",
+        "What the policy earns more a decision: low and high end of the interval, estimate.",
+    ),
     "arm_up": ("gauge", "1 where the arm may be asked, 0 where its circuit is open."),
     "learned_decisions": ("gauge", "Decisions that the policy that serves has learned from."),
     "learning_failed": ("gauge", "1 where the last step of learning failed."),
@@ -46,7 +51,7 @@ class Metrics:
         self._values: dict[str, dict[_Labels, float]] = defaultdict(lambda: defaultdict(float))
         self._counts: dict[str, dict[_Labels, list[int]]] = defaultdict(dict)
 
-    def add(self, name: str, amount: float = 1.0, **labels: str) -> None:
+    def add(self, name: str, amount: float = 1.0, /, **labels: str) -> None:
         """Add to a counter.
 
         Raises:
@@ -55,7 +60,7 @@ class Metrics:
         with self._lock:
             self._values[_known(name)][tuple(labels.items())] += amount
 
-    def set(self, name: str, value: float, **labels: str) -> None:
+    def set(self, name: str, value: float, /, **labels: str) -> None:
         """Set a gauge.
 
         Raises:
@@ -64,7 +69,7 @@ class Metrics:
         with self._lock:
             self._values[_known(name)][tuple(labels.items())] = value
 
-    def observe(self, name: str, value: float, **labels: str) -> None:
+    def observe(self, name: str, value: float, /, **labels: str) -> None:
         """Add a value to a histogram.
 
         Raises:

@@ -21,6 +21,7 @@ from speculative.serving.app import make_app
 from speculative.serving.learning import LearningThread
 from speculative.serving.service import Service
 from speculative.serving.settings import CallerReward, RewardSource, ServiceSettings
+from speculative.serving.stage_keeper import StageKeeper
 from speculative.serving.startup_probe import Probed, probe
 from speculative.serving.upstream import Upstream
 from speculative.serving.upstream_spec import UpstreamPoolSpec
@@ -108,7 +109,7 @@ async def _serve(
         reward = _reward(settings, server, found)
         agent = Agent(learner.policy, encoder, log, reward=reward, seed=server.seed)
         service = Service(upstreams, agent, settings)
-        learning = LearningThread(service, learner)
+        learning = LearningThread(service, learner, StageKeeper(service))
         learning.start()
         try:
             host, port = sock.getsockname()[:2]

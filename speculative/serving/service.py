@@ -19,7 +19,7 @@ from speculative.serving.circuit_breaker import CircuitBreaker
 from speculative.serving.completion_request import CompletionRequest
 from speculative.serving.metrics import Metrics
 from speculative.serving.problem import ArmFailure, ArmRefusal, Problem
-from speculative.serving.settings import ServiceSettings, Stage
+from speculative.serving.settings import STAGES, ServiceSettings, Stage
 
 LOGGER = logging.getLogger(__name__)
 
@@ -81,7 +81,8 @@ class Service:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="draftpick-log")
         self._awaited: dict[str, float] = {}  # when a caller's reward comes too late, by decision
         self._n_running = 0
-        self.adopt(agent.policy, "0")
+        self._chosen = agent.policy, "0"
+        self.adopt(*self._chosen)
         self._take_up()
 
     def adopt(self, policy: Policy, version: str) -> None:
@@ -96,9 +97,17 @@ class Service:
                 "they must be the same"
             )
         inner = policy.policy if isinstance(policy, Rollout) else policy
+        self._chosen = inner, version
         share, exploration = self.settings.share_of(self.stage), self.settings.exploration
         rollout = Rollout(inner, self.settings.incumbent, share=share, exploration=exploration)
         self.agent.serve(rollout, f"{version} {self.stage}")
+
+    def enter(self, stage: Stage) -> None:
+        """Let the policy decide as much as this stage lets it, from the next request on."""
+        self.stage = stage
+        self.adopt(*self._chosen)
+        for one in STAGES:
+            self.metrics.set("stage", float(one == stage), stage=one)
 
     async def answer(self, request: CompletionRequest, client: Client) -> None:
         """Answer one request; if this is cancelled, the client has left.
@@ -144,7 +153,11 @@ class Service:
 
     async def close(self) -> None:
         """Write what is still to be written."""
-        await asyncio.get_running_loop().run_in_executor(None, self._writer.shutdown)
+        await asyncio.get_running_loop().run_in_executor(None, self.end_writing)
+
+    def end_writing(self) -> None:
+        """Write what is still to be written, and nothing after it."""
+        self._writer.shutdown()
 
     async def _answer(self, request: CompletionRequest, client: Client) -> int:
         first_id = f"dp-{secrets.token_hex(8)}"

@@ -10,6 +10,8 @@ from bandits import checks
 from rewards import Reward
 
 Stage = Literal["shadow", "canary", "live"]
+STAGES: tuple[Stage, ...] = ("shadow", "canary", "live")
+"""In the order of promotion."""
 RewardSource = Literal["own", "caller"]
 
 
@@ -31,6 +33,9 @@ class ServiceSettings:
         most_failures: of an arm in a row before it is masked.
         open_s: how long it is masked then.
         learn_every_s: pause between steps of learning.
+        promote: let a policy go up a stage once it earns more than the incumbent beyond doubt. One that earns less goes
+            back to shadow in any case.
+        level: probability that any such change is ever wrong.
     """
 
     incumbent: str
@@ -44,6 +49,8 @@ class ServiceSettings:
     most_failures: int = 3
     open_s: float = 10.0
     learn_every_s: float = 1.0
+    promote: bool = False
+    level: float = 0.05
 
     def __post_init__(self) -> None:
         checks.within(self.exploration, 0.0, 1.0, "exploration")

@@ -17,6 +17,7 @@ from speculative.serving.app import make_app
 from speculative.serving.learning import LearningThread
 from speculative.serving.service import Service
 from speculative.serving.settings import CallerReward, ServiceSettings
+from speculative.serving.stage_keeper import StageKeeper
 from speculative.serving.upstream import Upstream
 from speculative.serving.upstream_spec import UpstreamSpec
 
@@ -83,7 +84,7 @@ def front_door(
         learning = None
         if learn:
             learner = stack.enter_context(closing(Learner(new_policy(names), log.folder, folder / "learner")))
-            learning = LearningThread(service, learner)
+            learning = LearningThread(service, learner, StageKeeper(service))
             learning.start()
         sock = socket.create_server(("127.0.0.1", 0))
         app = make_app(service, keys=keys, most_body_bytes=100_000)

@@ -1,0 +1,101 @@
+"""Moving a policy up and down the stages by what the log shows, and saying why."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, cast
+
+from bandits.data.decision import Decision
+from bandits.online import LoggedDecision, Trial
+from bandits.online.segments import BEGINNING, read_records
+from speculative.serving.service import Service
+from speculative.serving.settings import STAGES, Stage
+
+LOGGER = logging.getLogger(__name__)
+
+
+class StageKeeper:
+    """Reads the log, and promotes a policy that is better than the incumbent, or takes back one that is worse.
+
+    In the canary and live stages a policy that earns less than the incumbent goes back to shadow; where the settings
+    ask for it, one that earns more goes up a stage. Each time a stage is entered a new trial begins, the n-th with
+    level / (n * (n + 1)), so that all of them together are ever wrong with probability `level` at most. Every change
+    stands in the log with its reason, from which a server that starts again knows its stage and goes on with its trial.
+
+    Args:
+        service: whose log is read, and whose stage is changed.
+
+    Attributes:
+        trial: of the present stage.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service, self._settings = service, service.settings
+        self._position = BEGINNING
+        self._asked: str | None = None
+        self._n_entered, self._first_number = 0, 0
+        self._stage: Stage = service.stage
+        self._decisions: dict[int, Decision] = {}
+        self.trial = self._new_trial()
+        self._read()
+        if self._asked != self._settings.stage:
+            self._change(self._settings.stage, "asked for")
+        else:
+            service.enter(self._stage)
+
+    def step(self) -> None:
+        """Read what is new, and change the stage if the trial says so."""
+        self._read()
+        place = STAGES.index(self._stage)
+        if place > 0 and self.trial.is_worse:
+            self._change("shadow", f"worse than {self._settings.incumbent}: {self._shown()}")
+        elif place + 1 < len(STAGES) and self._settings.promote and self.trial.is_better:
+            self._change(STAGES[place + 1], f"better than {self._settings.incumbent}: {self._shown()}")
+        low, high = self.trial.interval
+        for name, value in (("low", low), ("estimate", self.trial.estimate), ("high", high)):
+            self._service.metrics.set("gain_over_incumbent", value, end=name)
+
+    def _change(self, stage: Stage, reason: str) -> None:
+        log = self._service.agent.log
+        facts = {"stage": stage, "asked": self._settings.stage, "reason": reason, "next_number": log.n_decisions}
+        log.noted("stage", facts)
+        LOGGER.warning("stage %s: %s", stage, reason)
+        self._service.enter(stage)
+        self._read()
+
+    def _read(self) -> None:
+        for placed in read_records(self._service.agent.log.folder, self._position):
+            self._position = placed.end
+            record = cast("dict[str, Any]", placed.record)  # its checksum vouches for the types
+            match record["kind"]:
+                case "stage":
+                    self._entered(record)
+                case "decided" if record["number"] >= self._first_number:
+                    self._decisions[record["number"]] = LoggedDecision.from_record(record).decision
+                case "dropped":
+                    self._decisions.pop(record["number"], None)
+                case "rewarded":
+                    decision = self._decisions.pop(record["number"], None)
+                    if decision is not None:
+                        self.trial.take(decision, record["reward"])
+
+    def _entered(self, record: dict[str, Any]) -> None:
+        self._stage, self._asked, self._first_number = record["stage"], record["asked"], record["next_number"]
+        self._n_entered += 1
+        self._decisions.clear()
+        self.trial = self._new_trial()
+
+    def _new_trial(self) -> Trial:
+        settings, n = self._settings, max(1, self._n_entered)
+        return Trial(
+            settings.incumbent,
+            self._service.agent.reward_bounds,
+            share=settings.share_of(self._stage),
+            exploration=settings.exploration,
+            n_arms=len(self._service.arms),
+            level=settings.level / (n * (n + 1)),
+        )
+
+    def _shown(self) -> str:
+        low, high = self.trial.interval
+        return f"it earns {low:+.3g} to {high:+.3g} more a decision, told from {self.trial.n} decisions"

@@ -1,0 +1,86 @@
+"""A better policy goes up stage by stage, a worse one back to shadow; the log says why, and a restart goes on."""
+
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from arms import Query
+from bandits import Agent, DecisionLog, HashingEncoder, LinUCB
+from bandits.online.segments import read_records
+from speculative.serving.service import Service
+from speculative.serving.settings import CallerReward, ServiceSettings
+from speculative.serving.stage_keeper import StageKeeper
+from tests.support.silent_arm import SilentArm
+
+NAMES = ("old", "new")
+
+
+def takes_new():
+    policy = LinUCB(arm_names=NAMES, ucb_width=0.0)
+    return policy.fit(np.zeros((4, 4), np.float32), [0, 1] * 2, [0.0, 1.0] * 2, arm_names=NAMES)
+
+
+@contextmanager
+def kept(folder, **changes):
+    settings = ServiceSettings(
+        "old", share=0.5, exploration=0.2, rewards="caller", **{"promote": True, "level": 0.2, **changes}
+    )
+    with DecisionLog(folder, sync_every=0) as log:
+        agent = Agent(takes_new(), HashingEncoder(4), log, reward=CallerReward(0.0), seed=1)
+        service = Service([SilentArm(name) for name in NAMES], agent, settings)
+        try:
+            yield service, StageKeeper(service)
+        finally:
+            service.end_writing()
+
+
+def play(service, keeper, n, value_of_new):
+    """Serve n queries, a step of the keeper after each ten, and return the stages on the way."""
+    rng, stages, first = np.random.default_rng(0), [service.stage], service.agent.log.n_decisions
+    for number in range(first, first + n):
+        decision = service.agent.choose(Query(id=f"q{number}", prompt="words"))
+        mean = {"old": 0.5, "new": value_of_new}[decision.arm]
+        service.agent.reward(f"q{number}", mean + rng.uniform(-0.05, 0.05))
+        if number % 10 == 9:
+            keeper.step()
+            if service.stage != stages[-1]:
+                stages.append(service.stage)
+    return stages
+
+
+def notes(folder):
+    return [placed.record for placed in read_records(folder) if placed.record["kind"] == "stage"]
+
+
+def test_a_better_policy_is_promoted_stage_by_stage_and_the_log_says_why(tmp_path):
+    with kept(tmp_path) as (service, keeper):
+        assert play(service, keeper, 600, 0.9) == ["shadow", "canary", "live"]
+    changes = notes(tmp_path)
+    assert [note["stage"] for note in changes] == ["shadow", "canary", "live"]
+    assert changes[0]["reason"] == "asked for"
+    assert all(note["reason"].startswith("better than old: it earns +0.") for note in changes[1:])
+
+
+@pytest.mark.parametrize("stage", ["canary", "live"])
+def test_a_worse_policy_goes_back_to_shadow_and_stays_there(tmp_path, stage):
+    with kept(tmp_path, stage=stage) as (service, keeper):
+        assert play(service, keeper, 600, 0.1) == [stage, "shadow"]
+    assert notes(tmp_path)[-1]["reason"].startswith("worse than old: it earns -0.")
+
+
+def test_nothing_is_promoted_that_was_not_asked_to_be(tmp_path):
+    with kept(tmp_path, promote=False) as (service, keeper):
+        assert play(service, keeper, 300, 0.9) == ["shadow"]
+        assert keeper.trial.is_better
+
+
+def test_a_restart_goes_on_in_the_stage_that_was_reached_and_with_its_trial(tmp_path):
+    with kept(tmp_path) as (service, keeper):
+        play(service, keeper, 600, 0.9)
+        n, interval = keeper.trial.n, keeper.trial.interval
+    with kept(tmp_path) as (service, keeper):
+        assert (service.stage, keeper.trial.n, keeper.trial.interval) == ("live", n, interval)
+    with kept(tmp_path, stage="canary") as (service, keeper):
+        assert (service.stage, keeper.trial.n) == ("canary", 0)
+    assert [note["stage"] for note in notes(tmp_path)] == ["shadow", "canary", "live", "canary"]

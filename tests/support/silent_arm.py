@@ -1,0 +1,16 @@
+"""An arm of a service that a test never asks for an answer."""
+
+from collections.abc import AsyncGenerator
+
+from speculative.serving.completion_request import CompletionRequest
+
+
+class SilentArm:
+    """Has a name, and answers nothing."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    async def answer(self, request: CompletionRequest) -> AsyncGenerator[bytes, None]:
+        return
+        yield b""
