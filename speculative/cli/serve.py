@@ -1,6 +1,7 @@
 """`draftpick serve`."""
 
 import os
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,10 +12,14 @@ from speculative.cli.plugins import load_one_policy, policy_of
 
 if TYPE_CHECKING:
     from bandits import Policy
+    from speculative.pools.pool import Pool
+    from speculative.serving.upstream_spec import UpstreamPoolSpec
 
 
 def serve(
-    pool: Annotated[Path, typer.Argument(help="Pool file (TOML) whose arms are upstreams.", metavar="POOL.toml")],
+    pool: Annotated[
+        Path, typer.Argument(help="Pool file (TOML): upstreams, or a target with its drafts.", metavar="POOL.toml")
+    ],
     state: Annotated[
         Path, typer.Option("--state", help="Folder of the log and of what is learned; gone on with.", metavar="FOLDER")
     ],
@@ -86,6 +91,8 @@ def serve(
     settings: options.SetOption = None,
     policy_class: options.PolicyClassOption = None,
     seed: options.SeedOption = 0,
+    cache: options.CacheOption = None,
+    threads: options.ThreadsOption = None,
 ) -> None:
     """Put a policy in front of engines that run already: an OpenAI-compatible server that chooses, logs and learns.
 
@@ -99,11 +106,12 @@ def serve(
     from speculative.serving.server import ServerSettings
     from speculative.serving.server import serve as run_server
     from speculative.serving.settings import ServiceSettings
-    from speculative.serving.upstream_spec import read_upstream_pool
+    from speculative.serving.upstream_spec import UpstreamPoolSpec
 
-    spec = read_upstream_pool(pool)
+    served = _pool(pool, cache, threads)
+    names = served.arm_names if isinstance(served, UpstreamPoolSpec) else served.arms.names
     service = ServiceSettings(
-        incumbent=incumbent or spec.arm_names[0],
+        incumbent=incumbent or names[0],
         stage=mode,
         share=share,
         exploration=exploration,
@@ -121,8 +129,22 @@ def serve(
         seed=seed,
     )
     run_server(
-        spec, _policy(policy, settings or (), policy_class or (), seed), service, server, os.environ, options.say
+        served, _policy(policy, settings or (), policy_class or (), seed), service, server, os.environ, options.say
     )
+
+
+def _pool(file: Path, cache: Path | None, threads: int | None) -> "UpstreamPoolSpec | Pool":
+    """Read a pool of upstreams, or load a target with its drafts, whichever the file holds."""
+    from speculative.serving.upstream_spec import read_upstream_pool
+
+    try:
+        has_target = "target" in tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        has_target = False  # the reader below says what is wrong
+    if not has_target:
+        return read_upstream_pool(file)
+    options.start_torch(threads)
+    return options.open_pool(options.read_spec(file), cache)
 
 
 def _policy(name: str, settings: "list[str] | tuple[()]", classes: "list[str] | tuple[()]", seed: int) -> "Policy":

@@ -10,22 +10,28 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 from fastapi import FastAPI
 
 from arms.atomic_file import write_file
-from bandits import Agent, DecisionLog, Learner, Policy, checks
+from bandits import Agent, ContextEncoder, DecisionLog, Learner, Policy, checks
 from rewards import Reward, SecondsPerToken
 from speculative.serving.app import make_app
 from speculative.serving.learning import LearningThread
-from speculative.serving.service import Service
+from speculative.serving.service import ServedArm, Service
 from speculative.serving.settings import CallerReward, RewardSource, ServiceSettings
 from speculative.serving.stage_keeper import StageKeeper
-from speculative.serving.startup_probe import Probed, probe
+from speculative.serving.startup_probe import Probed, probe, probe_arm
 from speculative.serving.upstream import Upstream
 from speculative.serving.upstream_spec import UpstreamPoolSpec
 
+if TYPE_CHECKING:
+    from speculative.pools.pool import Pool  # it needs torch, upstreams do not
+
+OWN_MODEL = "draftpick"
+"""What clients ask for where the engine is one's own."""
 _KEPT = "service.json"
 _SLOWER = 4.0  # than the incumbent was in the probe: what is slower than that is not told apart
 _GRACE_S = 10
@@ -58,17 +64,17 @@ class ServerSettings:
 
 
 def serve(
-    pool: UpstreamPoolSpec,
+    pool: UpstreamPoolSpec | Pool,
     policy: Policy,
     settings: ServiceSettings,
     server: ServerSettings,
     environment: Mapping[str, str],
     say: Callable[[str], None] = print,
 ) -> None:
-    """Serve upstreams until the process is told to end (SIGINT or SIGTERM).
+    """Serve until the process is told to end (SIGINT or SIGTERM).
 
     Args:
-        pool: the arms.
+        pool: the arms: upstreams, or the drafts of a loaded pool, which one engine of this process runs.
         policy: chooses; one that has learned nothing yet starts with the pool's arms.
         settings: who decides, and where rewards come from.
         server: where it listens and keeps its state.
@@ -76,8 +82,8 @@ def serve(
         say: is told what the probe found, and the address.
 
     Raises:
-        ValueError: if an environment variable is missing, no upstream answers, body fields are ignored, or the folder
-            holds rewards of another kind.
+        ValueError: if an environment variable is missing, no arm answers, body fields are ignored, the pool's encoder
+            needs the target, or the folder holds rewards of another kind.
         OSError: if the address is taken.
         FolderInUseError: if another server uses the folder.
     """
@@ -85,40 +91,68 @@ def serve(
 
 
 async def _serve(
-    pool: UpstreamPoolSpec,
+    pool: UpstreamPoolSpec | Pool,
     policy: Policy,
     settings: ServiceSettings,
     server: ServerSettings,
     environment: Mapping[str, str],
     say: Callable[[str], None],
 ) -> None:
-    if settings.incumbent not in pool.arm_names:
-        raise ValueError(f"incumbent must be one of the arms {', '.join(pool.arm_names)}, got {settings.incumbent!r}")
-    encoder = pool.encoder.build()
+    names = pool.arm_names if isinstance(pool, UpstreamPoolSpec) else pool.arms.names
+    if settings.incumbent not in names:
+        raise ValueError(f"incumbent must be one of the arms {', '.join(names)}, got {settings.incumbent!r}")
+    encoder = pool.encoder.build() if isinstance(pool, UpstreamPoolSpec) else _text_encoder(pool)
     if policy.state is None:
-        policy.start(pool.arm_names, encoder.n_features, encoder.name)
+        policy.start(names, encoder.n_features, encoder.name)
     async with AsyncExitStack() as stack:
         sock = stack.enter_context(_listening(server))
         log = stack.enter_context(DecisionLog(server.folder / "log", sync_every=server.sync_every))
         learner = stack.enter_context(closing(Learner(policy, log.folder, server.folder / "learner")))
-        upstreams = [await stack.enter_async_context(Upstream(spec, environment)) for spec in pool.arms]
-        found = await probe(upstreams)
+        arms, found = await _probed_arms(pool, environment, stack)
         for one in found:
             say(str(one))
         check_probed(found, server.allow_unproven)
         reward = _reward(settings, server, found)
         agent = Agent(learner.policy, encoder, log, reward=reward, seed=server.seed)
-        service = Service(upstreams, agent, settings)
+        service = Service(arms, agent, settings)
         learning = LearningThread(service, learner, StageKeeper(service))
         learning.start()
+        model = pool.model if isinstance(pool, UpstreamPoolSpec) else OWN_MODEL
         try:
             host, port = sock.getsockname()[:2]
-            say(f"serving {pool.model} ({service.stage}) on http://{host}:{port}")
-            app = make_app(service, model=pool.model, keys=server.keys)
+            say(f"serving {model} ({service.stage}) on http://{host}:{port}")
+            app = make_app(service, model=model, keys=server.keys)
             await _Server(_uvicorn_settings(app)).serve(sockets=[sock])
         finally:
             learning.stop()
             await service.close()
+
+
+async def _probed_arms(
+    pool: UpstreamPoolSpec | Pool, environment: Mapping[str, str], stack: AsyncExitStack
+) -> tuple[Sequence[ServedArm], list[Probed]]:
+    """Return the arms, which the stack closes, and what a probe found of them."""
+    if isinstance(pool, UpstreamPoolSpec):
+        upstreams = [await stack.enter_async_context(Upstream(spec, environment)) for spec in pool.arms]
+        return upstreams, await probe(upstreams)
+    from speculative.serving.engine_arm import EngineArm
+    from speculative.serving.engine_worker import EngineWorker
+
+    worker = EngineWorker(pool)
+    stack.callback(worker.stop)
+    own = [EngineArm(pool, name, worker, OWN_MODEL) for name in pool.arms.names]
+    return own, [await probe_arm(arm) for arm in own]
+
+
+def _text_encoder(pool: Pool) -> ContextEncoder:
+    """Return a pool's encoder, which must do with a text: the choice comes before the target has read the prompt."""
+    from speculative.targets.hidden_state_encoder import HiddenStateEncoder
+
+    if isinstance(pool.encoder, HiddenStateEncoder):
+        raise ValueError(
+            "the pool's encoder must read texts alone to serve, such as hashing or sentence, got hidden_state"
+        )
+    return pool.encoder
 
 
 def _uvicorn_settings(app: FastAPI) -> uvicorn.Config:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,11 +11,25 @@ from speculative.serving.answer_watch import AnswerWatch
 from speculative.serving.completion_request import CompletionRequest
 from speculative.serving.engine_feedback import EngineFeedback
 from speculative.serving.problem import ArmFailure, ArmRefusal
+from speculative.serving.service import ServedArm
 from speculative.serving.upstream import Upstream
 
-_LINE = "The quick brown fox jumps over the lazy dog.\n"
-PROMPT = f"Repeat this text exactly, five times:\n{_LINE * 4}"
+PROMPT = "Repeat: " + 3 * "the quick brown fox, "
 _N_TOKENS = 48
+REQUEST = CompletionRequest(
+    "chat/completions",
+    {
+        "model": "draftpick",
+        "messages": [{"role": "user", "content": PROMPT}],
+        "max_tokens": _N_TOKENS,
+        "temperature": 0,
+    },
+    PROMPT,
+    stream=False,
+    include_usage=False,
+    max_tokens=_N_TOKENS,
+)
+"""Short and greedy, of a text that look-ups can draft."""
 
 Knob = Literal["none", "acts", "ignored", "unproven"]
 
@@ -58,8 +72,10 @@ async def probe(upstreams: Sequence[Upstream]) -> list[Probed]:
     A field acts if the engine's counts with it differ from those without it, or from those of another arm of the same
     server and model. llama.cpp, for one, takes `speculative.n_max` and ignores it.
     """
-    answers = [await _ask(upstream, with_body=True) for upstream in upstreams]
-    bare = [await _ask(upstream, with_body=False) if upstream.spec.body else None for upstream in upstreams]
+    answers = [await _ask(upstream.answer(REQUEST)) for upstream in upstreams]
+    bare = [
+        await _ask(upstream.answer(REQUEST, with_body=False)) if upstream.spec.body else None for upstream in upstreams
+    ]
     found = []
     for upstream, answer, plain in zip(upstreams, answers, bare, strict=True):
         same_server = [
@@ -72,6 +88,12 @@ async def probe(upstreams: Sequence[Upstream]) -> list[Probed]:
         knob: Knob = "none" if plain is None else _knob(answer, same_server)
         found.append(Probed(upstream.name, answer.seconds_per_token, knob, answer.feedback, answer.failure))
     return found
+
+
+async def probe_arm(arm: ServedArm) -> Probed:
+    """Ask one arm the same request."""
+    answer = await _ask(arm.answer(REQUEST))
+    return Probed(arm.name, answer.seconds_per_token, "none", answer.feedback, answer.failure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +115,10 @@ def _knob(answer: _Answer, others: Sequence[_Answer]) -> Knob:
     return "acts" if any(one.counts not in (None, answer.counts) for one in others) else "ignored"
 
 
-async def _ask(upstream: Upstream, with_body: bool) -> _Answer:
-    body = {
-        "model": "draftpick",
-        "messages": [{"role": "user", "content": PROMPT}],
-        "max_tokens": _N_TOKENS,
-        "temperature": 0,
-    }
-    request = CompletionRequest("chat/completions", body, PROMPT, False, False, _N_TOKENS)
-    watch = AnswerWatch(request)
+async def _ask(payloads: AsyncGenerator[bytes, None]) -> _Answer:
+    watch = AnswerWatch(REQUEST)
     try:
-        async for payload in upstream.answer(request, with_body=with_body):
+        async for payload in payloads:
             watch.take(payload)
     except ArmFailure as error:
         return _Answer(None, None, str(error))

@@ -10,6 +10,7 @@ import json
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from typing import Literal, Self
 
 Fault = Literal["status", "refuse", "garbage", "hang", "cut", "error_event", "lying_usage"]
@@ -144,6 +145,13 @@ class ScriptedUpstream:
             if knob in body:
                 return facts
         return self.script.facts
+
+
+def run_scripted(script: Script, pipe: Connection) -> None:
+    """Run a script in this process: send its port, and end once anything comes back."""
+    with ScriptedUpstream(script) as server:
+        pipe.send(server.port)
+        pipe.recv()
 
 
 def _last_word(body: dict) -> str:

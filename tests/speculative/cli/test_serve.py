@@ -1,5 +1,6 @@
 """`draftpick serve` as a process: it serves, survives SIGKILL without losing a decision, and ends in order."""
 
+import json
 import os
 import re
 import signal
@@ -16,6 +17,7 @@ from bandits.online.segments import read_records
 from tests.support.command_runner import refused
 from tests.support.front_door import CHAT
 from tests.support.public_names import ROOT
+from tests.support.tiny_pool import ARMS, POOL, TEMPLATE, save_pool
 
 
 def pool_file(folder, url, more=""):
@@ -26,8 +28,8 @@ def pool_file(folder, url, more=""):
 
 
 @contextmanager
-def serving(folder, url, *options):
-    command = [sys.executable, "-m", "speculative.cli", "serve", pool_file(folder, url), "--state", folder / "state"]
+def serving(folder, pool, *options):
+    command = [sys.executable, "-m", "speculative.cli", "serve", pool, "--state", folder / "state"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
         [*map(str, command), "--port", "0", *options], stderr=subprocess.PIPE, text=True, env=environment, cwd=folder
@@ -56,7 +58,7 @@ def test_a_killed_server_has_logged_every_answer_once_and_goes_on(tmp_path):
     with ScriptedUpstream(Script()) as server:
         for ending in (signal.SIGKILL, signal.SIGTERM):
             options = ("--policy", "lin_ucb", "--mode", "live", "--set", "ucb_width=0.5", "--slowest", "0.1")
-            with serving(tmp_path, server.url, *options) as (process, url, lines):
+            with serving(tmp_path, pool_file(tmp_path, server.url), *options) as (process, url, lines):
                 answered += [ask(url) for _ in range(5)]
                 process.send_signal(ending)
                 assert process.wait(20) == (-signal.SIGKILL if ending == signal.SIGKILL else 0)
@@ -92,6 +94,34 @@ def test_a_folder_with_rewards_of_another_kind_is_refused(tmp_path, option):
 
 
 def test_a_second_server_on_one_folder_is_refused(tmp_path):
-    with ScriptedUpstream(Script()) as server, serving(tmp_path, server.url) as _:
+    with ScriptedUpstream(Script()) as server, serving(tmp_path, pool_file(tmp_path, server.url)) as _:
         error = refused("serve", tmp_path / "pool.toml", "--state", tmp_path / "state", "--port", 0)
     assert "decision log" in error
+
+
+def test_a_pool_of_drafts_is_served_by_an_engine_of_its_own(tmp_path):
+    pool = save_pool(tmp_path, TEMPLATE)
+    with serving(tmp_path, pool, "--policy", "uniform", "--mode", "live", "--cache", str(tmp_path / "cache")) as (
+        process,
+        url,
+        lines,
+    ):
+        texts = {
+            httpx2.post(f"{url}/v1/chat/completions", json={**CHAT, "temperature": 0}, trust_env=False, timeout=20).text
+            for _ in range(4)
+        }
+        refusal = httpx2.post(f"{url}/v1/chat/completions", json={**CHAT, "tools": [1]}, trust_env=False, timeout=20)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    assert len({json.loads(text)["choices"][0]["message"]["content"] for text in texts}) == 1
+    assert (refusal.status_code, refusal.json()["error"]["param"]) == (400, "tools")
+    assert [line.partition(":")[0] for line in lines if line.startswith("arm ")] == [f"arm {name}" for name in ARMS]
+    kinds = Counter(placed.record["kind"] for placed in read_records(tmp_path / "state" / "log"))
+    assert (kinds["decided"], kinds["rewarded"], kinds["dropped"]) == (5, 4, 1)
+
+
+def test_a_pool_whose_encoder_needs_the_target_cannot_be_served(tmp_path):
+    text = POOL.replace('kind = "hashing"\nn_features = 8', 'kind = "hidden_state"')
+    pool = save_pool(tmp_path, TEMPLATE, text)
+    error = refused("serve", pool, "--state", tmp_path / "state", "--port", 0, "--cache", tmp_path / "cache")
+    assert "the pool's encoder must read texts alone to serve" in error

@@ -1,0 +1,184 @@
+"""What the front door adds: streaming clients at two scripted upstreams, directly and through `draftpick serve`.
+
+    python examples/benchmarks/bench_serving.py              # 64 clients, 2,000 requests each way, alternating
+    python examples/benchmarks/bench_serving.py --smoke
+
+Every client checks each word that it gets. Server, upstreams and clients are processes of their own on one machine, so
+that the added time holds the processors' share that they take from one another.
+"""
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from serving_bench.scripted_upstream import Script, run_scripted
+from serving_bench.streaming_clients import Asked, ask_all
+
+from arms.atomic_file import write_file
+from bandits.online.segments import read_records
+from speculative.measuring.machine import machine_facts
+
+RESULT = Path(__file__).parents[2] / "docs" / "results" / "bench_serving.json"
+MEDIAN_BAR_MS, HIGH_BAR_MS, GROWTH_BAR = 2.0, 10.0, 1.1
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--n-clients", type=int, default=64)
+    parser.add_argument("--n-requests", type=int, default=2000, help="each way")
+    parser.add_argument("--n-blocks", type=int, default=8, help="directly and through the front door, alternating")
+    parser.add_argument("--n-tokens", type=int, default=24)
+    parser.add_argument("--first-ms", type=float, default=50.0, help="until an upstream's first token")
+    parser.add_argument("--token-ms", type=float, default=20.0, help="until each further one")
+    parser.add_argument("--n-memory", type=int, default=20_000, help="further requests while memory is watched")
+    parser.add_argument("--out", type=Path, default=RESULT)
+    parser.add_argument("--smoke", action="store_true", help="few requests; write nothing")
+    options = parser.parse_args(arguments)
+    if options.smoke:
+        options.n_clients, options.n_requests, options.n_blocks, options.n_memory = 8, 32, 2, 32
+        options.n_tokens, options.token_ms, options.first_ms = 4, 1.0, 1.0
+    figures = asyncio.run(measure(options))
+    report = {**origin(arguments), "settings": settings_of(options), "figures": figures, "bars": bars(figures)}
+    print(json.dumps({"figures": figures, "bars": report["bars"]}, indent=1))
+    if not options.smoke:
+        write_file(options.out, json.dumps(report, indent=1) + "\n")
+
+
+async def measure(options: argparse.Namespace) -> dict[str, float]:
+    """Return the figures."""
+    script = Script(options.n_tokens, options.first_ms / 1e3, options.token_ms / 1e3)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        ports = [stack.enter_context(upstream(script)) for _ in range(2)]
+        process, door = stack.enter_context(front_door(folder, ports))
+        direct: list[Asked] = []
+        through: list[Asked] = []
+        numbers = np.array_split(np.arange(options.n_requests), options.n_blocks)
+        for block in [numbers[0][:64], *numbers]:  # the first one warms up
+            for side, at in ((direct, ports), (through, [door])):
+                side += await ask_all(at, block.tolist(), options.n_clients, options.n_tokens)
+        n_warm = len(numbers[0][:64])
+        figures = compared(direct[n_warm:], through[n_warm:])
+        figures |= await memory(process.pid, door, options)
+        process.terminate()
+        process.wait(30)
+        kinds = [placed.record["kind"] for placed in read_records(folder / "state" / "log")]
+    n_asked = len(through) + options.n_memory
+    return figures | {
+        "decisions_missing": n_asked - kinds.count("decided"),
+        "rewards_missing": n_asked - kinds.count("rewarded"),
+    }
+
+
+def compared(direct: Sequence[Asked], through: Sequence[Asked]) -> dict[str, float]:
+    """Return what was lost, and the times in milliseconds."""
+    figures: dict[str, float] = {
+        "n_requests": len(through),
+        "lost": sum(not one.is_whole for one in through),
+        "crossed": sum(one.is_crossed for one in through),
+    }
+    for what in ("first_s", "total_s"):
+        name = what.removesuffix("_s")
+        for share in (50, 99):
+            before, after = (
+                1e3 * np.percentile([getattr(one, what) for one in side], share) for side in (direct, through)
+            )
+            figures[f"{name}_p{share}_direct_ms"] = round(float(before), 2)
+            figures[f"{name}_p{share}_through_ms"] = round(float(after), 2)
+            figures[f"{name}_p{share}_added_ms"] = round(float(after - before), 2)
+    return figures
+
+
+async def memory(pid: int, door: int, options: argparse.Namespace) -> dict[str, float]:
+    """Return the server's memory after a tenth of the further requests and after all of them."""
+    megabytes = []
+    n_first = options.n_memory // 10
+    lost = 0
+    for numbers in (range(n_first), range(n_first, options.n_memory)):
+        outcomes = await ask_all([door], numbers, options.n_clients, options.n_tokens)
+        lost += sum(not one.is_whole for one in outcomes)
+        megabytes.append(resident_megabytes(pid))
+    return {"memory_first_mb": megabytes[0], "memory_last_mb": megabytes[1], "lost_in_memory_run": lost}
+
+
+def resident_megabytes(pid: int) -> float:
+    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    assert found is not None
+    return round(int(found[1]) / 1024, 1)
+
+
+def bars(figures: dict[str, float]) -> list[dict[str, object]]:
+    """Return what the front door is meant to reach, and whether it does."""
+    growth = figures["memory_last_mb"] / figures["memory_first_mb"]
+    rows = [
+        ("requests lost", figures["lost"] + figures["lost_in_memory_run"], 0.0),
+        ("requests crossed", figures["crossed"], 0.0),
+        ("decisions missing in the log", figures["decisions_missing"], 0.0),
+        ("added to the first token, median, ms", figures["first_p50_added_ms"], MEDIAN_BAR_MS),
+        ("added to the first token, 99th percentile, ms", figures["first_p99_added_ms"], HIGH_BAR_MS),
+        ("added to the whole answer, median, ms", figures["total_p50_added_ms"], MEDIAN_BAR_MS),
+        ("added to the whole answer, 99th percentile, ms", figures["total_p99_added_ms"], HIGH_BAR_MS),
+        ("memory after all over memory after a tenth", round(growth, 3), GROWTH_BAR),
+    ]
+    return [
+        {"name": name, "value": value, "bar": bar, "at_most": True, "holds": value <= bar} for name, value, bar in rows
+    ]
+
+
+@contextmanager
+def upstream(script: Script) -> Iterator[int]:
+    """Run a scripted upstream in a process of its own, and give its port."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=run_scripted, args=(script, there), daemon=True)
+    process.start()
+    try:
+        yield here.recv()
+    finally:
+        here.send(None)
+        process.join()
+
+
+@contextmanager
+def front_door(folder: Path, ports: Sequence[int]) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Run `draftpick serve` over the upstreams, and give its port."""
+    pool = folder / "pool.toml"
+    pool.write_text(
+        "\n".join(
+            f'[[arms]]\nkind = "upstream"\nname = "a{i}"\nurl = "http://127.0.0.1:{p}"' for i, p in enumerate(ports)
+        )
+    )
+    command = [sys.executable, "-m", "speculative.cli", "serve", str(pool), "--state", str(folder / "state")]
+    command += ["--port", "0", "--mode", "live"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if found := re.search(r"on http://127\.0\.0\.1:(\d+)", line):
+                yield process, int(found[1])
+                break
+        else:
+            raise RuntimeError("the front door did not start")
+
+
+def settings_of(options: argparse.Namespace) -> dict[str, object]:
+    return {name: value for name, value in vars(options).items() if name not in ("out", "smoke")}
+
+
+def origin(arguments: Sequence[str] | None) -> dict[str, object]:
+    given = sys.argv[1:] if arguments is None else arguments
+    command = " ".join(["python examples/benchmarks/bench_serving.py", *given])
+    return {"command": command, "date": datetime.now(UTC).date().isoformat(), "machine": machine_facts()}
+
+
+if __name__ == "__main__":
+    main()

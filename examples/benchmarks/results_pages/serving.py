@@ -1,0 +1,55 @@
+"""What the front door adds to a request, and how often its bounds are wrong."""
+
+from pathlib import Path
+
+from results_pages.parts import Record, bar_table, missing, origin, page_head, page_text, read_record, table
+
+
+def serving_page(folder: Path) -> str:
+    """Added time, losses and memory, from bench_serving.json, and coverage, from bench_confidence_sequence.json."""
+    lines = page_head(
+        "Serving",
+        "What `draftpick serve` adds to requests that go through it, and whether the confidence sequence that promotes "
+        "a policy, or takes it back, is wrong as seldom as it says.",
+    )
+    load = read_record(folder / "bench_serving.json")
+    wrong = read_record(folder / "bench_confidence_sequence.json")
+    lines += ["## Added time", ""]
+    lines += missing("python examples/benchmarks/bench_serving.py") if load is None else _load(load)
+    lines += ["## The confidence sequence", ""]
+    lines += missing("python examples/benchmarks/bench_confidence_sequence.py") if wrong is None else _wrong(wrong)
+    return page_text(lines)
+
+
+def _load(record: Record) -> list[str]:
+    figures, settings = record["figures"], record["settings"]
+    lost = figures["lost"] + figures["lost_in_memory_run"]
+    rows = [
+        [f"{what}, {name}", *(f"{figures[f'{key}_p{share}_{side}_ms']:.2f}" for side in ("direct", "through", "added"))]
+        for key, what in (("first", "first token"), ("total", "whole answer"))
+        for share, name in ((50, "median"), (99, "99th percentile"))
+    ]
+    note = (
+        f"Milliseconds. {settings['n_clients']} streaming clients, {figures['n_requests']:,} requests each way in "
+        f"{settings['n_blocks']} alternating blocks, {settings['n_tokens']} tokens each, at two scripted upstreams; "
+        f"clients, upstreams and front door share one machine. Lost: {lost}, "
+        f"crossed: {figures['crossed']}, decisions missing in the log: {figures['decisions_missing']}. Memory after a "
+        f"tenth of {settings['n_memory']:,} further requests {figures['memory_first_mb']:.0f} MB, after all of them "
+        f"{figures['memory_last_mb']:.0f} MB."
+    )
+    heads = ["time to", "direct", "through", "added"]
+    return [*table(heads, rows), "", note, "", *bar_table(record["bars"]), *origin(record), ""]
+
+
+def _wrong(record: Record) -> list[str]:
+    rows = [
+        [name, f"{row['ever_wrong']:.3f}", f"{row['median_width_at_the_end']:.4f}"]
+        for name, row in record["rows"].items()
+    ]
+    settings = record["settings"]
+    note = (
+        f"{settings['n_runs']:,} streams of {settings['n']:,} values each, the bound looked at after every value; it "
+        f"may ever be wrong in {settings['level']:.0%} of them."
+    )
+    heads = ["stream", "share ever wrong", "median distance at the end"]
+    return [*table(heads, rows), "", note, "", *bar_table(record["bars"]), *origin(record), ""]

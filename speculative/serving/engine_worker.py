@@ -1,0 +1,128 @@
+"""One engine in a thread of its own: requests join between its steps, and leave when they end or nobody waits."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import AsyncGenerator, Callable, Sequence
+
+from speculative.engine.engine import Engine
+from speculative.pools.pool import Pool
+from speculative.protocols.request import Generation, Request, RoundResult
+from speculative.protocols.selector import RoundContext, Selector
+from speculative.serving.problem import ArmFailure
+
+Told = RoundResult | Generation | Exception
+
+
+class _Assigned(Selector):
+    """The arm that each request came with."""
+
+    def __init__(self) -> None:
+        self.actions: dict[str, int] = {}
+
+    def select(self, rounds: Sequence[RoundContext]) -> Sequence[int]:
+        return [self.actions[one.request_id] for one in rounds]
+
+
+class EngineWorker:
+    """Steps an engine while it has requests, and tells whoever waits for one what each round gave.
+
+    Args:
+        pool: whose target writes and whose arms help; as many requests run at once as the target's `max_batch`.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._selector = _Assigned()
+        self._engine: Engine = pool.target.engine(
+            list(pool.arms), self._selector, max_batch=pool.target.max_batch, decode=True
+        )
+        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._listeners: dict[str, Callable[[Told], None]] = {}
+        self._is_stopped = False
+        self._thread = threading.Thread(target=self._run, name="draftpick-engine", daemon=True)
+        self._thread.start()
+
+    async def rounds(self, request: Request, action: int) -> AsyncGenerator[RoundResult | Generation, None]:
+        """Yield what each round gives a request, and its generation last; closing this early cancels the request.
+
+        Args:
+            request: with an id that no other has.
+            action: index of the arm that helps it in every round.
+
+        Raises:
+            ValueError: if the request does not fit the engine.
+            ArmFailure: if the engine fails.
+        """
+        told: asyncio.Queue[Told] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+
+        def listen(item: Told) -> None:
+            loop.call_soon_threadsafe(told.put_nowait, item)
+
+        self._inbox.put(lambda: self._join(request, action, listen))
+        try:
+            while True:
+                item = await told.get()
+                if isinstance(item, Exception):
+                    raise item
+                yield item
+                if isinstance(item, Generation):
+                    return
+        finally:
+            self._inbox.put(lambda: self._leave(request.id))
+
+    def stop(self) -> None:
+        """End after the step under way; requests that run are told that the engine has ended."""
+        self._inbox.put(self._end)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._is_stopped:
+            if self._engine.n_unfinished == 0:
+                self._inbox.get()()  # waits
+            while not self._inbox.empty():
+                self._inbox.get()()
+            if self._engine.n_unfinished and not self._is_stopped:
+                self._step()
+
+    def _step(self) -> None:
+        try:
+            results = self._engine.step()
+        except Exception as error:  # a model or a draft of the user's own may raise anything
+            self._fail_all(f"{type(error).__name__}: {error}")
+            return
+        for result in results:
+            listen = self._listeners[result.request_id]
+            listen(result)
+            if result.finished is not None:
+                listen(self._engine.take(result.request_id))
+                self._forget(result.request_id)
+
+    def _join(self, request: Request, action: int, listen: Callable[[Told], None]) -> None:
+        self._selector.actions[request.id] = action
+        try:
+            self._engine.submit(request)
+        except (ValueError, TypeError) as error:
+            del self._selector.actions[request.id]
+            listen(error)
+            return
+        self._listeners[request.id] = listen
+
+    def _leave(self, request_id: str) -> None:
+        if request_id in self._listeners:
+            self._engine.discard(request_id)
+            self._forget(request_id)
+
+    def _fail_all(self, reason: str) -> None:
+        for request_id, listen in list(self._listeners.items()):
+            self._leave(request_id)
+            listen(ArmFailure(reason))
+
+    def _end(self) -> None:
+        self._fail_all("the engine has ended")
+        self._is_stopped = True
+
+    def _forget(self, request_id: str) -> None:
+        del self._listeners[request_id], self._selector.actions[request_id]

@@ -1,0 +1,23 @@
+"""The benches of the front door and of its bounds run, lose nothing, and say what they are meant to reach."""
+
+import json
+import runpy
+from pathlib import Path
+
+SCRIPTS = Path(__file__).parents[2] / "examples" / "benchmarks"
+
+
+def held(script, capsys):
+    runpy.run_path(str(SCRIPTS / script))["main"](["--smoke"])
+    report = json.loads(capsys.readouterr().out)
+    return {bar["name"]: bar["holds"] for bar in report["bars"]}
+
+
+def test_no_request_is_lost_or_crossed_and_each_has_its_decision(capsys):
+    bars = held("bench_serving.py", capsys)
+    assert all(bars[name] for name in ("requests lost", "requests crossed", "decisions missing in the log"))
+    assert len(bars) == 8
+
+
+def test_the_bound_is_wrong_as_seldom_as_it_says_on_every_kind_of_stream(capsys):
+    assert all(held("bench_confidence_sequence.py", capsys).values())
