@@ -2,22 +2,23 @@
 
 Both get the same token ids and threads, answer greedily, one request at a time, in alternation. llama.cpp runs in the
 peers' environment (`make bench-peers` makes it) as the wheel of xllamacpp has it; the JSON says which instruction sets
-that build uses.
+that build uses. Texts are compared with llama.cpp's, and those of the pool's arms with its own without a draft.
 
     python examples/benchmarks/bench_llama_cpp.py --pool pool.toml --model target.gguf --draft small.gguf
 """
 
 import argparse
 import json
-import shlex
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
+from llama_cpp_bench.facts import command_line, equality_with, file_facts, pool_facts
 from llama_cpp_bench.server import LlamaServer, server_mode
 
 from arms import Query, read_queries
@@ -32,6 +33,7 @@ ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "results"
 LLAMA = "llama.cpp, "
 PLAIN, NGRAM, DRAFT = (LLAMA + what for what in ("no draft", "ngram-simple", "draft model"))
+NO_DRAFT = "no_draft"
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
@@ -40,20 +42,30 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     pool = Pool.load(options.pool)
+    if NO_DRAFT not in pool.arms.names:
+        raise SystemExit(f"{options.pool} must have an arm {NO_DRAFT}, which the others' texts are compared with")
     queries = _queries(options)
     with ExitStack() as stack:
         servers = {name: stack.enter_context(LlamaServer(command)) for name, command in commands(options).items()}
         modes = {name: server_mode(server, pool.target, name) for name, server in servers.items()}
-        modes |= own_modes(pool, options.policy, options.seed)
+        own = own_modes(pool, options.policy, options.seed)
+        modes |= own
         runs = measure(queries, modes, options.seed, on_progress=lambda: print(".", end="", flush=True))
-        system = servers[PLAIN].system
+        build = {"version": servers[PLAIN].version, "system": servers[PLAIN].system}
     result = {
         **figures(runs, list(modes), options.seed),
         "name": options.name,
-        "llama_cpp": {"model": options.model.name, "draft": options.draft and options.draft.name, "system": system},
+        "llama_cpp": {
+            **build,
+            "model": file_facts(options.model),
+            "draft": options.draft and file_facts(options.draft),
+        },
+        "pool": pool_facts(pool),
+        "equality": equality_with(NO_DRAFT, pool, queries, [run for run in runs if run.mode in own]),
         "n_queries": len(queries),
+        "prompts": "the project's own, held out" if options.prompts is None else file_facts(options.prompts),
         "max_new_tokens": options.max_new_tokens,
-        "command": f"python examples/benchmarks/bench_llama_cpp.py {shlex.join(arguments or sys.argv[1:])}",
+        "command": command_line("examples/benchmarks/bench_llama_cpp.py", arguments or sys.argv[1:]),
         "machine": machine_facts(),
         "seed": options.seed,
         "date": time.strftime("%Y-%m-%d"),
@@ -100,7 +112,7 @@ def own_modes(pool: Pool, policy: Path | None, seed: int) -> dict[str, Mode]:
 
 
 def figures(runs: Sequence[Run], names: Sequence[str], seed: int) -> dict[str, object]:
-    """Return tokens a second of each mode, and its speed over llama.cpp's plain and its fastest mode."""
+    """Return tokens a second of each mode, its speed over llama.cpp's plain and its fastest mode, and the bars."""
     by_mode = {name: [run for run in runs if run.mode == name] for name in names}
     speeds = {name: tokens_per_second(own) for name, own in by_mode.items()}
     fastest = max((name for name in names if name.startswith(LLAMA)), key=speeds.__getitem__)
@@ -118,7 +130,23 @@ def figures(runs: Sequence[Run], names: Sequence[str], seed: int) -> dict[str, o
         )
         print(f"\n{name:<28} {speeds[name]:7.2f} tokens/s, {rows[-1]['same_text']} texts as llama.cpp's", end="")
     print()
-    return {"rows": rows, "fastest_llama_cpp_mode": fastest}
+    return {"rows": rows, "fastest_llama_cpp_mode": fastest, "bars": bars(rows)}
+
+
+def bars(rows: Sequence[dict[str, Any]]) -> list[dict[str, object]]:
+    """Return what is watched: plain decoding and the fastest mode are not slower than llama.cpp's fastest mode."""
+    own = [row for row in rows if not row["name"].startswith(LLAMA)]
+    fastest = max(own, key=lambda row: row["tokens_per_second"])
+    watched = {"no draft": next(row for row in own if row["name"] == NO_DRAFT), f"fastest, {fastest['name']}": fastest}
+    return [
+        {
+            "name": f"{name}, times llama.cpp's fastest mode",
+            **row["over fastest"],
+            "bar": 1.0,
+            "holds": row["over fastest"]["value"] >= 1.0,
+        }
+        for name, row in watched.items()
+    ]
 
 
 def _queries(options: argparse.Namespace) -> list[Query]:

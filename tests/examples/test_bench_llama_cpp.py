@@ -1,5 +1,6 @@
 """The bench beside llama.cpp with a made-up server in its place: how it is started, asked, timed and ended."""
 
+import hashlib
 import json
 import runpy
 import sys
@@ -9,7 +10,7 @@ import pytest
 from llama_cpp_bench.server import LlamaServer
 from results_pages.llama_cpp import llama_cpp_page
 
-from tests.support.tiny_pool import queries, save_pool, save_queries
+from tests.support.tiny_pool import POOL, queries, save_pool, save_queries
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "benchmarks" / "bench_llama_cpp.py"
 FAKE = """
@@ -32,7 +33,8 @@ class Handler(BaseHTTPRequestHandler):
 
 server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 threading.Thread(target=server.serve_forever, daemon=True).start()
-print(json.dumps({"address": f"http://127.0.0.1:{server.server_port}", "system": " ".join(sys.argv[1:])}), flush=True)
+address = f"http://127.0.0.1:{server.server_port}"
+print(json.dumps({"address": address, "version": "made up 1", "system": " ".join(sys.argv[1:])}), flush=True)
 sys.stdin.read()
 """
 
@@ -43,6 +45,8 @@ def folder(tmp_path_factory):
     save_pool(folder)
     save_queries(folder / "prompts.jsonl", queries(4))
     (folder / "serve.py").write_text(FAKE)
+    for name in ("target", "small"):
+        (folder / f"{name}.gguf").write_bytes(name.encode())
     return folder
 
 
@@ -65,13 +69,33 @@ def test_every_mode_of_both_runs_and_servers_end_with_the_bench(folder):
     rows = {row["name"]: row for row in result["rows"]}
     own = ("no_draft", "prompt_lookup_3", "prompt_lookup_7", "draft_small_2")
     assert list(rows) == [*(f"llama.cpp, {what}" for what in ("no draft", "ngram-simple", "draft model")), *own]
-    assert all(row["tokens_per_second"] > 0 and row["over fastest"]["low"] > 0 for row in rows.values())
+    assert all(row["tokens_per_second"] > 0 and row["over fastest"]["value"] > 0 for row in rows.values())
     assert rows["llama.cpp, no draft"]["over plain"]["value"] == 1
     assert rows["llama.cpp, ngram-simple"]["same_text"] == result["n_queries"] == 3
     assert result["llama_cpp"]["system"].endswith("--threads 1 --context 4096")
+    assert result["equality"] == {name: {"identical": 3, "tie": 0, "different": 0} for name in own}
+    assert result["pool"] == {"dtype": "float32", "weights": "dense", "arms": list(own)}
+    assert result["llama_cpp"]["model"] == {"file": "target.gguf", "sha256": hashlib.sha256(b"target").hexdigest()}
+    assert result["prompts"]["file"] == "prompts.jsonl"
+    assert str(folder) not in json.dumps({name: value for name, value in result.items() if name != "llama_cpp"})
+    assert result["command"].endswith(
+        "--pool pool.toml --model target.gguf --draft small.gguf --prompts prompts.jsonl --n 3 --max-new-tokens 5 "
+        "--name tiny"
+    )
+    assert [bar["holds"] for bar in result["bars"]] == [bar["value"] >= 1 for bar in result["bars"]]
     page = llama_cpp_page(folder)
     for name, row in rows.items():
         assert f"| {name} | {row['tokens_per_second']:.1f} |" in page
+    assert "without a draft: 12 identical, 0 parted at a tie of the two best logits, 0 different" in page
+    assert "the wheel of made up 1" in page
+
+
+def test_a_pool_whose_plain_arm_has_another_name_is_refused(folder, tmp_path):
+    renamed = POOL.replace('kind = "no_draft"', 'kind = "no_draft"\nname = "plain"')
+    (folder / "renamed.toml").write_text(renamed)
+    main = runpy.run_path(str(SCRIPT))["main"]
+    with pytest.raises(SystemExit, match="must have an arm no_draft"):
+        main(["--pool", str(folder / "renamed.toml"), "--model", "x.gguf", "--results", str(tmp_path)])
 
 
 def test_a_server_ends_when_its_block_is_left(folder):

@@ -1,12 +1,13 @@
 """Serve one GGUF file with llama.cpp's own server on the loopback interface, until standard input closes.
 
 Runs in the peers' environment, where xllamacpp is; draftpick is not needed there. The first line of standard output is
-JSON: the server's address and what its build uses of the processor.
+JSON: the server's address, its version, and what its build uses of the processor.
 """
 
 import argparse
 import json
 import sys
+from importlib.metadata import version
 
 import xllamacpp
 
@@ -20,7 +21,11 @@ def main() -> None:
     parser.add_argument("--ngram", action="store_true", help="draft by llama.cpp's ngram-simple")
     options = parser.parse_args()
     server = xllamacpp.Server(parameters(options))
-    said = {"address": server.listening_address, "system": xllamacpp.get_system_info()}
+    said = {
+        "address": server.listening_address,
+        "version": f"xllamacpp {version('xllamacpp')}",
+        "system": xllamacpp.get_system_info(),
+    }
     print(json.dumps(said), flush=True)
     sys.stdin.read()
 

@@ -21,7 +21,7 @@ class LlamaServer:
     """A running server; leaving the block ends its process, whatever happened.
 
     Args:
-        command: starts it; its first line of standard output is JSON with `address` and `system`.
+        command: starts it; its first line of standard output is JSON with `address`, `version` and `system`.
         start_s: seconds to wait for that line.
 
     Raises:
@@ -36,7 +36,8 @@ class LlamaServer:
         )
         try:
             said = json.loads(self._first_line(start_s))
-            self.address, self.system = str(said["address"]), str(said["system"]).strip()
+            self.address, self.version = str(said["address"]), str(said["version"])
+            self.system = str(said["system"]).strip()
         except (ValueError, KeyError, TypeError) as error:
             self.stop()
             raise RuntimeError(f"{command[0]} did not start a server; it said: {self._last_words()}") from error

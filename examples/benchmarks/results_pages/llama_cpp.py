@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from results_pages.parts import Record, missing, origin, page_head, page_text, read_record, table, two_digits
+from results_pages.parts import Record, bar_table, missing, origin, page_head, page_text, read_record, table, two_digits
 
 
 def llama_cpp_page(folder: Path) -> str:
@@ -21,7 +21,8 @@ def llama_cpp_page(folder: Path) -> str:
 
 
 def _section(record: Record) -> list[str]:
-    build = record["llama_cpp"]
+    build, pool, equality = record["llama_cpp"], record["pool"], record["equality"]
+    best = max(record["rows"], key=lambda row: row["tokens_per_second"])
     rows = [
         [
             row["name"],
@@ -36,6 +37,9 @@ def _section(record: Record) -> list[str]:
     return [
         f"## {record['name']}",
         "",
+        f"Fastest: {best['name']}, {two_digits(best['over fastest'])} times {record['fastest_llama_cpp_mode']}, the "
+        "fastest mode of llama.cpp.",
+        "",
         *table(heads, rows),
         "",
         f"{record['n_queries']} prompts, at most {record['max_new_tokens']} new tokens; seconds from token ids in to "
@@ -43,8 +47,23 @@ def _section(record: Record) -> list[str]:
         "llama.cpp without a draft, whose arithmetic differs. Brackets: 95 % bootstrap intervals over "
         "prompts.",
         "",
-        f"llama.cpp is the wheel of xllamacpp, whose build uses less of a processor than one made on it: "
-        f"`{build['system']}`.",
+        f"Texts of the pool's modes against its own without a draft: {_summed(equality, 'identical')} identical, "
+        f"{_summed(equality, 'tie')} parted at a tie of the two best logits, {_summed(equality, 'different')} "
+        "different. "
+        f"The pool computes in {pool['dtype']} with {pool['weights']} weights.",
         "",
+        f"llama.cpp is the wheel of {build['version']}, whose build uses less of a processor than one made on it: "
+        f"`{build['system']}`. Files: {_files(build)}.",
+        "",
+        *bar_table(record["bars"]),
         *origin(record),
     ]
+
+
+def _summed(equality: Record, kind: str) -> int:
+    return sum(counts[kind] for counts in equality.values())
+
+
+def _files(build: Record) -> str:
+    files = [build["model"], *([] if build["draft"] is None else [build["draft"]])]
+    return ", ".join(f"{one['file']} (SHA-256 {one['sha256'][:16]})" for one in files)
