@@ -74,7 +74,7 @@ class Replayer:
             if n_proposed < 0:
                 n_proposed = 0
             else:
-                looked_up[draft] = n_proposed
+                looked_up[draft] = trace.n_drafted(draft, draft_length, n_done)
             n_committed = n_prompt + n_done - 1
             seconds = sum(reading.round_s(name, n, n_committed) for name, n in looked_up.items())
             seconds += self._pass_s(1 + n_proposed, n_committed)
@@ -105,8 +105,9 @@ def replay(trace: Trace, plan: ArmPlan, costs: CostProfile) -> Replay:
     The rounds are exact (greedy text, deterministic drafts), counted as the engine counts them: where an
     accepted token ends the text, what was drafted after it does not count, though its seconds do. Seconds are
     the cost profile's: prefill, then for each round the draft's share and a target pass over the pending
-    token and the proposal. A draft that was idle reads what it missed when it is asked again, and so does a look-up
-    whose match a rule asks for. The bandit's own time is not in them.
+    token and the proposal; a draft that stops where it is unsure pays for the token that it leaves out. One that was
+    idle reads what it missed when it is asked again, and so does a look-up whose match a rule asks for. The bandit's
+    own time is not in them.
 
     Args:
         trace: the text.
@@ -126,9 +127,9 @@ class _Reading:
         self._costs = costs
         self._n_read: dict[str, int] = {}
 
-    def round_s(self, draft: str, n_proposed: int, n_committed: int) -> float:
+    def round_s(self, draft: str, n_drafted: int, n_committed: int) -> float:
         """Seconds of a draft that is asked after so many committed tokens."""
-        return self._costs.draft_s(draft, n_proposed, n_committed - self._n_read.get(draft, 0))
+        return self._costs.draft_s(draft, n_drafted, n_committed - self._n_read.get(draft, 0))
 
     def keep_up(self, drafts: Iterable[str], n_committed: int) -> None:
         """Note who was asked; the tokens of its own round are among the usual few of its next one."""

@@ -75,6 +75,20 @@ class Trace:
         n_proposed = min(asked, int(found.proposed[n_new]))
         return n_proposed, min(n_proposed, int(found.accepted[n_new]))
 
+    def n_drafted(self, draft: str, draft_length: int, n_new: int) -> int:
+        """Return for how many tokens a draft computes in that round; arguments as in `proposal`.
+
+        A draft that stops where it is unsure has computed the token that it leaves out.
+        """
+        n_proposed = max(0, self.proposal(draft, draft_length, n_new)[0])
+        found = self.drafts.get(draft)
+        if found is None or not found.stops:
+            return n_proposed
+        room = min(draft_length, self.max_new_tokens - n_new - 1)
+        if found.max_positions is not None:
+            room = min(room, found.max_positions - len(self.prompt_ids) - n_new)
+        return max(0, min(n_proposed + 1, room))
+
 
 def trace_draft(
     draft: Draft,

@@ -59,6 +59,7 @@ def write_traces(folder: Path, part_index: int, traces: Sequence[Trace]) -> None
         "version": VERSION,
         "drafts": drafts,
         "max_positions": [traces[0].drafts[draft].max_positions for draft in drafts],
+        "stops": [traces[0].drafts[draft].stops for draft in drafts],
         "max_draft_length": traces[0].max_draft_length,
         "encoder": traces[0].encoder,
     }
@@ -127,6 +128,7 @@ def _traces(folder: Path, manifest: Manifest) -> Iterator[list[Trace]]:
 
 def _trace(row: _Row, header: _Row) -> Trace:
     drafts = {}
+    stops = header.get("stops") or [False] * len(header["drafts"])  # written before drafts could
     for i, draft in enumerate(header["drafts"]):
         own, matches, confidences = row[f"own_{i}"], row[f"match_lengths_{i}"], row[f"confidences_{i}"]
         drafts[draft] = DraftTrace(
@@ -136,6 +138,7 @@ def _trace(row: _Row, header: _Row) -> Trace:
             confidences=None if confidences is None else np.array(confidences, dtype=np.float32),
             max_positions=header["max_positions"][i],
             own_ids=None if own is None else tuple(own),
+            stops=stops[i],
         )
     margins, entropies = row["margins"], row["entropies"]
     return Trace(

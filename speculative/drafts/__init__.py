@@ -8,6 +8,7 @@ from speculative.drafts.early_exit import EarlyExit
 from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.drafts.spec import DraftedTarget, DraftSpec
+from speculative.drafts.stopping import StoppingDraft, StoppingSpec
 from speculative.drafts.suffix.draft import SuffixDraft
 from speculative.protocols.draft import Draft
 
@@ -34,6 +35,8 @@ __all__ = [
     "EarlyExit",
     "NoDraft",
     "PromptLookup",
+    "StoppingDraft",
+    "StoppingSpec",
     "SuffixDraft",
     "read_draft_spec",
 ]

@@ -11,8 +11,10 @@ from typing import Any, ClassVar, Literal
 
 import torch
 
+from arms.checks import within
 from arms.fingerprint import digest
-from speculative.drafts.spec import DraftedTarget, DraftSpec
+from speculative.drafts.spec import DraftedTarget
+from speculative.drafts.stopping import Confidence, StoppingDraft, StoppingSpec
 from speculative.models.loading import load_model, resolve_settled
 from speculative.models.settings import DEFAULT_SETTINGS, ModelSettings, WeightPrecision, dtype_of
 from speculative.models.tokenizer import differing_ids, load_tokenizer, tokenizer_fingerprint
@@ -31,7 +33,7 @@ class VocabularyMismatchError(ValueError):
     """The draft's token ids do not mean what the target's do."""
 
 
-class DraftModel(Draft):
+class DraftModel(StoppingDraft):
     """Proposes the continuation of a small model: greedy, or picked by a sampled request's own noise.
 
     Proposal: deterministic for a greedy or coupled request, else each draft token is drawn from the small model's own
@@ -47,15 +49,16 @@ class DraftModel(Draft):
             every token the draft does not know and is never proposed. None where both share one vocabulary,
             which either may have padded.
         unlike: ids that mean another token to the target, or none; never proposed.
+        min_confidence: stop drafting below it, see `StoppingDraft`.
 
     Raises:
-        ValueError: if the model's cache cannot take tokens back.
+        ValueError: if the model's cache cannot take tokens back, or `min_confidence` is not in [0, 1].
         VocabularyMismatchError: if `target_ids` does not name one target token, each another, per draft id.
     """
 
     proposal_kind: ClassVar[Literal["deterministic", "sampled"]] = "sampled"
 
-    class Spec(DraftSpec):
+    class Spec(StoppingSpec):
         """The settings in a pool file.
 
         Attributes:
@@ -63,6 +66,7 @@ class DraftModel(Draft):
             weights: "dense"; "int4" keeps all of them at 4 bits, the head's too; "int4_fast" the layers', with a
                 bfloat16 copy by which prompts are read; "auto" takes the fastest arithmetic that is measured here.
             dtype: of all else; None for the target's. With "auto" the fastest here.
+            min_confidence: as in `StoppingSpec`.
         """
 
         kind: Literal["draft_model"] = "draft_model"
@@ -79,13 +83,14 @@ class DraftModel(Draft):
             if dtype is not None:
                 settings = replace(settings, dtype=dtype_of(dtype))
             n_tokens = target.n_tokens or target.model.n_vocab
-            return DraftModel.load(self.model, target.tokenizer, n_tokens, settings, name=self.draft_name)
+            name = self.unstopped().draft_name
+            return self.stopping(DraftModel.load(self.model, target.tokenizer, n_tokens, settings, name=name))
 
         @property
         def draft_name(self) -> str:
             """The draft's name: the model's, with the arithmetic that is its own."""
             suffixes = [self.weights if self.weights != "dense" else None, self.dtype]
-            return "_".join([_name_of(self.model), *(suffix for suffix in suffixes if suffix is not None)])
+            return self.named("_".join([_name_of(self.model), *(suffix for suffix in suffixes if suffix is not None)]))
 
     def __init__(
         self,
@@ -95,10 +100,12 @@ class DraftModel(Draft):
         n_target_vocab: int,
         target_ids: Sequence[int] | None = None,
         unlike: Collection[int] = (),
+        min_confidence: float = 0.0,
     ) -> None:
         if not model.can_roll_back:
             raise ValueError(f"draft {name!r}: its model's cache cannot take back a rejected draft token")
         self.name, self.model, self.max_positions = name, model, model.max_positions
+        self.min_confidence = within(min_confidence, 0.0, 1.0, "min_confidence")
         self.proposable = slice(0, min(model.n_vocab, n_target_vocab))
         self._target_ids: torch.Tensor | None = None
         masked = sorted(token for token in unlike if token < self.proposable.stop)
@@ -162,7 +169,10 @@ class DraftModel(Draft):
     def fingerprint(self) -> str:
         """Return a digest of the model and of what its ids mean."""
         unlike = self._unlike.tolist()
-        return digest(type(self), self.model.fingerprint(), self._target_ids, self.proposable.stop, unlike)
+        ids = self._target_ids, self.proposable.stop, unlike
+        return digest(
+            type(self), self.model.fingerprint(), *ids, *([self.min_confidence] if self.min_confidence else [])
+        )
 
     def open(self, prompt: Sequence[int], shared: SharedCache | None = None) -> DraftSession:
         """Make a session with its own cache row; the prompt is read at the first proposal."""
@@ -173,7 +183,7 @@ class DraftModel(Draft):
         n_tokens = min(n_tokens, self.model.max_positions - len(prompt))
         return self.open(prompt).propose(prompt, n_tokens).token_ids if n_tokens >= 1 else []
 
-    def trace(self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int) -> DraftTrace:
+    def trace_whole(self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int) -> DraftTrace:
         """One pass over the text tells where the draft's best token is the target's, and how sure it is."""
         n = min(len(prompt) + len(new) - 1, self.model.max_positions)  # positions the draft can continue
         text = torch.tensor([*prompt, *new], device=self.model.device)
@@ -181,7 +191,7 @@ class DraftModel(Draft):
         best = []
         for chunk in torch.split(self.to_draft(text[:n]), READ_CHUNK):
             logits = self.model.forward(TokenBatch(chunk, [len(chunk)]), cache).logits
-            found = BestTokens.of(self._allowed(logits))
+            found = BestTokens.of(self.allowed(logits))
             best.append(replace(found, token_ids=self.to_target(found.token_ids + self.proposable.start)))
         return trace_of_best(best, text, len(new), max_draft_length, self.model.max_positions)
 
@@ -196,14 +206,14 @@ class DraftModel(Draft):
         """Map (n,) draft ids to the target's."""
         return token_ids if self._target_ids is None else self._target_ids[token_ids]
 
-    def _allowed(self, logits: torch.Tensor) -> torch.Tensor:
+    def allowed(self, logits: torch.Tensor) -> torch.Tensor:
         """Cut (n, v) logits to the proposable tokens."""
         rows = logits[:, self.proposable]
         return rows.index_fill(1, self._unlike, -math.inf) if len(self._unlike) else rows
 
     def pick(self, logits: torch.Tensor, position: int, sampler: TokenSampler) -> torch.Tensor:
         """Let a sampler choose among the proposable tokens of one row: (1, v) to a draft id (1,)."""
-        row, ids = self._allowed(logits)[0], None
+        row, ids = self.allowed(logits)[0], None
         if self._target_ids is not None:
             ids = self._target_ids[self.proposable]
         return sampler.pick(row, position, target_ids=ids)[None] + self.proposable.start
@@ -237,17 +247,21 @@ class _ModelSession(DraftSession):
         missing = torch.tensor(prefix[n_shared:], device=model.device)
         for chunk in torch.split(draft.to_draft(missing), READ_CHUNK):
             output = model.forward(TokenBatch(chunk, [len(chunk)]), self._cache, [len(chunk) - 1])
-        drafted = [draft.pick(output.logits, len(prefix), sampler)]
-        sound = largest(output.logits)  # NaN where any logit is
-        read_s = time.perf_counter() - begin
-        while len(drafted) < draft_length:
-            output = model.forward(TokenBatch(drafted[-1], [1]), self._cache)
+        confidence, drafted = Confidence(draft.min_confidence), list[torch.Tensor]()
+        sound, read_s = torch.zeros(()), time.perf_counter() - begin
+        while True:
+            sound = sound + largest(output.logits)  # NaN where any logit is
+            if confidence.falls_below(draft.allowed(output.logits)):
+                break
             drafted.append(draft.pick(output.logits, len(prefix) + len(drafted), sampler))
-            sound = sound + largest(output.logits)
+            if len(drafted) == draft_length:
+                break
+            output = model.forward(TokenBatch(drafted[-1], [1]), self._cache)
         if not math.isfinite(sound):
             raise FloatingPointError(f"draft {draft.name!r}: its logits hold NaN or infinity")
-        token_ids: list[int] = draft.to_target(torch.cat(drafted)).tolist()
-        self._read, self._n_shown = [*prefix, *token_ids[:-1]], len(prefix)
+        token_ids: list[int] = draft.to_target(torch.cat(drafted)).tolist() if drafted else []
+        self._read, self._n_shown = [*prefix, *token_ids], len(prefix)
+        del self._read[self._cache.lengths[0] :]  # the last draft token was mostly not read
         return Proposal(token_ids, len(missing), read_s)
 
     def _n_shared(self, prefix: Sequence[int]) -> int:

@@ -9,7 +9,8 @@ from pydantic import Field
 
 from arms.checks import at_least, within
 from arms.fingerprint import digest
-from speculative.drafts.spec import DraftedTarget, DraftSpec
+from speculative.drafts.spec import DraftedTarget
+from speculative.drafts.stopping import Confidence, StoppingDraft, StoppingSpec
 from speculative.models.decoder import Decoder
 from speculative.protocols.draft import Draft, DraftSession, Proposal, SharedCache
 from speculative.protocols.draft_trace import BestTokens, DraftTrace, trace_of_best
@@ -19,7 +20,7 @@ from speculative.sampling.token_sampler import GREEDY, TokenSampler
 _READ_CHUNK = 512  # tokens a pass reads; bounds the memory of attention masks
 
 
-class EarlyExit(Draft):
+class EarlyExit(StoppingDraft):
     """Proposes what the target would say if it stopped after its first layers.
 
     In an engine it works on the target's own KV cache and takes no memory. What it writes for its draft tokens is taken
@@ -33,9 +34,11 @@ class EarlyExit(Draft):
         target: the model that will verify.
         n_layers: layers to run, fewer than the target has.
         n_target_vocab: proposals stay below it; by default the target's vocabulary.
+        min_confidence: stop drafting below it, see `StoppingDraft`.
 
     Raises:
-        ValueError: if there are not that many layers, or `n_target_vocab` is beyond the target's vocabulary.
+        ValueError: if there are not that many layers, `n_target_vocab` is beyond the target's vocabulary, or
+            `min_confidence` not in [0, 1].
         TypeError: if the target is not one of draftpick's decoders.
 
     Source: Elhoushi et al. 2024, "LayerSkip", section 4.3 (arXiv:2404.16710), self-speculation with a shared cache.
@@ -43,8 +46,8 @@ class EarlyExit(Draft):
 
     proposal_kind: ClassVar[Literal["deterministic", "sampled"]] = "sampled"
 
-    class Spec(DraftSpec):
-        """The settings in a pool file."""
+    class Spec(StoppingSpec):
+        """The settings in a pool file: `n_layers`, and what `StoppingSpec` has."""
 
         kind: Literal["early_exit"] = "early_exit"
         n_layers: int = Field(ge=1)
@@ -56,9 +59,11 @@ class EarlyExit(Draft):
                 raise ValueError(
                     f"early_exit needs a target that draftpick's own decoder computes, not {target.name!r}"
                 )
-            return EarlyExit(model, n_layers=self.n_layers, n_target_vocab=target.n_tokens)
+            return self.stopping(EarlyExit(model, n_layers=self.n_layers, n_target_vocab=target.n_tokens))
 
-    def __init__(self, target: Decoder, *, n_layers: int, n_target_vocab: int | None = None) -> None:
+    def __init__(
+        self, target: Decoder, *, n_layers: int, n_target_vocab: int | None = None, min_confidence: float = 0.0
+    ) -> None:
         if not isinstance(target, Decoder):
             raise TypeError(f"early exit needs draftpick's own decoder as the target, got {type(target).__name__}")
         within(at_least(n_layers, 1, "n_layers"), 1, target.config.n_layers - 1, "n_layers")
@@ -66,16 +71,18 @@ class EarlyExit(Draft):
         self.n_proposable = target.n_vocab if n_target_vocab is None else n_target_vocab
         within(at_least(self.n_proposable, 1, "n_target_vocab"), 1, target.n_vocab, "n_target_vocab")
         self.name, self.max_positions = f"early_exit_{n_layers}", target.max_positions
+        self.min_confidence = within(min_confidence, 0.0, 1.0, "min_confidence")
 
     def fingerprint(self) -> str:
         """Return a digest of the target and of how many of its layers run."""
-        return digest(type(self), self.target.fingerprint(), self.n_layers, self.n_proposable)
+        stopping = [self.min_confidence] if self.min_confidence else []
+        return digest(type(self), self.target.fingerprint(), self.n_layers, self.n_proposable, *stopping)
 
     def open(self, prompt: Sequence[int], shared: SharedCache | None = None) -> DraftSession:
         """Open a session on the request's row of the target's cache, or on a cache of its own where it stands alone."""
         return _ExitSession(self, SharedCache(self.target, self.target.new_cache(1)) if shared is None else shared)
 
-    def trace(self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int) -> DraftTrace:
+    def trace_whole(self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int) -> DraftTrace:
         """One pass over the text tells at which positions the early layers' best token is the target's."""
         text = torch.tensor([*prompt, *new], device=self.target.device)
         cache = self.target.new_cache(1)
@@ -99,11 +106,11 @@ class _ExitSession(DraftSession):
         for chunk in torch.split(missing, _READ_CHUNK):
             logits = shared.forward(chunk, draft.n_layers)
         tokens: list[torch.Tensor] = []
-        read_s = time.perf_counter() - begin
-        while True:
+        confidence, read_s = Confidence(draft.min_confidence), time.perf_counter() - begin
+        while not confidence.falls_below(logits[None, : draft.n_proposable]):
             tokens.append(sampler.pick(logits[: draft.n_proposable], len(prefix) + len(tokens))[None])
             if len(tokens) == draft_length:
                 break
             logits = shared.forward(tokens[-1], draft.n_layers)
         shared.take_back(len(prefix) - 1)
-        return Proposal(torch.cat(tokens).tolist(), len(missing), read_s)
+        return Proposal(torch.cat(tokens).tolist() if tokens else [], len(missing), read_s)

@@ -11,6 +11,7 @@ MAX_SPREAD = 0.35
 MONOTONE_TOLERANCE = 0.2  # by which one token may be slower than several before it is called a fault
 MAX_CORRECTION = 0.15  # by which a median may have to move for seconds to rise with the width
 MAX_DRIFT = 0.25
+_CONFIDENCE_WIDTH, _CONFIDENCE_LENGTH = 9, 256  # tokens of a pass and of its cache, for `least_confidence`
 
 
 class NoisyCostsWarning(UserWarning):
@@ -119,6 +120,18 @@ class CostProfile:
             tokens = sum(middle**i for i in range(draft_length + 1))
             low, high = (low, middle) if tokens >= needed else (middle, high)
         return high
+
+    def least_confidence(self, draft: str) -> float:
+        """Return how probable a further draft token must be to pay, in [0, 1].
+
+        Its own seconds and those by which it widens the target's pass, over the plain step that it saves if accepted.
+
+        Raises:
+            ValueError: if the draft was not profiled.
+        """
+        first, last = (self.verify_s(width, _CONFIDENCE_LENGTH) for width in (1, _CONFIDENCE_WIDTH))
+        token_s = self.draft_s(draft, 1) - self.draft_s(draft, 0)
+        return min(1.0, (token_s + (last - first) / (_CONFIDENCE_WIDTH - 1)) / first)
 
     def conclusion(self, draft: str, draft_length: int) -> str:
         """One plain sentence on whether drafting can pay here."""

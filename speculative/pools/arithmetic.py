@@ -7,13 +7,14 @@ from typing import Literal
 
 import torch
 
-from speculative.drafts import DraftModel, DraftSpec, NoDraft
+from speculative.drafts import DraftModel, DraftSpec, NoDraft, StoppingDraft, StoppingSpec
 from speculative.measuring.cost_measurement import QUICK, Effort, measure_costs
 from speculative.measuring.cost_profile import CostProfile, DraftCost
 from speculative.models.linear import WideInt4Linear, can_pack
 from speculative.pools.arm_specs import ArmSpec
 from speculative.pools.pool import load_target
 from speculative.pools.spec import PoolSpec
+from speculative.protocols.draft import Draft
 from speculative.targets.target import Target
 
 _DRAFT_ALONE = Effort((1,), QUICK.cache_lengths, QUICK.prefill_widths[:1], QUICK.n_repeats)
@@ -109,7 +110,7 @@ def measure_target(
         refuse(f"target, {arithmetic}: {error}")
         return None
     specs = draft_specs(spec)
-    others = {key: draft.build(target) for key, draft in specs.items() if not isinstance(draft, DraftModel.Spec)}
+    others = {key: _built(draft, target) for key, draft in specs.items() if not isinstance(draft, DraftModel.Spec)}
     costs = measure_costs(target.model, list(others.values()), effort=QUICK)
     drafts: dict[str, Mapping[Arithmetic, DraftCost]] = {}
     names = {key: draft.name for key, draft in others.items()}
@@ -131,6 +132,12 @@ def drafted_as(draft: DraftModel.Spec, arithmetic: Arithmetic) -> DraftModel.Spe
     return draft.model_copy(update={"dtype": arithmetic.dtype, "weights": arithmetic.weights})
 
 
+def _built(spec: DraftSpec, target: Target) -> Draft:
+    """Load a draft; where it stops does not matter to what its passes take."""
+    whole = spec.unstopped().build(target) if isinstance(spec, StoppingSpec) else spec.build(target)
+    return spec.stopping(whole, 0.0) if isinstance(spec, StoppingSpec) and isinstance(whole, StoppingDraft) else whole
+
+
 def _draft_costs(
     target: Target, draft: DraftModel.Spec, choices: Sequence[Arithmetic], refuse: Callable[[str], None]
 ) -> dict[Arithmetic, DraftCost]:
@@ -139,7 +146,7 @@ def _draft_costs(
     reason = ""
     for choice in choices:
         try:
-            built = drafted_as(draft, choice).build(target)
+            built = _built(drafted_as(draft, choice), target)
             found[choice] = measure_costs(target.model, [built], effort=_DRAFT_ALONE).drafts[built.name]
         except ValueError as error:
             reason = str(error)

@@ -1,7 +1,11 @@
 """From a pool file's arms to loaded ones: each draft once, then the rules over them."""
 
+from collections.abc import Callable, Sequence
+
 from speculative.drafts import DraftSpec
 from speculative.drafts.draft_model import VocabularyMismatchError
+from speculative.drafts.stopping import AUTO, StoppingDraft, StoppingSpec
+from speculative.measuring.cost_profile import CostProfile
 from speculative.pools.arm_specs import ArmSpec, RuleSpec
 from speculative.pools.spec import PoolSpec
 from speculative.protocols.draft import Draft
@@ -9,28 +13,26 @@ from speculative.targets.rule_arm import PoolArm, RuleArm
 from speculative.targets.speculative_arm import SpeculativeArm
 from speculative.targets.target import Target
 
+Measure = Callable[[Sequence[Draft]], CostProfile]
+_Key = tuple[type[DraftSpec], str]
 
-def build_arms(spec: PoolSpec, target: Target) -> list[PoolArm]:
+
+def build_arms(spec: PoolSpec, target: Target, measure: Measure) -> list[PoolArm]:
     """Load every draft that a specification names, each model once, and make its arms in their order.
+
+    Args:
+        spec: of the pool.
+        target: its loaded target.
+        measure: gives this machine's costs of some drafts; asked where one stops by what it costs.
 
     Raises:
         ValueError: if a model is missing, a draft speaks other tokens, two arms or drafts share a name, or a rule names
             an arm that the pool lacks, that is a rule itself, or that cannot have so long a match.
     """
-    drafts: dict[tuple[type[DraftSpec], str], Draft] = {}
-    fixed: dict[int, SpeculativeArm] = {}
+    drafts, fixed = _drafts(spec, target, measure), dict[int, SpeculativeArm]()
     for i, arm in enumerate(spec.arms):
-        if not isinstance(arm, ArmSpec):
-            continue
-        where, key = f"{spec.origin}, arms.{i}", (type(arm.draft), arm.draft.model_dump_json())
-        if key not in drafts:
-            drafts[key] = _build(arm.draft, target, where)
-            if any(drafts[key].name == other.draft.name for other in fixed.values()):
-                raise ValueError(
-                    f"{where}: an arm before it has another draft named {drafts[key].name!r}; rename one (a draft "
-                    "model has the name of its folder or file)"
-                )
-        fixed[i] = SpeculativeArm(target, drafts[key], arm.draft_length, name=arm.name)
+        if isinstance(arm, ArmSpec):
+            fixed[i] = SpeculativeArm(target, drafts[_key(arm.draft)], arm.draft_length, name=arm.name)
     by_name = {arm.name: arm for arm in fixed.values()}
     rules = {arm.name for arm in spec.arms if isinstance(arm, RuleSpec)}
     made: dict[str, PoolArm] = {}
@@ -41,6 +43,47 @@ def build_arms(spec: PoolSpec, target: Target) -> list[PoolArm]:
             raise ValueError(f"{where}: an arm before it is named {one.name!r}; give one another name")
         made[one.name] = one
     return list(made.values())
+
+
+def _drafts(spec: PoolSpec, target: Target, measure: Measure) -> dict[_Key, Draft]:
+    """Return the drafts by their settings; those that differ only in where they stop share a model."""
+    whole: dict[_Key, Draft] = {}
+    found: dict[_Key, Draft] = {}
+    draft: Draft
+    by_cost: list[tuple[_Key, StoppingDraft]] = []
+    for i, arm in enumerate(spec.arms):
+        if not isinstance(arm, ArmSpec) or _key(arm.draft) in found:
+            continue
+        where, key, settings = f"{spec.origin}, arms.{i}", _key(arm.draft), arm.draft
+        if isinstance(settings, StoppingSpec):
+            unstopped = settings.unstopped()
+            if _key(unstopped) not in whole:
+                whole[_key(unstopped)] = _build(unstopped, target, where)
+            draft = stopping = _stopping(settings, whole[_key(unstopped)], where)
+            if settings.min_confidence == AUTO:
+                by_cost.append((key, stopping))
+        else:
+            draft = _build(settings, target, where)
+        if any(draft.name == other.name for other in found.values()):
+            raise ValueError(
+                f"{where}: an arm before it has another draft named {draft.name!r}; rename one (a draft model has the "
+                "name of its folder or file)"
+            )
+        found[key] = draft
+    if by_cost:
+        costs = measure(list(found.values()))
+        found |= {key: draft.stopping_below(costs.least_confidence(draft.name)) for key, draft in by_cost}
+    return found
+
+
+def _stopping(spec: StoppingSpec, draft: Draft, where: str) -> StoppingDraft:
+    if not isinstance(draft, StoppingDraft):
+        raise TypeError(f"{where}: a StoppingSpec must build a StoppingDraft, got {type(draft).__name__}")
+    return spec.stopping(draft, 0.0)
+
+
+def _key(spec: DraftSpec) -> _Key:
+    return type(spec), spec.model_dump_json()
 
 
 def _build(spec: DraftSpec, target: Target, where: str) -> Draft:

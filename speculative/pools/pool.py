@@ -1,6 +1,6 @@
 """A pool: a loaded target, the arms that may help it, and the encoder of queries."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from speculative.collection.collect import collect
 from speculative.collection.priced_folder import stored_costs
 from speculative.collection.settings import CollectSettings
 from speculative.measuring.cost_cache import cached_costs
+from speculative.measuring.cost_profile import CostProfile
 from speculative.models.settings import DEFAULT_CACHE
 from speculative.pools.building import build_arms
 from speculative.pools.learning import choose_policy
@@ -89,7 +90,13 @@ class Pool:
                 names an arm that it may not.
         """
         target = load_target(spec, cache)
-        return cls(target, build_arms(spec, target), spec.encoder.build(target))
+
+        def measure(drafts: Sequence[Draft]) -> CostProfile:
+            costs = cached_costs(target.model, target.name, drafts, cache / "profiles")
+            costs.check(allow_noisy=True)
+            return costs
+
+        return cls(target, build_arms(spec, target, measure), spec.encoder.build(target))
 
     def generate(
         self,

@@ -142,6 +142,10 @@ class Draft(ABC):
         """Return the draft's own continuation of a prompt; None for a draft that only proposes along a text."""
         return None
 
+    def unstopped(self) -> "Draft":
+        """Return the draft without what makes it stop before the length asked for: as its passes are timed."""
+        return self
+
     def trace(self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int) -> DraftTrace:
         """Find what the draft would do after each of the tokens `new` that the target wrote.
 

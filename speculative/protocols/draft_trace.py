@@ -26,6 +26,8 @@ class DraftTrace:
             cannot draft; None for a draft that knows none.
         max_positions: the draft's, longest prefix that it can continue.
         own_ids: what the draft writes alone, where it was asked and can.
+        stops: whether the draft stops early where it is unsure: then what it proposes short of what was asked for took
+            it a pass more.
     """
 
     proposed: Counts
@@ -34,6 +36,7 @@ class DraftTrace:
     confidences: npt.NDArray[np.float32] | None = None
     max_positions: int | None = None
     own_ids: tuple[int, ...] | None = None
+    stops: bool = False
 
     def match_length(self, n_new: int) -> int | None:
         """Return what the look-up says after so many new tokens; None where it looks nothing up."""

@@ -47,7 +47,7 @@ def clairvoyant_s(plans: Sequence[ArmPlan], trace: Trace, costs: CostProfile) ->
                 continue
             used_later = (subsets & bits[name]) > 0
             read_s = costs.drafts[name].read_s if name in costs.drafts else 0.0
-            seconds += costs.draft_s(name, n_proposed, n_prompt + j - 1)
+            seconds += costs.draft_s(name, trace.n_drafted(name, length, j), n_prompt + j - 1)
             seconds -= np.where(used_later, read_s * (n_prompt + end - 1), 0.0)
             _lower(least[j], subsets | bits[name], seconds)
     return costs.prefill_s(n_prompt) + float(least[1].min() if n_new > 1 else 0.0)

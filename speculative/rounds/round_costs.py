@@ -16,6 +16,9 @@ class RoundCosts:
         layout: of the arms.
         costs: of their drafts.
 
+    Attributes:
+        token_s: (k,) seconds of a draft token of each arm.
+
     Raises:
         ValueError: if the profile lacks one of the drafts.
     """
@@ -28,7 +31,7 @@ class RoundCosts:
             )
         self._of = [costs.drafts[draft] for draft in layout.drafts]
         self._index = [len(self._of) if d is None else d for d in layout.draft_of]
-        self._token_s = np.array([0.0 if d is None else self._of[d].token_s for d in layout.draft_of])
+        self.token_s = np.array([0.0 if d is None else self._of[d].token_s for d in layout.draft_of])
         self._cache_lengths = costs.cache_lengths
         widths = range(1, max(layout.lengths) + 2)
         self._passes = np.array([[costs.verify_s(width, length) for width in widths] for length in costs.cache_lengths])
@@ -62,6 +65,6 @@ class RoundCosts:
             else:
                 own.append(0.0)
                 asked_s += cost.round_s + cost.read_s * n_idle
-        drafting = np.array([*own, 0.0])[self._index] + self._token_s * n_proposed  # the last one is of no draft
+        drafting = np.array([*own, 0.0])[self._index] + self.token_s * n_proposed  # the last one is of no draft
         drafting[n_proposed < 0] = 0.0
         return np.asarray(self.pass_s(cache_length)[np.maximum(n_proposed, 0)] + drafting + asked_s)

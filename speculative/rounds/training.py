@@ -161,7 +161,9 @@ def round_data(
         counts = np.array(pairs, dtype=np.int64)
         n_new[row] = counts[:, 1] + 1
         cache_length = len(visit.trace.prompt_ids) + visit.n_new - 1
-        seconds[row] = table.seconds(cache_length, counts[:, 0], visit.record)
+        drafted = [visit.trace.n_drafted(*plan.drafts[0], visit.n_new) for plan in arms.values()]
+        left_out = np.array(drafted) - np.maximum(counts[:, 0], 0)
+        seconds[row] = table.seconds(cache_length, counts[:, 0], visit.record) + table.token_s * left_out
     return FullInformationData(
         np.stack([visit.record.values for visit in found]),
         n_new / rate - seconds,

@@ -17,6 +17,7 @@ from speculative.testing import check_draft
 from tests.support.tiny_models import save_tiny
 
 N_VOCAB = 24
+TRIMMED = {"n_target_vocab": N_VOCAB, "target_ids": [0, 3, 5, 8, 23, 1, 10, 11, 2]}
 
 
 def built_in_drafts(folder):
@@ -33,9 +34,9 @@ def built_in_drafts(folder):
         "suffix": suffix,
         "early_exit": EarlyExit(load_decoder(str(folder / "full")), n_layers=1),
         "draft_model": DraftModel(load_decoder(str(folder / "full")), name="full", n_target_vocab=N_VOCAB),
-        "draft_model_trimmed": DraftModel(
-            trimmed, name="trimmed", n_target_vocab=N_VOCAB, target_ids=[0, 3, 5, 8, 23, 1, 10, 11, 2]
-        ),
+        "draft_model_trimmed": DraftModel(trimmed, **TRIMMED, name="trimmed"),
+        "early_exit_confident": EarlyExit(load_decoder(str(folder / "full")), n_layers=1, min_confidence=0.3),
+        "draft_model_confident": DraftModel(trimmed, **TRIMMED, name="confident", min_confidence=0.2),
         "draft_model_short": DraftModel(load_decoder(str(folder / "short")), name="short", n_target_vocab=N_VOCAB),
     }
 
@@ -55,6 +56,8 @@ def drafts(tmp_path_factory):
         "early_exit",
         "draft_model",
         "draft_model_trimmed",
+        "draft_model_confident",
+        "early_exit_confident",
         "draft_model_short",
     ],
 )

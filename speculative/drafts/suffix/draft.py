@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
+import numpy as np
 from pydantic import Field
 
 from arms.checks import not_negative, number
@@ -97,9 +99,16 @@ class SuffixDraft(Draft):
         return _SuffixSession(self, len(prompt))
 
     def trace(self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int) -> DraftTrace:
-        """As every draft's, with the store frozen: a text that is measured is never learned."""
+        """As every draft's, with the store frozen: a text that is measured is never learned.
+
+        Its confidence is its continuation's count ratio: in which share of the match's occurrences it followed.
+        """
         with self.store.frozen():
-            return super().trace(prompt, new, max_draft_length)
+            found, session = super().trace(prompt, new, max_draft_length), _SuffixSession(self, len(prompt))
+            text, confidences = [*prompt, *new], np.zeros(len(new), dtype=np.float32)
+            for j in found.proposed.nonzero()[0].tolist():
+                confidences[j] = session.count_ratio(text[: len(prompt) + j])
+        return replace(found, confidences=confidences)
 
     def limit(self, n_matched: int, draft_length: int) -> int:
         """Most tokens proposed on a match of this length."""
@@ -134,6 +143,13 @@ class _SuffixSession(DraftSession):
     def match_length(self, prefix: Sequence[int]) -> int:
         self._read(prefix)
         return self._longest_match(prefix)[0]
+
+    def count_ratio(self, prefix: Sequence[int]) -> float:
+        """In which share of the occurrences of the longest match its token followed."""
+        self._read(prefix)
+        context, store = prefix[-self._tree.max_match :], self._draft.store
+        is_stored = store.longest_match(context)[0] > self._tree.longest_match(context)[0]
+        return (store if is_stored else self._tree).count_ratio(context)
 
     def close(self, text: Sequence[int]) -> None:
         store = self._draft.store

@@ -88,6 +88,12 @@ class SuffixStore:
         found = young.longest_match(context)
         return max(found, old.longest_match(context), key=_length) if old.n_tokens else found
 
+    def count_ratio(self, context: Sequence[int]) -> float:
+        """As `SuffixTree.count_ratio`, in the tree that `longest_match` takes."""
+        young, old = self._trees
+        is_older = bool(old.n_tokens) and old.longest_match(context)[0] > young.longest_match(context)[0]
+        return (old if is_older else young).count_ratio(context)
+
     def fingerprint(self) -> str:
         """Return a digest of the texts held."""
         return digest([tree.text for tree in self._trees])

@@ -62,6 +62,18 @@ class SuffixTree:
             length: of the match, tokens, at most `max_match`; 0 for none.
             token: the one that followed it most often, of several the one seen last; -1 for no match.
         """
+        depth, found = self._walk(context)
+        return depth, self._text[found] if isinstance(found, int) else found.best if depth else -1
+
+    def count_ratio(self, context: Sequence[int]) -> float:
+        """Return in which share of its occurrences the longest match was followed by its token; 0 for no match."""
+        depth, found = self._walk(context)
+        if isinstance(found, int) or (depth and found.followers is None):
+            return 1.0
+        return found.n_best / sum(found.followers.values()) if depth and found.followers else 0.0
+
+    def _walk(self, context: Sequence[int]) -> "tuple[int, _Node | int]":
+        """Return the length of the longest match, and its node or the position after its only occurrence."""
         text, node, depth, limit = self._text, self._root, 0, min(self.max_match, len(context))
         last = len(context) - 1
         while depth < limit:
@@ -72,14 +84,14 @@ class SuffixTree:
             if isinstance(child, int):  # the only occurrence: on to where it differs
                 while depth < limit and text[child - 1 - depth] == context[last - depth]:
                     depth += 1
-                return depth, text[child]
+                return depth, child
             node = child
             before, end = node.position - 1, min(limit, node.depth)
             while depth < end and text[before - depth] == context[last - depth]:
                 depth += 1
             if depth < node.depth:  # within an edge: the same occurrences as at its end
                 break
-        return depth, node.best if depth else -1
+        return depth, node
 
     def contains(self, token_ids: Sequence[int]) -> bool:
         """Whether these tokens stand side by side in one of the texts, whatever their number."""

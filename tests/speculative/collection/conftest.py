@@ -39,6 +39,8 @@ def target_and_drafts(tmp_path_factory):
         "suffix": SuffixDraft(),
         "like": DraftModel(like, name="like", n_target_vocab=N_VOCAB),
         "short": DraftModel(short, name="short", n_target_vocab=N_VOCAB),
+        "unsure": DraftModel(like, name="unsure", n_target_vocab=N_VOCAB, min_confidence=0.5),
+        "unsure_short": DraftModel(short, name="unsure_short", n_target_vocab=N_VOCAB, min_confidence=0.3),
         "trimmed": DraftModel(trimmed, name="trimmed", n_target_vocab=N_VOCAB, target_ids=target_ids),
     }
     return target, drafts

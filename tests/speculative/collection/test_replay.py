@@ -1,5 +1,6 @@
 """Replayed rounds are those of a real run, whatever the draft, its length, the end of the text and the limit."""
 
+import copy
 import random
 
 import numpy as np
@@ -70,7 +71,7 @@ prompts = st.lists(st.sampled_from([1, 2, 3, 7]), min_size=1, max_size=16).map(t
 
 @bounded(max_examples=80)
 @given(
-    kind=st.sampled_from(["lookup", "lookup_long", "like", "short", "trimmed", "scripted"]),
+    kind=st.sampled_from(["lookup", "lookup_long", "like", "short", "trimmed", "unsure", "unsure_short", "scripted"]),
     draft_length=st.integers(1, LONGEST),
     prompt=prompts,
     max_new_tokens=st.integers(1, 20),
@@ -82,6 +83,36 @@ def test_replayed_rounds_are_those_of_a_real_run(target_and_drafts, kind, draft_
     eos_ids = () if eos_at is None else (text[eos_at],)
     draft = drafts[kind] if kind != "scripted" else ScriptedDraft("scripted", _half_right([*prompt, *text]))
     _assert_rounds_equal(target, draft, draft_length, prompt, max_new_tokens, eos_ids)
+
+
+@bounded(max_examples=20)
+@given(draft_length=st.integers(1, LONGEST), prompt=prompts, kind=st.sampled_from(["unsure", "unsure_short"]))
+def test_a_draft_that_stops_is_charged_for_each_of_its_passes(target_and_drafts, kind, draft_length, prompt):
+    target, drafts = target_and_drafts
+    draft = copy.copy(drafts[kind])
+    draft.model = CountingRows(draft.model)
+    played = _assert_rounds_equal(target, drafts[kind], draft_length, prompt, 20, ())
+    _run(target, Arm(draft, draft_length), prompt, 20, ())
+    [plain] = generate(Engine(target, [Arm(NoDraft(), 0)]), [Request("q", prompt, 20)])
+    trace, n_done, n_drafted = _trace(drafts[kind], prompt, plain.token_ids, 20), 1, 0
+    for n_accepted in played.accepted:
+        n_drafted += trace.n_drafted(draft.name, draft_length, n_done)
+        n_done += n_accepted + 1
+    assert draft.model.n_rows == n_drafted
+
+
+class CountingRows:
+    """A model that counts the rows of logits that it was asked for, one a draft token."""
+
+    def __init__(self, model):
+        self.model, self.n_rows = model, 0
+
+    def __getattr__(self, name):
+        return getattr(self.model, name)
+
+    def forward(self, batch, cache, logit_rows=None):
+        self.n_rows += 1
+        return self.model.forward(batch, cache, logit_rows)
 
 
 def test_proposals_after_an_accepted_end_of_text_do_not_count(target_and_drafts):

@@ -30,6 +30,7 @@ from tests.support.tiny_models import Arm, ScriptedDraft
 
 N_TOKENS = 4  # the prefill's, then rounds that draft two
 PROMPT = (1, 0, 1, 2, 0, 1)
+CONFIDENT = {3: 0.35, 5: 0.2}  # so that drafting ends after no, one and two tokens
 
 
 class DrawnToken(TokenSampler):
@@ -70,7 +71,7 @@ PARAMS = {
     ),
     "top_p": SamplingParams(0.9, top_p=0.8, repetition_penalty=1.2),
 }
-KINDS = ("prompt_lookup", "suffix", "model", "trimmed", "certain")
+KINDS = ("prompt_lookup", "suffix", "model", "trimmed", "confident", "certain")
 
 
 def logits_after(target, text):
@@ -136,6 +137,7 @@ def arms(tiny):
             "trimmed": Arm(
                 DraftModel(trimmed, name="trimmed", n_target_vocab=v, target_ids=[0, *range(1, v)][::-1]), 2
             ),
+            "confident": Arm(DraftModel(other, name="confident", n_target_vocab=v, min_confidence=CONFIDENT[v]), 2),
             "certain": Arm(ScriptedDraft("certain", lambda prefix, n, v=v: [(prefix[-1] + 1) % v] * n), 2),
         }
     return made

@@ -203,3 +203,22 @@ def test_no_held_out_output_is_in_a_frozen_store_after_generating(target):
         assert answers(target, draft, PROMPTS[2:]) == texts[2:]
     assert draft.store.n_tokens == n_tokens
     assert not any(draft.store.contains(text[:10]) for text in texts[2:])
+
+
+@bounded(max_examples=100)
+@given(
+    text=repetitive(30).filter(lambda text: len(text) > 2),
+    stored=repetitive(20).filter(bool),
+    n_prompt=st.integers(1, 5),
+)
+def test_its_confidence_is_the_share_of_the_matchs_occurrences_that_its_token_followed(text, stored, n_prompt):
+    draft, n_prompt = SuffixDraft(store_of([stored], 4)), min(n_prompt, len(text) - 2)
+    found = draft.trace(text[:n_prompt], text[n_prompt:], 3)
+    for j in range(1, len(text) - n_prompt):
+        prefix = text[: n_prompt + j]
+        (own, token), (other, other_token) = slow_match([prefix], prefix, 4), slow_match([stored], prefix, 4)
+        (size, token), where = ((other, other_token), stored) if other > own else ((own, token), prefix)
+        match = tuple(prefix[len(prefix) - size :])
+        followed = [where[i] for i in range(size, len(where)) if tuple(where[i - size : i]) == match]
+        expected = followed.count(token) / len(followed) if size else 0.0
+        assert found.confidences[j] == pytest.approx(expected)
