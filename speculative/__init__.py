@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from speculative.collection.settings import CollectSettings
     from speculative.drafts.draft_model import DraftModel
     from speculative.drafts.early_exit import EarlyExit
+    from speculative.drafts.feature_head import FeatureHead
     from speculative.drafts.no_draft import NoDraft
     from speculative.drafts.prompt_lookup import PromptLookup
     from speculative.drafts.spec import DraftSpec
@@ -49,6 +50,7 @@ _HOMES = {
     "EarlyExit": "drafts.early_exit",
     "Engine": "engine.engine",
     "EngineSettings": "engine.settings",
+    "FeatureHead": "drafts.feature_head",
     "FixedSelector": "selectors.fixed",
     "HiddenStateEncoder": "targets.hidden_state_encoder",
     "LogitsProcessor": "sampling.logits_processor",
@@ -84,6 +86,7 @@ __all__ = [
     "EarlyExit",
     "Engine",
     "EngineSettings",
+    "FeatureHead",
     "FixedSelector",
     "HiddenStateEncoder",
     "LogitsProcessor",

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from arms.plugin import read_spec
 from speculative.drafts.draft_model import DraftModel
 from speculative.drafts.early_exit import EarlyExit
+from speculative.drafts.feature_head import FeatureHead
 from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.drafts.spec import DraftedTarget, DraftSpec
@@ -18,6 +19,7 @@ DRAFTS: dict[str, type[Draft]] = {
     "suffix": SuffixDraft,
     "draft_model": DraftModel,
     "early_exit": EarlyExit,
+    "feature_head": FeatureHead,
 }
 """The kinds of drafts by the name that files and options use."""
 
@@ -33,6 +35,7 @@ __all__ = [
     "DraftSpec",
     "DraftedTarget",
     "EarlyExit",
+    "FeatureHead",
     "NoDraft",
     "PromptLookup",
     "StoppingDraft",

@@ -146,13 +146,7 @@ class DraftModel(StoppingDraft):
         folder, settings = resolve_settled(model, settings)
         target_ids, unlike = None, frozenset[int]()
         if (folder / VOCABULARY_FILE).is_file():
-            expected = tokenizer_fingerprint(target_tokenizer)
-            found, target_ids = _read_vocabulary(folder / VOCABULARY_FILE)
-            if found != expected:
-                raise VocabularyMismatchError(
-                    f"draft {model!r} was made for tokenizer {found}, the target's is {expected}: their token "
-                    "ids mean different text; name a draft of the target's family or distil one"
-                )
+            target_ids = read_vocabulary(folder, target_tokenizer)
         else:
             try:
                 unlike = differing_ids(target_tokenizer, load_tokenizer(folder))
@@ -183,7 +177,7 @@ class DraftModel(StoppingDraft):
         n_tokens = min(n_tokens, self.model.max_positions - len(prompt))
         return self.open(prompt).propose(prompt, n_tokens).token_ids if n_tokens >= 1 else []
 
-    def trace_whole(self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int) -> DraftTrace:
+    def trace(self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int) -> DraftTrace:
         """One pass over the text tells where the draft's best token is the target's, and how sure it is."""
         n = min(len(prompt) + len(new) - 1, self.model.max_positions)  # positions the draft can continue
         text = torch.tensor([*prompt, *new], device=self.model.device)
@@ -191,9 +185,10 @@ class DraftModel(StoppingDraft):
         best = []
         for chunk in torch.split(self.to_draft(text[:n]), READ_CHUNK):
             logits = self.model.forward(TokenBatch(chunk, [len(chunk)]), cache).logits
-            found = BestTokens.of(self.allowed(logits))
-            best.append(replace(found, token_ids=self.to_target(found.token_ids + self.proposable.start)))
-        return trace_of_best(best, text, len(new), max_draft_length, self.model.max_positions)
+            own = BestTokens.of(self.allowed(logits))
+            best.append(replace(own, token_ids=self.to_target(own.token_ids + self.proposable.start)))
+        found = trace_of_best(best, text, len(new), max_draft_length, self.model.max_positions)
+        return self.stopped(found, prompt, new)
 
     def to_draft(self, token_ids: torch.Tensor) -> torch.Tensor:
         """Map (n,) target ids to the draft's."""
@@ -223,13 +218,25 @@ def _name_of(model: str) -> str:
     return f"draft_{re.split('[/:]', model)[-1]}"
 
 
-def _read_vocabulary(file: Path) -> tuple[str, list[int]]:
-    """Return the tokenizer's fingerprint and the target's id of each draft id."""
+def read_vocabulary(folder: Path, target_tokenizer: Any) -> list[int]:
+    """Return the target's id of each id of a draft that was made for a target.
+
+    Raises:
+        VocabularyMismatchError: if that target had another tokenizer.
+        ValueError: if the folder's vocabulary file is damaged.
+    """
+    file, expected = folder / VOCABULARY_FILE, tokenizer_fingerprint(target_tokenizer)
     try:
         vocabulary = json.loads(file.read_text(encoding="utf-8"))
-        return str(vocabulary["tokenizer"]), [int(token) for token in vocabulary["target_ids"]]
+        found, target_ids = str(vocabulary["tokenizer"]), [int(token) for token in vocabulary["target_ids"]]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{file} is not a draft's vocabulary file: {error!r}") from error
+    if found != expected:
+        raise VocabularyMismatchError(
+            f"draft {folder} was made for tokenizer {found}, the target's is {expected}: their token "
+            "ids mean different text; name a draft of the target's family or distil one"
+        )
+    return target_ids
 
 
 class _ModelSession(DraftSession):

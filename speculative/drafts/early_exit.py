@@ -82,7 +82,7 @@ class EarlyExit(StoppingDraft):
         """Open a session on the request's row of the target's cache, or on a cache of its own where it stands alone."""
         return _ExitSession(self, SharedCache(self.target, self.target.new_cache(1)) if shared is None else shared)
 
-    def trace_whole(self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int) -> DraftTrace:
+    def trace(self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int) -> DraftTrace:
         """One pass over the text tells at which positions the early layers' best token is the target's."""
         text = torch.tensor([*prompt, *new], device=self.target.device)
         cache = self.target.new_cache(1)
@@ -90,7 +90,8 @@ class EarlyExit(StoppingDraft):
         for chunk in torch.split(text[:-1], _READ_CHUNK):
             logits = self.target.forward(TokenBatch(chunk, [len(chunk)]), cache, n_layers=self.n_layers).logits
             best.append(BestTokens.of(logits[:, : self.n_proposable]))
-        return trace_of_best(best, text, len(new), max_draft_length, self.target.max_positions)
+        found = trace_of_best(best, text, len(new), max_draft_length, self.target.max_positions)
+        return self.stopped(found, prompt, new)
 
 
 class _ExitSession(DraftSession):

@@ -1,7 +1,6 @@
 """Drafts that know their own probabilities, and stop once their best continuation has become too unlikely."""
 
 import copy
-from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Literal, Self, TypeVar
@@ -47,16 +46,17 @@ class StoppingDraft(Draft):
         """Return the same draft, which never stops early."""
         return self.stopping_below(0.0)
 
-    @abstractmethod
-    def trace_whole(self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int) -> DraftTrace:
-        """Find what the draft would do if it never stopped early; arguments as in `trace`."""
+    def stopped(self, found: DraftTrace, prompt: Sequence[int], new: Sequence[int]) -> DraftTrace:
+        """Return a trace with what is left out where the draft stops, from one in which it never does.
 
-    def trace(self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int) -> DraftTrace:
-        """As every draft's; where it stops is found from the pass over the text, else by drafting.
+        How sure the draft is of its tokens is known from the trace as far as the target's text confirms them, and else
+        found by drafting.
 
-        How sure the draft is of its tokens stands in that pass only as far as the target's text confirms them.
+        Args:
+            found: from a pass over the text, in which each token's probability does not depend on where drafting began.
+            prompt: as in `trace`.
+            new: as in `trace`.
         """
-        found = self.trace_whole(prompt, new, max_draft_length)
         if self.min_confidence == 0.0:
             return found
         assert found.confidences is not None

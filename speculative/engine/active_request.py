@@ -17,6 +17,7 @@ from speculative.protocols.kv_cache import KVCache
 from speculative.protocols.request import FinishReason, Generation, Request, RoundResult, TokenLogprob, cut
 from speculative.protocols.round_report import RoundReport
 from speculative.protocols.selector import QueryState
+from speculative.protocols.state_rows import StateRows
 from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.certainty import Certainty
 from speculative.sampling.controlled_sampler import ControlledSampler
@@ -43,6 +44,7 @@ class Running:
         failure: why no token could be chosen, where it failed.
         logprobs: of the committed tokens, where asked for.
         rounds: their reports, where asked for.
+        states: the target's states of the tokens that the row holds, where a draft asks for them.
         drafting: the drafts at work for it.
     """
 
@@ -60,6 +62,7 @@ class Running:
     failure: str | None = None
     logprobs: list[TokenLogprob] = field(default_factory=list)
     rounds: list[RoundReport] = field(default_factory=list)
+    states: StateRows | None = None
     drafting: Drafting = field(init=False)
     _is_controlled: bool = field(init=False)
     _draft_controls: SamplingParams = field(init=False)
@@ -69,7 +72,7 @@ class Running:
         self._is_controlled = self.request.sampling.controlled
         self._draft_controls = self.request.sampling.without_processors()
         self.tokens = list(self.request.token_ids)
-        shared = SharedCache(self.model, self.cache, lambda: (self.row, len(self.tokens) - 1))
+        shared = SharedCache(self.model, self.cache, lambda: (self.row, len(self.tokens) - 1), self.states)
         self.drafting = Drafting(self.request.token_ids, shared, self.stats)
 
     @property
@@ -86,6 +89,8 @@ class Running:
         for chunk in torch.split(prompt, chunk_size):
             batch = TokenBatch(chunk, [len(chunk)], self.row)
             output = self.model.forward(batch, self.cache, [len(chunk) - 1])
+            if self.states is not None:
+                self.states.put(self.cache.lengths[self.row] - len(chunk), output)
             part = output.hidden.sum(0, dtype=torch.float32)  # float16 ends at 65,504
             hidden_sum = part if hidden_sum is None else hidden_sum + part
         assert hidden_sum is not None
@@ -165,7 +170,10 @@ class Running:
     def _read(self, token: int) -> torch.Tensor:
         """Read a token after those that the row holds: the logits (v,) after it."""
         batch = TokenBatch.of([[token]], self.model.device, self.row)
-        return self.model.forward(batch, self.cache).logits[0, : self.n_tokens]
+        output = self.model.forward(batch, self.cache)
+        if self.states is not None:
+            self.states.put(self.cache.lengths[self.row] - 1, output)
+        return output.logits[0, : self.n_tokens]
 
     def commit(self, draft_tokens: DraftTokens, verification: Verification, action: int | None) -> RoundResult:
         """Add a round's tokens to the text, cut where it ends, and count what is left of them.

@@ -12,6 +12,7 @@ from speculative.engine.round_clock import RoundClock
 from speculative.engine.round_context import ArmTable, arm_of_round, round_context
 from speculative.engine.round_reporting import open_rounds, report_rounds
 from speculative.engine.settings import DEFAULT, EngineSettings
+from speculative.engine.state_keeping import keep_states, state_layers, tapped_model
 from speculative.engine.target_rows import target_rows
 from speculative.engine.text_stream import TextStream
 from speculative.engine.verify import Verification, make_verifier
@@ -22,6 +23,7 @@ from speculative.protocols.draft import DraftingArm
 from speculative.protocols.drafting_rule import EngineArm, check_arms
 from speculative.protocols.request import FinishReason, Generation, Request, RoundResult, check_length
 from speculative.protocols.selector import Selector
+from speculative.protocols.state_rows import StateRows
 from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.token_sampler import NO_TOKENS, DraftTokens
 
@@ -68,6 +70,8 @@ class Engine:
             longest = max(arm.draft_length for arm in arms)
             self.target = batch_invariant_model(target, settings.max_batch, longest)
         self.selector, self._table = selector, ArmTable(self.arms)
+        self._state_layers = state_layers(self._table)
+        self.target = tapped_model(self.target, self._state_layers)
         self.cache = target.new_cache(settings.max_batch)
         self._waiting: deque[Request] = deque()
         self._untold: list[RoundResult] = []
@@ -202,7 +206,9 @@ class Engine:
         verifier = make_verifier(params, seed or 0, self.n_tokens)
         decode, unshown, stop = self.settings.decode, self.settings.unshown, cast(tuple[str, ...], params.stop)
         text = None if decode is None else TextStream(decode, stop, unshown)
-        return Running(request, verifier, self.target, self.cache, self.n_tokens, len(self.running), seed, text)
+        states = StateRows(self._state_layers) if self._state_layers else None
+        row = len(self.running)
+        return Running(request, verifier, self.target, self.cache, self.n_tokens, row, seed, text, states=states)
 
     def _round(self) -> None:
         states = list(self.running)
@@ -247,6 +253,8 @@ class Engine:
         verifications = [
             state.verify(own, tokens) for state, own, (_, tokens) in zip(states, rows, drafted, strict=True)
         ]
+        if self._state_layers:
+            keep_states(states, batch, output, verifications)
         for i, (arm, tokens) in enumerate(drafted):
             found = verifications[i]
             if found.next_token is None and found.n_accepted < len(tokens.token_ids):

@@ -12,9 +12,10 @@ from scipy.optimize import isotonic_regression
 
 from speculative.measuring.cost_profile import CostProfile, DraftCost
 from speculative.measuring.machine import machine_facts
-from speculative.protocols.causal_lm import CausalLM
+from speculative.protocols.causal_lm import CausalLM, ForwardOutput
 from speculative.protocols.draft import Draft, DraftSession, SharedCache
 from speculative.protocols.kv_cache import KVCache
+from speculative.protocols.state_rows import LAST, StateRows
 from speculative.protocols.token_batch import TokenBatch
 
 Floats = npt.NDArray[np.float64]
@@ -153,6 +154,17 @@ def _pass_s(model: CausalLM, cache: KVCache, width: int, length: int, all_logits
     return time.perf_counter() - begin
 
 
+def _random_states(model: CausalLM, layers: tuple[int, ...], n_tokens: int) -> StateRows | None:
+    """Return states of a text for a draft that works on them; an engine has them from the target's own passes."""
+    if not layers:
+        return None
+    states = StateRows(layers)
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(n_tokens, model.n_features, generator=generator).to(model.device, model.dtype)
+    states.put(0, ForwardOutput(rows, rows, (rows,) * len([layer for layer in states.layers if layer != LAST])))
+    return states
+
+
 class _DraftRounds:
     """Rounds of one draft on a random text that grows, of 1 and 8 draft tokens, and first readings of a prompt.
 
@@ -179,6 +191,7 @@ class _DraftRounds:
             raise ValueError(f"draft {draft.name!r}: a context of {draft.max_positions} tokens is too short to profile")
         self._text = np.random.default_rng(0).integers(0, model.n_vocab, self._n_prompt + n_grown).tolist()
         self._length = self._n_prompt
+        self._states = _random_states(model, draft.state_layers, len(self._text))
         self._session: DraftSession | None = None
         self._seconds: dict[str, list[float]] = {"reading": [], "one": [], "eight": []}
 
@@ -203,7 +216,8 @@ class _DraftRounds:
         return DraftCost(max(0.0, one - token_s), token_s, max(0.0, reading - one) / self._n_prompt)
 
     def _open(self) -> DraftSession:
-        return self._draft.open(self._text[: self._n_prompt], SharedCache(self._model, self._cache))
+        shared = SharedCache(self._model, self._cache, states=self._states)
+        return self._draft.open(self._text[: self._n_prompt], shared)
 
     def _round_s(self, session: DraftSession, n_tokens: int, draft_length: int) -> float:
         """Seconds of one proposal, with the target's cache row as it stands between two rounds."""

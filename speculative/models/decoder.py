@@ -86,6 +86,7 @@ class Decoder:
         self.config, self.dtype, self.device = config, dtype, torch.device(device)
         self.plan = plan = products.plan
         self._min_rows, self._invariant, self._one_token = plan.min_rows, False, False
+        self._taps: tuple[int, ...] = ()
         linear, last = products.layers, products.head or products.layers
         if last is Linear and dtype != torch.float32:
             last = RefinedLinear if RefinedLinear.supported(dtype, self.device) else Float32Linear
@@ -142,6 +143,21 @@ class Decoder:
         model._min_rows = max(width or 1, self._min_rows)
         return model
 
+    def tapping(self, layers: Sequence[int]) -> "Decoder":
+        """Give the same weights a form whose whole passes also return the states that enter some layers.
+
+        Args:
+            layers: numbers of layers, rising.
+
+        Raises:
+            ValueError: if there is no such layer, or they do not rise.
+        """
+        if list(layers) != sorted(set(layers)) or any(not 0 <= i < len(self.layers) for i in layers):
+            raise ValueError(f"layers must rise within [0, {len(self.layers)}), got {list(layers)}")
+        model = copy.copy(self)
+        model._taps = tuple(layers)
+        return model
+
     def new_cache(self, n_rows: int, capacity: int = 512) -> KVCache:
         """Make an empty cache of this model's shape."""
         shape = CacheShape(self.config.n_layers, n_rows, self.config.n_kv_heads, self.config.head_dim)
@@ -181,21 +197,26 @@ class Decoder:
         plan = AttentionPlan(batch, starts, n_groups, self.dtype, apart)
         rotations = self._rotations[plan.positions]
         x = _filled(self.embedding[batch.token_ids], self._min_rows)
-        for layer, keys, values in zip(self.layers[:n_layers], cache.keys, cache.values, strict=n_layers is None):
+        tapped: list[torch.Tensor] = []
+        held = zip(self.layers[:n_layers], cache.keys, cache.values, strict=n_layers is None)
+        for i, (layer, keys, values) in enumerate(held):
+            if i in self._taps:
+                tapped.append(x[:n])
             x = layer.forward(x, rotations, keys, values, plan)
         for row, start, count in zip(rows, starts, batch.counts, strict=True):
             cache.lengths[row] = start + count
         hidden = NORMS[self.plan.norm](x, self.norm, self.config.rms_norm_eps)
         if logit_rows is not None:
-            return ForwardOutput(self.head(hidden[list(logit_rows)]).float(), hidden[:n])
-        return ForwardOutput(self.head(hidden)[:n].float(), hidden[:n])
+            return ForwardOutput(self.head(hidden[list(logit_rows)]).float(), hidden[:n], tuple(tapped))
+        return ForwardOutput(self.head(hidden)[:n].float(), hidden[:n], tuple(tapped))
 
     def _each_token(self, batch: TokenBatch, cache: KVCache, n_layers: int | None) -> ForwardOutput:
         """Run every token in a pass of its own."""
         rows = [row for row, count in enumerate(batch.counts, batch.first_row) for _ in range(count)]
         passes = [TokenBatch(token, [1], row) for token, row in zip(torch.split(batch.token_ids, 1), rows, strict=True)]
         outputs = [self.forward(one, cache, n_layers=n_layers) for one in passes]
-        return ForwardOutput(torch.cat([o.logits for o in outputs]), torch.cat([o.hidden for o in outputs]))
+        tapped = tuple(torch.cat(rows) for rows in zip(*(output.tapped for output in outputs), strict=True))
+        return ForwardOutput(torch.cat([o.logits for o in outputs]), torch.cat([o.hidden for o in outputs]), tapped)
 
 
 def _head_weight(config: DecoderConfig, checkpoint: Checkpoint, embedding: torch.Tensor) -> Matrix:

@@ -17,10 +17,12 @@ class ForwardOutput:
     Attributes:
         logits: (m, v) float, one row for each chosen token.
         hidden: (n, d) last-layer states of all the pass's tokens, after the final norm.
+        tapped: (n, d) each, the states that enter the layers that the model was asked for, in their order.
     """
 
     logits: torch.Tensor
     hidden: torch.Tensor
+    tapped: tuple[torch.Tensor, ...] = ()
 
 
 class CausalLM(Protocol):

@@ -11,6 +11,7 @@ import torch
 from speculative.protocols.causal_lm import CausalLM, ForwardOutput
 from speculative.protocols.draft_trace import NO_MATCH_LENGTH, DraftTrace
 from speculative.protocols.kv_cache import KVCache
+from speculative.protocols.state_rows import StateRows
 from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.token_sampler import GREEDY, TokenSampler
 
@@ -54,12 +55,19 @@ class SharedCache:
         model: the target.
         cache: its keys and values; between rounds the row holds all committed tokens but the last.
         place: gives the request's row as it is now, and how many of its tokens are committed.
+        states: the target's states of the committed tokens but the last; None where no draft asks for them.
     """
 
-    __slots__ = ("_cache", "_model", "_place")
+    __slots__ = ("_cache", "_model", "_place", "_states")
 
-    def __init__(self, model: CausalLM, cache: KVCache, place: Callable[[], tuple[int, int]] = _first_row) -> None:
-        self._model, self._cache, self._place = model, cache, place
+    def __init__(
+        self,
+        model: CausalLM,
+        cache: KVCache,
+        place: Callable[[], tuple[int, int]] = _first_row,
+        states: StateRows | None = None,
+    ) -> None:
+        self._model, self._cache, self._place, self._states = model, cache, place, states
 
     @property
     def n_held(self) -> int:
@@ -70,6 +78,23 @@ class SharedCache:
         """Append (n,) tokens to the row by the target's first layers; return the last one's logits, (v,)."""
         model, n = cast(_LayeredLM, self._model), len(token_ids)
         return model.forward(TokenBatch(token_ids, [n], self._place()[0]), self._cache, [n - 1], n_layers).logits[0]
+
+    def states(self, layers: Sequence[int], first: int) -> torch.Tensor:
+        """Return the target's states of the committed tokens from position `first` on, but of the last one.
+
+        Args:
+            layers: which states, as in `Draft.state_layers`.
+            first: a position.
+
+        Returns:
+            (n, layers * d), to be read only.
+
+        Raises:
+            ValueError: if they are not kept, because the draft does not ask for them.
+        """
+        if self._states is None or not set(layers) <= set(self._states.layers):
+            raise ValueError(f"states of layers {tuple(layers)} are not kept: a draft must ask by its state_layers")
+        return self._states.since(first, layers)
 
     def take_back(self, n_kept: int) -> None:
         """Forget all but the row's first tokens.
@@ -120,6 +145,8 @@ class Draft(ABC):
         name: unique among the drafts of a pool.
         max_positions: longest prefix it can continue, tokens; None for no limit.
         max_match_length: longest match that its sessions report, tokens; 0 for a draft that looks nothing up.
+        state_layers: which of the target's states its sessions read from `SharedCache.states`: i >= 0 for those that
+            enter layer i, -1 for the last ones, after the final norm. An engine keeps what its drafts ask for.
         proposal_kind: "deterministic" where the tokens are a function of the prefix; "sampled" where those of a sampled
             request come from the sampler, which then knows the distribution of each. Verification is exact for both.
     """
@@ -127,6 +154,7 @@ class Draft(ABC):
     name: str
     max_positions: int | None = None
     max_match_length: int = 0
+    state_layers: tuple[int, ...] = ()
     proposal_kind: ClassVar[Literal["deterministic", "sampled"]] = "deterministic"
 
     @abstractmethod
@@ -152,28 +180,34 @@ class Draft(ABC):
         While drafts are accepted, a draft's prefix is the target's own text; so a look at that text tells all. Here a
         session is asked position by position, which shows it just what a real run would.
         """
-        text = [*prompt, *new]
-        proposed, accepted, matches = np.zeros((3, len(new)), dtype=np.int32)
-        matches[:] = NO_MATCH_LENGTH
-        session = self.open(prompt)
-        for j in range(1, len(new)):
-            start = len(prompt) + j
-            draft_length = max_draft_length
-            if self.max_positions is not None:
-                draft_length = min(draft_length, self.max_positions - start)
-            if draft_length < 1:
-                break
-            if self.max_match_length:
-                found = session.match_length(text[:start])
-                matches[j] = NO_MATCH_LENGTH if found is None else found
-            token_ids = session.propose(text[:start], draft_length).token_ids
-            proposed[j] = len(token_ids)
-            wrong = (i for i, token in enumerate(token_ids) if text[start + i : start + i + 1] != [token])
-            accepted[j] = next(wrong, len(token_ids))
-        session.close(text)
-        return DraftTrace(
-            proposed, accepted, matches if self.max_match_length else None, max_positions=self.max_positions
-        )
+        return trace_of_session(self, self.open(prompt), prompt, new, max_draft_length)
+
+
+def trace_of_session(
+    draft: Draft, session: DraftSession, prompt: Sequence[int], new: Sequence[int], max_draft_length: int
+) -> DraftTrace:
+    """Ask a fresh session of a draft position by position; arguments as in `Draft.trace`."""
+    text = [*prompt, *new]
+    proposed, accepted, matches = np.zeros((3, len(new)), dtype=np.int32)
+    matches[:] = NO_MATCH_LENGTH
+    for j in range(1, len(new)):
+        start = len(prompt) + j
+        draft_length = max_draft_length
+        if draft.max_positions is not None:
+            draft_length = min(draft_length, draft.max_positions - start)
+        if draft_length < 1:
+            break
+        if draft.max_match_length:
+            found = session.match_length(text[:start])
+            matches[j] = NO_MATCH_LENGTH if found is None else found
+        token_ids = session.propose(text[:start], draft_length).token_ids
+        proposed[j] = len(token_ids)
+        wrong = (i for i, token in enumerate(token_ids) if text[start + i : start + i + 1] != [token])
+        accepted[j] = next(wrong, len(token_ids))
+    session.close(text)
+    return DraftTrace(
+        proposed, accepted, matches if draft.max_match_length else None, max_positions=draft.max_positions
+    )
 
 
 class DraftingArm(Protocol):

@@ -1,5 +1,6 @@
 import random
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,16 +9,22 @@ import torch
 from speculative.drafts import DRAFTS
 from speculative.drafts.draft_model import DraftModel
 from speculative.drafts.early_exit import EarlyExit
+from speculative.drafts.feature_head import FeatureHead
 from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.drafts.suffix.draft import SuffixDraft
 from speculative.models.loading import load_decoder
 from speculative.protocols.draft import Draft, DraftSession, Proposal
 from speculative.testing import check_draft
+from tests.support.heads import save_head
 from tests.support.tiny_models import save_tiny
 
 N_VOCAB = 24
 TRIMMED = {"n_target_vocab": N_VOCAB, "target_ids": [0, 3, 5, 8, 23, 1, 10, 11, 2]}
+
+
+def drafted(folder):
+    return SimpleNamespace(name="tiny", model=load_decoder(str(folder)), tokenizer=None, n_tokens=None)
 
 
 def built_in_drafts(folder):
@@ -37,6 +44,8 @@ def built_in_drafts(folder):
         "draft_model_trimmed": DraftModel(trimmed, **TRIMMED, name="trimmed"),
         "early_exit_confident": EarlyExit(load_decoder(str(folder / "full")), n_layers=1, min_confidence=0.3),
         "draft_model_confident": DraftModel(trimmed, **TRIMMED, name="confident", min_confidence=0.2),
+        "feature_head": FeatureHead.load(save_head("eagle3", folder / "eagle3").folder, drafted(folder / "full")),
+        "feature_head_eagle": FeatureHead.load(save_head("eagle", folder / "eagle").folder, drafted(folder / "full")),
         "draft_model_short": DraftModel(load_decoder(str(folder / "short")), name="short", n_target_vocab=N_VOCAB),
     }
 
@@ -58,6 +67,8 @@ def drafts(tmp_path_factory):
         "draft_model_trimmed",
         "draft_model_confident",
         "early_exit_confident",
+        "feature_head",
+        "feature_head_eagle",
         "draft_model_short",
     ],
 )

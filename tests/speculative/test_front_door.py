@@ -18,6 +18,7 @@ NAMES = [
     "EarlyExit",
     "Engine",
     "EngineSettings",
+    "FeatureHead",
     "FixedSelector",
     "HiddenStateEncoder",
     "LogitsProcessor",

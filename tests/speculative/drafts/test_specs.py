@@ -5,7 +5,7 @@ import pytest
 from speculative.drafts import DRAFTS, NoDraft, PromptLookup, SuffixDraft, read_draft_spec
 from speculative.protocols.draft import Draft
 
-NEEDED = {"draft_model": {"model": "owner/name"}, "early_exit": {"n_layers": 1}}
+NEEDED = {"draft_model": {"model": "owner/name"}, "early_exit": {"n_layers": 1}, "feature_head": {"model": "heads/own"}}
 
 
 @pytest.mark.parametrize("kind", DRAFTS)

@@ -9,6 +9,7 @@ import torch
 
 from speculative.drafts.draft_model import DraftModel
 from speculative.drafts.early_exit import EarlyExit
+from speculative.drafts.feature_head import FeatureHead
 from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.drafts.suffix.draft import SuffixDraft
@@ -16,6 +17,7 @@ from speculative.engine import engine as engine_module
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
 from speculative.engine.verify import MatchVerifier, RejectionVerifier
+from speculative.models.head_files import load_head
 from speculative.protocols.draft import Draft, DraftSession, Proposal
 from speculative.protocols.request import Request
 from speculative.protocols.token_batch import TokenBatch
@@ -25,6 +27,7 @@ from speculative.sampling.sampling_params import SamplingParams
 from speculative.sampling.token_sampler import GREEDY, NO_TOKENS, TokenSampler
 from tests.support.enumeration import every_outcome
 from tests.support.hard_cases import RandomSelector
+from tests.support.heads import save_head
 from tests.support.table_lm import TableLM
 from tests.support.tiny_models import Arm, ScriptedDraft
 
@@ -182,6 +185,18 @@ def test_output_distribution_over_five_tokens(arms, way, monkeypatch):
 def test_output_distribution_of_early_exit_up_to_the_rounding_of_its_targets_passes(tiny, way, monkeypatch):
     target = softened(tiny("llama", seed=21, vocab_size=3).decoder)
     arms = [Arm(EarlyExit(target, n_layers=1), 2), Arm(NoDraft(), 0)]
+    check(target, arms, "plain", way, 1, (), monkeypatch, tolerance=1e-6)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("form", ["eagle", "eagle3"])
+def test_output_distribution_of_feature_heads_up_to_the_rounding_of_their_targets_passes(
+    tiny, tmp_path, way, form, monkeypatch
+):
+    target = softened(tiny("llama", seed=25, vocab_size=3).decoder)
+    head = load_head(save_head(form, tmp_path, n_vocab=3).folder, target)
+    drafts = [FeatureHead(head, target, name=f"head_{least}", min_confidence=least) for least in (0.0, 0.5)]
+    arms = [*(Arm(draft, 2) for draft in drafts), Arm(NoDraft(), 0)]
     check(target, arms, "plain", way, 1, (), monkeypatch, tolerance=1e-6)
 
 

@@ -213,3 +213,21 @@ def test_a_pass_is_not_filled_beyond_the_context(tiny):
     filling.forward(TokenBatch(tokens[:-1], [n - 1]), cache)
     last = filling.forward(TokenBatch(tokens[-1:], [1]), cache).logits
     torch.testing.assert_close(last, logits_of(model.reference, tokens)[-1:], **TOLERANCE)
+
+
+@pytest.mark.parametrize("make", [lambda model: model, lambda model: model.batch_invariant(1)])
+def test_a_tapped_decoder_gives_the_states_that_enter_its_layers(tiny, make):
+    target, tokens = tiny("qwen3"), torch.tensor([3, 1, 4, 1, 5])
+    model = make(target.decoder).tapping((0, 1))
+    output = model.forward(TokenBatch(tokens, [5]), model.new_cache(1))
+    with torch.inference_mode():
+        expected = target.reference(tokens[None], output_hidden_states=True).hidden_states
+    for found, reference in zip((*output.tapped, output.hidden), expected, strict=True):
+        torch.testing.assert_close(found, reference[0], rtol=1e-4, atol=1e-4)
+    assert target.decoder.forward(TokenBatch(tokens, [5]), model.new_cache(1)).tapped == ()
+
+
+@pytest.mark.parametrize("layers", [(1, 0), (0, 0), (2,), (-1,)])
+def test_layers_that_are_not_there_or_do_not_rise_are_refused(tiny, layers):
+    with pytest.raises(ValueError, match=r"layers must rise within \[0, 2\)"):
+        tiny("llama").decoder.tapping(layers)

@@ -1,0 +1,201 @@
+"""A head on the target's own states that drafts."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+
+from arms.checks import at_least, within
+from arms.fingerprint import digest
+from speculative.drafts.draft_model import VOCABULARY_FILE, read_vocabulary
+from speculative.drafts.spec import DraftedTarget
+from speculative.drafts.stopping import Confidence, StoppingDraft, StoppingSpec
+from speculative.models.decoder import Decoder
+from speculative.models.feature_head import FeatureHeadModel
+from speculative.models.head_files import load_head
+from speculative.models.sources import resolve_model
+from speculative.protocols.draft import DraftSession, Proposal, SharedCache, trace_of_session
+from speculative.protocols.draft_trace import BestTokens, DraftTrace
+from speculative.protocols.state_rows import LAST, StateRows
+from speculative.protocols.token_batch import TokenBatch
+from speculative.sampling.logits import largest
+from speculative.sampling.token_sampler import GREEDY, TokenSampler
+
+_READ_CHUNK = 512  # tokens a pass reads
+_States = Callable[[Sequence[int], int], torch.Tensor]
+
+
+class FeatureHead(StoppingDraft):
+    """Proposes what a single layer foretells from the target's own states of the text, and from what it foretold.
+
+    In an engine the states come with the target's passes, and cost nothing but the memory of a row a token; an engine
+    none of whose drafts asks for them keeps none. Standing alone it runs the target for them.
+
+    Proposal: deterministic for a greedy or coupled request, else drawn from the head's own distribution. Availability:
+    prefixes of two tokens up to the head's context. Lag: states of tokens that it was not asked for are kept, and read
+    in one pass when it is next asked. Cost: one pass of a layer and a head a token.
+
+    Args:
+        head: the model.
+        target: the one that will verify.
+        name: unique in a pool.
+        n_target_vocab: proposals stay below it; by default the target's vocabulary.
+        min_confidence: stop drafting below it, see `StoppingDraft`.
+
+    Raises:
+        ValueError: if `n_target_vocab` is beyond the target's vocabulary, or `min_confidence` not in [0, 1].
+
+    Source: Li et al. 2024, "EAGLE", section 4 (arXiv:2401.15077), one path, not a tree of them; Li et al. 2025,
+    "EAGLE-3" (arXiv:2503.01840).
+    """
+
+    proposal_kind: ClassVar[Literal["deterministic", "sampled"]] = "sampled"
+
+    class Spec(StoppingSpec):
+        """The settings in a pool file.
+
+        Attributes:
+            model: folder or hub id of a head made for this target, by `distill` or others.
+            min_confidence: as in `StoppingSpec`.
+        """
+
+        kind: Literal["feature_head"] = "feature_head"
+        model: str
+
+        def build(self, target: DraftedTarget) -> "FeatureHead":
+            """Load the head for the target, in its arithmetic."""
+            return self.stopping(FeatureHead.load(self.model, target))
+
+    def __init__(
+        self,
+        head: FeatureHeadModel,
+        target: Decoder,
+        *,
+        name: str,
+        n_target_vocab: int | None = None,
+        min_confidence: float = 0.0,
+    ) -> None:
+        self.head, self.target, self.name = head, target, name
+        self.state_layers, self.max_positions = head.config.state_layers, min(head.max_positions, target.max_positions)
+        self.min_confidence = within(min_confidence, 0.0, 1.0, "min_confidence")
+        self._n_target_vocab = n = target.n_vocab if n_target_vocab is None else n_target_vocab
+        within(at_least(n, 1, "n_target_vocab"), 1, target.n_vocab, "n_target_vocab")
+        known = head.config.target_ids
+        self._kept: torch.Tensor | slice = slice(0, n)  # the columns of its logits that may be proposed
+        self._target_ids: torch.Tensor | None = None
+        if known is not None:
+            kept = [i for i, token in enumerate(known) if token < n]
+            self._kept = slice(None) if len(kept) == len(known) else torch.tensor(kept, device=target.device)
+            self._target_ids = torch.tensor([known[i] for i in kept], device=target.device)
+
+    @classmethod
+    def load(cls, model: str | Path, target: DraftedTarget) -> "FeatureHead":
+        """Load a head by folder or hub id; its name is `feature_head_` and the last part of the model's.
+
+        Raises:
+            VocabularyMismatchError: if it was distilled for another tokenizer than the target's.
+            ValueError: if it cannot be found or read, or does not fit the target; the message says what does not.
+        """
+        if not isinstance(target.model, Decoder):
+            raise ValueError(f"feature_head needs a target that draftpick's own decoder computes, not {target.name!r}")
+        folder = model if isinstance(model, Path) else resolve_model(model)
+        if (folder / VOCABULARY_FILE).is_file():
+            read_vocabulary(folder, target.tokenizer)
+        name = f"feature_head_{str(model).rstrip('/').rpartition('/')[2]}"
+        return cls(load_head(folder, target.model), target.model, name=name, n_target_vocab=target.n_tokens)
+
+    def fingerprint(self) -> str:
+        """Return a digest of the head, its target, and where it stops."""
+        stopping = [self.min_confidence] if self.min_confidence else []
+        return digest(type(self), self.head.fingerprint(), self._n_target_vocab, *stopping)
+
+    def open(self, prompt: Sequence[int], shared: SharedCache | None = None) -> DraftSession:
+        """Open a session on the states that the engine keeps, or on passes of the target where it stands alone."""
+        if shared is None:
+            return _HeadSession(self, _OwnStates(self.target, self.state_layers))
+        return _HeadSession(self, lambda prefix, first: shared.states(self.state_layers, first))
+
+    def trace(self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int) -> DraftTrace:
+        """As every draft's, on states of one pass of the target over the text; its confidence beside it."""
+        session = _HeadSession(self, _OwnStates(self.target, self.state_layers, [*prompt, *new]), [])
+        found = trace_of_session(self, session, prompt, new, max_draft_length)
+        confidences = np.zeros(len(new), dtype=np.float32)
+        assert session.confidences is not None
+        confidences[1 : 1 + len(session.confidences)] = session.confidences
+        return replace(found, confidences=confidences, stops=self.min_confidence > 0.0)
+
+    def allowed(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the columns of (1, v) logits that stand for tokens of the target, its padding left out."""
+        return logits[:, self._kept]
+
+    def pick(self, logits: torch.Tensor, position: int, sampler: TokenSampler) -> torch.Tensor:
+        """Let a sampler choose from (1, v) allowed logits: the target's id, (1,)."""
+        entry = sampler.pick(logits[0], position, target_ids=self._target_ids)[None]
+        return entry if self._target_ids is None else self._target_ids[entry]
+
+
+class _HeadSession(DraftSession):
+    """Pairs of a true state and the token after it are never taken back; pairs of foretold states are, every round."""
+
+    def __init__(self, draft: FeatureHead, states: _States, confidences: list[float] | None = None) -> None:
+        self._draft, self._states, self.confidences = draft, states, confidences
+        self._cache = draft.head.new_cache()
+        self._n_true = 0
+
+    def propose(self, prefix: Sequence[int], draft_length: int, sampler: TokenSampler = GREEDY) -> Proposal:
+        begin, draft, head, cache = time.perf_counter(), self._draft, self._draft.head, self._cache
+        n_pairs = len(prefix) - 1
+        if n_pairs < 1:
+            self._keep_confidence(None)
+            return Proposal([])
+        first = min(self._n_true, n_pairs - 1)
+        cache.truncate(0, first)
+        states = self._states(prefix, first)[: n_pairs - first]
+        tokens = torch.tensor(prefix[first + 1 :], device=draft.target.device)
+        for rows, ids in zip(torch.split(states, _READ_CHUNK), torch.split(tokens, _READ_CHUNK), strict=True):
+            output = head.read(rows, ids, cache)
+        self._n_true = n_pairs
+        confidence, read_s, sound = Confidence(draft.min_confidence), time.perf_counter() - begin, torch.zeros(())
+        drafted: list[torch.Tensor] = []
+        self._keep_confidence(output.logits)
+        while True:
+            sound = sound + largest(output.logits)  # NaN where any logit is
+            logits = draft.allowed(output.logits)
+            if confidence.falls_below(logits):
+                break
+            drafted.append(draft.pick(logits, len(prefix) + len(drafted), sampler))
+            if len(drafted) == draft_length:
+                break
+            output = head.go_on(output.state, drafted[-1], cache)
+        if not math.isfinite(sound):
+            raise FloatingPointError(f"draft {draft.name!r}: its logits hold NaN or infinity")
+        return Proposal(torch.cat(drafted).tolist() if drafted else [], len(tokens), read_s)
+
+    def _keep_confidence(self, logits: torch.Tensor | None) -> None:
+        if self.confidences is not None:
+            best = 0.0 if logits is None else float(BestTokens.of(self._draft.allowed(logits)).probabilities)
+            self.confidences.append(best)
+
+
+class _OwnStates:
+    """The target's states of a text, from passes of its own."""
+
+    def __init__(self, target: Decoder, layers: tuple[int, ...], text: Sequence[int] = ()) -> None:
+        self._target = target.tapping([layer for layer in layers if layer != LAST])
+        self._cache, self._rows, self._layers = target.new_cache(1), StateRows(layers), layers
+        self._read(text)
+
+    def __call__(self, prefix: Sequence[int], first: int) -> torch.Tensor:
+        self._read(prefix[:-1])
+        return self._rows.since(first, self._layers)
+
+    def _read(self, text: Sequence[int]) -> None:
+        missing = torch.tensor(text[self._rows.n_held :], device=self._target.device).long()
+        for chunk in torch.split(missing, _READ_CHUNK) if len(missing) else ():
+            output = self._target.forward(TokenBatch(chunk, [len(chunk)]), self._cache, [len(chunk) - 1])
+            self._rows.put(self._rows.n_held, output)
