@@ -23,6 +23,10 @@ def distill(
     target: Annotated[
         str | None, typer.Option("--target", help="The target: hub id, folder or GGUF file.", metavar="MODEL")
     ] = None,
+    kind: Annotated[
+        str,
+        typer.Option("--kind", help="draft_model, a small language model, or feature_head, on the target's states."),
+    ] = "draft_model",
     max_new_tokens: Annotated[
         int | None, typer.Option("--max-new-tokens", min=1, help="Length of the target's texts.")
     ] = None,
@@ -44,9 +48,12 @@ def distill(
     train_queries, held_out_queries = read_queries(prompts), read_queries(held_out)
     options.start_torch(threads)
     from speculative.distillation.distill import distill as run
-    from speculative.distillation.training import DistillSettings
+    from speculative.distillation.training import DistillSettings, DraftKind
 
-    settings = DistillSettings(n_epochs=epochs, n_vocab=vocabulary, seed=seed)
+    if kind not in ("draft_model", "feature_head"):
+        raise ValueError(f"--kind must be draft_model or feature_head, got {kind!r}")
+    made: DraftKind = "feature_head" if kind == "feature_head" else "draft_model"
+    settings = DistillSettings(kind=made, n_epochs=epochs, n_vocab=vocabulary, seed=seed)
     loaded = _target(pool, target, max_new_tokens, cache)
     with stages() as notify:
         rate = run(loaded, train_queries, held_out_queries, out, settings, on_progress=notify)

@@ -18,7 +18,8 @@ from arms.folder_lock import FolderLock
 from arms.manifest import check_manifest, digest_queries
 from bandits import Bootstrap, Estimate
 from speculative.distillation.corpus import TargetText, write_corpus
-from speculative.distillation.draft_folder import check_draft_folder, save_draft
+from speculative.distillation.draft_folder import check_draft_folder, save_draft, save_head
+from speculative.distillation.head_training import HeadRecipe, train_head
 from speculative.distillation.training import (
     DistillSettings,
     Lesson,
@@ -28,9 +29,12 @@ from speculative.distillation.training import (
     train_draft,
 )
 from speculative.drafts.draft_model import DraftModel
+from speculative.drafts.feature_head import FeatureHead
 from speculative.models.config import DecoderConfig
 from speculative.models.decoder import Decoder
+from speculative.models.feature_head import FeatureHeadModel, HeadConfig
 from speculative.models.weight_files import read_weights
+from speculative.protocols.draft import Draft
 from speculative.protocols.draft_trace import Counts
 from speculative.targets.target import Target
 
@@ -72,7 +76,8 @@ def distill(
         target: the model to imitate; its `max_new_tokens` bounds a text.
         train_queries: prompts of the domain to learn from.
         held_out_queries: others to measure on.
-        folder: becomes the draft: config.json, model.safetensors (float16), draft_vocabulary.json, metrics.json.
+        folder: becomes the draft: config.json, model.safetensors (float16), draft_vocabulary.json, metrics.json, and
+            README.md, its card.
         settings: of the training.
         on_progress: called with (stage, done, of how many).
 
@@ -104,32 +109,74 @@ def _distill(
     for side, queries in zip(("train", "held_out"), sides, strict=True):
         counter = _Counter(tell, f"writing {side} text", len(queries))
         texts[side] = write_corpus(target, queries, work / side, on_progress=counter.add)
-    lessons = _lessons(target, texts["train"], work / "lessons", settings.n_teacher, tell)
-    target_ids = choose_vocabulary(texts["train"], settings.n_vocab)
     if not isinstance(target.model, Decoder) or target.folder is None:
         raise ValueError(f"distilling needs a target that was loaded into draftpick's own decoder, not {target.name!r}")
-    config = draft_config(target.model.config, settings, len(target_ids))
-    weights = train_draft(
-        Recipe(config, target_ids, settings),
-        read_weights(target.folder),
-        lessons,
-        checkpoint=work / "checkpoint.pt",
-        on_step=lambda step, total, loss: tell(f"training (loss {loss:.3f})", step, total),
-    )
-    rate = match_rate(
-        DraftModel(
-            Decoder(config, weights), name=folder.name, n_target_vocab=target.model.n_vocab, target_ids=target_ids
-        ),
-        texts["held_out"],
-    )
     metrics = {
-        "match_rate": asdict(rate),
         "settings": asdict(settings),
         "target": target.name,
         "n_train_texts": len(texts["train"]),
         "n_train_tokens": sum(len(text.new_ids) for text in texts["train"]),
     }
-    save_draft(folder, target, Recipe(config, target_ids, settings), weights, metrics)
+    make = _make_head if settings.kind == "feature_head" else _make_draft_model
+    return make(_Job(target, target.model, target.folder, texts, folder, settings, tell), metrics)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What both kinds of drafts are made from: the target with its decoder and checkpoint, texts, and where to."""
+
+    target: Target
+    decoder: Decoder
+    checkpoint: Path
+    texts: Mapping[str, Sequence[TargetText]]
+    folder: Path
+    settings: DistillSettings
+    tell: Progress
+
+    def lessons(self, model: Decoder) -> list[Lesson]:
+        """Return the target's probabilities along the training texts, and the states that `model` gives."""
+        work = self.folder.with_name(f"{self.folder.name}.work")
+        return _lessons(model, self.texts["train"], work / "lessons", self.settings.n_teacher, self.tell)
+
+    @property
+    def state_file(self) -> Path:
+        """Where training keeps its state."""
+        return self.folder.with_name(f"{self.folder.name}.work") / "checkpoint.pt"
+
+    def tell_step(self, step: int, total: int, loss: float) -> None:
+        """Tell how far training is."""
+        self.tell(f"training (loss {loss:.3f})", step, total)
+
+
+def _make_draft_model(job: _Job, metrics: dict[str, object]) -> MatchRate:
+    lessons = job.lessons(job.decoder)
+    target_ids = choose_vocabulary(job.texts["train"], job.settings.n_vocab)
+    recipe = Recipe(draft_config(job.decoder.config, job.settings, len(target_ids)), target_ids, job.settings)
+    origin = read_weights(job.checkpoint)
+    weights = train_draft(recipe, origin, lessons, checkpoint=job.state_file, on_step=job.tell_step)
+    small = Decoder(recipe.config, weights)
+    draft = DraftModel(small, name=job.folder.name, n_target_vocab=job.decoder.n_vocab, target_ids=target_ids)
+    rate = match_rate(draft, job.texts["held_out"])
+    save_draft(job.folder, job.target, recipe, weights, {"match_rate": asdict(rate), **metrics})
+    return rate
+
+
+def _make_head(job: _Job, metrics: dict[str, object]) -> MatchRate:
+    config = job.decoder.config
+    layers = tuple(sorted({min(2, config.n_layers - 1), config.n_layers // 2, max(0, config.n_layers - 3)}))
+    lessons = job.lessons(job.decoder.tapping(layers))
+    target_ids = sorted(
+        choose_vocabulary(job.texts["train"], job.settings.n_vocab + 1)[1:]
+    )  # none stands for the others
+    recipe = HeadRecipe(config, layers, target_ids, job.settings)
+    origin = read_weights(job.checkpoint)
+    weights = train_head(recipe, origin, lessons, checkpoint=job.state_file, on_step=job.tell_step)
+    known = HeadConfig(recipe.config, "eagle3", layers, target_ids=tuple(target_ids))
+    head = FeatureHeadModel(
+        known, {name.replace("midlayer.", "layer."): weights[name] for name in weights}, job.decoder
+    )
+    rate = match_rate(FeatureHead(head, job.decoder, name=job.folder.name), job.texts["held_out"])
+    save_head(job.folder, job.target, recipe, weights, {"match_rate": asdict(rate), **metrics})
     return rate
 
 
@@ -158,7 +205,7 @@ def draft_config(target: DecoderConfig, settings: DistillSettings, n_vocab: int)
     return replace(target, n_layers=len(settings.layers), n_vocab=n_vocab, tied_head=True)
 
 
-def match_rate(draft: DraftModel, texts: Sequence[TargetText], seed: int = 0) -> MatchRate:
+def match_rate(draft: Draft, texts: Sequence[TargetText], seed: int = 0) -> MatchRate:
     """Measure how often a draft's likeliest next token is the target's, along its texts.
 
     Raises:
@@ -175,14 +222,14 @@ def match_rate(draft: DraftModel, texts: Sequence[TargetText], seed: int = 0) ->
     )
 
 
-def compare_match_rates(draft: DraftModel, other: DraftModel, texts: Sequence[TargetText], seed: int = 0) -> Estimate:
+def compare_match_rates(draft: Draft, other: Draft, texts: Sequence[TargetText], seed: int = 0) -> Estimate:
     """Return one draft's match rate minus another's on the same texts, with a paired 95 % interval over texts."""
     hits, sizes, _ = _hits(draft, texts)
     other_hits, _, _ = _hits(other, texts)
     return Bootstrap(seed=seed).ratio_of_sums(hits - other_hits, sizes)
 
 
-def _hits(draft: DraftModel, texts: Sequence[TargetText]) -> tuple[Array, Array, int]:
+def _hits(draft: Draft, texts: Sequence[TargetText]) -> tuple[Array, Array, int]:
     """Per text: positions of agreement, and positions; and the rounds at draft length 4 of all texts."""
     accepted = [draft.trace(text.prompt_ids, text.new_ids, 4).accepted for text in texts]
     hits = np.array([(row[1:] > 0).sum() for row in accepted], dtype=np.float64)
@@ -198,7 +245,7 @@ def _n_rounds(accepted: Counts) -> int:
     return n_rounds
 
 
-def _lessons(target: Target, texts: Sequence[TargetText], folder: Path, n_teacher: int, tell: Progress) -> list[Lesson]:
+def _lessons(model: Decoder, texts: Sequence[TargetText], folder: Path, n_teacher: int, tell: Progress) -> list[Lesson]:
     """Return the target's probabilities along every text; parts already on disk are read."""
     folder.mkdir(parents=True, exist_ok=True)
     lessons: list[Lesson] = []
@@ -212,12 +259,14 @@ def _lessons(target: Target, texts: Sequence[TargetText], folder: Path, n_teache
         else:
             stored = {}
             for i, text in enumerate(part):
-                lesson = make_lesson(target.model, text, n_teacher)
+                lesson = make_lesson(model, text, n_teacher)
                 stored |= {
                     f"{i}.ids": lesson.token_ids,
                     f"{i}.top_ids": lesson.top_ids.int(),
                     f"{i}.top_probs": lesson.top_probs.half(),
                 }
+                if lesson.states is not None:
+                    stored[f"{i}.states"] = lesson.states
             with atomic_path(path) as partial:
                 save_file(stored, partial, {_DIGEST: digest(_arrays(stored))})
         for i, text in enumerate(part):
@@ -227,6 +276,7 @@ def _lessons(target: Target, texts: Sequence[TargetText], folder: Path, n_teache
                     stored[f"{i}.top_ids"].long(),
                     stored[f"{i}.top_probs"].float(),
                     len(text.prompt_ids),
+                    stored.get(f"{i}.states"),
                 )
             )
         tell("reading the target's probabilities", len(lessons), len(texts))

@@ -4,8 +4,9 @@ import math
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from speculative.models.decoder import Weights
 from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.token_batch import TokenBatch
 
+DraftKind = Literal["draft_model", "feature_head"]
 UNKNOWN = 0  # the draft id that stands for every token outside its vocabulary
 
 
@@ -26,7 +28,8 @@ class DistillSettings:
     """How a draft is trained.
 
     Attributes:
-        layers: which of the target's layers the draft starts from.
+        kind: what is made: a small language model, or a head on the target's states.
+        layers: which of the target's layers a draft model starts from; a head starts from the last one.
         n_vocab: most tokens the draft knows, the unknown token included.
         n_epochs: passes over the corpus.
         learning_rate: peak of a cosine schedule.
@@ -34,8 +37,10 @@ class DistillSettings:
         n_teacher: most likely target tokens kept per position as soft labels.
         batch_tokens: tokens per optimiser step, padding included.
         seed: of the order of batches.
+        n_unrolled: draft tokens in a row that a head is trained on, all but the first from states that it foretold.
     """
 
+    kind: DraftKind = "draft_model"
     layers: tuple[int, ...] = (0, -1)
     n_vocab: int = 4096
     n_epochs: int = 5
@@ -44,6 +49,7 @@ class DistillSettings:
     n_teacher: int = 16
     batch_tokens: int = 1024
     seed: int = 0
+    n_unrolled: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +61,24 @@ class Lesson:
         top_ids: (t - 1, n_teacher) the target's likeliest next tokens.
         top_probs: (t - 1, n_teacher) their probabilities.
         n_prompt: tokens of the prompt.
+        states: (t - 1, f) float16, the target's states for a head; None where none were asked for.
     """
 
     token_ids: torch.Tensor
     top_ids: torch.Tensor
     top_probs: torch.Tensor
     n_prompt: int
+    states: torch.Tensor | None = None
 
 
 def make_lesson(target: CausalLM, text: TargetText, n_teacher: int) -> Lesson:
-    """Read the target's probabilities along its own text in one pass."""
+    """Read the target's probabilities along its own text in one pass, and the states of a target that gives them."""
     ids = torch.tensor([*text.prompt_ids, *text.new_ids])
     inputs = ids[:-1].to(target.device)
     output = target.forward(TokenBatch(inputs, [len(inputs)]), target.new_cache(1, len(inputs)))
     probs, tokens = output.logits.float().softmax(-1).topk(n_teacher)
-    return Lesson(ids, tokens.cpu().clone(), probs.cpu().clone(), len(text.prompt_ids))
+    states = torch.cat(output.tapped, dim=1).cpu().half().clone() if output.tapped else None
+    return Lesson(ids, tokens.cpu().clone(), probs.cpu().clone(), len(text.prompt_ids), states)
 
 
 def choose_vocabulary(texts: Sequence[TargetText], n_vocab: int) -> list[int]:
@@ -123,6 +132,25 @@ def train_draft(
     model = _student(recipe, target_weights)
     draft_ids = torch.full((target_weights["model.embed_tokens.weight"].shape[0],), UNKNOWN)
     draft_ids[torch.tensor(recipe.target_ids[1:])] = torch.arange(1, len(recipe.target_ids))
+    with_loss = partial(_loss, model, draft_ids=draft_ids, prompt_weight=settings.prompt_weight)
+    optimise(model, with_loss, lessons, settings, checkpoint=checkpoint, on_step=on_step)
+    return {k: v.detach().clone() for k, v in model.state_dict().items() if k != "lm_head.weight"}
+
+
+def optimise(
+    model: torch.nn.Module,
+    loss_of: Callable[[Sequence[Lesson]], torch.Tensor],
+    lessons: Sequence[Lesson],
+    settings: DistillSettings,
+    *,
+    checkpoint: Path | None = None,
+    on_step: Callable[[int, int, float], None] | None = None,
+) -> None:
+    """Fit a model by AdamW; arguments as in `train_draft`, and the loss of some lessons.
+
+    Raises:
+        ValueError: if the checkpoint is damaged.
+    """
     rng = np.random.default_rng(settings.seed)
     epochs = [list(_batches(lessons, settings.batch_tokens, rng)) for _ in range(settings.n_epochs)]
     n_steps = sum(map(len, epochs))
@@ -133,7 +161,7 @@ def train_draft(
     step = sum(map(len, epochs[:first]))
     for epoch in range(first, settings.n_epochs):
         for batch in epochs[epoch]:
-            loss = _loss(model, [lessons[i] for i in batch], draft_ids, settings.prompt_weight)
+            loss = loss_of([lessons[i] for i in batch])
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -143,7 +171,6 @@ def train_draft(
             if on_step is not None:
                 on_step(step, n_steps, float(loss.detach()))
         _keep(checkpoint, parts, epoch + 1)
-    return {k: v.detach().clone() for k, v in model.state_dict().items() if k != "lm_head.weight"}
 
 
 def _restore(checkpoint: Path | None, parts: dict[str, Any]) -> int:
@@ -208,7 +235,7 @@ def transformers_config(config: DecoderConfig) -> dict[str, object]:
 
 
 def _loss(
-    model: torch.nn.Module, lessons: Sequence[Lesson], draft_ids: torch.Tensor, prompt_weight: float
+    model: torch.nn.Module, lessons: Sequence[Lesson], *, draft_ids: torch.Tensor, prompt_weight: float
 ) -> torch.Tensor:
     length = max(len(lesson.token_ids) for lesson in lessons) - 1
     inputs = torch.zeros(len(lessons), length, dtype=torch.int64)

@@ -36,6 +36,12 @@ def test_bench_rewards_values_every_policy_on_every_reward():
     assert len(result["rewards"]) == 6
 
 
+def test_a_head_is_distilled_and_measured_beside_what_is_shipped():
+    result = run("benchmarks/bench_feature_head")
+    assert list(result["matrix"]) == ["head", "maths", "code"]
+    assert set(result["costs"]) == set(result["matrix"])
+
+
 def test_distill_drafts_measures_what_is_shipped(tmp_path):
     result = run("benchmarks/distill_drafts", "--texts", str(tmp_path / "texts"))
     assert set(result["matrix"]) == {"code", "maths"}

@@ -1,0 +1,140 @@
+"""A head that is distilled: what it is trained on is what it does when it drafts, and what is saved is a draft."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from speculative.distillation.distill import distill
+from speculative.distillation.head_training import HeadRecipe, HeadStudent, train_head
+from speculative.distillation.training import DistillSettings, Lesson
+from speculative.drafts.feature_head import FeatureHead
+from speculative.models.feature_head import FeatureHeadModel, HeadConfig
+from speculative.models.weight_files import read_weights
+from speculative.pools.pool import Pool, load_target
+from speculative.pools.spec import read_pool_spec
+from tests.support.tiny_pool import POOL, queries, save_pool
+
+SETTINGS = DistillSettings(
+    kind="feature_head", n_epochs=2, n_vocab=64, n_teacher=4, batch_tokens=256, learning_rate=3e-3, n_unrolled=2
+)
+TRAIN, HELD_OUT = queries(8), queries(4, first=100)
+LAYERS = (0, 1)
+
+
+@pytest.fixture(scope="module")
+def pool_file(tmp_path_factory):
+    return save_pool(tmp_path_factory.mktemp("pool"))
+
+
+@pytest.fixture(scope="module")
+def target(pool_file):
+    return load_target(read_pool_spec(pool_file))
+
+
+@pytest.fixture(scope="module")
+def distilled(target, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("drafts") / "mine"
+    return folder, distill(target, TRAIN, HELD_OUT, folder, SETTINGS)
+
+
+def test_what_is_trained_is_what_drafts(target):
+    """Entry i of the student's logits is the head's after i draft tokens, at every position."""
+    config, known = target.model.config, [2, 3, 5, 8, 13, 21]
+    recipe = HeadRecipe(config, LAYERS, known, SETTINGS)
+    student = HeadStudent(recipe.config, 2)
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in student.parameters():
+            parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator))
+    weights = {name.replace("midlayer.", "layer."): tensor.detach() for name, tensor in student.state_dict().items()}
+    head = FeatureHeadModel(HeadConfig(recipe.config, "eagle3", LAYERS, target_ids=tuple(known)), weights, target.model)
+    n, t = 3, 6
+    states = torch.randn(t, 2 * config.n_features, generator=generator)
+    tokens = torch.tensor([3, 1, 4, 1, 5, 9])
+    with torch.no_grad():
+        found = student(states[None], target.model.embedding[tokens][None], n)
+    for i in range(n):
+        for position in range(i, t):
+            n_true, cache = position - i + 1, head.new_cache()
+            output = head.read(states[:n_true], tokens[:n_true], cache)
+            for token in tokens[n_true : position + 1]:
+                output = head.go_on(output.state, token[None], cache)
+            torch.testing.assert_close(found[i][0, position], output.logits[0], rtol=1e-4, atol=1e-4)
+
+
+def test_loss_falls_to_little_on_a_cycle(target):
+    ids = [1 + i % 5 for i in range(24)]
+    following = torch.tensor(ids[1:])[:, None]
+    states = target.model.embedding[torch.tensor(ids[:-1])].repeat(1, 2).half()
+    lesson = Lesson(torch.tensor(ids), following, torch.ones(23, 1), 4, states)
+    settings = replace(SETTINGS, n_epochs=40, batch_tokens=48, learning_rate=1e-2)
+    losses = []
+    train_head(
+        HeadRecipe(target.model.config, LAYERS, [1, 2, 3, 4, 5], settings),
+        read_weights(target.folder),
+        [lesson] * 4,
+        on_step=lambda step, total, loss: losses.append(loss),
+    )
+    assert losses[0] > 1
+    assert losses[-1] < 0.1
+
+
+def test_a_head_is_saved_in_the_published_form_with_its_measured_match_rate(distilled, target):
+    folder, rate = distilled
+    draft = FeatureHead.load(str(folder), target)
+    assert draft.name == "feature_head_mine"
+    assert draft.state_layers == LAYERS
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["architectures"], config["vocab_size"]) == (["LlamaForCausalLMEagle3"], target.model.n_vocab)
+    known = json.loads((folder / "draft_vocabulary.json").read_text())["target_ids"]
+    assert known == sorted(known)
+    assert config["draft_vocab_size"] == len(known)
+    assert rate.low <= rate.value <= rate.high
+    assert json.loads((folder / "metrics.json").read_text())["match_rate"]["value"] == rate.value
+    card = (folder / "README.md").read_text()
+    assert card.startswith("# draftpick draft: mine\n\nA feature head for speculative decoding with")
+    assert f"{rate.tokens_per_round:.2f} tokens a round" in card
+
+
+def test_the_saved_folder_serves_in_a_pool(distilled, pool_file):
+    file = pool_file.with_name("with_head.toml")
+    file.write_text(POOL + f'\n[[arms]]\nkind = "feature_head"\nmodel = "{distilled[0]}"\ndraft_length = 3\n')
+    pool = Pool.load(file)
+    answers = [pool.generate("count: one two", policy=arm).token_ids for arm in ("no_draft", "feature_head_mine_3")]
+    assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize("stage", ["reading", "training"])
+def test_a_stopped_run_goes_on_and_gives_the_same_head(distilled, target, tmp_path, stage):
+    folder = tmp_path / "mine"
+
+    def stop(told, done, total):
+        if told.startswith(stage) and done > total // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        distill(target, TRAIN, HELD_OUT, folder, SETTINGS, on_progress=stop)
+    assert not folder.exists()
+    assert distill(target, TRAIN, HELD_OUT, folder, SETTINGS) == distilled[1]
+    for name, tensor in load_file(distilled[0] / "model.safetensors").items():
+        torch.testing.assert_close(load_file(folder / "model.safetensors")[name], tensor)
+
+
+def test_the_work_of_a_draft_model_is_not_gone_on_from(target, tmp_path):
+    folder = tmp_path / "mine"
+    model = replace(SETTINGS, kind="draft_model")
+    distill(target, TRAIN[:2], HELD_OUT[:1], folder, model)
+    with pytest.raises(ValueError, match="settings"):
+        distill(target, TRAIN[:2], HELD_OUT[:1], folder, SETTINGS)
+
+
+def test_a_readme_of_ones_own_is_kept(target, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "README.md").write_text("my notes")
+    with pytest.raises(ValueError, match=r"holds a README.md that is no draft's card"):
+        distill(target, TRAIN, HELD_OUT, folder, SETTINGS)
+    assert (folder / "README.md").read_text() == "my notes"
