@@ -18,9 +18,12 @@ def number(value: SupportsFloat, what: str, rule: str = "a finite number") -> fl
     Raises:
         ValueError: naming the value, if it is no finite number.
     """
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-        raise ValueError(f"{what} must be {rule}, got {value!r}")
-    return float(value)
+    try:
+        if not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value):
+            return float(value)
+    except OverflowError:
+        raise ValueError(f"{what} must be {rule}, got a number beyond the range of float64") from None
+    raise ValueError(f"{what} must be {rule}, got {value!r}")
 
 
 def positive(value: SupportsFloat, what: str) -> float:

@@ -66,7 +66,7 @@ def _converted(values: ArrayLike, what: str, dtype: type[np.generic]) -> np.ndar
         if raw.dtype.kind == "c":  # a cast would drop the imaginary parts
             raise ValueError("complex")
         return np.ascontiguousarray(raw, dtype=dtype)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{what} must be real numbers, as many in each row: {_first_fault(values, dtype)}") from error
 
 
@@ -116,7 +116,7 @@ def _first_fault(values: object, dtype: type[np.generic]) -> str:
             if np.iscomplexobj(value):
                 return f"row {row} is {value!r:.80}"
             have = np.asarray(value, dtype=dtype).shape
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return f"row {row} is {value!r:.80}"
         if shape not in (None, have):
             return f"row {row} has shape {have}, those before it {shape}"

@@ -48,7 +48,8 @@ class Drafting:
     answers is copied. Under rejection sampling the tokens that the request's sampler drew for it are verified, even
     where it raised or returned others: what was dropped because of a token drawn would bias the text.
 
-    KeyboardInterrupt passes through; so does SystemExit, with its draft disabled, unless it comes from `close`.
+    KeyboardInterrupt passes through; so does SystemExit, with its draft disabled, unless it comes from `close`. No
+    other error does, whatever it derives from.
 
     Args:
         prompt: the request's.
@@ -143,7 +144,9 @@ class Drafting:
             try:
                 if work.session is not None:
                     work.session.close(list(text))
-            except (Exception, SystemExit) as error:  # the text is whole: no draft ends a program by its closing
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # the text is whole: no draft ends a program by its closing
                 self._record(work, error)
 
     def _work(self, draft: Draft) -> _Work:
@@ -180,7 +183,7 @@ class Drafting:
             raise error
         work.is_disabled = True
         self._record(work, error)
-        if not isinstance(error, Exception):
+        if isinstance(error, SystemExit):
             raise error
 
     def _record(self, work: _Work, error: BaseException) -> None:
@@ -191,7 +194,9 @@ def _reason(error: BaseException) -> str:
     """Describe an error, which may itself fail to."""
     try:
         return f"{type(error).__name__}: {error}"[:_LONGEST_REASON]
-    except (Exception, SystemExit):
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
         return f"{type(error).__name__}, which could not be written as text"
 
 

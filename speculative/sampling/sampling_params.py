@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 from speculative.sampling.logits_processor import LogitsProcessor
 
@@ -14,6 +14,8 @@ TokenSequences = tuple[tuple[int, ...], ...]
 
 SEED_LIMIT = 2**63
 """Seeds lie in [0, SEED_LIMIT)."""
+
+_MOST_FLOAT32 = (2 - 2**-23) * 2.0**127
 
 _NUMBERS: dict[str, tuple[str, Callable[[float], bool]]] = {
     "temperature": ("finite and >= 0", lambda x: 0 <= x < math.inf),
@@ -52,7 +54,8 @@ class SamplingParams:
         seed: in [0, 2**63); None takes a fresh one for each request.
         presence_penalty: taken off the logit of each token that the answer holds, in [-2, 2].
         frequency_penalty: taken off as often as the answer holds the token, in [-2, 2].
-        logit_bias: added to the logits of these token ids, finite, or -inf to exclude one: a mapping, kept as pairs.
+        logit_bias: added to the logits of these token ids, finite in float32, or -inf to exclude one: a mapping, kept
+            as pairs.
         bad_words: token sequences of which none is completed, in the prompt's continuation neither.
         min_new_tokens: no token that ends the text before so many, >= 0; a stop string still may.
         logits_processors: functions of the tokens before and the logits, in order.
@@ -87,7 +90,7 @@ class SamplingParams:
 
     def __post_init__(self) -> None:
         for name in _NUMBERS:
-            _check_number(name, getattr(self, name))
+            object.__setattr__(self, name, _number(name, getattr(self, name)))
         for name in _COUNTS:
             _check_count(name, getattr(self, name))
         if self.verification not in get_args(VerificationRule):
@@ -129,7 +132,7 @@ class SamplingParams:
         )
 
 
-def _check_number(name: str, value: object) -> None:
+def _number(name: str, value: object) -> float:
     rule, holds = _NUMBERS[name]
     try:
         if isinstance(value, bool | str | bytes):
@@ -137,8 +140,9 @@ def _check_number(name: str, value: object) -> None:
         number = float(value)  # type: ignore[arg-type]  # what is no number raises TypeError
     except (TypeError, ValueError, OverflowError):
         raise TypeError(f"{name} must be a number {rule}, got {value!r}") from None
-    if not holds(number):
+    if not holds(number) or (number == 0 and value != 0):  # what is too small for a float is no zero
         raise ValueError(f"{name} must be {rule}, got {value!r}")
+    return number
 
 
 def _check_count(name: str, value: object) -> None:
@@ -159,18 +163,28 @@ def _bias(given: object) -> Bias:
         ValueError: if an id comes twice or is negative, or a bias is NaN or +inf.
     """
     try:
-        pairs = sorted(given.items() if isinstance(given, Mapping) else (tuple(pair) for pair in given))  # type: ignore[attr-defined]  # what cannot be iterated raises TypeError
+        pairs = [tuple(pair) for pair in (given.items() if isinstance(given, Mapping) else given)]  # type: ignore[attr-defined]  # what cannot be iterated raises TypeError
         found = dict(pairs)
     except (TypeError, ValueError):
         raise TypeError(f"logit_bias must map token ids to numbers, got {given!r}") from None
-    for token, bias in pairs:
-        if type(token) is not int or isinstance(bias, bool | str) or not hasattr(bias, "__float__"):
-            raise TypeError(f"logit_bias must map token ids, ints, to numbers, got {token!r}: {bias!r}")
-        if token < 0 or math.isnan(bias) or bias == math.inf:
-            raise ValueError(f"logit_bias must give ids >= 0 a finite number or -inf, got {token}: {bias}")
+    biases = {token: _bias_of(token, bias) for token, bias in pairs}
     if len(found) < len(pairs):
         raise ValueError(f"logit_bias must name each token id once, got {given!r}")
-    return tuple((token, float(bias)) for token, bias in pairs)
+    return tuple(sorted(biases.items()))
+
+
+def _bias_of(token: Any, bias: Any) -> float:
+    try:
+        if type(token) is not int or isinstance(bias, bool | str | bytes):
+            raise TypeError
+        value = float(bias)
+    except OverflowError:
+        value = math.inf
+    except (TypeError, ValueError):
+        raise TypeError(f"logit_bias must map token ids, ints, to numbers, got {token!r}: {bias!r}") from None
+    if token < 0 or not (abs(value) <= _MOST_FLOAT32 or value == -math.inf):  # a NaN fails both
+        raise ValueError(f"logit_bias must give ids >= 0 a number finite in float32, or -inf, got {token}: {bias!r}")
+    return value
 
 
 def _token_sequences(given: object) -> TokenSequences:

@@ -1,5 +1,7 @@
 """Checks of numbers take those of Python and NumPy alike, and refuse the rest by name, rule and value."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,13 @@ NOT_NUMBERS = [True, "1", None, float("nan"), float("inf"), 1j, [1.0]]
 @pytest.mark.parametrize("value", NOT_NUMBERS)
 def test_what_is_no_finite_number_is_refused(check, value):
     with pytest.raises(ValueError, match=r"width must be a finite number.*, got "):
+        check(value, "width")
+
+
+@pytest.mark.parametrize("check", [checks.number, checks.positive, checks.not_negative])
+@pytest.mark.parametrize("value", [10**400, Fraction(10**400)])
+def test_a_number_beyond_float64_is_no_finite_number(check, value):
+    with pytest.raises(ValueError, match=r"width must be a finite number.*, got a number beyond the range of float64"):
         check(value, "width")
 
 

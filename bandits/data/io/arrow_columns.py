@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from bandits import checks
-from bandits.checks import Float64
+from bandits.checks import Bool, Float64
 from bandits.data.io.plain_columns import plain_columns
 from bandits.data.io.table_files import read_table
 
@@ -37,7 +37,7 @@ def arrow_table(
         return _of_frame(cast("Any", table))
     try:
         columns = {str(name): pa.array(_ordered(values, str(name)), from_pandas=True) for name, values in table.items()}
-    except (pa.ArrowException, TypeError) as error:
+    except (pa.ArrowException, TypeError, OverflowError) as error:
         raise ValueError(f"the table's columns must each hold values of one kind: {error}") from error
     return plain_columns(pa.table(columns))
 
@@ -71,7 +71,7 @@ def _of_frame(frame: Any) -> pa.Table:
             _ordered(frame[name], str(name))
         table = pa.Table.from_pandas(frame.reset_index(level=named) if named else frame, preserve_index=False)
         return plain_columns(table)
-    except (pa.ArrowException, TypeError) as error:
+    except (pa.ArrowException, TypeError, OverflowError) as error:
         raise ValueError(f"the frame's columns must each hold values of one kind: {error}") from error
 
 
@@ -85,3 +85,16 @@ def numbers_of(column: pa.ChunkedArray, name: str) -> Float64:
         return cast("Float64", column.cast(pa.float64()).to_numpy().astype(np.float64))
     except pa.ArrowException as error:
         raise ValueError(f"column {name!r} must hold numbers, got {column.type}: {error}") from error
+
+
+def flags_of(column: pa.ChunkedArray, name: str) -> Bool:
+    """Return a column of true and false, or of whole 0 and 1, as (n,) bool; what is not stored is false.
+
+    Raises:
+        TypeError: naming the row, if a value is anything else: the text "false" is no flag, and 0.2 none either.
+    """
+    flags = column.to_pylist()
+    for row, flag in enumerate(flags):
+        if flag is not None and (isinstance(flag, str | bytes) or flag not in (0, 1)):
+            raise TypeError(f"column {name!r} must hold true and false, or 0 and 1: row {row} is {flag!r}")
+    return np.array(flags, dtype=np.bool_)

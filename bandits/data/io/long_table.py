@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, cast
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 from bandits import checks
 from bandits.checks import Bool, Float32, Float64, Int64
 from bandits.data.full_information_data import FullInformationData
-from bandits.data.io.arrow_columns import arrow_table, is_text, numbers_of
+from bandits.data.io.arrow_columns import arrow_table, flags_of, is_text, numbers_of
 from bandits.data.io.table_layout import ROLES, TEXT_ROLES, TableLayout
 from bandits.data.io.times import is_moment, seconds_since_1970
 from bandits.data.logged_data import LoggedData
@@ -95,8 +95,8 @@ class _Rows:
             rewards=self.rewards,
             propensities=propensities,
             arm_names=self.arm_names,
-            available=cast("Bool | None", self._per_arm("available_", np.bool_)),
-            action_probabilities=cast("Float64 | None", self._per_arm("probability_", np.float64)),
+            available=cast("Bool | None", self._per_arm("available_", flags_of)),
+            action_probabilities=cast("Float64 | None", self._per_arm("probability_", numbers_of)),
             costs=self.numbers("cost"),
             weights=self.numbers("weight"),
             times=self._times(),
@@ -231,7 +231,7 @@ class _Rows:
     def any_estimated(self) -> bool:
         """Return whether the column `propensity_estimated`, which `to_pandas` writes, is true in any row."""
         column = self._column("propensity_estimated")
-        return column is not None and any(column.to_pylist())
+        return column is not None and bool(flags_of(column, "propensity_estimated").any())
 
     def texts(self, role: str) -> tuple[str | None, ...] | None:
         """Return a column of text; None where there is none or it is empty. Whole numbers count as text."""
@@ -250,7 +250,7 @@ class _Rows:
         self._refuse_nulls(column, name)
         return seconds_since_1970(column, name)
 
-    def _per_arm(self, prefix: str, dtype: type[np.generic]) -> np.ndarray | None:
+    def _per_arm(self, prefix: str, read: Callable[[pa.ChunkedArray, str], np.ndarray]) -> np.ndarray | None:
         names = [prefix + name for name in self.arm_names]
         missing = [name for name in names if name not in self._table.column_names]
         if len(missing) == len(names):
@@ -260,7 +260,7 @@ class _Rows:
         columns = [(name, self._table.column(name)) for name in names]
         for name, column in columns:
             self._refuse_nulls(column, name)
-        return np.stack([checks.vector(column.to_numpy(), name, dtype, None) for name, column in columns], axis=1)
+        return np.stack([read(column, name) for name, column in columns], axis=1)
 
     def _required(self, values: object, role: str) -> object:
         name = self._name[role]

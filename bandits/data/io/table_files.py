@@ -148,7 +148,7 @@ def _read_json(path: Path) -> pa.Table:
     for name in names:
         try:
             columns[name] = pa.array([row.get(name) for row in rows])
-        except pa.ArrowException as error:
+        except (pa.ArrowException, OverflowError) as error:
             raise ValueError(f"{path}: the values of {name!r} must be of one kind: {error}") from error
     return pa.table(columns)
 

@@ -98,3 +98,12 @@ class TestArrays:
         sparse = pytest.importorskip("scipy.sparse")
         with pytest.raises(TypeError, match=r"must be a dense array, got a sparse csr_array: pass .toarray\(\)"):
             self.log(contexts=sparse.csr_array(np.ones((4, 1))))
+
+
+def test_an_integer_beyond_float64_is_refused_by_its_row():
+    contexts, actions, rewards, propensities = np.ones((2, 3)), [0, 1], [1.0, 0.0], [0.5, 0.5]
+    with pytest.raises(ValueError, match="rewards must be real numbers, as many in each row: row 1 is 1000"):
+        LoggedData(contexts, actions, [1.0, 10**400], propensities, ("a", "b"))
+    log = LoggedData(contexts, actions, rewards, propensities, ("a", "b"))
+    with pytest.raises(ValueError, match="contexts must be real numbers, as many in each row: row 0 is \\[1000"):
+        LinUCB().fit(log).probabilities([[10**400, 1, 2]])

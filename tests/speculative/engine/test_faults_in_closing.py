@@ -18,6 +18,59 @@ class Unspeakable(RuntimeError):
         raise ValueError("no words")
 
 
+class Panic(BaseException):
+    """What a native extension raises, such as PyO3's PanicException."""
+
+
+class UnspeakablePanic(RuntimeError):
+    def __str__(self):
+        raise Panic
+
+
+NO_EXCEPTIONS = {
+    "panic": Panic("native"),
+    "generator": GeneratorExit(),
+    "group": BaseExceptionGroup("both", [Panic("native"), ValueError("other")]),
+    "unspeakable": UnspeakablePanic(),
+}
+
+
+@pytest.mark.parametrize("where", ["open", "propose", "match_length", "close"])
+@pytest.mark.parametrize("error", NO_EXCEPTIONS)
+def test_what_derives_from_no_exception_is_a_fault_and_ends_no_step(target, error, where):
+    def fail(place):
+        if place == where:
+            raise NO_EXCEPTIONS[error]
+
+    class Session(DraftSession):
+        def propose(self, prefix, draft_length, sampler=None):
+            fail("propose")
+            return Proposal([1])
+
+        def match_length(self, prefix):
+            fail("match_length")
+            return 1
+
+        def close(self, text):
+            fail("close")
+
+    class Asking(RandomSelector):
+        def select(self, rounds):
+            for one in rounds:
+                one.match_length(0)
+            return super().select(rounds)
+
+    draft = ScriptedDraft("bad", None)
+    draft.open = lambda prompt, shared=None: fail("open") or Session()
+    requests = [Request("a", PROMPTS[0], 4), Request("b", PROMPTS[1], 6)]
+    plain = generate(Engine(target.decoder, [Arm(NoDraft(), 0)]), requests)
+    engine = Engine(target.decoder, [Arm(draft, 2)], Asking(1, 0), EngineSettings(max_batch=2))
+    for found, expected in zip(generate(engine, requests), plain, strict=True):
+        assert found.token_ids == expected.token_ids
+        [fault] = found.stats.faults
+        assert fault.reason.startswith(type(NO_EXCEPTIONS[error]).__name__)
+
+
 def test_closing_cannot_change_the_answer(target):
     class Session(DraftSession):
         def propose(self, prefix, draft_length, sampler=None):

@@ -1,6 +1,8 @@
 import math
 import re
 from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -95,15 +97,31 @@ def test_numbers_of_other_libraries_are_numbers():
     assert SamplingParams(np.float32(0.5), top_p=1).temperature == 0.5
 
 
+def test_numbers_of_every_kind_are_kept_as_floats():
+    params = SamplingParams(
+        Decimal("0.75"), top_p=Fraction(1, 2), min_p=np.float64(0.25), repetition_penalty=2, logit_bias={3: Decimal(1)}
+    )
+    assert params == SamplingParams(0.75, top_p=0.5, min_p=0.25, repetition_penalty=2.0, logit_bias={3: 1.0})
+    kept = (params.temperature, params.top_p, params.min_p, params.repetition_penalty, params.logit_bias[0][1])
+    assert {type(value) for value in kept} == {float}
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
         ({"logit_bias": {1: "x"}}, TypeError, "logit_bias must map token ids, ints, to numbers, got 1: 'x'"),
         ({"logit_bias": {"1": 1.0}}, TypeError, "logit_bias must map token ids, ints, to numbers, got '1': 1.0"),
         ({"logit_bias": 3}, TypeError, "logit_bias must map token ids to numbers, got 3"),
-        ({"logit_bias": {-1: 1.0}}, ValueError, "logit_bias must give ids >= 0 a finite number or -inf, got -1: 1.0"),
-        ({"logit_bias": {1: math.inf}}, ValueError, "a finite number or -inf, got 1: inf"),
-        ({"logit_bias": {1: math.nan}}, ValueError, "a finite number or -inf, got 1: nan"),
+        ({"logit_bias": {-1: 1.0}}, ValueError, "logit_bias must give ids >= 0 a number finite in float32, or -inf"),
+        ({"logit_bias": {1: math.inf}}, ValueError, "a number finite in float32, or -inf, got 1: inf"),
+        ({"logit_bias": {1: math.nan}}, ValueError, "a number finite in float32, or -inf, got 1: nan"),
+        ({"logit_bias": {1: 1e300}}, ValueError, "a number finite in float32, or -inf, got 1: 1e+300"),
+        ({"logit_bias": {1: -1e39}}, ValueError, "a number finite in float32, or -inf, got 1: -1e+39"),
+        ({"logit_bias": {1: 10**400}}, ValueError, "a number finite in float32, or -inf, got 1: 10000"),
+        ({"logit_bias": {1: np.ones(2)}}, TypeError, "logit_bias must map token ids, ints, to numbers, got 1: array"),
+        ({"logit_bias": [()]}, TypeError, "logit_bias must map token ids to numbers, got [()]"),
+        ({"temperature": 10**400}, TypeError, "temperature must be a number finite and >= 0, got 1000"),
+        ({"temperature": Decimal("1e-400")}, ValueError, "temperature must be finite and >= 0, got Decimal('1E-400')"),
         ({"logit_bias": [(1, 1.0), (1, 2.0)]}, ValueError, "logit_bias must name each token id once"),
         ({"bad_words": "ab"}, TypeError, "bad_words must be sequences of token ids, ints, got ('a',)"),
         ({"bad_words": [1]}, TypeError, "bad_words must be sequences of token ids, got [1]"),

@@ -47,6 +47,50 @@ def test_a_missing_row_is_an_unobserved_arm():
     assert data.costs is None
 
 
+FLAGS = {"text": ["true", "false", "true", "true"], "a share": [1.0, 0.2, 1.0, 1.0], "a count": [1, 2, 1, 1]}
+
+
+@pytest.mark.parametrize("values", FLAGS.values(), ids=FLAGS)
+def test_a_column_of_flags_takes_nothing_but_true_and_false(values):
+    with pytest.raises(TypeError, match=r"column 'available_big' must hold true and false, or 0 and 1: row \d is "):
+        from_long_table(decisions(available_big=values, available_small=[True] * 4))
+    with pytest.raises(TypeError, match=r"column 'propensity_estimated' must hold true and false.*: row \d is "):
+        from_long_table(decisions(propensity_estimated=values))
+
+
+@pytest.mark.parametrize("kind", [bool, int, float])
+def test_zero_and_one_are_flags_as_true_and_false_are(kind):
+    log = from_long_table(
+        decisions(
+            available_big=[kind(x) for x in (1, 0, 0, 1)],
+            available_small=[kind(1)] * 4,
+            propensity_estimated=[kind(0)] * 4,
+        )
+    )
+    np.testing.assert_array_equal(log.available, [[1, 1], [0, 1], [0, 1], [1, 1]])
+    assert not log.propensities_estimated
+
+
+def test_flags_of_a_csv_file_are_true_and_false_as_it_writes_them(tmp_path):
+    rows = "arm,reward,propensity,context_0,available_a,available_b\na,1,0.5,1,true,{}\na,0,0.5,2,TRUE,true\n"
+    (tmp_path / "log.csv").write_text(rows.format("False"))
+    log = from_long_table(tmp_path / "log.csv", layout=TableLayout(arm_names=("a", "b")))
+    np.testing.assert_array_equal(log.available, [[True, False], [True, True]])
+    (tmp_path / "log.csv").write_text(rows.format("no"))
+    with pytest.raises(TypeError, match="column 'available_b' must hold true and false, or 0 and 1: row 0 is 'no'"):
+        from_long_table(tmp_path / "log.csv", layout=TableLayout(arm_names=("a", "b")))
+
+
+def test_a_number_beyond_float64_in_a_table_is_refused(tmp_path):
+    (tmp_path / "log.jsonl").write_text(
+        '{"arm": "a", "reward": 1%s, "propensity": 0.5, "context_0": 1}\n' % ("0" * 400)
+    )
+    with pytest.raises(ValueError, match="the values of 'reward' must be of one kind"):
+        from_long_table(tmp_path / "log.jsonl")
+    with pytest.raises(ValueError, match="the table's columns must each hold values of one kind"):
+        from_long_table(decisions(reward=[10**400, 1, 0, 1]))
+
+
 def test_rows_with_propensity_are_a_log():
     log = from_long_table(decisions(time=["2024-01-01T00:00:00+00:00"] * 4))
     assert isinstance(log, LoggedData)
