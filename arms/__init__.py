@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from arms.front_door import front_door
+from arms.front_door import front_door as _front_door
 
 if TYPE_CHECKING:
     from arms.acceptance import acceptance_length, acceptance_rate
@@ -57,7 +57,7 @@ __all__ = [
     "read_queries",
 ]
 
-__getattr__ = front_door("arms", _HOMES)
+__getattr__ = _front_door("arms", _HOMES)
 
 
 def __dir__() -> list[str]:

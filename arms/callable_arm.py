@@ -27,6 +27,7 @@ class CallableArm(Arm):
         self,
         name: str,
         function: Callable[[Query, int], str],
+        *,
         cost: float | None = None,
         count_tokens: Callable[[str], int] = count_words,
     ) -> None:

@@ -8,7 +8,7 @@ asked for; nothing here needs torch until `Reinforce` is fitted or `SentenceEnco
 
 from typing import TYPE_CHECKING
 
-from arms.front_door import front_door
+from arms.front_door import front_door as _front_door
 
 if TYPE_CHECKING:
     from bandits.data.decision import Decision
@@ -146,7 +146,7 @@ __all__ = [
     "split_by_time",
 ]
 
-__getattr__ = front_door("bandits", _HOMES)
+__getattr__ = _front_door("bandits", _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -1,6 +1,6 @@
 """Rewards: the value put on the facts of one pull, and rewards made of rewards."""
 
-from arms.front_door import front_door
+from arms.front_door import front_door as _front_door
 from rewards.acceptance_length import AcceptanceLength
 from rewards.on_failure import OnFailure
 from rewards.relative_speed import RelativeSpeed
@@ -34,4 +34,4 @@ __all__ = [
     "WeightedSum",
 ]
 
-__getattr__ = front_door("rewards", {})
+__getattr__ = _front_door("rewards", {})

@@ -5,7 +5,7 @@ Names are imported when first asked for, so that `import speculative` needs no t
 
 from typing import TYPE_CHECKING
 
-from arms.front_door import front_door
+from arms.front_door import front_door as _front_door
 
 if TYPE_CHECKING:
     from speculative.collection.arm_plan import ArmPlan
@@ -111,7 +111,7 @@ __all__ = [
     "stream",
 ]
 
-__getattr__ = front_door("speculative", _HOMES)
+__getattr__ = _front_door("speculative", _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -23,6 +23,7 @@ from bandits.evaluation.resampled import Resampled, ScoredCandidate, grouped, no
 from bandits.evaluation.scores import BEST_FIXED, LOGGING_POLICY, ORACLE, RefusedScores, Scores
 from bandits.evaluation.settings import ComparisonSettings
 from bandits.evaluation.task import ComparisonTask
+from bandits.policies.named_policies import named_policies
 from bandits.policies.policy import Policy
 from bandits.seeds import SeedTree
 from bandits.statistics.bootstrap import Bootstrap
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def compare(
-    policies: Mapping[str, Policy],
+    policies: Policy | Mapping[str, Policy],
     data: Data,
     seeds: Sequence[int] = (0, 1, 2, 3, 4),
     *,
@@ -57,7 +58,7 @@ def compare(
     fewer with two or five (examples/benchmarks/bench_type_one_error.py).
 
     Args:
-        policies: by the name to print; unfitted ones will do.
+        policies: by the name to print, or one alone; unfitted ones will do.
         data: `FullInformationData` or `LoggedData`.
         seeds: different integers >= 0. Whatever is random in a policy is seeded from them too.
         reward: value the stored observations by this reward first; needs full information that holds them.
@@ -72,7 +73,8 @@ def compare(
     Source: intervals: Owen 2007, The pigeonhole bootstrap (arXiv:0712.1111), equation 3.
     """
     settings = settings or ComparisonSettings()
-    _check(policies, data, seeds, settings)
+    policies = _checked_policies(policies, data)
+    _check(data, seeds, settings)
     objective = objective_of(data, settings.objective)
     baseline = _checked_baseline(policies, data, settings.baseline)
     data = _scored_data(data, reward)
@@ -120,15 +122,16 @@ def _conclusion(
         raise ValueError(f"{error}: {reasons}" if reasons else str(error)) from error
 
 
-def _check(policies: Mapping[str, Policy], data: Data, seeds: Sequence[int], settings: ComparisonSettings) -> None:
-    if not policies:
+def _checked_policies(policies: Policy | Mapping[str, Policy], data: Data) -> dict[str, Policy]:
+    if not isinstance(data, FullInformationData | LoggedData):
+        raise TypeError(f"data must be FullInformationData or LoggedData, got {data!r}")
+    named = named_policies(policies, _references(data))
+    if not named:
         raise ValueError("compare needs at least one policy, got none")
-    taken = _references(data)
-    for name, policy in policies.items():
-        if name in taken:
-            raise ValueError(f"policy name {name!r} is that of an arm or of a row that compare adds: choose another")
-        if not isinstance(policy, Policy):
-            raise TypeError(f"policy {name!r} must be a Policy, got {policy!r}")
+    return named
+
+
+def _check(data: Data, seeds: Sequence[int], settings: ComparisonSettings) -> None:
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds must be one or more different integers, got {list(seeds)}")
     for seed in seeds:

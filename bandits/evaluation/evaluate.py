@@ -16,13 +16,14 @@ from bandits.evaluation.conclusion import Conclusion, conclude
 from bandits.evaluation.evaluation import Evaluation, EvaluationRow
 from bandits.evaluation.objective import NO_DRAFT, Objective, best_fixed_arm, learned, notes_on_costs, objective_of
 from bandits.policies.distributions import greedy
+from bandits.policies.named_policies import named_policies
 from bandits.policies.policy import Policy
 from bandits.statistics.bootstrap import Bootstrap, sums_by_unit
 from bandits.statistics.estimate import Estimate
 
 
 def evaluate(
-    policies: Mapping[str, Policy],
+    policies: Policy | Mapping[str, Policy],
     data: FullInformationData,
     *,
     training_data: FullInformationData | None = None,
@@ -38,7 +39,7 @@ def evaluate(
     resampled together.
 
     Args:
-        policies: by the name to print; fitted, on other queries than those of `data`.
+        policies: by the name to print, or one alone; fitted, on other queries than those of `data`.
         data: held-out queries. Rows on which an arm is not observed are left out and counted.
         training_data: where given, rows are compared with the arm that was best there.
         baseline_arm: the arm that speed is compared with, for which `data` must hold costs (seconds); None takes
@@ -49,6 +50,9 @@ def evaluate(
     Raises:
         ValueError: if a name is taken, a policy has an arm that the data lack, or no row is fully observed.
     """
+    if not isinstance(data, FullInformationData):
+        raise TypeError(f"data must be FullInformationData, got {data!r}: a log is for estimate")
+    policies = named_policies(policies, {*data.arm_names, "oracle", "fastest"})
     bootstrap = bootstrap or Bootstrap()
     objective = "seconds" if objective is None and baseline_arm is not None else objective
     objective = objective_of(data, objective)
@@ -96,10 +100,6 @@ def _baseline(rows: FullInformationData, baseline_arm: str | None, objective: Ob
 
 
 def _candidates(policies: Mapping[str, Policy], rows: FullInformationData) -> list[_Candidate]:
-    taken = {*rows.arm_names, "oracle", "fastest"}
-    for name in policies:
-        if name in taken:
-            raise ValueError(f"policy name {name!r} is that of an arm or an oracle: choose another")
     result = [_Candidate(name, "policy", rows.probabilities_of(policy)) for name, policy in policies.items()]
     one_hot = np.eye(rows.n_arms)
     for arm, name in enumerate(rows.arm_names):

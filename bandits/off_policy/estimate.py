@@ -69,6 +69,16 @@ class OffPolicyEstimate:
         return -inf, inf
 
     @property
+    def low(self) -> float:
+        """Return the lower bound of `interval`."""
+        return self.interval[0]
+
+    @property
+    def high(self) -> float:
+        """Return the upper bound of `interval`."""
+        return self.interval[1]
+
+    @property
     def supported(self) -> bool:
         """Return whether the log supports the estimate (no warnings)."""
         return self.diagnostics.supported
@@ -167,6 +177,8 @@ def estimate(
         ValueError: if policy and log do not fit, or no estimator is defined on this log. One that is not defined says
             why in its row.
     """
+    if not isinstance(policy, Policy):
+        raise TypeError(f"policy must be one Policy, got {policy!r}: rows are of its estimators")
     problem = OffPolicyProblem.of(policy, log, reward_range=reward_range)
     return estimate_problem(problem, estimators, intervals, confidence)
 

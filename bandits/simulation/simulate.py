@@ -10,6 +10,7 @@ from bandits import checks
 from bandits.checks import Float64, Int64
 from bandits.data.decision import draw_actions
 from bandits.data.logged_data import LoggedData
+from bandits.policies.named_policies import named_policies
 from bandits.policies.policy import Policy
 from bandits.policies.seeded import seeded
 from bandits.seeds import SeedTree
@@ -21,7 +22,7 @@ _CONFIDENCE = 0.95
 
 
 def simulate(
-    policies: Mapping[str, Policy],
+    policies: Policy | Mapping[str, Policy],
     environment: Environment,
     n_decisions: int,
     seeds: Sequence[int] = (0, 1, 2, 3, 4),
@@ -36,7 +37,7 @@ def simulate(
     policies see the same contexts and rewards.
 
     Args:
-        policies: by the name to print; each starts without data in each run, from a fresh copy.
+        policies: by the name to print, or one alone; each starts without data in each run, from a fresh copy.
         environment: the source of contexts and rewards.
         n_decisions: of each run.
         seeds: different integers >= 0.
@@ -47,6 +48,11 @@ def simulate(
     """
     for what, count in (("n_decisions", n_decisions), ("update_every", update_every)):
         checks.at_least(count, 1, what)
+    if not isinstance(environment, Environment):
+        raise TypeError(f"environment must be an Environment, got {environment!r}")
+    policies = named_policies(policies)
+    if not policies:
+        raise ValueError("simulate needs at least one policy, got none")
     _check(policies, environment, seeds)
     points = np.unique(np.linspace(1, n_decisions, min(n_decisions, _CURVE_POINTS)).round().astype(np.int64))
     runs: dict[str, list[_Run]] = {name: [] for name in policies}
@@ -72,11 +78,7 @@ def simulate(
 def _check(policies: Mapping[str, Policy], environment: Environment, seeds: Sequence[int]) -> None:
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds must be one or more different integers, got {list(seeds)}")
-    if not policies:
-        raise ValueError("simulate needs at least one policy, got none")
     for name, policy in policies.items():
-        if not isinstance(policy, Policy):
-            raise TypeError(f"policy {name!r} must be a Policy, got {policy!r}")
         own = policy.clone().arm_names
         if own and set(own) != set(environment.arm_names):
             shown = f"{', '.join(own)}, the environment's {', '.join(environment.arm_names)}"

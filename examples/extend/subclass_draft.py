@@ -136,7 +136,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     # --8<-- [start:generate]
     arms = [DraftingArm(NoDraft(), 0), DraftingArm(phrases, 4), DraftingArm(PromptLookup(), 4)]
-    engine = Engine(target, arms, PhrasesFirst(), EngineSettings(max_batch=2))
+    engine = Engine(target, arms, PhrasesFirst(), settings=EngineSettings(max_batch=2))
     sampling = SamplingParams(temperature=0.8, top_p=0.95, seed=arguments.seed)
     greedy, sampled = generate(
         engine, [Request("greedy", prompt, n_new), Request("sampled", prompt, n_new, sampling=sampling)]

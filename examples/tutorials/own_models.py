@@ -57,7 +57,7 @@ def make_pool(target: str, drafts: Sequence[str], max_new_tokens: int) -> Pool:
         SpeculativeArm(loaded, lookup, 7),
         *(SpeculativeArm(loaded, DraftModel.Spec(model=draft).build(loaded), 3) for draft in drafts),
     ]
-    return Pool(loaded, arms, HiddenStateEncoder(loaded))  # contexts: the target's own view of the prompt
+    return Pool(loaded, arms, encoder=HiddenStateEncoder(loaded))  # contexts: the target's own view of the prompt
 
 
 # --8<-- [end:pool]

@@ -60,13 +60,13 @@ def chat(
 
     choice = ArmChoice(policy, arm, selector, settings or (), policy_class or (), seed)
     sampling = SamplingParams(
-        temperature,
-        top_k,
-        top_p,
-        min_p,
-        repetition_penalty,
-        verification,
-        sampling_seed,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
+        repetition_penalty=repetition_penalty,
+        verification=verification,
+        seed=sampling_seed,
         max_new_tokens=max_new_tokens,
         stop=stop or (),
     )

@@ -62,7 +62,7 @@ def collect(
             loaded,
             out,
             costs,
-            settings=CollectSettings(own_texts, allow_noisy_costs, too_long),
+            settings=CollectSettings(own_texts=own_texts, allow_noisy_costs=allow_noisy_costs, too_long=too_long),
             on_progress=advance,
         )
     options.tell_drift(loaded, costs)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from speculative.collection.long_prompts import TooLong
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CollectSettings:
     """The options of `collect`.
 

@@ -23,7 +23,7 @@ DraftKind = Literal["draft_model", "feature_head"]
 UNKNOWN = 0  # the draft id that stands for every token outside its vocabulary
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DistillSettings:
     """How a draft is trained.
 

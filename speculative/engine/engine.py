@@ -61,6 +61,7 @@ class Engine:
         target: CausalLM,
         arms: Collection[EngineArm],
         selector: Selector | None = None,
+        *,
         settings: EngineSettings = DEFAULT,
     ) -> None:
         check_arms(arms, target)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from speculative.protocols.causal_lm import CausalLM
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
     """What an engine is told beside its target, arms and selector.
 

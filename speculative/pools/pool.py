@@ -53,7 +53,7 @@ class Pool:
             or two drafts share a name.
     """
 
-    def __init__(self, target: Target, arms: Iterable[PoolArm], encoder: ContextEncoder | None = None) -> None:
+    def __init__(self, target: Target, arms: Iterable[PoolArm], *, encoder: ContextEncoder | None = None) -> None:
         self.target, self.arms = target, ArmSet[PoolArm](arms)
         self.encoder: ContextEncoder = encoder or HiddenStateEncoder(target)
         if target_of(self.arms) is not target:
@@ -96,7 +96,7 @@ class Pool:
             costs.check(allow_noisy=True)
             return costs
 
-        return cls(target, build_arms(spec, target, measure), spec.encoder.build(target))
+        return cls(target, build_arms(spec, target, measure), encoder=spec.encoder.build(target))
 
     def generate(
         self,

@@ -24,7 +24,7 @@ RATE_FACTORS = (0.87, 1.15)
 N_RATES = 8  # most steps of the search for the rate, which mostly takes three
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSettings:
     """How a selector per round is fitted.
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from itertools import chain
 from typing import Any, Literal, cast, get_args
 
@@ -71,6 +71,7 @@ class SamplingParams:
     """
 
     temperature: float = 0.0
+    _: KW_ONLY
     top_k: int = 0
     top_p: float = 1.0
     min_p: float = 0.0
@@ -128,7 +129,12 @@ class SamplingParams:
         if not self.controlled:
             return self
         return SamplingParams(
-            self.temperature, self.top_k, self.top_p, self.min_p, verification=self.verification, seed=self.seed
+            temperature=self.temperature,
+            top_k=self.top_k,
+            top_p=self.top_p,
+            min_p=self.min_p,
+            verification=self.verification,
+            seed=self.seed,
         )
 
 

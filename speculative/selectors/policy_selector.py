@@ -59,6 +59,7 @@ class PolicySelector(Selector):
         encoder: ContextEncoder,
         arm_names: Sequence[str],
         rng: np.random.Generator,
+        *,
         on_finish: Callable[[PolicyChoice], None] | None = None,
         log: DecisionLog | None = None,
     ) -> None:

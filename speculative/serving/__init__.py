@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from arms.front_door import front_door
+from arms.front_door import front_door as _front_door
 
 if TYPE_CHECKING:
     from speculative.serving.server import ServerSettings, serve
@@ -21,4 +21,4 @@ _HOMES = {
 
 __all__ = ["ServerSettings", "Service", "ServiceSettings", "UpstreamPoolSpec", "UpstreamSpec", "serve"]
 
-__getattr__ = front_door("speculative.serving", _HOMES)
+__getattr__ = _front_door("speculative.serving", _HOMES)

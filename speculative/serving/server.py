@@ -37,7 +37,7 @@ _SLOWER = 4.0  # than the incumbent was in the probe: what is slower than that i
 _GRACE_S = 10
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
     """Where a server listens, and where it keeps what it learns.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
 from arms import Observation
@@ -39,6 +39,7 @@ class ServiceSettings:
     """
 
     incumbent: str
+    _: KW_ONLY
     stage: Stage = "shadow"
     share: float = 0.1
     exploration: float = 0.05

@@ -192,7 +192,7 @@ class Target:
             unshown=unshown_texts(self.tokenizer) if decode else {},
             batch_invariant=batch_invariant,
         )
-        return Engine(self.model, arms, selector, settings)
+        return Engine(self.model, arms, selector, settings=settings)
 
     def request(
         self,

@@ -35,7 +35,7 @@ def check_draft(draft: Draft | Callable[[], Draft], n_vocab: int) -> None:
     )
     limit = draft.max_positions
     hold(limit is None or limit >= 1, f"draft {name!r}: max_positions must be None or >= 1, got {limit!r}")
-    params = SamplingParams(1.0, top_p=0.9)
+    params = SamplingParams(temperature=1.0, top_p=0.9)
     with global_generators_untouched(f"draft {name!r}: "):
         greedy = _drafted(draft, n_vocab, lambda: GREEDY)
         coupled = _drafted(draft, n_vocab, lambda: CoupledSampler(params, _SEED))

@@ -60,8 +60,8 @@ def test_interval_of_equal_values_is_a_point():
 
 
 def test_ratio_is_of_medians():
-    from bandit_bench.speed import _ratio
+    from bandit_bench.speed import ratio
 
-    found = _ratio(np.array([[1.0, 2.0], [1.0, 2.0], [9.0, 2.0]]), seed=0)
+    found = ratio(np.array([[1.0, 2.0], [1.0, 2.0], [9.0, 2.0]]), seed=0)
     assert found["ratio"] == 0.5
     assert found["low"] <= 0.5 <= found["high"]

@@ -44,6 +44,11 @@ def _defined(tree: ast.Module) -> Iterator[str]:
             yield node.attr
 
 
+def _is_ours(module: str) -> bool:
+    top = module.split(".")[0]
+    return top in PACKAGES or top.endswith("_bench")
+
+
 def _is_self(node: ast.expr) -> bool:
     return isinstance(node, ast.Name) and node.id == "self"
 
@@ -52,7 +57,7 @@ def _uses(tree: ast.Module) -> Iterator[PrivateName]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and _is_private(node.attr):
             yield PrivateName(node.lineno, node.attr)
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in PACKAGES:
+        elif isinstance(node, ast.ImportFrom) and _is_ours(node.module or ""):
             yield from (PrivateName(node.lineno, alias.name) for alias in node.names if _is_private(alias.name))
         elif isinstance(node, ast.Call) and _is_patch(node):
             name = node.args[1].value if isinstance(node.args[1], ast.Constant) else None

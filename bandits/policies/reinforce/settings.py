@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
 from bandits.checks import at_least, not_negative, positive, share
@@ -10,7 +10,7 @@ from bandits.checks import at_least, not_negative, positive, share
 Gradient = Literal["sampled", "exact"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdamWSettings:
     """How fast and how long `Reinforce` trains.
 
@@ -55,6 +55,7 @@ class ObjectiveSettings:
     """
 
     gradient: Gradient = "sampled"
+    _: KW_ONLY
     entropy_weight: float = 0.01
     weight_clip: float | None = 20.0
     self_normalise: bool = True

@@ -206,7 +206,7 @@ def _compare(
                 "agreement": agreement,
                 "rows": [n_ours, n_theirs],
                 "pairs": sizes.pairs,
-                **_ratio(np.array(pairs), seed),
+                **ratio(np.array(pairs), seed),
             }
         )
     return rows
@@ -218,7 +218,7 @@ def _single_rows(runner: Runner, operation: Operation, sizes: Sizes) -> int:
     return int(np.clip(sizes.run_seconds / fastest, 3, 500))
 
 
-def _ratio(pairs: Float64, seed: int) -> dict[str, float]:
+def ratio(pairs: Float64, seed: int) -> dict[str, float]:
     """Return medians in microseconds and their ratio, ours over theirs, with its interval."""
     bootstrap = Bootstrap(n_resamples=RESAMPLES, seed=seed)
     ours, theirs = np.median(pairs, axis=0)

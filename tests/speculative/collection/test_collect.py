@@ -129,7 +129,7 @@ def test_another_folders_work_is_not_mixed_in(whole, pool, tmp_path):
         collect(queries(N - 1), pool, folder, COSTS, settings=CollectSettings(own_texts=True))
     with pytest.raises(ValueError, match="was begun with other own_texts"):
         collect(queries(N), pool, folder, COSTS)
-    fewer = Pool(pool.target, list(pool.arms)[:2], pool.encoder)
+    fewer = Pool(pool.target, list(pool.arms)[:2], encoder=pool.encoder)
     with pytest.raises(ValueError, match="was begun with other arms; "):
         collect(queries(N), fewer, folder, COSTS, settings=CollectSettings(own_texts=True))
 

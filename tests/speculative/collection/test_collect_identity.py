@@ -44,7 +44,7 @@ class _PhraseSession(DraftSession):
 def test_ones_own_draft_and_encoder_count_by_what_they_are_not_by_name(pool, tmp_path):
     def collected(phrases, encoder):
         arms = [pool.arms["no_draft"], SpeculativeArm(pool.target, StockPhrases(phrases), 4)]
-        return collect(queries(3), Pool(pool.target, arms, encoder), tmp_path, plain_costs("stock_phrases"))
+        return collect(queries(3), Pool(pool.target, arms, encoder=encoder), tmp_path, plain_costs("stock_phrases"))
 
     first = collected([[5, 6, 7, 8, 9]], HashingEncoder(32))
     assert_equal_data(collected([[5, 6, 7, 8, 9]], HashingEncoder(32)), first)

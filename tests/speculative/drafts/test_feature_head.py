@@ -107,7 +107,7 @@ def test_in_an_engine_it_proposes_what_it_would_alone_and_the_text_is_the_target
     arms = [Arm(NoDraft(), 0), Arm(head, 4), Arm(head, 2), Arm(PromptLookup(), 3)]
     settings = EngineSettings(max_batch=3, prefill_chunk=3)
     plain = generate(Engine(few.decoder, arms[:1], settings=settings), requests(params))
-    found = generate(Engine(few.decoder, arms, RandomSelector(4, seed), settings), requests(params))
+    found = generate(Engine(few.decoder, arms, RandomSelector(4, seed), settings=settings), requests(params))
     assert [text.token_ids for text in found] == [text.token_ids for text in plain]
     assert all(text.stats.faults == [] for text in found)
     assert sum(sum(text.stats.accepted) for text in found) > 0

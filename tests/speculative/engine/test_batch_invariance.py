@@ -217,7 +217,7 @@ def test_keys_and_values_do_not_depend_on_the_arms_bit_for_bit(target, drafts, s
         seen = defaultdict(list)
         arms = [Arm(Watching(drafts[name], seen), n) for name, n in (("right", 5), ("model_random", 3), ("wrong", 1))]
         selector = RandomSelector(3, seed)
-        engine = Engine(target.decoder, arms, selector, EngineSettings(max_batch=3, batch_invariant=True))
+        engine = Engine(target.decoder, arms, selector, settings=EngineSettings(max_batch=3, batch_invariant=True))
         requests = [Request(str(i), prompt, 16, sampling=sampling) for i, prompt in enumerate(PROMPTS[:5])]
         runs.append(([text.token_ids for text in generate(engine, requests)], seen))
     first_texts, first = runs[0]

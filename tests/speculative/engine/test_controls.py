@@ -163,7 +163,7 @@ def test_no_draft_batch_or_schedule_changes_a_controlled_sampled_text(target, dr
     plain = generate(Engine(target.decoder, [Arm(NoDraft(), 0)]), requests)
     lengths = itertools.cycle([3, 1, 5])
     arms = [Arm(drafts[name], next(lengths)) for name in names] + [Arm(drafts["no_draft"], 0)]
-    engine = Engine(target.decoder, arms, RandomSelector(len(arms), seed), EngineSettings(max_batch=2))
+    engine = Engine(target.decoder, arms, RandomSelector(len(arms), seed), settings=EngineSettings(max_batch=2))
     for found, expected in zip(generate(engine, requests), plain, strict=True):
         assert (found.token_ids, found.finished) == (expected.token_ids, expected.finished)
 

@@ -52,7 +52,7 @@ def test_sampled_text_is_that_of_no_draft_for_every_draft(target, drafts, name, 
 def test_no_schedule_batch_or_neighbour_changes_a_sampled_text(target, drafts, seed, max_batch, names, asked):
     lengths = itertools.cycle([3, 1, 7, 2])
     arms = [Arm(drafts[name], next(lengths)) for name in names] + [Arm(drafts["no_draft"], 0)]
-    engine = Engine(target.decoder, arms, RandomSelector(len(arms), seed), EngineSettings(max_batch=max_batch))
+    engine = Engine(target.decoder, arms, RandomSelector(len(arms), seed), settings=EngineSettings(max_batch=max_batch))
     requests = [Request(str(i), prompt, n, (5,), sampling=own) for i, (prompt, n, own, _) in enumerate(asked)]
     for step in itertools.count():
         for request, (*_, joins_at) in zip(requests, asked, strict=True):
@@ -89,7 +89,7 @@ def test_a_draft_that_is_the_target_is_always_accepted(target, drafts, verificat
 def test_padding_of_the_vocabulary_is_never_chosen(target, drafts, way):
     n_tokens = 15
     arms = [Arm(drafts["right"], 2), Arm(drafts["lookup_1_3"], 3), Arm(drafts["model_random"], 2)]
-    engine = Engine(target.decoder, arms, RandomSelector(3, 0), EngineSettings(n_tokens=n_tokens))
+    engine = Engine(target.decoder, arms, RandomSelector(3, 0), settings=EngineSettings(n_tokens=n_tokens))
     prompts = [tuple(token % n_tokens for token in prompt) for prompt in PROMPTS]
     for generation in generate(engine, [Request(str(i), p, 20, sampling=way) for i, p in enumerate(prompts)]):
         assert max(generation.token_ids) < n_tokens

@@ -73,7 +73,9 @@ def test_switching_joining_leaving_and_cancelling_change_no_text(
     lengths = itertools.cycle([3, 1, 7, 2])
     arms = [Arm(drafts[name], next(lengths)) for name in names] + [Arm(drafts["no_draft"], 0)]
     selector = RandomSelector(len(arms), seed)
-    engine = Engine(target.decoder, arms, selector, EngineSettings(max_batch=max_batch, prefill_chunk=prefill_chunk))
+    engine = Engine(
+        target.decoder, arms, selector, settings=EngineSettings(max_batch=max_batch, prefill_chunk=prefill_chunk)
+    )
     requests = [Request(str(i), prompt, n, eos) for i, (prompt, n, eos, _) in enumerate(asked)]
     texts = {request.id: [] for request in requests}
     ended = {}
@@ -126,6 +128,8 @@ def test_on_cuda_the_text_is_plain_greedy(target, tiny):
     )
     arms = [Arm(draft, 3), Arm(PromptLookup(3), 4), Arm(NoDraft(), 0)]
     requests = [Request(str(i), prompt, 20) for i, prompt in enumerate(PROMPTS)]
-    for generation in generate(Engine(decoder, arms, RandomSelector(3, 0), EngineSettings(max_batch=3)), requests):
+    for generation in generate(
+        Engine(decoder, arms, RandomSelector(3, 0), settings=EngineSettings(max_batch=3)), requests
+    ):
         prompt = PROMPTS[int(generation.request_id)]
         assert generation.token_ids == expected_text(target.reference, prompt, 20, ())

@@ -19,7 +19,9 @@ def test_the_selector_is_given_the_mean_of_the_prompts_hidden_states(target):
     prompt = PROMPTS[-1]
     for prefill_chunk in (2, 512):
         selector = RandomSelector(1, 0)
-        engine = Engine(target.decoder, [Arm(NoDraft(), 0)], selector, EngineSettings(prefill_chunk=prefill_chunk))
+        engine = Engine(
+            target.decoder, [Arm(NoDraft(), 0)], selector, settings=EngineSettings(prefill_chunk=prefill_chunk)
+        )
         generate(engine, [Request("q", prompt, 1)])
         batch = TokenBatch(torch.tensor(prompt), [len(prompt)])
         hidden = target.decoder.forward(batch, target.decoder.new_cache(1)).hidden

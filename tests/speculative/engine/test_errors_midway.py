@@ -51,7 +51,9 @@ def test_a_selector_that_raises_once_changes_no_text(target, drafts, method, max
     for turn in range(6):
         calls = iter(range(1000))
         selector = Failing(method, lambda told, calls=calls, turn=turn: next(calls) == turn)
-        engine = Engine(target.decoder, [Arm(drafts["any_length"], 3)], selector, EngineSettings(max_batch=max_batch))
+        engine = Engine(
+            target.decoder, [Arm(drafts["any_length"], 3)], selector, settings=EngineSettings(max_batch=max_batch)
+        )
         for i, prompt in enumerate(PROMPTS[:5]):
             engine.submit(Request(str(i), prompt, 9 + i))
         found, raised = run_through(engine, [str(i) for i in range(5)])
@@ -74,7 +76,7 @@ def test_a_text_that_ended_is_not_continued_when_observe_raises(target, prompt):
 
 
 def test_what_a_selectors_finish_raises_is_what_generate_raises(target):
-    engine = Engine(target.decoder, [Arm(NoDraft(), 0)], Failing("finish"), EngineSettings(max_batch=2))
+    engine = Engine(target.decoder, [Arm(NoDraft(), 0)], Failing("finish"), settings=EngineSettings(max_batch=2))
     with pytest.raises(RuntimeError, match="lost the thread"):
         generate(engine, [Request("a", PROMPTS[0], 1), Request("b", PROMPTS[1], 5)])
     assert (engine.n_unfinished, engine.finished) == (0, {})
@@ -120,7 +122,7 @@ def test_what_would_move_rows_inside_a_step_is_refused(target, call):
                 getattr(engine, call)("a")
             return super().select(rounds)
 
-    engine = Engine(target.decoder, [Arm(NoDraft(), 0)], Meddling(0), EngineSettings(max_batch=2))
+    engine = Engine(target.decoder, [Arm(NoDraft(), 0)], Meddling(0), settings=EngineSettings(max_batch=2))
     for name in ("a", "b"):
         engine.submit(Request(name, PROMPTS[0], 4))
     with pytest.raises(RuntimeError, match=r"(cancel|step) must be called between steps"):
@@ -137,7 +139,7 @@ def test_requests_may_be_submitted_inside_a_step(target):
             if query.request.id == "a":
                 engine.submit(Request("b", PROMPTS[1], 4))
 
-    engine = Engine(target.decoder, [Arm(NoDraft(), 0)], Adding(0), EngineSettings(max_batch=2))
+    engine = Engine(target.decoder, [Arm(NoDraft(), 0)], Adding(0), settings=EngineSettings(max_batch=2))
     engine.submit(Request("a", PROMPTS[0], 1))
     assert [r.request_id for r in engine.step()][:2] == ["a", "b"]
     while engine.n_unfinished:
@@ -151,7 +153,7 @@ def test_a_selector_must_choose_once_a_request(target, n_choices):
         def select(self, rounds):
             return [0] * n_choices
 
-    engine = Engine(target.decoder, [Arm(NoDraft(), 0)], Miscounting(0), EngineSettings(max_batch=2))
+    engine = Engine(target.decoder, [Arm(NoDraft(), 0)], Miscounting(0), settings=EngineSettings(max_batch=2))
     for name in ("a", "b"):
         engine.submit(Request(name, PROMPTS[0], 4))
     with pytest.raises(ValueError, match=f"must make 2 choices, one a request, got {n_choices}"):
@@ -246,7 +248,7 @@ def test_what_a_step_that_raised_could_not_tell_the_next_one_tells(target, draft
     for turn in range(4):
         calls = iter(range(1000))
         selector = Failing(method, lambda told, calls=calls, turn=turn: next(calls) == turn)
-        engine = Engine(target.decoder, [Arm(drafts["right"], 2)], selector, EngineSettings(max_batch=2))
+        engine = Engine(target.decoder, [Arm(drafts["right"], 2)], selector, settings=EngineSettings(max_batch=2))
         told = {request.id: () for request in requests}
         for request in requests:
             engine.submit(request)
@@ -263,7 +265,7 @@ def test_what_a_step_that_raised_could_not_tell_the_next_one_tells(target, draft
 
 
 def test_free_rows_stay_empty_when_a_prefill_raises(target):
-    engine = Engine(target.decoder, [Arm(NoDraft(), 0)], Failing("start"), EngineSettings(max_batch=2))
+    engine = Engine(target.decoder, [Arm(NoDraft(), 0)], Failing("start"), settings=EngineSettings(max_batch=2))
     engine.submit(Request("a", PROMPTS[0], 1))
     with pytest.raises(RuntimeError, match="lost the thread"):
         engine.step()

@@ -108,7 +108,7 @@ def test_a_fault_is_recorded_and_changes_no_text(target, way, fault):
     requests = [Request(str(i), prompt, 18, sampling=WAYS[way]) for i, prompt in enumerate(PROMPTS[:4])]
     plain = generate(Engine(target.decoder, [Arm(NoDraft(), 0)]), requests)
     arms = [Arm(bad, 2), Arm(PromptLookup(3), 3), Arm(bad, 1)]
-    engine = Engine(target.decoder, arms, RandomSelector(3, 2), EngineSettings(max_batch=3))
+    engine = Engine(target.decoder, arms, RandomSelector(3, 2), settings=EngineSettings(max_batch=3))
     for generation, expected in zip(generate(engine, requests), plain, strict=True):
         assert generation.token_ids == expected.token_ids
         [found] = generation.stats.faults  # once: then it is disabled, whichever arm names it
@@ -212,7 +212,10 @@ def test_a_draft_token_that_spoils_the_targets_logits_changes_no_text(tiny, way)
     bad = Faulty("bad", lambda prefix, n: Proposal([prefix[0], poison][-n:]))
     for max_batch in (1, 3):
         engine = Engine(
-            decoder, [Arm(bad, 2), Arm(NoDraft(), 0)], RandomSelector(2, 3), EngineSettings(max_batch=max_batch)
+            decoder,
+            [Arm(bad, 2), Arm(NoDraft(), 0)],
+            RandomSelector(2, 3),
+            settings=EngineSettings(max_batch=max_batch),
         )
         for generation, expected in zip(generate(engine, requests), plain, strict=True):
             if way != "rejection":

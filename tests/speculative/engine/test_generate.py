@@ -48,7 +48,7 @@ def test_a_selector_that_raises_leaves_nothing_in_the_engine(target):
             return super().select(rounds)
 
     draft = ScriptedDraft("silent", lambda prefix, draft_length: [])
-    engine = Engine(target.decoder, [Arm(draft, 3)], Lost(0), EngineSettings(max_batch=2))
+    engine = Engine(target.decoder, [Arm(draft, 3)], Lost(0), settings=EngineSettings(max_batch=2))
     requests = [Request("short", PROMPT, 2), Request("long", PROMPT, 20), Request("later", PROMPT, 20)]
     with pytest.raises(RuntimeError, match="out of ideas"):
         generate(engine, requests)

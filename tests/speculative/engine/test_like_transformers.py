@@ -65,7 +65,9 @@ def test_greedy_text_is_that_of_transformers_generate(
     model = target if kind == "llama" else tiny(kind, seed=3)
     arms = [Arm(drafts[name], 1 + 2 * i) for i, name in enumerate(names) if kind == "llama" or name != "early_exit"]
     arms.append(Arm(drafts["no_draft"], 0))
-    engine = Engine(model.decoder, arms, RandomSelector(len(arms), seed), EngineSettings(decode=tokenizer.decode))
+    engine = Engine(
+        model.decoder, arms, RandomSelector(len(arms), seed), settings=EngineSettings(decode=tokenizer.decode)
+    )
     sampling = SamplingParams(repetition_penalty=penalty)
     [found] = generate(engine, [Request("q", prompt, max_new_tokens, eos_ids, sampling=replace(sampling, stop=stop))])
     expected = transformers_text(model.reference, prompt, max_new_tokens, eos_ids, penalty, stop, tokenizer)
@@ -77,7 +79,7 @@ def test_a_batch_is_transformers_text_by_text(target, drafts, tokenizer, penalty
     arms = [Arm(drafts[name], 3) for name in ("any_length", "model_trimmed", "early_exit", "lookup_1_3")]
     sampling = SamplingParams(repetition_penalty=penalty)
     requests = [Request(str(i), (*prompt, 23), 20, (i, 20 - i), sampling=sampling) for i, prompt in enumerate(PROMPTS)]
-    engine = Engine(target.decoder, arms, RandomSelector(4, 2), EngineSettings(max_batch=4))
+    engine = Engine(target.decoder, arms, RandomSelector(4, 2), settings=EngineSettings(max_batch=4))
     for request, found in zip(requests, generate(engine, requests), strict=True):
         assert found.token_ids == transformers_text(
             target.reference, request.token_ids, 20, request.eos_ids, penalty, (), tokenizer

@@ -70,7 +70,7 @@ def test_reports_agree_with_the_counts_the_text_and_the_seconds(
     lengths = itertools.cycle([3, 1, 7])
     fixed = [Arm(drafts[name], next(lengths)) for name in names] + [Arm(drafts["no_draft"], 0)]
     arms = [*fixed, Turns(fixed)]
-    engine = Engine(target.decoder, arms, RandomSelector(len(arms), seed), EngineSettings(max_batch=max_batch))
+    engine = Engine(target.decoder, arms, RandomSelector(len(arms), seed), settings=EngineSettings(max_batch=max_batch))
     asked = [
         _request(str(i), prompt, eos_ids=eos_ids, sampling=replace(sampling, rounds=True))
         for i, prompt in enumerate(prompts)

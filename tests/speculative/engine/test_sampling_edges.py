@@ -41,7 +41,7 @@ def test_a_distribution_of_one_token_gives_the_greedy_text(target, drafts, verif
         target.decoder,
         [Arm(drafts[name], 3) for name in names],
         RandomSelector(len(names), 1),
-        EngineSettings(max_batch=4),
+        settings=EngineSettings(max_batch=4),
     )
     for prompt, text in zip(PROMPTS, generate(engine, requests), strict=True):
         assert text.token_ids == expected_text(target.reference, prompt, 16, ())
@@ -90,7 +90,7 @@ def test_prompts_of_one_token_and_texts_that_fill_both_contexts(target, tiny, dr
     requests = [Request(str(i), prompt, 96 - n_prompt, sampling=ways(i)[way]) for i in range(2)]
     plain = generate(Engine(target.decoder, [Arm(NoDraft(), 0)]), requests)
     for seed in range(3):
-        engine = Engine(target.decoder, arms, RandomSelector(4, seed), EngineSettings(max_batch=2))
+        engine = Engine(target.decoder, arms, RandomSelector(4, seed), settings=EngineSettings(max_batch=2))
         for text, expected in zip(generate(engine, requests), plain, strict=True):
             assert text.stats.faults == []
             assert len(text.token_ids) == 96 - n_prompt
@@ -141,7 +141,10 @@ def test_every_way_of_picking_shares_a_batch_and_the_cache_is_a_fresh_prefills_a
 
     def play():
         engine = Engine(
-            target.decoder, arms, RandomSelector(len(arms), seed), EngineSettings(max_batch=max_batch, decode=decode)
+            target.decoder,
+            arms,
+            RandomSelector(len(arms), seed),
+            settings=EngineSettings(max_batch=max_batch, decode=decode),
         )
         shown = {request.id: "" for request in requests}
         step = 0

@@ -323,14 +323,14 @@ def test_a_pool_is_made_by_hand_from_loaded_objects(wide_pool):
     target = wide_pool.target
     lookup = PromptLookup()
     arms = [SpeculativeArm(target, NoDraft()), SpeculativeArm(target, lookup, 3), SpeculativeArm(target, lookup, 5)]
-    pool = Pool(target, arms, HashingEncoder(8))
+    pool = Pool(target, arms, encoder=HashingEncoder(8))
     assert pool.arms.names == ("no_draft", "prompt_lookup_3", "prompt_lookup_5")
     with pytest.raises(ValueError, match="arms must be at least one"):
-        Pool(target, [], HashingEncoder(8))
+        Pool(target, [], encoder=HashingEncoder(8))
     with pytest.raises(ValueError, match="arm 'twin': another draft of the pool has the name 'prompt_lookup'"):
-        Pool(target, [*arms, SpeculativeArm(target, PromptLookup(), 3, name="twin")], HashingEncoder(8))
+        Pool(target, [*arms, SpeculativeArm(target, PromptLookup(), 3, name="twin")], encoder=HashingEncoder(8))
     with pytest.raises(ValueError, match="a second 'no_draft'"):
-        Pool(target, [*arms, arms[0]], HashingEncoder(8))
+        Pool(target, [*arms, arms[0]], encoder=HashingEncoder(8))
     other = replace(target, name="other")
     with pytest.raises(ValueError, match=r"the arms answer with .*, not with the target 'other'"):
-        Pool(other, arms, HashingEncoder(8))
+        Pool(other, arms, encoder=HashingEncoder(8))

@@ -77,7 +77,7 @@ def test_equal_to_transformers_own_processors_in_its_order(
 ):
     logits = random_logits(seed, n_tokens, spread, kind)
     before = logits.clone()
-    params = SamplingParams(temperature, top_k, top_p, min_p, penalty)
+    params = SamplingParams(temperature, top_k=top_k, top_p=top_p, min_p=min_p, repetition_penalty=penalty)
     processed = process_logits(logits, params, prefix)
     assert processed.dtype == torch.float32
     assert torch.equal(logits, before)
@@ -95,7 +95,7 @@ def test_equal_to_transformers_own_processors_in_its_order(
 @pytest.mark.parametrize("spread", [0.1, 3.0])
 def test_shrinking_lists_keep_what_masks_over_a_sorted_row_keep(top_k, top_p, min_p, spread):
     """The way of other devices is the plain reading of the rules; the CPU's sorts no vocabulary."""
-    params = SamplingParams(1.0, top_k, top_p, min_p)
+    params = SamplingParams(1.0, top_k=top_k, top_p=top_p, min_p=min_p)
     for seed in range(5):
         scores = random_logits(seed, 20_000, spread, ("plain", "ties", "holes")[seed % 3])
         wanted = exclude(scores, scores.max(), params)
@@ -126,13 +126,13 @@ def test_repetition_counts_once_and_ids_beyond_the_vocabulary_say_nothing():
 
 def test_greedy_rows_get_the_penalty_and_no_warper():
     logits = torch.randn(50, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(process_logits(logits, SamplingParams(0.0, 3, 0.1, 0.9), [1, 2]), logits)
+    assert torch.equal(process_logits(logits, SamplingParams(0.0, top_k=3, top_p=0.1, min_p=0.9), [1, 2]), logits)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
 def test_any_float_dtype_becomes_float32_first(dtype):
     logits = torch.randn(100, generator=torch.Generator().manual_seed(0)).to(dtype)
-    params = SamplingParams(0.7, 10, 0.9, 0.01, 1.2)
+    params = SamplingParams(0.7, top_k=10, top_p=0.9, min_p=0.01, repetition_penalty=1.2)
     assert torch.equal(process_logits(logits, params, [3]), process_logits(logits.float(), params, [3]))
 
 
@@ -151,7 +151,7 @@ def test_a_temperature_beyond_float32_makes_tokens_equal_but_not_excluded_ones()
 
 
 @pytest.mark.parametrize(
-    "params", [SamplingParams(1.0), SamplingParams(0.5, top_p=0.9), SamplingParams(2.0, 1, 0.5, 0.5)]
+    "params", [SamplingParams(1.0), SamplingParams(0.5, top_p=0.9), SamplingParams(2.0, top_k=1, top_p=0.5, min_p=0.5)]
 )
 def test_logits_of_plus_infinity_share_all_mass(params):
     processed = process_logits(torch.tensor([INF, 3.0, -INF, -1.0]), params, ())
@@ -160,7 +160,9 @@ def test_logits_of_plus_infinity_share_all_mass(params):
     assert probabilities(two).tolist() == [0.5, 0, 0.5]
 
 
-@pytest.mark.parametrize("params", [SamplingParams(), SamplingParams(0.5, 2, 0.9, 0.1, 1.5)])
+@pytest.mark.parametrize(
+    "params", [SamplingParams(), SamplingParams(0.5, top_k=2, top_p=0.9, min_p=0.1, repetition_penalty=1.5)]
+)
 def test_a_row_without_a_finite_logit_stays_so(params):
     assert process_logits(torch.full((5,), -INF), params, [1]).tolist() == [-INF] * 5
 

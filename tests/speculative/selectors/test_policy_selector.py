@@ -34,7 +34,7 @@ def _learned(encoder, arm_names, n=12):
 
 
 def _generate(pool, selector, asked):
-    engine = Engine(pool.target.model, pool.arms, selector, EngineSettings(max_batch=3))
+    engine = Engine(pool.target.model, pool.arms, selector, settings=EngineSettings(max_batch=3))
     return generate(engine, [pool.target.request(query) for query in asked])
 
 
@@ -42,7 +42,11 @@ def test_the_policys_arm_works_in_every_round(pool):
     policy = _learned(pool.encoder, ("draft_small_2", "prompt_lookup_7"))  # other order, fewer arms
     chosen = {}
     selector = PolicySelector(
-        policy, pool.encoder, ARMS, np.random.default_rng(0), lambda choice: chosen.update({choice.request_id: choice})
+        policy,
+        pool.encoder,
+        ARMS,
+        np.random.default_rng(0),
+        on_finish=lambda choice: chosen.update({choice.request_id: choice}),
     )
     asked = queries(8)
     for query, generation in zip(asked, _generate(pool, selector, asked), strict=True):
@@ -64,7 +68,9 @@ def test_one_seed_gives_the_same_choices_and_propensities(pool):
     for _ in range(2):
         choices = []
         _generate(
-            pool, PolicySelector(policy, pool.encoder, ARMS, np.random.default_rng(7), choices.append), queries(8)
+            pool,
+            PolicySelector(policy, pool.encoder, ARMS, np.random.default_rng(7), on_finish=choices.append),
+            queries(8),
         )
         runs.append({choice.request_id: choice.decision for choice in choices})
     assert runs[0] == runs[1]
@@ -82,7 +88,7 @@ def _serve_one(selector, request_id):
 def test_the_distribution_handed_over_is_the_one_drawn_from_though_the_policy_learns_meanwhile():
     encoder, choices = HashingEncoder(8), []
     policy = _learned(encoder, ARMS)
-    selector = PolicySelector(policy, encoder, ARMS, np.random.default_rng(0), choices.append)
+    selector = PolicySelector(policy, encoder, ARMS, np.random.default_rng(0), on_finish=choices.append)
     before = policy.probabilities(encoder.encode(["some text"]))[0]
     selector.start(QueryState(Request("a", (1,), 4, text="some text"), torch.zeros(2), torch.zeros(2)))
     worst = int(np.argmin(before))
@@ -103,7 +109,7 @@ def test_every_choice_is_logged_under_the_policys_arms_before_a_draft_runs(pool,
             choices[choice.request_id] = choice
             log.rewarded(choice.request_id, float(choice.action))
 
-        _generate(pool, PolicySelector(policy, pool.encoder, ARMS, rng, finished, log), asked)
+        _generate(pool, PolicySelector(policy, pool.encoder, ARMS, rng, on_finish=finished, log=log), asked)
         data = log.to_logged_data()
     assert data.arm_names == policy.arm_names != ARMS
     for row, query_id in enumerate(data.query_ids):
@@ -129,7 +135,9 @@ def test_memory_does_not_grow_with_the_requests_served():
 
 def test_a_request_whose_start_raised_is_finished_in_silence():
     choices = []
-    selector = PolicySelector(Uniform(ARMS), HashingEncoder(8), ARMS, np.random.default_rng(0), choices.append)
+    selector = PolicySelector(
+        Uniform(ARMS), HashingEncoder(8), ARMS, np.random.default_rng(0), on_finish=choices.append
+    )
     selector.finish("never started")
     assert choices == []
 

@@ -127,7 +127,7 @@ def test_a_rule_that_cannot_be_is_refused_by_name(pool, folder, change, message)
 def test_a_rule_over_other_arms_or_over_rules_is_refused(pool):
     fixed, rule = [pool.arms[name] for name in ARMS], pool.arms["copy_else_draft"]
     with pytest.raises(ValueError, match="over arm 'prompt_lookup_7', which the pool must hold too; it has no_draft"):
-        Pool(pool.target, [fixed[0], rule], pool.encoder)
+        Pool(pool.target, [fixed[0], rule], encoder=pool.encoder)
     with pytest.raises(TypeError, match="must choose among fixed arms"):
         RuleArm([(fixed[1], 1)], rule, name="nested")
     with pytest.raises(ValueError, match="must have at least one clause"):

@@ -150,7 +150,7 @@ def test_text_is_plain_greedy_for_any_drafts_in_a_batch_with_joins_and_leaves(ki
     model, lm = tiny_transformers(kind)
     arms = [Arm(NoDraft(), 0), Arm(PromptLookup(1, min_ngram=1), 2), Arm(PromptLookup(3), 7)]
     arms += [Arm(draft, draft_length) for draft, draft_length in zip(scripts(model), (4, 3, 5), strict=True)]
-    engine = Engine(lm, arms, RandomSelector(len(arms), seed), EngineSettings(max_batch=3, prefill_chunk=4))
+    engine = Engine(lm, arms, RandomSelector(len(arms), seed), settings=EngineSettings(max_batch=3, prefill_chunk=4))
     requests = [Request(str(i), prompt, n, eos_ids) for i, (prompt, n, _) in enumerate(asked)]
     for step in itertools.count():
         for request, (_, _, joins_at) in zip(requests, asked, strict=True):
