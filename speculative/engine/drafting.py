@@ -59,6 +59,7 @@ class Drafting:
 
     def __init__(self, prompt: tuple[int, ...], shared: SharedCache, stats: DecodingStats) -> None:
         self._prompt, self._shared, self._stats = prompt, shared, stats
+        shared.is_open = False
         self._works: dict[int, _Work] = {}  # by the draft's id: arms that differ in draft length share one
         self._last_draft: Draft | None = None
 
@@ -108,6 +109,7 @@ class Drafting:
         if draft_length < 1 or work.is_disabled:
             return NO_TOKENS
         sampler = make_sampler()
+        self._shared.is_open = True
         try:
             proposal = self._session(draft, work).propose(work.show(prefix), draft_length, sampler)
             drawn = sampler.drawn()
@@ -121,6 +123,8 @@ class Drafting:
         except BaseException as error:
             token_ids, drawn = (), sampler.drawn()
             self._fail(work, error)
+        finally:
+            self._shared.is_open = False
         if not drawn.token_ids:
             return DraftTokens(token_ids)
         assert drawn.probs is not None

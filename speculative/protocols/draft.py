@@ -56,9 +56,13 @@ class SharedCache:
         cache: its keys and values; between rounds the row holds all committed tokens but the last.
         place: gives the request's row as it is now, and how many of its tokens are committed.
         states: the target's states of the committed tokens but the last; None where no draft asks for them.
+
+    Attributes:
+        is_open: whether it may be used now. The engine opens it only while a draft of its own request proposes: what is
+            read then is cut off after, at other times it would stay between the tokens to verify.
     """
 
-    __slots__ = ("_cache", "_model", "_place", "_states")
+    __slots__ = ("_cache", "_model", "_place", "_states", "is_open")
 
     def __init__(
         self,
@@ -68,6 +72,7 @@ class SharedCache:
         states: StateRows | None = None,
     ) -> None:
         self._model, self._cache, self._place, self._states = model, cache, place, states
+        self.is_open = True
 
     @property
     def n_held(self) -> int:
@@ -75,7 +80,12 @@ class SharedCache:
         return self._cache.lengths[self._place()[0]]
 
     def forward(self, token_ids: torch.Tensor, n_layers: int) -> torch.Tensor:
-        """Append (n,) tokens to the row by the target's first layers; return the last one's logits, (v,)."""
+        """Append (n,) tokens to the row by the target's first layers; return the last one's logits, (v,).
+
+        Raises:
+            RuntimeError: if no draft of its request proposes now.
+        """
+        self._check_open()
         model, n = cast(_LayeredLM, self._model), len(token_ids)
         return model.forward(TokenBatch(token_ids, [n], self._place()[0]), self._cache, [n - 1], n_layers).logits[0]
 
@@ -100,12 +110,18 @@ class SharedCache:
         """Forget all but the row's first tokens.
 
         Raises:
+            RuntimeError: if no draft of its request proposes now.
             ValueError: if one of them is committed, or the row does not hold that many.
         """
+        self._check_open()
         row, n_committed = self._place()
         if n_kept < n_committed:
             raise ValueError(f"n_kept must be >= {n_committed}, the tokens committed, got {n_kept}")
         self._cache.truncate(row, n_kept)
+
+    def _check_open(self) -> None:
+        if not self.is_open:
+            raise RuntimeError("a request's SharedCache may be used only while a draft of that request proposes")
 
 
 class DraftSession(ABC):

@@ -297,3 +297,31 @@ def test_what_a_failing_draft_has_read_by_the_targets_layers_reaches_nobody(tiny
     plain = generate(Engine(target, [Arm(NoDraft(), 0)]), requests)
     found = generate(Engine(target, [Arm(draft, 2)], settings=EngineSettings(max_batch=3)), requests)
     assert [text.token_ids for text in found] == [text.token_ids for text in plain]
+
+
+@pytest.mark.parametrize("max_batch", [1, 2, 3])
+def test_a_draft_reads_by_the_targets_layers_for_its_own_request_only(tiny, max_batch):
+    target, opened, refused = tiny("llama", seed=3).decoder, [], []
+
+    class Meddling(DraftSession):
+        def __init__(self, shared):
+            self._own = shared
+            opened.append(shared)
+
+        def propose(self, prefix, draft_length, sampler=None):
+            for shared in opened:
+                try:
+                    shared.forward(torch.tensor([1, 2, 3]), n_layers=2)
+                except RuntimeError as error:
+                    refused.append((shared is self._own, str(error)))
+            return Proposal([1])
+
+    draft = ScriptedDraft("meddling", None)
+    draft.open = lambda prompt, shared=None: Meddling(shared)
+    requests = [Request(str(i), prompt, 18 - 3 * i) for i, prompt in enumerate(PROMPTS[:4])]
+    plain = generate(Engine(target, [Arm(NoDraft(), 0)]), requests)
+    found = generate(Engine(target, [Arm(draft, 2)], settings=EngineSettings(max_batch=max_batch)), requests)
+    assert [text.token_ids for text in found] == [text.token_ids for text in plain]
+    message = "a request's SharedCache may be used only while a draft of that request proposes"
+    assert refused
+    assert set(refused) == {(False, message)}
