@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache, wraps
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from jinja2 import nodes
-from jinja2.compiler import CodeGenerator, Frame
+from jinja2.compiler import CodeGenerator, Frame, operators
 from jinja2.exceptions import SecurityError, TemplateError
 from jinja2.ext import Extension, loopcontrols
+from jinja2.meta import find_undeclared_variables
 from jinja2.parser import Parser
 from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -24,10 +25,14 @@ MAX_SIZE = 10_000_000
 """Characters, or items, of one value."""
 MAX_BITS = 4096
 """Of a whole number."""
+MAX_SEARCH = 1_000_000_000
+"""Characters of a text, times those that are searched in it: some searches take as many steps."""
 MAX_SECONDS = 10.0
 """For one rendering, whatever its steps are; only a template made to be slow comes near it."""
 
 _SLOW = ("striptags", "urlize", "wordwrap")  # their time grows with the square of the text; no chat needs them
+_SEARCHES = {"count", "find", "index", "partition", "replace", "rfind", "rindex", "rpartition", "rsplit", "split"}
+_SEARCHES |= {"strip", "lstrip", "rstrip", "trim"}
 _WIDENING = {"center", "ljust", "rjust", "zfill", "expandtabs", "indent", "tojson", "batch", "slice"}
 
 
@@ -39,6 +44,9 @@ class ChatTemplate:
     Args:
         source: the template's text.
 
+    Attributes:
+        variables: what it reads that it does not set itself.
+
     Raises:
         jinja2.TemplateError: if it is no template, or more than the limits already while it is compiled.
     """
@@ -48,6 +56,7 @@ class ChatTemplate:
         self._lock = threading.Lock()
         self._environment.begin()
         self._template = self._environment.from_string(source)
+        self.variables = frozenset(find_undeclared_variables(self._environment.parse(source)))
 
     def render(self, variables: Mapping[str, object]) -> str:
         """Return the text.
@@ -80,7 +89,10 @@ class _Generation(Extension):
 
 
 class _Counting(CodeGenerator):
-    """Hands what a loop goes over, and what `~` joins, to the environment first."""
+    """Hands what a loop goes over, `~` joins, a comparison compares or a display holds to the environment first.
+
+    A list of itself twice, 40 times over, is made in no time and compared never.
+    """
 
     def visit_For(self, node: nodes.For, frame: Frame) -> None:
         node.iter = _call("counted", node.iter)  # type: ignore[arg-type]  # an expression, declared a node
@@ -88,6 +100,34 @@ class _Counting(CodeGenerator):
 
     def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:
         self.visit(_call("joined", nodes.List(node.nodes)), frame)
+
+    def visit_Compare(self, node: nodes.Compare, frame: Frame) -> None:
+        self.write("(")
+        self._check(self.visit, node.expr, frame)
+        for operand in node.ops:
+            self.visit(operand, frame)
+        self.write(")")
+
+    def visit_Operand(self, node: nodes.Operand, frame: Frame) -> None:
+        self.write(f" {operators[node.op]} ")
+        self._check(self.visit, node.expr, frame)
+
+    def visit_List(self, node: nodes.List, frame: Frame) -> None:
+        self._check(super().visit_List, node, frame)
+
+    def visit_Dict(self, node: nodes.Dict, frame: Frame) -> None:
+        self._check(super().visit_Dict, node, frame)
+
+    def visit_Tuple(self, node: nodes.Tuple, frame: Frame) -> None:
+        self._check(super().visit_Tuple, node, frame)
+
+    def _check(self, visit: Callable[[Any, Frame], object], node: nodes.Expr, frame: Frame) -> None:
+        if getattr(node, "ctx", "load") != "load" and isinstance(node, nodes.Tuple):  # names to be set
+            visit(node, frame)
+            return
+        self.write("environment.checked(")
+        visit(node, frame)
+        self.write(")")
 
 
 def _call(method: str, argument: nodes.Expr) -> nodes.Call:
@@ -118,9 +158,11 @@ class _Bounded(ImmutableSandboxedEnvironment):
 
     def __init__(self) -> None:
         super().__init__(
-            trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols], finalize=self._checked
+            trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols], finalize=self.checked
         )
         self.filters = {name: self._bounded(name, run) for name, run in self.filters.items() if name not in _SLOW}
+        tests = cast(dict[str, Callable[..., Any]], self.tests)
+        self.tests = {name: self._bounded(name, run) for name, run in tests.items()}
         self.filters["tojson"] = self._bounded("tojson", _to_json)
         del self.globals["lipsum"]
         self.globals |= {"raise_exception": _refuse, "strftime_now": _now, "namespace": _namespace, "dict": _dict}
@@ -138,7 +180,7 @@ class _Bounded(ImmutableSandboxedEnvironment):
 
     def joined(self, values: Sequence[object]) -> str:
         """Join texts, the operator `~`."""
-        self._checked(values)
+        self.checked(values)
         return "".join(map(str, values))
 
     def concat(self, pieces: Iterable[str]) -> str:
@@ -157,7 +199,7 @@ class _Bounded(ImmutableSandboxedEnvironment):
             args = (self.counted(args[0]), *args[1:])
         method = getattr(callee, "__wrapped__", callee)  # of `format`, which the sandbox wraps
         self._check_call(getattr(method, "__name__", ""), (getattr(method, "__self__", None), *args), kwargs)
-        return self._checked(super().call(context, callee, *args, **kwargs))
+        return self.checked(super().call(context, callee, *args, **kwargs))
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Read an attribute, a step."""
@@ -174,7 +216,7 @@ class _Bounded(ImmutableSandboxedEnvironment):
             _check_bits(_bits(left) + _bits(right) if operator == "*" else 0)
         elif operator == "*":
             _fits(_size(left, {}) * right if isinstance(right, int) else left * _size(right, {}))
-        return self._checked(super().call_binop(context, operator, left, right))
+        return self.checked(super().call_binop(context, operator, left, right))
 
     def _step(self) -> None:
         self._n_steps += 1
@@ -183,7 +225,8 @@ class _Bounded(ImmutableSandboxedEnvironment):
         if time.monotonic() > self._ends_at:
             raise TemplateError(f"it takes more than {MAX_SECONDS:g} s")
 
-    def _checked(self, value: Any) -> Any:
+    def checked(self, value: Any) -> Any:
+        """Return a value that is within the limits."""
         _fits(_size(value, {}))
         return value
 
@@ -192,7 +235,7 @@ class _Bounded(ImmutableSandboxedEnvironment):
         def bounded(*args: Any, **kwargs: Any) -> Any:
             self._step()
             self._check_call(name, args, kwargs)
-            return self._checked(run(*args, **kwargs))
+            return self.checked(run(*args, **kwargs))
 
         return bounded
 
@@ -201,6 +244,10 @@ class _Bounded(ImmutableSandboxedEnvironment):
         size = sum(_size(value, {}) for value in values)
         _fits(size)
         texts = [value for value in values if isinstance(value, str)]
+        if name == "translate":
+            raise TemplateError("it must not translate a text, which may lengthen every character")
+        if name in _SEARCHES and len(texts) > 1 and len(texts[0]) * len(texts[1]) > MAX_SEARCH:
+            raise TemplateError(f"it searches too long a text: {len(texts[0])} characters for {len(texts[1])}")
         if name in ("format", "format_map"):
             _check_format(texts[0] if texts else "")
         elif name in _WIDENING:

@@ -1,7 +1,6 @@
 """From a query to the token ids that a target reads."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,7 +57,11 @@ def check_variables(tokenizer: Any, rendering: Rendering) -> None:
                 "tokenizer has none"
             )
     elif variables or tools:
-        read = set(re.findall(r"\w+", str(tokenizer.get_chat_template(tools=list(tools) or None))))
+        source = tokenizer.get_chat_template(tools=list(tools) or None)
+        try:
+            read = chat_template(source).variables
+        except Exception as error:  # a template is a program of the checkpoint's
+            raise ValueError(f"the target's chat template cannot be read: {type(error).__name__}: {error}") from error
         for name in sorted(variables.keys() - (read - _OWN)):
             raise ValueError(f"chat_template_kwargs must be variables that the chat template reads, got {name!r}")
         if tools and "tools" not in read:
@@ -102,16 +105,19 @@ def _chat(tokenizer: Any, messages: Sequence[Mapping[str, str]], rendering: Rend
     tools, go_on = list(rendering.tools) or None, rendering.continue_final_message
     source = tokenizer.get_chat_template(tools=tools)
     chat = [dict(message) for message in messages]
+    mark = _OPEN
+    while any(mark.strip() in message["content"] for message in messages):
+        mark = f"<{mark}"
     if go_on:
-        chat[-1]["content"] += _OPEN
+        chat[-1]["content"] += mark
     given = json.loads(json.dumps({"tools": tools, "documents": None, **rendering.chat_template_kwargs}))
     given = {**tokenizer.special_tokens_map, **given, "messages": chat, "add_generation_prompt": not go_on}
     text = chat_template(source).render(given)
     if not go_on:
         return text
-    kept, mark, rest = text.rpartition(_OPEN.strip())
-    if not mark or messages[-1]["content"].strip() not in kept:
-        raise ValueError("it does not show the last message as it is, which the answer would continue")
+    kept, found, rest = text.partition(mark.strip())
+    if not found or mark.strip() in rest or messages[-1]["content"].strip() not in kept:
+        raise ValueError("it does not show the last message once, as it is, which the answer would continue")
     return kept if rest.startswith(" ") else kept.rstrip()  # it strips a message
 
 

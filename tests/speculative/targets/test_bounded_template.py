@@ -48,6 +48,10 @@ ENDLESS = {
     "a loop in itself": "{% for i in range(1000) recursive %}{{ loop(range(1000)) if loop.depth < 9 }}{% endfor %}",
     "macros": "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(60) }}",
 }
+DOUBLED = (
+    "{% set ns = namespace(x=[], y=[]) %}{% for i in range(40) %}{% set ns.x = [ns.x, ns.x] %}"
+    "{% set ns.y = [ns.y, ns.y] %}{% endfor %}"
+)
 LARGE = {
     "a repeated text": "{{ 'a' * 10000000000 }}",
     "what is not reached": "{% if false %}{{ 'a' * 10000000000 }}{% endif %}{{ 'a' * 10000000000 }}",
@@ -68,6 +72,10 @@ LARGE = {
     "a given width": "{{ '{:>{}}'.format(1, 10000000000) }}",
     "the whole": "{% for i in range(100000) %}{{ 'a' * 9999 }}{% endfor %}",
     "a power": "{{ 9 ** 9999 }}",
+    "compared doubles": DOUBLED + "{{ ns.x == ns.y }}",
+    "doubles compared by a test": DOUBLED + "{{ ns.x is eq(ns.y) }}",
+    "doubles in a list": DOUBLED + "{{ ns.x in [ns.y] }}",
+    "doubles as a key": DOUBLED.replace("[", "(").replace("]", ")") + "{{ {ns.x: 1} }}",
     "a product": "{% set ns = namespace(x=9) %}{% for i in range(99) %}{% set ns.x = ns.x * ns.x %}{% endfor %}",
 }
 
@@ -106,3 +114,32 @@ def test_limits_are_of_one_rendering():
 def test_it_stays_in_its_sandbox(source):
     with pytest.raises(TemplateError):
         ChatTemplate(source).render({"messages": []})
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ ('a' * 5000000).find('a' * 2500000 ~ 'b') }}",
+        "{{ ('a' * 5000000).rfind('ab' ~ 'a' * 2500000) }}",
+        "{{ ('a' * 5000000).rsplit('ab' ~ 'a' * 2500000) }}",
+        "{{ ('a' * 1000000)|trim('b' * 1000000 ~ 'a') }}",
+        "{{ 'x'.translate({120: 'yy'}) }}",
+    ],
+)
+def test_a_search_that_would_take_for_ever_is_refused(source):
+    with pytest.raises(TemplateError, match=r"searches too long a text|must not translate"):
+        ChatTemplate(source).render({})
+
+
+@pytest.mark.parametrize(
+    ("source", "read"),
+    [
+        (CHATML, {"messages", "add_generation_prompt", "tools"}),
+        ("{% if a is defined and a %}{{ b.c }}{% endif %}", {"a", "b"}),
+        ("{% if not a is defined %}{% set a = none %}{% endif %}{{ a }}", {"a"}),
+        ("{% for message in messages %}{{ message.role ~ '<|im_start|>' }}{% endfor %}", {"messages"}),
+        ("{% macro m(x) %}{{ x ~ y }}{% endmacro %}{{ m(1) }}{% set z = 1 %}{{ z }}", {"y"}),
+    ],
+)
+def test_it_names_the_variables_that_it_reads(source, read):
+    assert ChatTemplate(source).variables == read

@@ -189,6 +189,8 @@ def test_a_rendering_of_another_type_is_refused(options, message):
         (CHATML, {"continue_final_message": True}, "needs a last message of role 'assistant', got 'user'"),
         (CHATML, {"chat_template_kwargs": {"tokenize": False}}, "variables that the .* template reads, got 'tokenize'"),
         (CHATML, {"chat_template_kwargs": {"thinking": False}}, "variables that the .* template reads, got 'thinking'"),
+        (CHATML, {"chat_template_kwargs": {"role": "x"}}, "variables that the .* template reads, got 'role'"),
+        (CHATML, {"chat_template_kwargs": {"im_start": "x"}}, "variables that the .* template reads, got 'im_start'"),
         (CHATML, {"tools": [{"type": "function"}]}, "chat template reads no tools"),
         (None, {"continue_final_message": True}, "need a chat template, and the target's tokenizer has none"),
         (None, {"chat_template_kwargs": {"x": 1}}, "need a chat template, and the target's tokenizer has none"),
@@ -239,3 +241,14 @@ def test_special_tokens_stop_a_text_and_are_not_shown(target):
             assert (found.finished, found.token_ids) == ("stop", free.token_ids[: n + 1])
             assert found.text == (before if stop[0] in "<|" else before[:-1])
             assert "".join(own.stream(PROMPT, sampling=sampling, draft=draft)) == found.text
+
+
+@pytest.mark.parametrize("begin", ["Sure:", "<<the answer goes on here>>", "a <<the answer goes on here>> b"])
+def test_an_answer_goes_on_where_the_template_shows_its_beginning_once(target, begin):
+    messages = [{"role": "user", "content": "y"}, {"role": "assistant", "content": begin}]
+    query, goes_on = Query(id="q", messages=messages), Rendering(continue_final_message=True)
+    once = replace(target, tokenizer=byte_tokenizer(CHATML))
+    assert once.text(once.request(query, rendering=goes_on).token_ids).endswith(f"assistant\n{begin}")
+    twice = replace(target, tokenizer=byte_tokenizer(CHATML + "{{ messages[-1].content }}"))
+    with pytest.raises(ValueError, match="does not show the last message once"):
+        twice.request(query, rendering=goes_on)
