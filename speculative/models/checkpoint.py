@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import torch
 
-from speculative.models.fingerprint import sample_digest
+from speculative.models.fingerprint import is_finite, sample_digest
 from speculative.models.weight_blocks import Matrix, WeightBlocks
 from speculative.models.weight_files import WeightFiles
 
@@ -68,9 +68,11 @@ class Checkpoint:
             )
         self._keep_digest(name, found)
         held = found.to(self._device, self._dtype)
+        if not is_finite(held):
+            raise ValueError(f"the tensor {name!r} holds NaN or infinity as {held.dtype}; the checkpoint is damaged")
         if held is not found or not isinstance(self._weights, WeightFiles):
             return held
-        return self._weights[self._names[name]]  # mapped anew: the pages that the digest read go back
+        return self._weights[self._names[name]]  # mapped anew: the pages that were read go back
 
     def matrix(self, name: str, shape: tuple[int, int]) -> Matrix:
         """Return a projection's weight, or the head's.
@@ -88,6 +90,8 @@ class Checkpoint:
             )
         for part_name, part in zip(("levels", "scales", "minimums"), block.parts, strict=True):
             self._keep_digest(f"{weight}.{part_name}", part)
+            if part.is_floating_point() and not is_finite(part):
+                raise ValueError(f"the blocks of {weight!r} hold NaN or infinity; the checkpoint is damaged")
         return block
 
     def check_all_used(self) -> None:

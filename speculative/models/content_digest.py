@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-LOADER_VERSION = 2  # goes up with every change of what a conversion holds: earlier ones are then left alone
+LOADER_VERSION = 3  # goes up with every change of what a conversion holds: earlier ones are then left alone
 _PIECES, _PIECE = 1024, 4096  # of a file's numbers, evenly spaced, that its digest reads
 
 

@@ -23,6 +23,12 @@ def sample_digest(tensor: torch.Tensor) -> str:
     return hashlib.sha256(f"{tuple(tensor.shape)}".encode() + sample.numpy().tobytes()).hexdigest()
 
 
+def is_finite(tensor: torch.Tensor) -> bool:
+    """Whether none of a tensor's numbers, of which there is one at least, is NaN or infinite; nothing is copied."""
+    least, largest = torch.aminmax(tensor)  # NaN where there is one
+    return bool(least.isfinite() & largest.isfinite())
+
+
 def model_fingerprint(facts: str, digests: Iterable[tuple[str, str]]) -> str:
     """Return a digest of a model in memory.
 

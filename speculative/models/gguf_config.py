@@ -11,6 +11,8 @@ from speculative.models.rope import constant_factors
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
 ROPE_FACTORS = "rope_freqs.weight"
+ENDS = ("eos", "eot", "eom", "fim_pad", "fim_rep", "fim_sep")
+"""What a file calls the tokens after which it goes on no more."""
 _SIZES = {
     "context_length": "max_position_embeddings",
     "embedding_length": "hidden_size",
@@ -89,8 +91,11 @@ def config_of(file: GgufFile) -> dict[str, Any]:
 
 
 def write_generation_config(metadata: Mapping[str, Any], folder: Path) -> None:
-    """Keep every token at which the file says that a text, a turn or a message ends; none where it names none."""
-    named = (metadata.get(f"tokenizer.ggml.{kind}_token_id") for kind in ("eos", "eot", "eom"))
+    """Keep every token at which the file says that a text, a turn or a message ends; none where it names none.
+
+    Tokens between a repository's files end a text too, as in llama.cpp.
+    """
+    named = (metadata.get(f"tokenizer.ggml.{kind}_token_id") for kind in ENDS)
     ids = list(dict.fromkeys(token for token in named if token is not None))
     if ids:
         (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": ids}))
@@ -128,19 +133,23 @@ def _vocab_size(file: GgufFile, said: Mapping[str, Any]) -> int:
 
 def _rope(file: GgufFile, said: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
     theta = {"rope_theta": said.get("rope.freq_base", 10_000.0)}
-    kind, factor = said.get("rope.scaling.type", "none"), said.get("rope.scaling.factor")
+    kind = said.get("rope.scaling.type", "linear")  # as llama.cpp has it, which also reads a factor of 0 as none
+    factor = said.get("rope.scaling.factor") or 1.0
+    is_unscaled = kind == "none" or (kind == "linear" and factor == 1.0)
     if ROPE_FACTORS in file.tensors:
-        if kind != "none":
-            raise ValueError(f"{file.path}: rope.scaling.type must be none beside {ROPE_FACTORS}, got {kind!r}")
+        if not is_unscaled:
+            raise ValueError(
+                f"{file.path}: rope.scaling.type must be none beside {ROPE_FACTORS}, got {kind!r} by {factor}"
+            )
         factors = file.tensors[ROPE_FACTORS].dense().reshape(-1).tolist()
         if len(factors) != config["head_dim"] // 2:
             raise ValueError(
                 f"{file.path}: {ROPE_FACTORS} must hold {config['head_dim'] // 2} numbers, got {len(factors)}"
             )
         return theta | constant_factors(factors, config["max_position_embeddings"])
-    if kind == "none" or (kind == "linear" and factor in (None, 1.0)):
+    if is_unscaled:
         return theta | {"rope_type": "default"}
-    if kind not in ("linear", "yarn") or factor is None:
+    if kind not in ("linear", "yarn") or "rope.scaling.factor" not in said:
         raise ValueError(
             f"{file.path}: rope.scaling.type {kind!r} with the factor {factor} is not honoured, so not read"
         )

@@ -47,6 +47,7 @@ def convert_gguf(path: Path, settings: ModelSettings = DEFAULT_SETTINGS) -> Path
     if not folder.is_dir():
         remove_stale(models)
         _log.info("converting %s to %s in %s", file.path, form, folder)
+        check_tokens(file)
         with atomic_folder(folder) as partial:
             if ours:
                 _write(file, partial, settings)
@@ -59,7 +60,6 @@ def convert_gguf(path: Path, settings: ModelSettings = DEFAULT_SETTINGS) -> Path
 
 def _write(file: GgufFile, folder: Path, settings: ModelSettings) -> None:
     """Write configuration, weights and tokenizer of a model of the Llama family."""
-    check_tokens(file)
     config = config_of(file)
     tensors = tensors_of(file, config)
     check_complete(file, tensors, DecoderConfig.from_dict(config, str(file.path)))

@@ -4,7 +4,9 @@ import math
 import mmap
 import re
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +128,15 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, GgufTensor], int]:
         raise ValueError(f"{path}: {error}") from error
 
 
+def _check_apart(places: Mapping[str, tuple[int, int]]) -> None:
+    """Refuse tensors that share bytes, by where each begins and how many it has."""
+    ends_at, before = 0, ""
+    for name, (begin, n_bytes) in sorted(places.items(), key=itemgetter(1)):
+        if begin < ends_at:
+            raise ValueError(f"the tensors {before!r} and {name!r} share bytes; the file is damaged")
+        ends_at, before = begin + n_bytes, name
+
+
 class _Cursor:
     """Reads the format's values one after the other.
 
@@ -150,14 +161,17 @@ class _Cursor:
             metadata[key] = self._value(self._scalar("I"))
         infos = [self._tensor_info() for _ in range(n_tensors)]
         alignment = metadata.get("general.alignment", 32)
-        if not isinstance(alignment, int) or not 0 < alignment <= 2**20:
+        if type(alignment) is not int or not 0 < alignment <= 2**20:
             raise ValueError(f"general.alignment must be in [1, 2**20], got {alignment!r}")
         start = -(-self._at // alignment) * alignment
         tensors: dict[str, GgufTensor] = {}
         for name, kind, dims, offset in infos:
             if name in tensors:
                 raise ValueError(f"the tensor {name!r} stands there twice")
+            if offset % alignment:
+                raise ValueError(f"the tensor {name!r} must begin at a multiple of {alignment} bytes, got {offset}")
             tensors[name] = self._tensor(name, kind, dims, start + offset)
+        _check_apart({name: (offset, tensors[name].data.nbytes) for name, _, _, offset in infos})
         return metadata, tensors, start
 
     def _scalar(self, kind: str) -> Any:

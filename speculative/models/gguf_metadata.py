@@ -25,14 +25,15 @@ _NUMBERS = (
     "rope.scaling.yarn_beta_fast",
     "rope.scaling.yarn_beta_slow",
 )
-_TEXTS = ("model", "pre")
+_TEXTS = ("ggml.model", "ggml.pre", "chat_template")
+_FLAGS = ("add_bos_token", "add_eos_token", "add_sep_token", "add_space_prefix", "remove_extra_whitespaces")
 _LISTS: dict[str, tuple[type, ...]] = {
     "tokens": (str,),
     "merges": (str,),
     "token_type": (int,),
     "scores": (int, float),
 }
-_TOKENS = ("bos", "eos", "eot", "eom", "unknown", "padding")
+_TOKENS = ("bos", "eos", "eot", "eom", "unknown", "padding", "fim_pad", "fim_rep", "fim_sep")
 
 
 def check_sizes(file: GgufFile) -> None:
@@ -58,9 +59,13 @@ def check_tokens(file: GgufFile) -> None:
         ValueError: naming file, key and value.
     """
     for name in _TEXTS:
-        value = file.metadata.get(f"tokenizer.ggml.{name}")
+        value = file.metadata.get(f"tokenizer.{name}")
         if not isinstance(value, str | None):
-            raise _wrong(file, f"tokenizer.ggml.{name}", "a text", value)
+            raise _wrong(file, f"tokenizer.{name}", "a text", value)
+    for name in _FLAGS:
+        flag = file.metadata.get(f"tokenizer.ggml.{name}")
+        if not isinstance(flag, bool | None):
+            raise _wrong(file, f"tokenizer.ggml.{name}", "true or false", flag)
     for name, kinds in _LISTS.items():
         values = file.metadata.get(f"tokenizer.ggml.{name}", [])
         if not isinstance(values, list) or not all(type(value) in kinds for value in values):
@@ -69,6 +74,12 @@ def check_tokens(file: GgufFile) -> None:
         token = file.metadata.get(f"tokenizer.ggml.{name}_token_id")
         if token is not None and type(token) is not int:
             raise _wrong(file, f"tokenizer.ggml.{name}_token_id", "a whole number", token)
+    for name in ("bos", "eos"):
+        asked, token = (file.metadata.get(f"tokenizer.ggml.{key}") for key in (f"add_{name}_token", f"{name}_token_id"))
+        if asked and token is None:
+            raise ValueError(
+                f"{file.path}: tokenizer.ggml.add_{name}_token = true needs tokenizer.ggml.{name}_token_id"
+            )
 
 
 def _wrong(file: GgufFile, key: str, rule: str, value: Any) -> ValueError:

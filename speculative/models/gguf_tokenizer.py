@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from speculative.models.gguf_config import ENDS
 from speculative.models.gguf_file import GgufFile
 from speculative.models.tokenizer import load_tokenizer
 
@@ -44,15 +45,16 @@ def _check(file: GgufFile) -> None:
         raise ValueError(f"{file.path} holds no tokenizer: tokenizer.ggml.tokens must be a list of texts")
     if len(set(tokens)) < len(tokens):
         raise ValueError(f"{file.path}: {len(tokens) - len(set(tokens))} of its {len(tokens)} tokens stand there twice")
-    for key in ("bos", "eos", "eot", "eom", "unknown", "padding"):
+    for key in {"bos", "unknown", "padding", *ENDS}:
         token = said.get(f"{key}_token_id")
         if token is not None and (not isinstance(token, int) or not 0 <= token < len(tokens)):
             raise ValueError(f"{file.path}: tokenizer.ggml.{key}_token_id must be in [0, {len(tokens)}), got {token!r}")
     kinds = said.get("token_type", [])
     if not isinstance(kinds, list) or len(kinds) not in (0, len(tokens)):
         raise ValueError(f"{file.path}: tokenizer.ggml.token_type must name {len(tokens)} kinds, got {str(kinds)[:40]}")
-    if said.get("remove_extra_whitespaces"):
-        raise ValueError(f"{file.path}: tokenizer.ggml.remove_extra_whitespaces = true is not honoured, so not read")
+    for key in ("remove_extra_whitespaces", "add_sep_token"):
+        if said.get(key):
+            raise ValueError(f"{file.path}: tokenizer.ggml.{key} = true is not honoured, so not read")
     if said.get("model") == "gpt2":
         from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-_FLOAT8 = (torch.float8_e4m3fn, torch.float8_e5m2)
+_EIGHT_BITS = (torch.float8_e4m3fn, torch.float8_e5m2, torch.int8)
 _PLAIN_FORMATS = ("int-quantized", "float-quantized", "naive-quantized", "dense")
 
 
@@ -35,17 +35,28 @@ class Dequantised(Mapping[str, torch.Tensor]):
         """Return a plain tensor, or a weight with its scales applied.
 
         Raises:
-            ValueError: if a weight at 8 bits has no scales, or scales of a shape that does not fit.
+            ValueError: if a weight at 8 bits has no scales, or scales that are no finite floats above 0 or of a shape
+                that does not fit; or there are scales of anything but a matrix at 8 bits.
         """
         weight = self._weights[name]
         if name not in self._scaled:
-            if weight.dtype in _FLOAT8 or weight.dtype == torch.int8:
+            if weight.dtype in _EIGHT_BITS:
                 raise ValueError(f"the tensor {name!r} has 8 bits and no scales {name + self._suffix!r}")
             return weight
-        numbers = weight.float()
+        scales, numbers = self._checked_scales(name, weight), weight.float()
         if f"{name}_zero_point" in self._weights:
             numbers = numbers - self._expanded(name, self._weights[f"{name}_zero_point"].float(), weight)
-        return numbers * self._expanded(name, self._weights[f"{name}{self._suffix}"].float(), weight)
+        return numbers * self._expanded(name, scales, weight)
+
+    def check_scales(self) -> None:
+        """Refuse scales that `__getitem__` refuses, without a weight being multiplied.
+
+        Raises:
+            ValueError: as there.
+        """
+        for name in sorted(self._scaled):
+            weight = self._weights[name]
+            self._expanded(name, self._checked_scales(name, weight), weight)
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the names of the weights, scales left out."""
@@ -54,6 +65,17 @@ class Dequantised(Mapping[str, torch.Tensor]):
     def __len__(self) -> int:
         """Return the number of weights."""
         return len(self._names)
+
+    def _checked_scales(self, name: str, weight: torch.Tensor) -> torch.Tensor:
+        given, which = self._weights[f"{name}{self._suffix}"], f"{name}{self._suffix}"
+        if weight.dtype not in _EIGHT_BITS or weight.dim() != 2:
+            raise ValueError(
+                f"the scales {which!r} must belong to a matrix at 8 bits, got {weight.dtype} of {tuple(weight.shape)}"
+            )
+        scales = given.float()
+        if not given.is_floating_point() or not (scales.isfinite() & (scales > 0)).all():
+            raise ValueError(f"the scales {which!r} must be finite floats above 0; the checkpoint is damaged")
+        return scales
 
     def _expanded(self, name: str, scales: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         """Give every weight its scale."""

@@ -67,8 +67,8 @@ class WeightFiles(Mapping[str, torch.Tensor]):
 def read_weights(folder: Path) -> WeightFiles:
     """All tensors of a folder's safetensors files, by name.
 
-    Read are the files that the index names, or `model.safetensors`, or all: what else lies there may be the same
-    weights in another format.
+    Read is `model.safetensors`, or the files that the index names, or all, as transformers does: what else lies there
+    may be the same weights in another format.
 
     Raises:
         ValueError: if there are none, or one is missing, truncated or outside the folder.
@@ -90,14 +90,14 @@ def _header(file: Path) -> dict[str, StoredTensor]:
 
 def _weight_files(folder: Path) -> list[Path]:
     index, single = folder / "model.safetensors.index.json", folder / "model.safetensors"
+    if single.is_file():
+        return [single]
     if index.exists():
         names = _indexed(index)
         missing = [name for name in names if not (folder / name).is_file()]
         if missing:
             raise ValueError(f"{folder} lacks the weight file {missing[0]} that its index names; fetch it again")
         return [folder / name for name in names]
-    if single.is_file():
-        return [single]
     files = sorted(file for file in folder.glob("*.safetensors") if file.name != BLOCKS_FILE and file.is_file())
     if not files:
         raise ValueError(f"{folder} holds no .safetensors file")

@@ -8,8 +8,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from speculative.models.loading import load_decoder, load_model
+from speculative.models.settings import ModelSettings
 from speculative.models.tokenizer import load_tokenizer
 from speculative.models.weight_files import read_weights
+from speculative.protocols.token_batch import TokenBatch
 from tests.support.tiny_models import save_tiny
 
 UP = "model.layers.1.mlp.up_proj.weight"
@@ -80,6 +82,7 @@ def test_a_tensor_may_not_have_two_names_or_stand_in_two_files(change, tmp_path)
 )
 def test_an_index_names_weight_files_of_its_folder_and_nothing_else(change, tmp_path, place):
     folder = change({})
+    (tmp_path / "model.safetensors").rename(tmp_path / "model-1.safetensors")
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"lm_head.weight": place}}))
     with pytest.raises(ValueError, match=r"the file of 'lm_head.weight' must be the name of a .safetensors file"):
         load_decoder(folder)
@@ -88,6 +91,7 @@ def test_an_index_names_weight_files_of_its_folder_and_nothing_else(change, tmp_
 @pytest.mark.parametrize("text", ["[]", "null", '{"weight_map": []}', '{"weight_map": null}', "[" * 100_000, "\xff"])
 def test_an_index_of_another_form_is_refused(change, tmp_path, text):
     folder = change({})
+    (tmp_path / "model.safetensors").rename(tmp_path / "model-1.safetensors")
     (tmp_path / "model.safetensors.index.json").write_text(text, encoding="latin-1")
     with pytest.raises(ValueError, match=r"model.safetensors.index.json"):
         load_decoder(folder)
@@ -156,3 +160,42 @@ def test_a_configuration_changed_at_random_is_one_error(change, key):
             continue  # as if left out
         with pytest.raises(ValueError, match=r"."):
             load_model(change({}, **{key: value}))
+
+
+def test_a_single_file_goes_before_an_index_as_in_transformers(change, tmp_path):
+    folder = change({})
+    other = {name: tensor * 2 for name, tensor in load_file(tmp_path / "model.safetensors").items()}
+    save_file(other, tmp_path / "model-00001-of-00001.safetensors", {"format": "pt"})
+    index = {"weight_map": dict.fromkeys(other, "model-00001-of-00001.safetensors")}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    tokens = torch.arange(9)
+    ours, theirs = (
+        model.forward(TokenBatch(tokens, [9]), model.new_cache(1)).logits
+        for model in (load_model(folder, backend="decoder"), load_model(folder, backend="transformers"))
+    )
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0.0)
+
+
+@pytest.mark.parametrize("backend", ["decoder", "transformers"])
+@pytest.mark.parametrize("at", [1, -1])
+def test_one_number_of_many_that_is_none_is_found(tmp_path, backend, at):
+    save_tiny("llama", tmp_path, hidden_size=64, intermediate_size=512)
+    weights = load_file(tmp_path / "model.safetensors")
+    weights[UP].view(-1)[at] = torch.nan
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match=r"up_proj.weight' holds NaN or infinity"):
+        load_model(str(tmp_path), backend=backend)
+
+
+def test_a_number_beyond_the_dtype_asked_for_is_refused(change):
+    folder = change({UP: torch.full((24, 16), 1e6)})
+    load_decoder(folder)
+    with pytest.raises(ValueError, match=r"up_proj.weight' holds NaN or infinity as torch.float16"):
+        load_decoder(folder, ModelSettings(dtype=torch.float16))
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.bool, torch.int64])
+def test_every_tensor_but_a_known_mask_must_hold_floats(change, dtype):
+    bias = {"model.layers.0.self_attn.q_proj.bias": torch.ones(16, dtype=dtype)}
+    with pytest.raises(ValueError, match=r"q_proj.bias' must hold floats"):
+        load_model(change(bias), backend="transformers")

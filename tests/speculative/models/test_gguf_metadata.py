@@ -20,9 +20,22 @@ from tests.support.gguf_files import GgufModel
         ("tokenizer.ggml.eos_token_id", [0]),
         ("tokenizer.ggml.pre", ["x"]),
         ("tokenizer.ggml.merges", [1]),
+        ("tokenizer.ggml.add_bos_token", "yes"),
+        ("tokenizer.ggml.add_eos_token", 1),
+        ("tokenizer.ggml.fim_pad_token_id", "x"),
+        ("tokenizer.chat_template", 3),
+        ("tokenizer.chat_template", ["x"]),
     ],
 )
 def test_a_value_of_another_kind_is_refused_by_its_key(tmp_path, key, value):
     path = GgufModel(metadata={key: value}).write(tmp_path / "m.gguf")
     with pytest.raises(ValueError, match=rf"m\.gguf: {key} must be"):
+        convert_gguf(path, ModelSettings(cache=tmp_path / "cache"))
+
+
+@pytest.mark.parametrize("name", ["bos", "eos"])
+def test_a_token_to_add_must_be_named(tmp_path, name):
+    said = {f"tokenizer.ggml.add_{name}_token": True, f"tokenizer.ggml.{name}_token_id": None}
+    path = GgufModel(metadata=said).write(tmp_path / "m.gguf")
+    with pytest.raises(ValueError, match=rf"add_{name}_token = true needs tokenizer\.ggml\.{name}_token_id"):
         convert_gguf(path, ModelSettings(cache=tmp_path / "cache"))

@@ -16,6 +16,7 @@ from tests.support.tiny_models import N_VOCAB, save_tiny
 FP8 = {"quant_method": "fp8", "weight_block_size": [128, 128], "activation_scheme": "dynamic"}
 W8A8 = {"quant_method": "compressed-tensors", "format": "int-quantized"}
 TOKENS = torch.arange(12) % N_VOCAB
+LOW = torch.ones(2, 2).to(torch.float8_e4m3fn)
 
 
 def logits_of(model):
@@ -138,3 +139,32 @@ def test_a_scale_without_its_format_in_the_configuration_is_refused(tmp_path):
     for backend in ("decoder", "transformers"):
         with pytest.raises(ValueError, match=r"floats of 16 to 64 bits, got .* config.json must say how"):
             load_model(str(tmp_path), backend=backend)
+
+
+@pytest.mark.parametrize(
+    ("weight", "scales", "message"),
+    [
+        (torch.ones(3, 2), torch.ones(1, 1), r"'w_scale_inv' must belong to a matrix at 8 bits, got torch.float32"),
+        (torch.ones(2, dtype=torch.int8), torch.ones(1), r"'w_scale_inv' must belong to a matrix at 8 bits"),
+        (LOW, torch.zeros(1, 1), r"'w_scale_inv' must be finite floats above 0"),
+        (LOW, -torch.ones(1, 1), r"'w_scale_inv' must be finite floats above 0"),
+        (LOW, torch.full((1, 1), torch.nan), r"'w_scale_inv' must be finite floats above 0"),
+        (LOW, torch.ones(1, 1, dtype=torch.int8), r"'w_scale_inv' must be finite floats above 0"),
+    ],
+)
+def test_scales_are_finite_floats_above_0_of_a_matrix_at_eight_bits(weight, scales, message):
+    weights = Dequantised({"w": weight, "w_scale_inv": scales}, "_scale_inv", (2, 2))
+    with pytest.raises(ValueError, match=message):
+        weights["w"]
+    with pytest.raises(ValueError, match=message):
+        weights.check_scales()
+
+
+@pytest.mark.parametrize("backend", ["decoder", "transformers"])
+def test_a_scale_of_a_plain_weight_is_refused_in_every_backend(tmp_path, backend):
+    def plain(weight):
+        return {"weight": weight, "weight_scale_inv": torch.full((1, 1), 7.0)}, weight
+
+    quantise(tmp_path, plain, FP8)
+    with pytest.raises(ValueError, match="must belong to a matrix at 8 bits"):
+        load_model(str(tmp_path), backend=backend)
