@@ -333,30 +333,3 @@ def test_the_configuration_says_what_the_file_says(tmp_path, settings):
     folder = convert_gguf(GgufModel().write(tmp_path / "m.gguf"), settings())
     config = json.loads((folder / "config.json").read_text())
     assert (config["num_attention_heads"], config["vocab_size"], config["eos_token_id"]) == (N_HEADS, 260, END)
-
-
-def _offset_place(content, name):
-    """Return where a tensor's offset stands in a file's header."""
-    at = content.index(name.encode()) + len(name)
-    return at + 4 + 8 * struct.unpack_from("<I", content, at)[0] + 4
-
-
-@pytest.mark.parametrize(
-    ("name", "shift", "message"),
-    [("blk.0.ffn_up.weight", 0, "share bytes"), ("blk.1.ffn_up.weight", 20, "must begin at a multiple of 32 bytes")],
-)
-def test_tensors_lie_apart_and_where_the_format_lets_them(tmp_path, settings, name, shift, message):
-    path = GgufModel().write(tmp_path / "m.gguf")
-    content = bytearray(path.read_bytes())
-    [offset] = struct.unpack_from("<Q", content, _offset_place(content, name))
-    struct.pack_into("<Q", content, _offset_place(content, "blk.1.ffn_up.weight"), offset + shift)
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=message):
-        load_decoder(str(path), settings())
-
-
-@pytest.mark.parametrize("kind", ["pad", "rep", "sep"])
-def test_tokens_between_files_end_a_text_as_in_llama_cpp(tmp_path, settings, kind):
-    path = GgufModel(metadata={f"tokenizer.ggml.fim_{kind}_token_id": TURN}).write(tmp_path / "m.gguf")
-    folder = convert_gguf(path, settings())
-    assert read_eos_ids(folder, load_tokenizer(folder)) == (END, TURN)

@@ -4,7 +4,9 @@ import pytest
 
 from speculative.models.gguf_conversion import convert_gguf
 from speculative.models.settings import ModelSettings
-from tests.support.gguf_files import GgufModel
+from speculative.models.tokenizer import load_tokenizer
+from speculative.targets.eos_ids import read_eos_ids
+from tests.support.gguf_files import END, TURN, GgufModel
 
 
 @pytest.mark.parametrize(
@@ -39,3 +41,10 @@ def test_a_token_to_add_must_be_named(tmp_path, name):
     path = GgufModel(metadata=said).write(tmp_path / "m.gguf")
     with pytest.raises(ValueError, match=rf"add_{name}_token = true needs tokenizer\.ggml\.{name}_token_id"):
         convert_gguf(path, ModelSettings(cache=tmp_path / "cache"))
+
+
+@pytest.mark.parametrize("kind", ["pad", "rep", "sep"])
+def test_tokens_between_files_end_a_text_as_in_llama_cpp(tmp_path, kind):
+    path = GgufModel(metadata={f"tokenizer.ggml.fim_{kind}_token_id": TURN}).write(tmp_path / "m.gguf")
+    folder = convert_gguf(path, ModelSettings(cache=tmp_path / "cache"))
+    assert read_eos_ids(folder, load_tokenizer(folder)) == (END, TURN)
