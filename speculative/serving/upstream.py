@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -17,6 +18,7 @@ from speculative.serving.upstream_spec import UpstreamSpec
 
 MOST_EVENT_BYTES = 4 << 20
 MOST_ANSWER_BYTES = 64 << 20
+_END_S = 0.2  # from [DONE] to the end of the stream
 _OF_THE_ARM = (401, 403, 404, 408, 409, 425, 429)  # statuses below 500 that say nothing of the request itself
 
 
@@ -79,6 +81,7 @@ class Upstream:
                 return
             async for data in read_events(chunks, MOST_EVENT_BYTES):
                 if data == DONE:
+                    await _read_out(chunks)
                     return
                 yield data
             raise ArmFailure("the stream ended before [DONE]")
@@ -131,6 +134,14 @@ async def _check_status(response: httpx2.Response, chunks: AsyncIterator[bytes])
     if 400 <= status < 500 and status not in _OF_THE_ARM:
         raise ArmRefusal(status, await _whole(chunks))
     raise ArmFailure(f"status {status}")
+
+
+async def _read_out(chunks: AsyncIterator[bytes]) -> None:
+    """Read a stream to its end, so that its connection can be used again; one that does not end at once is closed."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_END_S):
+            async for _ in chunks:
+                pass
 
 
 async def _whole(chunks: AsyncIterator[bytes]) -> bytes:

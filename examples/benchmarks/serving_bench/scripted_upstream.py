@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Literal, Self
 
-Fault = Literal["status", "refuse", "garbage", "hang", "cut", "error_event", "lying_usage"]
+Fault = Literal["status", "refuse", "garbage", "hang", "cut", "error_event", "lying_usage", "endless"]
 
 
 @dataclass
@@ -21,7 +21,7 @@ class Script:
     """What a server does.
 
     Attributes:
-        n_tokens: of an answer.
+        n_tokens: of an answer; fewer where the request's max_tokens says so.
         first_s: seconds before the first token.
         token_s: seconds before each further one.
         fault: how it misbehaves; None for not at all.
@@ -30,6 +30,7 @@ class Script:
         knobs: body field to the facts that a request with it gets.
         asked: the requests so far: their bodies and headers.
         n_left: clients that left before the end.
+        n_connections: opened so far.
     """
 
     n_tokens: int = 4
@@ -41,6 +42,7 @@ class Script:
     knobs: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     asked: list[tuple[dict, dict]] = field(default_factory=list)
     n_left: int = 0
+    n_connections: int = 0
 
 
 class ScriptedUpstream:
@@ -75,6 +77,7 @@ class ScriptedUpstream:
         await asyncio.gather(*others, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.script.n_connections += 1
         try:
             while await self._answer(reader, writer):
                 pass
@@ -100,7 +103,7 @@ class ScriptedUpstream:
         word = _last_word(body)
         chat = "chat" in head[0]
         if not body.get("stream"):
-            await asyncio.sleep(script.token_s * (script.n_tokens - 1))
+            await asyncio.sleep(script.token_s * (self._n_tokens(body) - 1))
             _write(writer, 200, self._whole(body, word, chat))
             return True
         return await self._stream(writer, body, word, chat)
@@ -108,36 +111,42 @@ class ScriptedUpstream:
     async def _stream(self, writer: asyncio.StreamWriter, body: dict, word: str, chat: bool) -> bool:
         script = self.script
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
-        for number in range(script.n_tokens):
+        n_tokens = self._n_tokens(body)
+        for number in range(n_tokens):
             if number:
                 await asyncio.sleep(script.token_s)
-            if number == script.n_tokens // 2 and script.fault in ("cut", "garbage", "error_event"):
+            if number == n_tokens // 2 and script.fault in ("cut", "garbage", "error_event"):
                 if script.fault == "cut":
                     return False
                 _event(writer, b"no JSON at all" if script.fault == "garbage" else b'{"error": {"message": "broken"}}')
             text = f"{word} "
             choice = {"index": 0, "finish_reason": None} | ({"delta": {"content": text}} if chat else {"text": text})
-            last = self._facts(body) if number == script.n_tokens - 1 else {}
+            last = self._facts(body) if number == n_tokens - 1 else {}
             _event(writer, _dumped({"id": "up", "object": "chunk", "choices": [choice], **last}))
             await writer.drain()
         if (body.get("stream_options") or {}).get("include_usage"):
-            _event(writer, _dumped({"id": "up", "object": "chunk", "choices": [], "usage": self._usage()}))
+            _event(writer, _dumped({"id": "up", "object": "chunk", "choices": [], "usage": self._usage(n_tokens)}))
         _event(writer, b"[DONE]")
+        if script.fault == "endless":
+            await asyncio.sleep(3600)
         writer.write(b"0\r\n\r\n")
         await writer.drain()
         return True
 
     def _whole(self, body: dict, word: str, chat: bool) -> dict:
-        text = " ".join([word] * self.script.n_tokens)
+        text = " ".join([word] * self._n_tokens(body))
         choice: dict = {"index": 0, "finish_reason": "stop"}
         choice |= {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
         answer: dict = {"id": "up", "object": "chat.completion", "created": 0, "model": "scripted"}
         if self.script.fault == "garbage":
             return {"nothing": "of use"}
-        return answer | {"choices": [choice], "usage": self._usage(), **self._facts(body)}
+        return answer | {"choices": [choice], "usage": self._usage(self._n_tokens(body)), **self._facts(body)}
 
-    def _usage(self) -> dict:
-        n = 10**9 if self.script.fault == "lying_usage" else self.script.n_tokens
+    def _n_tokens(self, body: dict) -> int:
+        return min(self.script.n_tokens, body.get("max_tokens") or self.script.n_tokens)
+
+    def _usage(self, n_tokens: int) -> dict:
+        n = 10**9 if self.script.fault == "lying_usage" else n_tokens
         return {"prompt_tokens": 1, "completion_tokens": n, "total_tokens": n + 1}
 
     def _facts(self, body: dict) -> Mapping[str, object]:

@@ -49,7 +49,12 @@ async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, numbe
     word = b"w%d" % number
     content = f"please repeat this {word.decode()}"
     body = json.dumps(
-        {"model": "draftpick", "stream": True, "messages": [{"role": "user", "content": content}]}
+        {
+            "model": "draftpick",
+            "stream": True,
+            "max_tokens": n_tokens,
+            "messages": [{"role": "user", "content": content}],
+        }
     ).encode()
     head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: %d\r\n\r\n" % len(body)
     begin, first_s, received = time.perf_counter(), float("inf"), b""
