@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from speculative.cli.plugins import load_one_policy, settings_of, users_fault
+from speculative.cli.rounds import round_selector
 
 if TYPE_CHECKING:
     from bandits import DecisionLog
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ArmChoice:
-    """Exactly one of a policy's file, an arm's name and a selector's name.
+    """Exactly one of a policy's file, an arm's name, a selector's name and the file of a choice per round.
 
     Attributes:
         policy: saved policy that chooses once a query.
@@ -25,6 +26,8 @@ class ArmChoice:
         settings: NAME=VALUE each, of the selector.
         policy_classes: "package.module:Class" each, which the policy's file may hold.
         seed: of the policy's draws.
+        rounds: what `draftpick train --rounds` saved.
+        cache: folder of measured cost profiles, which `rounds` needs.
     """
 
     policy: Path | None
@@ -33,11 +36,13 @@ class ArmChoice:
     settings: Sequence[str] = ()
     policy_classes: Sequence[str] = ()
     seed: int = 0
+    rounds: Path | None = None
+    cache: Path | None = None
 
     def __post_init__(self) -> None:
-        given = [value for value in (self.policy, self.arm, self.selector) if value is not None]
+        given = [value for value in (self.policy, self.arm, self.selector, self.rounds) if value is not None]
         if len(given) != 1:
-            raise ValueError(f"give exactly one of --policy, --arm and --selector, got {len(given)} of them")
+            raise ValueError(f"give exactly one of --policy, --arm, --selector and --rounds, got {len(given)} of them")
         if self.settings and self.selector is None:
             raise ValueError("--set is for a --selector: leave it out")
         if self.policy_classes and self.policy is None:
@@ -67,5 +72,7 @@ class ArmChoice:
         if self.policy is not None:
             policy, rng = load_one_policy(self.policy, self.policy_classes), np.random.default_rng(self.seed)
             return PolicySelector(policy, pool.encoder, pool.arms.names, rng, on_finish=on_finish, log=log)
+        if self.rounds is not None:
+            return round_selector(self.rounds, pool, self.cache)
         with users_fault("--selector"):
             return read_selector_spec({"kind": self.selector, **settings_of(self.settings)}).build(list(pool.arms))

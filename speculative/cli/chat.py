@@ -29,6 +29,7 @@ def chat(
     ] = None,
     arm: generation.ArmOption = None,
     selector: generation.SelectorOption = None,
+    rounds: generation.RoundsOption = None,
     settings: options.SetOption = None,
     policy_class: options.PolicyClassOption = None,
     system: Annotated[
@@ -54,11 +55,12 @@ def chat(
 ) -> None:
     """Talk with the target: a message a line, answers as they grow; /reset forgets what was said, /exit ends.
 
-    Give --policy, --arm or --selector. What helped, and how fast it was, stands on standard error after each answer.
+    Give --policy, --arm, --selector or --rounds. What helped, and how fast it was, stands on standard error after each
+    answer.
     """
     from speculative.sampling.sampling_params import SamplingParams
 
-    choice = ArmChoice(policy, arm, selector, settings or (), policy_class or (), seed)
+    choice = ArmChoice(policy, arm, selector, settings or (), policy_class or (), seed, rounds, cache)
     sampling = SamplingParams(
         temperature=temperature,
         top_k=top_k,

@@ -13,6 +13,7 @@ from arms.optional_import import how_to_install
 from speculative.cli import options
 from speculative.cli.data_files import TableOptions, read_full_information, reward_of
 from speculative.cli.plugins import load_policies
+from speculative.cli.rounds import evaluate_rounds_of
 
 if TYPE_CHECKING:
     from bandits import FullInformationData, Policy
@@ -21,12 +22,24 @@ if TYPE_CHECKING:
 
 def evaluate(
     data: Annotated[Path, typer.Argument(help=f"Held-out queries: {options.TABLE_HELP}. Every arm's reward is known.")],
-    policy: Annotated[list[Path], typer.Option("--policy", help="A saved policy; may be repeated.", metavar="FILE")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for evaluation.json, table.txt and the plots.")],
+    policy: Annotated[
+        list[Path] | None, typer.Option("--policy", help="A saved policy; may be repeated.", metavar="FILE")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for evaluation.json, table.txt and the plots.")
+    ] = None,
     train_data: Annotated[
         Path | None,
         typer.Option("--train-data", help="Training data, to compare with the arm that was best there."),
     ] = None,
+    rounds: Annotated[
+        bool,
+        typer.Option(
+            "--rounds",
+            help="Value a choice at every round, beside the published rules, on a folder of draftpick collect; it is "
+            "learned from --train-data, or from the other folds.",
+        ),
+    ] = False,
     reward: options.RewardOption = None,
     baseline: Annotated[
         str | None,
@@ -47,8 +60,18 @@ def evaluate(
     """Say what saved policies, each fixed arm and the per-query oracle bring on held-out queries.
 
     Values are exact, intervals are bootstrap intervals over queries; the last sentence says whether to use the best
-    policy or a fixed arm. Nothing is generated and torch is not needed.
+    policy or a fixed arm. Nothing is generated, and torch is needed with --rounds only.
     """
+    if rounds:
+        if policy or reward or baseline or policy_class or encoder or column or features:
+            raise ValueError(
+                "--rounds plays the rounds of collected texts: give no option but --train-data, --out, --seed"
+            )
+        options.start_torch(None)
+        evaluate_rounds_of(data, train_data, out, seed, as_json)
+        return
+    if not policy or out is None:
+        raise ValueError("give --policy, a saved policy, and --out, a folder; or --rounds")
     import bandits
 
     policies = load_policies(policy, policy_class or ())

@@ -45,6 +45,7 @@ def generate(
     ] = None,
     arm: generation.ArmOption = None,
     selector: generation.SelectorOption = None,
+    rounds: generation.RoundsOption = None,
     settings: options.SetOption = None,
     policy_class: options.PolicyClassOption = None,
     log: options.LogOption = None,
@@ -91,16 +92,16 @@ def generate(
 ) -> None:
     """Answer one prompt, or a file of prompts; the text is the target's own, whatever helps.
 
-    Give --policy, --arm or --selector. One answer is on standard output as it grows; then, on standard error, what
-    helped and why. Many are JSON lines in the order of the prompts. With a --temperature, tokens are sampled from the
-    target's probabilities. With --log, a policy's decisions and their rewards are kept, for `draftpick train LOG`.
+    Give --policy, --arm, --selector or --rounds. One answer is on standard output as it grows; then, on standard error,
+    what helped and why. Many are JSON lines in the order of the prompts. With a --temperature, tokens are sampled from
+    the target's probabilities. With --log, a policy's decisions and their rewards are kept, for `draftpick train LOG`.
     With --explain the answer is shown once it is whole: whose each token is, and what was known, picked and given in
     every round.
     """
     from speculative.sampling.sampling_params import SamplingParams
 
     explanations = Explanations(explain, explain_html)
-    choice = ArmChoice(policy, arm, selector, settings or (), policy_class or (), seed)
+    choice = ArmChoice(policy, arm, selector, settings or (), policy_class or (), seed, rounds, cache)
     sampling = SamplingParams(
         temperature=temperature,
         top_k=top_k,

@@ -1,6 +1,7 @@
 """Options of the commands that generate: how text is sampled, and what picks the arms."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -19,6 +20,10 @@ SelectorOption = Annotated[
         "acceptance_gate, fixed, or package.module:Class; --set gives its settings.",
         metavar="NAME",
     ),
+]
+RoundsOption = Annotated[
+    Path | None,
+    typer.Option("--rounds", help="Choose at every round by what draftpick train --rounds saved.", metavar="FILE"),
 ]
 MaxNewTokensOption = Annotated[
     int | None, typer.Option("--max-new-tokens", min=1, help="Length of an answer; the pool's by default.")

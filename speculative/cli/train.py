@@ -9,6 +9,7 @@ from speculative.cli import options
 from speculative.cli.data_files import TableOptions, read_data, valued
 from speculative.cli.plugins import policy_of
 from speculative.cli.progress import busy
+from speculative.cli.rounds import train_rounds
 
 
 def train(
@@ -30,6 +31,12 @@ def train(
     context_columns: options.ContextColumnsOption = None,
     unknown_levels: options.UnknownLevelsOption = "refuse",
     propensities: options.PropensitiesOption = "logged",
+    rounds: Annotated[
+        bool,
+        typer.Option(
+            "--rounds", help="Learn a choice at every round from a folder of draftpick collect, for generate --rounds."
+        ),
+    ] = False,
     seed: options.SeedOption = 0,
     threads: options.ThreadsOption = None,
     as_json: options.JsonOption = False,
@@ -38,8 +45,14 @@ def train(
 
     The score and the conclusion are of copies that were fitted without the queries they are scored on; the policy
     that is saved learns from all rows. A linear policy's prior_precision is chosen by leave-one-out error on the rows
-    that it learns from, unless --set gives another than the default. Only reinforce and --encoder sentence need torch.
+    that it learns from, unless --set gives another than the default. Only reinforce, --encoder sentence and --rounds
+    need torch.
     """
+    if rounds:
+        _refuse_with_rounds(policy != "lin_ucb", reward, settings, encoder, column, context_columns)
+        options.start_torch(threads)
+        train_rounds(data, out, seed, as_json)
+        return
     from bandits import cross_validated
     from bandits.policies.shrunk import shrunk
 
@@ -69,3 +82,11 @@ def train(
         str(score.conclusion),
     ]
     options.report(result, options.wrapped(lines), as_json)
+
+
+def _refuse_with_rounds(*given: object) -> None:
+    if any(given):
+        raise ValueError(
+            "--rounds learns from the rounds of collected texts: leave out --policy, --reward, --set, --encoder and "
+            "options of columns"
+        )

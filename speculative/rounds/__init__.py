@@ -1,10 +1,15 @@
 """A choice at every round: what is known before it, models that choose by it, and their worth on traced texts."""
 
 from speculative.rounds.acceptance_model import AcceptanceModel, AcceptedCounts
+from speculative.rounds.baselines import ArmPerQuery, Baselines
 from speculative.rounds.clairvoyant import clairvoyant_s
-from speculative.rounds.evaluation import MakeSelector, RoundEvaluation, evaluate_rounds
+from speculative.rounds.collected import CollectedRounds
+from speculative.rounds.evaluation import MakeSelector, RoundEvaluation, evaluate_rounds, evaluate_rounds_on
+from speculative.rounds.gated_selector import GatedSelector, fit_gated_selector, gated
+from speculative.rounds.hybrid_verified import HybridVerified
 from speculative.rounds.playing import play
 from speculative.rounds.prompt_features import PromptFeatures
+from speculative.rounds.query_gate import QueryGate
 from speculative.rounds.record import RECORD_VERSION, RecordKeeper, RecordLayout, RoundRecord
 from speculative.rounds.round_policy import RoundPolicySelector
 from speculative.rounds.round_selector import RoundSelector
@@ -16,8 +21,14 @@ __all__ = [
     "RECORD_VERSION",
     "AcceptanceModel",
     "AcceptedCounts",
+    "ArmPerQuery",
+    "Baselines",
+    "CollectedRounds",
+    "GatedSelector",
+    "HybridVerified",
     "MakeSelector",
     "PromptFeatures",
+    "QueryGate",
     "RandomRounds",
     "RecordKeeper",
     "RecordLayout",
@@ -31,7 +42,10 @@ __all__ = [
     "accepted_counts",
     "clairvoyant_s",
     "evaluate_rounds",
+    "evaluate_rounds_on",
+    "fit_gated_selector",
     "fit_speed_selector",
+    "gated",
     "layout_of",
     "play",
     "played_s",

@@ -96,12 +96,17 @@ class AcceptanceModel:
 
     def save(self, path: str | Path) -> Path:
         """Write the model to a folder or a .safetensors file and return the file's path."""
-        header = {"class": KIND, "record_version": RECORD_VERSION, "ridge": self.ridge, "drafts": self.layout.drafts}
+        return codec.write_file(path, *self.content())
+
+    def content(self) -> tuple[dict[str, object], dict[str, np.ndarray]]:
+        """Return the header and the arrays of a file; `of_content` reads them."""
+        header: dict[str, object] = {"class": KIND, "record_version": RECORD_VERSION, "ridge": self.ridge}
+        header |= {"drafts": list(self.layout.drafts)}
         tensors, prompt = {"weights": self.weights, "mean": self.mean, "scale": self.scale}, self.layout.prompt
         if prompt is not None:
             header |= {"prompt_encoder": prompt.encoder}
             tensors |= {"prompt_mean": prompt.mean, "prompt_components": prompt.components}
-        return codec.write_file(path, header, tensors)
+        return header, tensors
 
     @classmethod
     def load(cls, path: str | Path, arms: Mapping[str, ArmPlan]) -> "AcceptanceModel":
@@ -114,6 +119,21 @@ class AcceptanceModel:
         header, tensors = codec.read_file(path)
         if header.get("class") != KIND:
             raise ValueError(f"{path} holds a {header.get('class')}, not an {KIND}")
+        return cls.of_content(path, header, tensors, arms)
+
+    @classmethod
+    def of_content(
+        cls,
+        path: str | Path,
+        header: Mapping[str, object],
+        tensors: Mapping[str, np.ndarray],
+        arms: Mapping[str, ArmPlan],
+    ) -> "AcceptanceModel":
+        """Return the model of a file's header and arrays.
+
+        Raises:
+            ValueError: if they are damaged, or of other records or drafts.
+        """
         if header.get("record_version") != RECORD_VERSION:
             raise ValueError(
                 f"{path} was learned from round records of version {header.get('record_version')}, this draftpick "

@@ -1,6 +1,6 @@
 """The arm whose expected tokens, less the price of its seconds, are most: a choice at every round by model and cost."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +49,9 @@ class SpeedSelector(RoundSelector):
             many.
         encoder: of the prompts; see `RoundSelector`.
 
+    Attributes:
+        left_out: names of drafts that are never asked; see `with_changes`.
+
     Raises:
         ValueError: if a number is out of range, the profile lacks one of the drafts, or the model was learned with
             contexts of another encoder.
@@ -70,6 +73,8 @@ class SpeedSelector(RoundSelector):
         self.model, self.rate = model, positive(rate, "rate")
         self.inertia = inertia if inertia == float("inf") else not_negative(inertia, "inertia")
         self.idle_share = within(idle_share, 0, 1, "idle_share")
+        self.left_out: tuple[str, ...] = ()
+        self._barred = np.zeros(len(self.layout.arms), dtype=bool)
         self._costs = RoundCosts(self.layout, costs)
         self._lengths = np.array(self.layout.lengths, dtype=np.int64)
         self._draft_of, self._longest = self.layout.draft_of, max(1, *self.layout.lengths)
@@ -88,7 +93,9 @@ class SpeedSelector(RoundSelector):
         survival = self.model.survival(record, self._longest)
         tokens = expected_tokens(survival, self._draft_of, np.maximum(n_proposed, 0).tolist())
         seconds = self._costs.seconds(round_.cache_length, n_proposed, record, self.idle_share)
-        action = int((tokens - self._rate_of(request) * seconds).argmax())
+        gains = tokens - self._rate_of(request) * seconds
+        gains[self._barred] = -np.inf
+        action = int(gains.argmax())
         self._expected_s[round_.request_id] = float(seconds[action])
         return action
 
@@ -127,9 +134,14 @@ class SpeedSelector(RoundSelector):
         inertia: float | None = None,
         idle_share: float | None = None,
         encoder: ContextEncoder | None = None,
+        left_out: Collection[str] | None = None,
     ) -> "SpeedSelector":
-        """Return one of the same model with another profile, other numbers or an encoder; None keeps what was there."""
-        return SpeedSelector(
+        """Return one of the same model with another profile, settings or encoder; None keeps what was there.
+
+        Raises:
+            ValueError: if the profile lacks one of the drafts, a number is out of range, or no arm is left.
+        """
+        changed = SpeedSelector(
             self.model,
             costs,
             rate=self.rate if rate is None else rate,
@@ -137,6 +149,14 @@ class SpeedSelector(RoundSelector):
             idle_share=self.idle_share if idle_share is None else idle_share,
             encoder=self.encoder if encoder is None else encoder,
         )
+        changed._leave_out(self.left_out if left_out is None else left_out)
+        return changed
+
+    def _leave_out(self, drafts: Collection[str]) -> None:
+        self.left_out = tuple(sorted(drafts))
+        self._barred = np.array([d is not None and self.layout.drafts[d] in drafts for d in self.layout.draft_of])
+        if self._barred.all():
+            raise ValueError(f"left_out must leave an arm, got {', '.join(self.left_out)}")
 
     def _rate_of(self, request: _Running) -> float:
         if self.inertia == float("inf"):

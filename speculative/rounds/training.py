@@ -78,7 +78,7 @@ def fit_speed_selector(
     found = random_visits(traces, layout, costs, settings)
     model = AcceptanceModel(layout, settings.ridge).fit(accepted_counts(found, layout))
     selector = tuned(
-        SpeedSelector(model, costs, rate=_plain_rate(traces, costs), encoder=encoder), traces, costs, settings
+        SpeedSelector(model, costs, rate=plain_rate(traces, costs), encoder=encoder), traces, costs, settings
     )
     for _ in range(1, settings.n_passes):
         found += visits(selector, traces, costs) * settings.n_walks
@@ -208,6 +208,7 @@ def _prefill_s(traces: Sequence[Trace], costs: CostProfile) -> float:
     return sum(costs.prefill_s(len(trace.prompt_ids)) for trace in traces)
 
 
-def _plain_rate(traces: Sequence[Trace], costs: CostProfile) -> float:
+def plain_rate(traces: Sequence[Trace], costs: CostProfile) -> float:
+    """Return tokens per second after the first token, without a draft."""
     plain_s = sum(costs.plain_s(len(trace.prompt_ids), len(trace.new_ids)) for trace in traces)
     return _n_tokens(traces) / (plain_s - _prefill_s(traces, costs))

@@ -52,4 +52,4 @@ def test_a_policy_or_a_selector_picks_the_arm_of_each_answer(place):
     shown = talk(place, "a", "b", options=("--policy", place / "lin_ucb.safetensors", "--system", "be brief"))
     assert shown.stderr.count("picked with probability") == 2
     assert talk(place, "a", options=("--selector", "meta_sd")).stderr.count("arms by round: ") == 1
-    assert "exactly one of --policy, --arm and --selector" in refused("chat", *pool_of(place))
+    assert "exactly one of --policy, --arm, --selector and --rounds" in refused("chat", *pool_of(place))

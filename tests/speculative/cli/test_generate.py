@@ -175,7 +175,7 @@ def test_generate_refuses_sampling_out_of_range_before_it_loads_a_model(tmp_path
 def test_generate_refuses_in_one_line(place, tmp_path):
     policy = ("--policy", place / "lin_ucb.safetensors")
     assert "the prompt must not be blank" in refused("generate", " ", *pool_of(place), *policy)
-    assert "exactly one of --policy, --arm and --selector" in refused("generate", "x", *pool_of(place))
+    assert "exactly one of --policy, --arm, --selector and --rounds" in refused("generate", "x", *pool_of(place))
     assert "no arm is named 'eagle'" in refused("generate", "x", *pool_of(place), "--arm", "eagle")
     long = "x" * MAX_POSITIONS
     assert "exceed the target's context" in refused("generate", long, *pool_of(place), *policy)

@@ -90,8 +90,11 @@ def test_dtype_and_weights_override_the_pools(place):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "exactly one of --policy, --arm and --selector, got 0"),
-        (("x", "--arm", "a", "--selector", "meta_sd"), "exactly one of --policy, --arm and --selector, got 2"),
+        ((), "exactly one of --policy, --arm, --selector and --rounds, got 0"),
+        (
+            ("x", "--arm", "a", "--selector", "meta_sd"),
+            "exactly one of --policy, --arm, --selector and --rounds, got 2",
+        ),
         (("--arm", "no_draft"), "exactly one of PROMPT and --prompts"),
         (("x", "--arm", "no_draft", "--out", "answers"), "--out is for the answers to --prompts"),
         (("x", "--arm", "no_draft", "--log", "log"), "--log keeps a policy's decisions"),

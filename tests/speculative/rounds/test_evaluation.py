@@ -28,9 +28,22 @@ def test_each_prompt_is_held_out_once_and_hindsight_bounds_what_is_learned(trace
     assert found.query_oracle.value >= fixed.sum(axis=0).min() / fixed.min(axis=1).sum() - 1e-9
 
 
-def test_the_speed_selector_is_valued_by_default_and_a_sentence_says_what_to_do(traced_pool):
+def test_what_is_learned_and_the_published_rules_are_valued_by_default_and_a_sentence_says_what_to_do(traced_pool):
     found = evaluate_rounds(traced_pool.traces, traced_pool.arms, traced_pool.costs, n_folds=2, settings=QUICK)
-    assert list(found.selectors) == ["SpeedSelector"]
+    assert {
+        "GatedSelector",
+        "SpeedSelector",
+        "arm per query",
+        "UCBSpec",
+        "EXP3Spec",
+        "HedgeSpec",
+        "TapOut",
+        "PriorityRule",
+        "AcceptanceGate",
+        "LinUCB per round",
+        "HybridVerified",
+    } <= set(found.selectors)
+    assert all(one.value <= found.clairvoyant.value * (1 + 1e-9) for one in found.selectors.values())
     text = str(found)
     assert "clairvoyant per round" in text
     assert text.splitlines()[-1] == found.conclusion()
