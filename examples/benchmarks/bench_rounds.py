@@ -1,6 +1,7 @@
-"""What a choice at every round brings: a `SpeedSelector` learned on one collected folder and played on another.
+"""What a choice at every round brings: learned on one collected folder and played on another, beside published rules.
 
-No model runs. Total replayed seconds of held-out prompts, prompt reading included.
+No model runs. Total replayed seconds of held-out prompts, prompt reading included; ablations, the calibration of the
+acceptance model, and what is lost on other machines. Minutes.
 
     python examples/benchmarks/bench_rounds.py data/train data/test --name smollm2
 """
@@ -14,6 +15,10 @@ from pathlib import Path
 
 import numpy as np
 from choice_bench.sides import Sides, read_sides
+from rounds_bench.ablations import ablations
+from rounds_bench.calibration import calibration, plot
+from rounds_bench.setting import Setting
+from rounds_bench.transfer import transfer
 
 from arms.atomic_file import write_file
 from bandits import Bootstrap, Estimate, FullInformationData
@@ -23,32 +28,46 @@ from speculative.collection.replay import Replayer
 from speculative.collection.trace import Trace
 from speculative.collection.trace_store import TRACES, read_trace_parts
 from speculative.demo.learning import unfitted
-from speculative.measuring.cost_profile import CostProfile
 from speculative.measuring.machine import machine_facts
-from speculative.rounds import TrainingSettings, clairvoyant_s, fit_speed_selector, play
+from speculative.rounds import (
+    Baselines,
+    SpeedSelector,
+    TrainingSettings,
+    clairvoyant_s,
+    fit_speed_selector,
+    gated,
+    play,
+)
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
+N_SEEDS = 5
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
-    """Learn, play, print, and write `rounds_NAME.json`."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("train", type=Path, help="folder that draftpick collect wrote, to learn from")
-    parser.add_argument("test", type=Path, help="folder of held-out prompts, of the same pool and costs")
-    parser.add_argument("--name", default="pool", help="of the result: rounds_NAME.json")
-    parser.add_argument("--bar", type=float, default=1.12, help="what the selector is meant to reach")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON")
-    options = parser.parse_args(arguments)
+    """Learn, play, print, and write `rounds_NAME.json` and its picture."""
+    options = _options(arguments)
     sides, costs = read_sides(options.train, options.test), stored_costs(options.train)
     if costs is None:
-        parser.error(f"{options.train} holds no cost profile")
-    seconds, facts = seconds_of(sides, options.train, costs, options.seed)
+        raise SystemExit(f"{options.train} holds no cost profile")
+    arms = {name: sides.plans[name] for name in sides.fixed_arms}
+    setting = Setting(_traces(options.train, sides.train), _traces(sides.test_folder, sides.test), arms, costs)
+    settings = TrainingSettings(seed=options.seed)
+    begin = time.perf_counter()
+    speed = fit_speed_selector(setting.train, arms, costs, settings)
+    fit_s = time.perf_counter() - begin
+    seconds = seconds_of(sides, setting, speed, settings)
     fixed = best_fixed_arm(sides.train.select_arms(sides.fixed_arms), "seconds")
     bootstrap = Bootstrap(seed=options.seed)
     rows = {name: bootstrap.ratio_of_sums(seconds[fixed], own) for name, own in seconds.items()}
-    against_policy = bootstrap.ratio_of_sums(seconds["KNN per query"], seconds["SpeedSelector"])
-    reached, room = rows["SpeedSelector"], rows["clairvoyant per round"].value - 1
+    against = {
+        name: bootstrap.ratio_of_sums(seconds["KNN per query"], seconds[name])
+        for name in ("SpeedSelector", "GatedSelector")
+    }
+    reached, room = rows["GatedSelector"], rows["clairvoyant per round"].value - 1
+    calibrated, parts = calibration(setting, speed), {}
+    if not options.smoke:
+        parts = {"ablations": ablations(setting, speed, settings), "transfer": transfer(setting, speed, settings)}
+        plot(calibrated, options.results / f"rounds_{options.name}_calibration.png")
     result = {
         "name": options.name,
         "n_train": len(sides.train),
@@ -56,10 +75,16 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
         "fixed_arms": sides.fixed_arms,
         "best_fixed_arm": fixed,
         "times_best_fixed_arm": {name: asdict(value) for name, value in rows.items()},
-        "speed_selector_times_knn": asdict(against_policy),
+        "times_knn_per_query": {name: asdict(value) for name, value in against.items()},
         "share_of_clairvoyant": (reached.value - 1) / room if room > 0 else None,
-        **facts,
-        "bars": [_bar(reached, options.bar)],
+        "fit_s": fit_s,
+        "play_us_a_round": _play_us(setting, speed),
+        "calibration": calibrated,
+        **parts,
+        "bars": [
+            _bar("GatedSelector over best fixed arm", reached, options.bar),
+            _bar("GatedSelector over KNN per query", against["GatedSelector"], 1.0),
+        ],
         "data": sides.facts,
         "command": f"python examples/benchmarks/bench_rounds.py data/train data/test --name {options.name} "
         f"--bar {options.bar:g} --seed {options.seed}",
@@ -69,51 +94,62 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
     }
     text = json.dumps(result, indent=1, allow_nan=False) + "\n"
     write_file(options.results / f"rounds_{options.name}.json", text)
-    _print(rows, fixed, against_policy)
+    _print(rows, fixed, against)
     return result
 
 
-def _bar(reached: Estimate, bar: float) -> dict[str, object]:
-    holds = reached.value >= bar and reached.low > 1
-    return {"name": "SpeedSelector over best fixed arm", **asdict(reached), "bar": bar, "holds": holds}
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("train", type=Path, help="folder that draftpick collect wrote, to learn from")
+    parser.add_argument("test", type=Path, help="folder of held-out prompts, of the same pool and costs")
+    parser.add_argument("--name", default="pool", help="of the result: rounds_NAME.json")
+    parser.add_argument("--bar", type=float, default=1.12, help="what the selector is meant to reach")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON")
+    parser.add_argument("--smoke", action="store_true", help="leave out ablations, transfer and the picture")
+    return parser.parse_args(arguments)
 
 
-def _print(rows: Mapping[str, Estimate], fixed: str, against_policy: Estimate) -> None:
+def _bar(name: str, reached: Estimate, bar: float) -> dict[str, object]:
+    return {"name": name, **asdict(reached), "bar": bar, "holds": reached.value >= bar and reached.low > 1}
+
+
+def _print(rows: Mapping[str, Estimate], fixed: str, against: Mapping[str, Estimate]) -> None:
     for name, value in rows.items():
         print(f"{name:24} {value:.3f} times the best fixed arm, {fixed}")
-    print(f"SpeedSelector over KNN per query: {against_policy:.3f}")
+    for name, value in against.items():
+        print(f"{name} over KNN per query: {value:.3f}")
+
+
+def _play_us(setting: Setting, selector: SpeedSelector) -> float:
+    """Return the processor's microseconds a round: record, choice and the walk through the text."""
+    plans, n_rounds, begin = list(setting.arms.values()), 0, time.process_time()
+    for trace in setting.test:
+        n_rounds += len(play(selector, plans, trace, setting.costs).actions)
+    return 1e6 * (time.process_time() - begin) / n_rounds
 
 
 def seconds_of(
-    sides: Sides, train_folder: Path, costs: CostProfile, seed: int
-) -> tuple[dict[str, np.ndarray], dict[str, object]]:
-    """Return each choice's seconds on every held-out prompt, and how long fitting and choosing took."""
-    plans = [sides.plans[name] for name in sides.fixed_arms]
-    arms = {name: sides.plans[name] for name in sides.fixed_arms}
-    train, test = _traces(train_folder, sides.train), _traces(sides.test_folder, sides.test)
-    replayers = [Replayer(trace, costs) for trace in test]
-    seconds = {
-        name: np.array([replayer.play(plan).seconds for replayer in replayers]) for name, plan in sides.plans.items()
-    }
+    sides: Sides, setting: Setting, speed: SpeedSelector, settings: TrainingSettings
+) -> dict[str, np.ndarray]:
+    """Return each choice's seconds on every held-out prompt; of rules that draw, the mean over seeds."""
+    plans, costs = list(setting.arms.values()), setting.costs
+    replayers = [Replayer(trace, costs) for trace in setting.test]
+    seconds = {name: np.array([one.play(plan).seconds for one in replayers]) for name, plan in sides.plans.items()}
     fixed = np.stack([seconds[name] for name in sides.fixed_arms], axis=1)
     every = np.stack([seconds[name] for name in sides.test.arm_names], axis=1)
-    knn = unfitted(seed)["KNN"].fit(sides.train)
+    knn = unfitted(settings.seed)["KNN"].fit(sides.train)
     chosen = knn.probabilities(sides.test.contexts)[:, [knn.arm_names.index(name) for name in sides.test.arm_names]]
     seconds["KNN per query"] = (chosen * every).sum(axis=1)
-    begin = time.perf_counter()
-    selector = fit_speed_selector(train, arms, costs, TrainingSettings(seed=seed))
-    fit_s, begin, n_rounds, took = time.perf_counter() - begin, time.perf_counter(), 0, []
-    for trace in test:
-        played = play(selector, plans, trace, costs)
-        took.append(played.seconds)
-        n_rounds += len(played.actions)
-    play_us = 1e6 * (time.perf_counter() - begin) / n_rounds
-    seconds["SpeedSelector"] = np.array(took)
-    blind = fit_speed_selector(train, arms, costs, TrainingSettings(seed=seed, n_prompt_features=0))
-    seconds["SpeedSelector, no prompt"] = np.array([play(blind, plans, trace, costs).seconds for trace in test])
+    baselines = Baselines(setting.arms, costs, settings)
+    seconds |= {name: setting.seconds(one) for name, one in baselines.fitted(setting.train, setting.test).items()}
+    for name, ones in baselines.random(setting.test, range(N_SEEDS)).items():
+        seconds[name] = np.mean([setting.seconds(one) for one in ones], axis=0)
+    seconds["SpeedSelector"] = setting.seconds(speed)
+    seconds["GatedSelector"] = setting.seconds(gated(speed, setting.train, costs, settings))
     seconds["oracle per query"] = fixed.min(axis=1)
-    seconds["clairvoyant per round"] = np.array([clairvoyant_s(plans, trace, costs) for trace in test])
-    return seconds, {"fit_s": fit_s, "play_us_a_round": play_us}
+    seconds["clairvoyant per round"] = np.array([clairvoyant_s(plans, trace, costs) for trace in setting.test])
+    return seconds
 
 
 def _traces(folder: Path, data: FullInformationData) -> list[Trace]:

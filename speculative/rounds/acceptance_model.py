@@ -1,6 +1,6 @@
 """How many of a draft's tokens will be accepted: a calibrated survival curve per draft, from the record of a round."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,8 +58,12 @@ class AcceptanceModel:
         self.mean, self.scale = np.zeros(n), np.ones(n)
         self.weights = np.zeros((len(layout.drafts), N_HEADS, n + 1))
 
-    def fit(self, counts: AcceptedCounts) -> "AcceptanceModel":
+    def fit(self, counts: AcceptedCounts, without: Collection[str] = ()) -> "AcceptanceModel":
         """Learn from rounds whose outcome is known for every draft.
+
+        Args:
+            counts: records and what each draft got accepted.
+            without: what the numbers' names begin or end with that it is not shown, to see what they are worth.
 
         Raises:
             ValueError: if there is no record, or a draft of the layout has no counts.
@@ -73,6 +77,9 @@ class AcceptanceModel:
         self.scale[self.scale < 1e-6] = 1.0
         self.mean[0] = 0.0  # the constant stays one
         features = (records - self.mean) / self.scale
+        features[
+            :, [name.startswith(tuple(without)) or name.endswith(tuple(without)) for name in self.layout.names]
+        ] = 0
         for d, draft in enumerate(self.layout.drafts):
             asked, accepted = counts.asked[draft], counts.accepted[draft]
             for head in range(N_HEADS):

@@ -17,7 +17,7 @@ from speculative.protocols.selector import QueryState, RoundContext, RoundObserv
 from speculative.rounds.acceptance_model import AcceptanceModel
 from speculative.rounds.playing import play
 from speculative.rounds.query_gate import QueryGate
-from speculative.rounds.speed_selector import SpeedSelector
+from speculative.rounds.speed_selector import USUAL_CACHE_LENGTH, SpeedSelector
 from speculative.rounds.training import DEFAULT, TrainingSettings, fit_speed_selector, tuned
 from speculative.selectors.prefill_encoder import encode_query
 
@@ -103,7 +103,7 @@ class GatedSelector(Selector):
         arms = {name: list(plan.drafts[0]) for name, plan in self.layout.arms.items()}
         numbers = [
             {
-                "rate": one.rate,
+                "speedup": one.rate * one.plain_round_s,
                 "inertia": None if one.inertia == float("inf") else one.inertia,
                 "idle_share": one.idle_share,
                 "left_out": list(one.left_out),
@@ -135,11 +135,12 @@ class GatedSelector(Selector):
             raise ValueError(f"{path} does not say what it chooses among: train it again")
         plans = {str(name): ArmPlan.fixed(str(draft), int(length)) for name, (draft, length) in arms.items()}
         model = AcceptanceModel.of_content(path, header, tensors, plans)
+        plain_s = costs.verify_s(1, USUAL_CACHE_LENGTH)
         selectors = [
             SpeedSelector(
                 model,
                 costs,
-                rate=one["rate"],
+                rate=one["speedup"] / plain_s,
                 inertia=float("inf") if one["inertia"] is None else one["inertia"],
                 idle_share=one["idle_share"],
             ).with_changes(costs, left_out=one["left_out"])

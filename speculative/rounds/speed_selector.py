@@ -15,6 +15,9 @@ from speculative.rounds.record import RoundRecord
 from speculative.rounds.round_costs import RoundCosts
 from speculative.rounds.round_selector import RoundSelector
 
+USUAL_CACHE_LENGTH = 256
+"""Cached tokens at which the speed of plain decoding is taken."""
+
 
 @dataclass(slots=True)
 class _Running:
@@ -50,6 +53,7 @@ class SpeedSelector(RoundSelector):
         encoder: of the prompts; see `RoundSelector`.
 
     Attributes:
+        plain_round_s: seconds of a round without a draft, by the profile.
         left_out: names of drafts that are never asked; see `with_changes`.
 
     Raises:
@@ -76,6 +80,7 @@ class SpeedSelector(RoundSelector):
         self.left_out: tuple[str, ...] = ()
         self._barred = np.zeros(len(self.layout.arms), dtype=bool)
         self._costs = RoundCosts(self.layout, costs)
+        self.plain_round_s = costs.verify_s(1, USUAL_CACHE_LENGTH)
         self._lengths = np.array(self.layout.lengths, dtype=np.int64)
         self._draft_of, self._longest = self.layout.draft_of, max(1, *self.layout.lengths)
         self._requests: dict[str, _Running] = {}
@@ -138,13 +143,15 @@ class SpeedSelector(RoundSelector):
     ) -> "SpeedSelector":
         """Return one of the same model with another profile, settings or encoder; None keeps what was there.
 
+        The rate that is kept is so many times the speed of plain decoding, whose seconds are the profile's.
+
         Raises:
             ValueError: if the profile lacks one of the drafts, a number is out of range, or no arm is left.
         """
         changed = SpeedSelector(
             self.model,
             costs,
-            rate=self.rate if rate is None else rate,
+            rate=self.rate * self.plain_round_s / costs.verify_s(1, USUAL_CACHE_LENGTH) if rate is None else rate,
             inertia=self.inertia if inertia is None else inertia,
             idle_share=self.idle_share if idle_share is None else idle_share,
             encoder=self.encoder if encoder is None else encoder,

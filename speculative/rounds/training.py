@@ -36,6 +36,7 @@ class TrainingSettings:
         inertias: of the rate; of these and the shares, those of fewest seconds on the training texts are taken.
         idle_shares: of reading, held against one round; see `SpeedSelector`.
         seed: of the random walks.
+        without: numbers of the records that the model is not shown; see `AcceptanceModel.fit`.
     """
 
     n_walks: int = 4
@@ -45,6 +46,7 @@ class TrainingSettings:
     inertias: tuple[float, ...] = (float("inf"), 16.0)
     idle_shares: tuple[float, ...] = (1.0, 0.3, 0.1)
     seed: int = 0
+    without: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         at_least(self.n_walks, 1, "n_walks")
@@ -76,13 +78,13 @@ def fit_speed_selector(
     """
     layout = layout_of(traces, arms, settings)
     found = random_visits(traces, layout, costs, settings)
-    model = AcceptanceModel(layout, settings.ridge).fit(accepted_counts(found, layout))
+    model = AcceptanceModel(layout, settings.ridge).fit(accepted_counts(found, layout), settings.without)
     selector = tuned(
         SpeedSelector(model, costs, rate=plain_rate(traces, costs), encoder=encoder), traces, costs, settings
     )
     for _ in range(1, settings.n_passes):
         found += visits(selector, traces, costs) * settings.n_walks
-        model = AcceptanceModel(layout, settings.ridge).fit(accepted_counts(found, layout))
+        model = AcceptanceModel(layout, settings.ridge).fit(accepted_counts(found, layout), settings.without)
         selector = tuned(SpeedSelector(model, costs, rate=selector.rate, encoder=encoder), traces, costs, settings)
     return selector
 

@@ -1,0 +1,1 @@
+"""Parts of bench_rounds.py: ablations, calibration, transfer between machines."""
