@@ -63,7 +63,6 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
         name: bootstrap.ratio_of_sums(seconds["KNN per query"], seconds[name])
         for name in ("SpeedSelector", "GatedSelector")
     }
-    reached, room = rows["GatedSelector"], rows["clairvoyant per round"].value - 1
     calibrated, parts = calibration(setting, speed), {}
     if not options.smoke:
         parts = {"ablations": ablations(setting, speed, settings), "transfer": transfer(setting, speed, settings)}
@@ -74,28 +73,42 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
         "n_test": len(sides.test),
         "fixed_arms": sides.fixed_arms,
         "best_fixed_arm": fixed,
-        "times_best_fixed_arm": {name: asdict(value) for name, value in rows.items()},
-        "times_knn_per_query": {name: asdict(value) for name, value in against.items()},
-        "share_of_clairvoyant": (reached.value - 1) / room if room > 0 else None,
+        **_reached(rows, against, options.bar),
         "fit_s": fit_s,
         "play_us_a_round": _play_us(setting, speed),
         "calibration": calibrated,
         **parts,
+        "data": sides.facts,
+        **_origin(options),
+    }
+    text = json.dumps(result, indent=1, allow_nan=False) + "\n"
+    write_file(options.results / f"rounds_{options.name}.json", text)
+    _print(rows, fixed, against)
+    return result
+
+
+def _reached(rows: Mapping[str, Estimate], against: Mapping[str, Estimate], bar: float) -> dict[str, object]:
+    """Return all ratios, the share of what hindsight could gain, and the bars."""
+    reached, room = rows["GatedSelector"], rows["clairvoyant per round"].value - 1
+    return {
+        "times_best_fixed_arm": {name: asdict(value) for name, value in rows.items()},
+        "times_knn_per_query": {name: asdict(value) for name, value in against.items()},
+        "share_of_clairvoyant": (reached.value - 1) / room if room > 0 else None,
         "bars": [
-            _bar("GatedSelector over best fixed arm", reached, options.bar),
+            _bar("GatedSelector over best fixed arm", reached, bar),
             _bar("GatedSelector over KNN per query", against["GatedSelector"], 1.0),
         ],
-        "data": sides.facts,
+    }
+
+
+def _origin(options: argparse.Namespace) -> dict[str, object]:
+    return {
         "command": f"python examples/benchmarks/bench_rounds.py data/train data/test --name {options.name} "
         f"--bar {options.bar:g} --seed {options.seed}",
         "machine": machine_facts(),
         "seed": options.seed,
         "date": time.strftime("%Y-%m-%d"),
     }
-    text = json.dumps(result, indent=1, allow_nan=False) + "\n"
-    write_file(options.results / f"rounds_{options.name}.json", text)
-    _print(rows, fixed, against)
-    return result
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -101,12 +101,15 @@ def expected_distribution(target, params, eos_ids, n_tokens):
     return distribution
 
 
-def found_distribution(target, arms, params, make, seed, eos_ids, n_tokens, monkeypatch, has_faults=False):
-    """Probability of every text that the engine writes while arms are switched at random every round."""
+def found_distribution(
+    target, arms, params, make, seed, eos_ids, n_tokens, monkeypatch, has_faults=False, make_selector=None
+):
+    """Probability of every text that the engine writes while arms are switched every round, by default at random."""
 
     def write(source):
         monkeypatch.setattr(engine_module, "make_verifier", lambda p, s, v: make(p, source, v))
-        engine = Engine(target, arms, RandomSelector(len(arms), seed))
+        selector = RandomSelector(len(arms), seed) if make_selector is None else make_selector()
+        engine = Engine(target, arms, selector)
         [text] = generate(engine, [Request("q", PROMPT, n_tokens, eos_ids, sampling=params)])
         assert has_faults or text.stats.faults == []
         return text.token_ids
