@@ -105,10 +105,8 @@ class Int4Linear:
     does not come in blocks is first rounded to 16 levels a block. A row's product does not depend on how many rows are
     computed together. Cost is a staircase of four rows, twice as high for blocks of 8 bits, whose halves are multiplied
     apart: of the products that torch has for 8 bits, it is the one that leaves the weights of a Q5_0, Q6_K or Q8_0
-    tensor as they are (0.16 % by the constants; with one scale a row 1.2 %) and a row the same in any company.
-    Milliseconds of a product with 1,536 x 8,960 weights, one row and eight: 4 bits 0.22 and 0.68, 8 bits in halves 0.39
-    and 1.30, `_weight_int8pack_mm` 0.44 and 1.00, prepacked bfloat16 0.35 and 0.51 (two cores of an AMD EPYC, Zen 5,
-    with AVX-512, BF16 and VNNI).
+    tensor as they are but for the constants, and a row the same in any company. What it takes on a machine, `draftpick
+    profile` shows.
 
     Args:
         weight: (out_features, in_features) on the CPU, or blocks, which are kept; in_features a multiple of 32.

@@ -33,10 +33,8 @@ class ModelSettings:
             8 bits a weight where the CPU multiplies them well and is float32 elsewhere, the token embedding is dense.
             `int4_fast` adds a bfloat16 copy of the layers, at two bytes a weight, for prompts and wide rounds, from the
             width where it takes less time; where the CPU does not multiply bfloat16 it is `int4`. `int4_all` rounds all
-            that has more bits, and the head, to 4: less time, less exact.
-            Measured on SmolLM2-135M-Instruct (Q4_1), 1,712 tokens of its own greedy text on 20 prompts: mean negative
-            log-likelihood 0.573 dense, 0.574 int4 (0.573 with a dense head), 0.603 int4_all; best token the dense
-            model's at 98.2 % (98.9 %) and 91.1 %.
+            that has more bits, and the head, to 4: less time, less exact. How often each has the unrounded model's best
+            token, `examples/benchmarks/bench_quantised.py` measures.
         cache: folder in which converted weights and measurements are kept.
         kernels: the forms of the decoder's arithmetic on the CPU: "measured", a short measurement at the first load,
             then kept; "safe", the same ones everywhere; or a plan. They differ in speed, and in rounding.

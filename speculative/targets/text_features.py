@@ -34,7 +34,7 @@ def text_features(text: str, token_ids: Sequence[int]) -> npt.NDArray[np.float32
         code share:       share of characters that code is full of, such as brackets
         digit share:      share of characters that are digits
 
-    Cost: 0.13 microseconds a character, 60 for a prompt of 470 (one core of an AMD EPYC, Zen 5).
+    Cost: one walk over the characters and one over the tokens; no pass of a model.
 
     Args:
         text: the prompt's, without what a chat template puts around it.
