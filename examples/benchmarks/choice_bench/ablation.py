@@ -54,6 +54,7 @@ def variants(sides: Sides) -> dict[str, tuple[Sides, Fit]]:
         "no shrinkage": (sides, without_shrinkage),
         "mean speedup instead of time saved": (mean_speedup, with_shrinkage),
     }
+    found["every column of the contexts standardised"] = (sides.standardised(), with_shrinkage)
     if sides.rules:
         found["no rules among the arms"] = (sides.with_arms(sides.fixed_arms), with_shrinkage)
     for part, columns in sides.groups.items():

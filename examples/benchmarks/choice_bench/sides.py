@@ -1,13 +1,14 @@
 """Two collected folders, one to learn from and one held out, as a bench needs them."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from bandits import FullInformationData
+from bandits.checks import Float32
 from bandits.data.closed_folder import MANIFEST
 from rewards import TimeSaved
 from speculative.collection.arm_plan import ArmPlan, plan_of_facts
@@ -64,7 +65,16 @@ class Sides:
 
     def with_columns(self, columns: list[int]) -> "Sides":
         """Return the sides with some columns of the contexts."""
-        train, test = (replace(side, contexts=side.contexts[:, columns]) for side in (self.train, self.test))
+        return self._with_contexts(lambda contexts: contexts[:, columns])
+
+    def standardised(self) -> "Sides":
+        """Return the sides with every column at mean 0 and standard deviation 1 over the training contexts."""
+        mean, spread = self.train.contexts.mean(axis=0), self.train.contexts.std(axis=0)
+        scale = np.where(spread > 0, spread, 1)
+        return self._with_contexts(lambda contexts: ((contexts - mean) / scale).astype(np.float32))
+
+    def _with_contexts(self, changed: Callable[[Float32], Float32]) -> "Sides":
+        train, test = (replace(side, contexts=changed(side.contexts)) for side in (self.train, self.test))
         return replace(self, train=train, test=test)
 
 

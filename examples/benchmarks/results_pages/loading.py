@@ -50,20 +50,32 @@ def _pair(before: Record | None, now: Record, name: str) -> list[str]:
     return ["" if before is None else f"{before[name]:.1f}", f"{now[name]:.1f}"]
 
 
+def _where_counted(row: Record, name: str, form: str) -> str:
+    return form.format(row[name]) if name in row else "-"
+
+
 def _agreement(record: Record) -> list[str]:
     rows: Sequence[Sequence[str]] = [
         [
-            form,
+            f"{model}, {form}",
             f"{row['n']}",
-            f"{100 * row['same_best']:.1f} %",
-            f"{max(row['leads_where_not'], default=0.0):.3f}",
+            f"{100 * row['same_best']:.2f} %",
+            f"{row['n_differ']}",
+            _where_counted(row, "n_differ_at_ties", "{}"),
+            _where_counted(row, "same_best_without_ties", "{:.2%}").replace("%", " %"),
+            f"{row['largest_lead_lost']:.3f}",
             f"{row['nll']:.4f}",
         ]
-        for form, row in record["rows"].items()
+        for model, measured in record["models"].items()
+        for form, row in measured["rows"].items()
+        if form != "dense"
     ]
-    heads = ["form", "positions", "same best token", "largest lead lost", "mean NLL"]
+    heads = ["file, form", "positions", "same best token", "differ", "at near-ties", "same without near-ties"]
+    heads += ["largest lead lost", "mean NLL"]
+    prompts = "; ".join(f"{model}: {measured['prompts']}" for model, measured in record["models"].items())
     note = (
-        f"{record['model']}. Positions are those of the float32 model's greedy texts; the largest lead lost is by how "
-        "much the float32 model's best logit led the second where another token became the best."
+        "Positions are those of the float32 model's greedy texts. At a near-tie its two best logits lie within one "
+        "spacing of bfloat16, which a pass of another width may swap too; -: not counted. The largest lead lost is by "
+        f"how much its best logit led the second where another token became the best. Prompts of {prompts}."
     )
     return [*table(heads, rows), "", note, "", *bar_table(record["bars"]), *origin(record), ""]
