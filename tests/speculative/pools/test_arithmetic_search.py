@@ -10,6 +10,7 @@ from speculative.collection.collect import collect
 from speculative.collection.replay import replay
 from speculative.collection.trace_store import TRACES, read_trace_parts
 from speculative.measuring.cost_profile import DraftCost
+from speculative.models import loading
 from speculative.pools import arithmetic_search
 from speculative.pools.arithmetic import Arithmetic, MeasuredTarget, arithmetics_of, draft_specs, measure_target
 from speculative.pools.arithmetic_search import compare_arithmetics
@@ -144,6 +145,16 @@ def test_every_draft_is_timed_and_one_that_cannot_be_had_in_an_arithmetic_is_a_l
     assert measure_target(spec, FOUR, [DENSE], tmp_path, refused.append) is None
     with pytest.raises(ValueError, match="can be had in no arithmetic that was tried"):
         measure_target(spec, DENSE, [FOUR], tmp_path, refused.append)
+
+
+def test_what_the_memory_does_not_hold_is_a_line_that_says_so(file, monkeypatch, tmp_path):
+    monkeypatch.setattr(loading, "free_bytes", lambda device: 1000)
+    refused = []
+    assert measure_target(read_pool_spec(file), DENSE, [DENSE], tmp_path, refused.append) is None
+    [line] = refused
+    assert line.startswith("target, float32 dense: ")
+    assert "GB are free" in line
+    assert "\n" not in line
 
 
 def test_the_usual_arithmetic_comes_first():
