@@ -41,6 +41,7 @@ FORMS: dict[str, dict[str, Any]] = {
     "int4_fast": {"weights": "int4_fast"},
     "int4_all": {"weights": "int4_all"},
 }
+RECORD = "bench_quantised.json"
 BAR = 0.998
 _BATCH = 16  # texts that are written together
 PROMPTS = (
@@ -82,28 +83,24 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         tokenizer = load_tokenizer(folder)
         prompts = [_encoded(tokenizer, prompt) for prompt in _prompts(options.prompts)]
         rows = measure(options, prompts, read_eos_ids(folder, tokenizer), options.new_tokens)
-    path, name = RESULTS / "bench_quantised.json", Path(options.model).name
-    kept = json.loads(path.read_text())["models"] if path.is_file() and not options.smoke else {}
-    given = f" --prompts {options.prompts.name} --new-tokens {options.new_tokens}" if options.prompts else ""
-    measured = {
-        "prompts": _source(options.prompts),
-        "rows": rows,
-        "command": f"python examples/benchmarks/bench_quantised.py --model {name}{given}",
-        "date": time.strftime("%Y-%m-%d"),
-    }
-    models = {**kept, name: measured}
-    record = {
-        "models": models,
-        "bars": [bar for name, one in models.items() for bar in _bars(name, one["rows"].get("int4"))],
-        "command": measured["command"],
-        "date": measured["date"],
-        "machine": machine_facts(),
-    }
+    record = _record(options, rows)
     for form, row in rows.items():
         print(_line(form, row))
     if not options.smoke:
-        write_file(path, json.dumps(record, indent=1, allow_nan=False) + "\n")
+        write_file(RESULTS / RECORD, json.dumps(record, indent=1, allow_nan=False) + "\n")
     return record
+
+
+def _record(options: argparse.Namespace, rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Put a model's figures beside those that are kept of others."""
+    path, name = RESULTS / RECORD, Path(options.model).name
+    kept = json.loads(path.read_text())["models"] if path.is_file() and not options.smoke else {}
+    given = f" --prompts {options.prompts.name} --new-tokens {options.new_tokens}" if options.prompts else ""
+    command, date = f"python examples/benchmarks/bench_quantised.py --model {name}{given}", time.strftime("%Y-%m-%d")
+    measured = {"prompts": _source(options.prompts), "rows": rows, "command": command, "date": date}
+    models = {**kept, name: measured}
+    bars = [bar for model, one in models.items() for bar in _bars(model, one["rows"].get("int4"))]
+    return {"models": models, "bars": bars, "command": command, "date": date, "machine": machine_facts()}
 
 
 def _bars(model: str, row: dict[str, Any] | None) -> list[dict[str, Any]]:

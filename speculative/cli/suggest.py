@@ -159,14 +159,14 @@ def _row(priced: "PricedTarget") -> dict[str, object]:
 
 def _lines(choice: "ArithmeticChoice") -> list[str]:
     """Return a comparison of arithmetics for people."""
-    widths = "".join(f"{f'v({width})':>9}" for width in choice.chosen.pass_s)
+    widths = "".join(f"{f'v({width})':>7}" for width in choice.chosen.pass_s)
     lines = [f"milliseconds of a target pass, and tokens a second expected {choice.expected}"]
-    lines.append(f"{'target':<20}{widths}{'no draft':>10}{'fastest':>10}  arm")
+    lines.append(f"{'target':<17}{widths}{'no draft':>9}{'fastest':>8} arm")
     for priced in choice.targets:
-        passes = "".join(f"{seconds * 1000:>9.2f}" for seconds in priced.pass_s.values())
+        passes = "".join(f"{seconds * 1000:>7.3g}" for seconds in priced.pass_s.values())
         best, speeds = priced.best_arm, priced.tokens_per_s
-        plain = f"{speeds[choice.plain_arm]:>10.1f}"
-        lines.append(f"{priced.measured.arithmetic!s:<20}{passes}{plain}{speeds[best]:>10.1f}  {best}")
+        plain = f"{speeds[choice.plain_arm]:>9.1f}"
+        lines.append(f"{priced.measured.arithmetic!s:<17}{passes}{plain}{speeds[best]:>8.1f} {best}")
     measured = choice.chosen.measured
     for key, name in measured.names.items():
         for arithmetic, cost in measured.drafts[key].items():

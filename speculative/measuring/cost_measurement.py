@@ -169,8 +169,8 @@ class _DraftRounds:
     """Rounds of one draft on a random text that grows, of 1 and 8 draft tokens, and first readings of a prompt.
 
     A pass of the target comes before each, as in a real run: it drives the draft's weights out of the processor's
-    caches, and a draft timed without it looks faster than it is. One that stops where it is unsure is timed as if it did
-    not: a random text says nothing of how sure it will be.
+    caches, and a draft timed without it looks faster than it is. One that stops where it is unsure is timed as if it
+    did not: a random text says nothing of how sure it will be.
 
     Args:
         draft: to time.

@@ -76,6 +76,7 @@ def test_every_ingredient_is_taken_away_once(result):
         "as it is",
         "no shrinkage",
         "mean speedup instead of time saved",
+        "every column of the contexts standardised",
         "no rules among the arms",
         "contexts of the mean state alone",
         "contexts of the last state alone",

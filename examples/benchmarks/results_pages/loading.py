@@ -50,19 +50,13 @@ def _pair(before: Record | None, now: Record, name: str) -> list[str]:
     return ["" if before is None else f"{before[name]:.1f}", f"{now[name]:.1f}"]
 
 
-def _where_counted(row: Record, name: str, form: str) -> str:
-    return form.format(row[name]) if name in row else "-"
-
-
 def _agreement(record: Record) -> list[str]:
     rows: Sequence[Sequence[str]] = [
         [
             f"{model}, {form}",
             f"{row['n']}",
             f"{100 * row['same_best']:.2f} %",
-            f"{row['n_differ']}",
-            _where_counted(row, "n_differ_at_ties", "{}"),
-            _where_counted(row, "same_best_without_ties", "{:.2%}").replace("%", " %"),
+            f"{100 * row['same_best_without_ties']:.2f} %" if "same_best_without_ties" in row else "-",
             f"{row['largest_lead_lost']:.3f}",
             f"{row['nll']:.4f}",
         ]
@@ -70,8 +64,7 @@ def _agreement(record: Record) -> list[str]:
         for form, row in measured["rows"].items()
         if form != "dense"
     ]
-    heads = ["file, form", "positions", "same best token", "differ", "at near-ties", "same without near-ties"]
-    heads += ["largest lead lost", "mean NLL"]
+    heads = ["file, form", "positions", "same best token", "same without near-ties", "largest lead lost", "mean NLL"]
     prompts = "; ".join(f"{model}: {measured['prompts']}" for model, measured in record["models"].items())
     note = (
         "Positions are those of the float32 model's greedy texts. At a near-tie its two best logits lie within one "
