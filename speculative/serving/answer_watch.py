@@ -49,14 +49,14 @@ class AnswerWatch:
         try:
             said = json.loads(payload)
         except (ValueError, RecursionError) as error:
-            raise ArmFailure(f"answered what is no JSON: {payload[:80]!r}") from error
+            raise ArmFailure(f"answered {len(payload)} bytes that are no JSON") from error
         if not isinstance(said, dict):
-            raise ArmFailure(f"answered what is no JSON object: {payload[:80]!r}")
+            raise ArmFailure(f"answered {len(payload)} bytes that are no JSON object")
         if "error" in said and "choices" not in said:
             raise ArmFailure(f"reported an error: {said['error']!r:.200}")
         choices = said.get("choices")
         if not isinstance(choices, list):
-            raise ArmFailure(f"answered without choices: {payload[:80]!r}")
+            raise ArmFailure(f"answered {len(payload)} bytes without choices")
         self._n_chunks += bool(choices)
         self.feedback = feedback_of(said) or self.feedback
         usage = said.get("usage")

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 
 from fastapi import FastAPI, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from speculative.serving.asgi_client import ServedResponse
@@ -107,10 +108,13 @@ async def _body(request: Request, most_bytes: int) -> bytes:
     if said.isdigit() and int(said) > most_bytes:
         raise too_large
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > most_bytes:
-            raise too_large
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > most_bytes:
+                raise too_large
+    except ClientDisconnect as error:
+        raise Problem(400, "the client left before its body had come") from error
     return bytes(body)
 
 

@@ -16,6 +16,9 @@ Endpoint = Literal["chat/completions", "completions"]
 NO_TEXT = "(no text)"
 """What an encoder reads of a request that holds images or token ids only."""
 
+MOST_TEXT = 65_536
+"""Characters that an encoder reads, the last ones: a context must not take longer than the answer."""
+
 _Tokens = Annotated[int, Field(ge=1, strict=True)]
 
 
@@ -107,7 +110,7 @@ def read_request(endpoint: Endpoint, raw: bytes, model: str) -> CompletionReques
     return CompletionRequest(
         endpoint=endpoint,
         body=body,
-        text=text if text.strip() else NO_TEXT,
+        text=text[-MOST_TEXT:] if text[-MOST_TEXT:].strip() else NO_TEXT,
         stream=bool(read.stream),
         include_usage=bool(read.stream_options and read.stream_options.include_usage),
         max_tokens=None if most is None else most * (read.n or 1),

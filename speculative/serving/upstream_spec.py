@@ -21,7 +21,7 @@ class UpstreamSpec(BaseModel):
 
     Attributes:
         kind: always "upstream".
-        name: of the arm.
+        name: of the arm, printable ASCII, since a header of each answer holds it.
         url: up to and without `/v1`.
         model: sent as the request's model; None sends the client's.
         headers: header to the name of the environment variable that holds its value, so that no file holds a key.
@@ -34,7 +34,7 @@ class UpstreamSpec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["upstream"]
-    name: str = Field(min_length=1, max_length=100)
+    name: str = Field(max_length=100, pattern=r"^[!-~]([ -~]*[!-~])?$")
     url: str
     model: str | None = None
     headers: Mapping[str, str] = Field(default_factory=dict)

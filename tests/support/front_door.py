@@ -3,15 +3,18 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import uvicorn
 from serving_bench.scripted_upstream import Script, ScriptedUpstream
 
 from bandits import Agent, DecisionLog, EpsilonGreedy, HashingEncoder, Learner, LinUCB, Policy
+from bandits.online.segments import read_records
 from rewards import Reward, SecondsPerToken
 from speculative.serving.app import make_app
 from speculative.serving.learning import LearningThread
@@ -22,6 +25,7 @@ from speculative.serving.upstream import Upstream
 from speculative.serving.upstream_spec import UpstreamSpec
 
 N_FEATURES = 8
+LIVE = ServiceSettings("a", stage="live", exploration=0.0, most_failures=2, open_s=60.0)
 CHAT = {"model": "draftpick", "messages": [{"role": "user", "content": "say hello"}]}
 
 
@@ -105,3 +109,21 @@ def front_door(
             thread.join()
             if learning is not None:
                 learning.stop()
+
+
+def records(door: FrontDoor, kind: str) -> list[Any]:
+    """The log's records of a kind, once all that was handed to its thread is written."""
+    door.settle()
+    return [placed.record for placed in read_records(door.folder / "log") if placed.record["kind"] == kind]
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    until = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
+def events(response: httpx2.Response) -> list[str]:
+    """The data of a stream's events."""
+    return [line.removeprefix("data: ") for line in response.text.split("\n\n") if line]

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from speculative.serving.completion_request import NO_TEXT, read_request
+from speculative.serving.completion_request import MOST_TEXT, NO_TEXT, read_request
 from speculative.serving.problem import Problem
 
 
@@ -17,6 +17,12 @@ def test_the_text_is_what_all_messages_say_and_nothing_of_images():
     messages = [{"role": "system", "content": "be brief"}, {"role": "user", "content": parts}, {"role": "assistant"}]
     assert read(messages=messages).text == "be brief\nwhat is this?"
     assert read(messages=[{"role": "user", "content": [parts[1]]}]).text == NO_TEXT
+
+
+def test_of_a_long_text_the_end_is_read():
+    text = "old " * 50_000 + "new"
+    assert read(messages=[{"role": "user", "content": text}]).text == text[-MOST_TEXT:]
+    assert read("completions", prompt="x" + " " * MOST_TEXT).text == NO_TEXT
 
 
 def test_prompts_are_texts_lists_of_texts_or_token_ids():

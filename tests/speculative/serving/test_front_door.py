@@ -2,7 +2,6 @@
 
 import json
 import socket
-import time
 from collections import Counter
 from contextlib import closing
 
@@ -10,29 +9,11 @@ import openai
 import pytest
 from serving_bench.scripted_upstream import Script
 
-from bandits import DecisionLog
 from bandits.online.segments import read_records
 from speculative.serving.settings import ServiceSettings
-from tests.support.front_door import CHAT, front_door
+from tests.support.front_door import CHAT, LIVE, events, front_door, records, wait_for
 
 LLAMA_CPP = {"timings": {"predicted_n": 4, "draft_n": 9, "draft_n_accepted": 6}}
-LIVE = ServiceSettings("a", stage="live", exploration=0.0, most_failures=2, open_s=60.0)
-
-
-def records(door, kind):
-    door.settle()
-    return [placed.record for placed in read_records(door.folder / "log") if placed.record["kind"] == kind]
-
-
-def wait_for(condition):
-    until = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.005)
-
-
-def events(response):
-    return [line.removeprefix("data: ") for line in response.text.split("\n\n") if line]
 
 
 def test_a_real_client_gets_texts_streams_and_models(tmp_path):
@@ -256,74 +237,6 @@ def test_metrics_have_vllms_names_and_a_label_for_the_arm(tmp_path):
         assert line in page.splitlines()
 
 
-CALLER = ServiceSettings("a", stage="live", exploration=0.0, rewards="caller", default_reward=0.25)
-
-
-def test_a_callers_reward_is_joined_by_id_and_the_first_counts(tmp_path):
-    with front_door(tmp_path, {"a": Script()}, CALLER) as door:
-        name = door.chat().headers["x-draftpick-id"]
-        answers = [door.post("/v1/draftpick/reward", json={"id": name, "reward": value}) for value in (0.75, 0.5)]
-        assert [answer.json()["counted"] for answer in answers] == [True, False]
-        [rewarded], [late] = records(door, "rewarded"), records(door, "late")
-        data = DecisionLog.load(tmp_path / "log")
-    assert (rewarded["reward"], late["reward"], data.rewards.tolist()) == (0.75, 0.5, [0.75])
-
-
-@pytest.mark.parametrize(
-    ("body", "status", "field"),
-    [
-        (b'{"id": "unknown", "reward": 1}', 404, "id"),
-        (b'{"id": "unknown", "reward": NaN}', 400, "reward"),
-        (b'{"id": "unknown", "reward": 1%s}' % (b"0" * 400), 400, "reward"),
-        (b'{"id": "unknown", "reward": true}', 400, "reward"),
-        (b'{"id": 7, "reward": 1}', 400, "id"),
-        (b'{"id": "unknown"}', 400, None),
-        (b"{", 400, None),
-    ],
-)
-def test_bad_rewards_get_one_clear_error(shared_door, body, status, field):
-    response = shared_door.post("/v1/draftpick/reward", content=body)
-    assert (response.status_code, response.json()["error"]["param"]) == (status, field)
-
-
-def test_a_reward_out_of_range_is_refused_and_may_be_given_again(tmp_path):
-    with front_door(tmp_path, {"a": Script()}, CALLER) as door:
-        name = door.chat().headers["x-draftpick-id"]
-        wrong = door.post("/v1/draftpick/reward", json={"id": name, "reward": 3})
-        assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "reward")
-        assert door.post("/v1/draftpick/reward", json={"id": name, "reward": 1}).json()["counted"]
-
-
-def test_the_default_reward_counts_once_the_callers_window_is_over(tmp_path):
-    settings = ServiceSettings("a", rewards="caller", default_reward=0.25, reward_window_s=0.0, exploration=0.0)
-    with front_door(tmp_path, {"a": Script()}, settings) as door:
-        name = door.chat().headers["x-draftpick-id"]
-        wait_for(door.service.close_overdue)
-        [rewarded] = records(door, "rewarded")
-        answer = door.post("/v1/draftpick/reward", json={"id": name, "reward": 1}).json()
-    assert (rewarded["reward"], answer["counted"]) == (0.25, False)
-
-
-def test_the_server_learns_from_its_log_while_it_serves(tmp_path):
-    settings = ServiceSettings("a", exploration=1.0, share=0.0, learn_every_s=0.01)
-    with front_door(tmp_path, {"a": Script(), "b": Script()}, settings, learn=True) as door:
-        for _ in range(6):
-            door.chat()
-        wait_for(lambda: "draftpick:learned_decisions 6" in door.get("/metrics").text)
-    with front_door(tmp_path, {"a": Script(), "b": Script()}, settings, learn=True) as door:
-        door.chat()
-        assert records(door, "decided")[-1]["version"] == "6 shadow"
-
-
-def test_decisions_that_a_killed_server_left_open_are_closed_and_not_learned_from(tmp_path):
-    with front_door(tmp_path, {"a": Script()}, CALLER) as door:
-        door.chat()
-    with front_door(tmp_path, {"a": Script()}, LIVE) as door:
-        assert records(door, "dropped")[0]["reason"] == "the server ended before the answer"
-    with front_door(tmp_path, {"a": Script()}, LIVE) as door:
-        assert len(records(door, "dropped")) == 1
-
-
 def test_nothing_is_served_that_cannot_be_logged(tmp_path, monkeypatch):
     with front_door(tmp_path, {"a": Script()}, LIVE) as door:
         monkeypatch.setattr("os.write", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
@@ -347,3 +260,12 @@ def test_a_stream_that_goes_on_after_done_is_cut_off_there(tmp_path):
         assert events(door.chat(stream=True))[-1] == "[DONE]"
         [rewarded] = records(door, "rewarded")
     assert rewarded["observation"]["failure"] is None
+
+
+def test_a_client_that_leaves_within_its_body_has_no_decision(tmp_path, caplog):
+    with front_door(tmp_path, {"a": Script()}, LIVE) as door:
+        with closing(socket.create_connection(("127.0.0.1", int(door.url.rpartition(":")[2])))) as client:
+            client.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{")
+        assert door.chat().status_code == 200
+        assert len(records(door, "decided")) == 1
+    assert not caplog.records

@@ -35,6 +35,7 @@ def test_a_pool_file_names_upstreams_headers_by_environment_and_body_fields(tmp_
         ("", "arms: Field required"),
         ("arms = []", "arms: Tuple should have at least 1 item"),
         (ARM + ARM, "arms: arms must have different names, got 'plain' twice"),
+        (ARM.replace("plain", "two\\nlines"), "arms.0.name: String should match pattern"),
         (ARM.replace("http:", "ftp:"), "arms.0.url: url must begin with http:// or https://"),
         (ARM.replace("127", "me:secret@127"), "arms.0.url: url must hold no key"),
         (ARM.replace("8080/", "8080/v1"), "arms.0.url: url must end before /v1"),
