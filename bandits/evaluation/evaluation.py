@@ -17,7 +17,7 @@ class EvaluationRow(Estimate):
 
     Attributes:
         name: of the policy or arm; "oracle" (best reward per query) or "fastest" (least seconds per query).
-        kind: "policy", "arm" or "oracle".
+        kind: "policy", "arm", "oracle", or "rounds" for a choice at every round, which is no policy on queries.
         value: mean expected reward.
         low: lower bound of its interval.
         high: upper bound of its interval.
@@ -25,11 +25,11 @@ class EvaluationRow(Estimate):
         speedup: seconds of the baseline arm over all rows divided by expected seconds here (a ratio of sums).
         slower_share: share of queries on which the chosen arm takes longer than the baseline arm.
         difference: value minus that of the arm that was best in the training data, paired by query.
-        arm_shares: mean probability of each arm.
+        arm_shares: mean probability of each arm; of "rounds", its share of all rounds.
     """
 
     name: str
-    kind: Literal["policy", "arm", "oracle"]
+    kind: Literal["policy", "rounds", "arm", "oracle"]
     regret: Estimate
     speedup: Estimate | None
     slower_share: Estimate | None
@@ -42,7 +42,7 @@ class Evaluation(Results[EvaluationRow]):
     """The rows of an evaluation and how they were made.
 
     Attributes:
-        rows: policies first, then every fixed arm, then the oracle(s).
+        rows: policies first, then a choice per round where there is one, then every fixed arm, then the oracle(s).
         arm_names: arms of the data.
         n_rows: rows that were evaluated.
         n_queries: queries that the bootstrap drew from.

@@ -18,6 +18,7 @@ from speculative.demo.figures import DemoReport
 from speculative.demo.learning import Learned, choose_policy, learn
 from speculative.demo.modes import PEERS, demo_modes, timed_picks, with_picks
 from speculative.demo.peers import peer_modes
+from speculative.demo.per_round import PER_ROUND, PerRound, learn_per_round, with_per_round
 from speculative.demo.queries import demo_queries, pick_evenly
 from speculative.demo.report import domain_speed, make_report, picks_by_policy, save_pictures, save_report
 from speculative.demo.size import FULL_SIZE, DemoSize, choose_size
@@ -83,15 +84,17 @@ def run_demo(
     train = _collect(train_queries, pool, out / "train", costs, notify, "collecting training prompts")
     test = _collect(test_queries, pool, out / "test", costs, notify, "collecting held-out prompts")
     notify("learning", 0, 1)
-    plain_arms = [arm.name for arm in pool.fixed_arms]
-    learned = _learn(train, test, settings.seed, out, plain_arms)
+    per_round = learn_per_round(pool, out / "train", out / "test", costs, settings.seed)
+    learned = _learn(train, test, settings.seed, out, per_round)
     notify("learning", 1, 1)
     left = None if size.seconds is None else size.seconds - (time.monotonic() - begin)
     timed = pick_evenly(test_queries, size.most_timed)
     few = {query.id for query in timed[: size.timed_by_transformers]}
     runs = run_wall_clock(
         timed,
-        demo_modes(pool, learned.choice.name, learned.policies[learned.choice.name], settings.seed) | peers,
+        demo_modes(pool, learned.choice.name, learned.policies[learned.choice.name], settings.seed)
+        | {PER_ROUND: per_round.mode(pool)}
+        | peers,
         out / "timed",
         seed=settings.seed,
         limits=StageLimits(seconds=left, least=size.least_timed, only=dict.fromkeys(PEERS, few)),
@@ -145,7 +148,7 @@ def _size(
     if seconds is not None:
         queries = [query for side in asked for query in side]
         n_prompt = sum(len(pool.target.request(query).token_ids) for query in queries) / len(queries)
-        size = choose_size(costs, n_prompt, len(queries), len(pool.arms) + 1, n_peers, seconds)
+        size = choose_size(costs, n_prompt, len(queries), len(pool.arms) + 2, n_peers, seconds)
     write_file(file, json.dumps(asdict(size)))
     return size
 
@@ -169,16 +172,16 @@ def _collect(
     return data.with_reward(make_reward(DEFAULT_REWARD))
 
 
-def _learn(
-    train: FullInformationData, test: FullInformationData, seed: int, out: Path, plain_arms: Sequence[str]
-) -> Learned:
+def _learn(train: FullInformationData, test: FullInformationData, seed: int, out: Path, per_round: PerRound) -> Learned:
     """Fit, choose and evaluate; all of it is on disk before the long stage begins."""
     policies = learn(train, seed)
     choice = choose_policy(policies, train, seed)
     evaluation = evaluate(policies, test, training_data=train, bootstrap=Bootstrap(seed=seed))
+    evaluation = with_per_round(evaluation, per_round, test)
     for name, policy in policies.items():
         policy.save(out / "policies" / f"{name.lower().replace(' ', '_')}.safetensors")
     evaluation.save(out / "evaluation.json")
     write_file(out / "table.txt", evaluation.to_text(80) + "\n")
     save_pictures(domain_speed(test), picks_by_policy(policies, test), train.arm_names, out)
-    return Learned(policies, choice, evaluation, best_fixed_arm(train.select_arms(plain_arms)))
+    plain_arm = best_fixed_arm(train.select_arms(per_round.arm_names))
+    return Learned(policies, choice, evaluation, plain_arm, per_round)

@@ -28,7 +28,7 @@ class DemoReport:
         peers_compared: whether transformers' texts are among these; they have dense weights, and so another text than a
             target at 4 bits.
         looping_share: share of timed texts in which over half of the 4-grams are repeats.
-        conclusion: what it comes to, in two sentences.
+        conclusion: what it comes to: the chosen policy, and a choice at every round.
         machine: what it ran on.
     """
 

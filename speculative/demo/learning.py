@@ -7,6 +7,7 @@ from bandits import KNN, BestFixedArm, FullInformationData, LinTS, LinUCB, Polic
 from bandits.evaluation import Evaluation, HeldOutScore
 from bandits.policies.linear.lin_ts import OFFLINE_SCALE
 from bandits.policies.shrunk import shrunk
+from speculative.demo.per_round import PerRound
 
 FIXED = "best fixed arm"
 
@@ -18,14 +19,16 @@ class Learned:
     Attributes:
         policies: fitted, by name.
         choice: which of them is chosen.
-        evaluation: of all on the held-out prompts, by replay.
+        evaluation: of all on the held-out prompts, by replay, the choice per round among them.
         plain_arm: the best arm of the training prompts that is no rule.
+        per_round: a choice at every round, learned from the same texts.
     """
 
     policies: Mapping[str, Policy]
     choice: "Choice"
     evaluation: Evaluation
     plain_arm: str
+    per_round: PerRound
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from bandits import FullInformationData, Policy
+from speculative.demo.per_round import PER_ROUND
 from speculative.measuring.wall_clock import Mode, Run, arm_mode, compose_policy_runs, policy_mode
 from speculative.pools.pool import Pool
 
@@ -35,7 +36,7 @@ def timed_picks(policy: Policy, test: FullInformationData, seed: int) -> dict[st
 def with_picks(
     runs: Sequence[Run], picks: Mapping[str, Mapping[str, tuple[str, float]]], arm_names: Sequence[str]
 ) -> dict[str, list[Run]]:
-    """Return runs by mode: arms, then policies, then the chosen policy's real run, then transformers.
+    """Return runs by mode: arms, policies, the choice per round, the chosen policy's real run, transformers.
 
     A policy's time on a prompt is the measured time of its pick and of picking, so that all policies are compared on
     the same runs; the chosen one's real run stands beside it as a check.
@@ -47,7 +48,7 @@ def with_picks(
     peers = {mode: found.pop(mode) for mode in PEERS if mode in found}
     arms = {name: found[name] for name in arm_names}
     composed = {name: compose_policy_runs(runs, name, own) for name, own in picks.items()}
-    return {**arms, **composed, **real, **peers}
+    return {**arms, **composed, PER_ROUND: found[PER_ROUND], **real, **peers}
 
 
 def group_modes(runs: Sequence[Run], policy_names: Iterable[str], arm_names: Sequence[str]) -> dict[str, list[Run]]:

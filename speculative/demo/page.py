@@ -40,7 +40,8 @@ def to_markdown(report: DemoReport) -> str:
         *_measured(report),
         "## How the policy was chosen",
         "",
-        f"Each policy was scored on training prompts that it had not seen; {report.chosen} did best.",
+        f"Each policy was scored on training prompts that it had not seen; {report.chosen} did best. The choice per "
+        "round was learned from the same texts, and starts every answer anew.",
         "",
         *(f"- {name}: {score}" for name, score in report.held_out.items()),
         "",

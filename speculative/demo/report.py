@@ -15,6 +15,7 @@ from speculative.demo.figures import DemoReport
 from speculative.demo.learning import FIXED, Learned
 from speculative.demo.modes import PEERS, REAL
 from speculative.demo.page import to_markdown
+from speculative.demo.per_round import PER_ROUND
 from speculative.demo.plots import bars_by_group, picks_by_domain
 from speculative.measuring.text_equality import compare_texts
 from speculative.measuring.wall_clock import Run, repeated_share, speed_ratio, tokens_per_second
@@ -47,6 +48,7 @@ def make_report(
         for name, runs in grouped.items()
     }
     plain = grouped[NO_DRAFT]
+    over_policy = speed_ratio(grouped[PER_ROUND], grouped[choice.name + REAL], evaluation.seed)
     return DemoReport(
         seed=evaluation.seed,
         max_new_tokens=max(query.max_new_tokens or pool.target.max_new_tokens for query in queries),
@@ -62,7 +64,8 @@ def make_report(
         equality=_equality(pool, queries, grouped, composed=policies),
         peers_compared=same_weights(pool),
         looping_share=float(np.mean([repeated_share(run.token_ids) > 0.5 for run in plain])),
-        conclusion=_conclusion(choice.name, fixed, learned.plain_arm, ratios),
+        conclusion=_conclusion(choice.name, fixed, learned.plain_arm, ratios)
+        + _per_round_conclusion(choice.name, fixed, ratios[PER_ROUND][fixed], over_policy),
     )
 
 
@@ -172,3 +175,17 @@ def _conclusion(chosen: str, fixed: str, plain_arm: str, ratios: Mapping[str, Ma
     run = ratios.get(chosen + REAL)
     again = "" if run is None else f" (in a run of its own {run[fixed]:.2f})"
     return f"{sentence}. It is {against:.2f} times as fast as always {fixed}{again}{beside}: {advice}."
+
+
+def _per_round_conclusion(chosen: str, fixed: str, over_fixed: Estimate, over_policy: Estimate) -> str:
+    """Say what a choice at every round gains over the best fixed arm and over the policy's own run."""
+    if over_policy.low > 1:
+        advice = "choose at every round"
+    elif over_policy.high < 1:
+        advice = "choose once for each prompt"
+    else:
+        advice = "which of the two is faster cannot be told on so few prompts"
+    return (
+        f" A choice at every round, learned from the same texts, is {over_fixed:.2f} times as fast as always {fixed} "
+        f"and {over_policy:.2f} times as fast as {chosen}, which chooses once for each prompt: {advice}."
+    )

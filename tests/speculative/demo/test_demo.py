@@ -71,10 +71,18 @@ def test_the_demo_runs_end_to_end_on_a_tiny_pool(tiny_demo):
     report = run_demo(**tiny_demo, on_progress=lambda stage, done, total: told.update({stage: (done, total)}))
     out = tiny_demo["out"]
     assert report.equality["different"] == 0
-    assert sum(report.equality.values()) == N_TIMED * 5 + 3 * 2  # four arms, the policy, transformers three ways
+    # four arms, the policy, the choice per round, transformers three ways
+    assert sum(report.equality.values()) == N_TIMED * 6 + 3 * 2
     assert (report.n_timed, report.n_transformers, report.max_new_tokens) == (N_TIMED, 2, 12)
     assert "times as fast as no draft" in report.conclusion
     assert "times as fast as always" in report.conclusion
+    assert "A choice at every round, learned from the same texts, is" in report.conclusion
+    row = report.evaluation["per round"]
+    assert (row.kind, sum(row.arm_shares.values())) == ("rounds", pytest.approx(1.0))
+    assert row.arm_shares["lookup_or_small"] == 0
+    kinds = [one.kind for one in report.evaluation]
+    assert kinds == sorted(kinds, key=["policy", "rounds", "arm", "oracle"].index)
+    assert report.speeds["per round"] > 0
     is_rule = report.evaluation.best_fixed_arm == "lookup_or_small"
     assert ("the best arm that is no rule" in report.conclusion) == is_rule
     assert told["measuring, prompts"] == (N_TIMED, N_TIMED)
@@ -87,6 +95,8 @@ def test_the_demo_runs_end_to_end_on_a_tiny_pool(tiny_demo):
     page = (out / "report.md").read_text()
     assert report.conclusion in page
     assert "| no_draft |" in page
+    assert "| per round |" in page
+    assert "\nper round " in (out / "table.txt").read_text()
     assert (
         load_policy(out / "policies" / "knn.safetensors").arm_names
         == load_policy(out / "policies" / "best_fixed_arm.safetensors").arm_names
