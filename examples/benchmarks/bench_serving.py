@@ -10,18 +10,17 @@ that the added time holds the processors' share that they take from one another.
 import argparse
 import asyncio
 import json
-import multiprocessing
 import re
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from serving_bench.scripted_upstream import Script, run_scripted
+from serving_bench.processes import front_door, upstream
+from serving_bench.scripted_upstream import Script
 from serving_bench.streaming_clients import Asked, ask_all
 
 from arms.atomic_file import write_file
@@ -134,41 +133,6 @@ def bars(figures: dict[str, float]) -> list[dict[str, object]]:
     return [
         {"name": name, "value": value, "bar": bar, "at_most": True, "holds": value <= bar} for name, value, bar in rows
     ]
-
-
-@contextmanager
-def upstream(script: Script) -> Iterator[int]:
-    """Run a scripted upstream in a process of its own, and give its port."""
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=run_scripted, args=(script, there), daemon=True)
-    process.start()
-    try:
-        yield here.recv()
-    finally:
-        here.send(None)
-        process.join()
-
-
-@contextmanager
-def front_door(folder: Path, ports: Sequence[int]) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """Run `draftpick serve` over the upstreams, and give its port."""
-    pool = folder / "pool.toml"
-    pool.write_text(
-        "\n".join(
-            f'[[arms]]\nkind = "upstream"\nname = "a{i}"\nurl = "http://127.0.0.1:{p}"' for i, p in enumerate(ports)
-        )
-    )
-    command = [sys.executable, "-m", "speculative.cli", "serve", str(pool), "--state", str(folder / "state")]
-    command += ["--port", "0", "--mode", "live"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if found := re.search(r"on http://127\.0\.0\.1:(\d+)", line):
-                yield process, int(found[1])
-                break
-        else:
-            raise RuntimeError("the front door did not start")
 
 
 def settings_of(options: argparse.Namespace) -> dict[str, object]:

@@ -21,3 +21,10 @@ def test_no_request_is_lost_or_crossed_and_each_has_its_decision(capsys):
 
 def test_the_bound_is_wrong_as_seldom_as_it_says_on_every_kind_of_stream(capsys):
     assert all(held("bench_confidence_sequence.py", capsys).values())
+
+
+def test_a_server_that_is_killed_loses_no_decision_and_learns_nothing_twice(capsys):
+    runpy.run_path(str(SCRIPTS / "check_serving_kills.py"))["main"](["--smoke"])
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["answered"] >= 200
+    assert (figures["missing"], figures["repeated"], figures["learned_differently"]) == (0, 0, 0)

@@ -1,0 +1,100 @@
+"""Kill the front door again and again under load: every answer has its decision once, and nothing is learned twice.
+
+python examples/benchmarks/check_serving_kills.py             # 200 kills, some 20 minutes
+python examples/benchmarks/check_serving_kills.py --smoke
+"""
+
+import argparse
+import asyncio
+import json
+import subprocess
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from serving_bench.processes import front_door, upstream
+from serving_bench.scripted_upstream import Script
+from serving_bench.streaming_clients import Asked, ask_all
+
+from bandits import HashingEncoder, Learner, LinUCB
+from bandits.online.segments import read_records
+
+N_TOKENS, N_FEATURES = 3, 256
+SLOWEST = "0.5"
+ENOUGH = 1_000_000  # requests: more than a life has time for
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--n-kills", type=int, default=200)
+    parser.add_argument("--n-clients", type=int, default=16)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--smoke", action="store_true", help="two kills")
+    options = parser.parse_args(arguments)
+    n_kills = 2 if options.smoke else options.n_kills
+    with tempfile.TemporaryDirectory() as place, upstream(Script(N_TOKENS, 0.01, 0.005)) as port:
+        folder = Path(place)
+        answered = answer_and_kill(folder, port, n_kills, options)
+        figures = {"kills": n_kills, "answered": len(answered), **checked(folder / "state", answered)}
+    print(json.dumps(figures, indent=1))
+    if figures["missing"] or figures["repeated"] or figures["learned_differently"]:
+        raise SystemExit("the log or the learner differs from an undisturbed one's")
+
+
+def answer_and_kill(folder: Path, port: int, n_kills: int, options: argparse.Namespace) -> list[str]:
+    """Return the decisions of the answers that came whole, over all lives; the last life ends in order."""
+    rng = np.random.default_rng(options.seed)
+    answered: list[str] = []
+    for life in range(n_kills + 1):
+        seconds = float(rng.uniform(0.05, 1.5)) if life < n_kills else None
+        with front_door(folder, [port, port], "--policy", "lin_ucb", "--slowest", SLOWEST) as (process, door):
+            outcomes = asyncio.run(one_life(process, door, seconds, options.n_clients))
+            process.terminate()
+            process.wait(30)
+        answered += [one.decision_id for one in outcomes if one.is_whole]
+    return answered
+
+
+async def one_life(process: subprocess.Popen[str], door: int, seconds: float | None, n_clients: int) -> list[Asked]:
+    """Ask until the server is killed, after so many seconds; without a time, ask a few hundred and leave it alive."""
+    if seconds is None:
+        return await ask_all([door], range(200), n_clients, N_TOKENS)
+    asking = asyncio.ensure_future(ask_all([door], range(ENOUGH), n_clients, N_TOKENS))
+    await asyncio.sleep(seconds)
+    process.kill()
+    return await asking
+
+
+def checked(state: Path, answered: Sequence[str]) -> dict[str, float]:
+    """Return how many answers have no decision or two, and whether an undisturbed learner knows something else."""
+    decided = Counter(
+        str(one.record["query"]) for one in read_records(state / "log") if one.record["kind"] == "decided"
+    )
+    learned = [learner_of(state, folder) for folder in ("learner", "undisturbed")]
+    contexts = HashingEncoder(N_FEATURES).encode([f"please repeat this w{i}" for i in range(50)])
+    rewards = [policy.predict_rewards(contexts) for policy in learned]
+    return {
+        "missing": sum(decided[one] == 0 for one in answered),
+        "repeated": sum(count > 1 for count in decided.values()),
+        "learned_differently": float(np.abs(rewards[0] - rewards[1]).max() > 1e-6),
+    }
+
+
+def learner_of(state: Path, name: str) -> LinUCB:
+    """Return what a learner with this checkpoint, or none yet, knows at the end of the log."""
+    policy = LinUCB(arm_names=("a0", "a1"))
+    policy.start(("a0", "a1"), N_FEATURES, f"hashing-{N_FEATURES}")
+    learner = Learner(policy, state / "log", state / name)
+    try:
+        while learner.step(whole_batches=False):
+            pass
+        assert isinstance(learner.policy, LinUCB)
+        return learner.policy
+    finally:
+        learner.close()
+
+
+if __name__ == "__main__":
+    main()
