@@ -67,7 +67,7 @@ class Upstream:
         body = {**request.body, **(self.spec.body if with_body else {})}
         if self.spec.model is not None:
             body["model"] = self.spec.model
-        if request.stream:
+        if request.stream and self.spec.asks_for_usage:
             body["stream_options"] = {**_options(request.body), "include_usage": True}
         sent = self._client.build_request(
             "POST", f"{self.spec.url}/v1/{request.endpoint}", content=json.dumps(body).encode()

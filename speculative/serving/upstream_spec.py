@@ -26,6 +26,8 @@ class UpstreamSpec(BaseModel):
         model: sent as the request's model; None sends the client's.
         headers: header to the name of the environment variable that holds its value, so that no file holds a key.
         body: fields that every request to it gets, such as `{ draft_model = "small" }`.
+        asks_for_usage: whether streams are asked for their usage; False for an engine that refuses `stream_options`,
+            whose tokens are then counted by its chunks.
         connect_s: longest time to connect.
         first_byte_s: longest time from the request to the answer's first byte.
         between_bytes_s: longest silence within an answer.
@@ -39,6 +41,7 @@ class UpstreamSpec(BaseModel):
     model: str | None = None
     headers: Mapping[str, str] = Field(default_factory=dict)
     body: Mapping[str, object] = Field(default_factory=dict)
+    asks_for_usage: bool = True
     connect_s: Seconds = 5.0
     first_byte_s: Seconds = 120.0
     between_bytes_s: Seconds = 60.0

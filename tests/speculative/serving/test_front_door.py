@@ -48,6 +48,14 @@ def test_a_stream_ends_with_usage_only_if_that_was_asked_for(tmp_path):
     assert all(body["stream_options"] == {"include_usage": True} for body, _ in door.scripts["a"].asked)
 
 
+def test_an_engine_that_refuses_stream_options_is_not_sent_any(tmp_path):
+    with front_door(tmp_path, {"a": Script()}, LIVE, first={"asks_for_usage": False}) as door:
+        door.chat(stream=True)
+        [rewarded] = records(door, "rewarded")
+    assert "stream_options" not in door.scripts["a"].asked[0][0]
+    assert rewarded["observation"]["n_tokens"] == 4
+
+
 def test_headers_name_decision_and_arm(tmp_path):
     with front_door(tmp_path, {"a": Script()}, LIVE) as door:
         response = door.chat()
