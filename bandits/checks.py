@@ -26,6 +26,10 @@ Int64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
 _WHOLE_IN_FLOAT32 = 2.0**24  # from here on, neighbouring whole numbers become one
+_LARGE, _FINE_STEPS = (
+    2.0**10,
+    2.0**16,
+)  # float32 must have so many numbers from the least of large values to the greatest
 PROBABILITY_TOLERANCE = 1e-6  # float32 probabilities sum to one only to about 1e-7 times their number
 
 
@@ -140,7 +144,9 @@ def finite(array: np.ndarray, what: str, where: Bool | None = None) -> None:
     """Reject NaN and infinity (only where `where` is true when it is given)."""
     if where is None and array.dtype.kind == "f":
         flat = array.ravel()  # a view: arrays come here in C order
-        if isfinite(flat.dot(flat)):  # one pass, no temporary; it may overflow, but it never hides a bad value
+        with np.errstate(over="ignore"):
+            total = flat.dot(flat)  # one pass, no temporary; it may overflow, but it never hides a bad value
+        if isfinite(total):
             return
     bad = ~np.isfinite(array)
     if where is not None:
@@ -173,13 +179,16 @@ def contexts(values: ArrayLike, n_features: int | None = None, n_rows: int | Non
 def data_contexts(values: ArrayLike, n_rows: int | None = None) -> Float32:
     """Return `contexts` of rows to learn from: also refuse large values that differ and are one number in float32.
 
-    Times since 1970 are such. One row that a policy is asked about is not: what it is near to was checked here.
+    Times since 1970 are such, in hours and days too. One row that a policy is asked about is not: what it is near to
+    was checked here.
     """
     array = contexts(values, n_rows=n_rows)
     raw = np.asarray(values)
-    if raw.dtype == np.float32:  # nothing was lost
+    if raw.dtype == np.float32 or len(array) < 2:  # nothing was lost
         return array
-    for column in np.flatnonzero(np.abs(array).max(axis=0, initial=0.0) >= _WHOLE_IN_FLOAT32):
+    size = np.abs(array).max(axis=0)
+    is_coarse = (size >= _LARGE) & (np.ptp(array, axis=0) < _FINE_STEPS * np.spacing(size))
+    for column in np.flatnonzero(is_coarse | (size >= _WHOLE_IN_FLOAT32)):
         exact = np.unique(raw[:, column] if raw.dtype.kind in "iuf" else raw[:, column].astype(np.float64))
         if len(np.unique(array[:, column])) < len(exact):
             raise ValueError(

@@ -70,7 +70,10 @@ class Manifest:
         path = Path(folder) / MANIFEST
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            if content.pop("version") > _VERSION:
+            version = content.pop("version")
+            if type(version) is not int or version < 1:
+                raise ValueError(f"version must be an integer >= 1, got {version!r}")
+            if version > _VERSION:
                 raise ValueError("from a newer version: upgrade draftpick")
             if content.pop("digest") != _digest(content):
                 raise ValueError("its digest does not fit what it says")
@@ -95,7 +98,7 @@ def survey(
 
     Raises:
         FileNotFoundError: if there is no part.
-        ValueError: if a part is missing, foreign, damaged or of another kind.
+        ValueError: if a part is missing, foreign, doubled, damaged or of another kind.
     """
     indices = part_indices(folder, generation)
     if not indices:
@@ -107,6 +110,13 @@ def survey(
             "is there: write it before the folder is closed"
         )
     records = survey_parts(folder, kind, indices, generation)
+    of_content: dict[str, str] = {}
+    for record in records:
+        other = of_content.setdefault(record.sha256, record.name)
+        if other != record.name:
+            raise ValueError(
+                f"{Path(folder) / record.name} holds what {other} does, byte for byte: leave one of them out"
+            )
     return Manifest(kind, records, generation, json.loads(json.dumps(dict(made_of or {}))))
 
 
@@ -154,6 +164,8 @@ def closed_manifest(folder: str | Path, kind: str | None = None) -> Manifest:
     manifest = Manifest.read(folder)
     if manifest is None:
         indices = part_indices(folder)
+        if not indices and any(Path(folder).glob("segment-????????.jsonl")):
+            raise ValueError(f"{folder} is a decision log: read it with DecisionLog.load")
         if not indices:
             raise FileNotFoundError(f"{folder} holds no part files (part-00000.parquet, ...): nothing to load")
         raise ValueError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -148,16 +148,15 @@ class FullInformationData(PolicyData):
         )
 
     @classmethod
-    def concat(cls, parts: Iterable[Self]) -> Self:
-        """Return the rows of all parts, one after the other; see `PolicyData.concat`.
+    def _joined(cls, all_parts: list[Self]) -> Self:
+        """Return the rows of all parts, of a folder too.
 
         Raises:
             ValueError: also if two parts call different queries (of other contexts) by one id, which a split and every
-                interval would take for one query.
+                interval would take for one query. Within a part, rows of one id may differ: rounds of one text do.
         """
-        all_parts = list(parts)
         _check_ids_are_shared_by_equals(all_parts)
-        return cls._joined(all_parts)
+        return super()._joined(all_parts)
 
     def feedback(self) -> Feedback:
         """Return one entry for each observed arm of each row."""

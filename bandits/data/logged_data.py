@@ -94,6 +94,8 @@ class LoggedData(PolicyData):
         n, k = contexts.shape[0], len(arm_names)
         if n == 0:
             raise ValueError("LoggedData must hold at least one row, got none")
+        if not isinstance(self.propensities_estimated, bool):
+            raise TypeError(f"propensities_estimated must be True or False, got {self.propensities_estimated!r}")
         rewards = checks.vector(self.rewards, "rewards", np.float64, n)
         checks.finite(rewards, "rewards")
         checked: dict[str, object] = {

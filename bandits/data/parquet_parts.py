@@ -95,10 +95,14 @@ def part_header(path: Path, schema: pa.Schema, kind: str | None) -> dict[str, ob
         raise ValueError(f"{path} has a damaged header ({error}): delete it and run again") from error
     if not isinstance(header, dict) or type(header.get("format_version")) is not int:
         raise ValueError(f"{path} has a damaged header: delete it and run again")
-    if header["format_version"] > FORMAT_VERSION:
+    version = header["format_version"]
+    if version < 1:
         raise ValueError(
-            f"{path} has format version {header['format_version']}, this draftpick reads up to "
-            f"{FORMAT_VERSION}: upgrade draftpick"
+            f"{path} has a damaged header (format_version must be >= 1, got {version}): delete it and run again"
+        )
+    if version > FORMAT_VERSION:
+        raise ValueError(
+            f"{path} has format version {version}, this draftpick reads up to {FORMAT_VERSION}: upgrade draftpick"
         )
     if kind is not None and header.get("kind") != kind:
         raise ValueError(f"{path} holds {header.get('kind')}, expected {kind}")

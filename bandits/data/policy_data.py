@@ -182,7 +182,7 @@ class PolicyData(ABC):
                 known = ", ".join(table.column_names)
                 raise ValueError(f"the column {column.file_name!r} is missing; there are {known}")
         names = tuple(cast("list[str]", header["arm_names"]))
-        values |= {mark: bool(header.get(mark, False)) for mark in cls.marks}
+        values |= {mark: header.get(mark, False) for mark in cls.marks}
         values |= {name: tuple(cast("list[str]", header.get(name, ()))) for name in cls.origins}
         return cls._checked(arm_names=names, encoder=header["encoder"], **values)
 

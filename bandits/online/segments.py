@@ -163,5 +163,7 @@ def _damaged(path: Path, offset: int) -> ValueError:
 
 def _check_format(path: Path, record: Record) -> None:
     version = record.get("format", FORMAT_VERSION)
-    if not isinstance(version, int) or version > FORMAT_VERSION:
+    if type(version) is not int or version < 1:
+        raise ValueError(f"{path} is damaged: its format version must be an integer >= 1, got {version!r}")
+    if version > FORMAT_VERSION:
         raise ValueError(f"{path} has format version {version!r}, this draftpick reads up to {FORMAT_VERSION}: upgrade")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from arms.fingerprint import digest
 
 FORMAT_VERSION = 2
 FILE_NAME = "policy.safetensors"
+_HEAD_BYTES = 200  # of a file of saved results, whose kind is in its second line
 _KEY, _DIGEST = "draftpick_policy", "digest"
 
 
@@ -41,10 +43,14 @@ def read_file(path: str | Path) -> tuple[dict[str, object], dict[str, np.ndarray
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is damaged, from an older or newer version, or holds something else.
+        ValueError: if it is damaged, from an older or newer version, or is something else.
     """
     file = policy_path(path)
     if not file.is_file():
+        if Path(path).is_file():
+            raise ValueError(
+                f"{path} is no saved policy, which is a folder or ends in .safetensors{_said_by(Path(path))}"
+            )
         raise FileNotFoundError(f"{file} does not exist: train a policy and save it there first")
     try:
         with safe_open(file, framework="numpy") as content:
@@ -60,6 +66,13 @@ def read_file(path: str | Path) -> tuple[dict[str, object], dict[str, np.ndarray
             f"{file} is damaged (its digest does not fit what it holds): train the policy and save it again"
         )
     return header, tensors
+
+
+def _said_by(file: Path) -> str:
+    """Return what a file of this project's says it is; nothing for others."""
+    with file.open("rb") as content:
+        kind = re.search(rb'"kind": "(\w+)"', content.read(_HEAD_BYTES))
+    return f": it holds a saved {kind[1].decode()}" if kind else ""
 
 
 def _content_digest(header: Mapping[str, object], tensors: Mapping[str, np.ndarray]) -> str:

@@ -129,7 +129,7 @@ class Results(ABC, Generic[Row]):
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{wrong}: {error}") from error
         version = content.pop("format_version", None) if isinstance(content, dict) else None
-        if not isinstance(version, int) or version < 1:
+        if type(version) is not int or version < 1:
             raise ValueError(f"{wrong}: format_version must be an integer >= 1, got {version!r}")
         if version > FORMAT_VERSION:
             raise ValueError(f"{wrong}: format version {version} is newer than {FORMAT_VERSION}: upgrade draftpick")

@@ -27,14 +27,22 @@ def arrow_table(
 
     Raises:
         FileNotFoundError: if there is no such file.
+        TypeError: if it is none of these.
         ValueError: if the file cannot be read (see `read_table`), or columns differ in length.
     """
     if isinstance(table, str | Path):
         return read_table(table, text_columns)
     if isinstance(table, pa.Table):
         return plain_columns(table)
-    if type(table).__module__.split(".")[0] == "pandas":
+    if isinstance(table, pa.RecordBatch):
+        return plain_columns(pa.Table.from_batches([table]))
+    if type(table).__module__.split(".")[0] == "pandas" and hasattr(table, "columns"):
         return _of_frame(cast("Any", table))
+    if not isinstance(table, Mapping):
+        raise TypeError(
+            "table must be a file's path, an Arrow table, a pandas frame or a mapping of columns by name, got "
+            f"{type(table).__name__}"
+        )
     try:
         columns = {str(name): pa.array(_ordered(values, str(name)), from_pandas=True) for name, values in table.items()}
     except (pa.ArrowException, TypeError, OverflowError) as error:

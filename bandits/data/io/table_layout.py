@@ -9,7 +9,8 @@ from bandits import checks
 from bandits.encoders.columns import ColumnFeatures, Unknown
 
 TEXT_ROLES = ("query_id", "domain", "query", "arm")
-ROLES = (*TEXT_ROLES, "reward", "cost", "propensity", "weight", "time")
+_NUMBER_ROLES = ("reward", "cost", "propensity", "weight", "time")
+ROLES = (*TEXT_ROLES, *_NUMBER_ROLES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,8 @@ class TableLayout:
 
     Args:
         columns: role to column name, where they differ; the roles are query_id, domain, query (the text), arm,
-            reward, cost, propensity, weight and time. Only arm and reward must be there.
+            reward, cost, propensity, weight and time. Only arm and reward must be there. One column is never an arm or
+            a number in two roles.
         context_columns: features, in order; numbers as they are, text as one 0/1 feature a level (levels sorted).
             With an encoder they stand beside its features. None takes the columns context_0, context_1, ...
         features: the features of another table, such as `ColumnFeatures.of_name(policy.learned.encoder)`: the same
@@ -44,6 +46,14 @@ class TableLayout:
         unknown = [role for role in self.columns or () if role not in ROLES]
         if unknown:
             raise ValueError(f"columns: unknown role {unknown[0]!r}; the roles are {', '.join(ROLES)}")
+        read_by: dict[str, str] = {}
+        for role in ("arm", *_NUMBER_ROLES):
+            other = read_by.setdefault(self.column(role), role)
+            if other != role:
+                raise ValueError(
+                    f"columns: {other} and {role} would both be the column {self.column(role)!r}: rename it, or name "
+                    "another for one of them"
+                )
 
     def column(self, role: str) -> str:
         """Return the name of a role's column."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from arms.fingerprint import digest
+from arms.query import UnusedIds
 from bandits import checks
 from bandits.data.full_information_data import FullInformationData
-from bandits.data.io.arrow_columns import arrow_table
+from bandits.data.io.arrow_columns import arrow_table, is_text, numbers_of
 from bandits.data.io.long_table import from_long_table
 from bandits.data.io.table_layout import TEXT_ROLES, TableLayout
 from bandits.encoders.encoder import ContextEncoder
@@ -32,11 +35,12 @@ def from_wide_table(
         arm_names: the columns that are arms, in order.
         encoder: makes contexts from the column `query`; None takes the layout's context columns.
         layout: names of the columns query_id, domain and query, where they differ, and of context columns. Without
-            ids each row is a query of its own, named by its number.
+            ids each row is a query of its own, with an id made from its text and context columns, the same in every
+            table (the second of two equal rows ends in -2).
         cost_suffix: of the column of an arm's costs, such as "|total_cost"; None reads no costs.
 
     Raises:
-        ValueError: if a column is missing, or as `from_long_table`.
+        ValueError: if a column is missing, a row has no observed arm, or as `from_long_table`.
     """
     layout, arms = layout or TableLayout(), checks.names(arm_names)
     wide = _with_ids(arrow_table(table, [layout.column(role) for role in TEXT_ROLES]), layout)
@@ -48,16 +52,19 @@ def from_wide_table(
     taken = [name for name in others if name in ("arm", "reward", "cost")]
     if taken:
         raise ValueError(f"the table has a column {taken[0]!r}, as a long one has: read it with from_long_table")
-    parts, rows = [], []
-    for arm in arms:
+    observed = np.stack([wide.column(arm).is_valid().to_numpy() for arm in arms], axis=1)
+    if not observed.any(axis=1).all():
+        row = int(np.argmin(observed.any(axis=1)))
+        raise ValueError(f"row {row} must have a reward of at least one arm, got none: fill it, or leave the row out")
+    parts = []
+    for arm, seen in zip(arms, observed.T, strict=True):
         columns = {name: wide.column(name) for name in others}
-        columns |= {"arm": pa.array([arm] * len(wide), pa.string()), "reward": wide.column(arm)}
+        columns |= {"arm": pa.array([arm] * len(wide), pa.string()), "reward": numbers_of(wide.column(arm), arm)}
         if costs:
-            columns["cost"] = wide.column(costs[arm])
-        observed = wide.column(arm).is_valid()
-        parts.append(pa.table(columns).filter(observed))
-        rows.append(np.flatnonzero(observed.to_numpy()))
-    long = pa.concat_tables(parts, promote_options="permissive").take(np.argsort(np.concatenate(rows), kind="stable"))
+            columns["cost"] = numbers_of(wide.column(costs[arm]), costs[arm])
+        parts.append(pa.table(columns).filter(pa.array(seen)))
+    order = np.argsort(np.concatenate([np.flatnonzero(seen) for seen in observed.T]), kind="stable")
+    long = pa.concat_tables(parts).take(order)
     data = from_long_table(long, encoder, replace(layout, arm_names=arms))
     if not isinstance(data, FullInformationData):
         raise ValueError("the table has propensities, as a log has: read it with from_long_table")
@@ -65,7 +72,20 @@ def from_wide_table(
 
 
 def _with_ids(wide: pa.Table, layout: TableLayout) -> pa.Table:
-    """Return the table with row numbers as ids of queries, where it has none and no column was named for them."""
+    """Return the table with ids of queries, made of their contents where it has none and no column was named for them.
+
+    Row numbers would call other queries by the same names in the next table.
+    """
     if "query_id" in wide.column_names or "query_id" in (layout.columns or {}):
         return wide
-    return wide.append_column("query_id", pa.array(map(str, range(len(wide))), pa.string()))
+    named = {layout.column("query"), *(layout.features.levels if layout.features else layout.context_columns or ())}
+    contents = [n for n in wide.column_names if n in named or re.fullmatch(r"context_\d+", n)]
+    columns = (wide.column(name) for name in contents)
+    read = [
+        c.to_pylist() if is_text(c.type) else numbers_of(c, n).tolist() for n, c in zip(contents, columns, strict=True)
+    ]
+    ids: dict[str, None] = {}
+    unused = UnusedIds(ids)
+    for row in zip(*read, strict=True):
+        ids[unused.like(f"q-{digest(row)[:16]}")] = None
+    return wide.append_column("query_id", pa.array(list(ids), pa.string())) if ids else wide

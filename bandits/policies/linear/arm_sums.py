@@ -73,7 +73,7 @@ class ArmSums:
             if pending.full:
                 base, pending = with_gram(base, pending.rows), None
         moment = self.moment + (weight * reward) * row
-        row_weight, squares = self.row_weight + weight, self.squared_rewards + weight * reward**2
+        row_weight, squares = self.row_weight + weight, self.squared_rewards + weight * reward * reward
         result = ArmSums(base, moment, row_weight, squares, pending)
         if self._spread is not None:
             result._spread = self._spread_with(self._spread, row, weight)
@@ -123,16 +123,20 @@ class ArmSums:
         norm, along, trace = self.spread()
         total, reward = self.weighted_contexts, float(self.moment[-1])
         length = float(total.dot(total)) / n
+        if not math.isfinite(self.squared_rewards):  # it bounds the moment's square, which would overflow below
+            return None
         slopes = self.moment[:-1] - total * (reward / n)
-        variation = self.squared_rewards - reward**2 / n
-        norm += length**2 - 2.0 * along / n
+        variation = self.squared_rewards - reward * reward / n
+        norm += length * length - 2.0 * along / n
         trace -= length
         if variation <= 1e-12 * self.squared_rewards or trace <= 1e-12 * length:
             return None
-        explained = float(slopes.dot(slopes)) * freedom / variation - trace
-        if not math.isfinite(explained):  # rewards whose squares overflow
+        with np.errstate(over="ignore"):
+            explained = float(slopes.dot(slopes)) * freedom / variation - trace
+        pairs = norm - trace * trace / freedom
+        if not (math.isfinite(explained) and math.isfinite(pairs)):  # rewards or contexts whose squares overflow
             return None
-        return explained, max(norm - trace**2 / freedom, 0.0), trace, freedom
+        return explained, max(pairs, 0.0), trace, freedom
 
     def _spread_with(
         self, spread: tuple[float, float, float], row: Float64, weight: float
@@ -142,8 +146,8 @@ class ArmSums:
         product = self.times(row)[:-1] - total  # without the intercept's column
         length, quadratic = float(x.dot(x)), float(x.dot(product))
         across = float(total.dot(x)) + weight * length
-        norm += weight * (2.0 * quadratic + weight * length**2)
-        along += weight * (2.0 * float(total.dot(product)) + weight * quadratic + across**2)
+        norm += weight * (2.0 * quadratic + weight * length * length)
+        along += weight * (2.0 * float(total.dot(product)) + weight * quadratic + across * across)
         return norm, along, trace + weight * length
 
 

@@ -40,7 +40,9 @@ def learned_prior_precision(arms: Sequence[ArmSums], *, grid: float = _GRID) -> 
     if freedom == 0.0:
         return 1.0
     average = trace / freedom  # mean squared length of a context
-    weight = _PRIOR_WEIGHT * average**2
+    weight = _PRIOR_WEIGHT * average * average
     share = (explained * average + weight * _PRIOR_SHARE) / (pairs + weight)
+    if not math.isfinite(share):
+        return 1.0
     share = min(max(share, _SHARES[0]), _SHARES[1])
     return float(grid ** round(math.log(average * (1.0 - share) / share, grid)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,10 @@ from bandits.policies.state import PolicyState
 OFFLINE_SCALE = (
     0.2  # of 0.1 to 1, by held-out rows of logs: what a `posterior_scale` may be where nothing is learned later
 )
+
+
+_LEAST_SCALE = 1e-154  # its square is a float64
+_MOST_SCALE = 1e150
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,12 @@ class NoisePrior:
 _DEFAULT_NOISE_PRIOR = NoisePrior()
 
 
+def _scale(value: float, what: str) -> float:
+    if positive(value, what) > _MOST_SCALE:
+        raise ValueError(f"{what} must be at most {_MOST_SCALE:g}, got {value!r}")
+    return float(value)
+
+
 class LinTS(LinearPolicy):
     """Chooses each arm with the probability that its mean reward is the highest, under what has been learned.
 
@@ -62,8 +73,10 @@ class LinTS(LinearPolicy):
     linearly: in `LinearEnvironment`, 2,000 decisions, it lost 0.5 a decision to the end in the worst of ten runs.
 
     Args:
-        noise_scale: standard deviation of the noise, if it is known: scores are then normal. None learns it.
-        posterior_scale: what the scores' deviations are multiplied by, > 0; see above before you take less than 1.
+        noise_scale: standard deviation of the noise, if it is known, in (0, 1e150]: scores are then normal. None learns
+            it.
+        posterior_scale: what the scores' deviations are multiplied by, in (0, 1e150]; see above before you take less
+            than 1.
         noise_prior: of the noise variance, where it is learned; or its fields.
         prior_precision: see `LinearPolicy`; by default it is learned too.
         intercept_precision: see `LinearPolicy`.
@@ -86,9 +99,9 @@ class LinTS(LinearPolicy):
         arm_names: Sequence[str] | None = None,
     ) -> None:
         super().__init__(prior_precision, intercept_precision=intercept_precision, arm_names=arm_names)
-        self.noise_scale = None if noise_scale is None else positive(noise_scale, "noise_scale")
+        self.noise_scale = None if noise_scale is None else _scale(noise_scale, "noise_scale")
         self.noise_prior = settings_of(NoisePrior, noise_prior, "noise_prior")
-        self.posterior_scale = positive(posterior_scale, "posterior_scale")
+        self.posterior_scale = _scale(posterior_scale, "posterior_scale")
 
     def _probabilities(self, state: PolicyState, contexts: Float32, available: Bool | None) -> Float64:
         """Return each arm's probability of having the highest mean reward."""
@@ -96,22 +109,35 @@ class LinTS(LinearPolicy):
         key = ("noise", self.noise_scale, self.noise_prior)
         variances, scores = state.derive(key, lambda: self._noise(state))
         # A zero context without an intercept has no variance at all: a tiny one keeps the integral finite.
-        scales = self.posterior_scale * np.sqrt(np.maximum(variances * leverages, np.finfo(np.float64).tiny))
+        scales = np.maximum(self.posterior_scale * np.sqrt(variances) * np.sqrt(leverages), _LEAST_SCALE)
         return best_arm_probabilities(means, scales, scores, available)
 
     def noise_posterior(self) -> tuple[Float64, Float64]:
-        """Return each arm's noise variance (rate_n / shape_n) and degrees of freedom, both (k,) float64."""
+        """Return each arm's noise variance (rate_n / shape_n) and degrees of freedom, both (k,) float64.
+
+        Raises:
+            ValueError: if the squares of what was learned overflow.
+        """
         return self._noise_posterior(self.learned)
 
     def _noise_posterior(self, state: PolicyState) -> tuple[Float64, Float64]:
         ridge, n_arms = self._ridge(state), len(state.arm_names)
         if self.noise_scale is not None:
             return np.full(n_arms, self.noise_scale**2), np.full(n_arms, np.inf)
-        explained = np.array([c.dot(sums.moment) for c, sums in zip(ridge.coefficients, ridge.sums, strict=True)])
-        squares = np.array([sums.squared_rewards for sums in ridge.sums])
-        residual = np.maximum(squares - explained, 0.0)  # rounding may take it just below zero
         shapes = self.noise_prior.shape + np.array([sums.row_weight for sums in ridge.sums]) / 2
-        return (self.noise_prior.rate + residual / 2) / shapes, 2 * shapes
+        with np.errstate(over="ignore", invalid="ignore"):
+            explained = np.array([c.dot(sums.moment) for c, sums in zip(ridge.coefficients, ridge.sums, strict=True)])
+            squares = np.array([sums.squared_rewards for sums in ridge.sums])
+            residual = np.maximum(squares - explained, 0.0)  # rounding may take it just below zero
+            variances = (self.noise_prior.rate + residual / 2) / shapes
+            if not isfinite(variances.sum() + explained.sum()):
+                raise ValueError("LinTS must learn rewards whose squares sum to a finite number: scale the rewards")
+        return variances, 2 * shapes
+
+    def check_state(self) -> None:
+        """Reject what `LinearPolicy` rejects, and sums whose squares overflow."""
+        super().check_state()
+        self.noise_posterior()
 
     def _noise(self, state: PolicyState) -> tuple[Float64, StudentT]:
         """Return each arm's noise variance and the distribution of its score."""

@@ -69,6 +69,17 @@ class TestArrays:
         ):
             self.log(contexts=seconds)
 
+    @pytest.mark.parametrize(("start", "step"), [(497_000.0, 1 / 60), (20_700.0, 1 / 1440), (4096.0, 1e-4)])
+    def test_hours_and_days_since_1970_that_float32_cannot_tell_apart_are_refused(self, start, step):
+        with pytest.raises(ValueError, match=r"contexts, column 0: float32 cannot tell all values from \d+"):
+            self.log(contexts=start + np.arange(4)[:, None] * step)
+        self.log(contexts=start + np.arange(4)[:, None] / 2)
+
+    def test_measured_values_between_which_float32_has_many_numbers_are_read(self):
+        pressures = np.random.default_rng(0).uniform(950, 1050, (5000, 1))
+        LoggedData(pressures, np.zeros(5000, np.int64), np.zeros(5000), np.ones(5000), ("a",))
+        assert len(np.unique(pressures.astype(np.float32))) < 5000
+
     def test_large_values_that_differ_enough_are_read(self):
         self.log(contexts=np.array([[1.7e9], [1.75e9], [1.8e9], [1.79e9]]))
         self.log(contexts=np.full((4, 1), 1.79e9))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from arms.atomic_file import atomic_path, claim_file, remove_partial_files
-from bandits import FullInformationData, LinUCB, LoggedData
+from bandits import DecisionLog, FullInformationData, LinUCB, LoggedData
 from bandits.data import FolderRewrittenError
 from bandits.data.parquet_parts import part_path
 from bandits.testing import example_data, example_log
@@ -114,6 +114,19 @@ def test_a_folder_with_a_gap_cannot_be_closed(tmp_path):
         FullInformationData.load(tmp_path)
     with pytest.raises(FileNotFoundError, match="nothing to close"):
         FullInformationData.close_folder(tmp_path / "nowhere")
+
+
+def test_a_folder_with_a_part_twice_cannot_be_closed(tmp_path):
+    for index in range(2):
+        example_log().write_part(tmp_path, index)
+    with pytest.raises(ValueError, match=r"part-00001.parquet holds what part-00000.parquet does, byte for byte"):
+        LoggedData.close_folder(tmp_path)
+
+
+def test_a_decision_log_is_named_where_data_are_expected(tmp_path):
+    DecisionLog(tmp_path / "log").close()
+    with pytest.raises(ValueError, match=r"log is a decision log: read it with DecisionLog\.load"):
+        LoggedData.load(tmp_path / "log")
 
 
 def test_a_closed_folder_takes_no_part_and_no_other_data(folder):

@@ -164,15 +164,21 @@ def test_linear_policies_learn_from_every_observed_arm():
     np.testing.assert_allclose(one_by_one.ridge.coefficients, whole.ridge.coefficients, rtol=1e-9)
 
 
-def test_different_queries_of_one_id_are_not_joined():
+def test_different_queries_of_one_id_are_not_joined(tmp_path):
     def collected(seed):
         rng = np.random.default_rng(seed)
         ids = [f"line-{i + 1}" for i in range(40)]
         return FullInformationData(rng.normal(size=(40, 2)), rng.normal(size=(40, 2)), ("a", "b"), query_ids=ids)
 
-    with pytest.raises(ValueError, match="parts 0 and 1 both have a query 'line-1', with other contexts"):
+    shared = "parts 0 and 1 both have a query 'line-1', with other contexts"
+    with pytest.raises(ValueError, match=shared):
         FullInformationData.concat([collected(1), collected(2)])
     assert len(FullInformationData.concat([collected(1), collected(1)])) == 80
+    for index in range(2):
+        collected(index).write_part(tmp_path, index)
+    FullInformationData.close_folder(tmp_path)
+    with pytest.raises(ValueError, match=shared):
+        FullInformationData.load(tmp_path)
 
 
 @pytest.mark.parametrize("profiles", ["abc", (["abc"],), (None,)])

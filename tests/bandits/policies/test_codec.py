@@ -20,6 +20,7 @@ from bandits import (
     Reinforce,
     SquareCB,
     Uniform,
+    evaluate,
     from_long_table,
     load_policy,
 )
@@ -314,3 +315,28 @@ def test_arguments_that_are_not_json_are_refused(tmp_path):
 
     with pytest.raises(TypeError, match="argument function"):
         WithFunction(print).save(tmp_path)
+
+
+def test_a_file_that_is_no_policy_is_named_for_what_it_is(tmp_path):
+    data = example_data()
+    result = evaluate({"LinUCB": LinUCB().fit(data)}, data)
+    result.save(tmp_path / "ev.json")
+    with pytest.raises(
+        ValueError, match=rf"ev.json is no saved policy, which is a folder .*: it holds a saved {result.kind}"
+    ):
+        load_policy(tmp_path / "ev.json")
+    (tmp_path / "note.txt").write_text("x")
+    with pytest.raises(ValueError, match=r"note.txt is no saved policy, which is a folder or ends in .safetensors$"):
+        load_policy(tmp_path / "note.txt")
+    with pytest.raises(FileNotFoundError, match=r"nowhere/policy\.safetensors does not exist"):
+        load_policy(tmp_path / "nowhere")
+
+
+def test_sums_whose_squares_overflow_are_no_saved_thompson_sampling(tmp_path):
+    LinTS().fit(example_data()).save(tmp_path)
+    file = tmp_path / "policy.safetensors"
+    arrays = load_file(file)
+    arrays["per_arm.moment"][:] = 1e300
+    codec.write_file(file, header_of(file), arrays)
+    with pytest.raises(ValueError, match="cannot be loaded: LinTS must learn rewards whose squares sum to a finite"):
+        load_policy(tmp_path)

@@ -47,6 +47,10 @@ def test_a_result_comes_back_equal(result, tmp_path):
         (lambda text: "[" * 100_000, "recursion"),
         (lambda text: text.replace('"format_version": 1', '"format_version": 9'), "version 9 is newer than 1: upgrade"),
         (lambda text: text.replace('"format_version": 1', '"format_version": "1"'), "must be an integer >= 1, got '1'"),
+        (
+            lambda text: text.replace('"format_version": 1', '"format_version": true'),
+            "must be an integer >= 1, got True",
+        ),
         (lambda text: text.replace("{", '{"surprise": 3, ', 1), "surprise: .*got 3"),
         (lambda text: json.dumps({"format_version": 1}), "its kind is None"),
         (lambda text: json.dumps({key: json.loads(text)[key] for key in ("format_version", "kind")}), "Field required"),

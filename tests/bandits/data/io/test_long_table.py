@@ -289,3 +289,24 @@ def test_context_columns_are_marked_with_the_encoder_that_made_them():
     assert from_pandas(to_pandas(data)).encoder == "mine-1"
     assert from_pandas(to_pandas(data), TableLayout(encoder="other")).encoder == "other"
     assert from_long_table(columns).encoder is None
+
+
+@pytest.mark.parametrize("given", [[{"arm": "a"}], None, 3, np.zeros(3, [("arm", "U1"), ("reward", float)])])
+def test_what_is_no_table_is_one_error(given):
+    with pytest.raises(TypeError, match=f"table must be a file's path, .* by name, got {type(given).__name__}"):
+        from_long_table(given)
+
+
+def test_one_column_of_a_frame_is_no_table_and_a_record_batch_is_one():
+    pandas = pytest.importorskip("pandas")
+    with pytest.raises(TypeError, match=r"table must be a file's path, .* by name, got Series"):
+        from_long_table(pandas.Series([1.0, 2.0]))
+    whole = pa.table(decisions())
+    np.testing.assert_array_equal(from_long_table(whole.to_batches()[0]).rewards, from_long_table(whole).rewards)
+
+
+@pytest.mark.parametrize("columns", [{"reward": "propensity"}, {"cost": "x", "time": "x"}, {"arm": "reward"}])
+def test_one_column_is_never_read_in_two_roles(columns):
+    with pytest.raises(ValueError, match=r"columns: \w+ and \w+ would both be the column '\w+': rename it"):
+        TableLayout(columns=columns)
+    TableLayout(columns={"query_id": "prompt", "query": "prompt"})
