@@ -23,7 +23,7 @@ from arms.folder_lock import FolderLock
 from arms.manifest import check_manifest, digest_queries
 from arms.observation import Observation
 from arms.observation_parts import read_part, write_part
-from arms.query import Query
+from arms.query import Query, check_is_query
 
 MANIFEST_FILE = "pull_all.json"
 
@@ -91,7 +91,7 @@ def pull_all(
     Raises:
         ValueError: if arms or queries are none, unnamed or named twice; if the folder holds another job or a damaged
             part, which the message names; or if an arm's observation names another arm or query.
-        TypeError: if an arm returns anything but an observation.
+        TypeError: if a query is no `Query`, or an arm returns anything but an observation.
         RuntimeError: if the folder is in use, by another process or by another call of this one.
     """
     chosen, asked = ArmSet(arms), _checked_queries(queries)
@@ -198,6 +198,8 @@ def _checked_queries(queries: Iterable[Query]) -> list[Query]:
     asked = list(queries)
     if not asked:
         raise ValueError("pull_all needs at least one query, got none")
+    for query in asked:
+        check_is_query(query)
     query_id, n_times = Counter(query.id for query in asked).most_common(1)[0]
     if n_times > 1:
         raise ValueError(f"query ids must be unique, got {query_id!r} {n_times} times")

@@ -189,6 +189,16 @@ def _query(where: str, row: Mapping[str, object], unused: "UnusedIds") -> Query:
         raise ValueError(f"{where}: {_explain(error)}{''.join(hints)}") from error
 
 
+def check_is_query(value: object) -> None:
+    """Reject what is no query, a prompt's text for one.
+
+    Raises:
+        TypeError: naming `Query`.
+    """
+    if not isinstance(value, Query):
+        raise TypeError(f"a query must be a Query, got {reprlib.repr(value)}: write Query(id=..., prompt=...)")
+
+
 def content_id(query: Query) -> str:
     """Return an id made from what a query asks, the same for the same text anywhere."""
     return f"q-{hashlib.sha256(json.dumps(query.chat()).encode()).hexdigest()[:16]}"

@@ -10,6 +10,7 @@ import numpy as np
 
 from arms import Arm, ArmSet, Observation, Query
 from arms.pulling import pull_once
+from arms.query import check_is_query
 from bandits import checks
 from bandits.data.decision import Decision
 from bandits.encoders.encoder import ContextEncoder, check_same_encoder
@@ -110,9 +111,11 @@ class Agent:
         """Choose an arm for a query, pull it, and log what came of it; a pull that fails is an observation too.
 
         Raises:
+            TypeError: if it is no `Query`.
             ValueError: if the query has a decision that waits for its reward, or the reward cannot value the pull.
             RuntimeError: if the agent has no arms or no reward.
         """
+        check_is_query(query)
         reward = self._valued()
         number, decision = self._decide(query, self.available(query))  # logged before it is served
         observation = pull_once(self.arms[decision.arm], query, self._pull_seed(number))
@@ -127,8 +130,10 @@ class Agent:
             available: names of the arms that may be chosen; None for those that `self.available` gives.
 
         Raises:
+            TypeError: if it is no `Query`.
             ValueError: if the query has a decision that waits for its reward.
         """
+        check_is_query(query)
         return self._decide(query, self.available(query) if available is None else tuple(available))[1]
 
     def observe(self, observation: Observation) -> float:

@@ -96,7 +96,7 @@ class Engine:
         self.cache.check_room(len(request.token_ids) + request.max_new_tokens)
         if request.sampling.stop and self.settings.decode is None:
             raise ValueError(f"request {request.id!r}: stop strings need an engine whose settings hold decode=")
-        beyond = [token for token in request.token_ids if not 0 <= token < self.target.n_vocab]
+        beyond = [token for token in request.token_ids + request.eos_ids if not 0 <= token < self.target.n_vocab]
         if beyond:
             raise ValueError(f"request {request.id!r}: token id {beyond[0]} is not in [0, {self.target.n_vocab})")
         named = request.sampling.named_ids

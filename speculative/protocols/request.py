@@ -40,6 +40,8 @@ class Request:
             ids = getattr(self, name)
             if not isinstance(ids, tuple) or not all(type(token) is int for token in ids):
                 raise TypeError(f"{where}: {name} must be a tuple of ints, got {reprlib.repr(ids)}")
+        if not isinstance(self.text, str):
+            raise TypeError(f"{where}: text must be a string, got {reprlib.repr(self.text)}")
         if not self.token_ids:
             raise ValueError(f"{where}: the prompt must hold at least one token")
         if isinstance(self.max_new_tokens, bool) or not isinstance(self.max_new_tokens, int):

@@ -273,3 +273,8 @@ def test_arms_and_queries_are_some_and_named_once(arms, queries, rule):
 def test_settings_out_of_range_are_rejected(setting, value, rule):
     with pytest.raises(ValueError, match=re.escape(rule)):
         PullSettings(**{setting: value})
+
+
+def test_a_text_where_a_query_is_due_is_one_error():
+    with pytest.raises(TypeError, match=r"a query must be a Query, got 'q': write Query\(id=\.\.\., prompt="):
+        pull_all([Drawing("a")], [QUERIES[0], "q"])

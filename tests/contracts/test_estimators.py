@@ -124,6 +124,11 @@ def test_the_good_one_passes():
 
 
 def test_estimators_are_made_by_name_and_settings():
+    with pytest.raises(
+        ValueError, match=r"estimator '.*:NeedsPower' needs the setting power: make_estimator\('.*:Needs"
+    ):
+        make_estimator("tests.support.estimator_with_a_setting:NeedsPower")
+    assert make_estimator("tests.support.estimator_with_a_setting:NeedsPower", {"power": 2.0}).power == 2.0
     assert make_estimator("snips") == ESTIMATORS["snips"]()
     assert make_estimator("clipped_ips", {"max_weight": 3.0}).name == "ClippedIPS(3)"
     assert type(make_estimator("bandits.off_policy.estimators.ips:IPS")) is ESTIMATORS["ips"]

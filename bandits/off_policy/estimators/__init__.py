@@ -35,7 +35,8 @@ def make_estimator(name: str, settings: Mapping[str, object] | None = None) -> O
         settings: the constructor's arguments.
 
     Raises:
-        ValueError: if the name is unknown, the path does not lead to an estimator, or a setting is none of its own.
+        ValueError: if the name is unknown, the path does not lead to an estimator, or a setting is none of its own or
+            missing.
     """
     estimator_class = find_plugin(name, ESTIMATORS, OffPolicyEstimator, "estimator")
     known = inspect.signature(estimator_class).parameters
@@ -43,7 +44,16 @@ def make_estimator(name: str, settings: Mapping[str, object] | None = None) -> O
         if setting not in known:
             shown = ", ".join(known) or "none"
             raise ValueError(f"estimator {name!r} has no setting {setting!r}; it has {shown}")
+    missing = [key for key, parameter in known.items() if _is_needed(parameter) and key not in (settings or {})]
+    if missing:
+        how = f"make_estimator({name!r}, {{{missing[0]!r}: ...}})"
+        raise ValueError(f"estimator {name!r} needs the setting {', '.join(missing)}: {how}")
     return estimator_class(**(settings or {}))
+
+
+def _is_needed(parameter: inspect.Parameter) -> bool:
+    is_one = parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    return is_one and parameter.default is parameter.empty
 
 
 __all__ = [

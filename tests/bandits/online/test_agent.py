@@ -213,3 +213,10 @@ def test_a_slow_pull_and_a_slow_reward_hold_up_nobody(log):
     release.set()
     slow.join()
     assert log.open_queries == ()
+
+
+@pytest.mark.parametrize("use", [Agent.answer, Agent.choose])
+def test_a_text_where_a_query_is_due_is_one_error(log, use):
+    with pytest.raises(TypeError, match="a query must be a Query, got 'text': write Query"):
+        use(make_agent(log), "text")
+    assert log.n_decisions == 0

@@ -85,6 +85,8 @@ def test_the_whole_context_can_be_filled(target, drafts):
     ("request_", "message"),
     [
         (Request("q", (1,) * 90, 7), "request 'q': 90 prompt tokens and 7 new ones exceed the target's context of 96"),
+        (Request("q", (1,), 7, (2, N_VOCAB)), rf"request 'q': token id {N_VOCAB} is not in \[0, {N_VOCAB}\)"),
+        (Request("q", (1,), 7, (-1,)), rf"request 'q': token id -1 is not in \[0, {N_VOCAB}\)"),
         (Request("q", (1, N_VOCAB), 7), rf"request 'q': token id {N_VOCAB} is not in \[0, {N_VOCAB}\)"),
         (Request("q", (1, -1), 7), r"token id -1 is not in"),
     ],

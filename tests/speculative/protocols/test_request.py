@@ -54,6 +54,8 @@ def test_the_samplings_length_is_the_requests():
         ({"token_ids": (1, 2.0)}, TypeError, "token_ids must be a tuple of ints, got (1, 2.0)"),
         ({"token_ids": (True, 2)}, TypeError, "token_ids must be a tuple of ints, got (True, 2)"),
         ({"eos_ids": [2]}, TypeError, "eos_ids must be a tuple of ints, got [2]"),
+        ({"text": None}, TypeError, "text must be a string, got None"),
+        ({"text": b"x"}, TypeError, "text must be a string, got b'x'"),
         ({"max_new_tokens": 2.0}, TypeError, "max_new_tokens must be an int, got 2.0"),
         ({"max_new_tokens": None}, TypeError, "max_new_tokens must be an int, got None"),
         ({"sampling": {"temperature": 1}}, TypeError, "sampling must be a SamplingParams, got {'temperature': 1}"),
