@@ -62,23 +62,6 @@ class PromptLookup(Draft):
 
 
 class _LookupSession(DraftSession):
-    class Spec(DraftSpec):
-        """The settings in a pool file."""
-
-        kind: Literal["prompt_lookup"] = "prompt_lookup"
-        max_ngram: int = Field(4, ge=1)
-        min_ngram: int = Field(1, ge=1)
-
-        @model_validator(mode="after")
-        def _check(self) -> Self:
-            if self.min_ngram > self.max_ngram:
-                raise ValueError(f"min_ngram must be <= max_ngram, got {self.min_ngram} > {self.max_ngram}")
-            return self
-
-        def build(self, target: DraftedTarget) -> Draft:
-            """Make the draft."""
-            return PromptLookup(self.max_ngram, min_ngram=self.min_ngram)
-
     def __init__(self, max_ngram: int, min_ngram: int) -> None:
         self._max_ngram, self._min_ngram = max_ngram, min_ngram
         self._continuations: dict[tuple[int, ...], int] = {}  # n-gram -> position after its latest occurrence
