@@ -12,6 +12,7 @@ from results_pages.intervals import intervals_page
 from results_pages.llama_cpp import llama_cpp_page
 from results_pages.loading import loading_page
 from results_pages.policies import policies_page
+from results_pages.rounds import rounds_page
 from results_pages.scale import scale_page
 from results_pages.serving import serving_page
 
@@ -21,6 +22,7 @@ PAGES: Mapping[str, Callable[[Path], str]] = {
     "llama_cpp.md": llama_cpp_page,
     "policies.md": policies_page,
     "choice.md": choice_page,
+    "rounds.md": rounds_page,
     "drafts.md": drafts_page,
     "bandits.md": bandits_page,
     "intervals.md": intervals_page,
