@@ -1,6 +1,7 @@
 """`draftpick generate --explain` and `--explain-html`, whatever picks the arms."""
 
 import json
+from collections import Counter
 
 import pytest
 
@@ -56,6 +57,14 @@ def test_a_policys_choice_is_explained(tmp_path):
     shown = _answered(place, "--policy", place / "lin_ucb.safetensors", "--explain")
     assert "round  picked" in shown.stdout
     assert "picked with probability" in shown.stderr
+
+
+def test_a_learned_choice_at_every_round_is_explained(tmp_path):
+    place = make_place(tmp_path)
+    run_cli("train", place / "train", "--rounds", "--out", place / "rounds.safetensors")
+    explained = json.loads(_answered(place, "--rounds", place / "rounds.safetensors", "--explain", "--json").stdout)
+    picked = Counter(one["arm"] for one in explained["rounds"])
+    assert picked == explained["rounds_by_arm"]
 
 
 @pytest.mark.parametrize(
