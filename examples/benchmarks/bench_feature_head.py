@@ -19,7 +19,7 @@ import torch
 from arms import Query
 from arms.atomic_file import write_file
 from speculative.distillation.corpus import TargetText, write_corpus
-from speculative.distillation.distill import compare_match_rates, distill, match_rate
+from speculative.distillation.distill import distill, match_rate
 from speculative.distillation.prompts import code_prompts, maths_word_problems, split
 from speculative.distillation.training import DistillSettings
 from speculative.drafts.draft_model import DraftModel
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
     parser.add_argument("--out", type=Path, help="where the head is written; its work lies beside it")
     parser.add_argument("--n-train", type=int, default=256, help="prompts of each domain")
     parser.add_argument("--n-held-out", type=int, default=48, help="prompts of each domain")
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--measure-only", action="store_true")
     parser.add_argument("--smoke", action="store_true", help="two prompts of each domain, a few tokens")
@@ -97,9 +97,6 @@ def measure(target: Target, folder: Path, options: argparse.Namespace) -> dict[s
     return {
         "matrix": {
             draft: {domain: asdict(match_rate(drafts[draft], texts[domain])) for domain in SOURCES} for draft in drafts
-        },
-        "lead_of_the_head": {
-            domain: asdict(compare_match_rates(drafts["head"], drafts[domain], texts[domain])) for domain in SOURCES
         },
         "costs": {name: asdict(costs.drafts[draft.name]) for name, draft in drafts.items()},
         "plain_step_s": costs.verify_s(1, 64),

@@ -38,6 +38,7 @@ SUBJECTS: tuple[type[Subject], ...] = (
     model_subjects.Templates,
     model_subjects.Configs,
     model_subjects.Weights,
+    model_subjects.Heads,
     model_subjects.Gguf,
 )
 SECONDS, MEMORY = 20, 3 * 2**30  # of one input

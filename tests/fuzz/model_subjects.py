@@ -10,6 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from arms import Query
+from speculative.drafts.feature_head import FeatureHead
+from speculative.models.head_files import load_head
 from speculative.models.settings import ModelSettings
 from speculative.pools.spec import read_pool_spec
 from speculative.sampling.sampling_params import SamplingParams
@@ -18,6 +20,8 @@ from speculative.targets.target import Target
 from tests.fuzz.mutations import NUMBERS, VALUES, damaged_bytes, damaged_json, pick
 from tests.fuzz.subject import Damage, Subject
 from tests.support.gguf_files import GgufModel
+from tests.support.heads import save_head
+from tests.support.tiny_models import make_tiny
 from tests.support.tiny_pool import POOL, TEMPLATE, byte_tokenizer, save_pool
 
 WEIGHTS = "model.safetensors"
@@ -183,6 +187,35 @@ class Weights(Checkpoint):
             tensors[name] = changed[kind]
         save_file(tensors, file, {"format": "pt"})
         return Damage(f"{kind} of {name}", must_refuse=True)
+
+
+class Heads(Subject):
+    """A published head: its configuration, or the bytes of its weights, as safetensors or pickled."""
+
+    name = "heads"
+
+    def __init__(self, place: Path) -> None:
+        self._place, self._target = place, make_tiny("llama", place / "target").decoder
+        self._forms = ("eagle3", "speculators_eagle3", "eagle_pickled")
+
+    def write(self, rng: np.random.Generator, folder: Path) -> Damage:
+        form = pick(rng, list(self._forms))
+        save_head(form, folder / "head")
+        files = ["config.json", "pytorch_model.bin" if form == "eagle_pickled" else WEIGHTS]
+        file = folder / "head" / pick(rng, files)
+        if file.suffix == ".json":
+            what, content = damaged_json(rng, file.read_text())
+        else:
+            what, content = damaged_bytes(rng, file.read_bytes())
+        file.write_bytes(content)
+        return Damage(f"{form}, {file.name}: {what}")
+
+    def write_whole(self, folder: Path) -> None:
+        save_head("eagle3", folder / "head")
+
+    def read(self, folder: Path) -> object:
+        head = load_head(folder / "head", self._target)
+        return FeatureHead(head, self._target, name="head").open([1]).propose([1, 2, 3], 3).token_ids
 
 
 class Gguf(Subject):
