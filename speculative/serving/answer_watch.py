@@ -23,7 +23,7 @@ class AnswerWatch:
         clock: seconds that never run backwards.
 
     Attributes:
-        first_s: seconds to the first payload; None before it.
+        first_s: seconds to a stream's first payload; None before it, and for an answer that comes whole.
         seconds: to the last payload so far.
         feedback: the engine's counts, where it gave some.
     """
@@ -44,7 +44,7 @@ class AnswerWatch:
             ArmFailure: if it is no JSON object, or reports an error.
         """
         self.seconds = self._clock() - self._start - self._client_s
-        if self.first_s is None:
+        if self.first_s is None and self._request.stream:
             self.first_s = self.seconds
         try:
             said = json.loads(payload)
