@@ -6,7 +6,6 @@ python examples/benchmarks/bench_confidence_sequence.py --smoke
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -78,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     bars = [{**bar, "holds": bar["value"] <= bar["bar"]} for bar in bars]
     print(json.dumps({"rows": rows, "bars": bars}, indent=1))
     if not options.smoke:
-        command = " ".join(["python examples/benchmarks/bench_confidence_sequence.py", *sys.argv[1:]])
+        command = "python examples/benchmarks/bench_confidence_sequence.py"
         settings = {"n_runs": options.n_runs, "n": options.n, "seed": options.seed, "level": LEVEL}
         report = {"command": command, "date": datetime.now(UTC).date().isoformat(), "settings": settings}
         write_file(options.out, json.dumps({**report, "rows": rows, "bars": bars}, indent=1) + "\n")

@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import json
 import re
-import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -48,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.n_clients, options.n_requests, options.n_blocks, options.n_memory = 8, 32, 2, 32
         options.n_tokens, options.token_ms, options.first_ms = 4, 1.0, 1.0
     figures = asyncio.run(measure(options))
-    report = {**origin(arguments), "settings": settings_of(options), "figures": figures, "bars": bars(figures)}
+    report = {**origin(), "settings": settings_of(options), "figures": figures, "bars": bars(figures)}
     print(json.dumps({"figures": figures, "bars": report["bars"]}, indent=1))
     if not options.smoke:
         write_file(options.out, json.dumps(report, indent=1) + "\n")
@@ -139,9 +138,8 @@ def settings_of(options: argparse.Namespace) -> dict[str, object]:
     return {name: value for name, value in vars(options).items() if name not in ("out", "smoke")}
 
 
-def origin(arguments: Sequence[str] | None) -> dict[str, object]:
-    given = sys.argv[1:] if arguments is None else arguments
-    command = " ".join(["python examples/benchmarks/bench_serving.py", *given])
+def origin() -> dict[str, object]:
+    command = "python examples/benchmarks/bench_serving.py"
     return {"command": command, "date": datetime.now(UTC).date().isoformat(), "machine": machine_facts()}
 
 
