@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bandits import HashingEncoder, LinUCB
+from bandits import KNN, HashingEncoder, LinTS, LinUCB, SquareCB
 from speculative.collection.arm_plan import ArmPlan
 from speculative.collection.replay import replay
 from speculative.engine.generate import generate
@@ -197,6 +197,16 @@ def test_round_selectors_keep_the_contract_of_selectors(traced_pool):
     check_selector(selector, 4)
     check_selector(_policy_selector(traced_pool, layout_of(traced_pool.traces, traced_pool.arms, plain)), 4)
     assert isinstance(selector, SpeedSelector)
+
+
+@pytest.mark.parametrize("policy", [LinTS(), SquareCB(), KNN(n_neighbors=3)], ids=lambda policy: type(policy).__name__)
+def test_any_policy_chooses_at_every_round(traced_pool, policy):
+    traces, arms, costs = traced_pool.traces, traced_pool.arms, traced_pool.costs
+    data = round_data(traces, arms, costs, rate=0.7, settings=QUICK)
+    layout = layout_of(traces, arms, QUICK)
+    selector = RoundPolicySelector(policy.fit(data), layout, np.random.default_rng(0))
+    replayed = [play(selector, list(arms.values()), trace, costs) for trace in traces]
+    assert len({action for one in replayed for action in one.actions}) > 1
 
 
 def test_a_prompt_that_was_learned_with_needs_its_encoder(traced_pool, fitted):
