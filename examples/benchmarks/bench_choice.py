@@ -6,6 +6,7 @@ brings: objective, shrinkage, contexts, rules. No model runs, so that it takes a
     draftpick collect train.jsonl --pool POOL --out data/train
     draftpick collect test.jsonl --pool POOL --out data/test
     python examples/benchmarks/bench_choice.py data/train data/test --name smollm2
+    python examples/benchmarks/time_choice.py POOL data/train test.jsonl --out timed  # wall-clock seconds, for --runs
     python examples/benchmarks/bench_choice.py report/train report/test --runs report/runs.json --name demo
 """
 
@@ -21,6 +22,7 @@ from pathlib import Path
 from choice_bench.ablation import ablation, fit_all, with_shrinkage
 from choice_bench.candidates import (
     CLAIRVOYANT,
+    Candidate,
     arm_candidates,
     clairvoyant_seconds,
     costs_of,
@@ -28,7 +30,7 @@ from choice_bench.candidates import (
     oracle,
     policy_candidates,
 )
-from choice_bench.clock import Clock, against_clock
+from choice_bench.clock import Clock, against_clock, own_runs
 from choice_bench.figures import by_domain, table_row, times_as_fast
 from choice_bench.sides import NO_DRAFT, Sides, read_sides
 
@@ -37,6 +39,7 @@ from bandits import Estimate, FullInformationData, cross_validated
 from bandits.evaluation import best_fixed_arm
 from bandits.evaluation.canvas import interval_bars
 from speculative.demo.learning import unfitted
+from speculative.demo.modes import PEERS
 from speculative.measuring.machine import machine_facts
 from speculative.measuring.wall_clock import read_runs
 
@@ -50,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("train", type=Path, help="folder that draftpick collect wrote, to learn from")
     parser.add_argument("test", type=Path, help="folder of held-out prompts, of the same pool and costs")
-    parser.add_argument("--runs", type=Path, help="runs.json of a demo whose held-out folder is TEST_FOLDER")
+    parser.add_argument("--runs", type=Path, help="runs.json of time_choice.py, or of a demo with these folders")
     parser.add_argument("--name", default="pool", help="of the result: choice_NAME.json")
     parser.add_argument("--bar", type=float, default=1.08, help="what the chosen policy is meant to reach")
     parser.add_argument("--folds", type=int, default=10, help="of the training prompts, to choose the policy by")
@@ -85,10 +88,7 @@ def bench(sides: Sides, options: argparse.Namespace) -> dict[str, object]:
     rows.append(table_row(CLAIRVOYANT, "oracle", clairvoyant_seconds(sides), n_tokens, references, seed))
     _print(rows, fixed, any_arm, chosen)
     domains = by_domain(seconds[chosen], references, sides.test.domains or [None] * len(sides.test), seed)
-    clock = None
-    if options.runs is not None:
-        ranked = [one for one in candidates if one.kind != "oracle"]
-        clock = against_clock(Clock.of(read_runs(options.runs), sides.test), ranked, sides.test.arm_names, seed)
+    clock, timed = wall_clock(options, sides.test, candidates, [NO_DRAFT, fixed, any_arm, *PEERS])
     gain = times_as_fast(seconds[chosen], seconds[fixed], seed)
     _draw(rows, options)
     return {
@@ -106,9 +106,22 @@ def bench(sides: Sides, options: argparse.Namespace) -> dict[str, object]:
         "by_domain": domains,
         "ablation": ablation(sides, fixed, seed),
         "clock": clock,
+        "own_runs": timed,
         "data": sides.facts,
         "bars": bars(gain, domains, clock, options.bar),
     }
+
+
+def wall_clock(
+    options: argparse.Namespace, test: FullInformationData, candidates: Sequence[Candidate], references: Sequence[str]
+) -> tuple[dict[str, object] | None, list[dict[str, object]] | None]:
+    """Return how replay stands to the clock, and each mode's own speed; nothing where no runs are given."""
+    if options.runs is None:
+        return None, None
+    ranked, runs = [one for one in candidates if one.kind != "oracle"], read_runs(options.runs)
+    held_out = set(map(str, test.query_ids or ()))
+    clock = against_clock(Clock.of(runs, test), ranked, test.arm_names, options.seed)
+    return clock, own_runs(runs, list(dict.fromkeys(references)), held_out, options.seed)
 
 
 def choose(train: FullInformationData, options: argparse.Namespace) -> tuple[str, dict[str, str]]:

@@ -81,6 +81,7 @@ def _section(folder: Path, record: Record) -> list[str]:
         "",
         *_ablation(record),
         "",
+        *_own_runs(record),
         *_clock(record),
         *bar_table(record["bars"]),
         *origin({**record, "settings": record["data"]}),
@@ -114,6 +115,31 @@ def _ablation(record: Record) -> list[str]:
     return tables(["", *policies], rows)
 
 
+def _own_runs(record: Record) -> list[str]:
+    runs = record.get("own_runs")
+    if not runs:
+        return []
+    references = list(dict.fromkeys(key for run in runs for key in run if key.startswith("over ")))
+    rows = [
+        [
+            run["mode"],
+            f"{run['tokens_per_second']:.1f}",
+            *(two_digits(run[key]) if key in run else "" for key in references),
+            f"{run['n_texts_of_no_draft']} of {run['n_queries']}",
+        ]
+        for run in sorted(runs, key=lambda run: -run["tokens_per_second"])
+    ]
+    heads = ["", "tokens/s", *(key.replace("over ", "times ") for key in references), "texts as without a draft"]
+    return [
+        "### In wall-clock time",
+        "",
+        "Every mode answered each prompt in turn, in a random order; prefill, encoding and choosing count.",
+        "",
+        *tables(heads, rows),
+        "",
+    ]
+
+
 def _clock(record: Record) -> list[str]:
     clock = record["clock"]
     if clock is None:
@@ -121,7 +147,7 @@ def _clock(record: Record) -> list[str]:
     lines = [
         "### Replay against the clock",
         "",
-        f"{clock['n_queries']} prompts timed with every arm: replayed seconds are wrong by "
+        f"{clock['n_queries']} prompts timed with {len(clock['totals'])} arms: replayed seconds are wrong by "
         f"{clock['median_error_of_seconds']:.1%} (median), speeds over no draft by "
         f"{clock['median_error_of_speed']:.1%}. Of {clock['n_pairs_apart']} pairs of arms and policies whose "
         f"measured order is certain, replay has {len(clock['swapped'])} the other way round.",
