@@ -31,7 +31,8 @@ class GatedSelector(Selector):
     """Admits a set of drafts when a query begins, and lets a `SpeedSelector` choose among them at every round.
 
     A draft that must read the whole prompt before its first token is an investment over many rounds, which a choice
-    for one round cannot weigh; what queries like this one gained by each set of drafts can.
+    for one round cannot weigh; what queries like this one gained by each set of drafts can. A query unlike all that it
+    learned from, farther from each than they are from one another, is taken for the mean of them.
 
     Args:
         selectors: one for each set, of one model; they differ in the drafts left out and in their numbers.
@@ -72,6 +73,8 @@ class GatedSelector(Selector):
         if context is None:
             raise ValueError("these rounds were learned with the prompt's context: give the selector its encoder")
         chosen = self.selectors[self.gate.choose(context)]
+        if not self.gate.knows(context):  # what it would say of such a prompt was learned from none
+            query = replace(query, context=self.gate.mean.astype(np.float32))
         chosen.start(query)
         self._of[query.request.id] = chosen
 

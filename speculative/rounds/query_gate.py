@@ -1,5 +1,6 @@
 """Which set of drafts a query should have: what each set brought on the training queries most like it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from arms.checks import at_least
 from bandits.checks import Float32, Float64
 
 N_NEIGHBORS = 5
+TOLERANCE = 1e-3  # of distances, whose contexts are float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +22,7 @@ class QueryGate:
         seconds: (n, s) float64, of each query with each option, less the query's mean.
         mean: (d,) of the training contexts.
         scale: (d,) their standard deviations; 1 where there is none.
+        radius: farthest that a training query is from its nearest other one; infinity where there is no other.
         n_neighbors: queries that are averaged over.
         encoder: name of what made the contexts; None where it is not known.
 
@@ -30,6 +33,7 @@ class QueryGate:
     seconds: Float64
     mean: Float64
     scale: Float64
+    radius: float = math.inf
     n_neighbors: int = N_NEIGHBORS
     encoder: str | None = None
 
@@ -50,24 +54,37 @@ class QueryGate:
         mean, scale = rows.mean(axis=0), rows.std(axis=0)
         scale[scale < 1e-6] = 1.0
         relative = seconds - seconds.mean(axis=1, keepdims=True)
-        return cls((rows - mean) / scale, relative, mean, scale, n_neighbors, encoder)
+        standard = (rows - mean) / scale
+        return cls(standard, relative, mean, scale, _radius(standard), n_neighbors, encoder)
 
     def choose(self, context: Float32) -> int:
-        """Return the index of the option for a query; the first of equals.
+        """Return the index of the option for a query, the first of equals; for one unlike all, the best on the whole.
 
         Raises:
             ValueError: if the context is of another size.
         """
+        distances = self._distances(context)
+        nearest = np.argsort(distances, kind="stable")[: self.n_neighbors] if self._is_near(distances) else slice(None)
+        return int(self.seconds[nearest].mean(axis=0).argmin())
+
+    def knows(self, context: Float32) -> bool:
+        """Say whether a query is as near to a training query as these are to each other."""
+        return self._is_near(self._distances(context))
+
+    def _distances(self, context: Float32) -> Float64:
         if context.shape != self.mean.shape:
             raise ValueError(f"the gate was learned with contexts of {self.mean.shape}, got {context.shape}")
-        distances = np.square(self.contexts - (context - self.mean) / self.scale).sum(axis=1)
-        nearest = np.argsort(distances, kind="stable")[: self.n_neighbors]
-        return int(self.seconds[nearest].mean(axis=0).argmin())
+        offsets = self.contexts - (context - self.mean) / self.scale
+        return np.asarray(np.sqrt(np.square(offsets).sum(axis=1)), dtype=np.float64)
+
+    def _is_near(self, distances: Float64) -> bool:
+        return bool(distances.min() <= self.radius * (1 + TOLERANCE))
 
     def content(self) -> tuple[dict[str, object], dict[str, np.ndarray]]:
         """Return header and arrays of a file; `of_content` reads them."""
         arrays = {"contexts": self.contexts, "seconds": self.seconds, "mean": self.mean, "scale": self.scale}
-        header: dict[str, object] = {"n_neighbors": self.n_neighbors, "encoder": self.encoder}
+        radius = None if self.radius == math.inf else self.radius
+        header: dict[str, object] = {"n_neighbors": self.n_neighbors, "encoder": self.encoder, "radius": radius}
         return header, {f"gate_{name}": array for name, array in arrays.items()}
 
     @classmethod
@@ -79,12 +96,27 @@ class QueryGate:
         """
         known = header if isinstance(header, Mapping) else {}
         arrays = [tensors.get(f"gate_{name}") for name in ("contexts", "seconds", "mean", "scale")]
-        n_neighbors, encoder = known.get("n_neighbors"), known.get("encoder")
+        n_neighbors, encoder, radius = known.get("n_neighbors"), known.get("encoder"), known.get("radius", 0)
+        radius = math.inf if radius is None else radius
         found = [array for array in arrays if array is not None and np.isfinite(array).all()]
-        if not isinstance(n_neighbors, int) or len(found) < len(arrays) or not _fit(found, n_options):
+        if (
+            not isinstance(n_neighbors, int)
+            or not isinstance(radius, float)
+            or len(found) < len(arrays)
+            or not _fit(found, n_options)
+        ):
             raise ValueError("the gate's numbers are damaged: fit it again")
         contexts, seconds, mean, scale = found
-        return cls(contexts, seconds, mean, scale, n_neighbors, encoder if isinstance(encoder, str) else None)
+        return cls(contexts, seconds, mean, scale, radius, n_neighbors, encoder if isinstance(encoder, str) else None)
+
+
+def _radius(rows: Float64) -> float:
+    if len(rows) < 2:
+        return math.inf
+    sizes = np.square(rows).sum(axis=1)
+    squares = sizes[:, None] + sizes - 2 * rows @ rows.T
+    np.fill_diagonal(squares, np.inf)
+    return float(np.sqrt(max(0.0, squares.min(axis=1).max())))
 
 
 def _fit(arrays: Sequence[np.ndarray], n_options: int) -> bool:

@@ -40,6 +40,21 @@ def test_the_gate_takes_the_option_of_least_mean_seconds_over_the_nearest():
         near.choose(np.zeros(2, dtype=np.float32))
 
 
+def test_a_query_unlike_all_gets_what_is_best_on_the_whole_and_the_mean_prompt(traced_pool, fitted):
+    contexts = np.array([[0.0], [1.0], [2.0], [3.0]], dtype=np.float32)
+    seconds = np.array([[5.0, 0.0], [5.0, 0.0], [5.0, 0.0], [0.0, 1.0]])
+    gate = QueryGate.fit(contexts, seconds, n_neighbors=1)
+    assert gate.radius == pytest.approx(1.0 / np.std([0, 1, 2, 3]))
+    assert gate.knows(np.float32([3.9]))
+    assert gate.choose(np.float32([3.9])) == 0
+    assert not gate.knows(np.float32([4.5]))
+    assert gate.choose(np.float32([4.5])) == 1
+    plans, trace = list(traced_pool.arms.values()), traced_pool.traces[0]
+    far, mean = (replace(trace, context=context) for context in (trace.context + 1e3, fitted.gate.mean.astype("f4")))
+    chosen = fitted.selectors[int(fitted.gate.seconds.mean(axis=0).argmin())]
+    assert play(fitted, plans, far, traced_pool.costs) == play(chosen, plans, mean, traced_pool.costs)
+
+
 def test_drafts_left_out_are_never_asked(traced_pool, fitted):
     plans, names = list(traced_pool.arms.values()), list(traced_pool.arms)
     assert [one.left_out for one in fitted.selectors] == [(), ("draft_small",)]
