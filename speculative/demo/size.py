@@ -6,7 +6,7 @@ from speculative.measuring.cost_profile import CostProfile
 
 TOKENS = (96, 64, 48, 32, 24, 16)  # longest answers that are tried, longest first
 SHARES = (1.0, 0.6, 0.4)  # of the prompts
-LEARNING_S = 85.0  # every policy, choosing among them by leaving each prompt out, and the choice per round
+LEARNING_S = 55.0  # every policy, choosing among them by leaving each prompt out, and the choice per round
 BATCH = 16
 RAGGED = 1.6  # a decoding pass of 16 sequences of unlike length over one of 16 tokens of one sequence
 PEER = 2.5  # transformers' time a token over ours, at most
