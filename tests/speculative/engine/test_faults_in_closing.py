@@ -64,7 +64,7 @@ def test_what_derives_from_no_exception_is_a_fault_and_ends_no_step(target, erro
     draft.open = lambda prompt, shared=None: fail("open") or Session()
     requests = [Request("a", PROMPTS[0], 4), Request("b", PROMPTS[1], 6)]
     plain = generate(Engine(target.decoder, [Arm(NoDraft(), 0)]), requests)
-    engine = Engine(target.decoder, [Arm(draft, 2)], Asking(1, 0), EngineSettings(max_batch=2))
+    engine = Engine(target.decoder, [Arm(draft, 2)], Asking(1, 0), settings=EngineSettings(max_batch=2))
     for found, expected in zip(generate(engine, requests), plain, strict=True):
         assert found.token_ids == expected.token_ids
         [fault] = found.stats.faults
