@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from arms.atomic_file import write_file
+from arms.input_file import read_text
 from arms.query import Query
 
 
@@ -20,11 +21,11 @@ def check_manifest(path: Path, asked: Mapping[str, object]) -> None:
         ValueError: if the folder was begun with something else, naming what; or the file is damaged.
     """
     asked = json.loads(json.dumps(asked))
-    if not path.is_file():
+    if not path.exists():
         write_file(path, json.dumps(asked, indent=1))
         return
     try:
-        begun = json.loads(path.read_text(encoding="utf-8"))
+        begun = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({error}); name another folder, or delete this one") from error
     begun = begun if isinstance(begun, dict) else {}

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from arms.atomic_file import write_file
+from arms.input_file import read_bytes
 from arms.observation import Observation
 
 
@@ -31,7 +32,7 @@ def read_part(path: Path, job: str) -> list[Observation]:
         ValueError: naming the file, if it is damaged or belongs to another job.
     """
     try:
-        first, _, body = path.read_bytes().partition(b"\n")
+        first, _, body = read_bytes(path).partition(b"\n")
         header = json.loads(first)
         found, digest = header["job"], header["sha256"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:

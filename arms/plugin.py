@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from pydantic import BaseModel
@@ -107,6 +107,18 @@ def read_spec(
     if not (isinstance(own, type) and issubclass(own, spec)):
         raise TypeError(f"{what} {kind!r}: its Spec must derive from {spec.__module__}.{spec.__name__}, and does not")
     return own.model_validate(values)
+
+
+def for_field(read: Callable[[object], Spec]) -> Callable[[object], Spec]:
+    """Return a reader of a pydantic field: its TypeError, too, is then said with the place of the field."""
+
+    def read_field(settings: object) -> Spec:
+        try:
+            return read(settings)
+        except TypeError as error:
+            raise ValueError(str(error)) from error
+
+    return read_field
 
 
 def build_plain(kind: str, base: type[Base], spec: type[BaseModel], what: str) -> Base:

@@ -171,7 +171,7 @@ def _pull_in_parts(job: _Job, queries: list[Query], folder: Path) -> list[Row]:
     }
     observations: dict[Path, list[Observation]] = {}
     for path, part in parts.items():
-        if path.is_file():
+        if path.exists():
             observations[path] = read_part(path, digest)
             _check_part(path, observations[path], job.arms, part)
             job.done(len(part) * n_arms)

@@ -17,6 +17,7 @@ from typing import Self
 import pyarrow as pa
 
 from arms.atomic_file import remove_partial_files, write_file
+from arms.input_file import check_is_file, read_text
 from bandits.data.parquet_file import open_parquet, read_batches
 from bandits.data.parquet_parts import part_header, part_indices, part_path, place_of
 
@@ -69,7 +70,7 @@ class Manifest:
         """
         path = Path(folder) / MANIFEST
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(read_text(path))
             version = content.pop("version")
             if type(version) is not int or version < 1:
                 raise ValueError(f"version must be an integer >= 1, got {version!r}")
@@ -233,6 +234,7 @@ def read_headers(folder: str | Path, manifest: Manifest) -> Iterator[tuple[Path,
 
 def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file's bytes as 64 hexadecimal digits."""
+    check_is_file(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

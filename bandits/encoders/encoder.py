@@ -6,15 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict
-
 from arms import Query
 from arms.plugin import build_plain
+from arms.strict_model import StrictModel
 from bandits.checks import Float32
 from bandits.encoders.columns import shown
 
 
-class EncoderSpec(BaseModel):
+class EncoderSpec(StrictModel):
     """What names an encoder in a pool file: `kind` and the settings of that kind.
 
     An encoder with settings has a spec of its own, nested as `Spec`; one's own encoder without settings needs none.
@@ -22,8 +21,6 @@ class EncoderSpec(BaseModel):
     Attributes:
         kind: a name of `ENCODERS`, or "package.module:Class".
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: str
 

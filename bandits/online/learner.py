@@ -9,6 +9,7 @@ from typing import cast
 
 from arms.atomic_file import write_file
 from arms.folder_lock import FolderLock
+from arms.input_file import read_text
 from bandits import checks
 from bandits.online.log_table import logged_data
 from bandits.online.records import LoggedDecision, LoggedReward
@@ -112,7 +113,7 @@ class Learner:
     def _restore(self, policy: Policy) -> None:
         file = self._folder / _CHECKPOINT
         try:
-            saved = json.loads(file.read_text(encoding="utf-8"))
+            saved = json.loads(read_text(file))
             name, n_learned, place = cast("str", saved["policy"]), int(saved["n_learned"]), saved["position"]
             position = Position(int(place["segment"]), int(place["offset"]))
         except (ValueError, KeyError, TypeError, RecursionError) as error:

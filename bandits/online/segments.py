@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arms.atomic_file import write_file
+from arms.input_file import check_is_file
 
 FORMAT_VERSION = 1
 _TAIL_BYTES = len(b',"crc32":"00000000"}\n')
@@ -105,6 +106,7 @@ def read_records(folder: Path, start: Position = BEGINNING) -> Iterator[PlacedRe
 
 def _read_segment(folder: Path, segment: int, offset: int, is_last: bool) -> Iterator[PlacedRecord]:
     path = segment_path(folder, segment)
+    check_is_file(path)
     with path.open("rb") as file:
         if offset > file.seek(0, 2):
             raise ValueError(f"{path} ends before byte {offset}: the log was cut back behind what was read before")
@@ -133,6 +135,7 @@ def read_record(folder: Path, position: Position) -> Record:
         ValueError: if none begins there.
     """
     path = segment_path(folder, position.segment)
+    check_is_file(path)
     with path.open("rb") as file:
         file.seek(position.offset)
         record = decode(file.readline())

@@ -13,6 +13,7 @@ from safetensors.numpy import save
 
 from arms.atomic_file import atomic_file
 from arms.fingerprint import digest
+from arms.input_file import check_is_file
 
 FORMAT_VERSION = 2
 FILE_NAME = "policy.safetensors"
@@ -46,12 +47,13 @@ def read_file(path: str | Path) -> tuple[dict[str, object], dict[str, np.ndarray
         ValueError: if it is damaged, from an older or newer version, or is something else.
     """
     file = policy_path(path)
-    if not file.is_file():
+    if not file.exists():
         if Path(path).is_file():
             raise ValueError(
                 f"{path} is no saved policy, which is a folder or ends in .safetensors{_said_by(Path(path))}"
             )
         raise FileNotFoundError(f"{file} does not exist: train a policy and save it there first")
+    check_is_file(file)
     try:
         with safe_open(file, framework="numpy") as content:
             text = (content.metadata() or {}).get(_KEY)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Protocol, Self, TypeVar
 
 from arms.atomic_file import atomic_file
+from arms.input_file import read_text
 from arms.optional_import import optional_import
 from bandits.statistics.estimate import Estimate
 from bandits.statistics.table import Table
@@ -155,7 +156,7 @@ class Results(ABC, Generic[Row]):
             ValueError: if it is damaged, of another kind or from a newer version.
         """
         try:
-            return cls.from_json(Path(path).read_text(encoding="utf-8"))
+            return cls.from_json(read_text(path))
         except ValueError as error:
             raise ValueError(f"{path} is {error}") from error
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from arms.input_file import read_text
 from speculative.cli import options
 from speculative.cli.progress import progress
 
@@ -85,7 +86,7 @@ def collect(
 
 def _tell_too_long(folder: Path, too_long: str, n_queries: int) -> None:
     """Name on standard error the queries whose prompts were cut or left out."""
-    asked = json.loads((folder / "collect.json").read_text(encoding="utf-8"))["too_long"]
+    asked = json.loads(read_text(folder / "collect.json"))["too_long"]
     ids = asked.get(too_long) or ()
     if ids:
         done = {"truncate": "cut to their last tokens", "skip": "skipped"}[too_long]

@@ -7,6 +7,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from arms.input_file import read_bytes
+
 if TYPE_CHECKING:
     from bandits import ContextEncoder, Policy
     from bandits.off_policy.estimators import OffPolicyEstimator
@@ -123,7 +125,7 @@ def policy_digest(file: Path) -> str:
     """Return what tells one saved policy from another in a log."""
     from bandits.policies.codec import policy_path
 
-    return sha256(policy_path(file).read_bytes()).hexdigest()[:12]
+    return sha256(read_bytes(policy_path(file))).hexdigest()[:12]
 
 
 def settings_of(settings: Sequence[str]) -> dict[str, object]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from arms.input_file import read_text
 from speculative.cli import options
 from speculative.cli.plugins import load_one_policy, policy_of
 
@@ -138,7 +139,7 @@ def _pool(file: Path, cache: Path | None, threads: int | None) -> "UpstreamPoolS
     from speculative.serving.upstream_spec import read_upstream_pool
 
     try:
-        has_target = "target" in tomllib.loads(file.read_text(encoding="utf-8"))
+        has_target = "target" in tomllib.loads(read_text(file))
     except (OSError, ValueError, RecursionError):
         has_target = False  # the reader below says what is wrong
     if not has_target:
@@ -157,7 +158,7 @@ def _policy(name: str, settings: "list[str] | tuple[()]", classes: "list[str] | 
 
 
 def _keys(file: Path) -> tuple[str, ...]:
-    keys = tuple(line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip())
+    keys = tuple(line.strip() for line in read_text(file).splitlines() if line.strip())
     if not keys or not all(key.isascii() and key.isprintable() and len(key) >= 16 for key in keys):
         raise ValueError(
             f"--key-file {file} must hold one key or more, one a line, each of 16 ASCII characters or more"

@@ -1,8 +1,9 @@
 """Folders of the caller's own that Python would take instead of draftpick's packages."""
 
 import importlib.util
-import tomllib
 from pathlib import Path
+
+from arms.toml_file import read_toml
 
 PACKAGES = ("arms", "rewards", "bandits", "speculative")
 
@@ -31,7 +32,7 @@ def is_project(folder: Path) -> bool:
     """Return whether a folder is draftpick's own checkout."""
     file = folder / "pyproject.toml"
     try:
-        project = tomllib.loads(file.read_text(encoding="utf-8")).get("project", {})
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
+        project = read_toml(file, "project file").get("project", {})
+    except ValueError:
         return False
     return isinstance(project, dict) and project.get("name") == "draftpick"

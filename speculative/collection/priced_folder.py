@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from arms.atomic_file import write_file
+from arms.input_file import read_text
 from bandits import FullInformationData
 from bandits.data.closed_folder import Manifest, open_again, remove_older_parts
 from speculative.measuring.cost_profile import CostProfile, digest_of
@@ -26,12 +27,12 @@ def stored_costs(folder: Path) -> CostProfile | None:
     """
     manifest = _manifest(folder)
     path = _costs_path(folder, 1 if manifest is None else manifest.generation)
-    if not path.is_file():
+    if not path.exists():
         if manifest is not None and _DIGEST in manifest.made_of:
             raise ValueError(f"{path} is missing, which priced the data beside it: put it back")
         return None
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         costs = CostProfile.from_json(text)
     except ValueError as error:
         raise ValueError(f"{path} is damaged ({error}): put it back, or collect into another folder") from error

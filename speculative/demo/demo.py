@@ -9,6 +9,7 @@ from pathlib import Path
 
 from arms import Query
 from arms.atomic_file import write_file
+from arms.input_file import read_text
 from bandits import Bootstrap, FullInformationData, evaluate
 from bandits.evaluation import best_fixed_arm
 from rewards.named import DEFAULT_REWARD, make_reward
@@ -112,7 +113,7 @@ def _profile(out: Path, pool: Pool, notify: Progress, allow_noisy: bool) -> Cost
     file = out / "costs.json"
     if file.is_file():
         try:
-            return CostProfile.from_json(file.read_text(encoding="utf-8"))
+            return CostProfile.from_json(read_text(file))
         except ValueError as error:
             raise ValueError(f"{file} is damaged ({error}): name another folder, or delete this one") from error
     done = 0
@@ -141,7 +142,7 @@ def _size(
     file = out / "size.json"
     if file.is_file():
         try:
-            return DemoSize(**json.loads(file.read_text(encoding="utf-8")))
+            return DemoSize(**json.loads(read_text(file)))
         except (ValueError, TypeError, RecursionError) as error:
             raise ValueError(f"{file} is damaged ({error}): name another folder, or delete this one") from error
     size = FULL_SIZE

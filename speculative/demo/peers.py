@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from arms.atomic_file import write_file
+from arms.input_file import read_text
 from speculative.demo.modes import ASSISTED, LOOKUP, PLAIN
 from speculative.drafts.draft_model import VOCABULARY_FILE, DraftModel
 from speculative.measuring.wall_clock import Mode, transformers_mode
@@ -80,7 +81,7 @@ def _kept_dtype(name: str, settings: ModelSettings, file: Path) -> torch.dtype:
     if not file.is_file():
         write_file(file, json.dumps({"dtype": min(_DTYPES, key=lambda dtype: _trial_s(name, settings, dtype))}))
     try:
-        return _DTYPES[json.loads(file.read_text(encoding="utf-8"))["dtype"]]
+        return _DTYPES[json.loads(read_text(file))["dtype"]]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"{file} is damaged ({error}): name another folder, or delete this one") from error
 

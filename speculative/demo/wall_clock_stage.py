@@ -10,6 +10,7 @@ import numpy as np
 
 from arms import Query
 from arms.atomic_file import write_file
+from arms.input_file import read_text
 from arms.manifest import check_manifest
 from speculative.measuring.wall_clock import Mode, Run
 
@@ -96,7 +97,7 @@ def _write(file: Path, record: Mapping[str, object]) -> None:
 
 def _read(file: Path) -> tuple[float, list[Run]]:
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        record = json.loads(read_text(file))
         return float(record["seconds"]), [Run.of_record(row) for row in record["runs"]]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"{file} is damaged ({error}): delete it and run again") from error

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from arms import Query
 from arms.atomic_file import write_file
+from arms.input_file import read_bytes
 from speculative.drafts.no_draft import NoDraft
 from speculative.engine.generate import generate
 from speculative.targets.speculative_arm import SpeculativeArm
@@ -49,7 +50,7 @@ def write_corpus(
     texts: list[TargetText] = []
     for begin in range(0, len(queries), PART_SIZE):
         part, path = queries[begin : begin + PART_SIZE], folder / f"part-{begin // PART_SIZE:05d}.jsonl"
-        if path.is_file():
+        if path.exists():
             done = read_corpus_part(path)
             if [text.id for text in done] != [query.id for query in part]:
                 raise ValueError(f"{path} was written for other prompts; name another folder or delete it")
@@ -75,7 +76,7 @@ def read_corpus_part(path: Path) -> list[TargetText]:
         ValueError: naming the file, if its lines are not those that were written.
     """
     try:
-        header, _, body = path.read_bytes().partition(b"\n")
+        header, _, body = read_bytes(path).partition(b"\n")
         if json.loads(header)["sha256"] != hashlib.sha256(body).hexdigest():
             raise ValueError("its lines are not those that were written")
         rows = [json.loads(line) for line in body.splitlines()]

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from arms.atomic_file import atomic_folder
+from arms.input_file import read_bytes
 from speculative.distillation.head_training import HeadRecipe
 from speculative.distillation.training import Recipe, transformers_config
 from speculative.drafts.draft_model import VOCABULARY_FILE
@@ -40,7 +41,7 @@ def check_draft_folder(folder: Path, target: Target) -> None:
     if own is not None and (own == out or own in out.parents or out in own.parents):
         raise ValueError(f"{folder} is the folder of the target {target.name}, or lies in or around it: {advice}")
     found = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
-    if CARD in found and not (folder / CARD).read_text(encoding="utf-8", errors="replace").startswith(_TITLE):
+    if CARD in found and not read_bytes(folder / CARD).decode(errors="replace").startswith(_TITLE):
         raise ValueError(f"{folder} holds a {CARD} that is no draft's card, and would be replaced: {advice}")
     foreign = sorted(found.difference(_FILES))
     if foreign:

@@ -13,6 +13,7 @@ import torch
 
 from arms.checks import within
 from arms.fingerprint import digest
+from arms.input_file import read_text
 from speculative.drafts.spec import DraftedTarget
 from speculative.drafts.stopping import Confidence, StoppingDraft, StoppingSpec
 from speculative.models.loading import load_model, resolve_settled
@@ -145,7 +146,7 @@ class DraftModel(StoppingDraft):
         """
         folder, settings = resolve_settled(model, settings)
         target_ids, unlike = None, frozenset[int]()
-        if (folder / VOCABULARY_FILE).is_file():
+        if (folder / VOCABULARY_FILE).exists():
             target_ids = read_vocabulary(folder, target_tokenizer)
         else:
             try:
@@ -227,7 +228,7 @@ def read_vocabulary(folder: Path, target_tokenizer: Any) -> list[int]:
     """
     file, expected = folder / VOCABULARY_FILE, tokenizer_fingerprint(target_tokenizer)
     try:
-        vocabulary = json.loads(file.read_text(encoding="utf-8"))
+        vocabulary = json.loads(read_text(file))
         found, target_ids = str(vocabulary["tokenizer"]), [int(token) for token in vocabulary["target_ids"]]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{file} is not a draft's vocabulary file: {error!r}") from error

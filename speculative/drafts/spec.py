@@ -1,10 +1,9 @@
 """By which settings a pool file names a draft, and what a draft is told of the target when it is made."""
 
-from typing import Any, Protocol
-
-from pydantic import BaseModel, ConfigDict
+from typing import Any, ClassVar, Protocol
 
 from arms.plugin import build_plain
+from arms.strict_model import StrictModel
 from speculative.models.settings import ModelSettings
 from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.draft import Draft
@@ -34,7 +33,7 @@ class DraftedTarget(Protocol):
         """How it is held; a draft model is held the same way."""
 
 
-class DraftSpec(BaseModel):
+class DraftSpec(StrictModel):
     """What names a draft in a pool file: `kind` and the settings of that kind.
 
     A draft with settings has a spec of its own, nested as `Spec`; one's own draft without settings needs none.
@@ -43,8 +42,7 @@ class DraftSpec(BaseModel):
         kind: a name of `DRAFTS`, or "package.module:Class".
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+    keys_beside: ClassVar[tuple[str, ...]] = ("draft_length", "name")
     kind: str
 
     @property

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from arms.atomic_file import write_file
+from arms.input_file import read_text
 from speculative.measuring.cost_measurement import measure_costs
 from speculative.measuring.cost_profile import MAX_DRIFT, MAX_SPREAD, CostProfile
 from speculative.protocols.causal_lm import CausalLM
@@ -74,10 +75,10 @@ def cached_costs(
 
 def _stored(path: Path) -> CostProfile | None:
     """Return the profile on disk, unless there is none, or an old or noisy one."""
-    if not path.is_file():
+    if not path.exists():
         return None
     try:
-        profile = CostProfile.from_json(path.read_text(encoding="utf-8"))
+        profile = CostProfile.from_json(read_text(path))
     except ValueError as error:
         raise ValueError(f"{path}: {error}; delete it and run again") from error
     fresh = time.time() - profile.measured_at < MAX_AGE_DAYS * 86_400

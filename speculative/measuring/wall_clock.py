@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from arms import Query
+from arms.input_file import read_text
 from bandits import Bootstrap, ContextEncoder, Estimate, Policy
 from speculative.engine.generate import generate
 from speculative.protocols.selector import Selector
@@ -56,7 +57,7 @@ def read_runs(path: Path) -> list[Run]:
         ValueError: if the file is missing or damaged.
     """
     try:
-        return [Run.of_record(record) for record in json.loads(path.read_text(encoding="utf-8"))]
+        return [Run.of_record(record) for record in json.loads(read_text(path))]
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"{path} holds no runs ({error}): name the runs.json of a finished demo") from error
 

@@ -35,7 +35,7 @@ def resolve_model(name: str, settings: ModelSettings = DEFAULT_SETTINGS) -> Path
         return convert_gguf(file, settings)
     if name.startswith("shipped:"):
         return _shipped(name.removeprefix("shipped:"))
-    path = Path(name).expanduser()
+    path = _path(name)
     if path.is_dir():
         return path
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") != 1:
@@ -89,8 +89,15 @@ def gguf_file(name: str) -> Path | None:
     """
     if name.startswith("package:"):
         return _gguf_in_package(name.removeprefix("package:"))
-    path = Path(name).expanduser()
+    path = _path(name)
     return path if path.suffix == ".gguf" and not path.is_dir() else None
+
+
+def _path(name: str) -> Path:
+    try:
+        return Path(name).expanduser()
+    except RuntimeError as error:  # there is no such user
+        raise ValueError(f"model {name!r}: there is no such home folder; write the path out") from error
 
 
 def _gguf_in_package(package: str) -> Path:

@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     SerializeAsAny,
@@ -15,13 +13,15 @@ from pydantic import (
     model_validator,
 )
 
+from arms.plugin import for_field
+from arms.strict_model import StrictModel
 from speculative.drafts import DraftSpec, NoDraft, read_draft_spec
 
 FIXED, RULE = "fixed arm", "rule arm"
 """How errors tell the two kinds apart; no field has such a name."""
 
 
-class ArmSpec(BaseModel):
+class ArmSpec(StrictModel):
     """One arm: a draft and how far it may draft in a round.
 
     In a file the draft's kind and settings stand beside the arm's: `kind`, `draft_length`, `name` and what the draft's
@@ -33,9 +33,7 @@ class ArmSpec(BaseModel):
         name: of the arm; by default made of the draft's name and the draft length.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    draft: Annotated[SerializeAsAny[DraftSpec], BeforeValidator(read_draft_spec)]
+    draft: Annotated[SerializeAsAny[DraftSpec], BeforeValidator(for_field(read_draft_spec))]
     draft_length: int = Field(default=0, ge=0, le=64)
     name: str | None = None
 
@@ -55,7 +53,7 @@ class ArmSpec(BaseModel):
         return self
 
 
-class ClauseSpec(BaseModel):
+class ClauseSpec(StrictModel):
     """One clause of a rule: this arm drafts where its look-up has found so long a match.
 
     Attributes:
@@ -63,13 +61,11 @@ class ClauseSpec(BaseModel):
         min_match_length: tokens; 0 takes the arm whenever its draft can work.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     arm: str
     min_match_length: int = Field(ge=0)
 
 
-class RuleSpec(BaseModel):
+class RuleSpec(StrictModel):
     """A rule over arms of the pool: the first clause that holds decides which of them drafts in a round.
 
     Attributes:
@@ -78,8 +74,6 @@ class RuleSpec(BaseModel):
         clauses: in order.
         fallback: name of the arm that drafts where no clause holds.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["rule"] = "rule"
     name: str = Field(min_length=1)

@@ -2,12 +2,12 @@
 
 import json
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import TypeGuard
 
+from arms.toml_file import read_toml
 from speculative.drafts import DraftModel
 from speculative.pools.arm_specs import ArmSpec
 from speculative.pools.spec import PoolSpec, beside
@@ -74,7 +74,7 @@ def _renamed(rule: dict[str, object], names: Mapping[object, str]) -> dict[str, 
 
 
 def _table(file: Path) -> dict[str, object]:
-    return beside(file.resolve().parent, tomllib.loads(file.read_text(encoding="utf-8")))
+    return beside(file.resolve().parent, read_toml(file, "pool file"))
 
 
 def _is_table(value: object) -> TypeGuard[Mapping[str, object]]:

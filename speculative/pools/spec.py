@@ -1,14 +1,11 @@
 """What a pool file says: the target, its arms and the encoder, checked before any model is loaded."""
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     SerializeAsAny,
@@ -16,6 +13,9 @@ from pydantic import (
     field_validator,
 )
 
+from arms.plugin import for_field
+from arms.strict_model import StrictModel
+from arms.toml_file import read_toml
 from bandits.encoders import ENCODERS, ContextEncoder, EncoderSpec, SentenceEncoder, read_encoder_spec
 from speculative.drafts import NoDraft
 from speculative.models.settings import DEFAULT_CACHE, DtypeName, ModelSettings, WeightPrecision, dtype_of
@@ -33,7 +33,7 @@ def _read_encoder(settings: object) -> EncoderSpec:
     return read_encoder_spec(settings, POOL_ENCODERS)
 
 
-class PoolSpec(BaseModel):
+class PoolSpec(StrictModel):
     """The content of a pool.toml.
 
     Attributes:
@@ -48,8 +48,6 @@ class PoolSpec(BaseModel):
         arms: drafts with their lengths and rules over them, one of kind no_draft at least; names differ.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     target: str
     weights: WeightPrecision = "dense"
     dtype: DtypeName = "float32"
@@ -57,7 +55,7 @@ class PoolSpec(BaseModel):
     max_new_tokens: int = Field(default=128, ge=1)
     max_batch: int = Field(default=8, ge=1)
     chat_template_kwargs: Mapping[str, object] = Field(default_factory=dict)
-    encoder: Annotated[SerializeAsAny[EncoderSpec], BeforeValidator(_read_encoder)] = SentenceEncoder.Spec()
+    encoder: Annotated[SerializeAsAny[EncoderSpec], BeforeValidator(for_field(_read_encoder))] = SentenceEncoder.Spec()
     arms: tuple[AnyArmSpec, ...] = Field(min_length=1)
     _file: Path | None = PrivateAttr(default=None)
 
@@ -71,6 +69,10 @@ class PoolSpec(BaseModel):
     def _check_arms(cls, arms: tuple[AnyArmSpec, ...]) -> tuple[AnyArmSpec, ...]:
         if not any(isinstance(arm, ArmSpec) and isinstance(arm.draft, NoDraft.Spec) for arm in arms):
             raise ValueError("arms must hold one of kind no_draft: what every other arm is compared with")
+        names = [arm.name for arm in arms if arm.name is not None]
+        repeated = [name for name in names if names.count(name) > 1]
+        if repeated:
+            raise ValueError(f"arms must have different names, got {repeated[0]!r} twice")
         return arms
 
     def model_settings(self, cache: Path = DEFAULT_CACHE) -> ModelSettings:
@@ -90,12 +92,7 @@ def read_pool_spec(path: Path) -> PoolSpec:
     Raises:
         ValueError: if the file is missing, is no TOML or breaks a rule; it names file, field and value.
     """
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"pool file {path} cannot be read ({error.strerror}); check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"pool file {path} is not TOML: {error}") from error
+    raw = read_toml(path, "pool file")
     try:
         spec = PoolSpec.model_validate(beside(path.parent, raw))
         spec._file = path
@@ -106,8 +103,8 @@ def read_pool_spec(path: Path) -> PoolSpec:
         rule = first["msg"].removeprefix("Value error, ")
         got = "" if isinstance(first["input"], dict | list | tuple) else f", got {first['input']!r}"
         raise ValueError(f"pool file {path}{field and ', ' + field}: {rule}{got}") from error
-    except TypeError as error:  # a plug-in of the wrong kind
-        raise ValueError(f"pool file {path}: {error}") from error
+    except RecursionError as error:
+        raise ValueError(f"pool file {path} nests too deep: {error}") from error
 
 
 def beside(folder: Path, table: Mapping[str, object]) -> dict[str, object]:

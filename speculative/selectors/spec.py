@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
-from pydantic import BaseModel, ConfigDict
-
 from arms.plugin import build_plain
+from arms.strict_model import StrictModel
 from speculative.protocols.drafting_rule import EngineArm
 from speculative.protocols.selector import Selector
 
 
-class SelectorSpec(BaseModel):
+class SelectorSpec(StrictModel):
     """What names a selector: `kind` and the settings of that kind; arms by their names.
 
     A selector with settings has a spec of its own, nested as `Spec`; one's own selector without settings needs none.
@@ -17,8 +16,6 @@ class SelectorSpec(BaseModel):
     Attributes:
         kind: a name of `SELECTORS`, or "package.module:Class".
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: str
 

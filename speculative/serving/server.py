@@ -16,6 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from arms.atomic_file import write_file
+from arms.input_file import read_text
 from bandits import Agent, ContextEncoder, DecisionLog, Learner, Policy, checks
 from rewards import Reward, SecondsPerToken
 from speculative.serving.app import make_app
@@ -230,7 +231,7 @@ def _read(file: Path) -> tuple[RewardSource, float | None] | None:
     if not file.exists():
         return None
     try:
-        kept = json.loads(file.read_text(encoding="utf-8"))
+        kept = json.loads(read_text(file))
         source, slowest = kept["rewards"], kept["slowest"]
         if source not in ("own", "caller") or (source == "own") != (slowest is not None):
             raise ValueError("rewards and slowest do not agree")

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, field_validator
 
+from arms.plugin import for_field
+from arms.strict_model import StrictModel
+from arms.toml_file import read_toml
 from bandits.encoders import EncoderSpec, HashingEncoder, read_encoder_spec
 
 _OURS = ("messages", "prompt", "stream", "stream_options", "model")
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
-class UpstreamSpec(BaseModel):
+class UpstreamSpec(StrictModel):
     """One arm: an OpenAI-compatible server, or body fields that such a server honours.
 
     Attributes:
@@ -32,8 +34,6 @@ class UpstreamSpec(BaseModel):
         first_byte_s: longest time from the request to the answer's first byte.
         between_bytes_s: longest silence within an answer.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["upstream"]
     name: str = Field(max_length=100, pattern=r"^[!-~]([ -~]*[!-~])?$")
@@ -86,7 +86,7 @@ class UpstreamSpec(BaseModel):
         return found
 
 
-class UpstreamPoolSpec(BaseModel):
+class UpstreamPoolSpec(StrictModel):
     """The content of a pool file whose arms are upstreams.
 
     Attributes:
@@ -95,11 +95,9 @@ class UpstreamPoolSpec(BaseModel):
         model: the name that clients ask for.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     arms: tuple[UpstreamSpec, ...] = Field(min_length=1)
-    encoder: Annotated[SerializeAsAny[EncoderSpec], BeforeValidator(read_encoder_spec)] = HashingEncoder.Spec(
-        n_features=256
+    encoder: Annotated[SerializeAsAny[EncoderSpec], BeforeValidator(for_field(read_encoder_spec))] = (
+        HashingEncoder.Spec(n_features=256)
     )
     model: str = Field(default="draftpick", min_length=1)
 
@@ -124,12 +122,7 @@ def read_upstream_pool(path: Path) -> UpstreamPoolSpec:
     Raises:
         ValueError: if the file is missing, is no TOML or breaks a rule; it names file, field and value.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"pool file {path} cannot be read ({error.strerror}); check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"pool file {path} is not TOML: {error}") from error
+    table = read_toml(path, "pool file")
     try:
         return UpstreamPoolSpec.model_validate(table)
     except ValidationError as error:

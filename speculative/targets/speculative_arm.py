@@ -35,11 +35,11 @@ class SpeculativeArm(TargetArm):
         name: str | None = None,
         sampling: SamplingParams = GREEDY,
     ) -> None:
+        draft_length = at_least(draft_length, 0, "draft_length")
         if isinstance(draft, NoDraft) != (draft_length == 0):
             raise ValueError(
                 f"draft_length must be 0 for NoDraft and >= 1 for a draft, got {draft_length} for {draft.name!r}"
             )
-        at_least(draft_length, 0, "draft_length")
         self.name = name or (f"{draft.name}_{draft_length}" if draft_length else draft.name)
         self.target, self.draft, self.draft_length, self.sampling = target, draft, draft_length, sampling
 

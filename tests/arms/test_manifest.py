@@ -17,3 +17,9 @@ def test_a_damaged_one_is_refused_by_name(tmp_path, content):
     (tmp_path / "job.json").write_bytes(content)
     with pytest.raises(ValueError, match=r"job\.json is damaged"):
         check_manifest(tmp_path / "job.json", {})
+
+
+def test_a_folder_of_its_name_is_refused(tmp_path):
+    (tmp_path / "job.json").mkdir()
+    with pytest.raises(ValueError, match=r"job\.json is damaged .*must be a file, got a folder"):
+        check_manifest(tmp_path / "job.json", {})

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
-from arms.input_file import check_is_file
+from arms.input_file import check_is_file, read_text
 from bandits.data.io.plain_columns import plain_columns
 from bandits.data.parquet_file import open_parquet, read_batches
 
@@ -156,7 +156,7 @@ def _read_json(path: Path) -> pa.Table:
 def _json_rows(path: Path) -> list[dict[str, object]]:
     """Return a file's objects; a list of objects is one, whatever its lines."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path, encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} must be JSON in UTF-8 ({error})") from error
     if text.lstrip().startswith("["):

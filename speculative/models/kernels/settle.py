@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from arms.atomic_file import write_file
+from arms.input_file import read_text
 from speculative.models.int8_linear import Int8Linear
 from speculative.models.kernels.choose import decoding_s, dense_seconds, fastest, fastest_dtype, plan_of, with_copy
 from speculative.models.kernels.layer_shapes import LayerShapes
@@ -116,7 +117,7 @@ def _keep(path: Path, found: ModelSettings) -> None:
 def _kept(path: Path, settings: ModelSettings) -> ModelSettings | None:
     """Return what an earlier load measured; None where there is nothing that can be read."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(read_text(path))
         plan = KernelPlan.from_json(json.dumps(record["plan"]))
         return replace(settings, dtype=dtype_of(record["dtype"]), weights=record["weights"], kernels=plan)
     except FileNotFoundError:

@@ -42,7 +42,7 @@ def test_a_pool_file_names_upstreams_headers_by_environment_and_body_fields(tmp_
         (ARM.replace("upstream", "no_draft"), "arms.0.kind: Input should be 'upstream'"),
         (ARM + "body = { stream = true }", "arms.0.body: body must not set stream"),
         (ARM + "first_byte_s = 0", "arms.0.first_byte_s: Input should be greater than 0"),
-        (ARM + "retries = 3", "arms.0.retries: Extra inputs are not permitted"),
+        (ARM + "retries = 3", "arms.0.retries: unknown key; there are kind, "),
         ("arms = [", "is not TOML"),
     ],
 )

@@ -109,10 +109,13 @@ def test_a_rule_has_a_fingerprint_of_its_own(pool):
             ('"prompt_lookup_3", min_match_length = 2', '"no_draft", min_match_length = 1'),
             r"'no_draft' must be in \[0, 0\], because its draft looks nothing up; got 1",
         ),
-        (("name = ", "title = "), r"arms\.4\.name: Field required"),
-        (("fallback = ", "else = "), r"arms\.4\.fallback: Field required"),
+        (("name = ", "title = "), r"arms\.4\.title: unknown key; there are"),
+        (("fallback = ", "else = "), r"arms\.4\.else: unknown key; there are"),
         (("clauses = [", "clauses = [] # ["), r"arms\.4\.clauses: .*at least 1 item"),
-        (('kind = "rule"', 'kind = "rule"\ndraft_length = 3'), r"arms\.4\.draft_length: Extra inputs .*, got 3"),
+        (
+            ('kind = "rule"', 'kind = "rule"\ndraft_length = 3'),
+            r"arms\.4\.draft_length: unknown key; .*, got 3",
+        ),
         (("copy_else_draft", "no_draft"), "an arm before it is named 'no_draft'; give one another name"),
     ],
 )

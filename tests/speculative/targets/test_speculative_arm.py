@@ -40,8 +40,14 @@ def test_only_no_draft_has_the_targets_text_as_its_own(pool):
 def test_names_and_draft_lengths(pool):
     assert SpeculativeArm(pool.target, PromptLookup(), 5).name == "prompt_lookup_5"
     assert SpeculativeArm(pool.target, PromptLookup(), 5, name="mine").name == "mine"
-    for draft, length in ((NoDraft(), 1), (PromptLookup(), 0), (PromptLookup(), -1)):
-        with pytest.raises(ValueError, match=f"draft_length must be .*got {length}"):
+    for draft, length in (
+        (NoDraft(), 1),
+        (PromptLookup(), 0),
+        (PromptLookup(), -1),
+        (PromptLookup(), None),
+        (PromptLookup(), "2"),
+    ):
+        with pytest.raises(ValueError, match=f"draft_length must be .*got {length!r}"):
             SpeculativeArm(pool.target, draft, length)
 
 

@@ -1,0 +1,30 @@
+"""Settings that come from outside: no key of theirs is unknown."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+
+class StrictModel(BaseModel):
+    """Frozen settings; a key that they do not have is refused, and the message names those that there are.
+
+    Attributes:
+        keys_beside: what may stand beside the settings where they are written, for the message.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    keys_beside: ClassVar[tuple[str, ...]] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_keys(cls, table: object) -> object:
+        unknown = [key for key in table if key not in cls.model_fields] if isinstance(table, Mapping) else []
+        if not (unknown and isinstance(table, Mapping)):
+            return table
+        known = ", ".join((*cls.model_fields, *cls.keys_beside))
+        rule = PydanticCustomError("unknown_key", "unknown key; there are {known}", {"known": known})
+        fault = InitErrorDetails(type=rule, loc=(str(unknown[0]),), input=table[unknown[0]])
+        raise ValidationError.from_exception_data(cls.__name__, [fault])
