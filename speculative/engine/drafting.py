@@ -111,7 +111,8 @@ class Drafting:
         sampler = make_sampler()
         self._shared.is_open = True
         try:
-            proposal = self._session(draft, work).propose(work.show(prefix), draft_length, sampler)
+            session = work.session or self._session(draft, work)
+            proposal = session.propose(work.show(prefix), draft_length, sampler)
             drawn = sampler.drawn()
             work.check_shown(prefix)
             token_ids, n_read, read_s = _checked(proposal, draft_length, n_tokens, len(prefix))
