@@ -15,6 +15,8 @@ from speculative.rounds.prompt_features import PromptFeatures
 from speculative.rounds.record import RECORD_VERSION, RecordLayout, RoundRecord
 
 KIND = "AcceptanceModel"
+NUMBERS = ("weights", "mean", "scale", "low", "high")
+UNLIMITED = 1e30
 N_HEADS = 2  # weights of the first draft token, and of those after an accepted one
 
 
@@ -39,7 +41,8 @@ class AcceptanceModel:
         survival(i) = prod over s <= i of h(s),  h(s) = sigmoid(weights[head(s)] . z + depth * log(s))
 
     with z the record, standardised on training records, one set of weights for the first draft token and one for those
-    after an accepted one. It knows nothing of seconds, so that it serves on any machine.
+    after an accepted one. A number beyond all that were trained on counts as the farthest of them, since a line fitted
+    within a range says nothing outside of it. It knows nothing of seconds, so that it serves on any machine.
 
     Args:
         layout: of the records.
@@ -56,6 +59,7 @@ class AcceptanceModel:
         self.layout, self.ridge = layout, positive(ridge, "ridge")
         n = len(layout.names)
         self.mean, self.scale = np.zeros(n), np.ones(n)
+        self.low, self.high = np.full(n, -UNLIMITED), np.full(n, UNLIMITED)
         self.weights = np.zeros((len(layout.drafts), N_HEADS, n + 1))
 
     def fit(self, counts: AcceptedCounts, without: Collection[str] = ()) -> "AcceptanceModel":
@@ -74,6 +78,7 @@ class AcceptanceModel:
             raise ValueError(f"the counts hold nothing of draft {missing[0]!r}")
         records = counts.records.astype(np.float64)
         self.mean, self.scale = records.mean(axis=0), records.std(axis=0)
+        self.low, self.high = records.min(axis=0), records.max(axis=0)
         self.scale[self.scale < 1e-6] = 1.0
         self.mean[0] = 0.0  # the constant stays one
         features = (records - self.mean) / self.scale
@@ -90,7 +95,7 @@ class AcceptanceModel:
 
     def survival(self, record: RoundRecord, n_tokens: int) -> Float64:
         """Return P(accepted >= i), i = 1 .. n_tokens, of each draft, (drafts, n_tokens); 0 where no match is found."""
-        features = (record.values - self.mean) / self.scale
+        features = (np.clip(record.values, self.low, self.high) - self.mean) / self.scale
         scores = self.weights[:, :, :-1] @ features
         depth = np.log(np.arange(1, n_tokens + 1))
         steps = scores[:, 1:] + self.weights[:, 1, -1:] * depth
@@ -109,7 +114,7 @@ class AcceptanceModel:
         """Return the header and the arrays of a file; `of_content` reads them."""
         header: dict[str, object] = {"class": KIND, "record_version": RECORD_VERSION, "ridge": self.ridge}
         header |= {"drafts": list(self.layout.drafts)}
-        tensors, prompt = {"weights": self.weights, "mean": self.mean, "scale": self.scale}, self.layout.prompt
+        tensors, prompt = {name: np.asarray(getattr(self, name)) for name in NUMBERS}, self.layout.prompt
         if prompt is not None:
             header |= {"prompt_encoder": prompt.encoder}
             tensors |= {"prompt_mean": prompt.mean, "prompt_components": prompt.components}
@@ -152,11 +157,11 @@ class AcceptanceModel:
             raise ValueError(f"{path} knows the drafts {drafts}, but the arms have {list(layout.drafts)}: fit it again")
         ridge = header.get("ridge")
         model = cls(layout, ridge if isinstance(ridge, float) else 0.0)
-        for name, like in (("weights", model.weights), ("mean", model.mean), ("scale", model.scale)):
-            found = tensors.get(name)
+        for name in NUMBERS:
+            found, like = tensors.get(name), getattr(model, name)
             if found is None or found.shape != like.shape or not np.isfinite(found).all():
                 raise ValueError(f"{path}: {name} must be {like.shape} finite numbers: fit it again")
-        model.weights, model.mean, model.scale = tensors["weights"], tensors["mean"], tensors["scale"]
+            setattr(model, name, found)
         return model
 
 
