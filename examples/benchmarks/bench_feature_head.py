@@ -44,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--measure-only", action="store_true")
+    parser.add_argument("--costs", action="store_true", help="time a draft token too, on a quiet machine")
     parser.add_argument("--smoke", action="store_true", help="two prompts of each domain, a few tokens")
     options = parser.parse_args(arguments)
     if options.smoke:
@@ -88,19 +89,17 @@ def make_head(target: Target, folder: Path, options: argparse.Namespace) -> None
 
 
 def measure(target: Target, folder: Path, options: argparse.Namespace) -> dict[str, object]:
-    """Match rate of the head and of each shipped draft on every domain's held-out prompts, and what a token costs."""
+    """Match rate of the head and of each shipped draft on every domain's held-out prompts; on request, their costs."""
     drafts: dict[str, Draft] = {"head": FeatureHead.load(folder, target)}
     for name in SOURCES:
         drafts[name] = DraftModel.load(f"shipped:{name}", target.tokenizer, target.model.n_vocab)
     texts = {name: held_out_texts(name, target, folder, options) for name in SOURCES}
-    costs = measure_costs(target.model, list(drafts.values()), effort=QUICK)
+    timed = costs_of(target, drafts) if options.costs or options.smoke else {}
     return {
         "matrix": {
             draft: {domain: asdict(match_rate(drafts[draft], texts[domain])) for domain in SOURCES} for draft in drafts
         },
-        "costs": {name: asdict(costs.drafts[draft.name]) for name, draft in drafts.items()},
-        "plain_step_s": costs.verify_s(1, 64),
-        "noise": costs.spread,
+        **timed,
         "metrics": json.loads((folder / "metrics.json").read_text()),
         "megabytes": (folder / "model.safetensors").stat().st_size / 1e6,
         "command": f"python examples/benchmarks/bench_feature_head.py {' '.join(sys.argv[1:])}".strip(),
@@ -109,6 +108,13 @@ def measure(target: Target, folder: Path, options: argparse.Namespace) -> dict[s
         "threads": torch.get_num_threads(),
         "date": time.strftime("%Y-%m-%d"),
     }
+
+
+def costs_of(target: Target, drafts: dict[str, Draft]) -> dict[str, object]:
+    """Seconds of each draft beside a plain step of the target's."""
+    costs = measure_costs(target.model, list(drafts.values()), effort=QUICK)
+    found = {name: asdict(costs.drafts[draft.name]) for name, draft in drafts.items()}
+    return {"costs": found, "plain_step_s": costs.verify_s(1, 64), "noise": costs.spread}
 
 
 def held_out_texts(name: str, target: Target, folder: Path, options: argparse.Namespace) -> list[TargetText]:
