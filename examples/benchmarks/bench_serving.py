@@ -12,7 +12,7 @@ import asyncio
 import json
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,14 +68,21 @@ async def measure(options: argparse.Namespace) -> dict[str, float]:
                 side += await ask_all(at, block.tolist(), options.n_clients, options.n_tokens)
         n_warm = len(numbers[0][:64])
         figures = compared(direct[n_warm:], through[n_warm:])
-        figures |= await memory(process.pid, door, options)
+        further, megabytes = await memory(process.pid, door, options)
+        figures |= megabytes
         process.terminate()
         process.wait(30)
-        kinds = [placed.record["kind"] for placed in read_records(folder / "state" / "log")]
-    n_asked = len(through) + options.n_memory
-    return figures | {
-        "decisions_missing": n_asked - kinds.count("decided"),
-        "rewards_missing": n_asked - kinds.count("rewarded"),
+        logged = [placed.record for placed in read_records(folder / "state" / "log")]
+    return figures | in_log(logged, [one.decision_id for one in (*through, *further) if one.is_whole])
+
+
+def in_log(logged: Sequence[Mapping[str, object]], answered: Sequence[str]) -> dict[str, float]:
+    """Return how many answers have no decision in the log or no reward, and how often another arm was asked."""
+    decided, rewarded = ({one["query"] for one in logged if one["kind"] == kind} for kind in ("decided", "rewarded"))
+    return {
+        "decisions_missing": sum(one not in decided for one in answered),
+        "rewards_missing": sum(one not in rewarded for one in answered),
+        "asked_again": sum(str(one).count("-") > 1 for one in decided),
     }
 
 
@@ -98,16 +105,15 @@ def compared(direct: Sequence[Asked], through: Sequence[Asked]) -> dict[str, flo
     return figures
 
 
-async def memory(pid: int, door: int, options: argparse.Namespace) -> dict[str, float]:
-    """Return the server's memory after a tenth of the further requests and after all of them."""
-    megabytes = []
+async def memory(pid: int, door: int, options: argparse.Namespace) -> tuple[list[Asked], dict[str, float]]:
+    """Ask further requests; return them, and the server's memory after a tenth and after all of them."""
+    megabytes, outcomes = [], []
     n_first = options.n_memory // 10
-    lost = 0
     for numbers in (range(n_first), range(n_first, options.n_memory)):
-        outcomes = await ask_all([door], numbers, options.n_clients, MEMORY_TOKENS)
-        lost += sum(not one.is_whole for one in outcomes)
+        outcomes += await ask_all([door], numbers, options.n_clients, MEMORY_TOKENS)
         megabytes.append(resident_megabytes(pid))
-    return {"memory_first_mb": megabytes[0], "memory_last_mb": megabytes[1], "lost_in_memory_run": lost}
+    lost = sum(not one.is_whole for one in outcomes)
+    return outcomes, {"memory_first_mb": megabytes[0], "memory_last_mb": megabytes[1], "lost_in_memory_run": lost}
 
 
 def resident_megabytes(pid: int) -> float:
