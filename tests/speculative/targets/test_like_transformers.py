@@ -8,7 +8,8 @@ from transformers import AutoModelForCausalLM
 
 from speculative import Rendering, Target
 from speculative.drafts import DRAFTS, read_draft_spec
-from tests.support.tiny_pool import byte_tokenizer, save_pool
+from tests.support.heads import save_head
+from tests.support.tiny_pool import MAX_POSITIONS, N_VOCAB, byte_tokenizer, save_pool
 
 TEMPLATE = (
     "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}</>\n{% endfor %}"
@@ -21,7 +22,9 @@ N_NEW = 24
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return save_pool(tmp_path_factory.mktemp("pool"), TEMPLATE).parent
+    folder = save_pool(tmp_path_factory.mktemp("pool"), TEMPLATE).parent
+    save_head("eagle3", folder / "head", n_vocab=N_VOCAB, max_position_embeddings=MAX_POSITIONS)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +65,11 @@ def transformers_text(model, messages, variables, goes_on):
 def test_a_prefilled_or_configured_answer_is_that_of_transformers_whatever_drafts(
     folder, target, theirs, messages, variables, goes_on, kind
 ):
-    own = {"draft_model": {"model": str(folder / "small")}, "early_exit": {"n_layers": 1}}
+    own = {
+        "draft_model": {"model": str(folder / "small")},
+        "early_exit": {"n_layers": 1},
+        "feature_head": {"model": str(folder / "head")},
+    }
     draft = read_draft_spec({"kind": kind, **own.get(kind, {})}).build(target)
     options = {"draft": draft, "draft_length": 0 if kind == "no_draft" else 4}
     expected = transformers_text(theirs, messages, variables, goes_on)
