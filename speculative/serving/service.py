@@ -230,8 +230,8 @@ class Service:
             self._client_left(watch, arm, decision_id)
             raise
         self.breakers[arm].succeeded()
+        self._answered(watch, arm, decision_id)  # first: a caller may send its reward as soon as it sees the end
         await client.end()
-        self._answered(watch, arm, decision_id)
         return 200
 
     def _answered(self, watch: AnswerWatch, arm: str, decision_id: str) -> None:
