@@ -38,11 +38,14 @@ def check_arms(arms: Collection[EngineArm], target: CausalLM) -> None:
     """Refuse arms that a target cannot be drafted by.
 
     Raises:
+        TypeError: if a draft length is no int.
         ValueError: if there is none, a draft length is out of range, or one drafts for a target that cannot roll back.
     """
     if not arms:
         raise ValueError("an engine needs at least one arm; use NoDraft() for plain decoding")
     for arm in arms:
+        if type(arm.draft_length) is not int:
+            raise TypeError(f"arm {arm.name!r}: draft_length must be an int >= 0, got {arm.draft_length!r}")
         if arm.draft_length < 0:
             raise ValueError(f"arm {arm.name!r}: draft_length must be >= 0, got {arm.draft_length}")
         if arm.draft_length and not target.can_roll_back:

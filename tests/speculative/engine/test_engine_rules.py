@@ -147,6 +147,9 @@ def test_engine_options_are_checked(target):
         Engine(target.decoder, [])
     with pytest.raises(ValueError, match="draft_length must be >= 0, got -1"):
         Engine(target.decoder, [Arm(NoDraft(), -1)])
+    for draft_length in ("2", None, 2.0, True):
+        with pytest.raises(TypeError, match=f"draft_length must be an int >= 0, got {draft_length!r}"):
+            Engine(target.decoder, [Arm(PromptLookup(), draft_length)])
     Engine(target.decoder, [Arm(PromptLookup(), 95)])
     with pytest.raises(ValueError, match="draft_length must be below the target's context of 96 tokens, got 96"):
         Engine(target.decoder, [arm, Arm(PromptLookup(), 96)])
