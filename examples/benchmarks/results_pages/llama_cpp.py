@@ -23,17 +23,17 @@ def llama_cpp_page(folder: Path) -> str:
 def _section(record: Record) -> list[str]:
     build, pool, equality = record["llama_cpp"], record["pool"], record["equality"]
     best = max(record["rows"], key=lambda row: row["tokens_per_second"])
+    ratios = {"times llama.cpp, no draft": "over plain", f"times {record['fastest_llama_cpp_mode']}": "over fastest"}
     rows = [
         [
             row["name"],
             f"{row['tokens_per_second']:.1f}",
-            two_digits(row["over plain"]),
-            two_digits(row["over fastest"]),
+            *(two_digits(row[key]) for key in ratios.values()),
             f"{row['same_text']} of {record['n_queries']}",
         ]
         for row in record["rows"]
     ]
-    heads = ["", "tokens/s", "times llama.cpp, no draft", f"times {record['fastest_llama_cpp_mode']}", "same text"]
+    heads = ["", "tokens/s", *ratios, "same text"]
     return [
         f"## {record['name']}",
         "",
