@@ -30,7 +30,12 @@ def compare(
     ],
     policies: Annotated[
         str,
-        typer.Option("--policies", help=f"Names, separated by commas, of {options.POLICY_NAMES}.", metavar="NAMES"),
+        typer.Option(
+            "--policies",
+            help=f"Names, separated by commas, of {options.POLICY_NAMES}; settings in parentheses: "
+            "lin_ucb(ucb_width=0.5).",
+            metavar="NAMES",
+        ),
     ] = DEFAULT_POLICIES,
     reward: options.RewardOption = None,
     save_best: Annotated[
@@ -54,7 +59,8 @@ def compare(
         typer.Option(
             "--estimators",
             help="For a log: names, separated by commas, the one to trust most first, of ips, clipped_ips, snips, "
-            "direct_method, doubly_robust, self_normalised_dr, rejection_replay, or package.module:Class.",
+            "direct_method, doubly_robust, self_normalised_dr, rejection_replay, or package.module:Class; settings in "
+            "parentheses: clipped_ips(max_weight=20).",
             metavar="NAMES",
         ),
     ] = "doubly_robust, snips, ips",

@@ -1,7 +1,9 @@
 """What an option names, made: a policy, estimators, and the classes that saved policies may be of."""
 
+import ast
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -12,6 +14,9 @@ from arms.input_file import read_bytes
 if TYPE_CHECKING:
     from bandits import ContextEncoder, Policy
     from bandits.off_policy.estimators import OffPolicyEstimator
+
+
+_SEPARATOR = re.compile(r",(?![^()]*\))")  # a comma outside of parentheses
 
 
 @contextmanager
@@ -41,36 +46,39 @@ def policy_of(name: str, settings: Sequence[str], seed: int) -> "Policy":
     Raises:
         ValueError: if the name or a setting is unknown, or a value breaks the policy's rule.
     """
+    return _policy(name, settings_of(settings), seed)
+
+
+def _policy(name: str, values: Mapping[str, object], seed: int) -> "Policy":
     from bandits import make_policy
 
-    values = settings_of(settings)
     with users_fault(f"--policy {name}"):
         policy = make_policy(name, values)
         return policy.set_params(seed=seed) if "seed" in policy.get_params() and "seed" not in values else policy
 
 
 def policies_of(text: str, seed: int) -> "dict[str, Policy]":
-    """Build the policies that a list names, each with its default settings.
+    """Build the policies that a list names, each under what was written: `lin_ucb`, `lin_ucb(ucb_width=0.5)`.
 
     Raises:
-        ValueError: if a name is unknown or stands there twice, or there is none.
+        ValueError: if a name or a setting is unknown, one stands there twice, or there is none.
     """
-    names = listed(text)
-    if not names or len(set(names)) < len(names):
+    entries = listed(text)
+    if not entries or len(set(entries)) < len(entries):
         raise ValueError(f"--policies must name one or more different policies, got {text!r}")
-    return {name: policy_of(name, (), seed) for name in names}
+    return {entry: _policy(*_call(entry, "--policies"), seed) for entry in entries}
 
 
 def estimators_of(text: str) -> "tuple[OffPolicyEstimator, ...]":
-    """Make the estimators that a list names.
+    """Make the estimators that a list names, some with settings: `snips, clipped_ips(max_weight=20)`.
 
     Raises:
-        ValueError: if a name is unknown, or a path leads to no estimator.
+        ValueError: if a name or a setting is unknown, or a path leads to no estimator.
     """
     from bandits.off_policy.estimators import make_estimator
 
     with users_fault("--estimators"):
-        return tuple(make_estimator(name) for name in listed(text))
+        return tuple(make_estimator(*_call(entry, "--estimators")) for entry in listed(text))
 
 
 def encoder_of(name: str) -> "ContextEncoder":
@@ -147,5 +155,29 @@ def settings_of(settings: Sequence[str]) -> dict[str, object]:
 
 
 def listed(text: str) -> list[str]:
-    """Return the entries of a list that is separated by commas."""
-    return [entry.strip() for entry in text.split(",") if entry.strip()]
+    """Return the entries of a list that is separated by commas; those between parentheses separate settings."""
+    return [entry.strip() for entry in _SEPARATOR.split(text) if entry.strip()]
+
+
+def _call(entry: str, option: str) -> tuple[str, dict[str, object]]:
+    """Read NAME or NAME(SETTING=VALUE, ...), values as Python writes numbers, texts, True, False and None.
+
+    Raises:
+        ValueError: if it reads otherwise.
+    """
+    name, parenthesis, inside = entry.partition("(")
+    rule = f"{option}: write NAME or NAME(SETTING=VALUE, ...) each setting once, with plain values, got {entry!r}"
+    if not parenthesis:
+        return name, {}
+    if not inside.endswith(")"):
+        raise ValueError(rule)
+    try:
+        call = ast.parse(f"f({inside}", mode="eval").body
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
+            raise ValueError(rule)
+        names = [setting.arg for setting in call.keywords]
+        if None in names or len(set(names)) < len(names):
+            raise ValueError(rule)
+        return name.strip(), {str(setting.arg): ast.literal_eval(setting.value) for setting in call.keywords}
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as error:
+        raise ValueError(rule) from error

@@ -90,6 +90,17 @@ def test_bandit_feedback_is_simulated_when_asked(place, tmp_path):
     assert "Uniform would have logged" in (tmp_path / "table.md").read_text()
 
 
+def test_policies_and_estimators_take_settings_in_parentheses(place, tmp_path):
+    policies = "lin_ucb, lin_ucb(ucb_width=0.25), epsilon_greedy(policy='lin_ts', epsilon=0.3)"
+    estimators = "snips, clipped_ips(max_weight=20)"
+    _run(place / "log", "--out", tmp_path, "--seeds", 1, "--policies", policies, "--estimators", estimators)
+    found = Comparison.load(tmp_path / "comparison.json")
+    assert {"lin_ucb", "lin_ucb(ucb_width=0.25)", "epsilon_greedy(policy='lin_ts', epsilon=0.3)"} < {
+        row.name for row in found.rows
+    }
+    assert {row.estimator for row in (*found.rows, *found.refused)} == {"SNIPS", "ClippedIPS(20)", "on policy"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -97,6 +108,12 @@ def test_bandit_feedback_is_simulated_when_asked(place, tmp_path):
         (("full", "--policies", "lin_ucb,lin_ucb"), "different policies"),
         (("full", "--baseline", "nobody"), "baseline must be one of"),
         (("log", "--estimators", "Magic"), "unknown estimator 'Magic'"),
+        (("full", "--policies", "lin_ucb(width=1)"), "has no setting 'width'"),
+        (("log", "--estimators", "clipped_ips(max_weight=0)"), "max_weight must be"),
+        *(
+            (("log", "--estimators", entry), "write NAME or NAME(SETTING=VALUE, ...)")
+            for entry in ("snips(", "ips(2)", "ips(**{})", "ips(a=b)", "ips(a=1)(b=2)", "ips(a=1) + 2", "ips(a=1, a=2)")
+        ),
         (("log", "--bandit-feedback"), "a log already"),
         (("table.parquet",), "--encoder, such as --encoder hashing"),
         (("full", "full"), "are named 'full': rename one"),
