@@ -138,6 +138,10 @@ def test_no_text_acts_on_the_terminal():
     shown = to_text(_answer("\x1b[2J", ("\x07",), "\x00\ud800"))
     assert not set(shown) & {"\x1b", "\x07", "\x00"}
     assert "{+\u241b[2J+}[-\u2407-]\u2400?" in shown
+    for acting in ("\x9b2J", "\x85", "\u2028", "\u202e", "\u2066"):
+        shown = to_text(_answer(acting, (acting,), acting))
+        assert acting[0] not in shown
+        assert "{+\ufffd" in shown
 
 
 def test_a_disabled_draft_is_told():
