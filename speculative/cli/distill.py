@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -24,7 +24,7 @@ def distill(
         str | None, typer.Option("--target", help="The target: hub id, folder or GGUF file.", metavar="MODEL")
     ] = None,
     kind: Annotated[
-        str,
+        Literal["draft_model", "feature_head"],
         typer.Option("--kind", help="draft_model, a small language model, or feature_head, on the target's states."),
     ] = "draft_model",
     max_new_tokens: Annotated[
@@ -48,12 +48,9 @@ def distill(
     train_queries, held_out_queries = read_queries(prompts), read_queries(held_out)
     options.start_torch(threads)
     from speculative.distillation.distill import distill as run
-    from speculative.distillation.training import DistillSettings, DraftKind
+    from speculative.distillation.training import DistillSettings
 
-    if kind not in ("draft_model", "feature_head"):
-        raise ValueError(f"--kind must be draft_model or feature_head, got {kind!r}")
-    made: DraftKind = "feature_head" if kind == "feature_head" else "draft_model"
-    settings = DistillSettings(kind=made, n_epochs=epochs, n_vocab=vocabulary, seed=seed)
+    settings = DistillSettings(kind=kind, n_epochs=epochs, n_vocab=vocabulary, seed=seed)
     loaded = _target(pool, target, max_new_tokens, cache)
     with stages() as notify:
         rate = run(loaded, train_queries, held_out_queries, out, settings, on_progress=notify)

@@ -49,7 +49,8 @@ def train(
     need torch.
     """
     if rounds:
-        _refuse_with_rounds(policy != "lin_ucb", reward, settings, encoder, column, context_columns)
+        of_tables = (column, context_columns, unknown_levels != "refuse", propensities != "logged")
+        _refuse_with_rounds(policy != "lin_ucb", reward, settings, folds != 10, encoder, *of_tables)
         options.start_torch(threads)
         train_rounds(data, out, seed, as_json)
         return
@@ -87,6 +88,6 @@ def train(
 def _refuse_with_rounds(*given: object) -> None:
     if any(given):
         raise ValueError(
-            "--rounds learns from the rounds of collected texts: leave out --policy, --reward, --set, --encoder and "
-            "options of columns"
+            "--rounds learns from the rounds of collected texts: leave out --policy, --reward, --set, --folds, "
+            "--encoder and options of tables"
         )
