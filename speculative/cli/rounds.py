@@ -60,15 +60,15 @@ def round_selector(path: Path, pool: "Pool", cache: Path | None = None) -> "Sele
         ValueError: if the file is damaged, or the pool lacks one of its arms, or has another in its place.
     """
     from speculative.collection.arm_plan import ArmPlan
-    from speculative.rounds import GatedSelector
+    from speculative.rounds import GatedSelector, saved_arms
     from speculative.selectors.arm_subset import ArmSubset
 
-    selector = GatedSelector.load(path, options.pool_costs(pool, cache), pool.encoder)
-    plans = {arm.name: ArmPlan.of(arm) for arm in pool.arms}
-    for name, plan in selector.layout.arms.items():
+    arms, plans = saved_arms(path), {arm.name: ArmPlan.of(arm) for arm in pool.arms}
+    for name, plan in arms.items():
         if plans.get(name) != plan:
             raise ValueError(
-                f"{path} chooses among {', '.join(selector.layout.arms)}, but the pool has "
+                f"{path} chooses among {', '.join(arms)}, but the pool has "
                 f"{'another' if name in plans else 'no'} arm {name!r} (it has {', '.join(plans)}): train it anew"
             )
-    return ArmSubset(selector, [list(plans).index(name) for name in selector.layout.arms])
+    selector = GatedSelector.load(path, options.pool_costs(pool, cache), pool.encoder)
+    return ArmSubset(selector, [list(plans).index(name) for name in arms])

@@ -156,7 +156,8 @@ class Baselines:
     def _learned(self, train: Sequence[Trace], fixed: Float64) -> dict[str, Selector]:
         """Return those that learn from round records: any policy, and a predictor of the cache draft's length."""
         layout = layout_of(train, self.arms, self.settings)
-        rate = plain_rate(train, self.costs) * float(fixed[:, 0].sum() / fixed.sum(axis=0).min())
+        plain_s = sum(self.costs.plain_s(len(trace.prompt_ids), len(trace.new_ids)) for trace in train)
+        rate = plain_rate(train, self.costs) * plain_s / float(fixed.sum(axis=0).min())
         data = round_data(train, self.arms, self.costs, rate=rate, layout=layout, settings=self.settings)
         policy = RoundPolicySelector(LinUCB(ucb_width=0.0).fit(data), layout, np.random.default_rng(self.settings.seed))
         found: dict[str, Selector] = {"LinUCB per round": policy}

@@ -42,8 +42,13 @@ class RoundEvaluation:
 
     def __str__(self) -> str:
         rows = {**self.selectors, "oracle per query": self.query_oracle, "clairvoyant per round": self.clairvoyant}
-        width = max(map(len, rows))
-        return "\n".join([*(f"{name:{width}}  {value:.3f}" for name, value in rows.items()), self.conclusion()])
+        speeds = {name: f"{value:.3f}" for name, value in rows.items()}
+        names, numbers = max(map(len, rows)), max(map(len, speeds.values()))
+        lines = [f"{'':{names}}  {'':{numbers}}  of oracle  of clairvoyant"]
+        for name, value in rows.items():
+            shares = value.value / self.query_oracle.value, value.value / self.clairvoyant.value
+            lines.append(f"{name:{names}}  {speeds[name]:{numbers}}  {shares[0]:>9.1%}  {shares[1]:>14.1%}")
+        return "\n".join([*lines, self.conclusion()])
 
     def conclusion(self) -> str:
         """Say in one sentence whether a choice per round pays."""

@@ -72,8 +72,9 @@ class GatedSelector(Selector):
             query = replace(query, context=context, encoder=self.encoder.name)
         if context is None:
             raise ValueError("these rounds were learned with the prompt's context: give the selector its encoder")
-        chosen = self.selectors[self.gate.choose(context)]
-        if not self.gate.knows(context):  # what it would say of such a prompt was learned from none
+        option, known = self.gate.choose_known(context)
+        chosen = self.selectors[option]
+        if not known:  # what it would say of such a prompt was learned from none
             query = replace(query, context=self.gate.mean.astype(np.float32))
         chosen.start(query)
         self._of[query.request.id] = chosen
@@ -93,11 +94,9 @@ class GatedSelector(Selector):
         if chosen is not None:
             chosen.finish(request_id)
 
-    def with_costs(self, costs: CostProfile, encoder: ContextEncoder | None = None) -> "GatedSelector":
-        """Return one with another machine's profile, or an encoder; all else stays what was learned."""
-        return GatedSelector(
-            [one.with_changes(costs) for one in self.selectors], self.gate, self.encoder if encoder is None else encoder
-        )
+    def with_costs(self, costs: CostProfile) -> "GatedSelector":
+        """Return one with another machine's profile; all else stays what was learned."""
+        return GatedSelector([one.with_changes(costs) for one in self.selectors], self.gate, self.encoder)
 
     def save(self, path: str | Path) -> Path:
         """Write it, without a profile, to a folder or a .safetensors file, and return the file's path."""
@@ -130,13 +129,10 @@ class GatedSelector(Selector):
             ValueError: if it is damaged, holds something else, was learned from other records, or the profile lacks
                 one of its drafts.
         """
-        header, tensors = codec.read_file(path)
-        if header.get("class") != KIND:
-            raise ValueError(f"{path} holds a {header.get('class')}, not a {KIND}: train it with --rounds")
-        arms, numbers = header.get("arms"), header.get("selectors")
-        if not isinstance(arms, Mapping) or not isinstance(numbers, list):
-            raise ValueError(f"{path} does not say what it chooses among: train it again")
-        plans = {str(name): ArmPlan.fixed(str(draft), int(length)) for name, (draft, length) in arms.items()}
+        plans, header, tensors = _read(path)
+        numbers = header.get("selectors")
+        if not isinstance(numbers, list):
+            raise ValueError(f"{path} does not say what it chooses by: train it again")
         model = AcceptanceModel.of_content(path, header, tensors, plans)
         plain_s = costs.verify_s(1, USUAL_CACHE_LENGTH)
         selectors = [
@@ -150,6 +146,28 @@ class GatedSelector(Selector):
             for one in numbers
         ]
         return cls(selectors, QueryGate.of_content(header.get("gate"), tensors, len(selectors)), encoder)
+
+
+def saved_arms(path: str | Path) -> dict[str, ArmPlan]:
+    """Return the arms that a saved selector chooses among, name to plan: known before any profile is measured.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is damaged or holds something else.
+    """
+    return _read(path)[0]
+
+
+def _read(path: str | Path) -> tuple[dict[str, ArmPlan], dict[str, object], dict[str, np.ndarray]]:
+    """Return arms, header and arrays of a file."""
+    header, tensors = codec.read_file(path)
+    if header.get("class") != KIND:
+        raise ValueError(f"{path} holds a {header.get('class')}, not a {KIND}: train it with --rounds")
+    arms = header.get("arms")
+    if not isinstance(arms, Mapping):
+        raise ValueError(f"{path} does not say what it chooses among: train it again")
+    plans = {str(name): ArmPlan.fixed(str(draft), int(length)) for name, (draft, length) in arms.items()}
+    return plans, header, tensors
 
 
 def fit_gated_selector(

@@ -58,27 +58,28 @@ class QueryGate:
         return cls(standard, relative, mean, scale, _radius(standard), n_neighbors, encoder)
 
     def choose(self, context: Float32) -> int:
-        """Return the index of the option for a query, the first of equals; for one unlike all, the best on the whole.
+        """Return the index of the option for a query, the first of equals.
 
         Raises:
             ValueError: if the context is of another size.
         """
-        distances = self._distances(context)
-        nearest = np.argsort(distances, kind="stable")[: self.n_neighbors] if self._is_near(distances) else slice(None)
-        return int(self.seconds[nearest].mean(axis=0).argmin())
+        return self.choose_known(context)[0]
 
-    def knows(self, context: Float32) -> bool:
-        """Say whether a query is as near to a training query as these are to each other."""
-        return self._is_near(self._distances(context))
+    def choose_known(self, context: Float32) -> tuple[int, bool]:
+        """Return the option, and whether the query is as near to a training query as these are to each other.
 
-    def _distances(self, context: Float32) -> Float64:
+        For a query that is not, the option is the best on the whole.
+
+        Raises:
+            ValueError: if the context is of another size.
+        """
         if context.shape != self.mean.shape:
             raise ValueError(f"the gate was learned with contexts of {self.mean.shape}, got {context.shape}")
         offsets = self.contexts - (context - self.mean) / self.scale
-        return np.asarray(np.sqrt(np.square(offsets).sum(axis=1)), dtype=np.float64)
-
-    def _is_near(self, distances: Float64) -> bool:
-        return bool(distances.min() <= self.radius * (1 + TOLERANCE))
+        distances = np.sqrt(np.square(offsets).sum(axis=1))
+        known = bool(distances.min() <= self.radius * (1 + TOLERANCE))
+        nearest = np.argsort(distances, kind="stable")[: self.n_neighbors] if known else slice(None)
+        return int(self.seconds[nearest].mean(axis=0).argmin()), known
 
     def content(self) -> tuple[dict[str, object], dict[str, np.ndarray]]:
         """Return header and arrays of a file; `of_content` reads them."""

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from speculative.cli import options
 from speculative.pools.pool import Pool
 from tests.support.command_runner import make_place, pool_of, refused, run_cli
 from tests.support.tiny_pool import queries
@@ -45,6 +46,8 @@ def test_what_does_not_fit_is_refused_in_one_line(place, tmp_path):
     assert "give no option but" in refused("evaluate", test, "--rounds", "--policy", place / "lin_ucb.safetensors")
     assert "give --policy" in refused("evaluate", test)
     assert "leave out --policy" in refused("train", train, "--rounds", "--policy", "knn", "--out", tmp_path)
+    for given in (("--folds", 3), ("--propensities", "estimated"), ("--unknown-levels", "own_column")):
+        assert "--rounds learns from" in refused("train", train, "--rounds", *given, "--out", tmp_path)
     assert "no finished collection" in refused("train", tmp_path, "--rounds", "--out", tmp_path / "x")
     wrong = ("generate", "a", *pool_of(place), "--rounds")
     assert "holds a LinUCB, not a GatedSelector" in refused(*wrong, place / "lin_ucb.safetensors")
@@ -52,4 +55,6 @@ def test_what_does_not_fit_is_refused_in_one_line(place, tmp_path):
     text = (place / "pool.toml").read_text()
     (place / "other.toml").write_text(text.replace("draft_length = 7", "draft_length = 6"))
     other = ("--pool", place / "other.toml", "--cache", place / "cache")
-    assert "arm 'prompt_lookup_7'" in refused("generate", "a", *other, "--rounds", place / "rounds.safetensors")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(options, "pool_costs", lambda *_: pytest.fail("the machine is measured for a file that fits"))
+        assert "arm 'prompt_lookup_7'" in refused("generate", "a", *other, "--rounds", place / "rounds.safetensors")

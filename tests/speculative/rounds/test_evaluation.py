@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from bandits.statistics.estimate import Estimate
 from speculative.collection.replay import replay
 from speculative.rounds import RoundEvaluation, TrainingSettings, evaluate_rounds
 from speculative.selectors.fixed import FixedSelector
@@ -55,6 +56,14 @@ def test_the_sentence_names_the_arm_where_nothing_is_surely_faster(traced_pool):
     )
     assert isinstance(one, RoundEvaluation)
     assert "No selector is surely faster" in one.conclusion()
+
+
+def test_the_table_says_how_far_each_is_from_hindsight():
+    one, oracle, clairvoyant = (Estimate(value, value, value) for value in (0.9, 1.2, 1.5))
+    heading, row, _, last, _ = str(RoundEvaluation({"rule": one}, oracle, clairvoyant, 3)).splitlines()
+    assert heading.split() == ["of", "oracle", "of", "clairvoyant"]
+    assert row.split() == ["rule", "0.900", "[0.900,", "0.900]", "75.0%", "60.0%"]
+    assert last.split()[-2:] == ["125.0%", "100.0%"]
 
 
 def test_one_prompt_cannot_be_held_out(traced_pool):

@@ -16,6 +16,7 @@ from speculative.rounds import (
     fit_speed_selector,
     gated,
     play,
+    saved_arms,
 )
 from speculative.testing import check_selector
 from tests.support.tiny_pool import plain_costs
@@ -45,10 +46,8 @@ def test_a_query_unlike_all_gets_what_is_best_on_the_whole_and_the_mean_prompt(t
     seconds = np.array([[5.0, 0.0], [5.0, 0.0], [5.0, 0.0], [0.0, 1.0]])
     gate = QueryGate.fit(contexts, seconds, n_neighbors=1)
     assert gate.radius == pytest.approx(1.0 / np.std([0, 1, 2, 3]))
-    assert gate.knows(np.float32([3.9]))
-    assert gate.choose(np.float32([3.9])) == 0
-    assert not gate.knows(np.float32([4.5]))
-    assert gate.choose(np.float32([4.5])) == 1
+    assert gate.choose_known(np.float32([3.9])) == (0, True)
+    assert gate.choose_known(np.float32([4.5])) == (1, False)
     plans, trace = list(traced_pool.arms.values()), traced_pool.traces[0]
     far, mean = (replace(trace, context=context) for context in (trace.context + 1e3, fitted.gate.mean.astype("f4")))
     chosen = fitted.selectors[int(fitted.gate.seconds.mean(axis=0).argmin())]
@@ -95,7 +94,7 @@ def test_text_is_the_targets_own_with_a_learned_choice_per_round(traced_pool, fi
 def test_what_is_saved_chooses_the_same_on_any_profile_that_has_its_drafts(traced_pool, fitted, tmp_path):
     path = fitted.save(tmp_path)
     again = GatedSelector.load(path, traced_pool.costs)
-    assert list(again.layout.arms.items()) == list(fitted.layout.arms.items())
+    assert list(again.layout.arms.items()) == list(fitted.layout.arms.items()) == list(saved_arms(path).items())
     plans = list(traced_pool.arms.values())
     for trace in traced_pool.traces:
         assert play(again, plans, trace, traced_pool.costs) == play(fitted, plans, trace, traced_pool.costs)
