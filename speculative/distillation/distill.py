@@ -201,8 +201,9 @@ def _asked(
 
 
 def draft_config(target: DecoderConfig, settings: DistillSettings, n_vocab: int) -> DecoderConfig:
-    """Return the target's sizes with fewer layers and tokens."""
-    return replace(target, n_layers=len(settings.layers), n_vocab=n_vocab, tied_head=True)
+    """Return the target's sizes with fewer layers and tokens, in Llama's form: heads are not normalised."""
+    plain = replace(target, out_bias=target.qkv_bias, head_norms=False)
+    return replace(plain, n_layers=len(settings.layers), n_vocab=n_vocab, tied_head=True)
 
 
 def match_rate(draft: Draft, texts: Sequence[TargetText], seed: int = 0) -> MatchRate:

@@ -213,6 +213,8 @@ def _student(recipe: Recipe, target_weights: Weights) -> torch.nn.Module:
 
 def transformers_config(config: DecoderConfig) -> dict[str, object]:
     """Return a draft's `config.json` in transformers' words."""
+    rope = config.rope_scaling or {}
+    kind = rope.get("rope_type", rope.get("type", "default"))
     return {
         "model_type": "llama",
         "architectures": ["LlamaForCausalLM"],
@@ -226,7 +228,9 @@ def transformers_config(config: DecoderConfig) -> dict[str, object]:
         "max_position_embeddings": config.max_positions,
         "rms_norm_eps": config.rms_norm_eps,
         "rope_theta": config.rope_theta,
-        "rope_parameters": {"rope_theta": config.rope_theta, "rope_type": "default"},
+        "rope_parameters": {**rope, "rope_theta": config.rope_theta, "rope_type": kind},
+        "attention_bias": config.qkv_bias,
+        "mlp_bias": config.mlp_bias,
         "tie_word_embeddings": True,
         "bos_token_id": None,
         "eos_token_id": None,

@@ -10,17 +10,20 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
 
 from arms.folder_lock import FolderInUseError, FolderLock
-from speculative.distillation.corpus import TargetText, write_corpus
+from speculative.distillation.corpus import TargetText, read_corpus_part, write_corpus
 from speculative.distillation.distill import distill, draft_config, match_rate
 from speculative.distillation.training import UNKNOWN, DistillSettings, Lesson, Recipe, choose_vocabulary, train_draft
 from speculative.drafts.draft_model import DraftModel
 from speculative.models.weight_files import read_weights
 from speculative.pools.pool import Pool, load_target
 from speculative.pools.spec import read_pool_spec
+from speculative.protocols.token_batch import TokenBatch
 from speculative.targets.target import Target
-from tests.support.tiny_pool import POOL, queries, save_pool
+from tests.support.tiny_models import save_tiny
+from tests.support.tiny_pool import MAX_POSITIONS, N_VOCAB, POOL, byte_tokenizer, queries, save_pool
 
 SETTINGS = DistillSettings(n_epochs=2, n_vocab=64, n_teacher=4, batch_tokens=256, learning_rate=3e-3)
 TRAIN, HELD_OUT = queries(8), queries(4, first=100)
@@ -42,6 +45,26 @@ def distilled(target, tmp_path_factory):
     told = []
     rate = distill(target, TRAIN, HELD_OUT, folder, SETTINGS, on_progress=lambda *told_: told.append(told_))
     return folder, rate, told
+
+
+@pytest.mark.parametrize("kind", ["llama_bias", "llama_rope_llama3", "qwen2", "qwen3"])
+def test_a_draft_of_every_family_is_saved_as_it_was_trained_and_measured(tmp_path, kind):
+    sizes = {"vocab_size": N_VOCAB, "max_position_embeddings": MAX_POSITIONS, "eos_token_id": N_VOCAB - 1}
+    save_tiny(kind, tmp_path / "target", **sizes)
+    byte_tokenizer().save_pretrained(tmp_path / "target")
+    own = Target.load(str(tmp_path / "target"), max_new_tokens=12)
+    rate = distill(own, TRAIN[:2], HELD_OUT[:2], tmp_path / "mine", replace(SETTINGS, n_epochs=1))
+    draft = DraftModel.load(str(tmp_path / "mine"), own.tokenizer, own.model.n_vocab)
+    texts = read_corpus_part(tmp_path / "mine.work" / "held_out" / "part-00000.jsonl")
+    assert match_rate(draft, texts) == rate
+    tokens = torch.arange(20) % draft.model.n_vocab
+    reference = AutoModelForCausalLM.from_pretrained(tmp_path / "mine", dtype=torch.float32)
+    with torch.inference_mode():
+        expected = reference(tokens[None]).logits[0]
+    found = draft.model.forward(TokenBatch(tokens, [20]), draft.model.new_cache(1)).logits
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0.0)
+    assert draft.model.config.rope_scaling == own.model.config.rope_scaling
+    assert draft.model.config.qkv_bias == own.model.config.qkv_bias
 
 
 def _weights(folder):
