@@ -12,6 +12,7 @@ from speculative.measuring.cost_measurement import QUICK, Effort, measure_costs
 from speculative.measuring.cost_profile import CostProfile, DraftCost
 from speculative.models.linear import WideInt4Linear, can_pack
 from speculative.pools.arm_specs import ArmSpec
+from speculative.pools.building import DraftKey, key_of
 from speculative.pools.pool import load_target
 from speculative.pools.spec import PoolSpec
 from speculative.protocols.draft import Draft
@@ -50,14 +51,12 @@ class MeasuredTarget:
 
     arithmetic: Arithmetic
     costs: CostProfile
-    drafts: Mapping[str, Mapping[Arithmetic, DraftCost]]
-    names: Mapping[str, str]
+    drafts: Mapping[DraftKey, Mapping[Arithmetic, DraftCost]]
+    names: Mapping[DraftKey, str]
 
     def name_of(self, arm: ArmSpec) -> str:
         """Return the name that an arm has in the pool."""
-        if isinstance(arm.draft, NoDraft.Spec):
-            return arm.name or NoDraft.name
-        return arm.name or f"{self.names[key_of(arm.draft)]}_{arm.draft_length}"
+        return arm.name_with(NoDraft.name if isinstance(arm.draft, NoDraft.Spec) else self.names[key_of(arm.draft)])
 
 
 def arithmetics_of(device: str) -> list[Arithmetic]:
@@ -71,12 +70,7 @@ def arithmetics_of(device: str) -> list[Arithmetic]:
     return [*found, Arithmetic("float32", "int4_fast")] if WideInt4Linear.supported() else found
 
 
-def key_of(draft: DraftSpec) -> str:
-    """Return what tells a draft's settings from any other's."""
-    return draft.model_dump_json()
-
-
-def draft_specs(spec: PoolSpec) -> dict[str, DraftSpec]:
+def draft_specs(spec: PoolSpec) -> dict[DraftKey, DraftSpec]:
     """Return the settings of each draft of a pool once, no draft left out."""
     arms = [arm for arm in spec.arms if isinstance(arm, ArmSpec)]
     return {key_of(arm.draft): arm.draft for arm in arms if not isinstance(arm.draft, NoDraft.Spec)}
@@ -112,7 +106,7 @@ def measure_target(
     specs = draft_specs(spec)
     others = {key: _built(draft, target) for key, draft in specs.items() if not isinstance(draft, DraftModel.Spec)}
     costs = measure_costs(target.model, list(others.values()), effort=QUICK)
-    drafts: dict[str, Mapping[Arithmetic, DraftCost]] = {}
+    drafts: dict[DraftKey, Mapping[Arithmetic, DraftCost]] = {}
     names = {key: draft.name for key, draft in others.items()}
     for key, name in names.items():
         drafts[key] = {arithmetic: costs.drafts[name]}

@@ -14,10 +14,10 @@ from speculative.pools.arithmetic import (
     draft_specs,
     drafted_as,
     held_as,
-    key_of,
     measure_target,
 )
 from speculative.pools.arm_specs import ArmSpec
+from speculative.pools.building import DraftKey, key_of
 from speculative.pools.expected_speed import ExpectedSpeed
 from speculative.pools.spec import PoolSpec
 
@@ -36,7 +36,7 @@ class PricedTarget:
     """
 
     measured: MeasuredTarget
-    drafts: Mapping[str, Arithmetic]
+    drafts: Mapping[DraftKey, Arithmetic]
     tokens_per_s: Mapping[str, float]
 
     @property
@@ -132,7 +132,7 @@ def compare_arithmetics(
 def price(spec: PoolSpec, measured: MeasuredTarget, expected: ExpectedSpeed) -> PricedTarget:
     """Choose the fastest arithmetic of each draft, by the fastest of its arms, and price every fixed arm."""
     arms = [arm for arm in spec.arms if isinstance(arm, ArmSpec)]
-    drafts: dict[str, Arithmetic] = {}
+    drafts: dict[DraftKey, Arithmetic] = {}
     for key, draft in draft_specs(spec).items():
         own = [arm for arm in arms if key_of(arm.draft) == key]
         seconds = {

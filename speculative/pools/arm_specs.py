@@ -16,6 +16,7 @@ from pydantic import (
 from arms.plugin import for_field
 from arms.strict_model import StrictModel
 from speculative.drafts import DraftSpec, NoDraft, read_draft_spec
+from speculative.targets.speculative_arm import default_name
 
 FIXED, RULE = "fixed arm", "rule arm"
 """How errors tell the two kinds apart; no field has such a name."""
@@ -36,6 +37,10 @@ class ArmSpec(StrictModel):
     draft: Annotated[SerializeAsAny[DraftSpec], BeforeValidator(for_field(read_draft_spec))]
     draft_length: int = Field(default=0, ge=0, le=64)
     name: str | None = None
+
+    def name_with(self, draft: str) -> str:
+        """Return the arm's name, its draft having this one."""
+        return self.name or default_name(draft, self.draft_length)
 
     @model_validator(mode="before")
     @classmethod

@@ -14,7 +14,13 @@ from speculative.targets.speculative_arm import SpeculativeArm
 from speculative.targets.target import Target
 
 Measure = Callable[[Sequence[Draft]], CostProfile]
-_Key = tuple[type[DraftSpec], str]
+DraftKey = tuple[type[DraftSpec], str]
+"""What tells a draft's settings from any other's, see `key_of`."""
+
+
+def key_of(draft: DraftSpec) -> DraftKey:
+    """Return what tells a draft's settings from any other's."""
+    return type(draft), draft.model_dump_json()
 
 
 def build_arms(spec: PoolSpec, target: Target, measure: Measure) -> list[PoolArm]:
@@ -32,7 +38,7 @@ def build_arms(spec: PoolSpec, target: Target, measure: Measure) -> list[PoolArm
     drafts, fixed = _drafts(spec, target, measure), dict[int, SpeculativeArm]()
     for i, arm in enumerate(spec.arms):
         if isinstance(arm, ArmSpec):
-            fixed[i] = SpeculativeArm(target, drafts[_key(arm.draft)], arm.draft_length, name=arm.name)
+            fixed[i] = SpeculativeArm(target, drafts[key_of(arm.draft)], arm.draft_length, name=arm.name)
     by_name = {arm.name: arm for arm in fixed.values()}
     rules = {arm.name for arm in spec.arms if isinstance(arm, RuleSpec)}
     made: dict[str, PoolArm] = {}
@@ -45,21 +51,21 @@ def build_arms(spec: PoolSpec, target: Target, measure: Measure) -> list[PoolArm
     return list(made.values())
 
 
-def _drafts(spec: PoolSpec, target: Target, measure: Measure) -> dict[_Key, Draft]:
+def _drafts(spec: PoolSpec, target: Target, measure: Measure) -> dict[DraftKey, Draft]:
     """Return the drafts by their settings; those that differ only in where they stop share a model."""
-    whole: dict[_Key, Draft] = {}
-    found: dict[_Key, Draft] = {}
+    whole: dict[DraftKey, Draft] = {}
+    found: dict[DraftKey, Draft] = {}
     draft: Draft
-    by_cost: list[tuple[_Key, StoppingDraft]] = []
+    by_cost: list[tuple[DraftKey, StoppingDraft]] = []
     for i, arm in enumerate(spec.arms):
-        if not isinstance(arm, ArmSpec) or _key(arm.draft) in found:
+        if not isinstance(arm, ArmSpec) or key_of(arm.draft) in found:
             continue
-        where, key, settings = f"{spec.origin}, arms.{i}", _key(arm.draft), arm.draft
+        where, key, settings = f"{spec.origin}, arms.{i}", key_of(arm.draft), arm.draft
         if isinstance(settings, StoppingSpec):
             unstopped = settings.unstopped()
-            if _key(unstopped) not in whole:
-                whole[_key(unstopped)] = _build(unstopped, target, where)
-            draft = stopping = _stopping(settings, whole[_key(unstopped)], where)
+            if key_of(unstopped) not in whole:
+                whole[key_of(unstopped)] = _build(unstopped, target, where)
+            draft = stopping = _stopping(settings, whole[key_of(unstopped)], where)
             if settings.min_confidence == AUTO:
                 by_cost.append((key, stopping))
         else:
@@ -80,10 +86,6 @@ def _stopping(spec: StoppingSpec, draft: Draft, where: str) -> StoppingDraft:
     if not isinstance(draft, StoppingDraft):
         raise TypeError(f"{where}: a StoppingSpec must build a StoppingDraft, got {type(draft).__name__}")
     return spec.stopping(draft, 0.0)
-
-
-def _key(spec: DraftSpec) -> _Key:
-    return type(spec), spec.model_dump_json()
 
 
 def _build(spec: DraftSpec, target: Target, where: str) -> Draft:

@@ -63,7 +63,7 @@ def toml_of(table: Mapping[str, object]) -> str:
 
 def _default_name(arm: ArmSpec) -> str:
     assert isinstance(arm.draft, DraftModel.Spec)
-    return arm.name or f"{arm.draft.draft_name}_{arm.draft_length}"
+    return arm.name_with(arm.draft.draft_name)
 
 
 def _renamed(rule: dict[str, object], names: Mapping[object, str]) -> dict[str, object]:

@@ -12,6 +12,11 @@ from speculative.targets.target import GREEDY, Target
 from speculative.targets.target_arm import TargetArm
 
 
+def default_name(draft: str, draft_length: int) -> str:
+    """Return the name of an arm that is given none: its draft's, and the draft length, as in `prompt_lookup_7`."""
+    return f"{draft}_{draft_length}" if draft_length else draft
+
+
 class SpeculativeArm(TargetArm):
     """The target's own text, with one draft's help in every round.
 
@@ -40,7 +45,7 @@ class SpeculativeArm(TargetArm):
             raise ValueError(
                 f"draft_length must be 0 for NoDraft and >= 1 for a draft, got {draft_length} for {draft.name!r}"
             )
-        self.name = name or (f"{draft.name}_{draft_length}" if draft_length else draft.name)
+        self.name = name or default_name(draft.name, draft_length)
         self.target, self.draft, self.draft_length, self.sampling = target, draft, draft_length, sampling
 
     def fingerprint(self) -> str:
