@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from speculative.models.gguf_file import GgufFile
-from speculative.models.gguf_metadata import check_sizes
+from speculative.models.gguf_metadata import ENDS, check_sizes
 from speculative.models.rope import constant_factors
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
 ROPE_FACTORS = "rope_freqs.weight"
-ENDS = ("eos", "eot", "eom", "fim_pad", "fim_rep", "fim_sep")
-"""What a file calls the tokens after which it goes on no more."""
 _SIZES = {
     "context_length": "max_position_embeddings",
     "embedding_length": "hidden_size",

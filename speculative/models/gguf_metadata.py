@@ -33,7 +33,10 @@ _LISTS: dict[str, tuple[type, ...]] = {
     "token_type": (int,),
     "scores": (int, float),
 }
-_TOKENS = ("bos", "eos", "eot", "eom", "unknown", "padding", "fim_pad", "fim_rep", "fim_sep")
+ENDS = ("eos", "eot", "eom", "fim_pad", "fim_rep", "fim_sep")
+"""What a file calls the tokens after which it goes on no more."""
+TOKENS = ("bos", *ENDS, "unknown", "padding")
+"""What a file calls the tokens that it names by id and that are read."""
 
 
 def check_sizes(file: GgufFile) -> None:
@@ -70,7 +73,7 @@ def check_tokens(file: GgufFile) -> None:
         values = file.metadata.get(f"tokenizer.ggml.{name}", [])
         if not isinstance(values, list) or not all(type(value) in kinds for value in values):
             raise _wrong(file, f"tokenizer.ggml.{name}", f"a list of {kinds[-1].__name__} values", values)
-    for name in _TOKENS:
+    for name in TOKENS:
         token = file.metadata.get(f"tokenizer.ggml.{name}_token_id")
         if token is not None and type(token) is not int:
             raise _wrong(file, f"tokenizer.ggml.{name}_token_id", "a whole number", token)

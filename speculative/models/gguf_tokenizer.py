@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from speculative.models.gguf_config import ENDS
 from speculative.models.gguf_file import GgufFile
+from speculative.models.gguf_metadata import TOKENS
 from speculative.models.tokenizer import load_tokenizer
 
 _CONTROL, _USER_DEFINED = 3, 4  # token kinds that stand for themselves wherever they occur in a text
@@ -45,7 +45,7 @@ def _check(file: GgufFile) -> None:
         raise ValueError(f"{file.path} holds no tokenizer: tokenizer.ggml.tokens must be a list of texts")
     if len(set(tokens)) < len(tokens):
         raise ValueError(f"{file.path}: {len(tokens) - len(set(tokens))} of its {len(tokens)} tokens stand there twice")
-    for key in {"bos", "unknown", "padding", *ENDS}:
+    for key in TOKENS:
         token = said.get(f"{key}_token_id")
         if token is not None and (not isinstance(token, int) or not 0 <= token < len(tokens)):
             raise ValueError(f"{file.path}: tokenizer.ggml.{key}_token_id must be in [0, {len(tokens)}), got {token!r}")
