@@ -21,7 +21,7 @@ from speculative.models.head_files import load_head
 from speculative.models.sources import resolve_model
 from speculative.protocols.draft import DraftSession, Proposal, SharedCache, trace_of_session
 from speculative.protocols.draft_trace import BestTokens, DraftTrace
-from speculative.protocols.state_rows import LAST, StateRows
+from speculative.protocols.state_rows import StateRows, inner_layers
 from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.logits import largest
 from speculative.sampling.token_sampler import GREEDY, TokenSampler
@@ -104,7 +104,7 @@ class FeatureHead(StoppingDraft):
         if not isinstance(target.model, Decoder):
             raise ValueError(f"feature_head needs a target that draftpick's own decoder computes, not {target.name!r}")
         folder = model if isinstance(model, Path) else resolve_model(model)
-        if (folder / VOCABULARY_FILE).is_file():
+        if (folder / VOCABULARY_FILE).exists():
             read_vocabulary(folder, target.tokenizer)
         name = f"feature_head_{str(model).rstrip('/').rpartition('/')[2]}"
         return cls(load_head(folder, target.model), target.model, name=name, n_target_vocab=target.n_tokens)
@@ -186,7 +186,7 @@ class _OwnStates:
     """The target's states of a text, from passes of its own."""
 
     def __init__(self, target: Decoder, layers: tuple[int, ...], text: Sequence[int] = ()) -> None:
-        self._target = target.tapping([layer for layer in layers if layer != LAST])
+        self._target = target.tapping(inner_layers(layers))
         self._cache, self._rows, self._layers = target.new_cache(1), StateRows(layers), layers
         self._read(text)
 

@@ -9,13 +9,13 @@ from speculative.engine.round_context import ArmTable
 from speculative.engine.verify import Verification
 from speculative.models.decoder import Decoder
 from speculative.protocols.causal_lm import CausalLM, ForwardOutput
-from speculative.protocols.state_rows import LAST
+from speculative.protocols.state_rows import inner_layers
 from speculative.protocols.token_batch import TokenBatch
 
 
 def state_layers(table: ArmTable) -> tuple[int, ...]:
     """Return which states the drafts of an engine's arms ask for, in rising order."""
-    return tuple(sorted({layer for drafts in table.drafts for draft in drafts for layer in draft.state_layers}))
+    return tuple(sorted({layer for draft in table.all_drafts for layer in draft.state_layers}))
 
 
 def tapped_model(target: CausalLM, layers: Sequence[int]) -> CausalLM:
@@ -24,7 +24,7 @@ def tapped_model(target: CausalLM, layers: Sequence[int]) -> CausalLM:
     Raises:
         ValueError: if the target cannot give them.
     """
-    inner = [layer for layer in layers if layer != LAST]
+    inner = inner_layers(layers)
     if not inner:
         return target
     if not isinstance(target, Decoder):

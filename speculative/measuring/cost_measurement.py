@@ -15,7 +15,7 @@ from speculative.measuring.machine import machine_facts
 from speculative.protocols.causal_lm import CausalLM, ForwardOutput
 from speculative.protocols.draft import Draft, DraftSession, SharedCache
 from speculative.protocols.kv_cache import KVCache
-from speculative.protocols.state_rows import LAST, StateRows
+from speculative.protocols.state_rows import StateRows, inner_layers
 from speculative.protocols.token_batch import TokenBatch
 
 Floats = npt.NDArray[np.float64]
@@ -161,7 +161,7 @@ def _random_states(model: CausalLM, layers: tuple[int, ...], n_tokens: int) -> S
     states = StateRows(layers)
     generator = torch.Generator().manual_seed(0)
     rows = torch.randn(n_tokens, model.n_features, generator=generator).to(model.device, model.dtype)
-    states.put(0, ForwardOutput(rows, rows, (rows,) * len([layer for layer in states.layers if layer != LAST])))
+    states.put(0, ForwardOutput(rows, rows, (rows,) * len(inner_layers(states.layers))))
     return states
 
 

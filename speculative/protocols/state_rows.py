@@ -10,6 +10,11 @@ LAST = -1
 """The states that give the logits: those of the last layer, after the final norm."""
 
 
+def inner_layers(layers: Sequence[int]) -> list[int]:
+    """Return those of some states that a model's passes give only if it is asked, see `Decoder.tapping`."""
+    return [layer for layer in layers if layer != LAST]
+
+
 class StateRows:
     """States by position, one row a token; the rows of positions that are read again take the place of earlier ones.
 
