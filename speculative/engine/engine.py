@@ -148,8 +148,11 @@ class Engine:
                 self._waiting.remove(request)
                 stats = DecodingStats(n_prompt=len(request.token_ids))
                 text = None if self.settings.decode is None else ""
+                logprobs = None if request.sampling.logprobs is None else ()
                 rounds = () if request.sampling.rounds else None
-                self.finished[request_id] = Generation(request_id, (), "cancelled", stats, text=text, rounds=rounds)
+                self.finished[request_id] = Generation(
+                    request_id, (), "cancelled", stats, text=text, logprobs=logprobs, rounds=rounds
+                )
                 return
         raise ValueError(f"no request {request_id!r} is waiting or running")
 

@@ -145,11 +145,14 @@ def test_what_is_drafted_after_an_accepted_end_of_text_is_no_part_of_a_report(ta
     assert one.n_accepted == last
 
 
-def test_a_request_cancelled_before_its_turn_has_no_rounds(target):
+def test_a_request_cancelled_before_its_turn_has_no_rounds_and_no_logprobs(target):
     engine = Engine(target.decoder, [Arm(NoDraft(), 0)])
-    engine.submit(_request("q", PROMPTS[0]))
-    engine.cancel("q")
-    assert engine.take("q").rounds == ()
+    engine.submit(_request("q", PROMPTS[0], sampling=replace(REPORTED, logprobs=1)))
+    engine.submit(_request("unasked", PROMPTS[0], sampling=SamplingParams()))
+    for name, asked in (("q", ()), ("unasked", None)):
+        engine.cancel(name)
+        found = engine.take(name)
+        assert (found.rounds, found.logprobs) == (asked, asked)
 
 
 def test_accepted_tokens_are_counted_by_draft(target, drafts):
