@@ -33,6 +33,7 @@ from speculative.drafts.feature_head import FeatureHead
 from speculative.models.config import DecoderConfig
 from speculative.models.decoder import Decoder
 from speculative.models.feature_head import FeatureHeadModel, HeadConfig
+from speculative.models.head_files import default_layers
 from speculative.models.weight_files import read_weights
 from speculative.protocols.draft import Draft
 from speculative.protocols.draft_trace import Counts
@@ -163,7 +164,7 @@ def _make_draft_model(job: _Job, metrics: dict[str, object]) -> MatchRate:
 
 def _make_head(job: _Job, metrics: dict[str, object]) -> MatchRate:
     config = job.decoder.config
-    layers = tuple(sorted({min(2, config.n_layers - 1), config.n_layers // 2, max(0, config.n_layers - 3)}))
+    layers = default_layers(config.n_layers)
     lessons = job.lessons(job.decoder.tapping(layers))
     target_ids = sorted(
         choose_vocabulary(job.texts["train"], job.settings.n_vocab + 1)[1:]

@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,8 @@ def load_head(folder: Path, target: Decoder) -> FeatureHeadModel:
 
 
 def default_layers(n_layers: int) -> tuple[int, ...]:
-    """Return the layers whose incoming states EAGLE-3 reads: an early, the middle and a late one."""
-    return 2, n_layers // 2, n_layers - 3
+    """Return the layers whose incoming states EAGLE-3 reads: an early, the middle and a late one, if they differ."""
+    return tuple(sorted({min(2, n_layers - 1), n_layers // 2, max(0, n_layers - 3)}))
 
 
 def _read(folder: Path) -> Mapping[str, torch.Tensor]:
@@ -79,7 +80,10 @@ def _config(raw: Mapping[str, Any], weights: Mapping[str, torch.Tensor], target:
     not_computed = [name for name in _NOT_COMPUTED if raw.get(name)]
     if not_computed:
         raise ValueError(f"config.json says {not_computed[0]}, which is not computed here")
-    layer = DecoderConfig.from_dict(dict(raw if kind is None else raw.get("transformer_layer_config") or {}))
+    said = raw if kind is None else raw.get("transformer_layer_config", {})
+    if not isinstance(said, dict):
+        raise ValueError(f"transformer_layer_config must be an object, got {said!r}")
+    layer = DecoderConfig.from_dict(said)
     if layer.n_layers != 1:
         raise ValueError(f"a head must have one layer, config.json says {layer.n_layers}")
     if layer.n_vocab != target.n_vocab:
@@ -93,9 +97,7 @@ def _config(raw: Mapping[str, Any], weights: Mapping[str, torch.Tensor], target:
     before = raw.get("norm_before_residual", False)
     if not isinstance(before, bool):
         raise ValueError(f"norm_before_residual must be true or false, got {before!r}")
-    known = DecoderConfig.from_dict(
-        {**(raw if kind is None else raw["transformer_layer_config"]), "vocab_size": n_known}
-    )
+    known = replace(layer, n_vocab=n_known)
     return HeadConfig(known, "eagle3", _state_layers(raw, target.config.n_layers), before, target_ids)
 
 

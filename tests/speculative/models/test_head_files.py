@@ -58,6 +58,7 @@ def test_nested_layers_name_those_that_the_states_come_out_of(tiny, tmp_path):
 
 def test_the_layers_of_a_head_that_names_none():
     assert default_layers(30) == (2, 15, 27)
+    assert [default_layers(n) for n in (1, 2, 5, 6)] == [(0,), (0, 1), (2,), (2, 3)]
 
 
 BROKEN = {
@@ -116,6 +117,12 @@ BROKEN = {
         {"norm_before_fc": True},
         {},
         "norm_before_fc, which is not computed",
+    ),
+    "a layer that is no object": (
+        "speculators_eagle3",
+        {"transformer_layer_config": [1]},
+        {},
+        "transformer_layer_config must be an object, got [1]",
     ),
     "no layer": ("speculators_eagle3", {"transformer_layer_config": {}}, {}, "model_type must be one of"),
     "no truth value": (
