@@ -208,11 +208,9 @@ class DraftModel(StoppingDraft):
         return rows.index_fill(1, self._unlike, -math.inf) if len(self._unlike) else rows
 
     def pick(self, logits: torch.Tensor, position: int, sampler: TokenSampler) -> torch.Tensor:
-        """Let a sampler choose among the proposable tokens of one row: (1, v) to a draft id (1,)."""
-        row, ids = self.allowed(logits)[0], None
-        if self._target_ids is not None:
-            ids = self._target_ids[self.proposable]
-        return sampler.pick(row, position, target_ids=ids)[None] + self.proposable.start
+        """Let a sampler choose from (1, v) allowed logits: a draft id, (1,)."""
+        ids = None if self._target_ids is None else self._target_ids[self.proposable]
+        return sampler.pick(logits[0], position, target_ids=ids)[None] + self.proposable.start
 
 
 def _name_of(model: str) -> str:
@@ -259,9 +257,10 @@ class _ModelSession(DraftSession):
         sound, read_s = torch.zeros(()), time.perf_counter() - begin
         while True:
             sound = sound + largest(output.logits)  # NaN where any logit is
-            if confidence.falls_below(draft.allowed(output.logits)):
+            logits = draft.allowed(output.logits)
+            if confidence.falls_below(logits):
                 break
-            drafted.append(draft.pick(output.logits, len(prefix) + len(drafted), sampler))
+            drafted.append(draft.pick(logits, len(prefix) + len(drafted), sampler))
             if len(drafted) == draft_length:
                 break
             output = model.forward(TokenBatch(drafted[-1], [1]), self._cache)

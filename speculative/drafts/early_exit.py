@@ -108,8 +108,11 @@ class _ExitSession(DraftSession):
             logits = shared.forward(chunk, draft.n_layers)
         tokens: list[torch.Tensor] = []
         confidence, read_s = Confidence(draft.min_confidence), time.perf_counter() - begin
-        while not confidence.falls_below(logits[None, : draft.n_proposable]):
-            tokens.append(sampler.pick(logits[: draft.n_proposable], len(prefix) + len(tokens))[None])
+        while True:
+            allowed = logits[: draft.n_proposable]
+            if confidence.falls_below(allowed[None]):
+                break
+            tokens.append(sampler.pick(allowed, len(prefix) + len(tokens))[None])
             if len(tokens) == draft_length:
                 break
             logits = shared.forward(tokens[-1], draft.n_layers)

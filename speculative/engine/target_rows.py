@@ -108,7 +108,12 @@ def largest_logits(logits: torch.Tensor) -> LargestLogits:
     """Each row's largest logit, NaN where there is one, and where it stands: on a CPU found when asked for."""
     if logits.device.type == "cpu" and logits.dtype == torch.float32:
         rows = logits.numpy()
-        return lambda i: (float(rows[i].max()), int(rows[i].argmax()))
+
+        def of_row(i: int) -> tuple[float, int]:
+            token = int(rows[i].argmax())  # NaN is the largest
+            return rows[i].item(token), token
+
+        return of_row
     values, ids = torch.stack([column.double() for column in logits.max(-1)]).tolist()  # one copy to the host
     return lambda i: (values[i], int(ids[i]))
 
@@ -126,14 +131,14 @@ class RowsOnDemand(TargetRows):
 
     def row(self, i: int) -> torch.Tensor:
         """Logits (v,) after i draft tokens; see `TargetRows`."""
-        while len(self._computed) <= i:
-            self._computed.append(self._compute(len(self._computed)))
-        _best(self._computed[i], i)
+        self.best(i)
         return self._computed[i]
 
     def best(self, i: int) -> int:
         """Return the likeliest token after i draft tokens; see `TargetRows`."""
-        return _best(self.row(i), i)
+        while len(self._computed) <= i:
+            self._computed.append(self._compute(len(self._computed)))
+        return _best(self._computed[i], i)
 
 
 class ControlledRows(TargetRows):
@@ -152,18 +157,21 @@ class ControlledRows(TargetRows):
 
     def row(self, i: int) -> torch.Tensor:
         """Logits (v,) after i draft tokens, controls applied; see `TargetRows`."""
-        request, before = self._request, self._text[: self._n_prefix + i]
-        raw = self._rows.row(i).float()
-        try:
-            controlled = control_logits(raw, request.sampling, before, len(request.token_ids), request.eos_ids)
-        except Exception as error:  # a logits processor is somebody else's code, and may fail one request only
-            raise InvalidLogitsError(f"{type(error).__name__} in a logits processor: {error}", i) from error
+        controlled = self._controlled(i)
         _best(controlled, i)
         return controlled
 
     def best(self, i: int) -> int:
         """Return the likeliest token after i draft tokens, controls applied; see `TargetRows`."""
-        return _best(self.row(i), i)
+        return _best(self._controlled(i), i)
+
+    def _controlled(self, i: int) -> torch.Tensor:
+        request, before = self._request, self._text[: self._n_prefix + i]
+        raw = self._rows.row(i).float()
+        try:
+            return control_logits(raw, request.sampling, before, len(request.token_ids), request.eos_ids)
+        except Exception as error:  # a logits processor is somebody else's code, and may fail one request only
+            raise InvalidLogitsError(f"{type(error).__name__} in a logits processor: {error}", i) from error
 
 
 def _best(row: torch.Tensor, i: int) -> int:

@@ -35,15 +35,16 @@ class ControlledSampler(TokenSampler):
         n_tokens: int,
     ) -> None:
         self._sampler, self._params, self._prefix = sampler, params, prefix
-        self._picked: list[int] = []
+        self._text: list[int] = []  # the prefix and what was picked, from the first pick on
         self._n_prompt, self._eos_ids, self._n_tokens = n_prompt, eos_ids, n_tokens
 
     def pick(self, logits: torch.Tensor, position: int, target_ids: torch.Tensor | None = None) -> torch.Tensor:
         """Choose an entry of the controlled row; arguments as in `TokenSampler`."""
-        is_known = position == len(self._prefix) + len(self._picked)
+        self._text = self._text or list(self._prefix)
+        is_known = position == len(self._text)
         entry = self._sampler.pick(self._controlled(logits, target_ids) if is_known else logits, position, target_ids)
         if is_known:
-            self._picked.append(int(entry if target_ids is None else target_ids[entry]))
+            self._text.append(int(entry if target_ids is None else target_ids[entry]))
         return entry
 
     def drawn(self) -> DraftTokens:
@@ -54,5 +55,5 @@ class ControlledSampler(TokenSampler):
         row = logits.float()
         if target_ids is not None:  # controls speak of the target's ids
             row = row.new_full((self._n_tokens,), -torch.inf).index_put((target_ids,), row)
-        row = control_logits(row, self._params, [*self._prefix, *self._picked], self._n_prompt, self._eos_ids)
+        row = control_logits(row, self._params, self._text, self._n_prompt, self._eos_ids)
         return row if target_ids is None else row[target_ids]
