@@ -1,7 +1,7 @@
 """How many of a draft's tokens will be accepted: a calibrated survival curve per draft, from the record of a round."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from speculative.rounds.prompt_features import PromptFeatures
 from speculative.rounds.record import RECORD_VERSION, RecordLayout, RoundRecord
 
 KIND = "AcceptanceModel"
-NUMBERS = ("weights", "mean", "scale", "low", "high")
+NUMBERS = ("weights", "mean", "scale", "low", "high", "goes_on")
 UNLIMITED = 1e30
 N_HEADS = 2  # weights of the first draft token, and of those after an accepted one
 
@@ -28,11 +28,13 @@ class AcceptedCounts:
         records: (n, d) float32, the records' values.
         asked: per draft, (n,) int; tokens that it is asked for; 0 or less where it is not, or its look-up has no match.
         accepted: per draft, (n,) int; tokens accepted of those that it proposes, which may be fewer than asked for.
+        goes_on: of a draft that stops where it is unsure, the share of the tokens computed that it proposes, in [0, 1].
     """
 
     records: Float32
     asked: Mapping[str, np.ndarray]
     accepted: Mapping[str, np.ndarray]
+    goes_on: Mapping[str, float] = field(default_factory=dict)
 
 
 class AcceptanceModel:
@@ -48,6 +50,9 @@ class AcceptanceModel:
         layout: of the records.
         ridge: > 0, pulls the weights to zero, the constant's excepted.
 
+    Attributes:
+        goes_on: per draft, probability that it proposes the token that it computes; 1 where it never stops early.
+
     Raises:
         ValueError: if the ridge is not positive.
 
@@ -61,6 +66,7 @@ class AcceptanceModel:
         self.mean, self.scale = np.zeros(n), np.ones(n)
         self.low, self.high = np.full(n, -UNLIMITED), np.full(n, UNLIMITED)
         self.weights = np.zeros((len(layout.drafts), N_HEADS, n + 1))
+        self.goes_on = np.ones(len(layout.drafts))
 
     def fit(self, counts: AcceptedCounts, without: Collection[str] = ()) -> "AcceptanceModel":
         """Learn from rounds whose outcome is known for every draft.
@@ -85,6 +91,7 @@ class AcceptanceModel:
         features[
             :, [name.startswith(tuple(without)) or name.endswith(tuple(without)) for name in self.layout.names]
         ] = 0
+        self.goes_on = np.array([counts.goes_on.get(draft, 1.0) for draft in self.layout.drafts])
         for d, draft in enumerate(self.layout.drafts):
             asked, accepted = counts.asked[draft], counts.accepted[draft]
             for head in range(N_HEADS):

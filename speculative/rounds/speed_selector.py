@@ -79,7 +79,7 @@ class SpeedSelector(RoundSelector):
         self.idle_share = within(idle_share, 0, 1, "idle_share")
         self.left_out: tuple[str, ...] = ()
         self._barred = np.zeros(len(self.layout.arms), dtype=bool)
-        self._costs = RoundCosts(self.layout, costs)
+        self._costs = RoundCosts(self.layout, costs, model.goes_on)
         self.plain_round_s = costs.verify_s(1, USUAL_CACHE_LENGTH)
         self._lengths = np.array(self.layout.lengths, dtype=np.int64)
         self._draft_of, self._longest = self.layout.draft_of, max(1, *self.layout.lengths)

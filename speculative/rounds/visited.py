@@ -74,6 +74,7 @@ def accepted_counts(found: Sequence[Visit], layout: RecordLayout) -> AcceptedCou
     """Return what each draft would have got accepted in each round, asked for the longest length of its arms."""
     asked: dict[str, Int64] = {}
     accepted: dict[str, Int64] = {}
+    goes_on: dict[str, float] = {}
     for d, draft in enumerate(layout.drafts):
         longest = max(length for of, length in zip(layout.draft_of, layout.lengths, strict=True) if of == d)
         counts = np.array(
@@ -82,4 +83,7 @@ def accepted_counts(found: Sequence[Visit], layout: RecordLayout) -> AcceptedCou
         can = np.array([visit.record.match_lengths[d] != 0 for visit in found]) & (counts[:, 0] >= 0)
         room = np.array([visit.trace.max_new_tokens - visit.n_new - 1 for visit in found])
         asked[draft], accepted[draft] = np.where(can, np.minimum(longest, room), 0), counts[:, 1]
-    return AcceptedCounts(np.stack([visit.record.values for visit in found]), asked, accepted)
+        if any(draft in visit.trace.drafts and visit.trace.drafts[draft].stops for visit in found):
+            n_computed = sum(visit.trace.n_drafted(draft, longest, visit.n_new) for visit in found)
+            goes_on[draft] = float(np.maximum(counts[:, 0], 0).sum() / n_computed) if n_computed else 1.0
+    return AcceptedCounts(np.stack([visit.record.values for visit in found]), asked, accepted, goes_on)
