@@ -13,7 +13,7 @@ PEER = 2.5  # transformers' time a token over ours, at most
 _CACHED = 256
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DemoSize:
     """How much a demo measures.
 

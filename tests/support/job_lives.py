@@ -4,18 +4,20 @@ A job runs in a forked child, so that what is imported and loaded is there at on
 its folder: files opened for writing, flushed, renamed, removed; folders made and removed. Just before each of these
 points a kill may come. What it would leave there is kept: what a process wrote is its system's, flushed or not, and
 outlives it; what waits in its own buffers does not, and cannot be read from the folder. Clocks count how often they
-are read, so that a life that is killed leaves to the byte what was kept.
+are read, so that a life that is killed leaves to the byte what was kept. Lives do not depend on each other, so there
+are as many at once as there are cores, each in a folder of its own.
 """
 
 import hashlib
 import json
+import multiprocessing
 import os
 import re
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -116,7 +118,9 @@ class Lives:
 
     def __init__(self, name: str, job: Job, place: Path) -> None:
         """Run the job undisturbed, and keep what a kill would leave at each point."""
-        self._name, self._job, self._n_whole = name, job, 0
+        self._name, self._job = name, job
+        self._processes = multiprocessing.get_context("fork")
+        self._n_whole = self._processes.Value("i", 0)
         self._begun, self._folder, self._states = place / "begun", place / "work", place / "states"
         self._begun.mkdir(parents=True)
         if job.replaces:
@@ -130,9 +134,12 @@ class Lives:
 
     def go_on_from_every_state(self) -> None:
         """Finish the job from what a kill leaves, at every point; states that are alike byte for byte once."""
-        for kept in sorted(set(self._points)):
+
+        def resume(kept: int) -> None:
             self._put_back(self._states / str(kept))
             self._go_on(f"as left at point {kept}")
+
+        self._at_once(resume, sorted(set(self._points)))
 
     def kill(self, n_points: int) -> int:
         """Kill the job at so many points, 0 for all, compare with what was kept, and finish it; return how many."""
@@ -140,29 +147,45 @@ class Lives:
         if n_points:
             chosen = np.random.default_rng(0).choice(points, min(n_points, len(points)), replace=False)
             points = sorted(chosen.tolist())
-        for point in points:
-            self._put_back(self._begun)
-
-            def dying(now: int, last: int = point) -> None:
-                if now == last:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-            if life(self._job, self._folder, dying) != signal.SIGKILL:
-                raise SystemExit(f"{self._name}, point {point}: was not killed")
-            left, kept = state(self._folder), state(self._states / str(self._points[point - 1]))
-            if left != kept:
-                differing = sorted(name for name in {*left, *kept} if left.get(name, 0) != kept.get(name, 0))
-                raise SystemExit(f"{self._name}, point {point}: the kill left something else than was kept {differing}")
-            self._go_on(f"killed at point {point}")
+        self._at_once(self._kill_at, points)
         return len(points)
+
+    def _kill_at(self, point: int) -> None:
+        def dying(now: int) -> None:
+            if now == point:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        self._put_back(self._begun)
+        if life(self._job, self._folder, dying) != signal.SIGKILL:
+            raise SystemExit(f"{self._name}, point {point}: was not killed")
+        left, kept = state(self._folder), state(self._states / str(self._points[point - 1]))
+        if left != kept:
+            differing = sorted(name for name in {*left, *kept} if left.get(name, 0) != kept.get(name, 0))
+            raise SystemExit(f"{self._name}, point {point}: the kill left something else than was kept {differing}")
+        self._go_on(f"killed at point {point}")
 
     def figures(self, n_killed: int) -> str:
         """Return what was done in a line."""
         counts = f"{len(self._points)} points, {len(set(self._points))} states, killed at {n_killed}"
-        return f"{self._name}: {counts}, whole at {self._n_whole} of them"
+        return f"{self._name}: {counts}, whole at {self._n_whole.value} of them"
+
+    def _at_once(self, live: Callable[[int], object], points: Sequence[int]) -> None:
+        n = len(os.sched_getaffinity(0))
+        workers = [self._processes.Process(target=self._work, args=(live, points[i::n], i)) for i in range(n)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        if any(worker.exitcode for worker in workers):
+            raise SystemExit(1)  # they have said why
+
+    def _work(self, live: Callable[[int], object], points: Sequence[int], number: int) -> None:
+        self._folder = self._folder.with_name(f"work-{number}")
+        for point in points:
+            live(point)
 
     def _put_back(self, folder: Path) -> None:
-        shutil.rmtree(self._folder)
+        shutil.rmtree(self._folder, ignore_errors=True)
         shutil.copytree(folder, self._folder)
 
     def _go_on(self, when: str) -> None:
@@ -171,7 +194,8 @@ class Lives:
         except (ValueError, OSError):
             pass
         else:
-            self._n_whole += 1
+            with self._n_whole:
+                self._n_whole.value += 1
             if left != self._expected and not (self._job.replaces and left == self._older):
                 raise SystemExit(f"{self._name}, {when}: what was left was read as whole, and is not")
         if life(self._job, self._folder) != signal.SIGTERM:

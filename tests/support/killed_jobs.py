@@ -71,9 +71,11 @@ def jobs(place: Path) -> dict[str, Job]:
         LinUCB().fit(example_data(60)).save(folder / "policy")
 
     def demo(folder: Path) -> None:
-        Figure.savefig = lambda figure, file, **settings: file.write(b"picture")  # most of the time is spent on them
+        Figure.savefig = lambda figure, file, **settings: file.write(b"picture")  # most time would go into them
         demonstrating.cached_costs = lambda *given, **settings: COSTS
-        demonstrating.choose_size = lambda *given: DemoSize(12, 2, 2, timed_by_transformers=1)
+        Figure.tight_layout = lambda figure: None
+        size = DemoSize(max_new_tokens=6, least_timed=2, most_timed=2, timed_by_transformers=1)
+        demonstrating.choose_size = lambda *given: size
         demonstrating.Pool.of = lambda given: pool  # loaded once
         demonstrating.learn = lambda data, seed: {FIXED: BestFixedArm().fit(data), "KNN": KNN().fit(data)}
         asked = [query.model_copy(update={"domain": "ab"[i % 2]}) for i, query in enumerate(queries(12))]
