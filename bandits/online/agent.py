@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -201,8 +201,6 @@ class Agent:
         number, serving = self.log.next_number(), self._serving
         context = self.encoder.encode_query(query)
         decision = serving.policy.choose(context, self._rng(number), available)
-        if isinstance(serving.policy, Rollout):
-            decision = replace(decision, proposed=serving.policy.proposed(context, available))
         self.log.decided(number, query.id, context, decision, serving.version, available)
         return number, decision
 

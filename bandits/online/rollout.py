@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from bandits.checks import Bool, Float32, Float64
+from bandits.data.decision import Decision
 from bandits.policies.distributions import uniform_over
 from bandits.policies.policy import Policy
 from bandits.policies.state import PolicyState
@@ -41,14 +42,19 @@ class Rollout(WrappedPolicy):
             raise ValueError(f"incumbent must be one of the arms {', '.join(policy.arm_names)}, got {incumbent!r}")
         self.incumbent, self.share, self.exploration = incumbent, float(share), float(exploration)
 
-    def proposed(self, context: Float32, available: Sequence[str] | None = None) -> Mapping[str, float]:
-        """Return the policy's own distribution over the arms for a context, (d,) float32."""
-        row = self.policy.probabilities(context[None, :], available)[0]
-        return dict(zip(self.policy.arm_names, row.tolist(), strict=True))
-
     def _probabilities(self, state: PolicyState, contexts: Float32, available: Bool | None) -> Float64:
         """Return the mixture."""
-        own = self.policy._probabilities(state, contexts, available)
+        return self._mixed(state, self.policy._probabilities(state, contexts, available), available)
+
+    def _decide(
+        self, state: PolicyState, context: Float32, available: Bool | None, rng: np.random.Generator
+    ) -> Decision:
+        """Draw an arm from the mixture, and say what the policy proposed, from the same state."""
+        own = self.policy._probabilities(state, context, available)
+        decision = self._drawn(state, self._mixed(state, own, available)[0].tolist(), rng)
+        return replace(decision, proposed=dict(zip(state.arm_names, own[0].tolist(), strict=True)))
+
+    def _mixed(self, state: PolicyState, own: Float64, available: Bool | None) -> Float64:
         place = state.arm_names.index(self.incumbent)
         mixed = self.share * own
         rest = 1.0 - self.share - self.exploration

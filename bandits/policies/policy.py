@@ -224,7 +224,15 @@ class Policy(SavedPolicy, ABC):
         if available is not None and not are_names(available):
             available = checks.plain_array(available, "available")[None, :]
         state, rows = self._asked(row[None, :])
-        probabilities = self._probabilities(state, rows, as_mask(state.arm_names, available, 1))[0].tolist()
+        return self._decide(state, rows, as_mask(state.arm_names, available, 1), rng)
+
+    def _decide(
+        self, state: PolicyState, context: Float32, available: Bool | None, rng: np.random.Generator
+    ) -> Decision:
+        """Draw an arm for one checked context, (1, d)."""
+        return self._drawn(state, self._probabilities(state, context, available)[0].tolist(), rng)
+
+    def _drawn(self, state: PolicyState, probabilities: list[float], rng: np.random.Generator) -> Decision:
         cumulative = list(accumulate(probabilities))
         total = cumulative[-1]
         if not (abs(total - 1) <= checks.PROBABILITY_TOLERANCE and min(probabilities) >= 0):

@@ -50,6 +50,25 @@ def test_the_log_holds_what_the_policy_on_trial_would_have_drawn_from(tmp_path):
     assert logged[0].available == ("a", "b")
 
 
+class Turning(Uniform):
+    """Another arm, for certain, each time it is asked."""
+
+    n_asked = 0
+
+    def _probabilities(self, state, contexts, available):
+        self.n_asked += 1
+        return np.eye(3)[[self.n_asked % 3] * len(contexts)]
+
+
+def test_what_is_said_to_be_proposed_is_what_the_choice_was_mixed_from():
+    policy = Turning(arm_names=NAMES)
+    rollout = Rollout(policy, "b", share=1.0, exploration=0.0)
+    for n_decisions in range(1, 7):
+        decision = rollout.choose(CONTEXTS[0], np.random.default_rng(n_decisions))
+        assert decision.proposed == decision.probabilities == {name: float(name == decision.arm) for name in NAMES}
+        assert policy.n_asked == n_decisions
+
+
 @pytest.mark.parametrize(
     ("settings", "error"),
     [
