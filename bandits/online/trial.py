@@ -32,6 +32,9 @@ class Trial:
         n: decisions taken.
         n_passed_over: decisions that could not be taken: without the incumbent, or drawn with other shares.
 
+    Raises:
+        ValueError: if the bounds are not finite, the lowest first; or there is no arm.
+
     Source: Waudby-Smith, Wu, Ramdas, Karampatziakis and Mineiro 2022 (arXiv:2210.10768), section 3; the usual reward
     that is subtracted is their predictable centring.
     """
@@ -47,6 +50,8 @@ class Trial:
         level: float = 0.05,
     ) -> None:
         low, high = (checks.number(bound, "reward_bounds") for bound in reward_bounds)
+        if not low < high:
+            raise ValueError(f"reward_bounds must be the lowest and the highest reward, got {low:g} and {high:g}")
         self._incumbent, self._low, self._range = incumbent, low, high - low
         each = exploration / checks.at_least(n_arms, 1, "n_arms")
         least = min(share + each, 1 - share - exploration + each)

@@ -87,9 +87,9 @@ def _checked_header(file: Path, text: str) -> dict[str, object]:
         header = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{file} has damaged metadata ({error})") from error
-    if not isinstance(header, dict) or not isinstance(header.get("format_version"), int):
-        raise ValueError(f"{file} has damaged metadata: no format_version")
-    version = header["format_version"]
+    version = header.get("format_version") if isinstance(header, dict) else None
+    if not isinstance(header, dict) or type(version) is not int or version < 1:
+        raise ValueError(f"{file} has damaged metadata: format_version must be an integer >= 1, got {version!r}")
     if version < FORMAT_VERSION:
         raise ValueError(f"{file} has format version {version}, was saved by an earlier draftpick: train again")
     if version > FORMAT_VERSION:

@@ -70,6 +70,12 @@ def test_the_interval_is_wrong_at_any_time_in_at_most_the_level_of_runs():
     assert wrong <= 3
 
 
+@pytest.mark.parametrize("bounds", [(1.0, 1.0), (1.0, 0.0), (0.0, math.inf), (math.nan, 1.0)])
+def test_bounds_that_no_reward_can_be_a_share_of_are_refused(bounds):
+    with pytest.raises(ValueError, match="reward_bounds must be"):
+        trial(bounds=bounds)
+
+
 def test_a_reward_beyond_its_bounds_is_refused():
     [(decision, _)] = decisions(1, 0.1, 0.2)
     with pytest.raises(ValueError, match="reward, as a share of its range"):

@@ -173,6 +173,8 @@ def test_no_flipped_bit_is_read_as_a_policy(saved):
         ({"params": {"unknown": 1}}, "cannot be loaded"),
         ({"params": None}, "JSON object"),
         ({"n_features": 6}, "must be of shape"),
+        ({"format_version": True}, "damaged metadata: format_version must be an integer >= 1, got True"),
+        ({"format_version": 0}, "damaged metadata: format_version must be an integer >= 1, got 0"),
         ({"n_features": -1}, "damaged metadata"),
         ({"n_features": 10**9}, "must be of shape"),
         ({"n_features": "5"}, "damaged metadata"),
