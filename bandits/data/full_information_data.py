@@ -155,7 +155,8 @@ class FullInformationData(PolicyData):
             ValueError: also if two parts call different queries (of other contexts) by one id, which a split and every
                 interval would take for one query. Within a part, rows of one id may differ: rounds of one text do.
         """
-        _check_ids_are_shared_by_equals(all_parts)
+        if len(all_parts) > 1:
+            _check_ids_are_shared_by_equals(all_parts)
         return super()._joined(all_parts)
 
     def feedback(self) -> Feedback:

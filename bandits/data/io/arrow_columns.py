@@ -101,6 +101,8 @@ def flags_of(column: pa.ChunkedArray, name: str) -> Bool:
     Raises:
         TypeError: naming the row, if a value is anything else: the text "false" is no flag, and 0.2 none either.
     """
+    if pa.types.is_boolean(column.type):
+        return cast("Bool", column.fill_null(False).to_numpy())
     flags = column.to_pylist()
     for row, flag in enumerate(flags):
         if flag is not None and (isinstance(flag, str | bytes) or flag not in (0, 1)):
