@@ -179,25 +179,13 @@ def fit_gated_selector(
 ) -> GatedSelector:
     """Fit a `SpeedSelector`, tune it for each set of drafts, and learn which set suits which prompt.
 
-    Args:
-        traces: of training prompts, at least one with more than one new token.
-        arms: name to plan, fixed arms, in the engine's order.
-        costs: seconds of this machine.
-        settings: see there.
-        encoder: makes the contexts of prompts that an engine will be asked; not needed to play traces.
-
-    Raises:
-        ValueError: as `fit_speed_selector`.
+    Arguments and errors are those of `fit_speed_selector`.
     """
-    return gated(fit_speed_selector(traces, arms, costs, settings), traces, costs, settings, encoder)
+    return gated(fit_speed_selector(traces, arms, costs, settings, encoder), traces, costs, settings)
 
 
 def gated(
-    selector: SpeedSelector,
-    traces: Sequence[Trace],
-    costs: CostProfile,
-    settings: TrainingSettings = DEFAULT,
-    encoder: ContextEncoder | None = None,
+    selector: SpeedSelector, traces: Sequence[Trace], costs: CostProfile, settings: TrainingSettings = DEFAULT
 ) -> GatedSelector:
     """Tune a selector for each set of drafts on texts, and learn which set suits which prompt; no model is fitted."""
     plans = list(selector.layout.arms.values())
@@ -208,7 +196,7 @@ def gated(
     ]
     seconds = np.array([[play(one, plans, trace, costs).seconds for one in selectors] for trace in traces])
     contexts = np.stack([trace.context for trace in traces])
-    return GatedSelector(selectors, QueryGate.fit(contexts, seconds, traces[0].encoder), encoder)
+    return GatedSelector(selectors, QueryGate.fit(contexts, seconds, traces[0].encoder), selector.encoder)
 
 
 def sets_left_out(selector: SpeedSelector, traces: Sequence[Trace]) -> list[tuple[str, ...]]:

@@ -30,6 +30,11 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return make_place(tmp_path_factory.mktemp("place"))
+
+
 def _answered(folder, *arguments):
     return run_cli("generate", queries(4)[1].prompt, *pool_of(folder), *arguments)
 
@@ -52,17 +57,15 @@ def test_explained_rounds_agree_with_the_answer(folder, picker):
         assert "lookup_by_match > prompt_lookup_" in last
 
 
-def test_a_policys_choice_is_explained(tmp_path):
-    place = make_place(tmp_path)
+def test_a_policys_choice_is_explained(place):
     shown = _answered(place, "--policy", place / "lin_ucb.safetensors", "--explain")
     assert "round  picked" in shown.stdout
     assert "picked with probability" in shown.stderr
 
 
-def test_a_learned_choice_at_every_round_is_explained(tmp_path):
-    place = make_place(tmp_path)
-    run_cli("train", place / "train", "--rounds", "--out", place / "rounds.safetensors")
-    explained = json.loads(_answered(place, "--rounds", place / "rounds.safetensors", "--explain", "--json").stdout)
+def test_a_learned_choice_at_every_round_is_explained(place, tmp_path):
+    run_cli("train", place / "train", "--rounds", "--out", tmp_path)
+    explained = json.loads(_answered(place, "--rounds", tmp_path, "--explain", "--json").stdout)
     picked = Counter(one["arm"] for one in explained["rounds"])
     assert picked == explained["rounds_by_arm"]
 

@@ -56,5 +56,7 @@ def test_what_does_not_fit_is_refused_in_one_line(place, tmp_path):
     (place / "other.toml").write_text(text.replace("draft_length = 7", "draft_length = 6"))
     other = ("--pool", place / "other.toml", "--cache", place / "cache")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(options, "pool_costs", lambda *_: pytest.fail("the machine is measured for a file that fits"))
+        patch.setattr(
+            options, "pool_costs", lambda *_: pytest.fail("the machine is measured for a file that does not fit")
+        )
         assert "arm 'prompt_lookup_7'" in refused("generate", "a", *other, "--rounds", place / "rounds.safetensors")

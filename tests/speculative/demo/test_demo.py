@@ -136,7 +136,7 @@ def test_a_damaged_file_of_a_stopped_demo_is_refused_by_name(tiny_demo, name):
 
 
 def test_the_policy_is_chosen_among_the_learned_by_prompts_left_out():
-    data = example_data()
+    data = example_data(n_rows=24)
     policies = learn(data, seed=0)
     choice = choose_policy(policies, data, seed=0)
     assert set(choice.scores) == set(policies) - {FIXED}
