@@ -17,8 +17,8 @@ class PromptLookup(Draft):
     a repetition.
 
     Proposal: deterministic. Availability: any prefix, of any length. Lag: none that costs a model's pass; the index
-    grows with the text, and a session reads what it missed when it is next asked. Cost: a step of
-    the index per token read, and next to nothing per token proposed.
+    grows with the text, and a session reads what it missed when it is next asked. Cost: a step of the index per token
+    read, and next to nothing per token proposed.
 
     Args:
         max_ngram: longest match tried, tokens.

@@ -49,9 +49,8 @@ class AttentionPlan:
         n_groups: query heads that share a key head.
         dtype: of the masks.
         apart: what is attended for one by one. "none": one call for all, in which shorter rows are padded; for a device
-            on which calls cost more than padding. "rows": no padding, which costs less on a CPU where
-            rows differ in length. "tokens": a token's result cannot depend on what
-            else is in the pass.
+            on which calls cost more than padding. "rows": no padding, which costs less on a CPU where rows differ in
+            length. "tokens": a token's result cannot depend on what else is in the pass.
 
     Attributes:
         positions: (n,) int64, each token's place in its text.

@@ -25,8 +25,8 @@ class SuffixDraft(Draft):
     the request's own of two equal ones.
 
     Proposal: deterministic. Availability: any prefix, of any length. Lag: none that costs a model's pass; a session
-    reads what it missed when it is next asked, into a tree of its own. Cost: some steps of
-    the tree per token read (few in a short text, many in a loop) and per token proposed.
+    reads what it missed when it is next asked, into a tree of its own. Cost: some steps of the tree per token read (few
+    in a short text, many in a loop) and per token proposed.
 
     Args:
         store: of earlier outputs, which drafts of one tokenizer may share; an empty one if not given.

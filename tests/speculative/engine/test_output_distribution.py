@@ -306,4 +306,4 @@ def test_a_biased_rule_would_be_caught(arms, monkeypatch):
 
     monkeypatch.setitem(WAYS, "biased", lambda params, source, v: Biased(params, source, source, v))
     with pytest.raises(AssertionError, match="comparison failed"):
-        check(TableLM(3), [arms[3]["model"]], "plain", "biased", 1, (), monkeypatch)
+        check(TableLM(3), [arms[3]["model"]], "plain", "biased", 1, (), monkeypatch, n_tokens=3)
