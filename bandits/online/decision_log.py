@@ -215,14 +215,16 @@ class DecisionLog:
 
         Args:
             kind: of the record, such as "stage"; none of the log's own.
-            facts: JSON values.
+            facts: JSON values by names other than `kind`.
 
         Raises:
-            ValueError: if the kind is one of the log's own, or a fact is no JSON value.
+            ValueError: if the kind is one of the log's own or among the facts, or a fact is no JSON value.
             OSError: if it cannot be written.
         """
         if kind in ("segment", "decided", "rewarded", "dropped"):
             raise ValueError(f"kind must be none of the log's own records, got {kind!r}")
+        if "kind" in facts:
+            raise ValueError(f"facts must not hold a kind, which is the record's, got {facts['kind']!r}: rename it")
         line = encode({"kind": kind, "time": time.time(), **facts})
         with self._lock:
             position, file, ticket = self._append(line)

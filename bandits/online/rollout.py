@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from bandits import checks
 from bandits.checks import Bool, Float32, Float64
 from bandits.data.decision import Decision
 from bandits.policies.distributions import uniform_over
@@ -30,17 +31,23 @@ class Rollout(WrappedPolicy):
         exploration: of the queries that any available arm may get, in [0, 1].
 
     Raises:
-        ValueError: if a share is out of its range, or the policy knows its arms and the incumbent is none of them.
+        ValueError: if a share is out of its range, or the incumbent is none of the policy's arms (of a policy that
+            knows none yet, at its first choice).
     """
 
     def __init__(self, policy: Policy, incumbent: str, *, share: float = 0.0, exploration: float = 0.05) -> None:
         super().__init__(policy)
-        for name, value, most in (("exploration", exploration, 1.0), ("share", share, 1.0 - exploration)):
-            if not (isinstance(value, int | float) and 0 <= value <= most):
-                raise ValueError(f"{name} must be in [0, {most:g}], got {value!r}")
-        if policy.arm_names and incumbent not in policy.arm_names:
-            raise ValueError(f"incumbent must be one of the arms {', '.join(policy.arm_names)}, got {incumbent!r}")
-        self.incumbent, self.share, self.exploration = incumbent, float(share), float(exploration)
+        self.incumbent = incumbent
+        self.exploration = checks.within(exploration, 0.0, 1.0, "exploration")
+        self.share = checks.within(share, 0.0, 1.0 - self.exploration, "share")
+        if policy.arm_names:
+            self._place(policy.arm_names)
+
+    def _place(self, arm_names: tuple[str, ...]) -> int:
+        """Return the incumbent's place among the arms."""
+        if self.incumbent not in arm_names:
+            raise ValueError(f"incumbent must be one of the arms {', '.join(arm_names)}, got {self.incumbent!r}")
+        return arm_names.index(self.incumbent)
 
     def _probabilities(self, state: PolicyState, contexts: Float32, available: Bool | None) -> Float64:
         """Return the mixture."""
@@ -55,7 +62,7 @@ class Rollout(WrappedPolicy):
         return replace(decision, proposed=dict(zip(state.arm_names, own[0].tolist(), strict=True)))
 
     def _mixed(self, state: PolicyState, own: Float64, available: Bool | None) -> Float64:
-        place = state.arm_names.index(self.incumbent)
+        place = self._place(state.arm_names)
         mixed = self.share * own
         rest = 1.0 - self.share - self.exploration
         if available is None:

@@ -335,5 +335,7 @@ def test_a_note_is_no_decision_and_must_not_look_like_one(tmp_path):
         log.rewarded("q", 0.5)
         with pytest.raises(ValueError, match="kind must be none of the log's own records"):
             log.noted("rewarded", {})
+        with pytest.raises(ValueError, match="facts must not hold a kind, which is the record's, got 'rewarded'"):
+            log.noted("stage", {"kind": "rewarded", "number": 0})
     with DecisionLog(tmp_path) as log:
         assert (log.n_decisions, len(log.to_logged_data()), place.segment) == (1, 1, 0)

@@ -73,10 +73,19 @@ def test_what_is_said_to_be_proposed_is_what_the_choice_was_mixed_from():
     ("settings", "error"),
     [
         ({"incumbent": "z"}, "incumbent must be one of the arms a, b, c, got 'z'"),
-        ({"incumbent": "a", "exploration": 1.5}, r"exploration must be in \[0, 1\], got 1.5"),
-        ({"incumbent": "a", "share": 0.99}, r"share must be in \[0, 0.95\], got 0.99"),
+        ({"incumbent": "a", "exploration": 1.5}, r"exploration must be a finite number in \[0, 1\], got 1.5"),
+        ({"incumbent": "a", "exploration": "0.1"}, r"exploration must be a finite number in \[0, 1\], got '0.1'"),
+        ({"incumbent": "a", "share": True}, "share must be a finite number"),
+        ({"incumbent": "a", "share": 0.99}, r"share must be a finite number in \[0, 0.95\], got 0.99"),
     ],
 )
 def test_shares_and_incumbent_are_checked(settings, error):
     with pytest.raises(ValueError, match=error):
         Rollout(Uniform(arm_names=NAMES), **settings)
+
+
+def test_an_incumbent_is_checked_when_the_arms_are_known():
+    rollout = Rollout(Uniform(), "z")
+    rollout.start(NAMES, 4)
+    with pytest.raises(ValueError, match="incumbent must be one of the arms a, b, c, got 'z'"):
+        rollout.probabilities(CONTEXTS)
