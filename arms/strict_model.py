@@ -21,8 +21,10 @@ class StrictModel(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _check_keys(cls, table: object) -> object:
-        unknown = [key for key in table if key not in cls.model_fields] if isinstance(table, Mapping) else []
-        if not (unknown and isinstance(table, Mapping)):
+        if not isinstance(table, Mapping):
+            return table
+        unknown = [key for key in table if key not in cls.model_fields]
+        if not unknown:
             return table
         known = ", ".join((*cls.model_fields, *cls.keys_beside))
         rule = PydanticCustomError("unknown_key", "unknown key; there are {known}", {"known": known})

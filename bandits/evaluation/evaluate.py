@@ -152,9 +152,7 @@ class _Figures:
             if (seconds <= 0).any():
                 raise ValueError("a speedup needs costs above 0, and a resampled total is 0: pass objective='reward'")
             speedup = estimates(self._of("seconds", self._baseline) / seconds)
-            slower_share = [
-                Estimate(one.value, max(one.low, 0.0), min(one.high, 1.0)) for one in estimates(self._means["slower"])
-            ]
+            slower_share = [one.within(0.0, 1.0) for one in estimates(self._means["slower"])]
         return _Columns(
             value=estimates(rewards),
             regret=estimates(self._of("reward", "oracle") - rewards),

@@ -26,6 +26,10 @@ class Estimate:
         """Return (low, high)."""
         return self.low, self.high
 
+    def within(self, least: float, most: float) -> Estimate:
+        """Return the value with the part of its interval that lies in [least, most], as no share is below 0."""
+        return Estimate(self.value, min(max(self.low, least), most), max(min(self.high, most), least))
+
     def __format__(self, spec: str) -> str:
         spec = spec or ".3f"
         return f"{self.value:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"

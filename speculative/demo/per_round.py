@@ -88,7 +88,7 @@ def with_per_round(evaluation: Evaluation, per_round: PerRound, test: FullInform
         kind="rounds",
         regret=regret,
         speedup=bootstrap.ratio_of_sums(plain, seconds),
-        slower_share=replace(share, low=max(share.low, 0.0), high=min(share.high, 1.0)),
+        slower_share=share.within(0.0, 1.0),
         difference=difference,
         arm_shares=_shares(found, per_round.arm_names, test.arm_names),
     )
