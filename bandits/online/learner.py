@@ -38,6 +38,7 @@ class Learner:
         batch: decisions learned from at once, >= 1.
 
     Attributes:
+        batch: see above.
         policy: what was learned so far. A step puts another object here and never changes this one, so that other
             threads may choose with it.
         n_learned: how many decisions it was learned from.
@@ -49,7 +50,7 @@ class Learner:
 
     def __init__(self, policy: Policy, log_folder: str | Path, checkpoint: str | Path, *, batch: int = 100) -> None:
         self._log_folder, self._folder = Path(log_folder), Path(checkpoint)
-        self._batch = checks.at_least(batch, 1, "batch")
+        self.batch = checks.at_least(batch, 1, "batch")
         self.policy, self.n_learned = policy, 0
         self._position = BEGINNING
         self._lock = FolderLock(self._folder, "learner")
@@ -85,9 +86,9 @@ class Learner:
             reward = LoggedReward.from_record(placed.record)
             decisions.append(LoggedDecision.from_record(read_record(self._log_folder, reward.decided_at)))
             rewards.append(reward.reward)
-            if len(rewards) == self._batch:
+            if len(rewards) == self.batch:
                 break
-        if not rewards or (whole_batches and len(rewards) < self._batch):
+        if not rewards or (whole_batches and len(rewards) < self.batch):
             return 0
         policy = copy.deepcopy(self.policy)
         policy.update(logged_data(decisions, rewards, with_distributions=False))

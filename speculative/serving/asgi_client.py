@@ -37,9 +37,7 @@ class AsgiClient:
 
     async def end(self) -> None:
         """End the answer."""
-        if self._stream:
-            await self._body(event(DONE))
-        await self._body(b"", more=False)
+        await self._body(event(DONE) if self._stream else b"", more=False)
 
     async def break_off(self, problem: Problem) -> None:
         """End a stream with an error, and without [DONE], so that nobody takes it for whole."""

@@ -15,6 +15,7 @@ LOGGER = logging.getLogger(__name__)
 class LearningThread:
     """Reads the log every so often, and lets what was learned decide from then on.
 
+    Only a full batch is followed by the next one at once: what comes in during a step waits for the pause to pass.
     A step that fails is told and tried again; the policy that serves stays as it was.
 
     Args:
@@ -45,9 +46,12 @@ class LearningThread:
     def _step(self) -> None:
         metrics = self._service.metrics
         try:
-            while not self._stop.is_set() and self._learner.step(whole_batches=False):
-                self._service.adopt(self._learner.policy, self._learner.version)
-                metrics.set("learned_decisions", self._learner.n_learned)
+            n_new = self._learner.batch
+            while n_new == self._learner.batch and not self._stop.is_set():
+                n_new = self._learner.step(whole_batches=False)
+                if n_new:
+                    self._service.adopt(self._learner.policy, self._learner.version)
+                    metrics.set("learned_decisions", self._learner.n_learned)
             self._service.close_overdue()
             self._keeper.step()
             metrics.set("learning_failed", 0)

@@ -1,0 +1,13 @@
+"""What a server sees to before it serves."""
+
+import socket
+from contextlib import ExitStack, closing
+
+from speculative.serving.server import ServerSettings, listening_socket
+
+
+def test_a_connection_sends_a_first_token_without_waiting_for_its_headers_to_be_acknowledged(tmp_path):
+    with listening_socket(ServerSettings(folder=tmp_path, port=0)) as listening, ExitStack() as stack:
+        stack.enter_context(closing(socket.create_connection(listening.getsockname())))
+        served = stack.enter_context(closing(listening.accept()[0]))
+        assert served.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
