@@ -3,13 +3,16 @@
     python examples/benchmarks/bench_serving.py              # 64 clients, 2,000 requests each way, alternating
     python examples/benchmarks/bench_serving.py --smoke
 
-Every client checks each word that it gets. Server, upstreams and clients are processes of their own on one machine, so
-that the added time holds the processors' share that they take from one another.
+Every client checks each word that it gets. The clients begin evenly over one answer's time. What is added where all
+begin at once is measured beside it: those keep in step, and wait for one another as well. Server, upstreams and clients
+are processes of their own on one machine, so that the added time holds the processors' share that they take from one
+another.
 """
 
 import argparse
 import asyncio
 import json
+import os
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -35,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--n-clients", type=int, default=64)
     parser.add_argument("--n-requests", type=int, default=2000, help="each way")
+    parser.add_argument("--n-together", type=int, default=512, help="each way, where all clients begin at once")
     parser.add_argument("--n-blocks", type=int, default=8, help="directly and through the front door, alternating")
     parser.add_argument("--n-tokens", type=int, default=24)
     parser.add_argument("--first-ms", type=float, default=50.0, help="until an upstream's first token")
@@ -45,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.smoke:
         options.n_clients, options.n_requests, options.n_blocks, options.n_memory = 8, 32, 2, 32
-        options.n_tokens, options.token_ms, options.first_ms = 4, 1.0, 1.0
+        options.n_together, options.n_tokens, options.token_ms, options.first_ms = 8, 4, 1.0, 1.0
     figures = asyncio.run(measure(options))
     report = {**origin(), "settings": settings_of(options), "figures": figures, "bars": bars(figures)}
     print(json.dumps({"figures": figures, "bars": report["bars"]}, indent=1))
@@ -60,20 +64,32 @@ async def measure(options: argparse.Namespace) -> dict[str, float]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         ports = [stack.enter_context(upstream(script)) for _ in range(2)]
         process, door = stack.enter_context(front_door(folder, ports))
-        direct: list[Asked] = []
-        through: list[Asked] = []
-        numbers = np.array_split(np.arange(options.n_requests), options.n_blocks)
-        for block in [numbers[0][:64], *numbers]:  # the first one warms up
-            for side, at in ((direct, ports), (through, [door])):
-                side += await ask_all(at, block.tolist(), options.n_clients, options.n_tokens)
-        n_warm = len(numbers[0][:64])
-        figures = compared(direct[n_warm:], through[n_warm:])
+        await asked_both_ways(ports, door, options, 64, 0.0)  # warms up
+        before_s = processor_seconds(process.pid)
+        answer_s = script.first_s + script.token_s * (script.n_tokens - 1)
+        direct, through = await asked_both_ways(ports, door, options, options.n_requests, answer_s)
+        cpu_s = processor_seconds(process.pid) - before_s
+        figures = {**compared(direct, through), "server_cpu_ms": round(1e3 * cpu_s / len(through), 2)}
+        together = compared(*await asked_both_ways(ports, door, options, options.n_together, 0.0))
+        figures |= {f"together_{name}": value for name, value in together.items()}
         further, megabytes = await memory(process.pid, door, options)
         figures |= megabytes
         process.terminate()
         process.wait(30)
         logged = [placed.record for placed in read_records(folder / "state" / "log")]
     return figures | in_log(logged, [one.decision_id for one in (*through, *further) if one.is_whole])
+
+
+async def asked_both_ways(
+    ports: Sequence[int], door: int, options: argparse.Namespace, n_requests: int, spread_s: float
+) -> tuple[list[Asked], list[Asked]]:
+    """Ask directly and through the front door, in alternating blocks."""
+    direct: list[Asked] = []
+    through: list[Asked] = []
+    for block in np.array_split(np.arange(n_requests), max(1, options.n_blocks * n_requests // options.n_requests)):
+        for side, at in ((direct, ports), (through, [door])):
+            side += await ask_all(at, block.tolist(), options.n_clients, options.n_tokens, spread_s)
+    return direct, through
 
 
 def in_log(logged: Sequence[Mapping[str, object]], answered: Sequence[str]) -> dict[str, float]:
@@ -122,12 +138,18 @@ def resident_megabytes(pid: int) -> float:
     return round(int(found[1]) / 1024, 1)
 
 
+def processor_seconds(pid: int) -> float:
+    """Return what all threads of a process have computed so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def bars(figures: dict[str, float]) -> list[dict[str, object]]:
     """Return what the front door is meant to reach, and whether it does."""
     growth = figures["memory_last_mb"] / figures["memory_first_mb"]
     rows = [
-        ("requests lost", figures["lost"] + figures["lost_in_memory_run"], 0.0),
-        ("requests crossed", figures["crossed"], 0.0),
+        ("requests lost", figures["lost"] + figures["together_lost"] + figures["lost_in_memory_run"], 0.0),
+        ("requests crossed", figures["crossed"] + figures["together_crossed"], 0.0),
         ("decisions missing in the log", figures["decisions_missing"], 0.0),
         ("added to the first token, median, ms", figures["first_p50_added_ms"], MEDIAN_BAR_MS),
         ("added to the first token, 99th percentile, ms", figures["first_p99_added_ms"], HIGH_BAR_MS),

@@ -23,17 +23,24 @@ def serving_page(folder: Path) -> str:
 
 def _load(record: Record) -> list[str]:
     figures, settings = record["figures"], record["settings"]
-    lost = figures["lost"] + figures["lost_in_memory_run"]
+    lost, crossed, _ = (bar["value"] for bar in record["bars"][:3])
     rows = [
-        [f"{what}, {name}", *(f"{figures[f'{key}_p{share}_{side}_ms']:.2f}" for side in ("direct", "through", "added"))]
+        [
+            f"{what}, {name}{when}",
+            *(f"{figures[f'{group}{key}_p{share}_{side}_ms']:.2f}" for side in ("direct", "through", "added")),
+        ]
+        for group, when in (("", ""), ("together_", ", all at once"))
         for key, what in (("first", "first token"), ("total", "whole answer"))
         for share, name in ((50, "median"), (99, "99th percentile"))
     ]
     note = (
         f"Milliseconds. {settings['n_clients']} streaming clients, {figures['n_requests']:,} requests each way in "
         f"{settings['n_blocks']} alternating blocks, {settings['n_tokens']} tokens each, at two scripted upstreams; "
-        f"clients, upstreams and front door share one machine. Lost: {lost}, "
-        f"crossed: {figures['crossed']}, decisions missing in the log: {figures['decisions_missing']}. Memory after a "
+        "clients, upstreams and front door share one machine. The clients begin evenly over one answer's time; all at "
+        f"once: {figures['together_n_requests']:,} requests each way whose clients begin together and keep in step, so "
+        "that they wait for one another as well. The front door's own processor time is "
+        f"{figures['server_cpu_ms']:.2f} ms a request. Lost: {lost}, "
+        f"crossed: {crossed}, decisions missing in the log: {figures['decisions_missing']}. Memory after a "
         f"tenth of {settings['n_memory']:,} further requests {figures['memory_first_mb']:.0f} MB, after all of them "
         f"{figures['memory_last_mb']:.0f} MB."
     )

@@ -33,12 +33,19 @@ class Asked:
     decision_id: str = ""
 
 
-async def ask_all(ports: Sequence[int], numbers: Sequence[int], n_clients: int, n_tokens: int) -> list[Asked]:
-    """Send one streaming request for each number, the clients spread over the ports; a client ends with its server."""
+async def ask_all(
+    ports: Sequence[int], numbers: Sequence[int], n_clients: int, n_tokens: int, spread_s: float = 0.0
+) -> list[Asked]:
+    """Send one streaming request for each number, the clients spread over the ports; a client ends with its server.
+
+    The clients begin evenly over `spread_s` seconds; with 0 all begin at once, and keep in step where answers take
+    equally long.
+    """
     waiting = list(reversed(numbers))
     outcomes: list[Asked] = []
 
-    async def client(port: int) -> None:
+    async def client(port: int, wait_s: float) -> None:
+        await asyncio.sleep(wait_s)
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 22)
             with closing(writer):
@@ -47,7 +54,7 @@ async def ask_all(ports: Sequence[int], numbers: Sequence[int], n_clients: int, 
         except (ConnectionError, asyncio.IncompleteReadError):
             return  # the server has died; what was whole before counts
 
-    await asyncio.gather(*(client(ports[i % len(ports)]) for i in range(n_clients)))
+    await asyncio.gather(*(client(ports[i % len(ports)], spread_s * i / n_clients) for i in range(n_clients)))
     return outcomes
 
 
