@@ -12,6 +12,7 @@ from speculative.cli import generation_options as generation
 from speculative.cli import options
 from speculative.cli.answering import Answering, picked_line, speed_line
 from speculative.cli.arm_choice import ArmChoice
+from speculative.cli.decision_logs import check_log_options, opened_rewards, run_suffix
 
 if TYPE_CHECKING:
     from arms import Message
@@ -32,6 +33,8 @@ def chat(
     rounds: generation.RoundsOption = None,
     settings: options.SetOption = None,
     policy_class: options.PolicyClassOption = None,
+    log: options.LogOption = None,
+    reward: generation.RewardOption = None,
     system: Annotated[
         str | None, typer.Option("--system", help="A system message before all others.", metavar="TEXT")
     ] = None,
@@ -56,7 +59,7 @@ def chat(
     """Talk with the target: a message a line, answers as they grow; /reset forgets what was said, /exit ends.
 
     Give --policy, --arm, --selector or --rounds. What helped, and how fast it was, stands on standard error after each
-    answer.
+    answer. With --log, a policy's decisions and their rewards are kept, for `draftpick train LOG`.
     """
     from speculative.sampling.sampling_params import SamplingParams
 
@@ -73,22 +76,14 @@ def chat(
         stop=stop or (),
     )
     generation.refuse_idle_options(sampling)
+    check_log_options(log, reward, policy)
     rendering = generation.read_rendering(template, prefill)
     options.start_torch(threads)
     loaded = options.open_pool(options.read_spec(pool, device=device, dtype=dtype, weights=weights), cache)
-    said = Saying(sampling, rendering, system, prefill)
-    conversation = Conversation(loaded.target, Answering(loaded, choice), said)
-    options.say(f"{loaded.target.name}: {COMMANDS}")
-    for line in _lines():
-        if line == "/exit":
-            break
-        if line == "/reset":
-            conversation.reset()
-            options.say("forgotten")
-        elif line.startswith("/"):
-            options.say(f"unknown command {line.split()[0]!r}: {COMMANDS}")
-        else:
-            conversation.say(line)
+    saying = Saying(sampling, rendering, system, prefill, run_suffix(log))
+    with opened_rewards(loaded, log, reward, cache) as rewards:
+        options.say(f"{loaded.target.name}: {COMMANDS}")
+        _talk(Conversation(loaded.target, Answering(loaded, choice, rewards=rewards), saying))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +95,14 @@ class Saying:
         rendering: what the chat template is told beside the messages.
         system: a message before all others.
         prefill: how each answer begins.
+        run: ends the id of each answer, so that no other run of a log has it.
     """
 
     sampling: "SamplingParams"
     rendering: "Rendering"
     system: str | None = None
     prefill: str | None = None
+    run: str = ""
 
 
 class Conversation:
@@ -137,7 +134,8 @@ class Conversation:
         messages = (*self._system, *self._said, asked)
         self._n_answers += 1
         begin = self._saying.prefill or ""
-        query = generation.begun(Query(id=f"answer-{self._n_answers}", messages=messages), self._saying.prefill)
+        name = f"answer-{self._n_answers}{self._saying.run}"
+        query = generation.begun(Query(id=name, messages=messages), self._saying.prefill)
         try:
             request = self._target.request(query, self._saying.sampling, self._saying.rendering)
             typer.echo(begin, nl=False)
@@ -155,6 +153,20 @@ class Conversation:
         options.say(f"{picked_line(account)}\n{speed_line(account)}")
         if (answer := begin + str(account["text"])).strip():  # an empty turn is none
             self._said += [asked, Message(role="assistant", content=answer)]
+
+
+def _talk(conversation: "Conversation") -> None:
+    """Answer what is typed, and do what the commands say, until the end of the input or /exit."""
+    for line in _lines():
+        if line == "/exit":
+            break
+        if line == "/reset":
+            conversation.reset()
+            options.say("forgotten")
+        elif line.startswith("/"):
+            options.say(f"unknown command {line.split()[0]!r}: {COMMANDS}")
+        else:
+            conversation.say(line)
 
 
 def _lines() -> Iterator[str]:

@@ -1,7 +1,6 @@
 """`draftpick generate`."""
 
 import json
-import secrets
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -14,16 +13,13 @@ from speculative.cli import generation_options as generation
 from speculative.cli import options
 from speculative.cli.answering import Answering, summary
 from speculative.cli.arm_choice import ArmChoice
-from speculative.cli.data_files import named_reward
-from speculative.cli.decision_logs import opened_log
+from speculative.cli.decision_logs import check_log_options, opened_rewards, run_suffix
 from speculative.cli.explanations import Explanations
 from speculative.cli.plain_errors import OUR_FAULT
 from speculative.cli.progress import progress
 
 if TYPE_CHECKING:
     from arms import Query
-    from speculative.cli.reward_log import RewardLog
-    from speculative.pools.pool import Pool
     from speculative.protocols.request import Request
 
 
@@ -49,14 +45,7 @@ def generate(
     settings: options.SetOption = None,
     policy_class: options.PolicyClassOption = None,
     log: options.LogOption = None,
-    reward: Annotated[
-        str | None,
-        typer.Option(
-            "--reward",
-            help="With --log: values each answer; time_saved by default, against this machine's cost profile.",
-            metavar="FORMULA",
-        ),
-    ] = None,
+    reward: generation.RewardOption = None,
     explain: Annotated[
         bool,
         typer.Option("--explain", help="Tell accepted, rejected and the target's own tokens apart, round by round."),
@@ -120,15 +109,15 @@ def generate(
         rounds=explanations.wanted,
     )
     generation.refuse_idle_options(sampling)
-    _check_log(log, reward, policy)
+    check_log_options(log, reward, policy)
     rendering = generation.read_rendering(template, prefill, go_on=continue_final_message)
-    queries = [generation.begun(query, prefill) for query in _queries(prompt, prompts, out, logged=log is not None)]
+    queries = [generation.begun(query, prefill) for query in _queries(prompt, prompts, out, run_suffix(log))]
     options.start_torch(threads)
     loaded = options.open_pool(options.read_spec(pool, device=device, dtype=dtype, weights=weights), cache)
     if prompts is not None:
         loaded.target.check(queries, sampling, rendering)  # all of them before the first is answered
     requests = [loaded.target.request(query, sampling, rendering) for query in queries]
-    with _rewards(loaded, log, reward, cache) as rewards:
+    with opened_rewards(loaded, log, reward, cache) as rewards:
         # shared passes would blur the seconds that a decision is rewarded for
         max_batch = 1 if prompts is None or log is not None else loaded.target.max_batch
         answering = Answering(loaded, choice, rewards=rewards, max_batch=max_batch, explanations=explanations)
@@ -141,17 +130,8 @@ def generate(
             explanations.write(requests)
 
 
-def _check_log(log: Path | None, reward: str | None, policy: Path | None) -> None:
-    if log is not None and policy is None:
-        raise ValueError("--log keeps a policy's decisions: give --policy with it")
-    if reward is not None and log is None:
-        raise ValueError("--reward values what --log keeps: give --log with it")
-    if reward is not None:
-        named_reward(reward, None)  # before any model is loaded
-
-
-def _queries(prompt: str | None, prompts: Path | None, out: Path | None, *, logged: bool) -> "list[Query]":
-    """Read what is asked; logged queries get ids that no other run has."""
+def _queries(prompt: str | None, prompts: Path | None, out: Path | None, run: str) -> "list[Query]":
+    """Read what is asked; `run` ends the ids."""
     from arms import Query, read_queries
 
     if (prompt is None) == (prompts is None):
@@ -160,27 +140,12 @@ def _queries(prompt: str | None, prompts: Path | None, out: Path | None, *, logg
         raise ValueError("--out is for the answers to --prompts: leave it out")
     if out is not None and out.exists():
         raise ValueError(f"{out} exists: name another --out, or remove it")
-    run = f"-{secrets.token_hex(4)}" if logged else ""
     if prompts is not None:
         return [query.model_copy(update={"id": query.id + run}) for query in read_queries(prompts)]
     text = options.standard_input() if prompt == "-" else str(prompt)
     if not text.strip():
         raise ValueError("the prompt must not be blank")
     return [Query(id=f"prompt{run}", prompt=text)]
-
-
-@contextmanager
-def _rewards(pool: "Pool", log: Path | None, reward: str | None, cache: Path | None) -> "Iterator[RewardLog | None]":
-    """Open the log, where one is asked for."""
-    if log is None:
-        yield None
-        return
-    from rewards.named import DEFAULT_REWARD
-    from speculative.cli.reward_log import RewardLog
-
-    costs = options.pool_costs(pool, cache)
-    with opened_log(log) as decisions:
-        yield RewardLog(decisions, named_reward(reward or DEFAULT_REWARD, None), costs)
 
 
 def _answer_one(answering: Answering, request: "Request", explanations: Explanations, as_json: bool) -> None:

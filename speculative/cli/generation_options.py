@@ -25,6 +25,14 @@ RoundsOption = Annotated[
     Path | None,
     typer.Option("--rounds", help="Choose at every round by what draftpick train --rounds saved.", metavar="FILE"),
 ]
+RewardOption = Annotated[
+    str | None,
+    typer.Option(
+        "--reward",
+        help="With --log: values each answer; time_saved by default, against this machine's cost profile.",
+        metavar="FORMULA",
+    ),
+]
 MaxNewTokensOption = Annotated[
     int | None, typer.Option("--max-new-tokens", min=1, help="Length of an answer; the pool's by default.")
 ]

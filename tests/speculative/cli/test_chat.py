@@ -3,6 +3,7 @@
 import pytest
 
 from arms import Message, Query
+from bandits import DecisionLog
 from speculative.pools.pool import Pool
 from tests.support.command_runner import make_place, pool_of, refused, run_cli
 from tests.support.tiny_pool import MAX_POSITIONS
@@ -53,3 +54,28 @@ def test_a_policy_or_a_selector_picks_the_arm_of_each_answer(place):
     assert shown.stderr.count("picked with probability") == 2
     assert talk(place, "a", options=("--selector", "meta_sd")).stderr.count("arms by round: ") == 1
     assert "exactly one of --policy, --arm, --selector and --rounds" in refused("chat", *pool_of(place))
+
+
+def test_a_policys_decisions_and_their_rewards_are_logged_across_conversations(place, tmp_path):
+    run_cli("train", place / "train", "--policy", "epsilon_greedy", "--out", tmp_path / "explorer")
+    policy = ("--policy", tmp_path / "explorer", "--log", tmp_path / "log")
+    plain = talk(place, "count: one two", "and on", options=policy[:2])
+    assert talk(place, "count: one two", "and on", options=policy).stdout == plain.stdout
+    talk(place, "a", "x" * MAX_POSITIONS, "/reset", "b", options=(*policy, "--reward", "acceptance_length"))
+    data = DecisionLog.load(tmp_path / "log")
+    assert len(data) == len(set(data.query_ids)) == 4
+    assert data.rewards[2:].min() >= 1
+    with DecisionLog(tmp_path / "log") as log:
+        assert log.open_queries == ()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--arm", "no_draft", "--log", "log"), "--log keeps a policy's decisions: give --policy with it"),
+        (("--policy", "p", "--reward", "speedup"), "--reward values what --log keeps: give --log with it"),
+        (("--policy", "p", "--log", "log", "--reward", "beauty"), "unknown reward 'beauty'"),
+    ],
+)
+def test_log_options_that_do_not_go_together_are_refused_before_a_model_is_loaded(tmp_path, options, message):
+    assert message in refused("chat", "--pool", tmp_path / "no.toml", *options)
