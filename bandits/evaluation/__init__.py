@@ -5,6 +5,7 @@ from bandits.evaluation.conclusion import Conclusion
 from bandits.evaluation.cross_validation import HeldOutScore
 from bandits.evaluation.evaluation import Evaluation, EvaluationRow
 from bandits.evaluation.importance import FeatureImportance, feature_importance, held_out_importance
+from bandits.evaluation.log_replay import LogReplay, ReplayedRow, replay_log
 from bandits.evaluation.objective import best_fixed_arm, objective_of
 
 __all__ = [
@@ -16,9 +17,12 @@ __all__ = [
     "EvaluationRow",
     "FeatureImportance",
     "HeldOutScore",
+    "LogReplay",
     "RefusedRow",
+    "ReplayedRow",
     "best_fixed_arm",
     "feature_importance",
     "held_out_importance",
     "objective_of",
+    "replay_log",
 ]

@@ -78,6 +78,23 @@ def read_data(path: Path, options: TableOptions) -> "FullInformationData | Logge
     return (LoggedData if closed_manifest(path).kind == LoggedData.kind else FullInformationData).load(path)
 
 
+def read_log(path: Path) -> "LoggedData":
+    """Read a decision log, also while it is written, the state folder of a service, or other logged data.
+
+    Raises:
+        ValueError: if it is no log, as `read_data`.
+        FileNotFoundError: if it is not there.
+    """
+    from bandits import LoggedData
+    from bandits.online.segments import segment_numbers
+
+    inside = path / "log"
+    data = read_data(inside if inside.is_dir() and segment_numbers(inside) else path, TableOptions())
+    if not isinstance(data, LoggedData):
+        raise ValueError(f"{path} holds every arm's reward, of which draftpick evaluate takes exact values: use that")
+    return data
+
+
 def _is_folder_of_tables(folder: Path) -> bool:
     """Return whether a folder holds Parquet files as Hive and Spark write them, and nothing of draftpick's."""
     from bandits.data.closed_folder import MANIFEST

@@ -17,13 +17,14 @@ from speculative.cli.evaluate import evaluate
 from speculative.cli.generate import generate
 from speculative.cli.plain_errors import Command, Group
 from speculative.cli.profile import profile
+from speculative.cli.replay_log import replay_log
 from speculative.cli.reward import reward
 from speculative.cli.serve import serve
 from speculative.cli.shadowing import shadow_warnings
 from speculative.cli.train import train
 
 PANELS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Learn a policy from data (no model needed)": (train, evaluate, compare),
+    "Learn a policy from data (no model needed)": (train, evaluate, compare, replay_log),
     "Use it": (generate, chat, serve, choose, reward),
     "Prepare drafts and data": (profile, collect, distill),
     "See it at work": (demo,),

@@ -129,6 +129,26 @@ def load_one_policy(file: Path, classes: Sequence[str]) -> "Policy":
     return policy
 
 
+def policies_or_files(given: Sequence[str], classes: Sequence[str], seed: int) -> "dict[str, Policy]":
+    """Load saved policies, and build unfitted ones of names, each under its own name.
+
+    Args:
+        given: a file or folder that exists, or a name of `POLICIES`, some with settings: `lin_ucb(ucb_width=0.5)`.
+        classes: see `load_policies`.
+        seed: see `policy_of`.
+
+    Raises:
+        ValueError: see `load_policies` and `policies_of`; or if two have one name.
+    """
+    files = [Path(one) for one in given if Path(one).exists()]
+    names = [one for one in given if not Path(one).exists()]
+    saved = load_policies(files, classes)
+    named = policies_of(", ".join(names), seed) if names else {}
+    if set(saved) & set(named):
+        raise ValueError(f"two policies are named {sorted(set(saved) & set(named))[0]!r}; rename the file")
+    return saved | named
+
+
 def policy_digest(file: Path) -> str:
     """Return what tells one saved policy from another in a log."""
     from bandits.policies.codec import policy_path
