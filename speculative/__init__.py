@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from speculative.targets.rule_arm import RuleArm
     from speculative.targets.speculative_arm import SpeculativeArm
     from speculative.targets.target import Target
+    from speculative.targets.transformers_arm import TransformersArm
 
 _HOMES = {
     "ArmPlan": "collection.arm_plan",
@@ -69,6 +70,7 @@ _HOMES = {
     "SpeculativeArm": "targets.speculative_arm",
     "SuffixDraft": "drafts.suffix.draft",
     "Target": "targets.target",
+    "TransformersArm": "targets.transformers_arm",
     "collect": "collection.collect",
     "generate": "engine.generate",
     "replay": "collection.replay",
@@ -105,6 +107,7 @@ __all__ = [
     "SpeculativeArm",
     "SuffixDraft",
     "Target",
+    "TransformersArm",
     "collect",
     "generate",
     "replay",
