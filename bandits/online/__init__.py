@@ -5,6 +5,7 @@ from bandits.online.decision_log import DecisionLog, TornRecordWarning
 from bandits.online.learner import Learner
 from bandits.online.records import LoggedDecision, PolicyVersion
 from bandits.online.rollout import Rollout
+from bandits.online.time_budget import TimeBudget
 from bandits.online.trial import Trial
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "LoggedDecision",
     "PolicyVersion",
     "Rollout",
+    "TimeBudget",
     "TornRecordWarning",
     "Trial",
 ]

@@ -10,6 +10,7 @@ from speculative.cli.rounds import round_selector
 
 if TYPE_CHECKING:
     from bandits import DecisionLog
+    from bandits.online import TimeBudget
     from speculative.pools.pool import Pool
     from speculative.protocols.selector import Selector
     from speculative.selectors.policy_selector import PolicyChoice
@@ -28,6 +29,7 @@ class ArmChoice:
         seed: of the policy's draws.
         rounds: what `draftpick train --rounds` saved.
         cache: folder of measured cost profiles, which `rounds` needs.
+        budget: of the seconds that drafts may lose against no draft; None for no limit.
     """
 
     policy: Path | None
@@ -38,6 +40,7 @@ class ArmChoice:
     seed: int = 0
     rounds: Path | None = None
     cache: Path | None = None
+    budget: "TimeBudget | None" = None
 
     def __post_init__(self) -> None:
         given = [value for value in (self.policy, self.arm, self.selector, self.rounds) if value is not None]
@@ -59,8 +62,18 @@ class ArmChoice:
             log: a policy's choices are written there before they are followed.
 
         Raises:
-            ValueError: if a file, a name or a setting is wrong.
+            ValueError: if a file, a name or a setting is wrong, or a budget is given and no arm is without a draft.
         """
+        from speculative.selectors.conservative import Conservative
+
+        chosen = self._chooser(pool, on_finish, log)
+        return (
+            chosen if self.budget is None else Conservative.over(chosen, self.budget, list(pool.arms), seed=self.seed)
+        )
+
+    def _chooser(
+        self, pool: "Pool", on_finish: "Callable[[PolicyChoice], None]", log: "DecisionLog | None"
+    ) -> "Selector":
         import numpy as np
 
         from speculative.selectors import read_selector_spec

@@ -42,6 +42,7 @@ def generate(
     arm: generation.ArmOption = None,
     selector: generation.SelectorOption = None,
     rounds: generation.RoundsOption = None,
+    conservative: generation.ConservativeOption = None,
     settings: options.SetOption = None,
     policy_class: options.PolicyClassOption = None,
     log: options.LogOption = None,
@@ -89,8 +90,8 @@ def generate(
     """
     from speculative.sampling.sampling_params import SamplingParams
 
-    explanations = Explanations(explain, explain_html)
-    choice = ArmChoice(policy, arm, selector, settings or (), policy_class or (), seed, rounds, cache)
+    explanations, budget = Explanations(explain, explain_html), generation.read_budget(conservative)
+    choice = ArmChoice(policy, arm, selector, settings or (), policy_class or (), seed, rounds, cache, budget)
     sampling = SamplingParams(
         temperature=temperature,
         top_k=top_k,
@@ -128,6 +129,8 @@ def generate(
                 _answer_all(answering, requests, out)
         finally:
             explanations.write(requests)
+    if budget is not None:
+        options.say(f"budget: {budget}")
 
 
 def _queries(prompt: str | None, prompts: Path | None, out: Path | None, run: str) -> "list[Query]":

@@ -8,6 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from arms import Query
+    from bandits.online import TimeBudget
     from speculative.sampling.sampling_params import SamplingParams
     from speculative.targets.rendering import Rendering
 
@@ -31,6 +32,15 @@ RewardOption = Annotated[
         "--reward",
         help="With --log: values each answer; time_saved by default, against this machine's cost profile.",
         metavar="FORMULA",
+    ),
+]
+ConservativeOption = Annotated[
+    float | None,
+    typer.Option(
+        "--conservative",
+        min=0,
+        help="Draft only while the time lost against no draft, all answers together, stays below so many seconds.",
+        metavar="SECONDS",
     ),
 ]
 MaxNewTokensOption = Annotated[
@@ -99,6 +109,13 @@ ContinueOption = Annotated[
     typer.Option("--continue-final", help="Go on with the last message of a prompt, which is the assistant's."),
 ]
 ChoiceSeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of the policy's choices.")]
+
+
+def read_budget(seconds: float | None) -> "TimeBudget | None":
+    """Return what --conservative allows; None for no limit."""
+    from bandits.online import TimeBudget
+
+    return None if seconds is None else TimeBudget(seconds)
 
 
 def read_logit_bias(given: list[str] | None) -> tuple[tuple[int, float], ...]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from arms import ArmSet
 from bandits import ContextEncoder, Policy
+from bandits.online import TimeBudget
 from rewards.named import DEFAULT_REWARD, make_reward
 from speculative.collection.collect import collect
 from speculative.collection.priced_folder import stored_costs
@@ -25,6 +26,7 @@ from speculative.protocols.draft import Draft
 from speculative.protocols.request import Generation
 from speculative.protocols.selector import Selector
 from speculative.sampling.sampling_params import SamplingParams
+from speculative.selectors.conservative import Conservative
 from speculative.selectors.fixed import FixedSelector
 from speculative.selectors.policy_selector import PolicySelector
 from speculative.targets.hidden_state_encoder import HiddenStateEncoder
@@ -105,6 +107,7 @@ class Pool:
         policy: Policy | str | None = None,
         sampling: SamplingParams = GREEDY,
         rendering: Rendering = PLAIN,
+        conservative: TimeBudget | float | None = None,
         seed: int = 0,
     ) -> Generation:
         """Answer a prompt with the target's own text, helped by the arm that a policy chooses.
@@ -116,18 +119,19 @@ class Pool:
             sampling: how tokens are picked, and where the answer ends; greedy by default, as long as the query or the
                 pool says.
             rendering: what the chat template is told beside the messages.
+            conservative: seconds that drafts may lose against no draft in this answer, or a budget that several answers
+                share; see `Conservative`. None for no limit.
             seed: of the policy's choice.
 
         Returns:
             The answer: `.text`, `.token_ids`, why it `.finished`, and `.stats` (seconds, arms used, tokens accepted).
 
         Raises:
-            ValueError: if the prompt is blank or does not fit the context, the pool has no such arm, or the policy
-                learned from other arms or another encoder.
+            ValueError: if the prompt is blank or does not fit the context, the pool has no such arm, the policy
+                learned from other arms or another encoder, or `conservative` is given and no arm is without a draft.
         """
-        return self.target.generate(
-            prompt, draft=self.arms, policy=self._selector(policy, seed), sampling=sampling, rendering=rendering
-        )
+        selector = self._selector(policy, conservative, seed)
+        return self.target.generate(prompt, draft=self.arms, policy=selector, sampling=sampling, rendering=rendering)
 
     def stream(
         self,
@@ -136,12 +140,12 @@ class Pool:
         policy: Policy | str | None = None,
         sampling: SamplingParams = GREEDY,
         rendering: Rendering = PLAIN,
+        conservative: TimeBudget | float | None = None,
         seed: int = 0,
     ) -> Iterator[str]:
         """Yield the answer's text as it grows; arguments and errors as in `generate`."""
-        return self.target.stream(
-            prompt, draft=self.arms, policy=self._selector(policy, seed), sampling=sampling, rendering=rendering
-        )
+        selector = self._selector(policy, conservative, seed)
+        return self.target.stream(prompt, draft=self.arms, policy=selector, sampling=sampling, rendering=rendering)
 
     def learn(
         self,
@@ -188,10 +192,13 @@ class Pool:
         say(conclusion)
         return policy
 
-    def _selector(self, policy: Policy | str | None, seed: int) -> Selector:
+    def _selector(self, policy: Policy | str | None, budget: TimeBudget | float | None, seed: int) -> Selector:
+        chosen: Selector
         if policy is None or isinstance(policy, str):
-            return FixedSelector(0 if policy is None else self.arms.index(policy))
-        return PolicySelector(policy, self.encoder, self.arms.names, np.random.default_rng(seed))
+            chosen = FixedSelector(0 if policy is None else self.arms.index(policy))
+        else:
+            chosen = PolicySelector(policy, self.encoder, self.arms.names, np.random.default_rng(seed))
+        return chosen if budget is None else Conservative.over(chosen, budget, list(self.arms), seed=seed)
 
     @property
     def fixed_arms(self) -> list[SpeculativeArm]:

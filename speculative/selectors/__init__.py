@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from arms.plugin import read_spec
 from speculative.protocols.selector import Selector
 from speculative.selectors.acceptance_gate import AcceptanceGate
+from speculative.selectors.conservative import Conservative
 from speculative.selectors.exp3_spec import EXP3Spec
 from speculative.selectors.fixed import FixedSelector
 from speculative.selectors.hedge_spec import HedgeSpec
@@ -35,6 +36,7 @@ def read_selector_spec(settings: SelectorSpec | Mapping[str, object] | str) -> S
 __all__ = [
     "SELECTORS",
     "AcceptanceGate",
+    "Conservative",
     "EXP3Spec",
     "FixedSelector",
     "HedgeSpec",

@@ -31,8 +31,9 @@ class ArmSubset(Selector):
         return [self._actions[i] for i in self._selector.select([self._shown(round_) for round_ in rounds])]
 
     def observe(self, observations: Sequence[RoundObservation]) -> None:
-        """Translate the arm that was used."""
-        self._selector.observe([one._replace(action=self._index[one.action]) for one in observations])
+        """Translate the arm that was used; a round of an arm that the selector does not know is not its own."""
+        known = [one for one in observations if one.action in self._index]
+        self._selector.observe([one._replace(action=self._index[one.action]) for one in known])
 
     def finish(self, request_id: str) -> None:
         """Forget a request."""

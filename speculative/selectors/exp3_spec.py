@@ -52,7 +52,7 @@ class EXP3Spec(Selector):
         self._rng = np.random.default_rng(at_least(seed, 0, "seed"))
         self._losses: dict[str, Float64] = {}
         self._n_rounds: dict[str, int] = {}
-        self._probability: dict[str, float] = {}
+        self._drawn: dict[str, tuple[int, float]] = {}  # arm and its probability
 
     @property
     def n_requests(self) -> int:
@@ -79,21 +79,23 @@ class EXP3Spec(Selector):
         return [self._draw(round_) for round_ in rounds]
 
     def observe(self, observations: Sequence[RoundObservation]) -> None:
-        """Add each round's loss to the arm that was drawn, divided by its probability."""
+        """Add each round's loss to the arm that was drawn, divided by its probability; other rounds say nothing."""
         for observation in observations:
             request_id = observation.request_id
-            loss = 1.0 - observation.n_accepted / self.max_draft_length
-            self._losses[request_id][observation.action] += loss / self._probability[request_id]
+            action, probability = self._drawn[request_id]
+            if observation.action == action:
+                loss = 1.0 - observation.n_accepted / self.max_draft_length
+                self._losses[request_id][action] += loss / probability
             self._n_rounds[request_id] += 1
 
     def finish(self, request_id: str) -> None:
         """Forget the request."""
-        for of in (self._losses, self._n_rounds, self._probability):
+        for of in (self._losses, self._n_rounds, self._drawn):
             of.pop(request_id, None)
 
     def _draw(self, round_: RoundContext) -> int:
         probabilities = self.probabilities(round_.request_id, round_.available)
         self._losses.setdefault(round_.request_id, np.zeros(len(probabilities)))
         action = int(self._rng.choice(len(probabilities), p=probabilities))
-        self._probability[round_.request_id] = float(probabilities[action])
+        self._drawn[round_.request_id] = action, float(probabilities[action])
         return action

@@ -65,6 +65,13 @@ def test_a_selector_picks_an_arm_at_every_round(place):
     assert set(json.loads(own)["rounds_by_arm"]) == {"draft_small_2"}
 
 
+def test_a_budget_of_lost_seconds_goes_with_any_choice_and_is_told(place):
+    usage = ("generate", queries(1)[0].prompt, *pool_of(place), "--conservative", "0.5", "--json", "--selector")
+    shown = run_cli(*usage, "ucb_spec")
+    assert "against the safe arm, 0.5 s may be lost" in shown.stderr
+    assert json.loads(shown.stdout)["rounds_by_arm"]["no_draft"] >= 4
+
+
 def test_decisions_and_their_rewards_are_logged_and_learned_from(place, tmp_path):
     run_cli("train", place / "train", "--policy", "epsilon_greedy", "--out", tmp_path / "explorer")
     policy = ("--policy", tmp_path / "explorer", "--log", tmp_path / "log")

@@ -5,6 +5,7 @@ import pytest
 
 from arms import Query
 from bandits import BestFixedArm, FullInformationData, LinUCB, load_policy
+from bandits.online import TimeBudget
 from speculative import Pool, SamplingParams
 from speculative.pools.learning import choose_policy
 from tests.support.tiny_pool import ARMS, plain_costs, queries, save_pool
@@ -57,6 +58,19 @@ def test_an_arm_is_named_in_place_of_a_policy(pool):
     assert set(helped.stats.actions) == {ARMS.index("prompt_lookup_7")}
     with pytest.raises(ValueError, match="no arm is named 'oracle'"):
         pool.generate(PROMPT, policy="oracle")
+
+
+def test_a_budget_of_lost_seconds_withholds_drafts_and_changes_no_text(pool):
+    budget = TimeBudget(0.0, pace_s=1e-9)  # against no draft that takes no time every draft loses
+    first, second = (pool.generate(PROMPT, policy="prompt_lookup_7", conservative=budget) for _ in range(2))
+    assert first.text == second.text == pool.generate(PROMPT).text
+    assert ARMS.index("prompt_lookup_7") in first.stats.actions
+    assert set(second.stats.actions) == {0}
+    assert budget.lost_s > 0
+    assert "".join(pool.stream(PROMPT, policy="prompt_lookup_7", conservative=0.5)) == first.text
+    alone = Pool(pool.target, [pool.arms["prompt_lookup_7"]])
+    with pytest.raises(ValueError, match="an arm without a draft to fall back on, got prompt_lookup_7"):
+        alone.generate(PROMPT, conservative=0.5)
 
 
 def test_messages_queries_and_limits_are_taken(pool):
