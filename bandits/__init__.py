@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bandits.data.io.long_table import from_long_table
     from bandits.data.io.pandas import from_pandas
     from bandits.data.logged_data import LoggedData
-    from bandits.data.splits import folds_by_query, split_by_domain, split_by_query, split_by_time
+    from bandits.data.splits import split_by_query
     from bandits.encoders.encoder import ContextEncoder
     from bandits.encoders.hashing import HashingEncoder
     from bandits.encoders.sentence import SentenceEncoder
@@ -36,14 +36,12 @@ if TYPE_CHECKING:
         LinTS,
         LinUCB,
         Policy,
-        PolicyState,
         Regression,
         Reinforce,
         Softmax,
         SquareCB,
         Uniform,
         load_policy,
-        make_policy,
     )
     from bandits.seeds import SeedTree
     from bandits.simulation.simulate import simulate
@@ -72,7 +70,6 @@ _HOMES = {
     "LinUCB": "policies",
     "LoggedData": "data.logged_data",
     "Policy": "policies",
-    "PolicyState": "policies",
     "Regression": "policies",
     "Reinforce": "policies",
     "SNIPS": "off_policy.estimators",
@@ -87,15 +84,11 @@ _HOMES = {
     "cross_validated": "evaluation.cross_validation",
     "estimate": "off_policy.estimate",
     "evaluate": "evaluation.evaluate",
-    "folds_by_query": "data.splits",
     "from_long_table": "data.io.long_table",
     "from_pandas": "data.io.pandas",
     "load_policy": "policies",
-    "make_policy": "policies",
     "simulate": "simulation.simulate",
-    "split_by_domain": "data.splits",
     "split_by_query": "data.splits",
-    "split_by_time": "data.splits",
 }
 
 __all__ = [
@@ -122,7 +115,6 @@ __all__ = [
     "LinUCB",
     "LoggedData",
     "Policy",
-    "PolicyState",
     "Regression",
     "Reinforce",
     "SeedTree",
@@ -135,15 +127,11 @@ __all__ = [
     "cross_validated",
     "estimate",
     "evaluate",
-    "folds_by_query",
     "from_long_table",
     "from_pandas",
     "load_policy",
-    "make_policy",
     "simulate",
-    "split_by_domain",
     "split_by_query",
-    "split_by_time",
 ]
 
 __getattr__ = _front_door("bandits", _HOMES)

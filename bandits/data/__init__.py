@@ -6,7 +6,7 @@ from bandits.data.logged_data import DeterministicLogWarning
 from bandits.data.parquet_parts import part_indices
 from bandits.data.policy_data import PolicyData
 from bandits.data.propensity import arm_frequencies, estimate_propensities
-from bandits.data.splits import Split
+from bandits.data.splits import Split, folds_by_query, split_by_domain, split_by_query, split_by_time
 
 __all__ = [
     "DataStream",
@@ -16,5 +16,9 @@ __all__ = [
     "Split",
     "arm_frequencies",
     "estimate_propensities",
+    "folds_by_query",
     "part_indices",
+    "split_by_domain",
+    "split_by_query",
+    "split_by_time",
 ]

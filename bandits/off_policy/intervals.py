@@ -29,7 +29,9 @@ LITTLE_SKEWNESS = 1e-6  # below which rounding outweighs the correction
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An interval, or why there is none.
+    """An interval of one method, or why it gives none.
+
+    The value is the row's: an estimate has an interval of each method asked for, and any of them may be refused.
 
     Attributes:
         kind: name of the method.

@@ -12,18 +12,13 @@ from pathlib import Path
 
 import torch
 
-from speculative.drafts.no_draft import NoDraft
-from speculative.drafts.prompt_lookup import PromptLookup
-from speculative.engine.engine import Engine
-from speculative.engine.generate import generate
-from speculative.engine.settings import EngineSettings
+from speculative import NoDraft, PromptLookup, SamplingParams, generate
+from speculative.drafts import Draft, DraftSession, Proposal, SharedCache
+from speculative.engine import Engine, EngineSettings, Request
 from speculative.models.loading import load_model
 from speculative.protocols.causal_lm import CausalLM
-from speculative.protocols.draft import Draft, DraftSession, Proposal, SharedCache
-from speculative.protocols.request import Request
-from speculative.protocols.selector import RoundContext, Selector
-from speculative.sampling.sampling_params import SamplingParams
-from speculative.sampling.token_sampler import GREEDY, TokenSampler
+from speculative.sampling import GREEDY, TokenSampler
+from speculative.selectors import RoundContext, Selector
 from speculative.testing import check_draft, check_selector
 
 

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from arms import Query
 from bandits import Agent, DecisionLog, HashingEncoder, Learner, LinTS
 from rewards import SecondsPerToken
-from speculative import TransformersArm
+from speculative.targets import TransformersArm
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -50,7 +50,7 @@ def policy_of(name: str, settings: Sequence[str], seed: int) -> "Policy":
 
 
 def _policy(name: str, values: Mapping[str, object], seed: int) -> "Policy":
-    from bandits import make_policy
+    from bandits.policies import make_policy
 
     with users_fault(f"--policy {name}"):
         policy = make_policy(name, values)

@@ -60,6 +60,7 @@ class GreedySampler(TokenSampler):
 
 
 GREEDY = GreedySampler()
+"""The sampler that a draft is given where the target picks its best token."""
 
 
 class CoupledSampler(TokenSampler):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from arms.plugin import read_spec
-from speculative.protocols.selector import Selector
+from speculative.protocols.selector import QueryState, RoundContext, Selector
 from speculative.selectors.acceptance_gate import AcceptanceGate
 from speculative.selectors.conservative import Conservative
 from speculative.selectors.exp3_spec import EXP3Spec
@@ -42,6 +42,9 @@ __all__ = [
     "HedgeSpec",
     "MetaSD",
     "PriorityRule",
+    "QueryState",
+    "RoundContext",
+    "Selector",
     "SelectorSpec",
     "TapOut",
     "UCBSpec",

@@ -33,7 +33,6 @@ NAMES = [
     "LinUCB",
     "LoggedData",
     "Policy",
-    "PolicyState",
     "Regression",
     "Reinforce",
     "SeedTree",
@@ -46,15 +45,11 @@ NAMES = [
     "cross_validated",
     "estimate",
     "evaluate",
-    "folds_by_query",
     "from_long_table",
     "from_pandas",
     "load_policy",
-    "make_policy",
     "simulate",
-    "split_by_domain",
     "split_by_query",
-    "split_by_time",
 ]
 
 

@@ -15,14 +15,13 @@ from bandits import (
     LinTS,
     LinUCB,
     Policy,
-    PolicyState,
     Regression,
     Reinforce,
     Softmax,
     SquareCB,
 )
 from bandits.policies import POLICIES as TABLE
-from bandits.policies import AdamWSettings, greedy, uniform_over
+from bandits.policies import AdamWSettings, PolicyState, greedy, uniform_over
 from bandits.testing import check_policy, example_data, example_log
 
 FEATURES = {"arm_a": (1.0, 0.0), "arm_b": (0.0, 1.0), "arm_c": (0.0, -1.0), "a new arm": (1.0, 0.0)}

@@ -23,9 +23,9 @@ from bandits import (  # noqa: E402  found by the path above
     estimate,
     from_long_table,
     load_policy,
-    make_policy,
 )
 from bandits.data.io import TableLayout  # noqa: E402
+from bandits.policies import make_policy  # noqa: E402
 from speculative.cli.main import app  # noqa: E402
 
 LEVELS = ("maths", "code", "ıstanbul", "數學")

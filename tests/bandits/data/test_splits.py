@@ -8,11 +8,9 @@ from hypothesis import strategies as st
 from bandits import (
     FullInformationData,
     LoggedData,
-    folds_by_query,
-    split_by_domain,
     split_by_query,
-    split_by_time,
 )
+from bandits.data import folds_by_query, split_by_domain, split_by_time
 
 IDS = st.lists(st.sampled_from([None, "a", "b", "c", "d"]), min_size=4, max_size=20)
 

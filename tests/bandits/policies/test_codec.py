@@ -16,7 +16,6 @@ from bandits import (
     LinTS,
     LinUCB,
     Policy,
-    PolicyState,
     Reinforce,
     SquareCB,
     Uniform,
@@ -25,7 +24,7 @@ from bandits import (
     load_policy,
 )
 from bandits.data.io import TableLayout
-from bandits.policies import POLICIES, codec, greedy
+from bandits.policies import POLICIES, PolicyState, codec, greedy
 from bandits.policies.linear.lin_ts import NoisePrior
 from bandits.policies.reinforce.settings import AdamWSettings, ObjectiveSettings
 from bandits.testing import example_data

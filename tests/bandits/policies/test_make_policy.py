@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from bandits import KNN, UCB1, EpsilonGreedy, LinTS, LinUCB, Reinforce, Softmax, load_policy, make_policy
-from bandits.policies import POLICIES
+from bandits import KNN, UCB1, EpsilonGreedy, LinTS, LinUCB, Reinforce, Softmax, load_policy
+from bandits.policies import POLICIES, make_policy
 from bandits.testing import example_data
 
 

@@ -10,12 +10,11 @@ from bandits import (
     LinTS,
     LinUCB,
     Policy,
-    PolicyState,
     SeedTree,
     Uniform,
     simulate,
 )
-from bandits.policies import greedy
+from bandits.policies import PolicyState, greedy
 from bandits.simulation import Simulation
 from bandits.simulation.environments import (
     DriftingEnvironment,
