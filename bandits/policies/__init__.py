@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bandits.policies.additive_policy import AdditivePolicy
 from bandits.policies.best_fixed_arm import BestFixedArm
+from bandits.policies.discounted import Discounted
 from bandits.policies.distributions import greedy, uniform_over
 from bandits.policies.epsilon_greedy import EpsilonGreedy
 from bandits.policies.kept_rows import KeptRows
@@ -19,8 +20,10 @@ from bandits.policies.predicts_rewards import PredictsRewards
 from bandits.policies.regression import Regression
 from bandits.policies.reinforce.policy import Reinforce
 from bandits.policies.reinforce.settings import AdamWSettings, ObjectiveSettings
+from bandits.policies.reset_on_drift import DriftReset, ResetOnDrift, resets_since
 from bandits.policies.saved_policy import read_policy
 from bandits.policies.settings import policy_of_settings
+from bandits.policies.sliding_window import SlidingWindow
 from bandits.policies.softmax import Softmax
 from bandits.policies.state import PolicyState
 from bandits.policies.ucb1 import UCB1
@@ -40,6 +43,9 @@ POLICIES: dict[str, type[Policy]] = {
     "reinforce": Reinforce,
     "epsilon_greedy": EpsilonGreedy,
     "softmax": Softmax,
+    "discounted": Discounted,
+    "sliding_window": SlidingWindow,
+    "reset_on_drift": ResetOnDrift,
 }
 
 
@@ -98,6 +104,8 @@ __all__ = [
     "AdamWSettings",
     "AdditivePolicy",
     "BestFixedArm",
+    "Discounted",
+    "DriftReset",
     "EpsilonGreedy",
     "HybridLinUCB",
     "KeptRows",
@@ -111,6 +119,8 @@ __all__ = [
     "PredictsRewards",
     "Regression",
     "Reinforce",
+    "ResetOnDrift",
+    "SlidingWindow",
     "Softmax",
     "SquareCB",
     "Uniform",
@@ -118,5 +128,6 @@ __all__ = [
     "greedy",
     "load_policy",
     "make_policy",
+    "resets_since",
     "uniform_over",
 ]

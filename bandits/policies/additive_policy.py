@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Self
+from typing import ClassVar, Self
 
+from bandits import checks
 from bandits.policies.policy import Policy
+from bandits.policies.state import Arrays, PolicyState
 
 
 class AdditivePolicy(Policy, ABC):
     """Learns sums over rows, on top of the prior's: any batches in any order give what one fit gives."""
 
     exact_updates = True
+    counted_in: ClassVar[str | None] = None
+    """Name of the array that holds the weight of each arm's rows, without which no arm can start as several do."""
 
     def merge(self, other: Self) -> None:
         """Add what `other`, a policy of the same class and settings, learned from other rows.
@@ -32,3 +37,13 @@ class AdditivePolicy(Policy, ABC):
         sums = {name: array + theirs.per_arm[name][order] - prior.per_arm[name] for name, array in mine.per_arm.items()}
         n_rows = mine.n_rows + theirs.n_rows
         self.state = replace(mine, per_arm=sums, encoder=mine.encoder or theirs.encoder, n_rows=n_rows, derived={})
+
+    def _pooled(self, state: PolicyState, places: Sequence[int], prior: Arrays, rows: float | None) -> Arrays:
+        """Return prior + rows / n * (the arms' sums without their priors), n = the weight of all their rows."""
+        if self.counted_in is None:
+            return super()._pooled(state, places, prior, rows)
+        seen = {name: (state.per_arm[name][list(places)] - begin).sum(axis=0) for name, begin in prior.items()}
+        weight = float(seen[self.counted_in])
+        wanted = weight / len(places) if rows is None else checks.not_negative(rows, "rows")
+        share = min(1.0, wanted / weight) if weight > 0 else 0.0
+        return {name: begin + share * seen[name] for name, begin in prior.items()}

@@ -22,6 +22,8 @@ class BestFixedArm(AdditivePolicy, PredictsRewards):
     Source: Swaminathan and Joachims 2015, The Self-Normalized Estimator for Counterfactual Learning, eq. 8.
     """
 
+    counted_in = "weights"
+
     def _initial_state(self, arm_names: tuple[str, ...], n_features: int) -> PolicyState:
         """Return zero sums."""
         k = len(arm_names)

@@ -21,7 +21,7 @@ from bandits.data.policy_data import PolicyData
 from bandits.encoders.columns import check_names, names_of_frame, names_of_row, shown
 from bandits.policies.available_arms import are_names, arm_index, as_mask
 from bandits.policies.saved_policy import SavedPolicy
-from bandits.policies.state import PolicyState
+from bandits.policies.state import Arrays, PolicyState
 
 
 class Policy(SavedPolicy, ABC):
@@ -243,14 +243,32 @@ class Policy(SavedPolicy, ABC):
         distribution = dict(zip(names, probabilities, strict=True))
         return Decision(names[action], action, min(probabilities[action], 1.0), distribution)
 
-    def add_arm(self, name: str, like: str | None = None) -> None:
-        """Add an arm, last in order, that starts with no data or with what is known of the arm `like`."""
+    def add_arm(self, name: str, like: str | Sequence[str] | None = None, *, rows: float | None = None) -> None:
+        """Add an arm, last in order, that starts with no data or with what is known of others.
+
+        Args:
+            name: of the arm.
+            like: the arm whose knowledge it starts with; or several, of which it takes the mean (`AdditivePolicy`).
+            rows: of several, as if it had been seen on so many rows, at most as many as theirs; None for the mean.
+
+        Raises:
+            ValueError: if the arm is known already, one of `like` is not, or several have no mean here.
+        """
         grown = checks.names((*self.arm_names, name))
-        place = None if like is None else arm_index(self.arm_names, like)
+        places = [arm_index(self.arm_names, one) for one in ((like,) if isinstance(like, str) else like or ())]
         state = self.state
         if state is not None:
-            self.state = state.with_arm(name, self._initial_state((name,), state.n_features).per_arm, place)
+            known = self._initial_state((name,), state.n_features).per_arm
+            if like is not None and isinstance(like, str):
+                known = {key: array[places] for key, array in state.per_arm.items()}
+            elif places:
+                known = self._pooled(state, places, known, rows)
+            self.state = state.with_arm(name, known)
         self._own_names = grown
+
+    def _pooled(self, state: PolicyState, places: Sequence[int], prior: Arrays, rows: float | None) -> Arrays:
+        """Return what an arm starts with that is like several."""
+        raise ValueError(f"{type(self).__name__} cannot start an arm with the mean of several: give one in like")
 
     def remove_arm(self, name: str) -> None:
         """Forget an arm; the others keep what was learned, and old logs keep their meaning by name."""

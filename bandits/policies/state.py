@@ -58,21 +58,30 @@ class PolicyState:
             self.derived[key] = make()
         return cast("Derived", self.derived[key])
 
-    def with_arm(self, name: str, fresh: Arrays, like: int | None) -> PolicyState:
+    def with_arm(self, name: str, known: Arrays) -> PolicyState:
         """Return a state with one more arm, last in order.
 
         Args:
             name: of the arm.
-            fresh: what is known of an arm without data, one row an array.
-            like: index of the arm whose knowledge it begins with; None for `fresh`.
+            known: what it begins with, one row an array; see `with_known`.
+        """
+        per_arm = {
+            key: np.concatenate([array, _row_like(array, known.get(key))]) for key, array in self.per_arm.items()
+        }
+        return replace(self, arm_names=(*self.arm_names, name), per_arm=per_arm, derived={})
+
+    def with_known(self, index: int, known: Arrays) -> PolicyState:
+        """Return a state that has forgotten what it knew of an arm, and knows this instead.
+
+        Args:
+            index: of the arm.
+            known: one row an array; where there is none, or the array grows with the rows, zeros are taken.
         """
         per_arm = {}
         for key, array in self.per_arm.items():
-            row = fresh[key] if like is None else array[[like]]
-            if row.shape[1:] != array.shape[1:]:  # an array that grows with the rows
-                row = np.zeros((1, *array.shape[1:]), array.dtype)
-            per_arm[key] = np.concatenate([array, row])
-        return replace(self, arm_names=(*self.arm_names, name), per_arm=per_arm, derived={})
+            per_arm[key] = array.copy()
+            per_arm[key][[index]] = _row_like(array, known.get(key))
+        return replace(self, per_arm=per_arm, derived={})
 
     def without_arm(self, index: int) -> PolicyState:
         """Return a state that has forgotten an arm."""
@@ -111,6 +120,13 @@ class PolicyState:
             for group in ("per_arm", "shared")
         }
         return replace(self, per_arm=groups["per_arm"], shared=groups["shared"], derived={})
+
+
+def _row_like(array: np.ndarray, row: np.ndarray | None) -> np.ndarray:
+    """Return one more row for an array: the one given, if it has the shape of the others, else zeros."""
+    if row is not None and row.shape[1:] == array.shape[1:]:
+        return row
+    return np.zeros((1, *array.shape[1:]), array.dtype)
 
 
 def check_finite(arrays: Arrays) -> None:

@@ -29,6 +29,8 @@ class UCB1(AdditivePolicy, PredictsRewards):
     Source: Auer, Cesa-Bianchi and Fischer 2002, Finite-time Analysis of the Multiarmed Bandit Problem, Fig. 1.
     """
 
+    counted_in = "counts"
+
     def __init__(self, ucb_width: float = 1.0, *, arm_names: Sequence[str] | None = None) -> None:
         super().__init__(arm_names)
         self.ucb_width = not_negative(ucb_width, "ucb_width")

@@ -1,16 +1,18 @@
-"""What policies that change another policy's choice share."""
+"""What policies that change how another policy chooses or learns share."""
 
 from __future__ import annotations
 
 from abc import ABC
+from collections.abc import Sequence
 
+from bandits.checks import Bool, Float32, Float64
 from bandits.data.policy_data import PolicyData
 from bandits.policies.policy import Policy
 from bandits.policies.state import Arrays, PolicyState
 
 
 class WrappedPolicy(Policy, ABC):
-    """Learns as another policy does; a subclass writes `_probabilities`, which says what becomes of its opinion.
+    """Learns and chooses as another policy does; a subclass writes `_probabilities` or `_update`, which change that.
 
     What is learned, and the arms, are the inner policy's.
 
@@ -24,6 +26,12 @@ class WrappedPolicy(Policy, ABC):
         self.policy = policy
         self.exact_updates = policy.exact_updates
         self._prior = None
+
+    @property
+    def policies_inside(self) -> tuple[Policy, ...]:
+        """Return the policy inside, the one inside that, and so on; the last wraps none."""
+        further = self.policy.policies_inside if isinstance(self.policy, WrappedPolicy) else ()
+        return (self.policy, *further)
 
     @property
     def _own_names(self) -> tuple[str, ...] | None:  # type: ignore[override]  # an attribute of the base
@@ -46,6 +54,10 @@ class WrappedPolicy(Policy, ABC):
         """Learn as the inner policy does."""
         return self.policy._update(state, data)
 
+    def _probabilities(self, state: PolicyState, contexts: Float32, available: Bool | None) -> Float64:
+        """Choose as the inner policy does."""
+        return self.policy._probabilities(state, contexts, available)
+
     def check_arrays(self, arrays: Arrays) -> None:
         """Reject what the inner policy rejects."""
         self.policy.check_arrays(arrays)
@@ -54,9 +66,9 @@ class WrappedPolicy(Policy, ABC):
         """Reject what the inner policy rejects."""
         self.policy.check_state()
 
-    def add_arm(self, name: str, like: str | None = None) -> None:
+    def add_arm(self, name: str, like: str | Sequence[str] | None = None, *, rows: float | None = None) -> None:
         """Add an arm to the inner policy."""
-        self.policy.add_arm(name, like)
+        self.policy.add_arm(name, like, rows=rows)
 
     def remove_arm(self, name: str) -> None:
         """Remove an arm from the inner policy."""

@@ -21,7 +21,7 @@ from bandits import (
     SquareCB,
 )
 from bandits.policies import POLICIES as TABLE
-from bandits.policies import AdamWSettings, PolicyState, greedy, uniform_over
+from bandits.policies import AdamWSettings, Discounted, PolicyState, ResetOnDrift, SlidingWindow, greedy, uniform_over
 from bandits.testing import check_policy, example_data, example_log
 
 FEATURES = {"arm_a": (1.0, 0.0), "arm_b": (0.0, 1.0), "arm_c": (0.0, -1.0), "a new arm": (1.0, 0.0)}
@@ -40,6 +40,11 @@ POLICIES = {name: Reinforce(training=SHORT) if cls is Reinforce else cls for nam
     "softmax of ucb1": Softmax(UCB1()),
     "softmax of a shared model": EpsilonGreedy(Softmax(HybridLinUCB()), epsilon=0.05),
     "epsilon_greedy twice": EpsilonGreedy(EpsilonGreedy(BestFixedArm(), epsilon=0.1), epsilon=0.2),
+    "discounted means": Discounted(EpsilonGreedy(BestFixedArm()), discount=0.95),
+    "discounted ucb1": Discounted(UCB1(), discount=0.9),
+    "window of rows kept": SlidingWindow(KNN(n_neighbors=3), n_rows=25),
+    "short window of sums": EpsilonGreedy(SlidingWindow(LinTS(), n_rows=25)),
+    "reset, in a window": ResetOnDrift(SlidingWindow(LinUCB(), n_rows=40), threshold=2.0, burn_in=3),
     "reinforce without early stopping": Reinforce(
         {"weight_clip": None}, hidden_size=8, seed=3, training=AdamWSettings(max_epochs=2, held_out_share=0.0)
     ),

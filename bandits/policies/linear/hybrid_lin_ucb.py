@@ -72,12 +72,12 @@ class HybridLinUCB(LinUCB):
             self._features_of(name)
         return super()._initial_state(arm_names, n_features)
 
-    def add_arm(self, name: str, like: str | None = None) -> None:
+    def add_arm(self, name: str, like: str | Sequence[str] | None = None, *, rows: float | None = None) -> None:
         """Add an arm; without features of its own in `arm_features` it takes those of the arm `like`."""
-        if self.arm_features is not None and name not in self.arm_features and like is not None:
+        if self.arm_features is not None and name not in self.arm_features and isinstance(like, str):
             self.arm_features = {**self.arm_features, name: list(self._features_of(like))}
         self._features_of(name)
-        super().add_arm(name, like)
+        super().add_arm(name, like, rows=rows)
 
     def posterior(self) -> tuple[Float64, Float64]:
         """Return each arm's coefficients (k, D) and covariance (k, D, D), both float64."""

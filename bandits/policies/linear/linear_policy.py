@@ -43,6 +43,8 @@ class LinearPolicy(AdditivePolicy, PredictsRewards):
         arm_names: see `Policy`.
     """
 
+    counted_in = "row_weight"
+
     def __init__(
         self,
         prior_precision: float | None = 1.0,

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bandits import (
+    KNN,
+    UCB1,
     BestFixedArm,
     EpsilonGreedy,
     FullInformationData,
@@ -249,6 +251,32 @@ def test_a_policy_that_gives_no_distribution_cannot_choose():
 
     with pytest.raises(RuntimeError, match=r"Broken must give a distribution"):
         Broken(arm_names=("a", "b")).choose(np.zeros(2), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("policy", [LinUCB(), UCB1(), BestFixedArm(), EpsilonGreedy(LinUCB())], ids=repr)
+def test_an_arm_that_starts_as_several_has_their_mean_of_so_many_rows(policy):
+    data = example_data()
+    policy = policy.clone().fit(data)
+    arms = {name: array.copy() for name, array in policy.learned.per_arm.items()}
+    prior = policy.clone()
+    prior.start(data.arm_names, data.n_features)
+    policy.add_arm("mean", like=data.arm_names)
+    policy.add_arm("few", like=("arm_a", "arm_b"), rows=6)
+    policy.add_arm("most", like=("arm_a", "arm_b"), rows=1e9)
+    places = [data.arm_names.index(name) for name in ("arm_a", "arm_b")]
+    for name, array in policy.learned.per_arm.items():
+        nothing = prior.learned.per_arm[name][0]
+        np.testing.assert_allclose(array[3], arms[name].mean(axis=0), rtol=1e-12)
+        own = arms[name][places].sum(axis=0) - nothing * 2
+        np.testing.assert_allclose(array[4], nothing + own * 6 / 120, rtol=1e-12)
+        np.testing.assert_allclose(array[5], nothing + own, rtol=1e-12)
+
+
+def test_an_arm_of_a_policy_without_sums_starts_as_one_other_or_as_none():
+    policy = KNN().fit(example_data())
+    with pytest.raises(ValueError, match="cannot start an arm with the mean of several"):
+        policy.add_arm("mean", like=("arm_a", "arm_b"))
+    assert "mean" not in policy.arm_names
 
 
 def test_a_warm_started_arm_begins_as_its_model():
