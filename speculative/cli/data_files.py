@@ -50,7 +50,7 @@ class TableOptions:
 
 
 def read_data(path: Path, options: TableOptions) -> "FullInformationData | LoggedData":
-    """Read a folder that draftpick wrote (data of either kind, or a decision log) or a table.
+    """Read a folder that draftpick wrote (data of either kind, or a decision log), a table, or a .dsjson file.
 
     Raises:
         ValueError: if it is neither, is damaged, or an option does not suit it.
@@ -58,13 +58,19 @@ def read_data(path: Path, options: TableOptions) -> "FullInformationData | Logge
     """
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; check the path")
-    if not path.is_dir() or _is_folder_of_tables(path):
+    is_dsjson = path.suffix == ".dsjson" and not path.is_dir()
+    if not is_dsjson and (not path.is_dir() or _is_folder_of_tables(path)):
         return _read_table(path, options)
     if options.given():
+        kind = "dsjson" if is_dsjson else "a folder"
         raise ValueError(
-            f"{options.given()[0]} is for tables, and {path} is a folder, which has contexts and columns of its own: "
+            f"{options.given()[0]} is for tables, and {path} is {kind}, which has contexts and columns of its own: "
             "leave it out"
         )
+    if is_dsjson:
+        from bandits.data.io import read_dsjson
+
+        return read_dsjson(path)
     from bandits import DecisionLog, FullInformationData, LoggedData
     from bandits.data.closed_folder import MANIFEST, closed_manifest
     from bandits.online.segments import segment_numbers

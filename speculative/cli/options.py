@@ -123,7 +123,7 @@ SetOption = Annotated[
 TABLE_HELP = (
     "a folder that draftpick wrote (collected data, a log, decisions), or a Parquet, CSV or JSON lines table, or a "
     "folder of Parquet files, with columns arm, reward and, where there are, query_id, query (text), domain, cost, "
-    "propensity"
+    "propensity, or Vowpal Wabbit's .dsjson"
 )
 
 

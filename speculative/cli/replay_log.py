@@ -15,17 +15,19 @@ from speculative.cli.progress import busy
 def replay_log(
     log: Annotated[
         Path,
-        typer.Argument(help="State folder of draftpick serve, a decision log, or other logged data.", metavar="LOG"),
+        typer.Argument(
+            help="State folder of draftpick serve, a decision log, or other logged data (.dsjson too).", metavar="LOG"
+        ),
     ],
     policy: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             "--policy",
             help=f"Saved policy, or the name of one that learns from the earlier part of the log: "
             f"{options.POLICY_NAMES}; settings in parentheses. May be repeated.",
             metavar="FILE|NAME",
         ),
-    ],
+    ] = None,
     estimators: Annotated[
         str,
         typer.Option(
@@ -45,6 +47,12 @@ def replay_log(
             "learn, else all.",
         ),
     ] = None,
+    to_dsjson: Annotated[
+        Path | None,
+        typer.Option(
+            "--to-dsjson", help="Write the rewarded decisions to this file, for vw --dsjson.", metavar="FILE.dsjson"
+        ),
+    ] = None,
     policy_class: options.PolicyClassOption = None,
     seed: options.SeedOption = 0,
     as_json: options.JsonOption = False,
@@ -55,11 +63,21 @@ def replay_log(
     ones; a saved one is taken as it is, so leave out what learned from this very log. Estimates are off-policy,
     with intervals; the last sentence compares the best policy with what was served and says what to do.
     """
+    from bandits.data.io import write_dsjson
     from bandits.evaluation import replay_log as replay
 
-    policies = policies_or_files(policy, policy_class or (), seed)
+    if not policy and to_dsjson is None:
+        raise ValueError("give --policy, what to value, or --to-dsjson, a file to write the log to")
+    if to_dsjson is not None and to_dsjson.exists():
+        raise ValueError(f"{to_dsjson} exists: name another --to-dsjson, or remove it")
+    policies = policies_or_files(policy or (), policy_class or (), seed)
     with busy("reading the log"):
         logged = read_log(log)
+    if to_dsjson is not None:
+        write_dsjson(logged, to_dsjson)
+        options.say(f"{len(logged)} decisions written to {to_dsjson}")
+    if not policies:
+        return
     with busy("estimating"):
         replayed = replay(
             policies, logged, estimators=estimators_of(estimators), test_share=test_share, confidence=0.95, seed=seed

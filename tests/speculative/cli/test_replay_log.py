@@ -46,3 +46,13 @@ def test_what_is_no_log_is_refused(tmp_path):
     assert "does not exist" in refused("replay-log", tmp_path / "none", "--policy", "uniform")
     with write_log(tmp_path, 30):
         assert "unheard" in refused("replay-log", tmp_path, "--policy", "unheard")
+
+
+def test_a_log_goes_to_dsjson_and_is_valued_from_there_alike(tmp_path):
+    file, policy = tmp_path / "log.dsjson", ("--policy", "epsilon_greedy", "--json")
+    with write_log(tmp_path, 300):
+        run_cli("replay-log", tmp_path, "--to-dsjson", file)
+        direct = json.loads(run_cli("replay-log", tmp_path, *policy).stdout)
+    assert json.loads(run_cli("replay-log", file, *policy).stdout) == direct
+    assert "exists" in refused("replay-log", tmp_path, "--to-dsjson", file)
+    assert "--policy" in refused("replay-log", tmp_path)
