@@ -18,8 +18,9 @@ import torch
 
 from arms import Query
 from arms.atomic_file import write_file
+from speculative.distillation.agreement import match_rate
 from speculative.distillation.corpus import TargetText, write_corpus
-from speculative.distillation.distill import distill, match_rate
+from speculative.distillation.distill import distill
 from speculative.distillation.prompts import code_prompts, maths_word_problems, split
 from speculative.distillation.training import DistillSettings
 from speculative.drafts.draft_model import DraftModel

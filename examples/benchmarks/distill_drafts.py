@@ -19,8 +19,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from arms import Query
 from arms.atomic_file import write_file
+from speculative.distillation.agreement import MatchRate, compare_match_rates, match_rate
 from speculative.distillation.corpus import TargetText, write_corpus
-from speculative.distillation.distill import MatchRate, compare_match_rates, distill, match_rate
+from speculative.distillation.distill import distill
 from speculative.distillation.prompts import TrainingPrompt, code_prompts, maths_word_problems, split
 from speculative.distillation.training import DistillSettings
 from speculative.drafts.draft_model import DraftModel

@@ -10,6 +10,9 @@ from speculative.cli import options
 from speculative.cli.progress import busy, stages
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from speculative.distillation.agreement import MatchRate
     from speculative.targets.target import Target
 
 
@@ -27,19 +30,30 @@ def distill(
         Literal["draft_model", "feature_head"],
         typer.Option("--kind", help="draft_model, a small language model, or feature_head, on the target's states."),
     ] = "draft_model",
+    domains: Annotated[
+        str | None,
+        typer.Option(
+            "--domains",
+            help="Domains of the prompts, separated by commas: a draft for each, in OUT/NAME, and for generalist one "
+            "for all of them; the target's texts are written once.",
+            metavar="NAMES",
+        ),
+    ] = None,
     max_new_tokens: Annotated[
         int | None, typer.Option("--max-new-tokens", min=1, help="Length of the target's texts.")
     ] = None,
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the target's texts.")] = 5,
     vocabulary: Annotated[int, typer.Option("--vocabulary", min=2, help="Most tokens that the draft knows.")] = 4096,
     seed: options.SeedOption = 0,
+    dtype: options.DtypeOption = None,
+    weights: options.WeightsOption = None,
     cache: options.CacheOption = None,
     threads: options.ThreadsOption = None,
     as_json: options.JsonOption = False,
 ) -> None:
-    """Train a small draft for a target and a domain from the target's own text.
+    """Train small drafts for a target, for one domain or several, from the target's own text.
 
-    A stopped run goes on where it was when it is run again; its work lies beside the draft in OUT.work.
+    A stopped run goes on where it was when it is run again; its work lies beside the drafts in OUT.work.
     """
     from arms import read_queries
 
@@ -48,11 +62,17 @@ def distill(
     train_queries, held_out_queries = read_queries(prompts), read_queries(held_out)
     options.start_torch(threads)
     from speculative.distillation.distill import distill as run
+    from speculative.distillation.distill import distill_domains
     from speculative.distillation.training import DistillSettings
 
     settings = DistillSettings(kind=kind, n_epochs=epochs, n_vocab=vocabulary, seed=seed)
-    loaded = _target(pool, target, max_new_tokens, cache)
+    loaded = _target(pool, target, max_new_tokens, (dtype, weights), cache)
     with stages() as notify:
+        if domains is not None:
+            names = [name.strip() for name in domains.split(",")]
+            sides = train_queries, held_out_queries
+            _report_domains(out, distill_domains(loaded, sides, out, names, settings, notify), as_json)
+            return
         rate = run(loaded, train_queries, held_out_queries, out, settings, on_progress=notify)
     text = (
         f"{out} predicts {rate.value:.1%} [{rate.low:.1%}, {rate.high:.1%}] of the target's next tokens on "
@@ -61,16 +81,38 @@ def distill(
     options.report({"folder": str(out), **asdict(rate)}, options.wrapped([text]), as_json)
 
 
-def _target(pool: Path | None, name: str | None, max_new_tokens: int | None, cache: Path | None) -> "Target":
-    from speculative.models.settings import ModelSettings
+def _report_domains(out: Path, made: "Mapping[str, Mapping[str, MatchRate]]", as_json: bool) -> None:
+    """Print a line a draft and domain: the share of the target's tokens that it predicts, and tokens a round."""
+    lines = [
+        f"shares of the target's next tokens predicted on held-out texts, tokens a round at draft length 4; in {out}:"
+    ]
+    for draft, rates in made.items():
+        for domain, rate in rates.items():
+            share = f"{rate.value:.1%} [{rate.low:.1%}, {rate.high:.1%}]"
+            lines.append(
+                f"{draft} on {domain}: {share}, {rate.tokens_per_round:.2f} tokens a round, {rate.n_texts} texts"
+            )
+    found = {draft: {domain: asdict(rate) for domain, rate in rates.items()} for draft, rates in made.items()}
+    options.report({"folder": str(out), "drafts": found}, "\n".join(lines), as_json)
+
+
+def _target(
+    pool: Path | None,
+    name: str | None,
+    max_new_tokens: int | None,
+    form: tuple[options.Dtype | None, options.Weights | None],
+    cache: Path | None,
+) -> "Target":
+    """Load the target alone; dtype and weights are the pool file's by default, or float32 and dense."""
+    from speculative.models.settings import ModelSettings, dtype_of
     from speculative.pools.pool import load_target
-    from speculative.pools.spec import read_pool_spec
     from speculative.targets.target import Target
 
-    folder = options.cache_folder(cache)
+    folder, (dtype, weights) = options.cache_folder(cache), form
     with busy("loading the target"):
         if pool is not None:
-            target = load_target(read_pool_spec(pool), folder)
+            target = load_target(options.read_spec(pool, dtype=dtype, weights=weights), folder)
         else:
-            target = Target.load(name or "", ModelSettings(cache=folder))
+            settings = ModelSettings(dtype=dtype_of(dtype or "float32"), weights=weights or "dense", cache=folder)
+            target = Target.load(name or "", settings)
     return target if max_new_tokens is None else replace(target, max_new_tokens=max_new_tokens)

@@ -40,12 +40,14 @@ DeviceOption = Annotated[
     str | None,
     typer.Option("--device", help="Device of all models, such as cuda; the pool file's by default.", metavar="DEVICE"),
 ]
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+Weights = Literal["auto", "dense", "int4", "int4_fast", "int4_all"]
 DtypeOption = Annotated[
-    Literal["auto", "float32", "bfloat16", "float16"] | None,
+    Dtype | None,
     typer.Option("--dtype", help="Of all models; the pool file's by default. auto: the fastest here."),
 ]
 WeightsOption = Annotated[
-    Literal["auto", "dense", "int4", "int4_fast", "int4_all"] | None,
+    Weights | None,
     typer.Option(
         "--weights",
         help="Of the target; the pool file's by default. 4 bits: faster, a text of its own; auto: the fastest.",

@@ -15,6 +15,8 @@ from speculative.targets.speculative_arm import SpeculativeArm
 from speculative.targets.target import Target
 
 PART_SIZE = 64
+Progress = Callable[[str, int, int], None]
+"""Called with (stage, done, of how many)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,32 @@ class TargetText:
     id: str
     prompt_ids: tuple[int, ...]
     new_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """The target's text on the prompts of one domain.
+
+    Attributes:
+        train: texts to learn from.
+        held_out: texts to measure on.
+        folder: where they lie, and what the target thinks along the training texts.
+    """
+
+    train: Sequence[TargetText]
+    held_out: Sequence[TargetText]
+    folder: Path
+
+
+def write_both_sides(
+    target: Target, sides: tuple[Sequence[Query], Sequence[Query]], folder: Path, tell: Progress, domain: str = ""
+) -> Corpus:
+    """Write the target's text on training and held-out prompts; arguments and errors as in `write_corpus`."""
+    texts = []
+    for side, queries in zip(("train", "held_out"), sides, strict=True):
+        counter = _Counter(tell, f"writing {side} text{domain and f' of {domain}'}", len(queries))
+        texts.append(write_corpus(target, queries, folder / side, on_progress=counter.add))
+    return Corpus(texts[0], texts[1], folder)
 
 
 def write_corpus(
@@ -92,3 +120,14 @@ def _generate_part(target: Target, queries: Sequence[Query], max_batch: int) -> 
         TargetText(request.id, request.token_ids, generation.token_ids)
         for request, generation in zip(requests, generate(engine, requests), strict=True)
     ]
+
+
+class _Counter:
+    """Turns 'n more' into 'so many of so many'."""
+
+    def __init__(self, tell: Progress, stage: str, total: int) -> None:
+        self._tell, self._stage, self._total, self._done = tell, stage, total, 0
+
+    def add(self, n: int) -> None:
+        self._done += n
+        self._tell(self._stage, self._done, self._total)

@@ -134,6 +134,7 @@ def _card(name: str, target: Target, metrics: Mapping[str, object]) -> str:
             f"- It proposes {rate['value']:.1%} [{rate['low']:.1%}, {rate['high']:.1%}] of the target's next tokens on "
             f"{rate['n_texts']} held-out texts, which gives {rate['tokens_per_round']:.2f} tokens a round at draft "
             "length 4.",
+            *_by_domain(metrics),
             "",
             "In a pool file:",
             "",
@@ -146,3 +147,14 @@ def _card(name: str, target: Target, metrics: Mapping[str, object]) -> str:
             "",
         ]
     )
+
+
+def _by_domain(metrics: Mapping[str, object]) -> list[str]:
+    """Return a line for each domain that the draft was measured on, where there are several."""
+    rates = metrics.get("by_domain", {})
+    assert isinstance(rates, Mapping)
+    return [
+        f"- On {domain}: {rate['value']:.1%} [{rate['low']:.1%}, {rate['high']:.1%}], "
+        f"{rate['tokens_per_round']:.2f} tokens a round."
+        for domain, rate in rates.items()
+    ]

@@ -222,6 +222,17 @@ def test_distill_makes_a_draft(place, tmp_path):
     assert "of the target's next tokens on 8 held-out texts" in shown
 
 
+def test_distill_makes_a_draft_for_each_domain(place, tmp_path):
+    found = run_cli(
+        *("distill", place / "train.jsonl", "--held-out", place / "test.jsonl", "--out", tmp_path / "mine"),
+        *("--target", place / "target", "--max-new-tokens", 4, "--dtype", "bfloat16", "--cache", tmp_path),
+        *("--epochs", 1, "--vocabulary", 32, "--domains", "words, generalist"),
+    )
+    assert "generalist on letters: " in found.stdout
+    for name in ("words", "generalist"):
+        assert (tmp_path / "mine" / name / "README.md").is_file()
+
+
 def test_distill_refuses_prompts_on_both_sides(place, tmp_path):
     line = refused(
         *("distill", place / "train.jsonl", "--held-out", place / "train.jsonl"),

@@ -13,8 +13,10 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from arms.folder_lock import FolderInUseError, FolderLock
+from speculative.distillation.agreement import match_rate
 from speculative.distillation.corpus import TargetText, read_corpus_part, write_corpus
-from speculative.distillation.distill import distill, draft_config, match_rate
+from speculative.distillation.distill import distill, distill_domains
+from speculative.distillation.making import draft_config
 from speculative.distillation.training import UNKNOWN, DistillSettings, Lesson, Recipe, choose_vocabulary, train_draft
 from speculative.drafts.draft_model import DraftModel
 from speculative.models.weight_files import read_weights
@@ -263,3 +265,43 @@ def test_an_earlier_draft_is_replaced_and_another_target_of_the_same_name_is_not
 def test_two_distillations_into_one_folder_are_refused(target, tmp_path):
     with closing(FolderLock(tmp_path / "mine.work", "distillation")), pytest.raises(FolderInUseError, match="in use"):
         distill(target, TRAIN, HELD_OUT, tmp_path / "mine", SETTINGS)
+
+
+@pytest.mark.parametrize("kind", ["draft_model", "feature_head"])
+def test_a_draft_for_each_domain_and_one_for_all_learn_from_texts_written_once(target, tmp_path, kind):
+    sides, told = (TRAIN, HELD_OUT), []
+    settings = replace(SETTINGS, n_epochs=1, kind=kind, n_unrolled=1)
+    names = ["letters", "generalist"]
+    made = distill_domains(target, sides, tmp_path / "mine", names, settings, lambda *one: told.append(one))
+    assert {draft: list(rates) for draft, rates in made.items()} == {name: ["letters", "words"] for name in names}
+    assert sum(stage.startswith("writing train") for stage, _, _ in told) == 2
+    alone = distill(target, *([q for q in side if q.domain == "letters"] for side in sides), tmp_path / "one", settings)
+    assert alone == made["letters"]["letters"]
+    metrics = json.loads((tmp_path / "mine" / "generalist" / "metrics.json").read_text())
+    assert metrics["n_train_texts"] == 8
+    assert metrics["by_domain"]["words"]["value"] == made["generalist"]["words"].value
+    assert "- On words: " in (tmp_path / "mine" / "letters" / "README.md").read_text()
+    told.clear()
+    more = distill_domains(target, sides, tmp_path / "mine", ["words", *names], settings, lambda *one: told.append(one))
+    assert {name: more[name] for name in names} == made
+    assert {stage.split(" (")[0] for stage, done, _ in told if stage.startswith("training")} == {"training words"}
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ([], "at least one name, each once, got none"),
+        (["words", "words"], "each once, got words, words"),
+        (["maths"], "domain 'maths' must have prompts to learn from and others to measure on; .*'letters', 'words'"),
+    ],
+)
+def test_domains_that_cannot_be_learned_are_refused_before_any_text_is_written(target, tmp_path, names, message):
+    with pytest.raises(ValueError, match=message):
+        distill_domains(target, (TRAIN, HELD_OUT), tmp_path / "mine", names, SETTINGS)
+    other = [q.model_copy(update={"domain": "generalist"}) for q in queries(2)]
+    with pytest.raises(ValueError, match="no prompt's domain can be 'generalist'"):
+        distill_domains(target, (other, other), tmp_path / "mine", ["generalist"], SETTINGS)
+    outside = [q.model_copy(update={"domain": "../odd"}) for q in queries(2)]
+    with pytest.raises(ValueError, match=r"names a folder here, got '../odd'"):
+        distill_domains(target, (outside, outside), tmp_path / "mine", ["../odd"], SETTINGS)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,137 @@
+"""Train one draft on texts that the target has written, measure it, and save it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from speculative.distillation.agreement import MatchRate, match_rate
+from speculative.distillation.corpus import Corpus, Progress, TargetText
+from speculative.distillation.draft_folder import save_draft, save_head
+from speculative.distillation.head_training import HeadRecipe, train_head
+from speculative.distillation.lessons import read_lessons
+from speculative.distillation.training import DistillSettings, Lesson, Recipe, choose_vocabulary, train_draft
+from speculative.drafts.draft_model import DraftModel
+from speculative.drafts.feature_head import FeatureHead
+from speculative.models.config import DecoderConfig
+from speculative.models.decoder import Decoder
+from speculative.models.feature_head import FeatureHeadModel, HeadConfig
+from speculative.models.head_files import default_layers
+from speculative.models.loading import resolve_settled
+from speculative.models.weight_files import WeightFiles, read_weights
+from speculative.protocols.draft import Draft
+from speculative.targets.target import Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What a draft is made from, and where to.
+
+    Attributes:
+        target: the model to imitate, in draftpick's own decoder.
+        corpora: by domain, all that the draft is measured on.
+        learned: domains that it learns from.
+        folder: becomes the draft.
+        state_file: where training keeps its state.
+        settings: of the training.
+        tell: called with (stage, done, of how many).
+    """
+
+    target: Target
+    corpora: Mapping[str, Corpus]
+    learned: Sequence[str]
+    folder: Path
+    state_file: Path
+    settings: DistillSettings
+    tell: Progress
+
+    @property
+    def train(self) -> list[TargetText]:
+        """All texts to learn from."""
+        return [text for domain in self.learned for text in self.corpora[domain].train]
+
+    @property
+    def held_out(self) -> list[TargetText]:
+        """Texts of the same domains to measure on."""
+        return [text for domain in self.learned for text in self.corpora[domain].held_out]
+
+    def lessons(self, model: Decoder) -> list[Lesson]:
+        """Return the target's probabilities along the training texts, and the states that `model` gives."""
+        corpora, n_teacher = [self.corpora[domain] for domain in self.learned], self.settings.n_teacher
+        parts = [read_lessons(model, one.train, one.folder / "lessons", n_teacher, self.tell) for one in corpora]
+        return [lesson for part in parts for lesson in part]
+
+    def tell_step(self, step: int, total: int, loss: float) -> None:
+        """Tell how far training is."""
+        name = self.folder.name if len(self.corpora) > 1 else ""
+        self.tell(f"training{name and f' {name}'} (loss {loss:.3f})", step, total)
+
+    def measured(self, draft: Draft) -> tuple[MatchRate, dict[str, MatchRate]]:
+        """Return the match rate on what it learned from, and on each of several domains."""
+        by_domain = {name: match_rate(draft, one.held_out) for name, one in self.corpora.items()}
+        own = by_domain[self.learned[0]] if len(self.learned) == 1 else match_rate(draft, self.held_out)
+        return own, by_domain if len(by_domain) > 1 else {}
+
+    def metrics(self, rate: MatchRate, by_domain: Mapping[str, MatchRate]) -> dict[str, object]:
+        """Return what is kept beside the draft."""
+        texts = self.train
+        found = {
+            "match_rate": asdict(rate),
+            "settings": asdict(self.settings),
+            "target": self.target.name,
+            "n_train_texts": len(texts),
+            "n_train_tokens": sum(len(text.new_ids) for text in texts),
+        }
+        return found | ({"by_domain": {name: asdict(one) for name, one in by_domain.items()}} if by_domain else {})
+
+
+class _Make(Protocol):
+    def __call__(self, job: Job, decoder: Decoder, origin: WeightFiles) -> tuple[MatchRate, dict[str, MatchRate]]:
+        """Make one kind of draft."""
+
+
+def make_draft(job: Job) -> tuple[MatchRate, dict[str, MatchRate]]:
+    """Train, measure and save; return the match rate on the domains learned from, and on each of several.
+
+    Raises:
+        ValueError: if the target is not in draftpick's own decoder; or as `save_draft`.
+    """
+    target = job.target
+    if not isinstance(target.model, Decoder) or target.folder is None:
+        raise ValueError(f"distilling needs a target that was loaded into draftpick's own decoder, not {target.name!r}")
+    folder = target.folder
+    if target.settings.weights != "dense":  # the draft starts from whole weights
+        folder, _ = resolve_settled(target.name, replace(target.settings, weights="dense"))
+    make: _Make = _make_head if job.settings.kind == "feature_head" else _make_draft_model
+    return make(job, target.model, read_weights(folder))
+
+
+def _make_draft_model(job: Job, decoder: Decoder, origin: WeightFiles) -> tuple[MatchRate, dict[str, MatchRate]]:
+    lessons = job.lessons(decoder)
+    target_ids = choose_vocabulary(job.train, job.settings.n_vocab)
+    recipe = Recipe(draft_config(decoder.config, job.settings, len(target_ids)), target_ids, job.settings)
+    weights = train_draft(recipe, origin, lessons, checkpoint=job.state_file, on_step=job.tell_step)
+    small = Decoder(recipe.config, weights)
+    draft = DraftModel(small, name=job.folder.name, n_target_vocab=decoder.n_vocab, target_ids=target_ids)
+    rates = job.measured(draft)
+    save_draft(job.folder, job.target, recipe, weights, job.metrics(*rates))
+    return rates
+
+
+def _make_head(job: Job, decoder: Decoder, origin: WeightFiles) -> tuple[MatchRate, dict[str, MatchRate]]:
+    layers = default_layers(decoder.config.n_layers)
+    lessons = job.lessons(decoder.tapping(layers))
+    target_ids = sorted(choose_vocabulary(job.train, job.settings.n_vocab + 1)[1:])  # none stands for the others
+    recipe = HeadRecipe(decoder.config, layers, target_ids, job.settings)
+    weights = train_head(recipe, origin, lessons, checkpoint=job.state_file, on_step=job.tell_step)
+    known = HeadConfig(recipe.config, "eagle3", layers, target_ids=tuple(target_ids))
+    named = {name.replace("midlayer.", "layer."): weights[name] for name in weights}
+    rates = job.measured(FeatureHead(FeatureHeadModel(known, named, decoder), decoder, name=job.folder.name))
+    save_head(job.folder, job.target, recipe, weights, job.metrics(*rates))
+    return rates
+
+
+def draft_config(target: DecoderConfig, settings: DistillSettings, n_vocab: int) -> DecoderConfig:
+    """Return the target's sizes with fewer layers and tokens, in Llama's form: heads are not normalised."""
+    plain = replace(target, out_bias=target.qkv_bias, head_norms=False)
+    return replace(plain, n_layers=len(settings.layers), n_vocab=n_vocab, tied_head=True)
