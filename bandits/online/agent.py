@@ -197,6 +197,28 @@ class Agent:
         self.log.rewarded(query_id, self._reward(observation), observation)
         return observation
 
+    def close_overdue(self, window_s: float, value: float) -> tuple[str, ...]:
+        """Give decisions that have waited for their reward too long a default one, and return their queries.
+
+        What comes later is late: `DecisionLog.late` keeps it, and nothing is learned from it.
+
+        Args:
+            window_s: how long a reward is waited for, >= 0.
+            value: the default reward.
+
+        Raises:
+            ValueError: if the value is not finite or out of the reward's bounds.
+        """
+        checks.within(value, *self.reward_bounds, "the default reward")
+        closed = []
+        for query_id in self.log.open_for(checks.not_negative(window_s, "window_s")):
+            try:
+                self.log.rewarded(query_id, value)
+            except ValueError:  # its reward came just now: the first counts
+                continue
+            closed.append(query_id)
+        return tuple(closed)
+
     def _decide(self, query: Query, available: tuple[str, ...] | None) -> tuple[int, Decision]:
         number, serving = self.log.next_number(), self._serving
         context = self.encoder.encode_query(query)

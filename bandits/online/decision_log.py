@@ -108,6 +108,17 @@ class DecisionLog:
         with self._lock:
             return tuple(self._index.open)
 
+    def open_for(self, seconds: float) -> tuple[str, ...]:
+        """Return the open queries whose decision was made so many seconds ago or earlier, the oldest first."""
+        until, waiting = time.time() - seconds, []
+        with self._lock:
+            places = list(self._index.open.items())
+        for query_id, (_, position) in places:  # in the order of the decisions
+            if LoggedDecision.from_record(read_record(self.folder, position)).time > until:
+                break
+            waiting.append(query_id)
+        return tuple(waiting)
+
     def status(self, query_id: str) -> Literal["open", "closed"] | None:
         """Return whether a query's decision waits for its reward, or was closed lately; None for an unknown query."""
         with self._lock:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Sequence
+from itertools import compress
 from pathlib import Path
 from typing import cast
 
@@ -11,10 +13,12 @@ from arms.atomic_file import write_file
 from arms.folder_lock import FolderLock
 from arms.input_file import read_text
 from bandits import checks
+from bandits.data.logged_data import LoggedData
 from bandits.online.log_table import logged_data
 from bandits.online.records import LoggedDecision, LoggedReward
 from bandits.online.segments import BEGINNING, Position, read_record, read_records
 from bandits.policies import load_policy
+from bandits.policies.parameters import UnknownPolicyClassError
 from bandits.policies.policy import Policy
 
 _CHECKPOINT = "checkpoint.json"
@@ -31,11 +35,15 @@ class Learner:
     batch it saved, counts no decision twice and misses none. It may run in the process that writes the log, or in
     another. A policy with `exact_updates` ends where one fit to the whole log does, up to rounding.
 
+    Nothing that was logged is lost when settings change: with `relearn` a policy of other settings learns the log from
+    its beginning, and knows in the end what it would have known, had it learned so from the start.
+
     Args:
         policy: to begin with, where there is no checkpoint; left as it is.
         log_folder: of the `DecisionLog`.
         checkpoint: folder for the policy and the place; made if it is missing.
         batch: decisions learned from at once, >= 1.
+        relearn: where the checkpoint is of a policy of another class or with other settings, leave it and begin anew.
 
     Attributes:
         batch: see above.
@@ -48,11 +56,20 @@ class Learner:
         ValueError: if the checkpoint is damaged, or holds a policy of another class or with other settings.
     """
 
-    def __init__(self, policy: Policy, log_folder: str | Path, checkpoint: str | Path, *, batch: int = 100) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        log_folder: str | Path,
+        checkpoint: str | Path,
+        *,
+        batch: int = 100,
+        relearn: bool = False,
+    ) -> None:
         self._log_folder, self._folder = Path(log_folder), Path(checkpoint)
         self.batch = checks.at_least(batch, 1, "batch")
         self.policy, self.n_learned = policy, 0
-        self._position = BEGINNING
+        self._position, self._relearns = BEGINNING, relearn
+        self._kept_arms: tuple[str, ...] | None = None
         self._lock = FolderLock(self._folder, "learner")
         try:
             if (self._folder / _CHECKPOINT).exists():
@@ -66,8 +83,35 @@ class Learner:
         """What tells the present policy from earlier ones: how many decisions it was learned from."""
         return str(self.n_learned)
 
+    def keep_arms(self, arm_names: Sequence[str], *, new_arm_rows: float = 0.0) -> None:
+        """Let arms join and leave: from now on the policy knows these, and decisions for others are passed over.
+
+        Args:
+            arm_names: the arms there are from now on.
+            new_arm_rows: 0: an arm that joins starts with no data; else with the mean of those that stay, as if it had
+                been seen on so many rows; see `Policy.add_arm`.
+
+        Raises:
+            ValueError: if the policy cannot start an arm so, or names repeat.
+        """
+        names = checks.names(arm_names)
+        policy = copy.deepcopy(self.policy)
+        staying = tuple(name for name in policy.arm_names if name in names)
+        if policy.arm_names:
+            for name in names:
+                if name not in policy.arm_names:
+                    pooled = staying if new_arm_rows > 0 else None
+                    policy.add_arm(name, pooled or None, rows=new_arm_rows if pooled else None)
+            for name in policy.arm_names:
+                if name not in names:
+                    policy.remove_arm(name)
+        if policy.arm_names != self.policy.arm_names:
+            self._save(policy, self._position, self.n_learned)
+            self.policy = policy
+        self._kept_arms = names
+
     def step(self, *, whole_batches: bool = True) -> int:
-        """Learn from the next batch and save; return how many decisions that were.
+        """Read the next batch, learn from it and save; return how many rewarded decisions were read.
 
         Args:
             whole_batches: wait until there is a whole batch, so that the batches do not depend on when this is
@@ -90,11 +134,21 @@ class Learner:
                 break
         if not rewards or (whole_batches and len(rewards) < self.batch):
             return 0
-        policy = copy.deepcopy(self.policy)
-        policy.update(logged_data(decisions, rewards, with_distributions=False))
+        n_read = len(rewards)
+        if self._kept_arms is not None:
+            kept = [decision.decision.arm in self._kept_arms for decision in decisions]
+            decisions, rewards = list(compress(decisions, kept)), list(compress(rewards, kept))
+        policy = self.policy
+        if rewards:
+            policy = copy.deepcopy(policy)
+            policy.update(self._rows(decisions, rewards))
         self._save(policy, position, self.n_learned + len(rewards))
         self._position, self.n_learned, self.policy = position, self.n_learned + len(rewards), policy
-        return len(rewards)
+        return n_read
+
+    def _rows(self, decisions: Sequence[LoggedDecision], rewards: Sequence[float]) -> LoggedData:
+        data = logged_data(decisions, rewards, with_distributions=False)
+        return data if self._kept_arms is None else data.select_arms(self._kept_arms)
 
     def close(self) -> None:
         """Let the checkpoint go."""
@@ -119,11 +173,18 @@ class Learner:
             position = Position(int(place["segment"]), int(place["offset"]))
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{file} is damaged ({error!r}): delete the folder to learn the log anew") from error
-        restored = load_policy(self._folder / name, classes=_classes(policy))
+        try:
+            restored = load_policy(self._folder / name, classes=_classes(policy))
+        except UnknownPolicyClassError:
+            if self._relearns:
+                return
+            raise
         if _settings(restored) != _settings(policy):
+            if self._relearns:
+                return
             raise ValueError(
                 f"{self._folder} holds a policy with the settings {_settings(restored)}, got {_settings(policy)}: "
-                "use another checkpoint folder"
+                "use another checkpoint folder, or learn the log anew with relearn"
             )
         self.policy, self.n_learned, self._position = restored, n_learned, position
 

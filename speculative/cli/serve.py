@@ -64,6 +64,46 @@ def serve(
             help="Seconds a token that count as the worst; by default 4 times the incumbent's in the probe.",
         ),
     ] = None,
+    reward_window: Annotated[
+        float,
+        typer.Option(
+            "--reward-window", min=0, help="Seconds that a caller's reward is waited for; later ones count no more."
+        ),
+    ] = 600.0,
+    default_reward: Annotated[
+        float,
+        typer.Option("--default-reward", min=0, max=1, help="Of a decision that its caller does not reward in time."),
+    ] = 0.0,
+    discount: Annotated[
+        float | None,
+        typer.Option(
+            "--discount", help="Forget: a reward weighs this to the power of the decisions since, such as 0.999."
+        ),
+    ] = None,
+    window: Annotated[
+        int | None, typer.Option("--window", min=1, help="Forget: learn from so many of the last decisions only.")
+    ] = None,
+    drift_threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--drift-threshold",
+            help="Forget an arm once its rewards moved: Page-Hinkley threshold in standard deviations, such as 20.",
+        ),
+    ] = None,
+    relearn: Annotated[
+        bool,
+        typer.Option(
+            "--relearn", help="The policy's settings have changed: learn the log in --state from its beginning."
+        ),
+    ] = False,
+    new_arm_rows: Annotated[
+        float,
+        typer.Option(
+            "--new-arm-rows",
+            min=0,
+            help="An arm that joins the pool starts like the others, as if seen on so many requests; 0: with nothing.",
+        ),
+    ] = 0.0,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0 for any that is free.")] = 8000,
     key_file: Annotated[
@@ -104,6 +144,7 @@ def serve(
 
     for module in ("fastapi", "uvicorn", "httpx2"):
         optional_import(module, "serve")
+    from speculative.serving.learning import forgetting
     from speculative.serving.server import ServerSettings
     from speculative.serving.server import serve as run_server
     from speculative.serving.settings import ServiceSettings
@@ -117,6 +158,8 @@ def serve(
         share=share,
         exploration=exploration,
         rewards=rewards,
+        reward_window_s=reward_window,
+        default_reward=default_reward,
         promote=promote,
     )
     server = ServerSettings(
@@ -128,10 +171,11 @@ def serve(
         sync_every=sync_every,
         allow_unproven=allow_unproven,
         seed=seed,
+        relearn=relearn,
+        new_arm_rows=new_arm_rows,
     )
-    run_server(
-        served, _policy(policy, settings or (), policy_class or (), seed), service, server, os.environ, options.say
-    )
+    learns = forgetting(_policy(policy, settings or (), policy_class or (), seed), discount, window, drift_threshold)
+    run_server(served, learns, service, server, os.environ, options.say)
 
 
 def _pool(file: Path, cache: Path | None, threads: int | None) -> "UpstreamPoolSpec | Pool":

@@ -5,11 +5,40 @@ from __future__ import annotations
 import logging
 import threading
 
-from bandits import Learner
+from bandits import Learner, Policy
+from bandits.policies import Discounted, ResetOnDrift, SlidingWindow, resets_since
 from speculative.serving.service import Service
 from speculative.serving.stage_keeper import StageKeeper
 
 LOGGER = logging.getLogger(__name__)
+
+
+def forgetting(policy: Policy, discount: float | None, window: int | None, drift_threshold: float | None) -> Policy:
+    """Return a policy that learns as this one does, and forgets as asked for; None leaves each out.
+
+    Args:
+        policy: to learn.
+        discount: see `Discounted`.
+        window: decisions remembered; see `SlidingWindow`.
+        drift_threshold: see `ResetOnDrift`.
+
+    Raises:
+        ValueError: if there are both a discount and a window, or one is out of its range.
+        TypeError: if the policy cannot forget so.
+    """
+    if discount is not None and window is not None:
+        raise ValueError("a discount and a window are two ways to forget: give one of them")
+    if discount is not None:
+        policy = Discounted(policy, discount=discount)
+    if window is not None:
+        policy = SlidingWindow(policy, n_rows=window)
+    return policy if drift_threshold is None else ResetOnDrift(policy, threshold=drift_threshold)
+
+
+def catch_up(learner: Learner) -> None:
+    """Learn all that the log holds and the learner has not read yet."""
+    while learner.step(whole_batches=False):
+        pass
 
 
 class LearningThread:
@@ -48,7 +77,9 @@ class LearningThread:
         try:
             n_new = self._learner.batch
             while n_new == self._learner.batch and not self._stop.is_set():
+                before = self._learner.policy
                 n_new = self._learner.step(whole_batches=False)
+                self._note_resets(before)
                 if n_new:
                     self._service.adopt(self._learner.policy, self._learner.version)
                     metrics.set("learned_decisions", self._learner.n_learned)
@@ -58,3 +89,11 @@ class LearningThread:
         except Exception as error:  # a policy of the user's own may raise anything; serving goes on
             metrics.set("learning_failed", 1)
             LOGGER.error("learning failed, the policy stays as it was: %s: %s", type(error).__name__, error)
+
+    def _note_resets(self, before: Policy) -> None:
+        """Write down which arms were forgotten in a step, and why."""
+        for reset in resets_since(before, self._learner.policy):
+            facts = {"arm": reset.arm, "number": reset.number, "reason": reset.reason}
+            self._service.agent.log.noted("reset", facts)
+            self._service.metrics.add("resets_total", arm=reset.arm)
+            LOGGER.warning("%s is learned anew: %s", reset.arm, reset.reason)

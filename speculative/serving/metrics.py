@@ -32,6 +32,7 @@ _HELP = {
     ),
     "arm_up": ("gauge", "1 where the arm may be asked, 0 where its circuit is open."),
     "learned_decisions": ("gauge", "Decisions that the policy that serves has learned from."),
+    "resets_total": ("counter", "Arms forgotten because their rewards had moved."),
     "learning_failed": ("gauge", "1 where the last step of learning failed."),
     "running_requests": ("gauge", "Requests being answered."),
 }

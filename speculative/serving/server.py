@@ -21,7 +21,7 @@ from arms.input_file import read_text
 from bandits import Agent, ContextEncoder, DecisionLog, Learner, Policy, checks
 from rewards import Reward, SecondsPerToken
 from speculative.serving.app import make_app
-from speculative.serving.learning import LearningThread
+from speculative.serving.learning import LearningThread, catch_up
 from speculative.serving.service import ServedArm, Service
 from speculative.serving.settings import CallerReward, RewardSource, ServiceSettings
 from speculative.serving.stage_keeper import StageKeeper
@@ -53,6 +53,9 @@ class ServerSettings:
         sync_every: see `DecisionLog`; a killed process loses nothing at any value.
         allow_unproven: serve arms whose body fields were found to be ignored.
         seed: of all draws.
+        relearn: where the folder holds a policy of another class or with other settings, learn its log from the
+            beginning.
+        new_arm_rows: rows of the other arms that an arm which joined the pool starts with the mean of; 0: no data.
     """
 
     folder: Path
@@ -63,6 +66,8 @@ class ServerSettings:
     sync_every: int = 0
     allow_unproven: bool = False
     seed: int = 0
+    relearn: bool = False
+    new_arm_rows: float = 0.0
 
 
 def serve(
@@ -111,7 +116,10 @@ async def _serve(
         log = stack.enter_context(DecisionLog(server.folder / "log", sync_every=server.sync_every))
         # Choices and steps of learning are too small for a second BLAS thread, which would spin on the loop's core.
         stack.enter_context(threadpool_limits(1, user_api="blas"))
-        learner = stack.enter_context(closing(Learner(policy, log.folder, server.folder / "learner")))
+        learner = Learner(policy, log.folder, server.folder / "learner", relearn=server.relearn)
+        stack.enter_context(closing(learner))
+        _keep_arms(learner, names, server.new_arm_rows, say)
+        catch_up(learner)
         arms, found = await _probed_arms(pool, environment, stack)
         for one in found:
             say(str(one))
@@ -130,6 +138,16 @@ async def _serve(
         finally:
             learning.stop()
             await service.close()
+
+
+def _keep_arms(learner: Learner, names: Sequence[str], new_arm_rows: float, say: Callable[[str], None]) -> None:
+    """Let the policy choose among a pool's arms, and say which ones it did not know, or knows no more."""
+    before = learner.policy.arm_names
+    learner.keep_arms(names, new_arm_rows=new_arm_rows)
+    for what, these, those in (("joins", names, before), ("leaves", before, names)):
+        for name in these:
+            if name not in those:
+                say(f"arm {name} {what}")
 
 
 async def _probed_arms(

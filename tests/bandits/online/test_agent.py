@@ -220,3 +220,19 @@ def test_a_text_where_a_query_is_due_is_one_error(log, use):
     with pytest.raises(TypeError, match="a query must be a Query, got 'text': write Query"):
         use(make_agent(log), "text")
     assert log.n_decisions == 0
+
+
+def test_a_default_reward_closes_what_waited_too_long_and_later_ones_are_kept(tmp_path):
+    with DecisionLog(tmp_path) as log:
+        agent = Agent(Uniform(arm_names=("a", "b")), HashingEncoder(4), log)
+        for name in ("first", "second", "third"):
+            agent.choose(Query(id=name, prompt="x"))
+        agent.reward("first", 1.0)
+        assert agent.close_overdue(3600.0, 0.25) == ()
+        assert agent.close_overdue(0.0, 0.25) == ("second", "third")
+        log.late("third", 1.0)
+        with pytest.raises(ValueError, match="the first counts"):
+            agent.reward("second", 1.0)
+        with pytest.raises(ValueError, match="window_s must be"):
+            agent.close_overdue(-1.0, 0.25)
+    assert DecisionLog.load(tmp_path).rewards.tolist() == [1.0, 0.25, 0.25]

@@ -1,11 +1,13 @@
 """A learner learns each rewarded decision once, in order, whatever becomes of it between two batches."""
 
 import threading
+from contextlib import closing
 
 import numpy as np
 import pytest
 
-from bandits import Agent, DecisionLog, EpsilonGreedy, HashingEncoder, Learner, LinUCB
+from bandits import UCB1, Agent, DecisionLog, EpsilonGreedy, HashingEncoder, Learner, LinUCB
+from bandits.policies import Discounted, ResetOnDrift, SlidingWindow
 from tests.support.fake_endpoints import ARM_NAMES, TOKENS_GIVEN, endpoints, numbered_queries
 
 ENCODER = HashingEncoder(8)
@@ -128,6 +130,73 @@ def test_a_learner_beside_serving_threads_misses_nothing(folders):
     assert learner.n_learned == 300
     assert_same(learner.policy, new_policy().fit(DecisionLog.load(folders[0])))
     learner.close()
+
+
+def all_learned(policy, log_folder, checkpoint, **settings):
+    with closing(Learner(policy, log_folder, checkpoint, batch=7, **settings)) as learner:
+        while learner.step():
+            pass
+    return learner
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        EpsilonGreedy(LinUCB(arm_names=ARM_NAMES, prior_precision=5.0)),
+        Discounted(LinUCB(arm_names=ARM_NAMES), discount=0.9),
+        ResetOnDrift(SlidingWindow(UCB1(arm_names=ARM_NAMES), n_rows=10), threshold=1.0, burn_in=2),
+    ],
+    ids=lambda policy: type(policy).__name__,
+)
+def test_changed_settings_relearn_the_log_as_if_it_had_been_so_from_the_start(folders, policy):
+    fill(folders[0], 40)
+    all_learned(new_policy(), *folders)
+    relearned = all_learned(policy.clone(), *folders, relearn=True)
+    from_start = all_learned(policy.clone(), folders[0], folders[1].with_name("other"))
+    assert relearned.n_learned == from_start.n_learned == 35
+    assert_same_arrays(relearned.policy, from_start.policy)
+    went_on = all_learned(policy.clone(), *folders, relearn=True)  # the same settings now: nothing is learned anew
+    assert went_on.n_learned == 35
+
+
+def assert_same_arrays(policy, other):
+    for name, array in policy.learned.tensors().items():
+        np.testing.assert_array_equal(array, other.learned.tensors()[name])
+
+
+def test_arms_join_and_leave_and_the_log_stays_readable(folders):
+    north, south = ARM_NAMES
+    fill(folders[0], 30)
+    with closing(Learner(new_policy(), *folders, batch=10)) as learner:
+        assert learner.step() == 10
+        learner.keep_arms(("new", north), new_arm_rows=3.0)
+        weights = dict(zip(learner.policy.arm_names, learner.policy.learned.per_arm["row_weight"], strict=True))
+        assert weights["new"] == min(3.0, weights[north]) > 0
+        with DecisionLog(folders[0]) as log:
+            agent = Agent(learner.policy, ENCODER, log)
+            for query in numbered_queries(40)[30:]:
+                agent.choose(query)
+                agent.reward(query.id, 1.0)
+        assert [learner.step() for _ in range(4)] == [10, 10, 10, 0]
+        data = DecisionLog.load(folders[0])
+        assert learner.n_learned == 10 + np.sum(data.actions[10:] != data.arm_names.index(south))
+    available = {name: data.available[:, data.arm_names.index(name)] for name in (north, south, "new")}
+    assert available[north].all()
+    assert np.flatnonzero(available[south]).tolist() == list(range(30))
+    assert np.flatnonzero(available["new"]).tolist() == list(range(30, 40))
+    with closing(Learner(new_policy(), *folders)) as restarted:  # the checkpoint has the new arms
+        assert set(restarted.policy.arm_names) == {north, "new"}
+
+
+def test_a_batch_of_arms_that_left_is_passed_over_once(folders):
+    with DecisionLog(folders[0]) as log:
+        agent = Agent(LinUCB(arm_names=("gone",)), ENCODER, log)
+        for query in numbered_queries(5):
+            agent.choose(query)
+            agent.reward(query.id, 1.0)
+    with closing(Learner(LinUCB(arm_names=("a", "gone")), *folders, batch=5)) as learner:
+        learner.keep_arms(("a",))
+        assert [learner.step(), learner.step(), learner.n_learned] == [5, 0, 0]
 
 
 def test_what_does_not_fit_is_refused(folders):

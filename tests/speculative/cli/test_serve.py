@@ -13,9 +13,10 @@ import httpx2
 import pytest
 from serving_bench.scripted_upstream import Script, ScriptedUpstream
 
+from bandits import DecisionLog, load_policy
 from bandits.online.segments import read_records
 from tests.support.command_runner import refused
-from tests.support.front_door import CHAT
+from tests.support.front_door import CHAT, wait_for
 from tests.support.public_names import ROOT
 from tests.support.tiny_pool import ARMS, POOL, TEMPLATE, save_pool
 
@@ -71,6 +72,26 @@ def test_a_killed_server_has_logged_every_answer_once_and_goes_on(tmp_path):
     assert decided == Counter(answered)
 
 
+def test_a_server_goes_on_when_arms_join_and_leave(tmp_path):
+    checkpoint = tmp_path / "state" / "learner" / "checkpoint.json"
+    options = ("--policy", "lin_ucb", "--slowest", "0.1", "--discount", "0.99", "--new-arm-rows", "2")
+    with ScriptedUpstream(Script()) as server:
+        pool = pool_file(tmp_path, server.url)
+        for _ in range(2):
+            with serving(tmp_path, pool, *options) as (process, url, lines):
+                ask(url)
+                wait_for(checkpoint.exists)
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(20) == 0
+            pool.write_text(pool.read_text().replace('name = "b"', 'name = "c"'))
+    assert lines[:2] == ["arm c joins\n", "arm b leaves\n"]
+    learned = load_policy(checkpoint.with_name(json.loads(checkpoint.read_text())["policy"]))
+    assert (type(learned).__name__, learned.arm_names) == ("Discounted", ("a", "c"))
+    data = DecisionLog.load(tmp_path / "state" / "log")
+    assert (len(data), data.arm_names) == (2, ("a", "b", "c"))
+    assert data.available.tolist() == [[True, True, False], [True, False, True]]
+
+
 def test_what_cannot_be_served_is_refused_in_one_line(tmp_path):
     nowhere = pool_file(tmp_path, "http://127.0.0.1:9")
     state = ("--state", tmp_path / "state")
@@ -80,6 +101,8 @@ def test_what_cannot_be_served_is_refused_in_one_line(tmp_path):
     short.write_text("short\n")
     assert "each of 16 ASCII characters or more" in refused("serve", nowhere, *state, "--key-file", short)
     assert "unknown policy 'best'" in refused("serve", nowhere, *state, "--policy", "best")
+    forgetful = ("--discount", 0.9, "--window", 9)
+    assert "two ways to forget: give one of them" in refused("serve", nowhere, *state, *forgetful)
     keyed = pool_file(tmp_path, "http://127.0.0.1:9", 'headers = { Authorization = "DRAFTPICK_TEST_MISSING" }\n')
     assert "needs the environment variable DRAFTPICK_TEST_MISSING" in refused("serve", keyed, *state)
 
