@@ -19,6 +19,7 @@ from results_pages.parts import (
     three_digits,
     two_digits,
 )
+from results_pages.shrinkage import shrinkage_lines
 
 _SPEED_NOTES = [
     "contextualbandits computes in float32 by default; its float64 row is the same precision as ours. We keep sums in "
@@ -78,6 +79,7 @@ def bandits_page(folder: Path) -> str:
     for name, make in sections:
         if name in parts:
             lines += [*make(parts[name]), ""]
+    lines += shrinkage_lines(folder)
     for name, part in parts.items():
         lines += origin(part, f"Where the figures come from: {name}")
     return page_text(lines + bar_table(record["bars"]))
