@@ -16,8 +16,7 @@ def shrinkage_lines(folder: Path) -> list[str]:
         f"and valued on the other half; {record['settings']['n_seeds']} seeds, differences paired by seed, 95 % "
         "intervals over seeds. *By reward*: the prior precision of least leave-one-out error of each arm's own reward. "
         "*By difference*: the one that `choose_prior_precision` takes, of least error of the differences between arms. "
-        "What is left of LinTS's and SquareCB's distance to the best fixed arm is what they pay for exploring; on a "
-        "log nothing comes of it.",
+        "LinTS and SquareCB explore, which costs reward on a log, where nothing comes of it.",
         "",
     ]
     for name in dict.fromkeys(row["data_set"] for row in record["rows"]):
