@@ -130,21 +130,27 @@ class TimeBudget:
                 self.n_withheld += 1
         return allowed
 
-    def end(self, pull: Hashable, seconds: float, units: float, group: Hashable = None) -> None:
-        """Count what a pull took and made: one that was begun, or one that others have slowed down.
+    def end(
+        self, pull: Hashable, seconds: float, units: float, group: Hashable = None, arm: Hashable | None = None
+    ) -> None:
+        """Count what a pull took and made; nothing where the safe arm's pace is not known yet.
 
         Args:
-            pull: as it was begun.
+            pull: as it was begun; or one that was not, because others have slowed it down.
             seconds: of the pull, >= 0.
             units: what it made, such as tokens, >= 0; 0 where it failed.
             group: of the pull.
+            arm: whose pull it was, where it was begun elsewhere, such as in an earlier process.
         """
-        pace = self.pace(group) or 0.0
+        seconds, units = checks.not_negative(seconds, "seconds"), checks.not_negative(units, "units")
+        pace = self.pace(group)
         with self._lock:
             stake = self._stakes.pop(pull, None)
-            loss = checks.not_negative(seconds, "seconds") - pace * checks.not_negative(units, "units")
-            if stake is not None:
-                self._worst[stake.arm] = max(self._worst.get(stake.arm, -math.inf), loss)
+            if pace is None:
+                return
+            loss, whose = seconds - pace * units, arm if stake is None else stake.arm
+            if whose is not None:
+                self._worst[whose] = max(self._worst.get(whose, -math.inf), loss)
             self.lost_s += loss
             self.safe_s += pace * units
             self.most_lost_s = max(self.most_lost_s, self.lost_s - self.share * self.safe_s)
@@ -166,9 +172,9 @@ class TimeBudget:
         with self._lock:
             if units > 0:
                 self._paces.setdefault(group, SafePace()).take(seconds, units)
-        with_pace = self.pace(group)
+        pace = self.pace(group) or 0.0
         with self._lock:
-            self.safe_s += units * (with_pace or 0.0)
+            self.safe_s += pace * units
 
     def __str__(self) -> str:
         """Say what was lost or saved, of what is allowed."""

@@ -129,6 +129,22 @@ def serve(
             "goes back to shadow in any case.",
         ),
     ] = False,
+    conservative: Annotated[
+        float | None,
+        typer.Option(
+            "--conservative",
+            min=0,
+            help="Let other arms serve only while the time that they lost against the incumbent, all answers together, "
+            "stays below so many seconds.",
+            metavar="SECONDS",
+        ),
+    ] = None,
+    conservative_share: Annotated[
+        float,
+        typer.Option(
+            "--conservative-share", min=0, max=1, help="Of the incumbent's time, by which --conservative grows."
+        ),
+    ] = 0.0,
     settings: options.SetOption = None,
     policy_class: options.PolicyClassOption = None,
     seed: options.SeedOption = 0,
@@ -161,6 +177,8 @@ def serve(
         reward_window_s=reward_window,
         default_reward=default_reward,
         promote=promote,
+        conservative=conservative,
+        conservative_share=conservative_share,
     )
     server = ServerSettings(
         folder=state,

@@ -17,6 +17,7 @@ from bandits.online import Rollout
 from speculative.serving.answer_watch import AnswerWatch
 from speculative.serving.circuit_breaker import CircuitBreaker
 from speculative.serving.completion_request import CompletionRequest
+from speculative.serving.guard import Guard
 from speculative.serving.metrics import Metrics
 from speculative.serving.problem import ArmFailure, ArmRefusal, Problem
 from speculative.serving.settings import STAGES, ServiceSettings, Stage
@@ -66,6 +67,7 @@ class Service:
     Attributes:
         stage: who decides at present.
         breakers: of the arms, by name; while one is open, its arm is masked.
+        guard: masks arms that have lost too much time; None where the settings set no limit.
 
     Raises:
         ValueError: if the policy knows other arms than `arms`, or the incumbent is none of them.
@@ -81,6 +83,8 @@ class Service:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="draftpick-log")
         self._awaited: dict[str, float] = {}  # when a caller's reward comes too late, by decision
         self._n_running = 0
+        budget = settings.time_budget()
+        self.guard = None if budget is None else Guard(budget, settings.incumbent, agent.log, self.metrics)
         self._chosen = agent.policy, "0"
         self.adopt(*self._chosen)
         self._take_up()
@@ -181,7 +185,7 @@ class Service:
         query = Query(id=decision_id, prompt=request.text)
         loop = asyncio.get_running_loop()
         try:
-            decision = await loop.run_in_executor(self._writer, self.agent.choose, query, available)
+            decision = await loop.run_in_executor(self._writer, self._choose, query, available)
         except asyncio.CancelledError:
             self._write(self._drop, decision_id, "the client left")
             raise
@@ -192,6 +196,13 @@ class Service:
             ) from error
         self.metrics.add("decisions_total", arm=decision.arm, stage=self.stage)
         self.metrics.add("inverse_propensity_sum", 1 / decision.propensity, arm=decision.arm)
+        return decision
+
+    def _choose(self, query: Query, available: Sequence[str]) -> Decision:
+        if self.guard is None:
+            return self.agent.choose(query, available)
+        decision = self.agent.choose(query, self.guard.among(available))
+        self.guard.began(query.id, decision.arm)
         return decision
 
     async def _pull(
@@ -252,7 +263,8 @@ class Service:
         if watch.n_tokens:
             self._answered(watch, arm, decision_id)
         else:
-            self._write(self._drop, decision_id, "the client left before the first token")
+            waited = watch.observation(arm, decision_id, "the client left before the first token")
+            self._write(self._drop, decision_id, waited.failure, waited)
 
     def _write(self, job: Callable[..., None], *arguments: object) -> None:
         """Have the writer do a job after all before it; one that fails is told, and ends nothing."""
@@ -269,11 +281,21 @@ class Service:
     def _observe(self, observation: Observation) -> None:
         self.agent.observe(observation)
         self.metrics.add("rewards_total", kind="own")
+        self._count(observation)
 
-    def _drop(self, decision_id: str, reason: str) -> None:
+    def _drop(self, decision_id: str, reason: str, waited: Observation | None = None) -> None:
         if self.agent.log.status(decision_id) == "open":
             self.agent.log.dropped(decision_id, reason)
             self.metrics.add("rewards_total", kind="dropped")
+            if waited is not None:
+                self._count(waited)
+            elif self.guard is not None:
+                self.guard.dropped(decision_id)
+
+    def _count(self, seen: Observation) -> None:
+        if self.guard is not None:
+            n_tokens = 0 if seen.failure is not None else seen.n_tokens
+            self.guard.ended(seen.query_id, seen.arm, seen.seconds, n_tokens)
 
     def _default(self, decision_id: str) -> None:
         if self._awaited.pop(decision_id, None) is not None:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from arms import Observation
 from bandits import checks
+from bandits.online import TimeBudget
 from rewards import Reward
 
 Stage = Literal["shadow", "canary", "live"]
@@ -36,6 +37,12 @@ class ServiceSettings:
         promote: let a policy go up a stage once it earns more than the incumbent beyond doubt. One that earns less goes
             back to shadow in any case.
         level: probability that any such change is ever wrong.
+        conservative: seconds that other arms may lose against the incumbent, all answers together (see `TimeBudget`);
+            None for no limit. Needs rewards of one's own, whose log keeps the seconds.
+        conservative_share: of the incumbent's time, by which that budget grows.
+
+    Raises:
+        ValueError: if a number is out of range, or there is a budget and the rewards are the caller's.
     """
 
     incumbent: str
@@ -52,12 +59,23 @@ class ServiceSettings:
     learn_every_s: float = 1.0
     promote: bool = False
     level: float = 0.05
+    conservative: float | None = None
+    conservative_share: float = 0.0
 
     def __post_init__(self) -> None:
         checks.within(self.exploration, 0.0, 1.0, "exploration")
         checks.within(self.share, 0.0, 1.0 - self.exploration, "share")
         checks.within(self.default_reward, 0.0, 1.0, "default_reward")
         checks.at_least(self.attempts, 1, "attempts")
+        self.time_budget()
+
+    def time_budget(self) -> TimeBudget | None:
+        """Return a new budget as asked for; None for no limit."""
+        if self.conservative is None:
+            return None
+        if self.rewards != "own":
+            raise ValueError("conservative needs rewards 'own', by whose seconds time lost is told, got 'caller'")
+        return TimeBudget(self.conservative, share=self.conservative_share)
 
     def share_of(self, stage: Stage) -> float:
         """Return the share of the requests that the policy decides in a stage."""
