@@ -8,7 +8,7 @@ OUT ?= report
 LOCKED ?=
 PACKAGES := $(if $(LOCKED),--no-deps --require-hashes -r requirements-hashed.lock,-r requirements.lock)
 
-.PHONY: help setup demo demo-full demo-large test test-machines test-kills fuzz bench bench-peers docs clean
+.PHONY: help setup demo demo-full demo-large demo-serve test test-machines test-kills fuzz bench bench-peers docs clean
 .DEFAULT_GOAL := help
 
 help: ## Say what each target does
@@ -45,6 +45,9 @@ LARGE_MODELS_packages := .models/.joined
 
 demo-large: setup $(LARGE_MODELS_$(MODELS)) ## The demo on a target of 1.5 billion parameters, sized for an hour; MODELS=hub or packages, PROMPTS=file.jsonl
 	$(BIN)/draftpick demo --pool $(LARGE_POOL_$(MODELS)) --minutes 60 --out $(OUT)-large $(if $(PROMPTS),--prompts $(PROMPTS)) $(if $(HELD_OUT),--held-out $(HELD_OUT))
+
+demo-serve: setup ## A policy in front of two llama.cpp servers, with traffic, on this machine alone, three minutes; STAY=1 goes on serving
+	PYTHONPATH=examples/benchmarks $(BIN)/python examples/serving/demo_serve.py $(if $(STAY),--stay)
 
 test: setup ## Format, lint, types, import contracts, tests, docs build, examples
 	@echo "== ruff" && $(BIN)/ruff format --check . && $(BIN)/ruff check .

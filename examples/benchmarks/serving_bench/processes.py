@@ -6,7 +6,7 @@ import multiprocessing
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,20 +29,44 @@ def upstream(script: Script) -> Iterator[int]:
 
 @contextmanager
 def front_door(folder: Path, ports: Sequence[int], *more: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """Run `draftpick serve` live over the upstreams, with further options, and give its process and its port."""
+    """Run `draftpick serve` live over upstreams a0, a1, ... on these ports, as `served` does."""
+    urls = {f"a{i}": f"http://127.0.0.1:{port}" for i, port in enumerate(ports)}
+    with served(folder, urls, "--mode", "live", *more) as found:
+        yield found
+
+
+@contextmanager
+def served(
+    folder: Path, urls: Mapping[str, str], *more: str, n_features: int = 256, state: str = "state"
+) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Run `draftpick serve` until the block is left, and give its process and its port.
+
+    Args:
+        folder: of the pool file and the state.
+        urls: arm to upstream.
+        more: options of the command.
+        n_features: of the hashing encoder.
+        state: name of the state's folder.
+
+    Raises:
+        RuntimeError: if it does not start; the message has its last words.
+    """
     pool = folder / "pool.toml"
-    pool.write_text(
-        "\n".join(
-            f'[[arms]]\nkind = "upstream"\nname = "a{i}"\nurl = "http://127.0.0.1:{p}"' for i, p in enumerate(ports)
-        )
-    )
-    command = [sys.executable, "-m", "speculative.cli", "serve", str(pool), "--state", str(folder / "state")]
-    command += ["--port", "0", "--mode", "live", *more]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if found := re.search(r"on http://127\.0\.0\.1:(\d+)", line):
-                yield process, int(found[1])
-                break
-        else:
-            raise RuntimeError("the front door did not start")
+    arms = [f'[[arms]]\nkind = "upstream"\nname = "{name}"\nurl = "{url}"' for name, url in urls.items()]
+    pool.write_text("\n".join([f'[encoder]\nkind = "hashing"\nn_features = {n_features}', *arms]))
+    command = [sys.executable, "-m", "speculative.cli", "serve", str(pool), "--state", str(folder / state)]
+    with subprocess.Popen([*command, "--port", "0", *more], stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process, _port(process)
+        finally:
+            process.terminate()
+
+
+def _port(process: subprocess.Popen[str]) -> int:
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        if found := re.search(r"on http://127\.0\.0\.1:(\d+)", line):
+            return int(found[1])
+        said.append(line.strip())
+    raise RuntimeError(f"the front door did not start; it said: {' | '.join(said[-3:]) or 'nothing'}")
