@@ -158,7 +158,7 @@ def serve(
     """
     from arms.optional_import import optional_import
 
-    for module in ("fastapi", "uvicorn", "httpx2"):
+    for module in ("fastapi", "uvicorn", "httptools"):
         optional_import(module, "serve")
     from speculative.serving.learning import forgetting
     from speculative.serving.server import ServerSettings

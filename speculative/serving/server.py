@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 from fastapi import FastAPI
 from threadpoolctl import threadpool_limits
+from uvicorn.loops.auto import auto_loop_factory
 
 from arms.atomic_file import write_file
 from arms.input_file import read_text
@@ -94,7 +95,8 @@ def serve(
         OSError: if the address is taken.
         FolderInUseError: if another server uses the folder.
     """
-    asyncio.run(_serve(pool, policy, settings, server, environment, say))
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:  # uvloop's where it is installed
+        runner.run(_serve(pool, policy, settings, server, environment, say))
 
 
 async def _serve(

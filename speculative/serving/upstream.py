@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-import httpx2
-
 from speculative.serving.completion_request import CompletionRequest
+from speculative.serving.http_client import HttpClient
+from speculative.serving.http_connection import HttpConnection
 from speculative.serving.problem import ArmFailure, ArmRefusal
-from speculative.serving.server_sent_events import DONE, read_events
+from speculative.serving.server_sent_events import DONE, EventReader
 from speculative.serving.upstream_spec import UpstreamSpec
 
 MOST_EVENT_BYTES = 4 << 20
@@ -35,16 +34,8 @@ class Upstream:
 
     def __init__(self, spec: UpstreamSpec, environment: Mapping[str, str]) -> None:
         self.name, self.spec = spec.name, spec
-        self._client = httpx2.AsyncClient(
-            headers={
-                **spec.read_headers(environment),
-                "Content-Type": "application/json",
-                "Accept-Encoding": "identity",
-            },
-            timeout=httpx2.Timeout(None, connect=spec.connect_s),  # the others are kept here
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=256),
-            trust_env=False,  # no proxies and keys but those of the pool file
-        )
+        headers = {"content-type": "application/json", "accept-encoding": "identity"}
+        self._client = HttpClient(spec.url, {**headers, **spec.read_headers(environment)}, spec.connect_s)
 
     async def answer(self, request: CompletionRequest, *, with_body: bool = True) -> AsyncGenerator[bytes, None]:
         """Yield the answer's payloads: the chunks of a stream in order, or the whole answer as one.
@@ -57,61 +48,53 @@ class Upstream:
             ArmRefusal: if the server says that the request is wrong.
             ArmFailure: if it cannot be reached, is too slow, fails, or its stream ends too early.
         """
-        try:
-            async for payload in self._payloads(request, with_body):
-                yield payload
-        except (httpx2.HTTPError, httpx2.StreamError, ValueError) as error:
-            raise ArmFailure(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__) from error
+        body = self._body(request, with_body)
+        async with self._client.posted(f"/v1/{request.endpoint}", body, self.spec.first_byte_s) as connection:
+            await self._check_status(connection)
+            if not request.stream:
+                yield await self._whole(connection)
+                return
+            reader, longest = EventReader(MOST_EVENT_BYTES), self.spec.first_byte_s
+            while True:
+                chunk = await connection.read(longest)
+                for data in reader.read(chunk) if chunk else reader.end():
+                    if data == DONE:
+                        await _read_out(connection)
+                        return
+                    yield data
+                if not chunk:
+                    raise ArmFailure("the stream ended before [DONE]")
+                longest = self.spec.between_bytes_s
 
-    async def _payloads(self, request: CompletionRequest, with_body: bool) -> AsyncIterator[bytes]:
+    def _body(self, request: CompletionRequest, with_body: bool) -> bytes:
         body = {**request.body, **(self.spec.body if with_body else {})}
         if self.spec.model is not None:
             body["model"] = self.spec.model
         if request.stream and self.spec.asks_for_usage:
             body["stream_options"] = {**_options(request.body), "include_usage": True}
-        sent = self._client.build_request(
-            "POST", f"{self.spec.url}/v1/{request.endpoint}", content=json.dumps(body).encode()
-        )
-        response = await self._opened(sent)
-        try:
-            chunks = self._timed(response)
-            await _check_status(response, chunks)
-            if not request.stream:
-                yield await _whole(chunks)
-                return
-            async for data in read_events(chunks, MOST_EVENT_BYTES):
-                if data == DONE:
-                    await _read_out(chunks)
-                    return
-                yield data
-            raise ArmFailure("the stream ended before [DONE]")
-        finally:
-            await response.aclose()
+        return json.dumps(body).encode()
 
-    async def _opened(self, sent: httpx2.Request) -> httpx2.Response:
-        try:
-            async with asyncio.timeout(self.spec.first_byte_s):
-                return await self._client.send(sent, stream=True)
-        except TimeoutError as error:
-            raise ArmFailure(f"no answer within {self.spec.first_byte_s:g} s") from error
+    async def _check_status(self, connection: HttpConnection) -> None:
+        status = connection.status
+        if status == 200:
+            return
+        if 400 <= status < 500 and status not in _OF_THE_ARM:
+            raise ArmRefusal(status, await self._whole(connection))
+        raise ArmFailure(f"status {status}")
 
-    async def _timed(self, response: httpx2.Response) -> AsyncIterator[bytes]:
-        """Yield the chunks of a response; none may take too long."""
-        chunks, longest = response.aiter_raw(), self.spec.first_byte_s
-        while True:
-            try:
-                async with asyncio.timeout(longest):
-                    chunk = await anext(chunks, None)
-            except TimeoutError as error:
-                raise ArmFailure(f"silent for {longest:g} s") from error
-            if chunk is None:
-                return
-            yield chunk
+    async def _whole(self, connection: HttpConnection) -> bytes:
+        parts, size, longest = [], 0, self.spec.first_byte_s
+        while chunk := await connection.read(longest):
             longest = self.spec.between_bytes_s
+            parts.append(chunk)
+            size += len(chunk)
+            if size > MOST_ANSWER_BYTES:
+                raise ArmFailure(f"the answer has more than {MOST_ANSWER_BYTES:,} bytes")
+        return b"".join(parts)
 
     async def close(self) -> None:
         """Close its connections."""
-        await self._client.aclose()
+        self._client.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -127,28 +110,8 @@ def _options(body: Mapping[str, object]) -> Mapping[str, object]:
     return options if isinstance(options, Mapping) else {}
 
 
-async def _check_status(response: httpx2.Response, chunks: AsyncIterator[bytes]) -> None:
-    status = response.status_code
-    if status == 200:
-        return
-    if 400 <= status < 500 and status not in _OF_THE_ARM:
-        raise ArmRefusal(status, await _whole(chunks))
-    raise ArmFailure(f"status {status}")
-
-
-async def _read_out(chunks: AsyncIterator[bytes]) -> None:
+async def _read_out(connection: HttpConnection) -> None:
     """Read a stream to its end, so that its connection can be used again; one that does not end at once is closed."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_END_S):
-            async for _ in chunks:
-                pass
-
-
-async def _whole(chunks: AsyncIterator[bytes]) -> bytes:
-    parts, size = [], 0
-    async for chunk in chunks:
-        parts.append(chunk)
-        size += len(chunk)
-        if size > MOST_ANSWER_BYTES:
-            raise ArmFailure(f"the answer has more than {MOST_ANSWER_BYTES:,} bytes")
-    return b"".join(parts)
+    with suppress(ArmFailure):
+        while await connection.read(_END_S):
+            pass

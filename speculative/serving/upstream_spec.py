@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,6 +16,7 @@ from arms.toml_file import read_toml
 from bandits.encoders import EncoderSpec, HashingEncoder, read_encoder_spec
 
 _OURS = ("messages", "prompt", "stream", "stream_options", "model")
+_OUR_HEADERS = ("host", "content-length", "content-type", "transfer-encoding", "accept-encoding", "connection")
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -50,13 +52,23 @@ class UpstreamSpec(StrictModel):
     @classmethod
     def _check_url(cls, url: str) -> str:
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
             raise ValueError("url must begin with http:// or https:// and name a host")
+        if not re.fullmatch(r"[!-~]+", url) or parts.query or parts.fragment:
+            raise ValueError("url must be ASCII without spaces, and end with its path")
         if parts.username or parts.password:
             raise ValueError("url must hold no key: name an environment variable in headers")
         if parts.path.rstrip("/").endswith("/v1"):
             raise ValueError("url must end before /v1")
         return url.rstrip("/")
+
+    @field_validator("headers")
+    @classmethod
+    def _check_headers(cls, headers: Mapping[str, str]) -> Mapping[str, str]:
+        for name in headers:
+            if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) or name.lower() in _OUR_HEADERS:
+                raise ValueError(f"headers must be named as HTTP allows, and none of {', '.join(_OUR_HEADERS)}: {name!r}")
+        return headers
 
     @field_validator("body")
     @classmethod

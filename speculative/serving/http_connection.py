@@ -1,0 +1,164 @@
+"""One connection to an HTTP server: a request is written, its answer read as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+import httptools
+
+from speculative.serving.problem import ArmFailure
+
+MOST_HEAD_BYTES = 64 << 10
+_FULL_BYTES = 256 << 10  # not yet read: then the server is told to wait
+
+
+class HttpConnection(asyncio.Protocol):
+    """Reads answers to requests that are sent one after another; httptools, which is Node's parser, takes them apart.
+
+    Attributes:
+        status: of the answer; 0 before its head has come.
+        has_begun: whether a byte of the answer has come.
+        is_closed: whether no further request may be sent, whoever closed it.
+        is_lost: whether it was found to be closed by the server, or broken.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._waiter: asyncio.Future[None] | None = None
+        self.is_closed = self.is_lost = False
+        self._begin()
+
+    @property
+    def is_reusable(self) -> bool:
+        """Whether the answer has ended as it should, and another request may be sent."""
+        return self._is_kept and not self.is_closed
+
+    def _begin(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self.status, self.has_begun = 0, False
+        self._n_head, self._ends_with_connection = 0, True
+        self._parts: list[bytes] = []
+        self._n_unread, self._is_paused = 0, False
+        self._has_ended = self._is_kept = False
+        self._failure: str | None = None
+
+    def send(self, request: bytes) -> None:
+        """Send a request, head and body, where none is under way."""
+        self._begin()
+        self._transport.write(request)
+
+    async def wait_for_head(self, within_s: float) -> None:
+        """Return once the answer's status is known.
+
+        Raises:
+            ArmFailure: if that takes longer, the connection breaks, or what comes is no HTTP.
+        """
+        deadline = self._loop.time() + within_s
+        while not self.status:
+            await self._more(deadline, f"no answer within {within_s:g} s")
+
+    async def read(self, within_s: float) -> bytes:
+        """Return what has come of the body, at least one byte; nothing at its end.
+
+        Raises:
+            ArmFailure: as `wait_for_head`.
+        """
+        if not self._parts and not self._has_ended:
+            deadline = self._loop.time() + within_s
+            while not self._parts and not self._has_ended:
+                await self._more(deadline, f"silent for {within_s:g} s")
+        body = b"".join(self._parts)
+        self._parts.clear()
+        self._n_unread = 0
+        if self._is_paused:
+            self._is_paused = False
+            self._transport.resume_reading()
+        return body
+
+    def close(self) -> None:
+        """Break off; called twice it does nothing."""
+        self.is_closed = True
+        self._transport.abort()
+
+    async def _more(self, deadline: float, late: str) -> None:
+        """Return once something has come."""
+        if self._failure is not None:
+            raise ArmFailure(self._failure)
+        waiter = self._waiter = self._loop.create_future()
+        timer = self._loop.call_at(deadline, self._fail_waiting, late)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+        if self._failure is not None and not self._parts:
+            raise ArmFailure(self._failure)
+
+    def _fail(self, why: str) -> None:
+        self._failure = self._failure or why
+        self._wake()
+
+    def _fail_waiting(self, why: str) -> None:
+        if self._waiter is not None and not self._waiter.done():  # else something has come just now
+            self._fail(why)
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    # what the event loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        self.has_begun = True
+        if not self.status:
+            self._n_head += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._fail(f"answered what is no HTTP: {error}")
+            self.close()
+            return
+        if not self.status and self._n_head > MOST_HEAD_BYTES:
+            self._fail(f"the answer's head has more than {MOST_HEAD_BYTES:,} bytes")
+            self.close()
+        elif self._n_unread > _FULL_BYTES and not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.is_closed = self.is_lost = True
+        if self.status and self._ends_with_connection and error is None:
+            self._has_ended = True
+        elif not self._has_ended:
+            self._fail("the connection broke" if error is None else f"the connection broke: {error}")
+        self._wake()
+
+    # what the parser calls
+
+    def on_message_begin(self) -> None:
+        if self._has_ended:  # more than was asked for: what follows cannot be told apart
+            self.close()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() in (b"content-length", b"transfer-encoding"):
+            self._ends_with_connection = False
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status >= 200:  # others announce the real answer
+            self.status = status
+        else:
+            self._ends_with_connection = True
+
+    def on_body(self, body: bytes) -> None:
+        self._parts.append(body)
+        self._n_unread += len(body)
+
+    def on_message_complete(self) -> None:
+        if self.status:
+            self._has_ended, self._is_kept = True, self._parser.should_keep_alive()
