@@ -107,12 +107,12 @@ class HttpConnection(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    # what the event loop calls
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
+        """Give what has come to the parser."""
         self.has_begun = True
         if not self.status:
             self._n_head += len(data)
@@ -131,6 +131,7 @@ class HttpConnection(asyncio.Protocol):
         self._wake()
 
     def connection_lost(self, error: Exception | None) -> None:
+        """Note that nothing more will come."""
         self.is_closed = self.is_lost = True
         if self.status and self._ends_with_connection and error is None:
             self._has_ended = True
@@ -138,17 +139,18 @@ class HttpConnection(asyncio.Protocol):
             self._fail("the connection broke" if error is None else f"the connection broke: {error}")
         self._wake()
 
-    # what the parser calls
-
     def on_message_begin(self) -> None:
+        """Refuse an answer that nobody asked for."""
         if self._has_ended:  # more than was asked for: what follows cannot be told apart
             self.close()
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Note whether the body says itself where it ends."""
         if name.lower() in (b"content-length", b"transfer-encoding"):
             self._ends_with_connection = False
 
     def on_headers_complete(self) -> None:
+        """Note the status."""
         status = self._parser.get_status_code()
         if status >= 200:  # others announce the real answer
             self.status = status
@@ -156,9 +158,12 @@ class HttpConnection(asyncio.Protocol):
             self._ends_with_connection = True
 
     def on_body(self, body: bytes) -> None:
-        self._parts.append(body)
-        self._n_unread += len(body)
+        """Keep a piece of the body."""
+        if not self._has_ended:
+            self._parts.append(body)
+            self._n_unread += len(body)
 
     def on_message_complete(self) -> None:
+        """Note the end, and whether the server keeps the connection."""
         if self.status:
             self._has_ended, self._is_kept = True, self._parser.should_keep_alive()

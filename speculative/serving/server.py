@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 from fastapi import FastAPI
-from threadpoolctl import threadpool_limits
 from uvicorn.loops.auto import auto_loop_factory
 
 from arms.atomic_file import write_file
@@ -23,6 +22,7 @@ from bandits import Agent, ContextEncoder, DecisionLog, Learner, Policy, checks
 from rewards import Reward, SecondsPerToken
 from speculative.serving.app import make_app
 from speculative.serving.learning import LearningThread, catch_up
+from speculative.serving.loop_first import loop_first
 from speculative.serving.service import ServedArm, Service
 from speculative.serving.settings import CallerReward, RewardSource, ServiceSettings
 from speculative.serving.stage_keeper import StageKeeper
@@ -116,8 +116,7 @@ async def _serve(
     async with AsyncExitStack() as stack:
         sock = stack.enter_context(listening_socket(server))
         log = stack.enter_context(DecisionLog(server.folder / "log", sync_every=server.sync_every))
-        # Choices and steps of learning are too small for a second BLAS thread, which would spin on the loop's core.
-        stack.enter_context(threadpool_limits(1, user_api="blas"))
+        stack.enter_context(loop_first())
         learner = Learner(policy, log.folder, server.folder / "learner", relearn=server.relearn)
         stack.enter_context(closing(learner))
         _keep_arms(learner, names, server.new_arm_rows, say)

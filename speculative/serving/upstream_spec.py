@@ -67,7 +67,9 @@ class UpstreamSpec(StrictModel):
     def _check_headers(cls, headers: Mapping[str, str]) -> Mapping[str, str]:
         for name in headers:
             if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) or name.lower() in _OUR_HEADERS:
-                raise ValueError(f"headers must be named as HTTP allows, and none of {', '.join(_OUR_HEADERS)}: {name!r}")
+                raise ValueError(
+                    f"headers must be named as HTTP allows, and none of {', '.join(_OUR_HEADERS)}: {name!r}"
+                )
         return headers
 
     @field_validator("body")
