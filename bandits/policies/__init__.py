@@ -8,6 +8,7 @@ from bandits.policies.best_fixed_arm import BestFixedArm
 from bandits.policies.discounted import Discounted
 from bandits.policies.distributions import greedy, uniform_over
 from bandits.policies.epsilon_greedy import EpsilonGreedy
+from bandits.policies.hedge import Hedge
 from bandits.policies.kept_rows import KeptRows
 from bandits.policies.knn import KNN
 from bandits.policies.linear.hybrid_lin_ucb import HybridLinUCB
@@ -34,6 +35,7 @@ POLICIES: dict[str, type[Policy]] = {
     "uniform": Uniform,
     "best_fixed_arm": BestFixedArm,
     "ucb1": UCB1,
+    "hedge": Hedge,
     "lin_ucb": LinUCB,
     "hybrid_lin_ucb": HybridLinUCB,
     "lin_ts": LinTS,
@@ -107,6 +109,7 @@ __all__ = [
     "Discounted",
     "DriftReset",
     "EpsilonGreedy",
+    "Hedge",
     "HybridLinUCB",
     "KeptRows",
     "LinTS",

@@ -21,7 +21,16 @@ from bandits import (
     SquareCB,
 )
 from bandits.policies import POLICIES as TABLE
-from bandits.policies import AdamWSettings, Discounted, PolicyState, ResetOnDrift, SlidingWindow, greedy, uniform_over
+from bandits.policies import (
+    AdamWSettings,
+    Discounted,
+    Hedge,
+    PolicyState,
+    ResetOnDrift,
+    SlidingWindow,
+    greedy,
+    uniform_over,
+)
 from bandits.testing import check_policy, example_data, example_log
 
 FEATURES = {"arm_a": (1.0, 0.0), "arm_b": (0.0, 1.0), "arm_c": (0.0, -1.0), "a new arm": (1.0, 0.0)}
@@ -35,6 +44,7 @@ POLICIES = {name: Reinforce(training=SHORT) if cls is Reinforce else cls for nam
     "hybrid_lin_ucb with arm features": HybridLinUCB(FEATURES, ucb_width=0.3, shared_precision=0.2),
     "knn of three": KNN(n_neighbors=3),
     "regression of trees": Regression("sklearn.tree:DecisionTreeRegressor", min_rows=5),
+    "hedge of a wide range": Hedge(reward_range=10.0),
     "softmax of means": Softmax(BestFixedArm()),
     "softmax of neighbours": Softmax(KNN(n_neighbors=5)),
     "softmax of ucb1": Softmax(UCB1()),
@@ -60,7 +70,7 @@ def test_exact_reinforce_keeps_the_contract_on_full_information():
     check_policy(Reinforce({"gradient": "exact"}, training=SHORT), example_data())
 
 
-@pytest.mark.parametrize("make_policy", [LinUCB, LinTS, BestFixedArm, UCB1, SquareCB, KNN, HybridLinUCB])
+@pytest.mark.parametrize("make_policy", [LinUCB, LinTS, BestFixedArm, UCB1, Hedge, SquareCB, KNN, HybridLinUCB])
 def test_policy_keeps_the_contract_on_ragged_data(make_policy):
     full = example_data(n_arms=4)
     observed = np.random.default_rng(0).random(full.rewards.shape) < 0.6
