@@ -110,6 +110,14 @@ def serve(
         Path | None,
         typer.Option("--key-file", help="Keys, one a line, of which a request must bear one.", metavar="FILE"),
     ] = None,
+    requests_per_minute: Annotated[
+        float | None,
+        typer.Option(
+            "--requests-per-minute",
+            help="Most completions a minute of each key, or of each address where there are no keys; then 429.",
+        ),
+    ] = None,
+    burst: Annotated[int, typer.Option("--burst", min=1, help="How many of them may come at once.")] = 10,
     sync_every: Annotated[
         int,
         typer.Option(
@@ -185,6 +193,8 @@ def serve(
         host=host,
         port=port,
         keys=() if key_file is None else _keys(key_file),
+        requests_per_minute=requests_per_minute,
+        burst=burst,
         slowest=slowest,
         sync_every=sync_every,
         allow_unproven=allow_unproven,

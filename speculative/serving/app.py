@@ -15,13 +15,19 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from speculative.serving.asgi_client import ServedResponse
 from speculative.serving.completion_request import Endpoint, read_request
 from speculative.serving.problem import Problem
+from speculative.serving.rate_limit import RateLimit
 from speculative.serving.service import Service
 
 MOST_BODY_BYTES = 4 << 20
 
 
 def make_app(
-    service: Service, *, model: str = "draftpick", keys: Sequence[str] = (), most_body_bytes: int = MOST_BODY_BYTES
+    service: Service,
+    *,
+    model: str = "draftpick",
+    keys: Sequence[str] = (),
+    most_body_bytes: int = MOST_BODY_BYTES,
+    rate_limit: RateLimit | None = None,
 ) -> FastAPI:
     """Return the application of a service.
 
@@ -30,8 +36,9 @@ def make_app(
         model: the name that clients ask for.
         keys: one of them must come as a bearer token; none lets everybody in.
         most_body_bytes: of a request.
+        rate_limit: of completions, for each key, or for each client's address where there are no keys; None for none.
     """
-    routes = _Routes(service, model, keys, most_body_bytes)
+    routes = _Routes(service, model, _Door(keys, most_body_bytes, rate_limit))
     app = FastAPI(title="draftpick", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_api_route("/v1/chat/completions", routes.chat_completions, methods=["POST"])
     app.add_api_route("/v1/completions", routes.completions, methods=["POST"])
@@ -43,11 +50,54 @@ def make_app(
     return app
 
 
+class _Door:
+    """Who is let in, how often, and with how much."""
+
+    def __init__(self, keys: Sequence[str], most_body_bytes: int, rate_limit: RateLimit | None) -> None:
+        self._keys, self._most_body_bytes, self._rate_limit = keys, most_body_bytes, rate_limit
+
+    def check(self, request: Request) -> str:
+        """Return what tells a caller from others, if it holds a key and is no page of another site."""
+        origin = request.headers.get("origin")
+        if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
+            raise Problem(403, "requests from pages of other origins are refused")
+        if not self._keys:
+            return "" if request.client is None else request.client.host
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        given = token.strip().encode("latin-1", "replace")
+        matches = [hmac.compare_digest(given, key.encode()) for key in self._keys]  # all, so that time tells nothing
+        if scheme.lower() != "bearer" or not any(matches):
+            raise Problem(401, "a key is needed: Authorization: Bearer KEY")
+        return f"key {matches.index(True)}"
+
+    def check_rate(self, caller: str) -> None:
+        """Refuse a caller's request that comes too soon."""
+        wait_s = 0.0 if self._rate_limit is None else self._rate_limit.wait_s(caller)
+        if wait_s:
+            raise Problem(429, f"too many requests: ask again in {wait_s:.1f} s", retry_after_s=math.ceil(wait_s))
+
+    async def body(self, request: Request) -> bytes:
+        """Read a body that is not too large."""
+        said = request.headers.get("content-length", "0")
+        too_large = Problem(413, f"the body must have at most {self._most_body_bytes:,} bytes")
+        if said.isdigit() and int(said) > self._most_body_bytes:
+            raise too_large
+        body = bytearray()
+        try:
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > self._most_body_bytes:
+                    raise too_large
+        except ClientDisconnect as error:
+            raise Problem(400, "the client left before its body had come") from error
+        return bytes(body)
+
+
 class _Routes:
     """The endpoints; all but /health need a key where there are keys."""
 
-    def __init__(self, service: Service, model: str, keys: Sequence[str], most_body_bytes: int) -> None:
-        self._service, self._model, self._keys, self._most_body_bytes = service, model, keys, most_body_bytes
+    def __init__(self, service: Service, model: str, door: _Door) -> None:
+        self._service, self._model, self._door = service, model, door
         self._started = int(time.time())
 
     async def chat_completions(self, request: Request) -> Response:
@@ -57,13 +107,13 @@ class _Routes:
         return await self._complete("completions", request)
 
     async def models(self, request: Request) -> Response:
-        _check(request, self._keys)
+        self._door.check(request)
         entry = {"id": self._model, "object": "model", "created": self._started, "owned_by": "draftpick"}
         return JSONResponse({"object": "list", "data": [entry]})
 
     async def reward(self, request: Request) -> Response:
-        _check(request, self._keys)
-        decision_id, value = _reward(await _body(request, self._most_body_bytes))
+        self._door.check(request)
+        decision_id, value = _reward(await self._door.body(request))
         return JSONResponse({"id": decision_id, "counted": await self._service.reward(decision_id, value)})
 
     async def health(self) -> Response:
@@ -71,51 +121,20 @@ class _Routes:
         return JSONResponse({"ok": any(up.values()), "arms": up}, 200 if any(up.values()) else 503)
 
     async def metrics(self, request: Request) -> Response:
-        _check(request, self._keys)
+        self._door.check(request)
         for name, breaker in self._service.breakers.items():
             self._service.metrics.set("arm_up", float(not breaker.is_open), arm=name)
         return PlainTextResponse(self._service.metrics.page(), media_type="text/plain; version=0.0.4")
 
     async def _complete(self, endpoint: Endpoint, request: Request) -> Response:
-        _check(request, self._keys)
-        raw = await _body(request, self._most_body_bytes)
+        self._door.check_rate(self._door.check(request))
+        raw = await self._door.body(request)
         return ServedResponse(self._service, read_request(endpoint, raw, self._model))
 
 
 async def _told(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, Problem)
-    headers = {"www-authenticate": "Bearer"} if problem.status == 401 else {}
-    return Response(problem.payload(), problem.status, headers, "application/json")
-
-
-def _check(request: Request, keys: Sequence[str]) -> None:
-    """Let in only those who hold a key, and no page of another site that a browser has open."""
-    origin = request.headers.get("origin")
-    if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
-        raise Problem(403, "requests from pages of other origins are refused")
-    if not keys:
-        return
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    given = token.strip().encode("latin-1", "replace")
-    matches = [hmac.compare_digest(given, key.encode()) for key in keys]  # all, so that time tells nothing
-    if scheme.lower() != "bearer" or not any(matches):
-        raise Problem(401, "a key is needed: Authorization: Bearer KEY")
-
-
-async def _body(request: Request, most_bytes: int) -> bytes:
-    said = request.headers.get("content-length", "0")
-    too_large = Problem(413, f"the body must have at most {most_bytes:,} bytes")
-    if said.isdigit() and int(said) > most_bytes:
-        raise too_large
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > most_bytes:
-                raise too_large
-    except ClientDisconnect as error:
-        raise Problem(400, "the client left before its body had come") from error
-    return bytes(body)
+    return Response(problem.payload(), problem.status, problem.headers(), "application/json")
 
 
 def _reward(raw: bytes) -> tuple[str, float]:

@@ -25,6 +25,11 @@ class Problem(Exception):
         error = {"message": self.message, "type": kind, "param": self.field, "code": self.status}
         return json.dumps({"error": error}).encode()
 
+    def headers(self) -> dict[str, str]:
+        """Return what tells a client what to do."""
+        key = {"www-authenticate": "Bearer"} if self.status == 401 else {}
+        return key if self.retry_after_s is None else {**key, "retry-after": str(self.retry_after_s)}
+
 
 class ArmFailure(Exception):
     """An arm gave no whole answer; before its first byte another may be asked."""

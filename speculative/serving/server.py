@@ -23,6 +23,7 @@ from rewards import Reward, SecondsPerToken
 from speculative.serving.app import make_app
 from speculative.serving.learning import LearningThread, catch_up
 from speculative.serving.loop_first import loop_first
+from speculative.serving.rate_limit import RateLimit
 from speculative.serving.service import ServedArm, Service
 from speculative.serving.settings import CallerReward, RewardSource, ServiceSettings
 from speculative.serving.stage_keeper import StageKeeper
@@ -49,6 +50,8 @@ class ServerSettings:
         host: to listen on; the default lets this machine in only.
         port: 0 for any that is free.
         keys: one of them must come with each request; none lets everybody in.
+        requests_per_minute: of each key, or of each client's address where there are no keys; None for any number.
+        burst: how many of them may come at once.
         slowest: seconds a token that count as the worst reward; None for 4 times what the probe takes at the incumbent.
             It is kept in the folder, since rewards of two scales cannot be learned from together.
         sync_every: see `DecisionLog`; a killed process loses nothing at any value.
@@ -63,12 +66,21 @@ class ServerSettings:
     host: str = "127.0.0.1"
     port: int = 8000
     keys: Sequence[str] = ()
+    requests_per_minute: float | None = None
+    burst: int = 10
     slowest: float | None = None
     sync_every: int = 0
     allow_unproven: bool = False
     seed: int = 0
     relearn: bool = False
     new_arm_rows: float = 0.0
+
+    def rate_limit(self) -> RateLimit | None:
+        """Return a new limit as the settings say, if they say one."""
+        return None if self.requests_per_minute is None else RateLimit(self.requests_per_minute, self.burst)
+
+    def __post_init__(self) -> None:
+        self.rate_limit()
 
 
 def serve(
@@ -134,7 +146,7 @@ async def _serve(
         try:
             host, port = sock.getsockname()[:2]
             say(f"serving {model} ({service.stage}) on http://{host}:{port}")
-            app = make_app(service, model=model, keys=server.keys)
+            app = make_app(service, model=model, keys=server.keys, rate_limit=server.rate_limit())
             await _Server(_uvicorn_settings(app)).serve(sockets=[sock])
         finally:
             learning.stop()

@@ -125,8 +125,7 @@ class Service:
             status = await self._answer(request, client)
         except Problem as problem:
             status = problem.status
-            wait = {} if problem.retry_after_s is None else {"retry-after": str(problem.retry_after_s)}
-            await client.refuse(problem.status, problem.payload(), wait)
+            await client.refuse(problem.status, problem.payload(), problem.headers())
         except asyncio.CancelledError:
             self.metrics.add("requests_total", status="client left")
             raise
@@ -325,7 +324,8 @@ class Service:
     def _take_up(self) -> None:
         """Go on with what an earlier process left open: nobody waits for its answers any more."""
         for decision_id in self.agent.log.open_queries:
-            left_s = self.agent.log.decision(decision_id).time + self.settings.reward_window_s - time.time()
+            passed_s = max(0.0, time.time() - self.agent.log.decision(decision_id).time)  # a clock may be set back
+            left_s = self.settings.reward_window_s - passed_s
             if self.settings.rewards == "caller" and left_s > 0:
                 self._awaited[decision_id] = time.monotonic() + left_s
             else:

@@ -18,13 +18,15 @@ from bandits.online.segments import read_records
 from rewards import Reward, SecondsPerToken
 from speculative.serving.app import make_app
 from speculative.serving.learning import LearningThread
-from speculative.serving.service import Service
+from speculative.serving.rate_limit import RateLimit
+from speculative.serving.service import ServedArm, Service
 from speculative.serving.settings import CallerReward, ServiceSettings
 from speculative.serving.stage_keeper import StageKeeper
 from speculative.serving.upstream import Upstream
 from speculative.serving.upstream_spec import UpstreamSpec
 
 N_FEATURES = 8
+ENVIRONMENT = {"UPSTREAM_KEY": "Bearer a-secret-of-the-upstream"}
 LIVE = ServiceSettings("a", stage="live", exploration=0.0, most_failures=2, open_s=60.0)
 CHAT = {"model": "draftpick", "messages": [{"role": "user", "content": "say hello"}]}
 
@@ -69,9 +71,14 @@ def front_door(
     keys: Sequence[str] = (),
     first: Mapping[str, object] | None = None,
     learn: bool = False,
+    rate_limit: RateLimit | None = None,
+    own: Sequence[ServedArm] = (),
 ) -> Iterator[FrontDoor]:
-    """Run one; the settings let every arm be chosen alike unless others are given; `first` is of the first arm."""
-    names = tuple(scripts)
+    """Run one; the settings let every arm be chosen alike unless others are given.
+
+    `first` is of the first arm; `own` are arms beside the scripted ones.
+    """
+    names = (*scripts, *(arm.name for arm in own))
     settings = settings or ServiceSettings(names[0], exploration=1.0, share=0.0)
     with ExitStack() as stack:
         servers = {name: stack.enter_context(ScriptedUpstream(script)) for name, script in scripts.items()}
@@ -80,25 +87,25 @@ def front_door(
             upstream_spec(name, server.url, **(first or {} if name == names[0] else {}))
             for name, server in servers.items()
         ]
-        arms = [Upstream(spec, {}) for spec in specs]
-        own = settings.rewards == "own"
-        reward: Reward = SecondsPerToken(1.0) if own else CallerReward(settings.default_reward)
+        upstreams = [Upstream(spec, ENVIRONMENT) for spec in specs]
+        measured = settings.rewards == "own"
+        reward: Reward = SecondsPerToken(1.0) if measured else CallerReward(settings.default_reward)
         agent = Agent(new_policy(names), HashingEncoder(N_FEATURES), log, reward=reward)
-        service = Service(arms, agent, settings)
+        service = Service([*upstreams, *own], agent, settings)
         learning = None
         if learn:
             learner = stack.enter_context(closing(Learner(new_policy(names), log.folder, folder / "learner")))
             learning = LearningThread(service, learner, StageKeeper(service))
             learning.start()
         sock = socket.create_server(("127.0.0.1", 0))
-        app = make_app(service, keys=keys, most_body_bytes=100_000)
+        app = make_app(service, keys=keys, most_body_bytes=100_000, rate_limit=rate_limit)
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=2))
 
         async def run() -> None:
             await server.serve(sockets=[sock])
             await service.close()
-            for arm in arms:
-                await arm.close()
+            for upstream in upstreams:
+                await upstream.close()
 
         thread = threading.Thread(target=lambda: asyncio.run(run()))
         thread.start()

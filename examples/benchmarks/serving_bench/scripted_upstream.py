@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Literal, Self
 
-Fault = Literal["status", "refuse", "garbage", "hang", "cut", "error_event", "lying_usage", "endless"]
+Fault = Literal["status", "refuse", "garbage", "hang", "stall", "cut", "error_event", "lying_usage", "endless"]
 
 
 @dataclass
@@ -28,6 +28,7 @@ class Script:
         status: of the fault "status".
         facts: fields beside the last choices, such as llama.cpp's timings.
         knobs: body field to the facts that a request with it gets.
+        chunks: what a stream holds instead of tokens, as it is sent.
         asked: the requests so far: their bodies and headers.
         n_left: clients that left before the end.
         n_connections: opened so far.
@@ -40,6 +41,7 @@ class Script:
     status: int = 503
     facts: Mapping[str, object] = field(default_factory=dict)
     knobs: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    chunks: Sequence[Mapping[str, object]] = ()
     asked: list[tuple[dict, dict]] = field(default_factory=list)
     n_left: int = 0
     n_connections: int = 0
@@ -111,13 +113,17 @@ class ScriptedUpstream:
     async def _stream(self, writer: asyncio.StreamWriter, body: dict, word: str, chat: bool) -> bool:
         script = self.script
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
-        n_tokens = self._n_tokens(body)
+        for chunk in script.chunks:
+            _event(writer, _dumped(dict(chunk)))
+        n_tokens = 0 if script.chunks else self._n_tokens(body)
         for number in range(n_tokens):
             if number:
                 await asyncio.sleep(script.token_s)
-            if number == n_tokens // 2 and script.fault in ("cut", "garbage", "error_event"):
+            if number == n_tokens // 2 and script.fault in ("cut", "stall", "garbage", "error_event"):
                 if script.fault == "cut":
                     return False
+                if script.fault == "stall":
+                    await asyncio.sleep(3600)
                 _event(writer, b"no JSON at all" if script.fault == "garbage" else b'{"error": {"message": "broken"}}')
             text = f"{word} "
             choice = {"index": 0, "finish_reason": None} | ({"delta": {"content": text}} if chat else {"text": text})
