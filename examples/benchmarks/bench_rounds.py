@@ -4,6 +4,8 @@ No model runs. Total replayed seconds of held-out prompts, prompt reading includ
 acceptance model, and what is lost on other machines. Minutes.
 
     python examples/benchmarks/bench_rounds.py data/train data/test --name smollm2
+
+`--runs` tells the seconds that `time_choice.py --rounds` measured of the same choices, beside.
 """
 
 import argparse
@@ -14,8 +16,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from choice_bench.clock import own_runs
 from choice_bench.sides import Sides, read_sides
 from rounds_bench.ablations import ablations
+from rounds_bench.additions import additions
 from rounds_bench.calibration import calibration, plot
 from rounds_bench.setting import Setting
 from rounds_bench.transfer import transfer
@@ -28,7 +32,9 @@ from speculative.collection.replay import Replayer
 from speculative.collection.trace import Trace
 from speculative.collection.trace_store import TRACES, read_trace_parts
 from speculative.demo.learning import unfitted
+from speculative.demo.modes import REAL
 from speculative.measuring.machine import machine_facts
+from speculative.measuring.wall_clock import read_runs
 from speculative.rounds import (
     Baselines,
     SpeedSelector,
@@ -63,9 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
         name: bootstrap.ratio_of_sums(seconds["KNN per query"], seconds[name])
         for name in ("SpeedSelector", "GatedSelector")
     }
-    calibrated, parts = calibration(setting, speed), {}
+    calibrated = calibration(setting, speed)
+    parts = {} if options.smoke else _parts(setting, speed, settings)
     if not options.smoke:
-        parts = {"ablations": ablations(setting, speed, settings), "transfer": transfer(setting, speed, settings)}
         plot(calibrated, options.results / f"rounds_{options.name}_calibration.png")
     result = {
         "name": options.name,
@@ -78,8 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
         "play_us_a_round": _play_us(setting, speed),
         "calibration": calibrated,
         **parts,
-        "data": sides.facts,
-        **_origin(options),
+        **_timed(options, setting, fixed),
+        **_origin(options, sides),
     }
     text = json.dumps(result, indent=1, allow_nan=False) + "\n"
     write_file(options.results / f"rounds_{options.name}.json", text)
@@ -101,8 +107,27 @@ def _reached(rows: Mapping[str, Estimate], against: Mapping[str, Estimate], bar:
     }
 
 
-def _origin(options: argparse.Namespace) -> dict[str, object]:
+def _parts(setting: Setting, speed: SpeedSelector, settings: TrainingSettings) -> dict[str, object]:
     return {
+        "ablations": ablations(setting, speed, settings),
+        "additions": additions(setting, speed, settings),
+        "transfer": transfer(setting, speed, settings),
+    }
+
+
+def _timed(options: argparse.Namespace, setting: Setting, fixed: str) -> dict[str, object]:
+    """Return each timed mode's speed, over that of the best fixed arm and of the policy; nothing where none was."""
+    if options.runs is None:
+        return {}
+    runs = read_runs(options.runs)
+    policies = sorted({run.mode for run in runs if run.mode.endswith(REAL)})
+    held_out = {trace.query_id for trace in setting.test}
+    return {"own_runs": own_runs(runs, [fixed, *policies], held_out, options.seed)}
+
+
+def _origin(options: argparse.Namespace, sides: Sides) -> dict[str, object]:
+    return {
+        "data": sides.facts,
         "command": f"python examples/benchmarks/bench_rounds.py data/train data/test --name {options.name} "
         f"--bar {options.bar:g} --seed {options.seed}",
         "machine": machine_facts(),
@@ -119,6 +144,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--bar", type=float, default=1.12, help="what the selector is meant to reach")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON")
+    parser.add_argument(
+        "--runs", type=Path, help="runs.json of time_choice.py --rounds on prompts of the held-out folder"
+    )
     parser.add_argument("--smoke", action="store_true", help="leave out ablations, transfer and the picture")
     return parser.parse_args(arguments)
 

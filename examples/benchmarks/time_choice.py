@@ -5,7 +5,8 @@
     python examples/benchmarks/bench_choice.py data/train data/test --runs timed/runs.json
 
 Modes take each prompt in turn, in a random order. A stopped run goes on with the next prompt. `bench_choice.py` puts
-the seconds beside the replayed ones.
+the seconds beside the replayed ones. With `--rounds`, choices at every round are timed too, learned from the same
+folder; `bench_rounds.py --runs` tells their seconds.
 """
 
 import argparse
@@ -27,9 +28,10 @@ from speculative.demo.modes import REAL
 from speculative.demo.peers import peer_modes
 from speculative.demo.queries import pick_evenly
 from speculative.demo.wall_clock_stage import StageLimits, run_wall_clock
-from speculative.measuring.wall_clock import Run, arm_mode, policy_mode
+from speculative.measuring.wall_clock import Mode, Run, arm_mode, policy_mode, selector_mode
 from speculative.pools.pool import Pool
 from speculative.pools.spec import read_pool_spec
+from speculative.rounds import CollectedRounds, TrainingSettings, fit_speed_selector, gated
 
 
 def main(arguments: Sequence[str] | None = None) -> list[Run]:
@@ -51,10 +53,14 @@ def main(arguments: Sequence[str] | None = None) -> list[Run]:
     options.out.mkdir(parents=True, exist_ok=True)
     modes = {arm.name: arm_mode(arm) for arm in pool.arms if arm.name in names}
     modes[name] = policy_mode(pool.arms, pool.encoder, policy, seed=options.seed, name=name)
+    if options.rounds:
+        modes |= round_modes(pool, options.train, options.seed)
+    if not options.no_peers:
+        modes |= peer_modes(spec, pool, options.out)
     queries = pick_evenly(read_queries(options.prompts), options.n)
     runs = run_wall_clock(
         [query.model_copy(update={"max_new_tokens": options.max_new_tokens}) for query in queries],
-        modes | peer_modes(spec, pool, options.out),
+        modes,
         options.out / "timed",
         seed=options.seed,
         limits=StageLimits(seconds=options.seconds, least=1),
@@ -62,6 +68,15 @@ def main(arguments: Sequence[str] | None = None) -> list[Run]:
     )
     write_file(options.out / "runs.json", json.dumps([asdict(run) for run in runs]))
     return runs
+
+
+def round_modes(pool: Pool, train: Path, seed: int) -> dict[str, Mode]:
+    """Return a choice at every round of each kind, learned from a collected folder with the costs that priced it."""
+    rounds, settings = CollectedRounds.read(train), TrainingSettings(seed=seed)
+    speed = fit_speed_selector(rounds.traces, rounds.arms, rounds.costs, settings, encoder=pool.encoder)
+    found = {"SpeedSelector": speed, "GatedSelector": gated(speed, rounds.traces, rounds.costs, settings)}
+    arms = [pool.arms[name] for name in rounds.arms]
+    return {name: selector_mode(arms, lambda one=one: one, name=name) for name, one in found.items()}
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -72,6 +87,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--n", type=int, default=24, help="prompts, the same number of every domain")
     parser.add_argument("--max-new-tokens", type=int, default=64)
     parser.add_argument("--arms", nargs="*", default=[], help="further arms to time")
+    parser.add_argument("--rounds", action="store_true", help="time choices at every round too")
+    parser.add_argument("--no-peers", action="store_true", help="leave out transformers")
     parser.add_argument("--out", type=Path, default=Path("timed"), help="folder of the timed prompts and runs.json")
     parser.add_argument("--seconds", type=float, help="no prompt is begun that would end later")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())

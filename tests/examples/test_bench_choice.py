@@ -127,8 +127,10 @@ def test_modes_are_timed_for_the_bench(folder):
     held_out.write_text("".join(query.model_dump_json(exclude_none=True) + "\n" for query in queries(12, 12)))
     out = folder / "timed"
     arguments = [folder / "pool.toml", folder / "train", held_out, "--n", 2, "--max-new-tokens", 3, "--folds", 3]
+    arguments += ["--rounds"]
     runs = runpy.run_path(str(SCRIPT.with_name("time_choice.py")))["main"](list(map(str, [*arguments, "--out", out])))
-    assert {"no_draft", "transformers"} < {run.mode for run in runs}
+    assert {"no_draft", "transformers", "SpeedSelector", "GatedSelector"} < {run.mode for run in runs}
+    assert len({run.token_ids for run in runs if run.query_id == runs[0].query_id}) == 1
     assert [run for run in runs if run.mode.endswith("(real run)")]
     found = main(folder / "train", folder / "test", "--runs", out / "runs.json", "--results", folder, "--name", "timed")
     (folder / "choice_timed.json").unlink()

@@ -9,6 +9,7 @@ from results_pages.parts import (
     details,
     missing,
     origin,
+    own_runs,
     page_head,
     page_text,
     picture,
@@ -81,7 +82,7 @@ def _section(folder: Path, record: Record) -> list[str]:
         "",
         *_ablation(record),
         "",
-        *_own_runs(record),
+        *own_runs(record),
         *_clock(record),
         *bar_table(record["bars"]),
         *origin({**record, "settings": record["data"]}),
@@ -113,31 +114,6 @@ def _ablation(record: Record) -> list[str]:
         [row["variant"], *(two_digits(row["policies"][policy]) for policy in policies)] for row in record["ablation"]
     ]
     return tables(["", *policies], rows)
-
-
-def _own_runs(record: Record) -> list[str]:
-    runs = record.get("own_runs")
-    if not runs:
-        return []
-    references = list(dict.fromkeys(key for run in runs for key in run if key.startswith("over ")))
-    rows = [
-        [
-            run["mode"],
-            f"{run['tokens_per_second']:.1f}",
-            *(two_digits(run[key]) if key in run else "" for key in references),
-            f"{run['n_texts_of_no_draft']} of {run['n_queries']}",
-        ]
-        for run in sorted(runs, key=lambda run: -run["tokens_per_second"])
-    ]
-    heads = ["", "tokens/s", *(key.replace("over ", "times ") for key in references), "texts as without a draft"]
-    return [
-        "### In wall-clock time",
-        "",
-        "Every mode answered each prompt in turn, in a random order; prefill, encoding and choosing count.",
-        "",
-        *tables(heads, rows),
-        "",
-    ]
 
 
 def _clock(record: Record) -> list[str]:

@@ -155,3 +155,29 @@ def machine_line(record: Record) -> str:
         f"{machine['accelerator'] or machine['processor']}, {machine['threads']} threads, "
         f"Python {machine['python']}, {versions}."
     )
+
+
+def own_runs(record: Record) -> list[str]:
+    """Return the speed of every mode that was timed, over those it is held against; nothing where none was."""
+    runs = record.get("own_runs")
+    if not runs:
+        return []
+    references = list(dict.fromkeys(key for run in runs for key in run if key.startswith("over ")))
+    rows = [
+        [
+            run["mode"],
+            f"{run['tokens_per_second']:.1f}",
+            *(two_digits(run[key]) if key in run else "" for key in references),
+            f"{run['n_texts_of_no_draft']} of {run['n_queries']}",
+        ]
+        for run in sorted(runs, key=lambda run: -run["tokens_per_second"])
+    ]
+    heads = ["", "tokens/s", *(key.replace("over ", "times ") for key in references), "texts as without a draft"]
+    return [
+        "### In wall-clock time",
+        "",
+        "Every mode answered each prompt in turn, in a random order; prefill, encoding and choosing count.",
+        "",
+        *tables(heads, rows),
+        "",
+    ]

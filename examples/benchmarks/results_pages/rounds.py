@@ -8,6 +8,7 @@ from results_pages.parts import (
     details,
     missing,
     origin,
+    own_runs,
     page_head,
     page_text,
     picture,
@@ -36,7 +37,7 @@ def rounds_page(folder: Path) -> str:
         return page_text(lines, missing("python examples/benchmarks/bench_rounds.py TRAIN TEST --name NAME"))
     for title, record in known.items():
         lines += [*_section(title, record), *picture(folder, f"rounds_{record['name']}_calibration.png", _CAPTION), ""]
-        lines += [*_parts(record), *bar_table(record["bars"]), *origin(record)]
+        lines += [*own_runs(record), *_parts(record), *bar_table(record["bars"]), *origin(record)]
     return page_text(lines)
 
 
@@ -76,6 +77,15 @@ def _parts(record: Record) -> list[str]:
         rows = [[name, three_digits(value)] for name, value in record["ablations"].items()]
         said = "How many times as fast `SpeedSelector` is as one that was fitted without a part of it."
         lines += ["### Without its parts", "", said, "", *table(["without", "times as fast with it"], rows), ""]
+    if "additions" in record:
+        rows = [[name, three_digits(value)] for name, value in record["additions"].items()]
+        said = (
+            "How many times as fast a `SpeedSelector` is that was learned and played with more. A draft model stops "
+            "where a further token no longer pays by the profile; what it is unsure of after a rejected token is in no "
+            "trace, and it is charged as if it went on. A draft that is kept caught up reads on in every round, asked "
+            "or not, and the record says how much of the text it would have foretold; no engine does that yet."
+        )
+        lines += ["### With more", "", said, "", *table(["with", "times as fast"], rows), ""]
     if "transfer" in record:
         rows = [
             [row["profile"], *(f"{100 * row[key]:.1f} %" for key in _LOST), f"{row['refitted_over_fixed']:.3f}"]

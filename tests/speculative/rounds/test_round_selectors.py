@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bandits import KNN, HashingEncoder, LinTS, LinUCB, SquareCB
+from bandits import KNN, HashingEncoder, LinTS, LinUCB, Reinforce, SquareCB
+from bandits.policies import AdamWSettings
 from speculative.collection.arm_plan import ArmPlan
 from speculative.collection.replay import replay
 from speculative.engine.generate import generate
@@ -199,7 +200,12 @@ def test_round_selectors_keep_the_contract_of_selectors(traced_pool):
     assert isinstance(selector, SpeedSelector)
 
 
-@pytest.mark.parametrize("policy", [LinTS(), SquareCB(), KNN(n_neighbors=3)], ids=lambda policy: type(policy).__name__)
+REINFORCE = Reinforce(hidden_size=8, training=AdamWSettings(max_epochs=40, held_out_share=0))
+
+
+@pytest.mark.parametrize(
+    "policy", [LinTS(), SquareCB(), KNN(n_neighbors=3), REINFORCE], ids=lambda policy: type(policy).__name__
+)
 def test_any_policy_chooses_at_every_round(traced_pool, policy):
     traces, arms, costs = traced_pool.traces, traced_pool.arms, traced_pool.costs
     data = round_data(traces, arms, costs, rate=0.7, settings=QUICK)
@@ -207,6 +213,14 @@ def test_any_policy_chooses_at_every_round(traced_pool, policy):
     selector = RoundPolicySelector(policy.fit(data), layout, np.random.default_rng(0))
     replayed = [play(selector, list(arms.values()), trace, costs) for trace in traces]
     assert len({action for one in replayed for action in one.actions}) > 1
+
+
+def test_reinforce_learns_from_rounds_to_be_faster_than_arms_at_random(traced_pool):
+    traces, arms, costs = traced_pool.traces, traced_pool.arms, traced_pool.costs
+    layout = layout_of(traces, arms, QUICK)
+    policy = REINFORCE.fit(round_data(traces, arms, costs, rate=0.7, layout=layout, settings=QUICK))
+    learned = played_s(RoundPolicySelector(policy, layout, np.random.default_rng(0)), traces, costs)
+    assert learned < 0.9 * played_s(RandomRounds(layout, np.random.default_rng(0)), traces, costs)
 
 
 def test_a_prompt_that_was_learned_with_needs_its_encoder(traced_pool, fitted):
