@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 from arms.arm import Arm
+from arms.checks import not_negative
 from arms.observation import Observation
 from arms.query import Query
 
@@ -21,6 +22,9 @@ class CallableArm(Arm):
         function: (query, seed) -> text; the same text for the same query and seed.
         cost: What one call costs, in the caller's unit; None if unknown.
         count_tokens: text -> n_tokens. Arms whose speeds are compared must count alike.
+
+    Raises:
+        ValueError: if the cost is no number >= 0.
     """
 
     def __init__(
@@ -33,7 +37,7 @@ class CallableArm(Arm):
     ) -> None:
         self.name = name
         self._function = function
-        self._cost = cost
+        self._cost = None if cost is None else not_negative(cost, "cost")
         self._count_tokens = count_tokens
 
     def pull(self, query: Query, seed: int) -> Observation:

@@ -1,4 +1,4 @@
-"""Settings that come from outside: no key of theirs is unknown."""
+"""Settings that come from outside: no key of theirs is unknown, and no value is of another type."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -10,11 +10,14 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 class StrictModel(BaseModel):
     """Frozen settings; a key that they do not have is refused, and the message names those that there are.
 
+    A value must be of its field's type: text is no number, and True is no 1. A field that holds a tuple, and is read
+    from a list, says so with `Field(strict=False)`.
+
     Attributes:
         keys_beside: what may stand beside the settings where they are written, for the message.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     keys_beside: ClassVar[tuple[str, ...]] = ()
 

@@ -43,6 +43,7 @@ def estimate_propensities(
             other folds give it probability 0.
     """
     checks.positive(prior_precision, "prior_precision")
+    checks.at_least(seed, 0, "seed")
     contexts = log.contexts.astype(np.float64)
     spread = contexts.std(axis=0)
     contexts = (contexts - contexts.mean(axis=0)) / np.where(spread > 0, spread, 1.0)

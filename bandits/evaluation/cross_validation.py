@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 
+from bandits import checks
 from bandits.data.array_data import Data
 from bandits.data.full_information_data import FullInformationData
 from bandits.data.splits import query_numbers
@@ -73,11 +74,12 @@ def cross_validated(
     Raises:
         ValueError: if there are fewer than two queries or folds, the policy fails, or the estimator is not defined.
     """
+    n_folds = checks.at_least(n_folds, 2, "n_folds")
     query = query_numbers(data)
     scored = np.unique(query[data.complete] if isinstance(data, FullInformationData) else query)
     n_queries = len(scored)
-    if n_queries < 2 or n_folds < 2:
-        raise ValueError(f"held-out scores need >= 2 queries and n_folds >= 2, got {n_queries} and {n_folds}")
+    if n_queries < 2:
+        raise ValueError(f"held-out scores need >= 2 queries, got {n_queries}")
     objective = objective_of(data, objective)
     estimators = (estimator or DoublyRobust(),)
     tree = SeedTree(seed)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bandits import checks
 from bandits.checks import Float32, Float64, Int64
 from bandits.data.full_information_data import FullInformationData
 from bandits.evaluation.objective import objective_of
@@ -67,9 +68,9 @@ def feature_importance(
     """
     rows, tree = data.complete_rows(), SeedTree(seed)
     n = len(rows)
-    n_folds = n if n_folds is None else min(n_folds, n)
-    if n_folds < 2:
-        raise ValueError(f"importance needs >= 2 queries and folds, got {n_folds}")
+    if n < 2:
+        raise ValueError(f"importance needs >= 2 queries on which every arm is observed, got {n}")
+    n_folds = n if n_folds is None else min(checks.at_least(n_folds, 2, "n_folds"), n)
     sources = _sources(rows, groups, tree, n_permutations)
     order = tree.rng("folds").permutation(n)
     losses = np.zeros((n, 1 + len(groups)))
@@ -117,8 +118,7 @@ def _sources(
 ) -> list[Int64]:
     """Check the parts, and return whose part each row is given, in each permutation."""
     n, n_features = rows.contexts.shape
-    if n_permutations < 1:
-        raise ValueError(f"n_permutations must be >= 1, got {n_permutations}")
+    checks.at_least(n_permutations, 1, "n_permutations")
     for name, columns in groups.items():
         if not columns or not 0 <= min(columns) <= max(columns) < n_features:
             raise ValueError(f"part {name!r} must name columns in [0, {n_features}), got {list(columns)}")

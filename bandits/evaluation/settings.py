@@ -8,7 +8,6 @@ from bandits import checks
 from bandits.evaluation.objective import Objective
 from bandits.off_policy.estimators import IPS, SNIPS, DoublyRobust, OffPolicyEstimator
 from bandits.policies.policy import Policy
-from bandits.statistics.bootstrap import Bootstrap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +45,8 @@ class ComparisonSettings:
         shares = tuple(self.train_shares)
         if not shares or shares[-1] != 1 or not all(0 < a < b for a, b in zip(shares, (*shares[1:], 2), strict=True)):
             raise ValueError(f"train_shares must ascend within (0, 1] and end in 1, got {shares}")
-        Bootstrap(n_resamples=self.n_bootstrap, confidence=self.confidence)  # checks them
+        checks.at_least(self.n_bootstrap, 1, "n_bootstrap")
+        checks.share(self.confidence, "confidence")
         checks.at_least(self.n_jobs, 1, "n_jobs")
         names = [estimator.name for estimator in self.estimators]
         if not names or len(set(names)) < len(names):

@@ -47,9 +47,7 @@ class LowerConfidenceSequence:
         self._highest_mean = checks.number(highest_mean, "highest_mean")
         if not self._lowest < self._highest_mean:
             raise ValueError(f"highest_mean must be > lowest = {lowest:g}, got {highest_mean:g}")
-        if not 0 < level < 1:
-            raise ValueError(f"level must be in (0, 1), got {level}")
-        self.level = level
+        self.level = checks.share(level, "level")
         self.n, self._total, self._variance = 0, 0.0, 0.0
 
     @property

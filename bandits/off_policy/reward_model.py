@@ -59,6 +59,7 @@ class CrossFittedRidge(RewardModel):
         at_least(self.n_folds, 2, "n_folds")  # a model must not see what it predicts
         positive(self.prior_precision, "prior_precision")
         positive(self.intercept_precision, "intercept_precision")
+        at_least(self.seed, 0, "seed")
 
     def predict(self, log: LoggedData) -> Float64:
         """Return (n, k) float64; see the class.

@@ -53,6 +53,9 @@ class Trial:
         if not low < high:
             raise ValueError(f"reward_bounds must be the lowest and the highest reward, got {low:g} and {high:g}")
         self._incumbent, self._low, self._range = incumbent, low, high - low
+        checks.within(exploration, 0.0, 1.0, "exploration")
+        checks.within(share, 0.0, 1.0 - exploration, "share")
+        level = checks.share(level, "level")
         each = exploration / checks.at_least(n_arms, 1, "n_arms")
         least = min(share + each, 1 - share - exploration + each)
         self._most_weight = 1 / least if least > 0 else math.inf

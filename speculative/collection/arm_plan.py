@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from arms.checks import at_least
 from arms.fingerprint import fingerprint
 from speculative.selectors.priority_rule import PriorityRule
 from speculative.targets.rule_arm import PoolArm, RuleArm
@@ -30,6 +31,8 @@ class ArmPlan:
                 f"a plan of {len(self.drafts)} drafts must have {len(self.drafts) - 1} min_match_lengths, got "
                 f"{len(self.min_match_lengths)}"
             )
+        for _, draft_length in self.drafts:
+            at_least(draft_length, 0, "draft_length")
 
     @classmethod
     def fixed(cls, draft: str, draft_length: int) -> "ArmPlan":

@@ -13,6 +13,7 @@ import torch
 from torch.nn import functional
 
 from arms.atomic_file import atomic_file
+from arms.checks import at_least, not_negative, positive
 from speculative.distillation.corpus import TargetText
 from speculative.models.config import DecoderConfig
 from speculative.models.decoder import Weights
@@ -50,6 +51,13 @@ class DistillSettings:
     batch_tokens: int = 1024
     seed: int = 0
     n_unrolled: int = 3
+
+    def __post_init__(self) -> None:
+        for name in ("n_vocab", "n_epochs", "n_teacher", "batch_tokens", "n_unrolled"):
+            at_least(getattr(self, name), 1, name)
+        positive(self.learning_rate, "learning_rate")
+        not_negative(self.prompt_weight, "prompt_weight")
+        at_least(self.seed, 0, "seed")
 
 
 @dataclass(frozen=True, slots=True)

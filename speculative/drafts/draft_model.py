@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 
 import torch
 
-from arms.checks import within
+from arms.checks import at_least, within
 from arms.fingerprint import digest
 from arms.input_file import read_text
 from speculative.drafts.spec import DraftedTarget
@@ -107,7 +107,7 @@ class DraftModel(StoppingDraft):
             raise ValueError(f"draft {name!r}: its model's cache cannot take back a rejected draft token")
         self.name, self.model, self.max_positions = name, model, model.max_positions
         self.min_confidence = within(min_confidence, 0.0, 1.0, "min_confidence")
-        self.proposable = slice(0, min(model.n_vocab, n_target_vocab))
+        self.proposable = slice(0, min(model.n_vocab, at_least(n_target_vocab, 1, "n_target_vocab")))
         self._target_ids: torch.Tensor | None = None
         masked = sorted(token for token in unlike if token < self.proposable.stop)
         self._unlike = torch.tensor(masked, dtype=torch.int64, device=model.device)

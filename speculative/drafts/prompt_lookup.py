@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from arms.checks import at_least
 from speculative.drafts.spec import DraftedTarget, DraftSpec
 from speculative.protocols.draft import Draft, DraftSession, Proposal, SharedCache
 from speculative.sampling.token_sampler import GREEDY, TokenSampler
@@ -51,8 +52,8 @@ class PromptLookup(Draft):
             return PromptLookup(self.max_ngram, min_ngram=self.min_ngram)
 
     def __init__(self, max_ngram: int = 4, *, min_ngram: int = 1) -> None:
-        if not 1 <= min_ngram <= max_ngram:
-            raise ValueError(f"need 1 <= min_ngram <= max_ngram, got {min_ngram} and {max_ngram}")
+        if at_least(min_ngram, 1, "min_ngram") > at_least(max_ngram, 1, "max_ngram"):
+            raise ValueError(f"min_ngram must be <= max_ngram, got {min_ngram} > {max_ngram}")
         self.max_ngram, self.min_ngram, self.max_match_length = max_ngram, min_ngram, max_ngram
         self.name = "prompt_lookup" + ("" if (min_ngram, max_ngram) == (1, 4) else f"_{min_ngram}to{max_ngram}")
 

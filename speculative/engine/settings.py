@@ -32,9 +32,10 @@ class EngineSettings:
     batch_invariant: bool = False
 
     def __post_init__(self) -> None:
-        for name, value in (("max_batch", self.max_batch), ("prefill_chunk", self.prefill_chunk)):
-            if value < 1:
-                raise ValueError(f"{name} must be >= 1, got {value}")
+        for name in ("max_batch", "prefill_chunk", "n_tokens"):
+            value = getattr(self, name)
+            if (type(value) is not int or value < 1) and not (name == "n_tokens" and value is None):
+                raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
 
     def vocabulary(self, target: CausalLM) -> int:
         """Return from which id on a target's tokens are never chosen.

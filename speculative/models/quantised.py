@@ -94,18 +94,25 @@ class Dequantised(Mapping[str, torch.Tensor]):
 
 
 def quantisation_of(config: Mapping[str, Any]) -> str | None:
-    """Return the name of the format that a configuration says its weights are quantised in; None for none."""
-    found = config.get("quantization_config") or config.get("compression_config") or config.get("quantization")
-    if not found:
+    """Return the name of the format that a configuration says its weights are quantised in; None for none.
+
+    What is there, and no name, is a format as well: `{}` is refused as transformers refuses it.
+    """
+    found = _settings(config, "quantization_config", "compression_config", "quantization")
+    if found is None:
         return None
     if not isinstance(found, dict):
-        return str(found)
+        return str(found) or "an unnamed one"
     method = found.get("quant_method")
     if method is None:
         return "MLX" if {"bits", "group_size"} <= found.keys() else "an unnamed one"
     if method == "compressed-tensors":
         return f"compressed-tensors {found.get('format')}"
     return str(method)
+
+
+def _settings(config: Mapping[str, Any], *keys: str) -> Any:
+    return next((config[key] for key in keys if config.get(key) is not None), None)
 
 
 def dequantised(
@@ -127,7 +134,7 @@ def dequantised(
     name = quantisation_of(config)
     if name is None:
         return weights
-    settings = config.get("quantization_config") or config.get("compression_config")
+    settings = _settings(config, "quantization_config", "compression_config")
     if isinstance(settings, dict) and name == "fp8":
         return Dequantised(weights, "_scale_inv", _block_size(settings.get("weight_block_size"), source))
     if isinstance(settings, dict) and _is_plain_compressed(settings):

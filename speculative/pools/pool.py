@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 
 from arms import ArmSet
+from arms.checks import at_least
 from bandits import ContextEncoder, Policy
 from bandits.online import TimeBudget
 from rewards.named import DEFAULT_REWARD, make_reward
@@ -178,6 +179,7 @@ class Pool:
             ValueError: if there are fewer than two prompts, one does not fit the target, two queries share an id,
                 the machine was too busy to be measured, or the folder was begun with something else.
         """
+        at_least(seed, 0, "seed")
         queries = named_by_content(prompts)
         if len(queries) < 2:
             raise ValueError(f"learn needs at least 2 prompts, got {len(queries)}")
@@ -197,7 +199,9 @@ class Pool:
         if policy is None or isinstance(policy, str):
             chosen = FixedSelector(0 if policy is None else self.arms.index(policy))
         else:
-            chosen = PolicySelector(policy, self.encoder, self.arms.names, np.random.default_rng(seed))
+            chosen = PolicySelector(
+                policy, self.encoder, self.arms.names, np.random.default_rng(at_least(seed, 0, "seed"))
+            )
         return chosen if budget is None else Conservative.over(chosen, budget, list(self.arms), seed=seed)
 
     @property

@@ -85,8 +85,7 @@ def evaluate_rounds(
     Raises:
         ValueError: if there are fewer than two traces, or an arm is a rule or was not traced.
     """
-    at_least(len(traces), 2, "traces")
-    n = min(at_least(n_folds, 2, "n_folds"), len(traces))
+    n = min(at_least(n_folds, 2, "n_folds"), at_least(len(traces), 2, "traces"))
     order = np.random.default_rng(settings.seed).permutation(len(traces))
     played = _Played(arms, costs, settings, selectors)
     for fold in range(n):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from arms.checks import not_negative
+from arms.checks import at_least, not_negative
 from speculative.protocols.selector import RoundContext
 from speculative.rounds.acceptance_model import AcceptanceModel
 from speculative.rounds.record import RoundRecord
@@ -31,6 +31,9 @@ class HybridVerified(RoundSelector):
 
     def __init__(self, model: AcceptanceModel, cache: int, other: int, *, threshold: float) -> None:
         super().__init__(model.layout)
+        for name, action in (("cache", cache), ("other", other)):
+            if at_least(action, 0, name) >= len(model.layout.arms):
+                raise ValueError(f"{name} must be one of {len(model.layout.arms)} arms, got {action}")
         draft = model.layout.draft_of[cache]
         if draft is None:
             raise ValueError(f"cache must be the arm of a look-up, got {list(model.layout.arms)[cache]!r}")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from arms.checks import at_least
+from arms.checks import at_least, positive
 from bandits import ContextEncoder, FullInformationData
 from bandits.encoders.encoder import check_same_encoder
 from speculative.collection.arm_plan import ArmPlan
@@ -51,6 +51,9 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         at_least(self.n_walks, 1, "n_walks")
         at_least(self.n_passes, 1, "n_passes")
+        positive(self.ridge, "ridge")
+        at_least(self.n_prompt_features, 0, "n_prompt_features")
+        at_least(self.seed, 0, "seed")
 
 
 DEFAULT = TrainingSettings()
@@ -152,6 +155,7 @@ def round_data(
         ValueError: if an arm is a rule or was not traced, the profile lacks a draft, no text has a round, or the layout
             is of other arms.
     """
+    positive(rate, "rate")
     layout = layout or layout_of(traces, arms, settings)
     if list(layout.arms.items()) != list(arms.items()):
         raise ValueError(f"the layout is of the arms {', '.join(layout.arms)}, got {', '.join(arms)}: give it these")

@@ -3,13 +3,21 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from arms.checks import at_least
 from speculative.protocols.drafting_rule import EngineArm
 from speculative.protocols.selector import RoundContext, Selector
 from speculative.selectors.spec import SelectorSpec, index_of
 
 
 class FixedSelector(Selector):
-    """Always the same arm."""
+    """Always the same arm.
+
+    Args:
+        action: the arm's index, >= 0.
+
+    Raises:
+        ValueError: if it is none.
+    """
 
     class Spec(SelectorSpec):
         """The settings: the arm's name."""
@@ -22,7 +30,7 @@ class FixedSelector(Selector):
             return FixedSelector(index_of(self.arm, arms))
 
     def __init__(self, action: int) -> None:
-        self.action = action
+        self.action = at_least(action, 0, "action")
 
     def select(self, rounds: Sequence[RoundContext]) -> Sequence[int]:
         """Choose the same arm for every request."""

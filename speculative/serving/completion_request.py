@@ -41,8 +41,8 @@ class _Body(BaseModel):
     max_completion_tokens: _Tokens | None = None
     seed: Annotated[int, Field(strict=True)] | None = None
     stop: str | list[str] | None = None
-    temperature: Annotated[float, Field(ge=0)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    temperature: Annotated[float, Field(ge=0, strict=True)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1, strict=True)] | None = None
 
 
 class _ChatBody(_Body):

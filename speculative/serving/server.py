@@ -60,6 +60,9 @@ class ServerSettings:
         relearn: where the folder holds a policy of another class or with other settings, learn its log from the
             beginning.
         new_arm_rows: rows of the other arms that an arm which joined the pool starts with the mean of; 0: no data.
+
+    Raises:
+        ValueError: if a number is out of range.
     """
 
     folder: Path
@@ -75,12 +78,20 @@ class ServerSettings:
     relearn: bool = False
     new_arm_rows: float = 0.0
 
+    def __post_init__(self) -> None:
+        if checks.at_least(self.port, 0, "port") >= 2**16:
+            raise ValueError(f"port must be in [0, 65535], got {self.port}")
+        for name in ("requests_per_minute", "slowest"):
+            if getattr(self, name) is not None:
+                checks.positive(getattr(self, name), name)
+        checks.at_least(self.burst, 1, "burst")
+        checks.at_least(self.sync_every, 0, "sync_every")
+        checks.at_least(self.seed, 0, "seed")
+        checks.not_negative(self.new_arm_rows, "new_arm_rows")
+
     def rate_limit(self) -> RateLimit | None:
         """Return a new limit as the settings say, if they say one."""
         return None if self.requests_per_minute is None else RateLimit(self.requests_per_minute, self.burst)
-
-    def __post_init__(self) -> None:
-        self.rate_limit()
 
 
 def serve(

@@ -67,6 +67,13 @@ class ServiceSettings:
         checks.within(self.share, 0.0, 1.0 - self.exploration, "share")
         checks.within(self.default_reward, 0.0, 1.0, "default_reward")
         checks.at_least(self.attempts, 1, "attempts")
+        checks.at_least(self.most_failures, 1, "most_failures")
+        for name in ("reward_window_s", "open_s", "learn_every_s"):
+            checks.not_negative(getattr(self, name), name)
+        checks.share(self.level, "level")
+        if self.conservative is not None:
+            checks.not_negative(self.conservative, "conservative")
+        checks.not_negative(self.conservative_share, "conservative_share")
         self.time_budget()
 
     def time_budget(self) -> TimeBudget | None:

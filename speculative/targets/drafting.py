@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from arms.checks import at_least
 from bandits import Policy
 from speculative.drafts import NoDraft, read_draft_spec
 from speculative.protocols.draft import Draft, DraftingArm
@@ -78,7 +79,7 @@ def _one_draft(target: LoadedTarget, draft: Draft | str | None, draft_length: in
         draft = read_draft_spec(draft).build(target)
     if draft_length is None:
         draft_length = 0 if isinstance(draft, NoDraft) else DRAFT_LENGTH
-    if isinstance(draft, NoDraft) != (draft_length == 0) or draft_length < 0:
+    if isinstance(draft, NoDraft) != (at_least(draft_length, 0, "draft_length") == 0):
         raise ValueError(f"draft_length must be >= 1 with a draft and not given without, got {draft_length}")
     return _OneDraft(draft.name, draft, draft_length)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from arms import Query
+from arms.checks import at_least
 from arms.fingerprint import digest
 from bandits import Policy
 from speculative.engine import generate as loops
@@ -45,7 +46,7 @@ class Target:
         chat_template_kwargs: variables of the chat template where a `Rendering` sets none of the same names.
 
     Raises:
-        ValueError: if the chat template does not read one of the variables.
+        ValueError: if a number is out of range, or the chat template does not read one of the variables.
     """
 
     name: str
@@ -60,6 +61,10 @@ class Target:
     chat_template_kwargs: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        at_least(self.max_new_tokens, 1, "max_new_tokens")
+        at_least(self.max_batch, 1, "max_batch")
+        if self.n_tokens is not None:
+            at_least(self.n_tokens, 1, "n_tokens")
         check_variables(self.tokenizer, Rendering(self.chat_template_kwargs))
 
     @classmethod

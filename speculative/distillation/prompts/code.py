@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from types import FunctionType
 from typing import NamedTuple
 
+from arms.checks import at_least
 from speculative.distillation.prompts.code_tasks import CodeTask, code_tasks
 from speculative.distillation.prompts.training_prompt import Draw, TrainingPrompt, draw_distinct
 
@@ -175,7 +176,8 @@ def code_prompts(n: int, seed: int) -> list[TrainingPrompt]:
     Raises:
         ValueError: if `n` is negative or more than the source can give.
     """
-    rng = random.Random(seed)
+    at_least(n, 0, "n")  # before the library is read
+    rng = random.Random(at_least(seed, 0, "seed"))
     tasks, functions = code_tasks(), _documented_functions()
 
     def draw() -> Draw:

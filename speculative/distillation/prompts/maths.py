@@ -2,6 +2,7 @@
 
 import random
 
+from arms.checks import at_least
 from speculative.distillation.prompts.training_prompt import Draw, TrainingPrompt, draw_distinct
 
 # fmt: off
@@ -181,7 +182,7 @@ def maths_word_problems(n: int, seed: int) -> list[TrainingPrompt]:
     Raises:
         ValueError: if `n` is negative or more than the templates can give.
     """
-    rng = random.Random(seed)
+    rng = random.Random(at_least(seed, 0, "seed"))
 
     def draw() -> Draw:
         index = rng.randrange(len(_PROBLEMS))

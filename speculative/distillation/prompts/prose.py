@@ -5,6 +5,7 @@ import inspect
 import random
 from collections.abc import Iterator
 
+from arms.checks import at_least
 from speculative.distillation.prompts.prose_facts import FACTS, STORIES
 from speculative.distillation.prompts.training_prompt import Draw, TrainingPrompt, draw_distinct
 
@@ -124,7 +125,8 @@ def prose_prompts(n: int, seed: int) -> list[TrainingPrompt]:
     Raises:
         ValueError: if `n` is negative or more than the source can give.
     """
-    rng = random.Random(seed)
+    at_least(n, 0, "n")  # before the library is read
+    rng = random.Random(at_least(seed, 0, "seed"))
     library = _library_passages()
 
     def draw() -> Draw:

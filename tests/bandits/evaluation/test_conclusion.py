@@ -80,7 +80,7 @@ def test_cross_validated_scores_are_held_out(n_folds):
     assert score.n_folds == min(n_folds, 60)
     log = example_data(600).log_with(Uniform(), rng)
     assert cross_validated(LinUCB(), log, n_folds=3).conclusion.gains
-    with pytest.raises(ValueError, match="n_folds >= 2"):
+    with pytest.raises(ValueError, match="n_folds must be an integer >= 2, got 1"):
         cross_validated(LinUCB(), log, n_folds=1)
 
 

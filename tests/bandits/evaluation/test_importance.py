@@ -45,12 +45,12 @@ def test_a_fitted_policy_is_asked_as_it_is():
     assert noise.value == 0.0
     with pytest.raises(ValueError, match="needs >= 2 queries on which every arm is observed, got 1"):
         held_out_importance(policy, _data().subset(np.arange(1)), GROUPS)
-    with pytest.raises(ValueError, match="n_permutations must be >= 1, got 0"):
+    with pytest.raises(ValueError, match="n_permutations must be an integer >= 1, got 0"):
         held_out_importance(policy, _data(), GROUPS, n_permutations=0)
 
 
 def test_a_part_of_columns_that_are_not_there_is_refused():
     with pytest.raises(ValueError, match=r"part 'far' must name columns in \[0, 3\), got \[3\]"):
         feature_importance(LinUCB(), _data(), {"far": [3]})
-    with pytest.raises(ValueError, match="needs >= 2 queries and folds"):
+    with pytest.raises(ValueError, match="needs >= 2 queries on which every arm is observed"):
         feature_importance(LinUCB(), _data().subset(np.arange(1)), GROUPS)

@@ -153,9 +153,9 @@ def test_engine_options_are_checked(target):
     Engine(target.decoder, [Arm(PromptLookup(), 95)])
     with pytest.raises(ValueError, match="draft_length must be below the target's context of 96 tokens, got 96"):
         Engine(target.decoder, [arm, Arm(PromptLookup(), 96)])
-    with pytest.raises(ValueError, match="max_batch must be >= 1, got 0"):
+    with pytest.raises(ValueError, match="max_batch must be an integer >= 1, got 0"):
         Engine(target.decoder, [arm], settings=EngineSettings(max_batch=0))
-    with pytest.raises(ValueError, match="prefill_chunk must be >= 1, got 0"):
+    with pytest.raises(ValueError, match="prefill_chunk must be an integer >= 1, got 0"):
         Engine(target.decoder, [arm], settings=EngineSettings(prefill_chunk=0))
 
 

@@ -115,6 +115,8 @@ def test_each_block_of_fp8_weights_has_its_own_scale_ragged_edges_too():
 @pytest.mark.parametrize(
     ("settings", "name"),
     [
+        ({}, "an unnamed one"),
+        (False, "False"),
         ({"quant_method": "awq", "bits": 4}, "awq"),
         ({"quant_method": "gptq", "bits": 4}, "gptq"),
         ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "bitsandbytes"),

@@ -114,7 +114,7 @@ def test_another_budget_begins_anew(log):
 def test_a_budget_needs_rewards_that_tell_seconds():
     with pytest.raises(ValueError, match="conservative needs rewards 'own'"):
         ServiceSettings("plain", rewards="caller", conservative=1.0)
-    with pytest.raises(ValueError, match="budget_s must be"):
+    with pytest.raises(ValueError, match="conservative must be"):
         ServiceSettings("plain", conservative=-1.0)
 
 
