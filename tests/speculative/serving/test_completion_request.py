@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from speculative.serving.completion_request import MOST_TEXT, NO_TEXT, read_request
 from speculative.serving.problem import Problem
@@ -47,3 +49,22 @@ def test_an_error_names_the_innermost_field():
     with pytest.raises(Problem) as caught:
         read("completions", prompt="x", stream=True, stream_options={"include_usage": "perhaps"})
     assert caught.value.field == "stream_options.include_usage"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+FIELDS = ("messages", "prompt", "model", "stream", "stream_options", "n", "max_tokens", "seed", "stop", "temperature")
+
+
+@pytest.mark.parametrize("endpoint", ["chat/completions", "completions"])
+@settings(max_examples=30)
+@given(body=st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=6).map(json.dumps).map(str.encode) | st.binary())
+def test_whatever_is_sent_is_a_request_or_one_problem(endpoint, body):
+    try:
+        status = 200 if read_request(endpoint, body, "draftpick").text else None
+    except Problem as problem:
+        status = problem.status
+    assert status in (200, 400, 404)
