@@ -2,6 +2,7 @@
 
 from bandits.online.agent import Agent
 from bandits.online.decision_log import DecisionLog, TornRecordWarning
+from bandits.online.hindsight import Hindsight
 from bandits.online.learner import Learner
 from bandits.online.records import LoggedDecision, PolicyVersion
 from bandits.online.rollout import Rollout
@@ -11,6 +12,7 @@ from bandits.online.trial import Trial
 __all__ = [
     "Agent",
     "DecisionLog",
+    "Hindsight",
     "Learner",
     "LoggedDecision",
     "PolicyVersion",

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Sequence
-from itertools import compress
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -13,15 +12,16 @@ from arms.atomic_file import write_file
 from arms.folder_lock import FolderLock
 from arms.input_file import read_text
 from bandits import checks
-from bandits.data.logged_data import LoggedData
+from bandits.online.hindsight import HINDSIGHT, Hindsight, full_information
 from bandits.online.log_table import logged_data
 from bandits.online.records import LoggedDecision, LoggedReward
-from bandits.online.segments import BEGINNING, Position, read_record, read_records
+from bandits.online.segments import BEGINNING, Position, Record, read_record, read_records
 from bandits.policies import load_policy
 from bandits.policies.parameters import UnknownPolicyClassError
 from bandits.policies.policy import Policy
 
 _CHECKPOINT = "checkpoint.json"
+_Row = tuple[LoggedDecision, float] | Hindsight
 
 
 class Learner:
@@ -43,6 +43,8 @@ class Learner:
         log_folder: of the `DecisionLog`.
         checkpoint: folder for the policy and the place; made if it is missing.
         batch: decisions learned from at once, >= 1.
+        hindsight: arms that are learned from `Hindsight` records alone, each row of which shows all of them; their own
+            rewards are passed over, so that full information and rows weighed by propensities never meet in one arm.
         relearn: where the checkpoint is of a policy of another class or with other settings, leave it and begin anew.
 
     Attributes:
@@ -63,12 +65,13 @@ class Learner:
         checkpoint: str | Path,
         *,
         batch: int = 100,
+        hindsight: Collection[str] = (),
         relearn: bool = False,
     ) -> None:
         self._log_folder, self._folder = Path(log_folder), Path(checkpoint)
         self.batch = checks.at_least(batch, 1, "batch")
         self.policy, self.n_learned = policy, 0
-        self._position, self._relearns = BEGINNING, relearn
+        self._position, self._relearns, self._hindsight = BEGINNING, relearn, frozenset(hindsight)
         self._kept_arms: tuple[str, ...] | None = None
         self._lock = FolderLock(self._folder, "learner")
         try:
@@ -111,7 +114,7 @@ class Learner:
         self._kept_arms = names
 
     def step(self, *, whole_batches: bool = True) -> int:
-        """Read the next batch, learn from it and save; return how many rewarded decisions were read.
+        """Read the next batch of rewarded decisions and hindsights, learn it and save; return how many were read.
 
         Args:
             whole_batches: wait until there is a whole batch, so that the batches do not depend on when this is
@@ -120,35 +123,48 @@ class Learner:
         Raises:
             ValueError: if the log is damaged, or holds what the policy cannot learn from.
         """
-        decisions: list[LoggedDecision] = []
-        rewards: list[float] = []
+        read: list[_Row] = []
         position = self._position
         for placed in read_records(self._log_folder, self._position):
             position = placed.end
-            if placed.record["kind"] != "rewarded":
-                continue
-            reward = LoggedReward.from_record(placed.record)
-            decisions.append(LoggedDecision.from_record(read_record(self._log_folder, reward.decided_at)))
-            rewards.append(reward.reward)
-            if len(rewards) == self.batch:
+            row = self._row(placed.record)
+            if row is not None:
+                read.append(row)
+            if len(read) == self.batch:
                 break
-        if not rewards or (whole_batches and len(rewards) < self.batch):
+        if not read or (whole_batches and len(read) < self.batch):
             return 0
-        n_read = len(rewards)
-        if self._kept_arms is not None:
-            kept = [decision.decision.arm in self._kept_arms for decision in decisions]
-            decisions, rewards = list(compress(decisions, kept)), list(compress(rewards, kept))
-        policy = self.policy
-        if rewards:
-            policy = copy.deepcopy(policy)
-            policy.update(self._rows(decisions, rewards))
-        self._save(policy, position, self.n_learned + len(rewards))
-        self._position, self.n_learned, self.policy = position, self.n_learned + len(rewards), policy
-        return n_read
+        policy, n_learned = self._taught(read)
+        self._save(policy, position, self.n_learned + n_learned)
+        self._position, self.n_learned, self.policy = position, self.n_learned + n_learned, policy
+        return len(read)
 
-    def _rows(self, decisions: Sequence[LoggedDecision], rewards: Sequence[float]) -> LoggedData:
-        data = logged_data(decisions, rewards, with_distributions=False)
-        return data if self._kept_arms is None else data.select_arms(self._kept_arms)
+    def _row(self, record: Record) -> _Row | None:
+        """Return what a record teaches, or None."""
+        if record["kind"] == HINDSIGHT and self._hindsight:
+            return Hindsight.from_record(record)
+        if record["kind"] != "rewarded":
+            return None
+        reward = LoggedReward.from_record(record)
+        made = LoggedDecision.from_record(read_record(self._log_folder, reward.decided_at))
+        return None if made.decision.arm in self._hindsight else (made, reward.reward)
+
+    def _taught(self, read: Sequence[_Row]) -> tuple[Policy, int]:
+        """Return the policy that has learned these rows, and how many of them it did: of arms that have left, none."""
+        kept = self._kept_arms
+        rows = [one for one in read if isinstance(one, tuple) and (kept is None or one[0].decision.arm in kept)]
+        told = [one for one in read if isinstance(one, Hindsight)]
+        if not rows and not told:
+            return self.policy, 0
+        policy = copy.deepcopy(self.policy)
+        if rows:
+            data = logged_data([made for made, _ in rows], [reward for _, reward in rows], with_distributions=False)
+            policy.update(data if kept is None else data.select_arms(kept))
+        names = kept or policy.arm_names or tuple(dict.fromkeys(name for one in told for name in one.rewards))
+        told = [one for one in told if not one.rewards.keys().isdisjoint(names)]
+        if told:
+            policy.update(full_information(told, names))
+        return policy, len(rows) + len(told)
 
     def close(self) -> None:
         """Let the checkpoint go."""

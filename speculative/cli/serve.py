@@ -13,6 +13,7 @@ from speculative.cli.plugins import load_one_policy, policy_of
 
 if TYPE_CHECKING:
     from bandits import Policy
+    from speculative.measuring.cost_profile import CostProfile
     from speculative.pools.pool import Pool
     from speculative.serving.upstream_spec import UpstreamPoolSpec
 
@@ -137,6 +138,14 @@ def serve(
             "goes back to shadow in any case.",
         ),
     ] = False,
+    hindsight: Annotated[
+        bool,
+        typer.Option(
+            "--hindsight",
+            help="Replay the look-ups of a pool with a target on every answer, and learn them from all answers, by "
+            "this machine's cost profile.",
+        ),
+    ] = False,
     conservative: Annotated[
         float | None,
         typer.Option(
@@ -201,9 +210,23 @@ def serve(
         seed=seed,
         relearn=relearn,
         new_arm_rows=new_arm_rows,
+        hindsight=_hindsight_costs(served, cache) if hindsight else None,
     )
     learns = forgetting(_policy(policy, settings or (), policy_class or (), seed), discount, window, drift_threshold)
     run_server(served, learns, service, server, os.environ, options.say)
+
+
+def _hindsight_costs(served: "UpstreamPoolSpec | Pool", cache: Path | None) -> "CostProfile":
+    """Return the cost profile that answers are replayed by.
+
+    Raises:
+        ValueError: if the pool has no target of its own.
+    """
+    from speculative.serving.upstream_spec import UpstreamPoolSpec
+
+    if isinstance(served, UpstreamPoolSpec):
+        raise ValueError("--hindsight needs a pool with a target of its own, whose tokens are known: leave it out")
+    return options.pool_costs(served, cache)
 
 
 def _pool(file: Path, cache: Path | None, threads: int | None) -> "UpstreamPoolSpec | Pool":

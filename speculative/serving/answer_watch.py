@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable, Mapping
 
 from arms import Observation
+from speculative.collection.answer_tokens import AnswerTokens
 from speculative.serving.completion_request import CompletionRequest
 from speculative.serving.engine_feedback import EngineFeedback, feedback_of
 from speculative.serving.problem import ArmFailure
+from speculative.serving.written_payload import WrittenPayload
 
 
 class AnswerWatch:
@@ -26,6 +28,7 @@ class AnswerWatch:
         first_s: seconds to a stream's first payload; None before it, and for an answer that comes whole.
         seconds: to the last payload so far.
         feedback: the engine's counts, where it gave some.
+        answer: the tokens, where an engine of one's own wrote them, once it has ended.
     """
 
     def __init__(self, request: CompletionRequest, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -36,6 +39,7 @@ class AnswerWatch:
         self.first_s: float | None = None
         self.seconds = 0.0
         self.feedback: EngineFeedback | None = None
+        self.answer: AnswerTokens | None = None
 
     def take(self, payload: bytes) -> bytes | None:
         """Note a payload; return what is passed on, or None where the client did not ask for it.
@@ -46,6 +50,8 @@ class AnswerWatch:
         self.seconds = self._clock() - self._start - self._client_s
         if self.first_s is None and self._request.stream:
             self.first_s = self.seconds
+        if isinstance(payload, WrittenPayload):
+            self.answer = payload.answer
         try:
             said = json.loads(payload)
         except (ValueError, RecursionError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from speculative.collection.answer_tokens import AnswerTokens
 from speculative.pools.pool import Pool
 from speculative.protocols.request import Generation
 from speculative.serving.completion_request import CompletionRequest
@@ -12,6 +13,7 @@ from speculative.serving.engine_request import engine_request
 from speculative.serving.engine_worker import EngineWorker
 from speculative.serving.openai_answer import FINISH_REASONS, OpenAIAnswer
 from speculative.serving.problem import ArmFailure, ArmRefusal, Problem
+from speculative.serving.written_payload import WrittenPayload
 
 
 class EngineArm:
@@ -55,5 +57,6 @@ class EngineArm:
             raise ArmRefusal(400, Problem(400, str(error)).payload()) from error
         if end.finished not in FINISH_REASONS:
             raise ArmFailure(end.failure or f"the engine ended the text: {end.finished}")
+        tokens = AnswerTokens(asked.token_ids, end.token_ids, asked.max_new_tokens)
         for payload in form.ends(end, "".join(text)):
-            yield payload
+            yield WrittenPayload.of(payload, tokens) if end.token_ids else payload

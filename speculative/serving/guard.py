@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from arms import Observation
 from bandits import DecisionLog
 from bandits.online import TimeBudget
 from bandits.online.segments import BEGINNING, Position, read_records
@@ -56,17 +57,23 @@ class Guard:
         if arm != self._incumbent:
             self.budget.begin(decision_id, arm)
 
-    def ended(self, decision_id: str, arm: str, seconds: float, n_tokens: int) -> None:
+    def seen(self, observation: Observation) -> None:
         """Count an answer, or what of one was waited for."""
+        n_tokens = 0 if observation.failure is not None else observation.n_tokens
+        self._ended(observation.query_id, observation.arm, observation.seconds, n_tokens)
+
+    def dropped(self, decision_id: str, waited: Observation | None = None) -> None:
+        """Forget an answer that says nothing of its arm; what was waited for is lost."""
+        if waited is not None:
+            self.seen(waited)
+        self.budget.drop(decision_id)
+
+    def _ended(self, decision_id: str, arm: str, seconds: float, n_tokens: int) -> None:
         if arm == self._incumbent:
             self.budget.ran_safe(seconds, n_tokens)
         else:
             self.budget.end(decision_id, seconds, n_tokens, arm=arm)
         self._tell()
-
-    def dropped(self, decision_id: str) -> None:
-        """Forget an answer that says nothing of its arm."""
-        self.budget.drop(decision_id)
 
     def _count(self, folder: Path, begun: Position) -> None:
         for placed in read_records(folder, begun):
@@ -74,7 +81,7 @@ class Guard:
             facts = record["observation"] if record["kind"] == "rewarded" else None
             if facts is not None:
                 n_tokens = 0 if facts["failure"] is not None else facts["n_tokens"]
-                self.ended(record["query"], facts["arm"], facts["seconds"], n_tokens)
+                self._ended(record["query"], facts["arm"], facts["seconds"], n_tokens)
 
     def _tell(self) -> None:
         self._metrics.set("time_lost_seconds", self.budget.lost_s)

@@ -84,6 +84,8 @@ class LearningThread:
                     self._service.adopt(self._learner.policy, self._learner.version)
                     metrics.set("learned_decisions", self._learner.n_learned)
             self._service.close_overdue()
+            if self._service.look_back is not None:
+                self._service.look_back.step(self._service.agent.log)
             self._keeper.step()
             metrics.set("learning_failed", 0)
         except Exception as error:  # a policy of the user's own may raise anything; serving goes on

@@ -32,7 +32,9 @@ from speculative.serving.upstream import Upstream
 from speculative.serving.upstream_spec import UpstreamPoolSpec
 
 if TYPE_CHECKING:
+    from speculative.measuring.cost_profile import CostProfile
     from speculative.pools.pool import Pool  # it needs torch, upstreams do not
+    from speculative.serving.look_back import LookBack
 
 OWN_MODEL = "draftpick"
 """What clients ask for where the engine is one's own."""
@@ -59,6 +61,8 @@ class ServerSettings:
         seed: of all draws.
         relearn: where the folder holds a policy of another class or with other settings, learn its log from the
             beginning.
+        hindsight: by which the look-ups of a pool of one's own are replayed on each answer, so that they are learned
+            from all of them (see `LookBack`); None to learn from rewards alone.
         new_arm_rows: rows of the other arms that an arm which joined the pool starts with the mean of; 0: no data.
 
     Raises:
@@ -77,6 +81,7 @@ class ServerSettings:
     seed: int = 0
     relearn: bool = False
     new_arm_rows: float = 0.0
+    hindsight: CostProfile | None = None
 
     def __post_init__(self) -> None:
         if checks.at_least(self.port, 0, "port") >= 2**16:
@@ -140,7 +145,8 @@ async def _serve(
         sock = stack.enter_context(listening_socket(server))
         log = stack.enter_context(DecisionLog(server.folder / "log", sync_every=server.sync_every))
         stack.enter_context(loop_first())
-        learner = Learner(policy, log.folder, server.folder / "learner", relearn=server.relearn)
+        hindsight = _replayed_arms(pool, settings, server)
+        learner = Learner(policy, log.folder, server.folder / "learner", hindsight=hindsight, relearn=server.relearn)
         stack.enter_context(closing(learner))
         _keep_arms(learner, names, server.new_arm_rows, say)
         catch_up(learner)
@@ -151,6 +157,7 @@ async def _serve(
         reward = _reward(settings, server, found)
         agent = Agent(learner.policy, encoder, log, reward=reward, seed=server.seed)
         service = Service(arms, agent, settings)
+        service.look_back = _look_back(pool, server, reward)
         learning = LearningThread(service, learner, StageKeeper(service))
         learning.start()
         model = pool.model if isinstance(pool, UpstreamPoolSpec) else OWN_MODEL
@@ -162,6 +169,25 @@ async def _serve(
         finally:
             learning.stop()
             await service.close()
+
+
+def _replayed_arms(pool: UpstreamPoolSpec | Pool, settings: ServiceSettings, server: ServerSettings) -> tuple[str, ...]:
+    """Return the arms that hindsight tells of; none where it is not asked for."""
+    if server.hindsight is None:
+        return ()
+    if isinstance(pool, UpstreamPoolSpec) or settings.rewards != "own":
+        raise ValueError("hindsight needs a pool with a target of its own, whose tokens are known, and rewards 'own'")
+    from speculative.collection.look_ups import replayable_arms
+
+    return tuple(arm.name for arm in replayable_arms(pool.arms))
+
+
+def _look_back(pool: UpstreamPoolSpec | Pool, server: ServerSettings, reward: Reward) -> LookBack | None:
+    if server.hindsight is None or isinstance(pool, UpstreamPoolSpec):
+        return None
+    from speculative.serving.look_back import LookBack
+
+    return LookBack(list(pool.arms), server.hindsight, reward)
 
 
 def _keep_arms(learner: Learner, names: Sequence[str], new_arm_rows: float, say: Callable[[str], None]) -> None:

@@ -9,11 +9,12 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from arms import Observation, Query
 from bandits import Agent, Decision, Policy
 from bandits.online import Rollout
+from speculative.collection.answer_tokens import AnswerTokens
 from speculative.serving.answer_watch import AnswerWatch
 from speculative.serving.circuit_breaker import CircuitBreaker
 from speculative.serving.completion_request import CompletionRequest
@@ -21,6 +22,9 @@ from speculative.serving.guard import Guard
 from speculative.serving.metrics import Metrics
 from speculative.serving.problem import ArmFailure, ArmRefusal, Problem
 from speculative.serving.settings import STAGES, ServiceSettings, Stage
+
+if TYPE_CHECKING:
+    from speculative.serving.look_back import LookBack
 
 LOGGER = logging.getLogger(__name__)
 
@@ -67,6 +71,7 @@ class Service:
     Attributes:
         stage: who decides at present.
         breakers: of the arms, by name; while one is open, its arm is masked.
+        look_back: told of the answers that an engine of one's own wrote; None for nobody.
         guard: masks arms that have lost too much time; None where the settings set no limit.
 
     Raises:
@@ -83,6 +88,7 @@ class Service:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="draftpick-log")
         self._awaited: dict[str, float] = {}  # when a caller's reward comes too late, by decision
         self._n_running = 0
+        self.look_back: LookBack | None = None
         budget = settings.time_budget()
         self.guard = None if budget is None else Guard(budget, settings.incumbent, agent.log, self.metrics)
         self._chosen = agent.policy, "0"
@@ -255,7 +261,7 @@ class Service:
         if self.settings.rewards == "caller":
             self._awaited[decision_id] = time.monotonic() + self.settings.reward_window_s
         else:
-            self._write(self._observe, watch.observation(arm, decision_id))
+            self._write(self._observe, watch.observation(arm, decision_id), watch.answer)
 
     def _client_left(self, watch: AnswerWatch, arm: str, decision_id: str) -> None:
         """Take what was seen for the answer; before the first token nothing was."""
@@ -277,24 +283,20 @@ class Service:
 
         self._writer.submit(done)
 
-    def _observe(self, observation: Observation) -> None:
+    def _observe(self, observation: Observation, answer: AnswerTokens | None = None) -> None:
+        if self.look_back is not None and answer is not None:
+            self.look_back.take(self.agent.log.decision(observation.query_id), observation, answer)
         self.agent.observe(observation)
         self.metrics.add("rewards_total", kind="own")
-        self._count(observation)
+        if self.guard is not None:
+            self.guard.seen(observation)
 
     def _drop(self, decision_id: str, reason: str, waited: Observation | None = None) -> None:
         if self.agent.log.status(decision_id) == "open":
             self.agent.log.dropped(decision_id, reason)
             self.metrics.add("rewards_total", kind="dropped")
-            if waited is not None:
-                self._count(waited)
-            elif self.guard is not None:
-                self.guard.dropped(decision_id)
-
-    def _count(self, seen: Observation) -> None:
-        if self.guard is not None:
-            n_tokens = 0 if seen.failure is not None else seen.n_tokens
-            self.guard.ended(seen.query_id, seen.arm, seen.seconds, n_tokens)
+            if self.guard is not None:
+                self.guard.dropped(decision_id, waited)
 
     def _default(self, decision_id: str) -> None:
         if self._awaited.pop(decision_id, None) is not None:

@@ -31,8 +31,7 @@ class Adversary(Selector):
         self.budget = budget
 
     def select(self, rounds):
-        action = 2 if self.budget.lost_s < self.budget.allowed_s else 1
-        return [action] * len(rounds)
+        return [2 if self.budget.allows(2, len(rounds)) else 1] * len(rounds)
 
 
 def _played(guard, n_requests, rng, n_at_once=1):

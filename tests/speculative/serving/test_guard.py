@@ -24,6 +24,10 @@ def log(tmp_path):
         yield log
 
 
+def answer(query_id, arm, seconds):
+    return Observation(arm, query_id, text="", n_tokens=10, seconds=seconds)
+
+
 def _guard(log, budget_s=1.0):
     return Guard(TimeBudget(budget_s), "plain", log, Metrics())
 
@@ -32,23 +36,26 @@ def test_the_incumbent_shows_its_pace_first_and_a_losing_arm_is_masked(log):
     guard = _guard(log)
     assert guard.among(NAMES) == ["plain"]
     for i in range(4):
-        guard.ended(f"p{i}", "plain", 1.0, 10)
+        guard.seen(answer(f"p{i}", "plain", 1.0))
     assert guard.among(NAMES) == ["plain", "draft"]
     guard.began("d", "draft")
-    guard.ended("d", "draft", 1.7, 10)  # lost 0.7, and may lose it again
+    guard.seen(answer("d", "draft", 1.7))  # lost 0.7, and may lose it again
     assert guard.among(NAMES) == ["plain"]
 
 
 def test_an_answer_that_failed_has_lost_all_its_seconds(log):
     guard = _guard(log)
     for i in range(4):
-        guard.ended(f"p{i}", "plain", 1.0, 10)
+        guard.seen(answer(f"p{i}", "plain", 1.0))
     guard.began("d", "draft")
-    guard.ended("d", "draft", 3.0, 0)
+    guard.seen(Observation.failed("draft", "d", "timed out", 3.0))
     assert guard.budget.lost_s == 3.0
     guard.began("e", "draft")
     guard.dropped("e")
     assert guard.budget.lost_s == 3.0
+    guard.began("f", "draft")
+    guard.dropped("f", Observation.failed("draft", "f", "the client left before the first token", 2.0))
+    assert guard.budget.lost_s == 5.0
 
 
 def test_nothing_is_masked_where_the_incumbent_cannot_be_asked(log):
@@ -66,8 +73,9 @@ def _serve(service, number, seconds):
     query = Query(id=f"q{number}", prompt="words")
     decision = service.agent.choose(query, service.guard.among(NAMES))
     service.guard.began(query.id, decision.arm)
-    service.agent.observe(Observation(decision.arm, query.id, text="", n_tokens=10, seconds=seconds[decision.arm]))
-    service.guard.ended(query.id, decision.arm, seconds[decision.arm], 10)
+    seen = answer(query.id, decision.arm, seconds[decision.arm])
+    service.agent.observe(seen)
+    service.guard.seen(seen)
     return decision
 
 

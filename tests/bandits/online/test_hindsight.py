@@ -1,0 +1,72 @@
+"""Full information in a decision log is kept as it is, and never meets rows weighed by propensities in one arm."""
+
+from contextlib import closing
+
+import numpy as np
+import pytest
+
+from arms import Query
+from bandits import Agent, BestFixedArm, DecisionLog, HashingEncoder, Learner, LinUCB, Uniform
+from bandits.online import Hindsight
+from bandits.online.hindsight import HINDSIGHT, full_information
+from bandits.online.segments import read_records
+from bandits.policies import Hedge
+
+NAMES = ("plain", "look_up", "model")
+TOLD = NAMES[:2]
+ENCODER = HashingEncoder(4)
+
+
+def fill(folder, n):
+    """Log n decisions, their rewards and what the first two arms would have brought; return the tables by hand."""
+    rng, rewarded, told = np.random.default_rng(0), [], []
+    with DecisionLog(folder, sync_every=0) as log:
+        agent = Agent(Uniform(NAMES), ENCODER, log, seed=3)
+        for number in range(n):
+            query, values = Query(id=f"q{number}", prompt=f"words {number % 7}"), rng.random(3)
+            decision = agent.choose(query)
+            made = log.decision(query.id)
+            agent.reward(query.id, values[decision.action])
+            rewarded.append((made.context, decision.action, values[decision.action], decision.propensity))
+            log.noted(HINDSIGHT, Hindsight.of(made, dict(zip(TOLD, values.tolist(), strict=False))).to_record())
+            told.append((made.context, values[:2]))
+    return rewarded, told
+
+
+def learned(folder, policy, **settings):
+    with closing(Learner(policy, folder / "log", folder / "learner", batch=9, **settings)) as learner:
+        while learner.step(whole_batches=False):
+            pass
+    return learner
+
+
+def test_a_record_gives_back_what_was_told(tmp_path):
+    fill(tmp_path, 2)
+    found = [Hindsight.from_record(p.record) for p in read_records(tmp_path) if p.record["kind"] == HINDSIGHT]
+    assert [one.query_id for one in found] == ["q0", "q1"]
+    data = full_information(found, NAMES)
+    assert data.observed.tolist() == [[True, True, False]] * 2
+    assert data.encoder == ENCODER.name
+    np.testing.assert_array_equal(data.contexts[0], ENCODER.encode_query(Query(id="q0", prompt="words 0")))
+
+
+@pytest.mark.parametrize("make", [lambda: LinUCB(arm_names=NAMES), BestFixedArm, Hedge], ids=["lin", "fixed", "hedge"])
+def test_arms_that_are_told_are_learned_from_every_query_once_and_the_others_from_rewards(tmp_path, make):
+    rewarded, told = fill(tmp_path / "log", 60)
+    found = learned(tmp_path, make(), hindsight=TOLD).policy
+    own = [row for row in rewarded if row[1] == 2]
+    reference = make()
+    reference.start(NAMES, 4, ENCODER.name)
+    contexts, actions, rewards, propensities = (np.array(column) for column in zip(*own, strict=True))
+    reference.update(contexts, actions, rewards, propensities, NAMES)
+    contexts, values = (np.array(column) for column in zip(*told, strict=True))
+    for arm in range(2):  # plain rows, which nothing weighs
+        reference.update(contexts, np.full(len(values), arm), values[:, arm], None, NAMES)
+    for name, array in reference.learned.per_arm.items():
+        np.testing.assert_allclose(found.learned.per_arm[name], array, rtol=1e-6, atol=1e-9)
+
+
+def test_records_are_passed_over_where_hindsight_is_not_asked_for(tmp_path):
+    rewarded, _ = fill(tmp_path / "log", 30)
+    learner = learned(tmp_path, BestFixedArm())
+    assert learner.n_learned == len(rewarded)
