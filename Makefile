@@ -49,11 +49,15 @@ demo-large: setup $(LARGE_MODELS_$(MODELS)) ## The demo on a target of 1.5 billi
 demo-serve: setup ## A policy in front of two llama.cpp servers, with traffic, on this machine alone, three minutes; STAY=1 goes on serving
 	PYTHONPATH=examples/benchmarks $(BIN)/python examples/serving/demo_serve.py $(if $(STAY),--stay)
 
+# A worker a core; the long files first, each whole on one worker.
+WORKERS ?= auto
+AT_ONCE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
 test: setup ## Format, lint, types, import contracts, tests, docs build, examples
 	@echo "== ruff" && $(BIN)/ruff format --check . && $(BIN)/ruff check .
 	@echo "== mypy --strict" && $(BIN)/mypy
 	@echo "== import contracts" && $(BIN)/lint-imports
-	@echo "== tests" && $(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	@echo "== tests" && OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(AT_ONCE) --cov --cov-report=term:skip-covered
 	@echo "== docs" && $(BIN)/mkdocs build --strict --quiet --site-dir site
 	@echo "== all checks passed"
 

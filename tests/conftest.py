@@ -17,6 +17,7 @@ settings.register_profile("fresh", deadline=None, print_blob=True)
 settings.load_profile("fixed")
 
 _SET_BY_LIBRARIES = ("PYTEST_", "KMP_", "TORCHINDUCTOR_")  # variables that appear when one is imported
+_LONG = ("test_generation_examples.py", "test_killed_jobs.py", "test_demo.py", "test_fuzz.py", "test_bench_rounds.py")
 _USERS_CACHE = str(Path.home() / ".cache" / "draftpick")
 
 
@@ -42,6 +43,19 @@ def _cache_guard() -> _CacheGuard:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let tests run with several threads; tiny models gain nothing from them."""
     parser.addoption("--threads", type=int, default=1, help="threads of torch (default: 1)")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Give every core a worker, four at most, since each holds the models; none beside this process on one core."""
+    n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(n_cores, 4) if n_cores > 1 else 0
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the long files where there are several workers, so that none is left alone with one at the end."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.path.name not in _LONG)
 
 
 @pytest.hookimpl(wrapper=True)
