@@ -130,6 +130,13 @@ def serve(
     allow_unproven: Annotated[
         bool, typer.Option("--allow-unproven", help="Serve arms whose body fields the engine ignores.")
     ] = False,
+    show_texts: Annotated[
+        bool,
+        typer.Option(
+            "--show-texts",
+            help="Let the live page show texts of requests and answers; without it, it shows figures only.",
+        ),
+    ] = False,
     promote: Annotated[
         bool,
         typer.Option(
@@ -196,6 +203,7 @@ def serve(
         promote=promote,
         conservative=conservative,
         conservative_share=conservative_share,
+        show_texts=show_texts,
     )
     server = ServerSettings(
         folder=state,

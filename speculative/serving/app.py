@@ -1,4 +1,4 @@
-"""The HTTP interface of a service: OpenAI's endpoints, rewards, health and metrics."""
+"""The HTTP interface of a service: OpenAI's endpoints, rewards, health, metrics and the live page."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from speculative.serving.asgi_client import ServedResponse
 from speculative.serving.completion_request import Endpoint, read_request
+from speculative.serving.page_routes import add_page
 from speculative.serving.problem import Problem
 from speculative.serving.rate_limit import RateLimit
 from speculative.serving.service import Service
@@ -38,7 +39,8 @@ def make_app(
         most_body_bytes: of a request.
         rate_limit: of completions, for each key, or for each client's address where there are no keys; None for none.
     """
-    routes = _Routes(service, model, _Door(keys, most_body_bytes, rate_limit))
+    door = _Door(keys, most_body_bytes, rate_limit)
+    routes = _Routes(service, model, door)
     app = FastAPI(title="draftpick", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_api_route("/v1/chat/completions", routes.chat_completions, methods=["POST"])
     app.add_api_route("/v1/completions", routes.completions, methods=["POST"])
@@ -46,6 +48,7 @@ def make_app(
     app.add_api_route("/v1/draftpick/reward", routes.reward, methods=["POST"])
     app.add_api_route("/health", routes.health)
     app.add_api_route("/metrics", routes.metrics)
+    add_page(app, service, door.check)
     app.add_exception_handler(Problem, _told)
     return app
 

@@ -12,7 +12,7 @@ from speculative.serving.engine_feedback import EngineFeedback
 FIRST_TOKEN_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 PER_TOKEN_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
-_HELP = {
+METRICS = {
     "requests_total": ("counter", "Requests by the status they were answered with."),
     "decisions_total": ("counter", "Decisions by arm, and by who decided: the stage."),
     "inverse_propensity_sum": ("counter", "Sum of 1 / propensity of the decisions by arm."),
@@ -33,12 +33,16 @@ _HELP = {
     "time_lost_seconds": ("gauge", "What other arms lost against the incumbent; below 0 they saved it."),
     "time_budget_seconds": ("gauge", "What they may lose by now."),
     "decisions_withheld_total": ("counter", "Decisions for which the budget masked an arm."),
+    "gain_over_no_draft": ("gauge", "The same against the arm no_draft, where there is one."),
+    "trial_decisions": ("gauge", "Rewarded decisions that the gains are told from."),
+    "stage_changes_total": ("counter", "Changes of the stage, by the one that was entered."),
     "arm_up": ("gauge", "1 where the arm may be asked, 0 where its circuit is open."),
     "learned_decisions": ("gauge", "Decisions that the policy that serves has learned from."),
     "resets_total": ("counter", "Arms forgotten because their rewards had moved."),
     "learning_failed": ("gauge", "1 where the last step of learning failed."),
     "running_requests": ("gauge", "Requests being answered."),
 }
+"""Kind and help of each metric, by its name without the prefix."""
 _BUCKETS = {"time_to_first_token_seconds": FIRST_TOKEN_S, "time_per_output_token_seconds": PER_TOKEN_S}
 
 _Labels = tuple[tuple[str, str], ...]
@@ -101,7 +105,7 @@ class Metrics:
         """Return everything in Prometheus' text format, version 0.0.4."""
         lines = []
         with self._lock:
-            for name, (kind, text) in _HELP.items():
+            for name, (kind, text) in METRICS.items():
                 if name not in self._values:
                     continue
                 lines += [f"# HELP draftpick:{name} {text}", f"# TYPE draftpick:{name} {kind}"]
@@ -114,7 +118,7 @@ class Metrics:
 
 
 def _known(name: str) -> str:
-    if name not in _HELP:
+    if name not in METRICS:
         raise KeyError(name)
     return name
 

@@ -24,6 +24,7 @@ from speculative.serving.app import make_app
 from speculative.serving.learning import LearningThread, catch_up
 from speculative.serving.loop_first import loop_first
 from speculative.serving.rate_limit import RateLimit
+from speculative.serving.seen import Seen
 from speculative.serving.service import ServedArm, Service
 from speculative.serving.settings import CallerReward, RewardSource, ServiceSettings
 from speculative.serving.stage_keeper import StageKeeper
@@ -150,20 +151,21 @@ async def _serve(
         stack.enter_context(closing(learner))
         _keep_arms(learner, names, server.new_arm_rows, say)
         catch_up(learner)
-        arms, found = await _probed_arms(pool, environment, stack)
+        seen = Seen(settings.show_texts)
+        arms, found = await _probed_arms(pool, environment, stack, seen)
         for one in found:
             say(str(one))
         check_probed(found, server.allow_unproven)
         reward = _reward(settings, server, found)
         agent = Agent(learner.policy, encoder, log, reward=reward, seed=server.seed)
-        service = Service(arms, agent, settings)
+        service = Service(arms, agent, settings, seen=seen)
         service.look_back = _look_back(pool, server, reward)
         learning = LearningThread(service, learner, StageKeeper(service))
         learning.start()
         model = pool.model if isinstance(pool, UpstreamPoolSpec) else OWN_MODEL
         try:
             host, port = sock.getsockname()[:2]
-            say(f"serving {model} ({service.stage}) on http://{host}:{port}")
+            say(f"serving {model} ({service.stage}) on http://{host}:{port}, seen at /draftpick")
             app = make_app(service, model=model, keys=server.keys, rate_limit=server.rate_limit())
             await _Server(_uvicorn_settings(app)).serve(sockets=[sock])
         finally:
@@ -201,7 +203,7 @@ def _keep_arms(learner: Learner, names: Sequence[str], new_arm_rows: float, say:
 
 
 async def _probed_arms(
-    pool: UpstreamPoolSpec | Pool, environment: Mapping[str, str], stack: AsyncExitStack
+    pool: UpstreamPoolSpec | Pool, environment: Mapping[str, str], stack: AsyncExitStack, seen: Seen
 ) -> tuple[Sequence[ServedArm], list[Probed]]:
     """Return the arms, which the stack closes, and what a probe found of them."""
     if isinstance(pool, UpstreamPoolSpec):
@@ -212,7 +214,7 @@ async def _probed_arms(
 
     worker = EngineWorker(pool)
     stack.callback(worker.stop)
-    own = [EngineArm(pool, name, worker, OWN_MODEL) for name in pool.arms.names]
+    own = [EngineArm(pool, name, worker, OWN_MODEL, seen) for name in pool.arms.names]
     return own, [await probe_arm(arm) for arm in own]
 
 

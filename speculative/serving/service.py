@@ -21,6 +21,7 @@ from speculative.serving.completion_request import CompletionRequest
 from speculative.serving.guard import Guard
 from speculative.serving.metrics import Metrics
 from speculative.serving.problem import ArmFailure, ArmRefusal, Problem
+from speculative.serving.seen import Seen
 from speculative.serving.settings import STAGES, ServiceSettings, Stage
 
 if TYPE_CHECKING:
@@ -67,19 +68,28 @@ class Service:
         agent: chooses, logs and values.
         settings: who decides, and where rewards come from.
         metrics: counted in.
+        seen: what the live page shows beside the log.
 
     Attributes:
         stage: who decides at present.
         breakers: of the arms, by name; while one is open, its arm is masked.
         look_back: told of the answers that an engine of one's own wrote; None for nobody.
         guard: masks arms that have lost too much time; None where the settings set no limit.
+        chosen: the policy that decides as far as the stage lets it, and its version.
+        n_running: requests being answered.
+        seen: see above.
 
     Raises:
         ValueError: if the policy knows other arms than `arms`, or the incumbent is none of them.
     """
 
     def __init__(
-        self, arms: Iterable[ServedArm], agent: Agent, settings: ServiceSettings, metrics: Metrics | None = None
+        self,
+        arms: Iterable[ServedArm],
+        agent: Agent,
+        settings: ServiceSettings,
+        metrics: Metrics | None = None,
+        seen: Seen | None = None,
     ) -> None:
         self.arms = {arm.name: arm for arm in arms}
         self.agent, self.settings, self.metrics = agent, settings, metrics or Metrics()
@@ -87,12 +97,13 @@ class Service:
         self.stage: Stage = settings.stage
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="draftpick-log")
         self._awaited: dict[str, float] = {}  # when a caller's reward comes too late, by decision
-        self._n_running = 0
+        self.n_running = 0
         self.look_back: LookBack | None = None
+        self.seen = seen or Seen(settings.show_texts)
         budget = settings.time_budget()
         self.guard = None if budget is None else Guard(budget, settings.incumbent, agent.log, self.metrics)
-        self._chosen = agent.policy, "0"
-        self.adopt(*self._chosen)
+        self.chosen = agent.policy, "0"
+        self.adopt(*self.chosen)
         self._take_up()
 
     def adopt(self, policy: Policy, version: str) -> None:
@@ -107,7 +118,7 @@ class Service:
                 "they must be the same"
             )
         inner = policy.policy if isinstance(policy, Rollout) else policy
-        self._chosen = inner, version
+        self.chosen = inner, version
         share, exploration = self.settings.share_of(self.stage), self.settings.exploration
         rollout = Rollout(inner, self.settings.incumbent, share=share, exploration=exploration)
         self.agent.serve(rollout, f"{version} {self.stage}")
@@ -115,7 +126,7 @@ class Service:
     def enter(self, stage: Stage) -> None:
         """Let the policy decide as much as this stage lets it, from the next request on."""
         self.stage = stage
-        self.adopt(*self._chosen)
+        self.adopt(*self.chosen)
         for one in STAGES:
             self.metrics.set("stage", float(one == stage), stage=one)
 
@@ -334,5 +345,5 @@ class Service:
                 self.agent.log.dropped(decision_id, "the server ended before the answer")
 
     def _running(self, change: int) -> None:
-        self._n_running += change
-        self.metrics.set("running_requests", self._n_running)
+        self.n_running += change
+        self.metrics.set("running_requests", self.n_running)

@@ -40,6 +40,7 @@ class ServiceSettings:
         conservative: seconds that other arms may lose against the incumbent, all answers together (see `TimeBudget`);
             None for no limit. Needs rewards of one's own, whose log keeps the seconds.
         conservative_share: of the incumbent's time, by which that budget grows.
+        show_texts: let the live page show texts of requests and answers; else it shows figures only.
 
     Raises:
         ValueError: if a number is out of range, or there is a budget and the rewards are the caller's.
@@ -61,6 +62,7 @@ class ServiceSettings:
     level: float = 0.05
     conservative: float | None = None
     conservative_share: float = 0.0
+    show_texts: bool = False
 
     def __post_init__(self) -> None:
         checks.within(self.exploration, 0.0, 1.0, "exploration")

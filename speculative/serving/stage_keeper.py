@@ -10,7 +10,9 @@ from bandits.online import LoggedDecision, Trial
 from bandits.online.segments import BEGINNING, read_records
 from speculative.serving.service import Service
 from speculative.serving.settings import STAGES, Stage
+from speculative.serving.trial_curve import TrialCurve
 
+NO_DRAFT = "no_draft"
 LOGGER = logging.getLogger(__name__)
 
 
@@ -26,7 +28,8 @@ class StageKeeper:
         service: whose log is read, and whose stage is changed.
 
     Attributes:
-        trial: of the present stage.
+        trial: of the present stage, against the incumbent.
+        against_no_draft: of the present stage, told only; None without such an arm, or where it is the incumbent.
     """
 
     def __init__(self, service: Service) -> None:
@@ -36,7 +39,7 @@ class StageKeeper:
         self._n_entered, self._first_number = 0, 0
         self._stage: Stage = service.stage
         self._decisions: dict[int, Decision] = {}
-        self.trial = self._new_trial()
+        self._begin_trials()
         self._read()
         if self._asked != self._settings.stage:
             self._change(self._settings.stage, "asked for")
@@ -51,15 +54,22 @@ class StageKeeper:
             self._change("shadow", f"worse than {self._settings.incumbent}: {self._shown()}")
         elif place + 1 < len(STAGES) and self._settings.promote and self.trial.is_better:
             self._change(STAGES[place + 1], f"better than {self._settings.incumbent}: {self._shown()}")
-        low, high = self.trial.interval
-        for name, value in (("low", low), ("estimate", self.trial.estimate), ("high", high)):
-            self._service.metrics.set("gain_over_incumbent", value, end=name)
+        self._tell("gain_over_incumbent", self.trial)
+        if self.against_no_draft is not None:
+            self._tell("gain_over_no_draft", self.against_no_draft)
+
+    def _tell(self, name: str, trial: Trial) -> None:
+        low, high = trial.interval
+        for end, value in (("low", low), ("estimate", trial.estimate), ("high", high)):
+            self._service.metrics.set(name, value, end=end)
+        self._service.metrics.set("trial_decisions", trial.n)
 
     def _change(self, stage: Stage, reason: str) -> None:
         log = self._service.agent.log
         facts = {"stage": stage, "asked": self._settings.stage, "reason": reason, "next_number": log.n_decisions}
         log.noted("stage", facts)
         LOGGER.warning("stage %s: %s", stage, reason)
+        self._service.metrics.add("stage_changes_total", stage=stage)
         self._service.enter(stage)
         self._read()
 
@@ -77,20 +87,38 @@ class StageKeeper:
                 case "rewarded":
                     decision = self._decisions.pop(record["number"], None)
                     if decision is not None:
-                        self.trial.take(decision, record["reward"])
+                        self._rewarded(decision, record["reward"])
 
     def _entered(self, record: dict[str, Any]) -> None:
         self._stage, self._asked, self._first_number = record["stage"], record["asked"], record["next_number"]
         self._n_entered += 1
         self._decisions.clear()
-        self.trial = self._new_trial()
+        self._begin_trials()
 
-    def _new_trial(self) -> Trial:
+    def _rewarded(self, decision: Decision, reward: float) -> None:
+        self.trial.take(decision, reward)
+        if self.against_no_draft is not None:
+            self.against_no_draft.take(decision, reward)
+        for curve in self._service.seen.curves.values():
+            curve.step()
+
+    def _begin_trials(self) -> None:
+        incumbent = self._settings.incumbent
+        self.trial = self._new_trial(incumbent, self._settings.share_of(self._stage))
+        self.against_no_draft: Trial | None = None
+        curves = {incumbent: TrialCurve(self.trial)}
+        if NO_DRAFT in self._service.arms and incumbent != NO_DRAFT:
+            # exploration alone is sure to try it, whatever the policy does: what a trial of share 0 supposes
+            self.against_no_draft = self._new_trial(NO_DRAFT, 0.0)
+            curves[NO_DRAFT] = TrialCurve(self.against_no_draft)
+        self._service.seen.curves = curves
+
+    def _new_trial(self, compared_with: str, share: float) -> Trial:
         settings, n = self._settings, max(1, self._n_entered)
         return Trial(
-            settings.incumbent,
+            compared_with,
             self._service.agent.reward_bounds,
-            share=settings.share_of(self._stage),
+            share=share,
             exploration=settings.exploration,
             n_arms=len(self._service.arms),
             level=settings.level / (n * (n + 1)),

@@ -100,6 +100,7 @@ READERS = {
     "speculative/cli/demo.py": "what it has written itself",
     "speculative/demo/queries.py": "a file of the package",
     "speculative/explaining/page.py": "a file of the package",
+    "speculative/serving/live_page.py": "a file of the package",
     "speculative/models/content_digest.py": "files that GgufFile has opened",
     "speculative/models/gguf_file.py": "checks first: it maps the file",
     "speculative/models/gguf_tokenizer.py": "what it has written itself",

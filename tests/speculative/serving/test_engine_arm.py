@@ -7,10 +7,12 @@ from contextlib import aclosing, contextmanager
 import pytest
 
 from speculative import Pool
+from speculative.explaining.without_texts import HIDDEN, without_texts
 from speculative.serving.completion_request import read_request
 from speculative.serving.engine_arm import EngineArm
 from speculative.serving.engine_worker import EngineWorker
 from speculative.serving.problem import ArmFailure, ArmRefusal
+from speculative.serving.seen import Seen
 from tests.support.tiny_pool import ARMS, TEMPLATE, save_pool
 
 
@@ -21,10 +23,10 @@ def pool(tmp_path_factory):
 
 
 @contextmanager
-def arms_of(pool):
+def arms_of(pool, seen=None):
     worker = EngineWorker(pool)
     try:
-        yield {name: EngineArm(pool, name, worker, "draftpick") for name in pool.arms.names}
+        yield {name: EngineArm(pool, name, worker, "draftpick", seen) for name in pool.arms.names}
     finally:
         worker.stop()
 
@@ -132,3 +134,19 @@ def test_an_engine_that_fails_is_a_failure_of_each_arm_that_runs_and_goes_on(poo
             asyncio.run(payloads(arms["no_draft"], asked()))
         monkeypatch.setattr(type(pool.target.model), "forward", forward)
         assert len(asyncio.run(payloads(arms["no_draft"], asked()))) == 1
+
+
+def test_an_answer_is_kept_token_by_token_only_while_somebody_looks_and_is_the_same_text(pool):
+    seen = Seen()
+    with arms_of(pool, seen) as arms:
+        [unseen] = asyncio.run(payloads(arms["prompt_lookup_3"], asked()))
+        assert not seen.answers
+        seen.watched()
+        [watched] = asyncio.run(payloads(arms["prompt_lookup_3"], asked()))
+    assert watched["choices"] == unseen["choices"]
+    [explain] = seen.answers
+    answer = explain()
+    assert answer.text == watched["choices"][0]["message"]["content"]
+    hidden = without_texts(answer)
+    assert (hidden.prompt, set(hidden.text.split())) == ("", {HIDDEN.strip()})
+    assert [len(one.pieces) for one in hidden.rounds] == [len(one.pieces) for one in answer.rounds]

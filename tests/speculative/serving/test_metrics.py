@@ -1,8 +1,12 @@
 """The page is Prometheus' text format: cumulative buckets, escaped labels, and only metrics that are known."""
 
+import json
+import re
+from pathlib import Path
+
 import pytest
 
-from speculative.serving.metrics import Metrics
+from speculative.serving.metrics import METRICS, Metrics
 
 
 def test_buckets_are_cumulative_and_an_edge_belongs_to_its_bucket():
@@ -31,3 +35,13 @@ def test_labels_are_escaped():
 def test_an_unknown_metric_is_an_error(note):
     with pytest.raises(KeyError):
         note("unheard_of")
+
+
+def test_every_expression_of_the_dashboard_names_metrics_that_exist():
+    root = Path(__file__).parents[3]
+    board = json.loads((root / "examples" / "serving" / "grafana.json").read_text())
+    expressions = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    named = {name for one in expressions for name in re.findall(r"draftpick:(\w+)", one)}
+    series = {f"{name}_bucket" if kind == "histogram" else name for name, (kind, _) in METRICS.items()}
+    assert all("draftpick:" in one and one.count("(") == one.count(")") for one in expressions)
+    assert named - series == set()
