@@ -126,7 +126,7 @@ def pull_once(arm: Arm, query: Query, seed: int, *, since: float | None = None) 
 
 def pull_seed(seed: int, arm: str, query_id: str) -> int:
     """Return the seed of an arm's pull for a query, in [0, 2**63): a digest of the three, so that no order matters."""
-    digest = hashlib.sha256(json.dumps([seed, arm, query_id]).encode()).digest()
+    digest = hashlib.sha256(json.dumps([at_least(seed, 0, "seed"), arm, query_id]).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 

@@ -15,7 +15,7 @@ from bandits.data.splits import fold_masks
 
 def arm_frequencies(actions: Int64, n_arms: int) -> Float64:
     """Return each arm's share of the actions, (k,) float64: the estimate for a policy that ignores contexts."""
-    frequencies: Float64 = np.bincount(actions, minlength=n_arms) / len(actions)
+    frequencies: Float64 = np.bincount(actions, minlength=checks.at_least(n_arms, 1, "n_arms")) / len(actions)
     return frequencies
 
 

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from bandits import checks
 from bandits.data.logged_data import LoggedData
 from bandits.data.splits import split_by_time
 from bandits.off_policy.estimate import OffPolicyEstimate, estimate_problem
@@ -144,8 +145,10 @@ def replay_log(
     named = named_policies(policies, (SERVED, *log.arm_names))
     if not named or not estimators:
         raise ValueError("replay_log needs at least one policy and one estimator")
+    checks.share(confidence, "confidence")
+    tree = SeedTree(seed)
     fresh = [name for name, policy in named.items() if policy.state is None]
-    share = test_share if test_share is not None else (0.5 if fresh else 1.0)
+    share = (0.5 if fresh else 1.0) if test_share is None else checks.within(test_share, 0.0, 1.0, "test_share")
     if fresh and share == 1:
         raise ValueError(f"{fresh[0]!r} has learned nothing yet and needs earlier decisions: give test_share below 1")
     train, test = None, log
@@ -156,7 +159,7 @@ def replay_log(
     for name, policy in named.items():
         fitted = policy
         if train is not None and name in fresh:
-            fitted = seeded(shrunk(policy, train), SeedTree(seed).child("policy", name)).fit(train)
+            fitted = seeded(shrunk(policy, train), tree.child("policy", name)).fit(train)
         problem = OffPolicyProblem.of(fitted, test)
         rows += _valued(name, "policy", problem, estimators, confidence)
     rows.append(_served(test, confidence))
