@@ -144,6 +144,26 @@ def read_record(folder: Path, position: Position) -> Record:
     return record
 
 
+def near_end(folder: Path, n_bytes: int) -> Position:
+    """Return where a record begins in the last segment, at most `n_bytes` before its end, to read on from there.
+
+    Raises:
+        ValueError: if there is no segment, or one is missing.
+    """
+    numbers = segment_numbers(folder)
+    if not numbers:
+        raise ValueError(f"{folder} holds no decision log ({segment_path(folder, 0).name}, ...)")
+    path = segment_path(folder, numbers[-1])
+    check_is_file(path)
+    with path.open("rb") as file:
+        start = file.seek(0, 2) - n_bytes
+        if start <= 0:
+            return Position(numbers[-1], 0)
+        file.seek(start)
+        file.readline()
+        return Position(numbers[-1], file.tell())
+
+
 def is_torn(tail: bytes) -> bool:
     """Return whether no whole record stands behind the broken one that `tail` begins with."""
     begin = tail.find(_BEGIN, 1)

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from bandits.online import LoggedDecision
-from bandits.online.segments import Position, Record, read_records, segment_numbers
+from bandits.online.segments import Position, Record, near_end, read_records
+
+_FIRST_BYTES = 4 << 20  # read at once: more would be felt by the requests that are being answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class StageChange:
 
 
 class ServedTail:
-    """Reads a log from its last file on, each record once.
+    """Reads a log from near its end on, each record once.
 
     Args:
         folder: of the log; another thread may write it.
@@ -54,6 +56,7 @@ class ServedTail:
         self._lock = threading.Lock()
         self._position: Position | None = None
         self._decided: dict[int, Record] = {}
+        self._read: dict[int, LoggedDecision] = {}  # those kept, taken apart once
         self._ends: dict[int, Record] = {}
         self._changes: deque[StageChange] = deque(maxlen=6)
 
@@ -61,13 +64,16 @@ class ServedTail:
         """Return the last decisions and changes of stage that the log holds now, oldest first."""
         with self._lock:
             if self._position is None:
-                self._position = Position(segment_numbers(self._folder)[-1], 0)
+                self._position = near_end(self._folder, _FIRST_BYTES)
             for placed in read_records(self._folder, self._position):
                 self._position = placed.end
                 self._take(cast("dict[str, Any]", placed.record))
-            decided = list(self._decided.items())
-            ends = dict(self._ends)
-            return [_served(record, ends.get(number)) for number, record in decided], list(self._changes)
+            self._read = {
+                number: self._read.get(number) or LoggedDecision.from_record(record)
+                for number, record in self._decided.items()
+            }
+            served = [_served(decision, self._ends.get(number)) for number, decision in self._read.items()]
+            return served, list(self._changes)
 
     def _take(self, record: dict[str, Any]) -> None:
         match record["kind"]:
@@ -83,8 +89,7 @@ class ServedTail:
                 self._changes.append(StageChange(record["time"], record["stage"], record["reason"]))
 
 
-def _served(decided: Record, end: Record | None) -> ServedDecision:
-    decision = LoggedDecision.from_record(decided)
+def _served(decision: LoggedDecision, end: Record | None) -> ServedDecision:
     if end is None:
         return ServedDecision(decision, None, None, 0, "open")
     row = cast("dict[str, Any]", end)

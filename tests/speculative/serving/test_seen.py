@@ -6,6 +6,7 @@ import pytest
 from arms import Query
 from bandits import Agent, Decision, DecisionLog, HashingEncoder, Uniform
 from bandits.online import Trial
+from bandits.online.segments import near_end, read_records
 from speculative.serving.live_charts import gain_chart, gain_scale, shares_chart
 from speculative.serving.seen import Seen
 from speculative.serving.served_tail import ServedTail
@@ -61,6 +62,18 @@ def test_a_tail_holds_the_last_decisions_with_their_ends_and_reads_on(tmp_path):
         assert (change.stage, change.reason) == ("live", "asked for")
         agent.reward("q2", 0.0)
         assert tail.read()[0][0].reward == 0.0
+
+
+def test_a_long_log_is_read_from_a_whole_record_near_its_end(tmp_path):
+    with DecisionLog(tmp_path, sync_every=0) as log:
+        agent = Agent(Uniform(arm_names=("a", "b")), HashingEncoder(4), log)
+        for number in range(20):
+            agent.choose(Query(id=f"q{number}", prompt="words"))
+        whole = [placed.start for placed in read_records(tmp_path)]
+        assert near_end(tmp_path, 1 << 20) == whole[0]
+        assert near_end(tmp_path, 1000) in whole[-3:]
+        rest = [placed.record["number"] for placed in read_records(tmp_path, near_end(tmp_path, 1000))]
+    assert rest == list(range(20))[-len(rest) :]
 
 
 def test_bars_stack_to_the_whole_and_names_are_escaped():

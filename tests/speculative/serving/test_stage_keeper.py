@@ -16,19 +16,20 @@ from tests.support.silent_arm import SilentArm
 NAMES = ("old", "new")
 
 
-def takes_new():
-    policy = LinUCB(arm_names=NAMES, ucb_width=0.0)
-    return policy.fit(np.zeros((4, 4), np.float32), [0, 1] * 2, [0.0, 1.0] * 2, arm_names=NAMES)
+def takes_new(names):
+    rewards = [float(name == "new") for name in names]
+    policy = LinUCB(arm_names=names, ucb_width=0.0)
+    return policy.fit(np.zeros((2 * len(names), 4), np.float32), [*range(len(names))] * 2, rewards * 2, arm_names=names)
 
 
 @contextmanager
-def kept(folder, **changes):
+def kept(folder, names=NAMES, **changes):
     settings = ServiceSettings(
-        "old", share=0.5, exploration=0.2, rewards="caller", **{"promote": True, "level": 0.2, **changes}
+        "old", share=0.5, rewards="caller", **{"exploration": 0.2, "promote": True, "level": 0.2, **changes}
     )
     with DecisionLog(folder, sync_every=0) as log:
-        agent = Agent(takes_new(), HashingEncoder(4), log, reward=CallerReward(0.0), seed=1)
-        service = Service([SilentArm(name) for name in NAMES], agent, settings)
+        agent = Agent(takes_new(names), HashingEncoder(4), log, reward=CallerReward(0.0), seed=1)
+        service = Service([SilentArm(name) for name in names], agent, settings)
         try:
             yield service, StageKeeper(service)
         finally:
@@ -40,7 +41,7 @@ def play(service, keeper, n, value_of_new):
     rng, stages, first = np.random.default_rng(0), [service.stage], service.agent.log.n_decisions
     for number in range(first, first + n):
         decision = service.agent.choose(Query(id=f"q{number}", prompt="words"))
-        mean = {"old": 0.5, "new": value_of_new}[decision.arm]
+        mean = {"old": 0.5, "new": value_of_new, "no_draft": 0.4}[decision.arm]
         service.agent.reward(f"q{number}", mean + rng.uniform(-0.05, 0.05))
         if number % 10 == 9:
             keeper.step()
@@ -84,3 +85,15 @@ def test_a_restart_goes_on_in_the_stage_that_was_reached_and_with_its_trial(tmp_
     with kept(tmp_path, stage="canary") as (service, keeper):
         assert (service.stage, keeper.trial.n) == ("canary", 0)
     assert [note["stage"] for note in notes(tmp_path)] == ["shadow", "canary", "live", "canary"]
+
+
+def test_the_policy_is_compared_with_no_draft_too_where_that_is_another_arm(tmp_path):
+    with kept(tmp_path, (*NAMES, "no_draft"), exploration=0.4, promote=False) as (service, keeper):
+        play(service, keeper, 600, 0.9)
+        low, high = keeper.against_no_draft.interval
+        assert 0 < low < 0.5 < high
+        assert set(service.seen.curves) == {"old", "no_draft"}
+        assert 'draftpick:gain_over_no_draft{end="low"}' in service.metrics.page()
+        assert keeper.against_no_draft.n == keeper.trial.n == 600
+    with kept(tmp_path / "other") as (service, keeper):
+        assert keeper.against_no_draft is None
