@@ -70,7 +70,7 @@ class ColumnedEncoder(ContextEncoder):
 
     def encode_query(self, query: Query) -> Float32:
         """Return (d,) float32, with the query's columns where it has some."""
-        row = self.encode([query.text])[0]
+        row: Float32 = self.encode([query.text])[0]
         if isinstance(query, ColumnedQuery):
             row[self._texts.n_features :] = query.columns
         return row
