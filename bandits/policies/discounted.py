@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bandits.checks import number
 from bandits.data.policy_data import PolicyData
 from bandits.policies.forgetting import Forgetting, known_rewards
 from bandits.policies.policy import Policy
@@ -37,9 +38,9 @@ class Discounted(Forgetting):
 
     def __init__(self, policy: Policy | None = None, *, discount: float = 0.999) -> None:
         super().__init__(policy)
-        if not (isinstance(discount, int | float) and 0 < discount <= 1):
+        if not 0 < number(discount, "discount", "in (0, 1]") <= 1:
             raise ValueError(f"discount must be in (0, 1], got {discount!r}")
-        self.discount = discount
+        self.discount = float(discount)
 
     def _update(self, state: PolicyState, data: PolicyData) -> PolicyState:
         """Let all sums age by the rows, then add the rows with the weights that their ages leave them."""
