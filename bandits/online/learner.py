@@ -97,14 +97,13 @@ class Learner:
         Raises:
             ValueError: if the policy cannot start an arm so, or names repeat.
         """
-        names = checks.names(arm_names)
+        names, rows = checks.names(arm_names), checks.not_negative(new_arm_rows, "new_arm_rows")
         policy = copy.deepcopy(self.policy)
         staying = tuple(name for name in policy.arm_names if name in names)
         if policy.arm_names:
             for name in names:
                 if name not in policy.arm_names:
-                    pooled = staying if new_arm_rows > 0 else None
-                    policy.add_arm(name, pooled or None, rows=new_arm_rows if pooled else None)
+                    policy.add_arm(name, staying if rows and staying else None, rows=rows or None)
             for name in policy.arm_names:
                 if name not in names:
                     policy.remove_arm(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bandits.checks import number
+from bandits import checks
 from bandits.data.policy_data import PolicyData
 from bandits.policies.forgetting import Forgetting, known_rewards
 from bandits.policies.policy import Policy
@@ -29,7 +29,7 @@ class Discounted(Forgetting):
     Args:
         policy: an `AdditivePolicy` (linear, `UCB1`, `BestFixedArm`), or one that explores around it; None takes
             `LinUCB()`.
-        discount: in (0, 1]; 0.999 remembers about a thousand decisions, 1 all.
+        discount: in (0, 1); 0.999 remembers about a thousand decisions.
 
     Source: Garivier and Moulines 2008, On Upper-Confidence Bound Policies for Non-Stationary Bandit Problems, section 3
     (arXiv:0805.3415); Russac, Vernade and Cappé 2019, Weighted Linear Bandits, Algorithm 1 (arXiv:1909.09146), whose
@@ -38,9 +38,7 @@ class Discounted(Forgetting):
 
     def __init__(self, policy: Policy | None = None, *, discount: float = 0.999) -> None:
         super().__init__(policy)
-        if not 0 < number(discount, "discount", "in (0, 1]") <= 1:
-            raise ValueError(f"discount must be in (0, 1], got {discount!r}")
-        self.discount = float(discount)
+        self.discount = checks.share(discount, "discount")
 
     def _update(self, state: PolicyState, data: PolicyData) -> PolicyState:
         """Let all sums age by the rows, then add the rows with the weights that their ages leave them."""

@@ -1,14 +1,29 @@
-"""The bench of one online decision runs."""
+"""The bench of learning while serving runs, and its page says what it found."""
 
+import json
 import runpy
 from pathlib import Path
+
+from results_pages.learning import learning
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "benchmarks" / "bench_online.py"
 
 
-def test_every_part_of_the_loop_is_timed_with_and_without_fsync(tmp_path, capsys):
-    main = runpy.run_path(str(SCRIPT))["main"]
-    main(["--n-decisions", "5", "--n-repeats", "1", "--folder", str(tmp_path)])
-    printed = capsys.readouterr().out
-    for part in ("sync_every=0", "sync_every=1", "encode", "choose", "reward", "learn"):
-        assert part in printed
+def test_learning_and_drift_are_measured_for_every_way_to_forget(capsys):
+    runpy.run_path(str(SCRIPT))["main"](["--smoke"])
+    report = json.loads(capsys.readouterr().out)
+    assert set(report["drift"]["one arm slowed"]) == {"none", "discount", "window", "detector"}
+    assert set(report["drift"]["arm added"]) == {"0 rows", "20 rows"}
+    assert all(len(curve["blocks"]) == 20 for curve in report["curve"].values())
+    settings = {
+        "n": 100,
+        "queries": 90,
+        "of": "made up",
+        "arms": [],
+        "exploration": 0.05,
+        "learn_every": 10,
+        "seeds": 2,
+    }
+    page = "\n".join(learning({**report, "settings": settings | {"learn_every": 10}}))
+    assert "## Learning from nothing" in page
+    assert "| the best fixed arm takes twice as long: detector |" in page

@@ -94,8 +94,8 @@ def test_what_cannot_forget_is_refused(forgets):
 
 
 def test_bad_settings_are_refused():
-    for discount in (0.0, 1.5, float("nan"), "0.9"):
-        with pytest.raises(ValueError, match=r"discount must be in \(0, 1\]"):
+    for discount in (0.0, 1.0, float("nan"), "0.9", True):
+        with pytest.raises(ValueError, match=r"discount must be in \(0, 1\)"):
             Discounted(discount=discount)
     with pytest.raises(ValueError, match="n_rows must be an integer >= 1"):
         SlidingWindow(n_rows=0)
