@@ -23,6 +23,7 @@ class StageKeeper:
     ask for it, one that earns more goes up a stage. Each time a stage is entered a new trial begins, the n-th with
     level / (n * (n + 1)), so that all of them together are ever wrong with probability `level` at most. Every change
     stands in the log with its reason, from which a server that starts again knows its stage and goes on with its trial.
+    With other arms or shares than before it begins a new one: the old decisions' weights are of other bounds.
 
     Args:
         service: whose log is read, and whose stage is changed.
@@ -36,6 +37,7 @@ class StageKeeper:
         self._service, self._settings = service, service.settings
         self._position = BEGINNING
         self._asked: str | None = None
+        self._drawn: object = None
         self._n_entered, self._first_number = 0, 0
         self._stage: Stage = service.stage
         self._decisions: dict[int, Decision] = {}
@@ -43,6 +45,8 @@ class StageKeeper:
         self._read()
         if self._asked != self._settings.stage:
             self._change(self._settings.stage, "asked for")
+        elif self._drawn != self._drawn_from():
+            self._change(self._stage, "the arms, the incumbent or the shares changed: a new trial begins")
         else:
             service.enter(self._stage)
 
@@ -67,7 +71,7 @@ class StageKeeper:
     def _change(self, stage: Stage, reason: str) -> None:
         log = self._service.agent.log
         facts = {"stage": stage, "asked": self._settings.stage, "reason": reason, "next_number": log.n_decisions}
-        log.noted("stage", facts)
+        log.noted("stage", {**facts, "drawn": self._drawn_from()})
         LOGGER.warning("stage %s: %s", stage, reason)
         self._service.metrics.add("stage_changes_total", stage=stage)
         self._service.enter(stage)
@@ -91,9 +95,16 @@ class StageKeeper:
 
     def _entered(self, record: dict[str, Any]) -> None:
         self._stage, self._asked, self._first_number = record["stage"], record["asked"], record["next_number"]
+        self._drawn = record.get("drawn")
         self._n_entered += 1
         self._decisions.clear()
         self._begin_trials()
+
+    def _drawn_from(self) -> dict[str, object]:
+        """Return what bounds the weights of a trial, as JSON values; what was drawn otherwise is of another trial."""
+        settings = self._settings
+        shares = {"share": settings.share, "exploration": settings.exploration}
+        return {"incumbent": settings.incumbent, **shares, "arms": sorted(self._service.arms)}
 
     def _rewarded(self, decision: Decision, reward: float) -> None:
         self.trial.take(decision, reward)

@@ -87,6 +87,18 @@ def test_a_restart_goes_on_in_the_stage_that_was_reached_and_with_its_trial(tmp_
     assert [note["stage"] for note in notes(tmp_path)] == ["shadow", "canary", "live", "canary"]
 
 
+@pytest.mark.parametrize("changes", [{"names": ("old", "new", "other")}, {"exploration": 0.3}])
+def test_a_restart_with_other_arms_or_shares_begins_a_new_trial_in_the_same_stage(tmp_path, changes):
+    with kept(tmp_path, promote=False, stage="canary") as (service, keeper):
+        play(service, keeper, 50, 0.5)
+        assert keeper.trial.n == 50
+    for _ in range(2):
+        with kept(tmp_path, promote=False, stage="canary", **changes) as (service, keeper):
+            assert (keeper.trial.n, service.stage) == (0, "canary")
+    assert [note["stage"] for note in notes(tmp_path)] == ["canary", "canary"]
+    assert "a new trial begins" in notes(tmp_path)[-1]["reason"]
+
+
 def test_the_policy_is_compared_with_no_draft_too_where_that_is_another_arm(tmp_path):
     with kept(tmp_path, (*NAMES, "no_draft"), exploration=0.4, promote=False) as (service, keeper):
         play(service, keeper, 600, 0.9)
