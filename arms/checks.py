@@ -65,6 +65,18 @@ def at_least(value: SupportsInt, least: int, what: str) -> int:
     return int(value)
 
 
+def whole(value: SupportsInt, low: int, high: int, what: str) -> int:
+    """Return `value`, an integer in [low, high], of Python or NumPy; a bool is none."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= int(value) <= high:
+        raise ValueError(f"{what} must be an integer in [{low:,}, {high:,}], got {value!r}")
+    return int(value)
+
+
+def scale(value: SupportsFloat, what: str) -> float:
+    """Return `value`, a factor of other numbers: in [1e-150, 1e150], beyond which products would overflow."""
+    return within(value, 1e-150, 1e150, what)
+
+
 def check_order(values: object, what: str) -> None:
     """Reject a set, which has another order in every run."""
     if isinstance(values, set | frozenset):

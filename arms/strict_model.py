@@ -17,7 +17,7 @@ class StrictModel(BaseModel):
         keys_beside: what may stand beside the settings where they are written, for the message.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     keys_beside: ClassVar[tuple[str, ...]] = ()
 

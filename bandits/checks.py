@@ -17,7 +17,9 @@ from arms.checks import check_order as check_order
 from arms.checks import not_negative as not_negative
 from arms.checks import number as number
 from arms.checks import positive as positive
+from arms.checks import scale as scale
 from arms.checks import share as share
+from arms.checks import whole as whole
 from arms.checks import within as within
 
 Float32 = NDArray[np.float32]

@@ -16,6 +16,8 @@ from bandits import checks
 from bandits.checks import Float32
 from bandits.encoders.encoder import ContextEncoder, EncoderSpec
 
+MOST_FEATURES = 2**24  # 64 MB a row
+
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
@@ -36,14 +38,14 @@ class HashingEncoder(ContextEncoder):
         """The settings in a pool file."""
 
         kind: Literal["hashing"] = "hashing"
-        n_features: int = Field(256, ge=1)
+        n_features: int = Field(256, ge=1, le=MOST_FEATURES)
 
         def build(self, target: object | None = None) -> HashingEncoder:
             """Make the encoder; it needs no target."""
             return HashingEncoder(self.n_features)
 
     def __init__(self, n_features: int = 256) -> None:
-        self.n_features = checks.at_least(n_features, 1, "n_features")
+        self.n_features = checks.whole(n_features, 1, MOST_FEATURES, "n_features")
         self.name = f"hashing-{n_features}"
 
     @classmethod

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 WIDTH = 5.0  # inches: text of 9 to 10 points is then readable on a screen of 360 pixels
 _BAR_HEIGHT = 0.3
+_ON_BAR = "#ffffff"
+_LABEL_SHARE = 0.16  # of the longest bar: the width of a figure beside it
 _LEGEND_LETTERS = 66  # of 9 points on a line of `WIDTH`
 
 
@@ -99,18 +101,29 @@ def interval_bars(
     for place, bar, value in zip(places, bars.values(), values, strict=True):
         low, high = bar.interval if isinstance(bar, Estimate) else (value, value)
         ends.append(max(high, value, 0.0))
-        if high > low:
-            error = [[max(value - low, 0.0)], [max(high - value, 0.0)]]
-            axes.errorbar(value, place, xerr=error, color=TEXT, capsize=2, linewidth=1)
+        _draw_interval(axes, place, value, low, high)
+    room = _LABEL_SHARE * max(ends, default=0.0)
     for place, value, end in zip(places, values, ends, strict=True):
+        if line is not None and end <= line < end + room:  # or the dashes would cross the figure
+            end = line
         axes.annotate(f"{value:.2f}", (end, place), (4, 0), textcoords="offset points", va="center", color=TEXT, size=9)
     axes.set_yticks(places, names)
     axes.invert_yaxis()
     axes.margins(x=0.12)
     if line is not None:
-        axes.axvline(line, color=TEXT, linewidth=0.8, linestyle="--")
+        axes.axvline(line, color=TEXT, linewidth=0.8, linestyle="--", zorder=0)
     _label(axes, title, x_label)
     save_figure(figure, path)
+
+
+def _draw_interval(axes: Axes, place: int, value: float, low: float, high: float) -> None:
+    """Draw an interval over a bar from 0 to the value: light on the bar, the colour of text beyond it."""
+    for start, end, is_on_bar in ((low, min(high, value), value > 0), (max(low, value), high, value < 0)):
+        if end > start:
+            colour = _ON_BAR if is_on_bar else TEXT
+            axes.hlines(place, start, end, color=colour, linewidth=1)
+            cap = start if start < value else end
+            axes.vlines(cap, place - 0.14, place + 0.14, color=colour, linewidth=1)
 
 
 def stacked_shares(

@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bandits.checks import Float64, Int64, at_least, positive
+from bandits.checks import Float64, Int64, at_least, number, positive
 from bandits.data.logged_data import LoggedData
 from bandits.data.splits import query_numbers
 from bandits.off_policy.terms import Range
@@ -30,6 +30,12 @@ class RewardModel(ABC):
     def range(self) -> Range:
         """Return bounds of all predictions where they do not depend on the log, else why there are none."""
         return "the reward model is fitted to the log, so terms are not independent"
+
+
+def check_reward_model(model: object) -> None:
+    """Reject what is no reward model, a class of them included."""
+    if not isinstance(model, RewardModel):
+        raise TypeError(f"reward_model must be a RewardModel, such as CrossFittedRidge(), got {model!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +143,9 @@ class ConstantReward(RewardModel):
     """Predicts the same reward everywhere; with 0, the doubly robust estimator is IPS."""
 
     value: float = 0.0
+
+    def __post_init__(self) -> None:
+        number(self.value, "value")
 
     def predict(self, log: LoggedData) -> Float64:
         """Return (n, k) float64, all `value`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bandits.checks import Bool, Float32, Float64
+from bandits.checks import Bool, Float32, Float64, within
 from bandits.policies.distributions import uniform_over
 from bandits.policies.linear.lin_ucb import LinUCB
 from bandits.policies.policy import Policy
@@ -25,9 +25,7 @@ class EpsilonGreedy(WrappedPolicy):
 
     def __init__(self, policy: Policy | None = None, *, epsilon: float = 0.1) -> None:
         super().__init__(LinUCB(ucb_width=0.0) if policy is None else policy)
-        if not (isinstance(epsilon, int | float) and 0 <= epsilon <= 1):
-            raise ValueError(f"epsilon must be in [0, 1], got {epsilon!r}")
-        self.epsilon = epsilon
+        self.epsilon = within(epsilon, 0, 1, "epsilon")
 
     def _probabilities(self, state: PolicyState, contexts: Float32, available: Bool | None) -> Float64:
         """Return the mixture of the inner policy and uniform exploration."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bandits.checks import Bool, Float32, Float64, positive
+from bandits.checks import Bool, Float32, Float64, scale
 from bandits.policies.best_fixed_arm import BestFixedArm
 from bandits.policies.softmax import softmax
 from bandits.policies.state import PolicyState
@@ -23,7 +23,7 @@ class Hedge(BestFixedArm):
     reward_range * (sqrt(2 n ln k) + sqrt(ln(k) / 8)).
 
     Args:
-        reward_range: > 0, the highest reward less the lowest.
+        reward_range: in [1e-150, 1e150], the highest reward less the lowest.
         arm_names: see `Policy`.
 
     Source: Freund and Schapire 1997, A Decision-Theoretic Generalization of On-Line Learning, Hedge; the rate: Cesa-
@@ -32,7 +32,7 @@ class Hedge(BestFixedArm):
 
     def __init__(self, reward_range: float = 1.0, *, arm_names: Sequence[str] | None = None) -> None:
         super().__init__(arm_names)
-        self.reward_range = positive(reward_range, "reward_range")
+        self.reward_range = scale(reward_range, "reward_range")
 
     def _probabilities(self, state: PolicyState, contexts: Float32, available: Bool | None) -> Float64:
         """Return the weights, the same for each row."""
@@ -41,5 +41,5 @@ class Hedge(BestFixedArm):
         if not weights.any():
             return softmax(np.zeros(means.shape), available)
         known = np.where(np.isneginf(means), means.max(axis=1, keepdims=True), means)
-        scale = np.sqrt(8.0 * np.log(len(weights)) * weights[weights > 0].mean()) / self.reward_range
-        return softmax(scale * known, available)
+        factor = np.sqrt(8.0 * np.log(len(weights)) * weights[weights > 0].mean()) / self.reward_range
+        return softmax(factor * known, available)

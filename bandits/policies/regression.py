@@ -10,7 +10,7 @@ import numpy as np
 
 from arms.optional_import import optional_import
 from arms.plugin import resolve_plugin
-from bandits.checks import Float32, Float64, at_least
+from bandits.checks import Float32, Float64, at_least, whole
 from bandits.data.policy_data import PolicyData
 from bandits.policies.kept_rows import KeptRows
 from bandits.policies.state import PolicyState
@@ -76,7 +76,7 @@ class Regression(KeptRows):
             raise TypeError(f"estimator must be a scikit-learn regressor (an instance), got {estimator!r}")
         self.estimator = estimator
         self.min_rows = at_least(min_rows, 1, "min_rows")
-        self.seed = at_least(seed, 0, "seed")
+        self.seed = whole(seed, 0, 2**32 - 1, "seed")  # as scikit-learn takes it
 
     def saved_params(self) -> dict[str, object]:
         """Return the arguments, the estimator as its class and parameters.

@@ -61,7 +61,7 @@ class ResetOnDrift(WrappedPolicy):
         policy: one that `PredictsRewards`, or one that explores or forgets around it; None takes `LinUCB()`.
         threshold: > 0, in standard deviations.
         tolerance: >= 0, the move that does not matter, in standard deviations.
-        burn_in: rewards of an arm, >= 2.
+        burn_in: rewards of an arm, in [2, 10^9].
 
     Source: Page 1954, Continuous Inspection Schemes; Hinkley 1971, Inference about the change-point from cumulative sum
     tests; in the running form of Gama et al. 2014, A Survey on Concept Drift Adaptation, section 3.2. Standardising and
@@ -78,7 +78,7 @@ class ResetOnDrift(WrappedPolicy):
         self._predictor = predictor
         self.threshold = checks.positive(threshold, "threshold")
         self.tolerance = checks.not_negative(tolerance, "tolerance")
-        self.burn_in = checks.at_least(burn_in, 2, "burn_in")
+        self.burn_in = checks.whole(burn_in, 2, 10**9, "burn_in")
         self.exact_updates = False  # the order of the rows matters
         state = self.policy.state
         if state is not None and "drift_seen" not in state.per_arm:

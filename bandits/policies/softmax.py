@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bandits.checks import Bool, Float32, Float64, positive
+from bandits.checks import Bool, Float32, Float64, scale
 from bandits.policies.linear.lin_ucb import LinUCB
 from bandits.policies.policy import Policy
 from bandits.policies.predicts_rewards import PredictsRewards
@@ -32,7 +32,7 @@ class Softmax(WrappedPolicy):
         if not isinstance(self.policy, PredictsRewards):
             raise TypeError(f"policy must predict rewards (be a PredictsRewards), {type(policy).__name__} does not")
         self.policy: PredictsRewards
-        self.temperature = positive(temperature, "temperature")
+        self.temperature = scale(temperature, "temperature")
 
     def _probabilities(self, state: PolicyState, contexts: Float32, available: Bool | None) -> Float64:
         """Return the softmax of the inner policy's predicted rewards."""

@@ -21,8 +21,8 @@ from arms.atomic_file import write_file
 from speculative.distillation.agreement import match_rate
 from speculative.distillation.corpus import TargetText, write_corpus
 from speculative.distillation.distill import distill
+from speculative.distillation.head_training import HeadSettings
 from speculative.distillation.prompts import code_prompts, maths_word_problems, split
-from speculative.distillation.training import DistillSettings
 from speculative.drafts.draft_model import DraftModel
 from speculative.drafts.feature_head import FeatureHead
 from speculative.measuring.cost_measurement import QUICK, measure_costs
@@ -78,7 +78,7 @@ def make_head(target: Target, folder: Path, options: argparse.Namespace) -> None
     ]
     train = [query for pair in zip(*sides[0], strict=True) for query in pair]
     held_out = [query for part in sides[1] for query in part]
-    settings = DistillSettings(kind="feature_head", n_epochs=options.epochs, seed=options.seed)
+    settings = HeadSettings(n_epochs=options.epochs, seed=options.seed)
     told = [0.0]
 
     def tell(stage: str, done: int, total: int) -> None:

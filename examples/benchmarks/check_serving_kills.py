@@ -1,6 +1,6 @@
 """Kill the front door again and again under load: every answer has its decision once, and nothing is learned twice.
 
-python examples/benchmarks/check_serving_kills.py             # 200 kills, some 10 minutes
+python examples/benchmarks/check_serving_kills.py             # 200 kills, some 15 minutes
 python examples/benchmarks/check_serving_kills.py --smoke
 """
 
@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,13 +37,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--n-kills", type=int, default=200)
     parser.add_argument("--n-clients", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, help="keep the state there; a run that was ended is gone on with")
     parser.add_argument("--out", type=Path, default=RESULT)
     parser.add_argument("--smoke", action="store_true", help="two kills")
     options = parser.parse_args(arguments)
     if options.smoke:
         options.n_kills = 2
-    with tempfile.TemporaryDirectory() as place, upstream(Script(N_TOKENS, 0.01, 0.005)) as port:
-        folder = Path(place)
+    with ExitStack() as stack:
+        folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        port = stack.enter_context(upstream(Script(N_TOKENS, 0.01, 0.005)))
         answered = answer_and_kill(folder, port, options)
         figures = {"kills": options.n_kills, "answered": len(answered), **checked(folder / "state", answered)}
     print(json.dumps(figures, indent=1))
@@ -74,17 +77,25 @@ def report(options: argparse.Namespace, figures: Mapping[str, float]) -> dict[st
 
 
 def answer_and_kill(folder: Path, port: int, options: argparse.Namespace) -> list[str]:
-    """Return the decisions of the answers that came whole, over all lives; the last life ends in order."""
-    rng = np.random.default_rng(options.seed)
-    answered: list[str] = []
-    for life in range(options.n_kills + 1):
+    """Return the decisions of the answers that came whole, over all lives; the last life ends in order.
+
+    Lives that the folder knows of are not lived again.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lives = folder / "lives.jsonl"
+    answered = [json.loads(line) for line in lives.read_text().splitlines()] if lives.exists() else []
+    for life in range(len(answered), options.n_kills + 1):
+        rng = np.random.default_rng([options.seed, life])
         seconds = float(rng.uniform(*LIFE_S)) if life < options.n_kills else None
-        with front_door(folder, [port, port], "--policy", "lin_ucb", "--slowest", SLOWEST) as (process, door):
+        more = ("--policy", "lin_ucb", "--slowest", SLOWEST, "--columns", "none")
+        with front_door(folder, [port, port], *more) as (process, door):
             outcomes = asyncio.run(one_life(process, door, seconds, options.n_clients))
             process.terminate()
             process.wait(30)
-        answered += [one.decision_id for one in outcomes if one.is_whole]
-    return answered
+        answered.append([one.decision_id for one in outcomes if one.is_whole])
+        with lives.open("a") as file:
+            file.write(json.dumps(answered[-1]) + "\n")
+    return [one for life in answered for one in life]
 
 
 async def one_life(process: subprocess.Popen[str], door: int, seconds: float | None, n_clients: int) -> list[Asked]:

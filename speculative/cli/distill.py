@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from speculative.distillation.agreement import MatchRate
+    from speculative.distillation.training import DistillSettings
     from speculative.targets.target import Target
 
 
@@ -43,7 +44,18 @@ def distill(
         int | None, typer.Option("--max-new-tokens", min=1, help="Length of the target's texts.")
     ] = None,
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the target's texts.")] = 5,
-    vocabulary: Annotated[int, typer.Option("--vocabulary", min=2, help="Most tokens that the draft knows.")] = 4096,
+    vocabulary: Annotated[
+        int | None,
+        typer.Option(
+            "--vocabulary", min=2, help="Most tokens that the draft knows; by default 4096, and 8192 for a head."
+        ),
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--start", help="Folder of an earlier head of the target, from which a head goes on.", metavar="HEAD"
+        ),
+    ] = None,
     seed: options.SeedOption = 0,
     dtype: options.DtypeOption = None,
     weights: options.WeightsOption = None,
@@ -63,10 +75,9 @@ def distill(
     options.start_torch(threads)
     from speculative.distillation.distill import distill as run
     from speculative.distillation.distill import distill_domains
-    from speculative.distillation.training import DistillSettings
 
-    settings = DistillSettings(kind=kind, n_epochs=epochs, n_vocab=vocabulary, seed=seed)
     loaded = _target(pool, target, max_new_tokens, (dtype, weights), cache)
+    settings = _settings(kind, loaded, start, n_epochs=epochs, n_vocab=vocabulary, seed=seed)
     with stages() as notify:
         if domains is not None:
             names = [name.strip() for name in domains.split(",")]
@@ -79,6 +90,23 @@ def distill(
         f"{rate.n_texts} held-out texts: {rate.tokens_per_round:.2f} tokens a round at draft length 4"
     )
     options.report({"folder": str(out), **asdict(rate)}, options.wrapped([text]), as_json)
+
+
+def _settings(
+    kind: str, target: "Target", start: Path | None, *, n_epochs: int, n_vocab: int | None, seed: int
+) -> "DistillSettings":
+    """Return the settings of a kind; products are computed in bfloat16 where the target's are."""
+    from speculative.distillation.head_training import HeadSettings
+    from speculative.distillation.training import DistillSettings
+
+    chosen = HeadSettings if kind == "feature_head" else DistillSettings
+    dtype: Literal["float32", "bfloat16"] = "bfloat16" if str(target.model.dtype) == "torch.bfloat16" else "float32"
+    found = chosen(n_epochs=n_epochs, n_vocab=n_vocab or chosen().n_vocab, seed=seed, dtype=dtype)
+    if start is None:
+        return found
+    if not isinstance(found, HeadSettings):
+        raise ValueError("--start names a head to go on from: give --kind feature_head too")
+    return replace(found, start=str(start))
 
 
 def _report_domains(out: Path, made: "Mapping[str, Mapping[str, MatchRate]]", as_json: bool) -> None:

@@ -169,7 +169,7 @@ def settings_of(settings: Sequence[str]) -> dict[str, object]:
             raise ValueError(f"--set must be NAME=VALUE, each name once, got {setting!r}")
         try:
             values[name] = json.loads(text)
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             values[name] = text
     return values
 

@@ -1,6 +1,7 @@
 """`draftpick replay-log`."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -70,6 +71,7 @@ def replay_log(
         raise ValueError("give --policy, what to value, or --to-dsjson, a file to write the log to")
     if to_dsjson is not None and to_dsjson.exists():
         raise ValueError(f"{to_dsjson} exists: name another --to-dsjson, or remove it")
+    _refuse_learners_own(log, policy or ())
     policies = policies_or_files(policy or (), policy_class or (), seed)
     with busy("reading the log"):
         logged = read_log(log)
@@ -84,3 +86,14 @@ def replay_log(
         )
     result = json.loads(replayed.to_json()) | {"conclusion": replayed.conclusion}
     options.report(result, replayed.to_text(), as_json)
+
+
+def _refuse_learners_own(log: Path, policies: Sequence[str]) -> None:
+    """Refuse what the service itself learned from this log, which would look better than it is."""
+    learners = {(folder / "learner").resolve() for folder in (log, log.parent)}
+    for one in policies:
+        if Path(one).exists() and learners & {Path(one).resolve(), *Path(one).resolve().parents}:
+            raise ValueError(
+                f"--policy {one} learned from this very log, on which it would look better than it is: name the policy "
+                "instead, which then learns from the earlier part"
+            )

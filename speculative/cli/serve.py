@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bandits import Policy
     from speculative.measuring.cost_profile import CostProfile
     from speculative.pools.pool import Pool
+    from speculative.serving.request_columns import ColumnGroup
     from speculative.serving.upstream_spec import UpstreamPoolSpec
 
 
@@ -105,6 +106,14 @@ def serve(
             help="An arm that joins the pool starts like the others, as if seen on so many requests; 0: with nothing.",
         ),
     ] = 0.0,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            "--columns",
+            help="What contexts hold beside the text: some of load, conversation, tools, prefix, time, or none; by "
+            "default what the policy learned from, or, for one that starts from nothing, all but the time of day.",
+        ),
+    ] = None,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0 for any that is free.")] = 8000,
     key_file: Annotated[
@@ -212,6 +221,7 @@ def serve(
         keys=() if key_file is None else _keys(key_file),
         requests_per_minute=requests_per_minute,
         burst=burst,
+        columns=_columns(columns),
         slowest=slowest,
         sync_every=sync_every,
         allow_unproven=allow_unproven,
@@ -258,6 +268,18 @@ def _policy(name: str, settings: "list[str] | tuple[()]", classes: "list[str] | 
             raise ValueError("--set is for a policy that starts from nothing; a saved one keeps its settings")
         return load_one_policy(Path(name), classes)
     return policy_of(name, settings, seed)
+
+
+def _columns(option: str | None) -> "tuple[ColumnGroup, ...] | None":
+    from speculative.serving.request_columns import COLUMNS
+
+    if option is None:
+        return None
+    asked = [] if option.strip() == "none" else [name.strip() for name in option.split(",")]
+    unknown = [name for name in asked if name not in COLUMNS]
+    if unknown:
+        raise ValueError(f"--columns must be some of {', '.join(COLUMNS)}, or none, got {unknown[0]!r}")
+    return tuple(group for group in COLUMNS if group in asked)
 
 
 def _keys(file: Path) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from speculative.distillation.corpus import TargetText
 from speculative.protocols.draft import Draft
 from speculative.protocols.draft_trace import Counts
 
+DRAFT_LENGTH = 4
 Array = npt.NDArray[np.float64]
 
 
@@ -36,30 +37,33 @@ def match_rate(draft: Draft, texts: Sequence[TargetText], seed: int = 0) -> Matc
     Raises:
         ValueError: if no text has a second token.
     """
-    hits, sizes, n_rounds = _hits(draft, texts)
+    return rate_of([draft.trace(text.prompt_ids, text.new_ids, DRAFT_LENGTH).accepted for text in texts], seed)
+
+
+def rate_of(accepted: Sequence[Counts], seed: int = 0) -> MatchRate:
+    """Return the match rate from what would be accepted at every position of each text, see `DraftTrace.accepted`."""
+    hits, sizes = _hits(accepted)
     rate = Bootstrap(seed=seed).ratio_of_sums(hits, sizes)
     return MatchRate(
         value=rate.value,
         low=rate.low,
         high=rate.high,
-        tokens_per_round=float(sizes.sum() / max(1, n_rounds)),
-        n_texts=len(texts),
+        tokens_per_round=float(sizes.sum() / max(1, sum(map(_n_rounds, accepted)))),
+        n_texts=len(accepted),
     )
 
 
 def compare_match_rates(draft: Draft, other: Draft, texts: Sequence[TargetText], seed: int = 0) -> Estimate:
     """Return one draft's match rate minus another's on the same texts, with a paired 95 % interval over texts."""
-    hits, sizes, _ = _hits(draft, texts)
-    other_hits, _, _ = _hits(other, texts)
+    found = [[one.trace(text.prompt_ids, text.new_ids, 1).accepted for text in texts] for one in (draft, other)]
+    (hits, sizes), (other_hits, _) = map(_hits, found)
     return Bootstrap(seed=seed).ratio_of_sums(hits - other_hits, sizes)
 
 
-def _hits(draft: Draft, texts: Sequence[TargetText]) -> tuple[Array, Array, int]:
-    """Per text: positions of agreement, and positions; and the rounds at draft length 4 of all texts."""
-    accepted = [draft.trace(text.prompt_ids, text.new_ids, 4).accepted for text in texts]
+def _hits(accepted: Sequence[Counts]) -> tuple[Array, Array]:
+    """Return, of each text, positions of agreement, and positions."""
     hits = np.array([(row[1:] > 0).sum() for row in accepted], dtype=np.float64)
-    sizes = np.array([len(row) - 1 for row in accepted], dtype=np.float64)
-    return hits, sizes, sum(map(_n_rounds, accepted))
+    return hits, np.array([len(row) - 1 for row in accepted], dtype=np.float64)
 
 
 def _n_rounds(accepted: Counts) -> int:

@@ -1,25 +1,22 @@
 """Train one draft on texts that the target has written, measure it, and save it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from speculative.distillation.agreement import MatchRate, match_rate
 from speculative.distillation.corpus import Corpus, Progress, TargetText
 from speculative.distillation.draft_folder import save_draft, save_head
-from speculative.distillation.head_training import HeadRecipe, train_head
+from speculative.distillation.head_agreement import head_match_rate
+from speculative.distillation.head_training import HeadRecipe, HeadSettings, likely_tokens, train_head
 from speculative.distillation.lessons import read_lessons
 from speculative.distillation.training import DistillSettings, Lesson, Recipe, choose_vocabulary, train_draft
-from speculative.drafts.draft_model import DraftModel
-from speculative.drafts.feature_head import FeatureHead
+from speculative.drafts.draft_model import DraftModel, read_vocabulary
 from speculative.models.config import DecoderConfig
 from speculative.models.decoder import Decoder
-from speculative.models.feature_head import FeatureHeadModel, HeadConfig
-from speculative.models.head_files import default_layers
+from speculative.models.head_files import default_layers, load_head
 from speculative.models.loading import resolve_settled
 from speculative.models.weight_files import WeightFiles, read_weights
-from speculative.protocols.draft import Draft
 from speculative.targets.target import Target
 
 
@@ -50,11 +47,6 @@ class Job:
         """All texts to learn from."""
         return [text for domain in self.learned for text in self.corpora[domain].train]
 
-    @property
-    def held_out(self) -> list[TargetText]:
-        """Texts of the same domains to measure on."""
-        return [text for domain in self.learned for text in self.corpora[domain].held_out]
-
     def lessons(self, model: Decoder) -> list[Lesson]:
         """Return the target's probabilities along the training texts, and the states that `model` gives."""
         corpora, n_teacher = [self.corpora[domain] for domain in self.learned], self.settings.n_teacher
@@ -66,11 +58,20 @@ class Job:
         name = self.folder.name if len(self.corpora) > 1 else ""
         self.tell(f"training{name and f' {name}'} (loss {loss:.3f})", step, total)
 
-    def measured(self, draft: Draft) -> tuple[MatchRate, dict[str, MatchRate]]:
-        """Return the match rate on what it learned from, and on each of several domains."""
-        by_domain = {name: match_rate(draft, one.held_out) for name, one in self.corpora.items()}
-        own = by_domain[self.learned[0]] if len(self.learned) == 1 else match_rate(draft, self.held_out)
-        return own, by_domain if len(by_domain) > 1 else {}
+    def held_out_lessons(self, corpora: Sequence[Corpus], model: Decoder) -> list[Lesson]:
+        """Return the same along held-out texts."""
+        n_teacher = self.settings.n_teacher
+        parts = [
+            read_lessons(model, one.held_out, one.folder / "held_out_lessons", n_teacher, self.tell) for one in corpora
+        ]
+        return [lesson for part in parts for lesson in part]
+
+    def measured(self, rate: Callable[[Sequence[Corpus]], MatchRate]) -> tuple[MatchRate, dict[str, MatchRate]]:
+        """Return the match rate on the held-out texts of what it learned from, and on each of several domains."""
+        by_domain = {name: rate([one]) for name, one in self.corpora.items()}
+        own = [self.corpora[domain] for domain in self.learned]
+        found = by_domain[self.learned[0]] if len(own) == 1 else rate(own)
+        return found, by_domain if len(by_domain) > 1 else {}
 
     def metrics(self, rate: MatchRate, by_domain: Mapping[str, MatchRate]) -> dict[str, object]:
         """Return what is kept beside the draft."""
@@ -85,11 +86,6 @@ class Job:
         return found | ({"by_domain": {name: asdict(one) for name, one in by_domain.items()}} if by_domain else {})
 
 
-class _Make(Protocol):
-    def __call__(self, job: Job, decoder: Decoder, origin: WeightFiles) -> tuple[MatchRate, dict[str, MatchRate]]:
-        """Make one kind of draft."""
-
-
 def make_draft(job: Job) -> tuple[MatchRate, dict[str, MatchRate]]:
     """Train, measure and save; return the match rate on the domains learned from, and on each of several.
 
@@ -102,8 +98,9 @@ def make_draft(job: Job) -> tuple[MatchRate, dict[str, MatchRate]]:
     folder = target.folder
     if target.settings.weights != "dense":  # the draft starts from whole weights
         folder, _ = resolve_settled(target.name, replace(target.settings, weights="dense"))
-    make: _Make = _make_head if job.settings.kind == "feature_head" else _make_draft_model
-    return make(job, target.model, read_weights(folder))
+    if isinstance(job.settings, HeadSettings):
+        return _make_head(job, job.settings, target.model, read_weights(folder))
+    return _make_draft_model(job, target.model, read_weights(folder))
 
 
 def _make_draft_model(job: Job, decoder: Decoder, origin: WeightFiles) -> tuple[MatchRate, dict[str, MatchRate]]:
@@ -113,22 +110,43 @@ def _make_draft_model(job: Job, decoder: Decoder, origin: WeightFiles) -> tuple[
     weights = train_draft(recipe, origin, lessons, checkpoint=job.state_file, on_step=job.tell_step)
     small = Decoder(recipe.config, weights)
     draft = DraftModel(small, name=job.folder.name, n_target_vocab=decoder.n_vocab, target_ids=target_ids)
-    rates = job.measured(draft)
+    rates = job.measured(lambda corpora: match_rate(draft, [text for one in corpora for text in one.held_out]))
     save_draft(job.folder, job.target, recipe, weights, job.metrics(*rates))
     return rates
 
 
-def _make_head(job: Job, decoder: Decoder, origin: WeightFiles) -> tuple[MatchRate, dict[str, MatchRate]]:
+def _make_head(
+    job: Job, settings: HeadSettings, decoder: Decoder, origin: WeightFiles
+) -> tuple[MatchRate, dict[str, MatchRate]]:
     layers = default_layers(decoder.config.n_layers)
     lessons = job.lessons(decoder.tapping(layers))
-    target_ids = sorted(choose_vocabulary(job.train, job.settings.n_vocab + 1)[1:])  # none stands for the others
-    recipe = HeadRecipe(decoder.config, layers, target_ids, job.settings)
+    if settings.start is None:
+        recipe = HeadRecipe(decoder.config, layers, likely_tokens(lessons, settings), settings)
+    else:
+        recipe = _going_on(job.target, decoder, layers, settings, Path(settings.start))
     weights = train_head(recipe, origin, lessons, checkpoint=job.state_file, on_step=job.tell_step)
-    known = HeadConfig(recipe.config, "eagle3", layers, target_ids=tuple(target_ids))
-    named = {name.replace("midlayer.", "layer."): weights[name] for name in weights}
-    rates = job.measured(FeatureHead(FeatureHeadModel(known, named, decoder), decoder, name=job.folder.name))
+    model, embedding = decoder.tapping(layers), origin["model.embed_tokens.weight"]
+    rates = job.measured(
+        lambda corpora: head_match_rate(recipe, weights, embedding, job.held_out_lessons(corpora, model))
+    )
     save_head(job.folder, job.target, recipe, weights, job.metrics(*rates))
     return rates
+
+
+def _going_on(
+    target: Target, decoder: Decoder, layers: tuple[int, ...], settings: HeadSettings, folder: Path
+) -> HeadRecipe:
+    """Return the recipe of a head that goes on from an earlier one.
+
+    Raises:
+        ValueError: if that is no distilled head of this target.
+    """
+    config = load_head(folder, decoder).config
+    if config.form != "eagle3" or config.state_layers != layers or config.target_ids is None:
+        raise ValueError(f"{folder} is no head that was distilled for {target.name}: name one that distill made")
+    read_vocabulary(folder, target.tokenizer)
+    sized = replace(settings, n_vocab=config.layer.n_vocab, n_intermediate=config.layer.n_intermediate)
+    return HeadRecipe(decoder.config, layers, config.target_ids, sized, read_weights(folder))
 
 
 def draft_config(target: DecoderConfig, settings: DistillSettings, n_vocab: int) -> DecoderConfig:

@@ -3,7 +3,7 @@
 import math
 import pickle
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -26,11 +26,11 @@ UNKNOWN = 0  # the draft id that stands for every token outside its vocabulary
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DistillSettings:
-    """How a draft is trained.
+    """How a small language model is trained; `HeadSettings` are those of a head on the target's states.
 
     Attributes:
-        kind: what is made: a small language model, or a head on the target's states.
-        layers: which of the target's layers a draft model starts from; a head starts from the last one.
+        kind: what is made.
+        layers: which of the target's layers it starts from.
         n_vocab: most tokens the draft knows, the unknown token included.
         n_epochs: passes over the corpus.
         learning_rate: peak of a cosine schedule.
@@ -38,10 +38,10 @@ class DistillSettings:
         n_teacher: most likely target tokens kept per position as soft labels.
         batch_tokens: tokens per optimiser step, padding included.
         seed: of the order of batches.
-        n_unrolled: draft tokens in a row that a head is trained on, all but the first from states that it foretold.
+        dtype: that products are computed in; weights are float32.
     """
 
-    kind: DraftKind = "draft_model"
+    kind: DraftKind = field(default="draft_model", init=False)
     layers: tuple[int, ...] = (0, -1)
     n_vocab: int = 4096
     n_epochs: int = 5
@@ -50,14 +50,18 @@ class DistillSettings:
     n_teacher: int = 16
     batch_tokens: int = 1024
     seed: int = 0
-    n_unrolled: int = 3
+    dtype: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
-        for name in ("n_vocab", "n_epochs", "n_teacher", "batch_tokens", "n_unrolled"):
+        for name in ("n_vocab", "n_epochs", "n_teacher", "batch_tokens"):
             at_least(getattr(self, name), 1, name)
         positive(self.learning_rate, "learning_rate")
         not_negative(self.prompt_weight, "prompt_weight")
         at_least(self.seed, 0, "seed")
+
+    def computing(self) -> torch.autocast:
+        """Return the context in which a model computes in `dtype`."""
+        return torch.autocast("cpu", torch.bfloat16, enabled=self.dtype == "bfloat16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,7 @@ def train_draft(
     model = _student(recipe, target_weights)
     draft_ids = torch.full((target_weights["model.embed_tokens.weight"].shape[0],), UNKNOWN)
     draft_ids[torch.tensor(recipe.target_ids[1:])] = torch.arange(1, len(recipe.target_ids))
-    with_loss = partial(_loss, model, draft_ids=draft_ids, prompt_weight=settings.prompt_weight)
+    with_loss = partial(_loss, model, draft_ids=draft_ids, settings=settings)
     optimise(model, with_loss, lessons, settings, checkpoint=checkpoint, on_step=on_step)
     return {k: v.detach().clone() for k, v in model.state_dict().items() if k != "lm_head.weight"}
 
@@ -247,7 +251,7 @@ def transformers_config(config: DecoderConfig) -> dict[str, object]:
 
 
 def _loss(
-    model: torch.nn.Module, lessons: Sequence[Lesson], *, draft_ids: torch.Tensor, prompt_weight: float
+    model: torch.nn.Module, lessons: Sequence[Lesson], *, draft_ids: torch.Tensor, settings: DistillSettings
 ) -> torch.Tensor:
     length = max(len(lesson.token_ids) for lesson in lessons) - 1
     inputs = torch.zeros(len(lessons), length, dtype=torch.int64)
@@ -261,8 +265,10 @@ def _loss(
         labels[row, :t] = draft_ids[lesson.top_ids]
         probs[row, :t] = lesson.top_probs / lesson.top_probs.sum(-1, keepdim=True)
         weights[row, :t] = 1.0
-        weights[row, : lesson.n_prompt - 1] = prompt_weight
-    log_q = functional.log_softmax(model(input_ids=inputs, use_cache=False).logits, dim=-1)
+        weights[row, : lesson.n_prompt - 1] = settings.prompt_weight
+    with settings.computing():
+        logits = model(input_ids=inputs, use_cache=False).logits
+    log_q = functional.log_softmax(logits.float(), dim=-1)
     losses = -(probs * log_q.gather(-1, labels)).sum(-1)
     return (losses * weights).sum() / weights.sum()
 

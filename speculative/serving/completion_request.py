@@ -100,7 +100,7 @@ def read_request(endpoint: Endpoint, raw: bytes, model: str) -> CompletionReques
         )
     if read.stream_options is not None and not read.stream:
         raise Problem(400, "stream_options needs stream = true", "stream_options")
-    text = _text_of(read.messages if isinstance(read, _ChatBody) else getattr(read, "prompt", ""))
+    text = text_of(endpoint, body)
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -129,6 +129,11 @@ def _json_object(raw: bytes) -> dict[str, object]:
 
 def _not_json(name: str) -> float:
     raise ValueError(f"{name} is no JSON value")
+
+
+def text_of(endpoint: Endpoint, body: Mapping[str, object]) -> str:
+    """Return all texts that a request's body asks about, one below the other."""
+    return _text_of(body.get("messages" if endpoint == "chat/completions" else "prompt"))
 
 
 def _text_of(part: object) -> str:

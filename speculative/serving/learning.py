@@ -85,7 +85,9 @@ class LearningThread:
                     metrics.set("learned_decisions", self._learner.n_learned)
             self._service.close_overdue()
             if self._service.look_back is not None:
-                self._service.look_back.step(self._service.agent.log)
+                told = self._service.look_back.step(self._service.agent.log)
+                metrics.add("hindsights_total", told)
+                metrics.set("hindsights_passed_over", self._service.look_back.n_passed_over)
             self._keeper.step()
             metrics.set("learning_failed", 0)
         except Exception as error:  # a policy of the user's own may raise anything; serving goes on

@@ -30,6 +30,8 @@ METRICS = {
         "gauge",
         "What the policy earns more a decision: low and high end of the interval, estimate.",
     ),
+    "hindsights_total": ("counter", "Answers on which the look-ups were replayed."),
+    "hindsights_passed_over": ("gauge", "Answers on which they were not, because too many waited."),
     "time_lost_seconds": ("gauge", "What other arms lost against the incumbent; below 0 they saved it."),
     "time_budget_seconds": ("gauge", "What they may lose by now."),
     "decisions_withheld_total": ("counter", "Decisions for which the budget masked an arm."),

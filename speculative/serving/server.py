@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,17 +15,23 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.loops.auto import auto_loop_factory
 
-from arms.atomic_file import write_file
-from arms.input_file import read_text
 from bandits import Agent, ContextEncoder, DecisionLog, Learner, Policy, checks
-from rewards import Reward, SecondsPerToken
+from rewards import Reward
 from speculative.serving.app import make_app
 from speculative.serving.learning import LearningThread, catch_up
 from speculative.serving.loop_first import loop_first
 from speculative.serving.rate_limit import RateLimit
+from speculative.serving.request_columns import (
+    ColumnedEncoder,
+    ColumnGroup,
+    RequestColumns,
+    lasting_order,
+    served_groups,
+)
+from speculative.serving.reward_scale import reward_of
 from speculative.serving.seen import Seen
 from speculative.serving.service import ServedArm, Service
-from speculative.serving.settings import CallerReward, RewardSource, ServiceSettings
+from speculative.serving.settings import ServiceSettings
 from speculative.serving.stage_keeper import StageKeeper
 from speculative.serving.startup_probe import Probed, probe, probe_arm
 from speculative.serving.upstream import Upstream
@@ -39,8 +44,7 @@ if TYPE_CHECKING:
 
 OWN_MODEL = "draftpick"
 """What clients ask for where the engine is one's own."""
-_KEPT = "service.json"
-_SLOWER = 4.0  # than the incumbent was in the probe: what is slower than that is not told apart
+_ARMS = "arms.json"
 _GRACE_S = 10
 
 
@@ -55,6 +59,8 @@ class ServerSettings:
         keys: one of them must come with each request; none lets everybody in.
         requests_per_minute: of each key, or of each client's address where there are no keys; None for any number.
         burst: how many of them may come at once.
+        columns: groups of what contexts hold beside the text; None for those that the policy learned from, or, for one
+            that has learned nothing, all but the time of day.
         slowest: seconds a token that count as the worst reward; None for 4 times what the probe takes at the incumbent.
             It is kept in the folder, since rewards of two scales cannot be learned from together.
         sync_every: see `DecisionLog`; a killed process loses nothing at any value.
@@ -76,6 +82,7 @@ class ServerSettings:
     keys: Sequence[str] = ()
     requests_per_minute: float | None = None
     burst: int = 10
+    columns: Sequence[ColumnGroup] | None = None
     slowest: float | None = None
     sync_every: int = 0
     allow_unproven: bool = False
@@ -139,7 +146,9 @@ async def _serve(
     names = pool.arm_names if isinstance(pool, UpstreamPoolSpec) else pool.arms.names
     if settings.incumbent not in names:
         raise ValueError(f"incumbent must be one of the arms {', '.join(names)}, got {settings.incumbent!r}")
-    encoder = pool.encoder.build() if isinstance(pool, UpstreamPoolSpec) else _text_encoder(pool)
+    texts = pool.encoder.build() if isinstance(pool, UpstreamPoolSpec) else _text_encoder(pool)
+    groups = served_groups(server.columns, None if policy.state is None else policy.learned.encoder)
+    encoder = ColumnedEncoder(texts, groups) if groups else texts
     if policy.state is None:
         policy.start(names, encoder.n_features, encoder.name)
     async with AsyncExitStack() as stack:
@@ -156,9 +165,10 @@ async def _serve(
         for one in found:
             say(str(one))
         check_probed(found, server.allow_unproven)
-        reward = _reward(settings, server, found)
+        reward = reward_of(server.folder, settings, server.slowest, found)
         agent = Agent(learner.policy, encoder, log, reward=reward, seed=server.seed)
-        service = Service(arms, agent, settings, seen=seen)
+        order = lasting_order(server.folder / _ARMS, names)
+        service = Service(arms, agent, settings, seen=seen, columns=RequestColumns(order, groups))
         service.look_back = _look_back(pool, server, reward)
         learning = LearningThread(service, learner, StageKeeper(service))
         learning.start()
@@ -286,48 +296,3 @@ def listening_socket(server: ServerSettings) -> socket.socket:
     listening = socket.create_server((server.host, server.port), family=family, backlog=2048)
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
-
-
-def _reward(settings: ServiceSettings, server: ServerSettings, found: Sequence[Probed]) -> Reward:
-    """Return what values answers: as in this folder before, else as asked for or probed now."""
-    file = server.folder / _KEPT
-    kept = _read(file)
-    if kept is not None:
-        source, slowest = kept
-        if source != settings.rewards:
-            raise ValueError(
-                f"{server.folder} holds rewards of the kind {source!r}, got {settings.rewards!r}: use another"
-            )
-        if None not in (slowest, server.slowest) and slowest != server.slowest:
-            raise ValueError(
-                f"{server.folder} holds rewards with slowest = {slowest:g}, got {server.slowest}: use another"
-            )
-    else:
-        slowest = server.slowest if settings.rewards == "own" else None
-        if settings.rewards == "own" and slowest is None:
-            slowest = _slowest(settings.incumbent, found)
-        write_file(file, json.dumps({"rewards": settings.rewards, "slowest": slowest}))
-    return CallerReward(settings.default_reward) if slowest is None else SecondsPerToken(slowest)
-
-
-def _read(file: Path) -> tuple[RewardSource, float | None] | None:
-    if not file.exists():
-        return None
-    try:
-        kept = json.loads(read_text(file))
-        source, slowest = kept["rewards"], kept["slowest"]
-        if source not in ("own", "caller") or (source == "own") != (slowest is not None):
-            raise ValueError("rewards and slowest do not agree")
-        return source, None if slowest is None else checks.number(slowest, "slowest")
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"{file} is damaged ({error}): restore it, or begin another folder") from error
-
-
-def _slowest(incumbent: str, found: Sequence[Probed]) -> float:
-    measured = next((one.seconds_per_token for one in found if one.arm == incumbent), None)
-    if measured is None:
-        raise ValueError(
-            f"the incumbent {incumbent!r} gave no tokens in the probe: start it, or give the seconds a token that "
-            "count as slowest"
-        )
-    return float(f"{_SLOWER * measured:.2g}")

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Protocol
@@ -17,10 +17,12 @@ from bandits.online import Rollout
 from speculative.collection.answer_tokens import AnswerTokens
 from speculative.serving.answer_watch import AnswerWatch
 from speculative.serving.circuit_breaker import CircuitBreaker
+from speculative.serving.client import Client
 from speculative.serving.completion_request import CompletionRequest
 from speculative.serving.guard import Guard
 from speculative.serving.metrics import Metrics
 from speculative.serving.problem import ArmFailure, ArmRefusal, Problem
+from speculative.serving.request_columns import RequestColumns
 from speculative.serving.seen import Seen
 from speculative.serving.settings import STAGES, ServiceSettings, Stage
 
@@ -39,25 +41,6 @@ class ServedArm(Protocol):
         """Yield the answer's payloads; raise `ArmFailure` or `ArmRefusal` where there is none."""
 
 
-class Client(Protocol):
-    """Who is answered."""
-
-    async def start(self, headers: Mapping[str, str]) -> None:
-        """Begin an answer."""
-
-    async def send(self, payload: bytes) -> None:
-        """Send a payload of it."""
-
-    async def end(self) -> None:
-        """End it."""
-
-    async def break_off(self, problem: Problem) -> None:
-        """End an answer that has begun and cannot be finished."""
-
-    async def refuse(self, status: int, payload: bytes, headers: Mapping[str, str]) -> None:
-        """Answer with an error, where no answer has begun."""
-
-
 class Service:
     """Answers requests with the arm that a policy chooses, and logs each decision before it is served.
 
@@ -69,6 +52,7 @@ class Service:
         settings: who decides, and where rewards come from.
         metrics: counted in.
         seen: what the live page shows beside the log.
+        columns: of the requests, for an encoder that puts them beside the text.
 
     Attributes:
         stage: who decides at present.
@@ -90,6 +74,7 @@ class Service:
         settings: ServiceSettings,
         metrics: Metrics | None = None,
         seen: Seen | None = None,
+        columns: RequestColumns | None = None,
     ) -> None:
         self.arms = {arm.name: arm for arm in arms}
         self.agent, self.settings, self.metrics = agent, settings, metrics or Metrics()
@@ -100,6 +85,7 @@ class Service:
         self.n_running = 0
         self.look_back: LookBack | None = None
         self.seen = seen or Seen(settings.show_texts)
+        self._columns = columns or RequestColumns(self.arms)
         budget = settings.time_budget()
         self.guard = None if budget is None else Guard(budget, settings.incumbent, agent.log, self.metrics)
         self.chosen = agent.policy, "0"
@@ -188,7 +174,11 @@ class Service:
                 break
             decision_id = first_id if attempt == 0 else f"{first_id}-{attempt + 1}"
             decision = await self._decide(decision_id, request, available)
-            answered = await self._pull(decision, decision_id, request, client)
+            self._columns.began(decision.arm)
+            try:
+                answered = await self._pull(decision, decision_id, request, client)
+            finally:
+                self._columns.ended(decision.arm)
             if isinstance(answered, int):
                 return answered
             failures[decision.arm] = str(answered)
@@ -198,7 +188,7 @@ class Service:
         raise Problem(502, f"no arm gave an answer ({told})")
 
     async def _decide(self, decision_id: str, request: CompletionRequest, available: Sequence[str]) -> Decision:
-        query = Query(id=decision_id, prompt=request.text)
+        query = self._columns.query(decision_id, request)
         loop = asyncio.get_running_loop()
         try:
             decision = await loop.run_in_executor(self._writer, self._choose, query, available)
@@ -257,6 +247,7 @@ class Service:
             self._client_left(watch, arm, decision_id)
             raise
         self.breakers[arm].succeeded()
+        self._columns.answered(arm, request, watch.first_s)
         self._answered(watch, arm, decision_id)  # first: a caller may send its reward as soon as it sees the end
         await client.end()
         return 200

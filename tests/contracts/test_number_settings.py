@@ -25,6 +25,7 @@ from rewards import REWARDS
 from speculative import rounds, selectors, serving
 from speculative.collection.arm_plan import ArmPlan
 from speculative.distillation import prompts
+from speculative.distillation.head_training import HeadSettings
 from speculative.distillation.training import DistillSettings
 from speculative.drafts import DRAFTS
 from speculative.engine.settings import EngineSettings
@@ -95,6 +96,7 @@ ENTRIES = {
     "EngineSettings": EngineSettings,
     "FixedSelector": partial(FixedSelector, action=0),
     "HashingEncoder": bandits.HashingEncoder,
+    "HeadSettings": HeadSettings,
     "HedgeSpec": partial(selectors.HedgeSpec, [0, 1]),
     "LinearEnvironment": environments.LinearEnvironment,
     "LowerConfidenceSequence": partial(off_policy.LowerConfidenceSequence, lowest=0.0, highest_mean=1.0),

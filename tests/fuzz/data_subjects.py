@@ -1,4 +1,4 @@
-"""Inputs that need no model: saved policies, data folders, prompt files."""
+"""Inputs that need no model: saved policies, data folders, prompt files, logs in dsjson."""
 
 import json
 import os
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from arms.query import read_queries
 from bandits import FullInformationData, LoggedData, load_policy
 from bandits.data.closed_folder import MANIFEST, Manifest, PartRecord, file_digest
+from bandits.data.io import read_dsjson, write_dsjson
 from bandits.data.parquet_file import write_parquet
 from bandits.policies import POLICIES, codec
 from bandits.testing import example_data, example_log
@@ -216,3 +217,34 @@ class Prompts(Subject):
 
     def read(self, folder: Path) -> object:
         return [query.model_dump_json() for query in read_queries(folder / "prompts.jsonl")]
+
+
+class Dsjson(Subject):
+    """A log in Vowpal Wabbit's form."""
+
+    name = "dsjson"
+
+    def __init__(self, place: Path) -> None:
+        log = LoggedData(
+            np.ones((4, 3), np.float32), [0, 1, 1, 0], [0.5, 0.0, -1.0, 1.0], [0.5] * 4, ("a", "b"), times=[1.7e9] * 4
+        )
+        write_dsjson(log, place / "log.dsjson")
+        self._lines = (place / "log.dsjson").read_text().splitlines()
+
+    def write(self, rng: np.random.Generator, folder: Path) -> Damage:
+        lines = [line.encode() for line in self._lines]
+        at = int(rng.integers(len(lines)))
+        if rng.random() < 0.7:
+            what, lines[at] = damaged_json(rng, self._lines[at])
+            content = b"\n".join(lines)
+        else:
+            what, content = damaged_bytes(rng, b"\n".join(lines))
+        (folder / "log.dsjson").write_bytes(content)
+        return Damage(what)
+
+    def write_whole(self, folder: Path) -> None:
+        (folder / "log.dsjson").write_text("\n".join(self._lines))
+
+    def read(self, folder: Path) -> object:
+        log = read_dsjson(folder / "log.dsjson")
+        return log.contexts.tolist(), log.actions.tolist(), log.rewards.tolist(), log.propensities.tolist()

@@ -34,6 +34,7 @@ SUBJECTS: tuple[type[Subject], ...] = (
     data_subjects.Policies,
     data_subjects.Parquet,
     data_subjects.Prompts,
+    data_subjects.Dsjson,
     model_subjects.Pools,
     model_subjects.Templates,
     model_subjects.Configs,

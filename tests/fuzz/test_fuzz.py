@@ -6,7 +6,7 @@ import sys
 from tests.support.public_names import ROOT
 
 N_INPUTS = 6  # of each kind
-KINDS = ("policies", "parquet", "prompts", "pools", "templates", "configs", "weights", "heads", "gguf")
+KINDS = ("policies", "parquet", "prompts", "dsjson", "pools", "templates", "configs", "weights", "heads", "gguf")
 
 
 def test_damaged_inputs_are_refused_in_clear_words():

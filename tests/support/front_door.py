@@ -19,6 +19,7 @@ from rewards import Reward, SecondsPerToken
 from speculative.serving.app import make_app
 from speculative.serving.learning import LearningThread
 from speculative.serving.rate_limit import RateLimit
+from speculative.serving.request_columns import ColumnedEncoder, ColumnGroup, RequestColumns
 from speculative.serving.service import ServedArm, Service
 from speculative.serving.settings import CallerReward, ServiceSettings
 from speculative.serving.stage_keeper import StageKeeper
@@ -73,10 +74,11 @@ def front_door(
     learn: bool = False,
     rate_limit: RateLimit | None = None,
     own: Sequence[ServedArm] = (),
+    groups: Sequence[ColumnGroup] = (),
 ) -> Iterator[FrontDoor]:
     """Run one; the settings let every arm be chosen alike unless others are given.
 
-    `first` is of the first arm; `own` are arms beside the scripted ones.
+    `first` is of the first arm; `own` are arms beside the scripted ones; `groups` are the columns beside the text.
     """
     names = (*scripts, *(arm.name for arm in own))
     settings = settings or ServiceSettings(names[0], exploration=1.0, share=0.0)
@@ -90,8 +92,9 @@ def front_door(
         upstreams = [Upstream(spec, ENVIRONMENT) for spec in specs]
         measured = settings.rewards == "own"
         reward: Reward = SecondsPerToken(1.0) if measured else CallerReward(settings.default_reward)
-        agent = Agent(new_policy(names), HashingEncoder(N_FEATURES), log, reward=reward)
-        service = Service([*upstreams, *own], agent, settings)
+        texts = HashingEncoder(N_FEATURES)
+        agent = Agent(new_policy(names), ColumnedEncoder(texts, groups) if groups else texts, log, reward=reward)
+        service = Service([*upstreams, *own], agent, settings, columns=RequestColumns(names, groups))
         learning = None
         if learn:
             learner = stack.enter_context(closing(Learner(new_policy(names), log.folder, folder / "learner")))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from bandits.off_policy.estimators.estimator import OffPolicyEstimator
 from bandits.off_policy.problem import OffPolicyProblem
-from bandits.off_policy.reward_model import CrossFittedRidge, RewardModel
+from bandits.off_policy.reward_model import CrossFittedRidge, RewardModel, check_reward_model
 from bandits.off_policy.standard_error import standard_error
 from bandits.off_policy.terms import LARGEST, Terms
 
@@ -28,6 +28,9 @@ class DirectMethod(OffPolicyEstimator):
     """
 
     reward_model: RewardModel = field(default_factory=CrossFittedRidge)
+
+    def __post_init__(self) -> None:
+        check_reward_model(self.reward_model)
 
     def terms(self, problem: OffPolicyProblem) -> Terms:
         """Return the policy's expected predictions."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bandits.checks import at_least
 from bandits.off_policy.estimators.estimator import OffPolicyEstimator
 from bandits.off_policy.problem import OffPolicyProblem
 from bandits.off_policy.terms import Range, Terms
@@ -32,6 +33,9 @@ class RejectionReplay(OffPolicyEstimator):
     """
 
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        at_least(self.seed, 0, "seed")
 
     def terms(self, problem: OffPolicyProblem) -> Terms:
         """Return the rewards of the kept rows.

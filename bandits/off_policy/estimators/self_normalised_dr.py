@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from bandits.off_policy.estimators.estimator import OffPolicyEstimator
 from bandits.off_policy.problem import OffPolicyProblem
-from bandits.off_policy.reward_model import CrossFittedRidge, RewardModel
+from bandits.off_policy.reward_model import CrossFittedRidge, RewardModel, check_reward_model
 from bandits.off_policy.terms import Terms
 
 
@@ -24,6 +24,9 @@ class SelfNormalisedDR(OffPolicyEstimator):
     """
 
     reward_model: RewardModel = field(default_factory=CrossFittedRidge)
+
+    def __post_init__(self) -> None:
+        check_reward_model(self.reward_model)
 
     def terms(self, problem: OffPolicyProblem) -> Terms:
         """Return weighted residuals over weights, with the predictions as offset."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import linalg
 
-from bandits.checks import Float32, Float64, positive
+from bandits.checks import Float32, Float64, within
 from bandits.policies.linear.lin_ucb import LinUCB
 from bandits.policies.linear.ridge import Ridge
 from bandits.policies.state import PolicyState
@@ -55,11 +55,13 @@ class HybridLinUCB(LinUCB):
     ) -> None:
         super().__init__(
             ucb_width,
-            prior_precision=positive(prior_precision, "prior_precision"),
-            intercept_precision=intercept_precision,
+            prior_precision=_precision(prior_precision, "prior_precision"),
+            intercept_precision=None
+            if intercept_precision is None
+            else _precision(intercept_precision, "intercept_precision"),
             arm_names=arm_names,
         )
-        self.shared_precision = positive(shared_precision, "shared_precision")
+        self.shared_precision = _precision(shared_precision, "shared_precision")
         self.arm_features = None if arm_features is None else _checked(arm_features)
 
     def _initial_state(self, arm_names: tuple[str, ...], n_features: int) -> PolicyState:
@@ -115,6 +117,10 @@ class HybridLinUCB(LinUCB):
         if name not in self.arm_features:
             raise ValueError(f"arm_features must hold every arm, but not {name!r}: pass them, or add it with like=")
         return self.arm_features[name]
+
+
+def _precision(value: float, what: str) -> float:
+    return within(value, 1e-12, 1e12, what)  # beyond, the joint system is singular to float64
 
 
 def joint_posterior(ridge: Ridge, features: Float64, prior: Float64, shared: Float64) -> tuple[Float64, Float64]:

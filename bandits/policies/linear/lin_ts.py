@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bandits.checks import Bool, Float32, Float64, positive
+from bandits.checks import Bool, Float32, Float64, positive, scale
 from bandits.policies.linear.best_arm_probability import best_arm_probabilities
 from bandits.policies.linear.linear_policy import LinearPolicy
 from bandits.policies.linear.student_t import StudentT
@@ -22,7 +22,6 @@ OFFLINE_SCALE = (
 
 
 _LEAST_SCALE = 1e-154  # its square is a float64
-_MOST_SCALE = 1e150
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +47,6 @@ class NoisePrior:
 _DEFAULT_NOISE_PRIOR = NoisePrior()
 
 
-def _scale(value: float, what: str) -> float:
-    if positive(value, what) > _MOST_SCALE:
-        raise ValueError(f"{what} must be at most {_MOST_SCALE:g}, got {value!r}")
-    return float(value)
-
-
 class LinTS(LinearPolicy):
     """Chooses each arm with the probability that its mean reward is the highest, under what has been learned.
 
@@ -73,10 +66,10 @@ class LinTS(LinearPolicy):
     linearly: in `LinearEnvironment`, 2,000 decisions, it lost 0.5 a decision to the end in the worst of ten runs.
 
     Args:
-        noise_scale: standard deviation of the noise, if it is known, in (0, 1e150]: scores are then normal. None learns
-            it.
-        posterior_scale: what the scores' deviations are multiplied by, in (0, 1e150]; see above before you take less
-            than 1.
+        noise_scale: standard deviation of the noise, if it is known, in [1e-150, 1e150]: scores are then normal. None
+            learns it.
+        posterior_scale: what the scores' deviations are multiplied by, in [1e-150, 1e150]; see above before you take
+            less than 1.
         noise_prior: of the noise variance, where it is learned; or its fields.
         prior_precision: see `LinearPolicy`; by default it is learned too.
         intercept_precision: see `LinearPolicy`.
@@ -99,9 +92,9 @@ class LinTS(LinearPolicy):
         arm_names: Sequence[str] | None = None,
     ) -> None:
         super().__init__(prior_precision, intercept_precision=intercept_precision, arm_names=arm_names)
-        self.noise_scale = None if noise_scale is None else _scale(noise_scale, "noise_scale")
+        self.noise_scale = None if noise_scale is None else scale(noise_scale, "noise_scale")
         self.noise_prior = settings_of(NoisePrior, noise_prior, "noise_prior")
-        self.posterior_scale = _scale(posterior_scale, "posterior_scale")
+        self.posterior_scale = scale(posterior_scale, "posterior_scale")
 
     def _probabilities(self, state: PolicyState, contexts: Float32, available: Bool | None) -> Float64:
         """Return each arm's probability of having the highest mean reward."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bandits.checks import Bool, Float32, Float64, positive
+from bandits.checks import Bool, Float32, Float64, number, positive, scale
 from bandits.policies.linear.linear_policy import LinearPolicy
 from bandits.policies.state import PolicyState
 
@@ -45,11 +45,12 @@ class SquareCB(LinearPolicy):
         intercept_precision: float | None = 1.0,
         arm_names: Sequence[str] | None = None,
     ) -> None:
-        super().__init__(prior_precision, intercept_precision=intercept_precision, arm_names=arm_names)
-        self.sharpness = positive(sharpness, "sharpness")
-        if not (isinstance(growth, int | float) and 0 <= growth < 1):
+        precision = positive(prior_precision, "prior_precision")  # never None: it is not learned here
+        super().__init__(precision, intercept_precision=intercept_precision, arm_names=arm_names)
+        self.sharpness = scale(sharpness, "sharpness")
+        if not 0 <= number(growth, "growth", "in [0, 1)") < 1:
             raise ValueError(f"growth must be in [0, 1), got {growth!r}")
-        self.growth = growth
+        self.growth = float(growth)
 
     def _probabilities(self, state: PolicyState, contexts: Float32, available: Bool | None) -> Float64:
         """Return the inverse-gap weights of the predicted rewards."""

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 
 from arms.optional_import import optional_import
-from bandits.checks import Bool, Float32, Float64, at_least
+from bandits.checks import Bool, Float32, Float64, at_least, whole
 from bandits.data.policy_data import PolicyData
 from bandits.policies.parameters import settings_of
 from bandits.policies.policy import Policy
 from bandits.policies.reinforce.settings import AdamWSettings, ObjectiveSettings
 from bandits.policies.softmax import softmax
 from bandits.policies.state import Arrays, PolicyState, check_not_negative, check_positive
+
+MOST_HIDDEN = 2**16
 
 _DEFAULT_OBJECTIVE = ObjectiveSettings()
 _DEFAULT_TRAINING = AdamWSettings()
@@ -67,7 +69,7 @@ class Reinforce(Policy):
     ) -> None:
         super().__init__(arm_names)
         self.objective = settings_of(ObjectiveSettings, objective, "objective")
-        self.hidden_size = at_least(hidden_size, 1, "hidden_size")
+        self.hidden_size = whole(hidden_size, 1, MOST_HIDDEN, "hidden_size")
         self.seed = at_least(seed, 0, "seed")
         self.training = settings_of(AdamWSettings, training, "training")
 

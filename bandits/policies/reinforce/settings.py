@@ -39,6 +39,8 @@ class AdamWSettings:
                 object.__setattr__(self, name, at_least(value, 1, name))
         for name in ("learning_rate", "weight_decay"):
             object.__setattr__(self, name, not_negative(getattr(self, name), name))
+        if not (isinstance(self.device, str) and self.device.strip()):
+            raise ValueError(f'device must name where to train, such as "cpu" or "cuda", got {self.device!r}')
         held_out = 0.0 if self.held_out_share == 0 else share(self.held_out_share, "held_out_share")
         object.__setattr__(self, "held_out_share", held_out)
 

@@ -20,6 +20,9 @@ def serving_page(folder: Path) -> str:
     learned = read_record(folder / "bench_online.json")
     lines += ["## Added time", ""]
     lines += missing("python examples/benchmarks/bench_serving.py") if load is None else _load(load)
+    lines += ["## Kills", ""]
+    kills = read_record(folder / "check_serving_kills.json")
+    lines += missing("python examples/benchmarks/check_serving_kills.py") if kills is None else _kills(kills)
     lines += ["## The confidence sequence", ""]
     lines += missing("python examples/benchmarks/bench_confidence_sequence.py") if wrong is None else _wrong(wrong)
     lines += missing(f"{_LEARNING} --data TRAIN TEST") if learned is None else learning(learned)
@@ -51,6 +54,18 @@ def _load(record: Record) -> list[str]:
     )
     heads = ["time to", "direct", "through", "added"]
     return [*table(heads, rows), "", note, "", *bar_table(record["bars"]), *origin(record), ""]
+
+
+def _kills(record: Record) -> list[str]:
+    figures, settings = record["figures"], record["settings"]
+    text = (
+        f"The server was killed {figures['kills']} times (SIGKILL) while {settings['n_clients']} clients asked, and "
+        f"started again on the same folder. Of {figures['answered']:,} answers that came whole, {figures['missing']} "
+        f"have no decision in the log; {figures['repeated']} decisions stand there twice. The learner, which was "
+        f"killed with the server, knows {'something else than' if figures['learned_differently'] else 'the same as'} "
+        "an undisturbed one that read the same log."
+    )
+    return [text, "", *bar_table(record["bars"]), *origin(record), ""]
 
 
 def _wrong(record: Record) -> list[str]:

@@ -23,6 +23,7 @@ class Script:
     Attributes:
         n_tokens: of an answer; fewer where the request's max_tokens says so.
         first_s: seconds before the first token.
+        character_s: more of them for each character of the prompt that no earlier prompt began with: a prefix cache.
         token_s: seconds before each further one.
         fault: how it misbehaves; None for not at all.
         status: of the fault "status".
@@ -36,6 +37,7 @@ class Script:
 
     n_tokens: int = 4
     first_s: float = 0.0
+    character_s: float = 0.0
     token_s: float = 0.0
     fault: Fault | None = None
     status: int = 503
@@ -52,6 +54,7 @@ class ScriptedUpstream:
 
     def __init__(self, script: Script | None = None) -> None:
         self.script = script or Script()
+        self._prompts: list[str] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -101,7 +104,7 @@ class ScriptedUpstream:
             status = script.status if script.fault == "status" else 400
             _write(writer, status, {"error": {"message": "as scripted", "param": "logit_bias"}})
             return True
-        await asyncio.sleep(script.first_s)
+        await asyncio.sleep(script.first_s + script.character_s * self._n_unread(_prompt(body)))
         word = _last_word(body)
         chat = "chat" in head[0]
         if not body.get("stream"):
@@ -109,6 +112,12 @@ class ScriptedUpstream:
             _write(writer, 200, self._whole(body, word, chat))
             return True
         return await self._stream(writer, body, word, chat)
+
+    def _n_unread(self, prompt: str) -> int:
+        read = max((_n_shared(one, prompt) for one in self._prompts), default=0)
+        if self.script.character_s:
+            self._prompts.append(prompt)
+        return len(prompt) - read
 
     async def _stream(self, writer: asyncio.StreamWriter, body: dict, word: str, chat: bool) -> bool:
         script = self.script
@@ -169,9 +178,19 @@ def run_scripted(script: Script, pipe: Connection) -> None:
         pipe.recv()
 
 
+def _prompt(body: dict) -> str:
+    said = [one.get("content") for one in body["messages"]] if "messages" in body else [body["prompt"]]
+    return "\n".join(map(str, said))
+
+
+def _n_shared(first: str, second: str) -> int:
+    return next(
+        (i for i, (x, y) in enumerate(zip(first, second, strict=False)) if x != y), min(len(first), len(second))
+    )
+
+
 def _last_word(body: dict) -> str:
-    prompt = body["messages"][-1]["content"] if "messages" in body else body["prompt"]
-    return str(prompt).split()[-1]
+    return _prompt(body).split()[-1]
 
 
 def _dumped(value: dict) -> bytes:

@@ -1,11 +1,12 @@
 """`draftpick replay-log` on a log that is being written."""
 
 import json
+from contextlib import closing
 
 import numpy as np
 
 from arms import Query
-from bandits import Agent, DecisionLog, HashingEncoder, LinUCB, Uniform
+from bandits import Agent, DecisionLog, HashingEncoder, Learner, LinUCB, Uniform
 from tests.support.command_runner import refused, run_cli
 
 ARMS = ("plain", "fast")
@@ -46,6 +47,14 @@ def test_what_is_no_log_is_refused(tmp_path):
     assert "does not exist" in refused("replay-log", tmp_path / "none", "--policy", "uniform")
     with write_log(tmp_path, 30):
         assert "unheard" in refused("replay-log", tmp_path, "--policy", "unheard")
+
+
+def test_what_the_service_learned_from_the_log_itself_is_refused(tmp_path):
+    with write_log(tmp_path, 30), closing(Learner(LinUCB(), tmp_path / "log", tmp_path / "learner")) as learner:
+        learner.step(whole_batches=False)
+        [file] = (tmp_path / "learner").glob("*.safetensors")
+        for log in (tmp_path, tmp_path / "log"):
+            assert "learned from this very log" in refused("replay-log", log, "--policy", file)
 
 
 def test_a_log_goes_to_dsjson_and_is_valued_from_there_alike(tmp_path):

@@ -16,6 +16,7 @@ from arms.folder_lock import FolderInUseError, FolderLock
 from speculative.distillation.agreement import match_rate
 from speculative.distillation.corpus import TargetText, read_corpus_part, write_corpus
 from speculative.distillation.distill import distill, distill_domains
+from speculative.distillation.head_training import HeadSettings
 from speculative.distillation.making import draft_config
 from speculative.distillation.training import UNKNOWN, DistillSettings, Lesson, Recipe, choose_vocabulary, train_draft
 from speculative.drafts.draft_model import DraftModel
@@ -267,10 +268,10 @@ def test_two_distillations_into_one_folder_are_refused(target, tmp_path):
         distill(target, TRAIN, HELD_OUT, tmp_path / "mine", SETTINGS)
 
 
-@pytest.mark.parametrize("kind", ["draft_model", "feature_head"])
+@pytest.mark.parametrize("kind", [DistillSettings, HeadSettings])
 def test_a_draft_for_each_domain_and_one_for_all_learn_from_texts_written_once(target, tmp_path, kind):
     sides, told = (TRAIN, HELD_OUT), []
-    settings = replace(SETTINGS, n_epochs=1, kind=kind, n_unrolled=1)
+    settings = kind(n_epochs=1, n_vocab=64, n_teacher=4)
     names = ["letters", "generalist"]
     made = distill_domains(target, sides, tmp_path / "mine", names, settings, lambda *one: told.append(one))
     assert {draft: list(rates) for draft, rates in made.items()} == {name: ["letters", "words"] for name in names}

@@ -7,8 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from speculative.distillation.agreement import match_rate
+from speculative.distillation.corpus import read_corpus_part
 from speculative.distillation.distill import distill
-from speculative.distillation.head_training import HeadRecipe, HeadStudent, train_head
+from speculative.distillation.head_training import HeadRecipe, HeadSettings, HeadStudent, likely_tokens, train_head
 from speculative.distillation.training import DistillSettings, Lesson
 from speculative.drafts.feature_head import FeatureHead
 from speculative.models.feature_head import FeatureHeadModel, HeadConfig
@@ -17,9 +19,7 @@ from speculative.pools.pool import Pool, load_target
 from speculative.pools.spec import read_pool_spec
 from tests.support.tiny_pool import POOL, queries, save_pool
 
-SETTINGS = DistillSettings(
-    kind="feature_head", n_epochs=2, n_vocab=64, n_teacher=4, batch_tokens=256, learning_rate=3e-3, n_unrolled=2
-)
+SETTINGS = HeadSettings(n_epochs=2, n_vocab=64, n_teacher=4, batch_tokens=256, learning_rate=3e-3, n_unrolled=2)
 TRAIN, HELD_OUT = queries(8), queries(4, first=100)
 LAYERS = (0, 1)
 
@@ -99,6 +99,40 @@ def test_a_head_is_saved_in_the_published_form_with_its_measured_match_rate(dist
     assert f"{rate.tokens_per_round:.2f} tokens a round" in card
 
 
+def test_a_smaller_head_is_trained_in_half_precision_from_the_ends_of_prompts(target, tmp_path):
+    settings = replace(SETTINGS, n_epochs=1, n_intermediate=8, prompt_tokens=4, dtype="bfloat16")
+    distill(target, TRAIN[:2], HELD_OUT[:1], tmp_path / "mine", settings)
+    config = json.loads((tmp_path / "mine" / "config.json").read_text())
+    assert config["intermediate_size"] == 8
+    assert FeatureHead.load(str(tmp_path / "mine"), target).head.config.layer.n_intermediate == 8
+    assert all(tensor.isfinite().all() for tensor in load_file(tmp_path / "mine" / "model.safetensors").values())
+
+
+def test_what_is_measured_from_stored_states_is_what_the_head_then_gets_accepted(distilled, target):
+    folder, rate = distilled
+    texts = read_corpus_part(folder.with_name("mine.work") / "held_out" / "part-00000.jsonl")
+    assert match_rate(FeatureHead.load(folder, target), texts) == rate
+
+
+def test_a_head_goes_on_from_an_earlier_one_of_its_target(distilled, target, tmp_path):
+    folder, rate = distilled
+    kept = replace(SETTINGS, start=str(folder), n_epochs=1, learning_rate=1e-9, n_vocab=8)
+    assert distill(target, TRAIN[:2], HELD_OUT, tmp_path / "mine", kept).n_texts == rate.n_texts
+    before, after = (load_file(one / "model.safetensors") for one in (folder, tmp_path / "mine"))
+    for name, tensor in before.items():
+        torch.testing.assert_close(after[name], tensor, atol=1e-3, rtol=0.0)
+    with pytest.raises(ValueError, match=r"holds no config.json"):
+        distill(target, TRAIN[:2], HELD_OUT, tmp_path / "other", replace(kept, start=str(tmp_path)))
+
+
+def test_a_head_knows_the_tokens_that_the_target_thought_of_and_those_of_prompts_by_their_weight():
+    ids, probs = torch.tensor([[7, 2], [9, 2], [9, 5]]), torch.tensor([[0.9, 0.1], [0.6, 0.4], [0.8, 0.2]])
+    lesson = Lesson(torch.tensor([1, 7, 9, 9]), ids, probs, n_prompt=2)
+    assert likely_tokens([lesson], replace(SETTINGS, n_vocab=3)) == [2, 5, 9]
+    assert likely_tokens([lesson], replace(SETTINGS, n_vocab=1)) == [9]
+    assert likely_tokens([lesson], replace(SETTINGS, n_vocab=2, prompt_weight=1.0)) == [7, 9]
+
+
 def test_the_saved_folder_serves_in_a_pool(distilled, pool_file):
     file = pool_file.with_name("with_head.toml")
     file.write_text(POOL + f'\n[[arms]]\nkind = "feature_head"\nmodel = "{distilled[0]}"\ndraft_length = 3\n')
@@ -125,7 +159,7 @@ def test_a_stopped_run_goes_on_and_gives_the_same_head(distilled, target, tmp_pa
 
 def test_the_work_of_a_draft_model_is_not_gone_on_from(target, tmp_path):
     folder = tmp_path / "mine"
-    model = replace(SETTINGS, kind="draft_model")
+    model = DistillSettings(n_epochs=1, n_vocab=64, n_teacher=4)
     distill(target, TRAIN[:2], HELD_OUT[:1], folder, model)
     with pytest.raises(ValueError, match="settings"):
         distill(target, TRAIN[:2], HELD_OUT[:1], folder, SETTINGS)
