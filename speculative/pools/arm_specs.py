@@ -82,7 +82,7 @@ class RuleSpec(StrictModel):
 
     kind: Literal["rule"] = "rule"
     name: str = Field(min_length=1)
-    clauses: tuple[ClauseSpec, ...] = Field(min_length=1, strict=False)
+    clauses: tuple[ClauseSpec, ...] = Field(min_length=1)
     fallback: str
 
     @field_validator("clauses", mode="before")

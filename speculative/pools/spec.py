@@ -56,7 +56,7 @@ class PoolSpec(StrictModel):
     max_batch: int = Field(default=8, ge=1)
     chat_template_kwargs: Mapping[str, object] = Field(default_factory=dict)
     encoder: Annotated[SerializeAsAny[EncoderSpec], BeforeValidator(for_field(_read_encoder))] = SentenceEncoder.Spec()
-    arms: tuple[AnyArmSpec, ...] = Field(min_length=1, strict=False)
+    arms: tuple[AnyArmSpec, ...] = Field(min_length=1)
     _file: Path | None = PrivateAttr(default=None)
 
     @property

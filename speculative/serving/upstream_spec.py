@@ -109,7 +109,7 @@ class UpstreamPoolSpec(StrictModel):
         model: the name that clients ask for.
     """
 
-    arms: tuple[UpstreamSpec, ...] = Field(min_length=1, strict=False)
+    arms: tuple[UpstreamSpec, ...] = Field(min_length=1)
     encoder: Annotated[SerializeAsAny[EncoderSpec], BeforeValidator(for_field(read_encoder_spec))] = (
         HashingEncoder.Spec(n_features=256)
     )
