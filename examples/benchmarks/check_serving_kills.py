@@ -1,22 +1,22 @@
 """Kill the front door again and again under load: every answer has its decision once, and nothing is learned twice.
 
-python examples/benchmarks/check_serving_kills.py             # 200 kills, some 15 minutes
+python examples/benchmarks/check_serving_kills.py             # 200 kills, some 5 minutes
 python examples/benchmarks/check_serving_kills.py --smoke
 """
 
 import argparse
 import asyncio
 import json
-import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
-from serving_bench.processes import front_door, upstream
+from serving_bench.processes import forked_front_door, upstream
 from serving_bench.scripted_upstream import Script
 from serving_bench.streaming_clients import Asked, ask_all
 
@@ -26,7 +26,6 @@ from bandits.online.segments import read_records
 from speculative.measuring.machine import machine_facts
 
 N_TOKENS, N_FEATURES = 3, 256
-SLOWEST = "0.5"
 LIFE_S = (0.05, 0.6)
 RESULT = Path(__file__).parents[2] / "docs" / "results" / "check_serving_kills.json"
 ENOUGH = 1_000_000  # requests: more than a life has time for
@@ -87,18 +86,15 @@ def answer_and_kill(folder: Path, port: int, options: argparse.Namespace) -> lis
     for life in range(len(answered), options.n_kills + 1):
         rng = np.random.default_rng([options.seed, life])
         seconds = float(rng.uniform(*LIFE_S)) if life < options.n_kills else None
-        more = ("--policy", "lin_ucb", "--slowest", SLOWEST, "--columns", "none")
-        with front_door(folder, [port, port], *more) as (process, door):
+        with forked_front_door(folder, [port, port]) as (process, door):
             outcomes = asyncio.run(one_life(process, door, seconds, options.n_clients))
-            process.terminate()
-            process.wait(30)
         answered.append([one.decision_id for one in outcomes if one.is_whole])
         with lives.open("a") as file:
             file.write(json.dumps(answered[-1]) + "\n")
     return [one for life in answered for one in life]
 
 
-async def one_life(process: subprocess.Popen[str], door: int, seconds: float | None, n_clients: int) -> list[Asked]:
+async def one_life(process: BaseProcess, door: int, seconds: float | None, n_clients: int) -> list[Asked]:
     """Ask until the server is killed, after so many seconds; without a time, ask a few hundred and leave it alive."""
     if seconds is None:
         return await ask_all([door], range(200), n_clients, N_TOKENS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -33,19 +33,15 @@ def feedback_of(payload: Mapping[str, object]) -> EngineFeedback | None:
 
     Numbers that contradict themselves (negative, or more accepted than proposed) are not taken.
     """
-    read = (
-        _of_vllm(_table(_table(payload.get("metrics")).get("speculative_decoding"))),
-        _of_llama_cpp(_table(payload.get("timings"))),
-        _of_lm_studio(_table(payload.get("stats"))),
-        _of_sglang(_table(payload.get("meta_info"))),
-    )
-    for found in read:
+    for name, read in _FORMS.items():
+        found = read(_table(payload[name])) if name in payload else None
         if found is not None and (found.n_accepted or 0) <= (found.n_draft_tokens or found.n_accepted or 0):
             return found
     return None
 
 
-def _of_vllm(said: Mapping[str, object]) -> EngineFeedback | None:
+def _of_vllm(metrics: Mapping[str, object]) -> EngineFeedback | None:
+    said = _table(metrics.get("speculative_decoding"))
     if not said:
         return None
     accepted = said.get("per_step_accepted")
@@ -98,3 +94,12 @@ def _table(value: object) -> Mapping[str, object]:
 
 def _count(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+_FORMS: Mapping[str, Callable[[Mapping[str, object]], EngineFeedback | None]] = {
+    "metrics": _of_vllm,
+    "timings": _of_llama_cpp,
+    "stats": _of_lm_studio,
+    "meta_info": _of_sglang,
+}
+"""How the field of each engine is read."""

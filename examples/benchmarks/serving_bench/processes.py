@@ -8,9 +8,18 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from bandits import LinUCB
 from serving_bench.scripted_upstream import Script, run_scripted
+from speculative.serving.server import ServerSettings, serve
+from speculative.serving.settings import ServiceSettings
+from speculative.serving.upstream_spec import UpstreamPoolSpec
+
+SLOWEST = 0.5
+_ADDRESS = re.compile(r"on http://127\.0\.0\.1:(\d+)")
 
 
 @contextmanager
@@ -66,7 +75,37 @@ def _port(process: subprocess.Popen[str]) -> int:
     assert process.stderr is not None
     said = []
     for line in process.stderr:
-        if found := re.search(r"on http://127\.0\.0\.1:(\d+)", line):
+        if found := _ADDRESS.search(line):
             return int(found[1])
         said.append(line.strip())
     raise RuntimeError(f"the front door did not start; it said: {' | '.join(said[-3:]) or 'nothing'}")
+
+
+def serve_live(folder: Path, ports: Sequence[int], address: Connection) -> None:
+    """Serve the upstreams live in this process, and send the port."""
+
+    def say(line: str) -> None:
+        if found := _ADDRESS.search(line):
+            address.send(int(found[1]))
+
+    arms = [{"kind": "upstream", "name": f"a{i}", "url": f"http://127.0.0.1:{port}"} for i, port in enumerate(ports)]
+    server = ServerSettings(folder=folder / "state", port=0, slowest=SLOWEST, columns=())
+    serve(
+        UpstreamPoolSpec.model_validate({"arms": arms}), LinUCB(), ServiceSettings("a0", stage="live"), server, {}, say
+    )
+
+
+@contextmanager
+def forked_front_door(folder: Path, ports: Sequence[int]) -> Iterator[tuple[BaseProcess, int]]:
+    """Run the front door in a process that is forked from one which has loaded it: it serves within a moment."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["serving_bench.processes"])
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=serve_live, args=(folder, ports, there))
+    process.start()
+    there.close()
+    try:
+        yield process, here.recv()
+    finally:
+        process.terminate()
+        process.join(30)
