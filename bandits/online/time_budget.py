@@ -21,25 +21,34 @@ class SafePace:
     """
 
     def __init__(self) -> None:
-        self._pulls: deque[tuple[float, float]] = deque(maxlen=_RECENT)
-        self._least: float | None = None
+        self._pulls: deque[tuple[float, float]] = deque()
+        self._seconds = self._units = 0.0  # sums over the pulls
+        self._seconds_2 = self._units_2 = self._product = 0.0
 
     def take(self, seconds: float, units: float) -> None:
-        """Take one pull."""
+        """Take one pull, and let the oldest go where they are too many."""
         self._pulls.append((seconds, units))
-        self._least = None
+        self._add(1.0, seconds, units)
+        if len(self._pulls) > _RECENT:
+            self._add(-1.0, *self._pulls.popleft())
 
     @property
     def least(self) -> float | None:
         """The pace, >= 0; None before four pulls."""
         n = len(self._pulls)
-        if self._least is None and n >= _LEAST:
-            total_s, total = (sum(column) for column in zip(*self._pulls, strict=True))
-            ratio = total_s / total
-            squares = sum((seconds - ratio * units) ** 2 for seconds, units in self._pulls)
-            error = math.sqrt(squares / (n - 1) * n) / total  # of a ratio of sums
-            self._least = max(0.0, ratio - _DEVIATIONS * error)
-        return self._least
+        if n < _LEAST:
+            return None
+        ratio = self._seconds / self._units
+        squares = self._seconds_2 - 2.0 * ratio * self._product + ratio * ratio * self._units_2  # of s - ratio * u
+        error = math.sqrt(max(0.0, squares) / (n - 1) * n) / self._units  # of a ratio of sums
+        return max(0.0, ratio - _DEVIATIONS * error)
+
+    def _add(self, sign: float, seconds: float, units: float) -> None:
+        self._seconds += sign * seconds
+        self._units += sign * units
+        self._seconds_2 += sign * seconds * seconds
+        self._units_2 += sign * units * units
+        self._product += sign * seconds * units
 
 
 @dataclass(frozen=True, slots=True)
