@@ -146,6 +146,14 @@ def serve(
             help="Let the live page show texts of requests and answers; without it, it shows figures only.",
         ),
     ] = False,
+    spans: Annotated[
+        bool,
+        typer.Option(
+            "--spans",
+            help="An OpenTelemetry span a completion, with its arm; needs the extra otel, and an export set up by "
+            "opentelemetry-instrument.",
+        ),
+    ] = False,
     promote: Annotated[
         bool,
         typer.Option(
@@ -222,6 +230,7 @@ def serve(
         requests_per_minute=requests_per_minute,
         burst=burst,
         columns=_columns(columns),
+        spans=spans,
         slowest=slowest,
         sync_every=sync_every,
         allow_unproven=allow_unproven,

@@ -18,6 +18,7 @@ from speculative.serving.page_routes import add_page
 from speculative.serving.problem import Problem
 from speculative.serving.rate_limit import RateLimit
 from speculative.serving.service import Service
+from speculative.serving.spans import Spans
 
 MOST_BODY_BYTES = 4 << 20
 
@@ -29,6 +30,7 @@ def make_app(
     keys: Sequence[str] = (),
     most_body_bytes: int = MOST_BODY_BYTES,
     rate_limit: RateLimit | None = None,
+    spans: Spans | None = None,
 ) -> FastAPI:
     """Return the application of a service.
 
@@ -38,9 +40,10 @@ def make_app(
         keys: one of them must come as a bearer token; none lets everybody in.
         most_body_bytes: of a request.
         rate_limit: of completions, for each key, or for each client's address where there are no keys; None for none.
+        spans: begin one for each completion; None for none.
     """
     door = _Door(keys, most_body_bytes, rate_limit)
-    routes = _Routes(service, model, door)
+    routes = _Routes(service, model, door, spans)
     app = FastAPI(title="draftpick", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_api_route("/v1/chat/completions", routes.chat_completions, methods=["POST"])
     app.add_api_route("/v1/completions", routes.completions, methods=["POST"])
@@ -99,8 +102,8 @@ class _Door:
 class _Routes:
     """The endpoints; all but /health need a key where there are keys."""
 
-    def __init__(self, service: Service, model: str, door: _Door) -> None:
-        self._service, self._model, self._door = service, model, door
+    def __init__(self, service: Service, model: str, door: _Door, spans: Spans | None) -> None:
+        self._service, self._model, self._door, self._spans = service, model, door, spans
         self._started = int(time.time())
 
     async def chat_completions(self, request: Request) -> Response:
@@ -132,7 +135,7 @@ class _Routes:
     async def _complete(self, endpoint: Endpoint, request: Request) -> Response:
         self._door.check_rate(self._door.check(request))
         raw = await self._door.body(request)
-        return ServedResponse(self._service, read_request(endpoint, raw, self._model))
+        return ServedResponse(self._service, read_request(endpoint, raw, self._model), self._spans)
 
 
 async def _told(request: Request, problem: Exception) -> Response:

@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from speculative.serving.client import Client
 from speculative.serving.completion_request import CompletionRequest
 from speculative.serving.problem import Problem
 from speculative.serving.server_sent_events import DONE, event
 from speculative.serving.service import Service
+from speculative.serving.spans import Spans
 
 
 class AsgiClient:
@@ -62,15 +64,23 @@ class ServedResponse(Response):
     Args:
         service: answers.
         request: what is asked.
+        spans: begin one for it; None for none.
     """
 
-    def __init__(self, service: Service, request: CompletionRequest) -> None:
-        self._service, self._request = service, request
+    def __init__(self, service: Service, request: CompletionRequest, spans: Spans | None = None) -> None:
+        self._service, self._request, self._spans = service, request, spans
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or stop answering once the client has left."""
         client = AsgiClient(send, self._request.stream)
+        if self._spans is None:
+            await self._answer(client, receive)
+            return
+        with self._spans.around(client, self._request.endpoint, scope["headers"]) as spanned:
+            await self._answer(spanned, receive)
+
+    async def _answer(self, client: Client, receive: Receive) -> None:
         answering = asyncio.ensure_future(self._service.answer(self._request, client))
         leaving = asyncio.ensure_future(_until_gone(receive))
         try:

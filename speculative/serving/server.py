@@ -32,6 +32,7 @@ from speculative.serving.reward_scale import reward_of
 from speculative.serving.seen import Seen
 from speculative.serving.service import ServedArm, Service
 from speculative.serving.settings import ServiceSettings
+from speculative.serving.spans import Spans
 from speculative.serving.stage_keeper import StageKeeper
 from speculative.serving.startup_probe import Probed, probe, probe_arm
 from speculative.serving.upstream import Upstream
@@ -65,6 +66,7 @@ class ServerSettings:
             It is kept in the folder, since rewards of two scales cannot be learned from together.
         sync_every: see `DecisionLog`; a killed process loses nothing at any value.
         allow_unproven: serve arms whose body fields were found to be ignored.
+        spans: begin an OpenTelemetry span for each completion; needs the extra `otel`.
         seed: of all draws.
         relearn: where the folder holds a policy of another class or with other settings, learn its log from the
             beginning.
@@ -86,6 +88,7 @@ class ServerSettings:
     slowest: float | None = None
     sync_every: int = 0
     allow_unproven: bool = False
+    spans: bool = False
     seed: int = 0
     relearn: bool = False
     new_arm_rows: float = 0.0
@@ -152,6 +155,7 @@ async def _serve(
     if policy.state is None:
         policy.start(names, encoder.n_features, encoder.name)
     async with AsyncExitStack() as stack:
+        spans = Spans() if server.spans else None
         sock = stack.enter_context(listening_socket(server))
         log = stack.enter_context(DecisionLog(server.folder / "log", sync_every=server.sync_every))
         stack.enter_context(loop_first())
@@ -176,7 +180,7 @@ async def _serve(
         try:
             host, port = sock.getsockname()[:2]
             say(f"serving {model} ({service.stage}) on http://{host}:{port}, seen at /draftpick")
-            app = make_app(service, model=model, keys=server.keys, rate_limit=server.rate_limit())
+            app = make_app(service, model=model, keys=server.keys, rate_limit=server.rate_limit(), spans=spans)
             await _Server(_uvicorn_settings(app)).serve(sockets=[sock])
         finally:
             learning.stop()
