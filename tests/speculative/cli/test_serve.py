@@ -105,6 +105,9 @@ def test_what_cannot_be_served_is_refused_in_one_line(tmp_path):
     assert "two ways to forget: give one of them" in refused("serve", nowhere, *state, *forgetful)
     keyed = pool_file(tmp_path, "http://127.0.0.1:9", 'headers = { Authorization = "DRAFTPICK_TEST_MISSING" }\n')
     assert "needs the environment variable DRAFTPICK_TEST_MISSING" in refused("serve", keyed, *state)
+    assert "--hindsight needs a pool with a target of its own" in refused("serve", nowhere, *state, "--hindsight")
+    bounded = ("--conservative", 60, "--rewards", "caller")
+    assert "conservative needs rewards 'own'" in refused("serve", nowhere, *state, *bounded)
 
 
 @pytest.mark.parametrize("option", [("--rewards", "caller"), ("--slowest", "0.2")])
@@ -124,11 +127,8 @@ def test_a_second_server_on_one_folder_is_refused(tmp_path):
 
 def test_a_pool_of_drafts_is_served_by_an_engine_of_its_own(tmp_path):
     pool = save_pool(tmp_path, TEMPLATE)
-    with serving(tmp_path, pool, "--policy", "uniform", "--mode", "live", "--cache", str(tmp_path / "cache")) as (
-        process,
-        url,
-        lines,
-    ):
+    options = ("--policy", "hedge", "--mode", "live", "--conservative", "60", "--cache", str(tmp_path / "cache"))
+    with serving(tmp_path, pool, *options) as (process, url, lines):
         texts = {
             httpx2.post(f"{url}/v1/chat/completions", json={**CHAT, "temperature": 0}, trust_env=False, timeout=20).text
             for _ in range(4)
@@ -140,7 +140,7 @@ def test_a_pool_of_drafts_is_served_by_an_engine_of_its_own(tmp_path):
     assert (refusal.status_code, refusal.json()["error"]["param"]) == (400, "tools")
     assert [line.partition(":")[0] for line in lines if line.startswith("arm ")] == [f"arm {name}" for name in ARMS]
     kinds = Counter(placed.record["kind"] for placed in read_records(tmp_path / "state" / "log"))
-    assert (kinds["decided"], kinds["rewarded"], kinds["dropped"]) == (5, 4, 1)
+    assert (kinds["decided"], kinds["rewarded"], kinds["dropped"], kinds["time_budget"]) == (5, 4, 1, 1)
 
 
 def test_a_pool_whose_encoder_needs_the_target_cannot_be_served(tmp_path):
