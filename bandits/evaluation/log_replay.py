@@ -89,7 +89,8 @@ class LogReplay(Results[ReplayedRow]):
         many = f" (the best of {len(rows)} policies)" if len(rows) > 1 else ""
         if best.gain is None or best.problems:
             why = "; ".join((*best.problems, *best.notes)) or "no interval is defined"
-            return f"{best.name}{many}: the log cannot tell what it would have earned ({why}): log more exploration."
+            cannot = f"the log cannot tell what it would have earned ({why})"
+            return f"{best.name}{many}: {cannot}: wait for more decisions, or explore more."
         more, gain = "more", best.gain
         if gain.value < 0:
             more, gain = "less", Estimate(-gain.value, -gain.high, -gain.low)
@@ -103,14 +104,18 @@ class LogReplay(Results[ReplayedRow]):
     def table(self) -> Table:
         """Return one line a row, with the conclusion below."""
         lines = [(row.name, row.estimator, *_cells(row)) for row in self.rows]
-        problems = [f"{row.name}: {problem}" for row in self.rows for problem in (*row.problems, *row.notes)]
+        told: dict[str, list[str]] = {}
+        for row in self.rows:
+            for problem in (*row.problems, *row.notes):
+                told.setdefault(problem, []).append(row.name)
+        problems = [f"{', '.join(dict.fromkeys(names))}: {problem}" for problem, names in told.items()]
         learned = f", learned from the {self.n_train} before" if self.n_train else ""
         return Table(
             title=f"{self.n_rows} decisions{learned}, {self.confidence:.0%} intervals",
             headings=("policy", "estimator", "reward", "interval", "more than was served"),
             lines=tuple(lines),
             sections=frozenset({next(i for i, row in enumerate(self.rows) if row.kind == "served")}),
-            remarks=(*dict.fromkeys(problems), self.conclusion),
+            remarks=(*problems, self.conclusion),
             left=frozenset({"estimator"}),
         )
 
