@@ -23,6 +23,16 @@ def test_the_bound_is_wrong_as_seldom_as_it_says_on_every_kind_of_stream(capsys)
     assert all(held("bench_confidence_sequence.py", capsys).values())
 
 
+def test_the_policy_is_compared_with_each_upstream_on_every_prompt(capsys):
+    runpy.run_path(str(SCRIPTS / "bench_serving_engines.py"))["main"](["--smoke"])
+    report = json.loads(capsys.readouterr().out.partition("\n")[2])
+    figures = report["figures"]
+    assert (figures["n_prompts"], figures["shadow_decisions"], figures["shadow_valued_on"]) == (6, 40, 20)
+    assert figures["best_fixed"] in ("plain", "ngram")
+    assert all(len(figures[f"policy_over_{side}"]) == 3 for side in ("plain", "ngram"))
+    assert len(report["bars"]) == 2
+
+
 def test_a_server_that_is_killed_loses_no_decision_and_learns_nothing_twice(capsys):
     runpy.run_path(str(SCRIPTS / "check_serving_kills.py"))["main"](["--smoke"])
     figures = json.loads(capsys.readouterr().out)

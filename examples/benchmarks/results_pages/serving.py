@@ -5,6 +5,7 @@ from pathlib import Path
 from results_pages.guard import guard_lines
 from results_pages.learning import learning
 from results_pages.parts import Record, bar_table, missing, origin, page_head, page_text, read_record, table
+from results_pages.serving_engines import engines_section
 
 _LEARNING = "python examples/benchmarks/bench_online.py"
 
@@ -25,6 +26,7 @@ def serving_page(folder: Path) -> str:
     kills = read_record(folder / "check_serving_kills.json")
     lines += missing("python examples/benchmarks/check_serving_kills.py") if kills is None else _kills(kills)
     lines += guard_lines(folder)
+    lines += engines_section(folder)
     lines += ["## The confidence sequence", ""]
     lines += missing("python examples/benchmarks/bench_confidence_sequence.py") if wrong is None else _wrong(wrong)
     lines += missing(f"{_LEARNING} --data TRAIN TEST") if learned is None else learning(learned)
