@@ -65,8 +65,9 @@ class ColumnedEncoder(ContextEncoder):
 
     def encode(self, texts: Sequence[str]) -> Float32:
         """Return (n, d) float32, with columns of 0."""
-        rows = self._texts.encode(texts)
-        return np.pad(rows, ((0, 0), (0, self.n_features - rows.shape[1])))
+        rows = np.zeros((len(texts), self.n_features), dtype=np.float32)
+        rows[:, : self._texts.n_features] = self._texts.encode(texts)
+        return rows
 
     def encode_query(self, query: Query) -> Float32:
         """Return (d,) float32, with the query's columns where it has some."""
