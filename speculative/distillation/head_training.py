@@ -86,7 +86,7 @@ def train_head(
         recipe: what to train.
         target_weights: the target's checkpoint.
         lessons: the texts, with their states.
-        checkpoint: written after each epoch; where it exists, training goes on from it.
+        checkpoint: written every hundred steps; where it exists, training goes on from it.
         on_step: called with (step, of how many, loss).
 
     Returns:

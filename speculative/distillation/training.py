@@ -21,6 +21,7 @@ from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.token_batch import TokenBatch
 
 DraftKind = Literal["draft_model", "feature_head"]
+KEEP_EVERY = 100  # steps after which the state of training is kept
 UNKNOWN = 0  # the draft id that stands for every token outside its vocabulary
 
 
@@ -129,7 +130,7 @@ def train_draft(
         recipe: what to train.
         target_weights: the target's checkpoint, where the draft starts.
         lessons: the texts.
-        checkpoint: written after each epoch; where it exists, training goes on from it.
+        checkpoint: written every hundred steps; where it exists, training goes on from it.
         on_step: called with (step, of how many, loss).
 
     Returns:
@@ -164,29 +165,26 @@ def optimise(
         ValueError: if the checkpoint is damaged.
     """
     rng = np.random.default_rng(settings.seed)
-    epochs = [list(_batches(lessons, settings.batch_tokens, rng)) for _ in range(settings.n_epochs)]
-    n_steps = sum(map(len, epochs))
+    batches = [one for _ in range(settings.n_epochs) for one in _batches(lessons, settings.batch_tokens, rng)]
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.01, betas=(0.9, 0.98))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _cosine(step, n_steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _cosine(step, len(batches)))
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
     first = _restore(checkpoint, parts)
-    step = sum(map(len, epochs[:first]))
-    for epoch in range(first, settings.n_epochs):
-        for batch in epochs[epoch]:
-            loss = loss_of([lessons[i] for i in batch])
-            optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            step += 1
-            if on_step is not None:
-                on_step(step, n_steps, float(loss.detach()))
-        _keep(checkpoint, parts, epoch + 1)
+    for step, batch in enumerate(batches[first:], first + 1):
+        loss = loss_of([lessons[i] for i in batch])
+        optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        if step % KEEP_EVERY == 0 or step == len(batches):
+            _keep(checkpoint, parts, step)
+        if on_step is not None:
+            on_step(step, len(batches), float(loss.detach()))
 
 
 def _restore(checkpoint: Path | None, parts: dict[str, Any]) -> int:
-    """Load the state after the last whole epoch, and say how many are done."""
+    """Load the state that was kept last, and say how many steps are done."""
     if checkpoint is None or not checkpoint.is_file():
         return 0
     try:
@@ -195,14 +193,14 @@ def _restore(checkpoint: Path | None, parts: dict[str, Any]) -> int:
         raise ValueError(f"{checkpoint} is damaged ({error}): delete it and run again") from error
     for name, part in parts.items():
         part.load_state_dict(state[name])
-    return int(state["epoch"])
+    return int(state["step"])
 
 
-def _keep(checkpoint: Path | None, parts: dict[str, Any], epoch: int) -> None:
+def _keep(checkpoint: Path | None, parts: dict[str, Any], step: int) -> None:
     if checkpoint is not None:
         states = {name: part.state_dict() for name, part in parts.items()}
         with atomic_file(checkpoint) as file:
-            torch.save({**states, "epoch": epoch}, file)
+            torch.save({**states, "step": step}, file)
 
 
 def _student(recipe: Recipe, target_weights: Weights) -> torch.nn.Module:

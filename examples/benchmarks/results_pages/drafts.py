@@ -3,7 +3,18 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from results_pages.parts import Record, details, missing, origin, page_head, page_text, read_record, table, two_digits
+from results_pages.parts import (
+    Record,
+    bar_table,
+    details,
+    missing,
+    origin,
+    page_head,
+    page_text,
+    read_record,
+    table,
+    two_digits,
+)
 
 
 def drafts_page(folder: Path) -> str:
@@ -31,7 +42,7 @@ def drafts_page(folder: Path) -> str:
     lines += ["## New tokens a round at draft length 4, replayed", ""]
     lines += [*table(["draft", *domains], cells(lambda cell: f"{cell['tokens_per_round']:.2f}")), ""]
     lines += details("Held-out texts", table(["draft", *domains], cells(lambda cell: f"{cell['n_texts']}")))
-    return page_text([*lines, *_head(folder), *origin(record)])
+    return page_text([*lines, *_head(folder), *_domain_heads(folder), *origin(record)])
 
 
 def _head(folder: Path) -> list[str]:
@@ -63,6 +74,46 @@ def _head(folder: Path) -> list[str]:
             "",
         ]
     return lines + details("Where the head's figures come from", origin(record))
+
+
+def _domain_heads(folder: Path) -> list[str]:
+    """Return the section on heads for several domains of a large target, from domain_heads.json."""
+    lines = ["## Heads for the domains of a large target", ""]
+    record = read_record(folder / "domain_heads.json")
+    if record is None:
+        return lines + missing("python examples/benchmarks/bench_domain_heads.py TARGET TRAIN HELD_OUT")
+    domains = list(dict.fromkeys(domain for row in record["matrix"].values() for domain in row))
+    rows = [
+        [name, *(f"{two_digits(row[domain])}; {row[domain]['tokens_per_round']:.2f}" for domain in domains)]
+        for name, row in record["matrix"].items()
+    ]
+    made = [
+        [name, f"{head['n_train_tokens']:,}", f"{head['settings']['n_epochs']}", f"{head['megabytes']:.0f}"]
+        for name, head in record["heads"].items()
+    ]
+    points = [
+        [f"{one['n_train_tokens']:,}", two_digits(one), f"{one['tokens_per_round']:.2f}"] for one in record["curve"]
+    ]
+    held_out = ", ".join(
+        f"{one['n_texts']} of {domain}" for domain, one in next(iter(record["matrix"].values())).items()
+    )
+    lines += [
+        f"Heads of {record['target']}, distilled from its own text; they are not shipped. Each cell: share of tokens "
+        "proposed right on held-out prompts, with a 95 % interval over texts, then new tokens a round at draft length "
+        f"4. Held-out texts: {held_out}.",
+        "",
+        *table(["head", *domains], rows),
+        "",
+        "What each was made from:",
+        "",
+        *table(["head", "tokens of the target", "passes", "MB"], made),
+        "",
+        "What more text gives a generalist, on the held-out texts of all domains:",
+        "",
+        *table(["tokens of the target", "share proposed right", "tokens a round"], points),
+        "",
+    ]
+    return [*lines, *bar_table(record["bars"]), *details("Where these heads' figures come from", origin(record))]
 
 
 def _summary(matrix: Mapping[str, Mapping[str, Record]]) -> list[str]:

@@ -118,8 +118,9 @@ def test_progress_tells_each_stage_to_its_end(distilled):
 
 
 @pytest.mark.parametrize("stage", ["writing held_out", "reading", "training"])
-def test_a_stopped_run_goes_on_and_gives_the_same_draft(distilled, target, tmp_path, stage):
-    folder = tmp_path / "mine"
+def test_a_stopped_run_goes_on_and_gives_the_same_draft(distilled, target, tmp_path, stage, monkeypatch):
+    monkeypatch.setattr("speculative.distillation.training.KEEP_EVERY", 1)
+    folder, told = tmp_path / "mine", []
 
     def stop(told, done, total):
         if told.startswith(stage) and done > total // 2:
@@ -128,8 +129,10 @@ def test_a_stopped_run_goes_on_and_gives_the_same_draft(distilled, target, tmp_p
     with pytest.raises(KeyboardInterrupt):
         distill(target, TRAIN, HELD_OUT, folder, SETTINGS, on_progress=stop)
     assert not folder.exists()
-    rate = distill(target, TRAIN, HELD_OUT, folder, SETTINGS)
+    rate = distill(target, TRAIN, HELD_OUT, folder, SETTINGS, on_progress=lambda *one: told.append(one))
     assert rate == distilled[1]
+    steps = [done for one, done, _ in told if one.startswith("training")]
+    assert (steps[0] > 1) == (stage == "training")
     for name, tensor in _weights(distilled[0]).items():
         torch.testing.assert_close(_weights(folder)[name], tensor)
 

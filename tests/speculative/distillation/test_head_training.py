@@ -142,7 +142,8 @@ def test_the_saved_folder_serves_in_a_pool(distilled, pool_file):
 
 
 @pytest.mark.parametrize("stage", ["reading", "training"])
-def test_a_stopped_run_goes_on_and_gives_the_same_head(distilled, target, tmp_path, stage):
+def test_a_stopped_run_goes_on_and_gives_the_same_head(distilled, target, tmp_path, stage, monkeypatch):
+    monkeypatch.setattr("speculative.distillation.training.KEEP_EVERY", 1)
     folder = tmp_path / "mine"
 
     def stop(told, done, total):
