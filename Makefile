@@ -73,7 +73,7 @@ test-machines: setup ## Tests with other kernels, one and two threads, random or
 			--threads=$$threads --random-order --random-order-seed=$(ORDER) || failed="$$failed $$machine"; \
 	done; test -z "$$failed" || { echo "== failed with:$$failed"; exit 1; }; echo "== passed on all of them"
 
-test-kills: setup ## Kill collect, recost, train, compare, distill and demo at every write, a quarter of an hour
+test-kills: setup ## Kill collect, recost, train, compare, distill and demo at every write, four minutes
 	@folder=$$(mktemp -d); $(BIN)/python tests/support/killed_jobs.py $$folder 0; status=$$?; rm -rf $$folder; exit $$status
 
 test-vllm: $(VLLM)/.installed ## Choose drafts inside vLLM, in an environment of its own (3.5 GB, Linux on x86-64); ten minutes
