@@ -55,7 +55,9 @@ class ResetOnDrift(WrappedPolicy):
     learned one by one, in order.
 
     A threshold of 20 with a tolerance of 0.25 resets an arm whose rewards moved by s after about 27 of its rewards;
-    `docs/results/serving.md` has how often it is wrong. An arm that is not chosen is not tested.
+    `docs/results/serving.md` has how often it is wrong. An arm that is not chosen is not tested. Around a
+    `Discounted` linear policy each row costs a factorisation of each arm: with wide contexts, more than a busy server
+    has time for.
 
     Args:
         policy: one that `PredictsRewards`, or one that explores or forgets around it; None takes `LinUCB()`.
