@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 async def measure(options: argparse.Namespace) -> dict[str, float]:
     """Return the figures."""
-    script = Script(options.n_tokens, options.first_ms / 1e3, options.token_ms / 1e3)
+    script = Script(n_tokens=options.n_tokens, first_s=options.first_ms / 1e3, token_s=options.token_ms / 1e3)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         ports = [stack.enter_context(upstream(script)) for _ in range(2)]

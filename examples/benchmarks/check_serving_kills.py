@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.n_kills = 2
     with ExitStack() as stack:
         folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        port = stack.enter_context(upstream(Script(N_TOKENS, 0.01, 0.005)))
+        port = stack.enter_context(upstream(Script(n_tokens=N_TOKENS, first_s=0.01, token_s=0.005)))
         answered = answer_and_kill(folder, port, options)
         figures = {"kills": options.n_kills, "answered": len(answered), **checked(folder / "state", answered)}
     print(json.dumps(figures, indent=1))

@@ -54,7 +54,10 @@ def llama_upstreams(model: str = MODEL, n_threads: int = 1) -> Iterator[dict[str
 @contextmanager
 def scripted_upstreams(token_s: float = 0.001) -> Iterator[dict[str, str]]:
     """Run two scripted ones instead, of which the second needs a third of the time for a token."""
-    with ScriptedUpstream(Script(8, 0.0, token_s)) as slow, ScriptedUpstream(Script(8, 0.0, token_s / 3)) as fast:
+    with (
+        ScriptedUpstream(Script(n_tokens=8, token_s=token_s)) as slow,
+        ScriptedUpstream(Script(n_tokens=8, token_s=token_s / 3)) as fast,
+    ):
         yield {PLAIN: slow.url, NGRAM: fast.url}
 
 

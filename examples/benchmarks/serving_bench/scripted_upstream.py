@@ -16,20 +16,20 @@ from typing import Literal, Self
 Fault = Literal["status", "refuse", "garbage", "hang", "stall", "cut", "error_event", "lying_usage", "endless"]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Script:
     """What a server does.
 
     Attributes:
         n_tokens: of an answer; fewer where the request's max_tokens says so.
         first_s: seconds before the first token.
-        character_s: more of them for each character of the prompt that no earlier prompt began with: a prefix cache.
         token_s: seconds before each further one.
         fault: how it misbehaves; None for not at all.
         status: of the fault "status".
         facts: fields beside the last choices, such as llama.cpp's timings.
         knobs: body field to the facts that a request with it gets.
         chunks: what a stream holds instead of tokens, as it is sent.
+        character_s: more seconds before the first token, for each character that no earlier prompt began with.
         asked: the requests so far: their bodies and headers.
         n_left: clients that left before the end.
         n_connections: opened so far.
@@ -37,13 +37,13 @@ class Script:
 
     n_tokens: int = 4
     first_s: float = 0.0
-    character_s: float = 0.0
     token_s: float = 0.0
     fault: Fault | None = None
     status: int = 503
     facts: Mapping[str, object] = field(default_factory=dict)
     knobs: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     chunks: Sequence[Mapping[str, object]] = ()
+    character_s: float = 0.0
     asked: list[tuple[dict, dict]] = field(default_factory=list)
     n_left: int = 0
     n_connections: int = 0
