@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from arms import Observation
-from speculative.collection.answer_tokens import AnswerTokens
 from speculative.serving.completion_request import CompletionRequest
 from speculative.serving.engine_feedback import EngineFeedback, feedback_of
 from speculative.serving.problem import ArmFailure
 from speculative.serving.written_payload import WrittenPayload
+
+if TYPE_CHECKING:
+    from speculative.collection.answer_tokens import AnswerTokens  # it needs torch, upstreams do not
 
 
 class AnswerWatch:

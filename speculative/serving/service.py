@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Protocol
 from arms import Observation, Query
 from bandits import Agent, Decision, Policy
 from bandits.online import Rollout
-from speculative.collection.answer_tokens import AnswerTokens
 from speculative.serving.answer_watch import AnswerWatch
 from speculative.serving.circuit_breaker import CircuitBreaker
 from speculative.serving.client import Client
@@ -27,6 +26,7 @@ from speculative.serving.seen import Seen
 from speculative.serving.settings import STAGES, ServiceSettings, Stage
 
 if TYPE_CHECKING:
+    from speculative.collection.answer_tokens import AnswerTokens  # it needs torch, upstreams do not
     from speculative.serving.look_back import LookBack
 
 LOGGER = logging.getLogger(__name__)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from speculative.collection.answer_tokens import AnswerTokens
+if TYPE_CHECKING:
+    from speculative.collection.answer_tokens import AnswerTokens  # it needs torch, upstreams do not
 
 
 class WrittenPayload(bytes):

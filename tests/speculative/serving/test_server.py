@@ -1,6 +1,8 @@
 """What a server sees to before it serves."""
 
 import socket
+import subprocess
+import sys
 from contextlib import ExitStack, closing
 
 from speculative.serving.server import ServerSettings, listening_socket
@@ -11,3 +13,8 @@ def test_a_connection_sends_a_first_token_without_waiting_for_its_headers_to_be_
         stack.enter_context(closing(socket.create_connection(listening.getsockname())))
         served = stack.enter_context(closing(listening.accept()[0]))
         assert served.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_serving_upstreams_needs_no_torch():
+    asked = "import sys, speculative.serving.server, speculative.serving.upstream; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", asked], check=False).returncode == 0
