@@ -4,18 +4,9 @@ import numpy as np
 import pytest
 
 from bandits import BestFixedArm, FullInformationData, HashingEncoder, LinUCB
-from speculative import (
-    FixedSelector,
-    HiddenStateEncoder,
-    NoDraft,
-    PolicySelector,
-    Pool,
-    PriorityRule,
-    PromptLookup,
-    SamplingParams,
-    SpeculativeArm,
-    Target,
-)
+from speculative import NoDraft, PolicySelector, Pool, PromptLookup, SamplingParams, SpeculativeArm, Target
+from speculative.selectors import FixedSelector, PriorityRule
+from speculative.targets import HiddenStateEncoder
 from tests.support.tiny_pool import save_pool
 
 PROMPT = "count: one two one two one"

@@ -8,7 +8,7 @@ from arms import Query
 from arms.testing import check_arm
 from bandits import Agent, DecisionLog, HashingEncoder, LinTS
 from rewards import SecondsPerToken
-from speculative import TransformersArm
+from speculative.targets import TransformersArm
 
 QUERIES = [Query(id=f"q{i}", prompt=text, max_new_tokens=9) for i, text in enumerate(["the cat sat on", "one two one"])]
 
