@@ -54,8 +54,8 @@ def _load(record: Record) -> list[str]:
         f"{figures['server_cpu_ms']:.2f} ms a request. Lost: {lost}, "
         f"crossed: {crossed}, decisions missing in the log: {figures['decisions_missing']}. Memory after a "
         f"tenth of {settings['n_memory']:,} further requests {figures['memory_first_mb']:.0f} MB, after all of them "
-        f"{figures['memory_last_mb']:.0f} MB."
-    )
+        f"{figures['memory_last_mb']:.0f} MB. {record.get('remark', '')}"
+    ).strip()
     heads = ["time to", "direct", "through", "added"]
     return [*table(heads, rows), "", note, "", *bar_table(record["bars"]), *origin(record), ""]
 
