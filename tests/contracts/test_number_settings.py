@@ -102,6 +102,7 @@ ENTRIES = {
     "LowerConfidenceSequence": partial(off_policy.LowerConfidenceSequence, lowest=0.0, highest_mean=1.0),
     "NoisePrior": policies.NoisePrior,
     "ObjectiveSettings": policies.ObjectiveSettings,
+    "RayExecutor": arms.RayExecutor,
     "Reference": partial(arms.Reference, "text", seconds=1.0, n_tokens=1),
     "lower_confidence_sequence": partial(off_policy.lower_confidence_sequence, [0.5], lowest=0.0, highest_mean=1.0),
     "pull_seed": partial(arms.pull_seed, seed=0, arm="arm", query_id="query"),
