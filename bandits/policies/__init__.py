@@ -16,6 +16,7 @@ from bandits.policies.linear.lin_ts import LinTS, NoisePrior
 from bandits.policies.linear.lin_ucb import LinUCB
 from bandits.policies.linear.linear_policy import LinearPolicy
 from bandits.policies.linear.square_cb import SquareCB
+from bandits.policies.merging import merge
 from bandits.policies.policy import Policy
 from bandits.policies.predicts_rewards import PredictsRewards
 from bandits.policies.regression import Regression
@@ -131,6 +132,7 @@ __all__ = [
     "greedy",
     "load_policy",
     "make_policy",
+    "merge",
     "resets_since",
     "uniform_over",
 ]
