@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from arms.checks import at_least
 from arms.executors.executor import Executor
 from arms.executors.processes import ProcessExecutor
 from arms.executors.ray_actors import RayExecutor
@@ -21,6 +22,8 @@ def executor_of(name: str, n_workers: int | None = None) -> Executor:
     Raises:
         ValueError: if the name is unknown, or `n_workers` breaks its rule.
     """
+    if n_workers is not None:
+        at_least(n_workers, 1, "n_workers")
     if name.startswith("ray://"):
         return RayExecutor(name, n_workers)
     if name == "ray":

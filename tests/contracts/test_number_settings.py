@@ -104,6 +104,7 @@ ENTRIES = {
     "ObjectiveSettings": policies.ObjectiveSettings,
     "RayExecutor": arms.RayExecutor,
     "Reference": partial(arms.Reference, "text", seconds=1.0, n_tokens=1),
+    "executor_of": partial(arms.executors.executor_of, "processes"),
     "lower_confidence_sequence": partial(off_policy.lower_confidence_sequence, [0.5], lowest=0.0, highest_mean=1.0),
     "pull_seed": partial(arms.pull_seed, seed=0, arm="arm", query_id="query"),
     "split": partial(prompts.split, {"domain": "maths", "group": "sums"}, held_out_share=0.5),
