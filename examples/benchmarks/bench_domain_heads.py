@@ -46,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
         "heads": {name: _facts(options.out / name, head) for name, head in whole.items()},
         "curve": curve(heads),
         "bars": bars(whole),
-        "command": f"python {Path(__file__).name} TARGET TRAIN HELD_OUT --domains {','.join(whole)}",
+        "command": "python examples/benchmarks/bench_domain_heads.py TARGET TRAIN HELD_OUT "
+        f"--domains {','.join(whole)}",
         "machine": machine_facts(),
         "threads": 1,
         "date": time.strftime("%Y-%m-%d"),
@@ -76,10 +77,10 @@ def make_heads(options: argparse.Namespace) -> None:
 
 def curve(heads: Mapping[str, Metrics]) -> list[dict[str, object]]:
     """Return the match rate of each generalist on all domains, by the tokens that it learned from."""
-    found = [head for name, head in heads.items() if name.split("_")[0] == GENERALIST]
+    found = [(name, head) for name, head in heads.items() if name.split("_")[0] == GENERALIST]
     return [
-        {"n_train_tokens": head["n_train_tokens"], **head["match_rate"]}
-        for head in sorted(found, key=lambda head: int(head["n_train_tokens"]))
+        {"name": name, "n_train_tokens": head["n_train_tokens"], **head["match_rate"]}
+        for name, head in sorted(found, key=lambda one: int(one[1]["n_train_tokens"]))
     ]
 
 

@@ -87,13 +87,6 @@ def _domain_heads(folder: Path) -> list[str]:
         [name, *(f"{two_digits(row[domain])}; {row[domain]['tokens_per_round']:.2f}" for domain in domains)]
         for name, row in record["matrix"].items()
     ]
-    made = [
-        [name, f"{head['n_train_tokens']:,}", f"{head['settings']['n_epochs']}", f"{head['megabytes']:.0f}"]
-        for name, head in record["heads"].items()
-    ]
-    points = [
-        [f"{one['n_train_tokens']:,}", two_digits(one), f"{one['tokens_per_round']:.2f}"] for one in record["curve"]
-    ]
     held_out = ", ".join(
         f"{one['n_texts']} of {domain}" for domain, one in next(iter(record["matrix"].values())).items()
     )
@@ -104,16 +97,37 @@ def _domain_heads(folder: Path) -> list[str]:
         "",
         *table(["head", *domains], rows),
         "",
-        "What each was made from:",
-        "",
-        *table(["head", "tokens of the target", "passes", "MB"], made),
-        "",
-        "What more text gives a generalist, on the held-out texts of all domains:",
-        "",
-        *table(["tokens of the target", "share proposed right", "tokens a round"], points),
-        "",
+        *_origin_of_heads(record),
     ]
     return [*lines, *bar_table(record["bars"]), *details("Where these heads' figures come from", origin(record))]
+
+
+def _origin_of_heads(record: Record) -> list[str]:
+    """Return what heads were made from, and what more text gave."""
+    made = [
+        [
+            name,
+            head["settings"]["start"] or "the target's last layer",
+            f"{head['n_train_tokens']:,}",
+            f"{head['settings']['n_epochs']}",
+            f"{head['megabytes']:.0f}",
+        ]
+        for name, head in record["heads"].items()
+    ]
+    points = [
+        [one["name"], f"{one['n_train_tokens']:,}", two_digits(one), f"{one['tokens_per_round']:.2f}"]
+        for one in record["curve"]
+    ]
+    return [
+        "What each was made from:",
+        "",
+        *table(["head", "begun from", "tokens of the target", "passes", "MB"], made),
+        "",
+        "What more text gives a generalist, on the held-out texts of all domains; each goes on from the one above it:",
+        "",
+        *table(["head", "tokens of the target", "share proposed right", "tokens a round"], points),
+        "",
+    ]
 
 
 def _summary(matrix: Mapping[str, Mapping[str, Record]]) -> list[str]:
