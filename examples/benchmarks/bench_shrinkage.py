@@ -37,7 +37,7 @@ POLICIES: Mapping[str, Callable[..., Policy]] = {
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--logs", type=Path, help="folder of the logs' Parquet files")
-    parser.add_argument("--n-seeds", type=int, default=20)
+    parser.add_argument("--n-seeds", type=int, default=10)
     parser.add_argument("--out", type=Path, default=RESULT)
     parser.add_argument("--smoke", action="store_true", help="one small set, two seeds; write nothing")
     options = parser.parse_args(arguments)

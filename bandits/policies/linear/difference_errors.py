@@ -21,8 +21,28 @@ def shows_differences(feedback: Feedback) -> bool:
     return 1 < n_seen <= _MOST_ARMS
 
 
+def largest_within_one_error(errors: Float64, candidates: Sequence[float]) -> float:
+    """Return the largest candidate whose mean error is within one standard error of the least one's.
+
+    Errors are compared row by row. On a log they say little of how arms differ, and what shrinks less must show its
+    worth: the largest candidates are the closest to the best fixed arm.
+
+    Args:
+        errors: (n, c) of n rows and c candidates.
+        candidates: c values.
+
+    Source: Breiman, Friedman, Olshen and Stone 1984, Classification and Regression Trees, section 3.4.3 (the one
+    standard error rule), there of the error itself, here of its difference.
+    """
+    worse = errors - errors[:, [int(errors.mean(axis=0).argmin())]]
+    margins = worse.std(axis=0) / np.sqrt(len(worse))
+    return max(
+        value for value, mean, margin in zip(candidates, worse.mean(axis=0), margins, strict=True) if mean <= margin
+    )
+
+
 def difference_errors(data: PolicyData, candidates: Sequence[float], intercept_precision: float | None) -> Float64:
-    """Return, for each prior precision, the mean squared error of predicted differences between the arms.
+    """Return, for each row and prior precision, the squared error of the predicted differences between the arms.
 
         y_ia = m_ia + [a was taken on row i] min(1 / propensity_i, sqrt(n)) (r_i - m_ia)
         error of row i = sum over a of ((y_ia - mean of y_i) - (f_ia - mean of f_i))^2
@@ -39,7 +59,7 @@ def difference_errors(data: PolicyData, candidates: Sequence[float], intercept_p
         intercept_precision: as in `LinearPolicy`.
 
     Returns:
-        (c,) float64.
+        (n, c) float64, of the rows that are averaged over; a row that counts w times as often is w times as large.
 
     Source: scores: Dudik, Langford and Li 2011, Doubly Robust Policy Evaluation and Learning (arXiv:1103.4601), eq. 2;
     truncated weights: Ionides 2008; choosing by the error of a contrast, not of the outcome: Nie and Wager 2021
@@ -61,7 +81,7 @@ def difference_errors(data: PolicyData, candidates: Sequence[float], intercept_p
     scores[here, place] += inverse * (rewards - model[here, place])
     available = np.ones(model.shape) if feedback.available is None else feedback.available[rows][:, list(blocks)]
     off = _centred(scores[:, :, None] - predicted, available.astype(np.float64))
-    return np.asarray(weights @ (off * off).sum(axis=1) / max(float(weights.sum()), np.finfo(np.float64).tiny))
+    return np.asarray(weights[:, None] * (off * off).sum(axis=1))
 
 
 def _predicted(

@@ -8,7 +8,11 @@ import numpy as np
 
 from bandits.checks import Float64, positive
 from bandits.data.policy_data import PolicyData
-from bandits.policies.linear.difference_errors import difference_errors, shows_differences
+from bandits.policies.linear.difference_errors import (
+    difference_errors,
+    largest_within_one_error,
+    shows_differences,
+)
 from bandits.policies.linear.ridge_path import RidgePath, parts
 
 CANDIDATES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
@@ -20,7 +24,8 @@ def choose_prior_precision(
     """Return the prior precision with which rows left out are predicted best.
 
     What counts is how arms differ. A log with propensities, in which 2 to 64 arms were taken, is asked for
-    `difference_errors`; other data for `leave_one_out_errors`, which on full information are of differences too.
+    `difference_errors`, of which the largest precision within one standard error of the best is taken; other data for
+    `leave_one_out_errors`, which on full information are of differences too, and of which the best one is.
 
     Args:
         data: the rows that the policy will be fitted to.
@@ -28,8 +33,9 @@ def choose_prior_precision(
         intercept_precision: as in `LinearPolicy`.
     """
     _check(candidates)
-    errors_of = difference_errors if shows_differences(data.feedback()) else leave_one_out_errors
-    return candidates[int(np.argmin(errors_of(data, candidates, intercept_precision)))]
+    if shows_differences(data.feedback()):
+        return largest_within_one_error(difference_errors(data, candidates, intercept_precision), candidates)
+    return candidates[int(np.argmin(leave_one_out_errors(data, candidates, intercept_precision)))]
 
 
 def leave_one_out_errors(

@@ -15,7 +15,8 @@ def shrinkage_lines(folder: Path) -> list[str]:
         "A uniform policy logs one random half of each data set, one arm a row; linear policies are fitted to that log "
         f"and valued on the other half; {record['settings']['n_seeds']} seeds, differences paired by seed, 95 % "
         "intervals over seeds. *By reward*: the prior precision of least leave-one-out error of each arm's own reward. "
-        "*By difference*: the one that `choose_prior_precision` takes, of least error of the differences between arms. "
+        "*By difference*: the one that `choose_prior_precision` takes, the largest whose error of the differences "
+        "between arms is within one standard error of the least. "
         "LinTS and SquareCB explore, which costs reward on a log, where nothing comes of it.",
         "",
     ]

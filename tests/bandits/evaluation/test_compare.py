@@ -30,6 +30,7 @@ from bandits.evaluation.task import ComparisonTask
 from bandits.off_policy import estimate_problem
 from bandits.off_policy.estimators import ClippedIPS, RejectionReplay
 from bandits.off_policy.problem import OffPolicyProblem
+from bandits.policies.shrunk import shrunk
 from bandits.testing import example_data
 from tests.support.public_names import ROOT
 
@@ -164,7 +165,7 @@ def test_on_a_log_values_are_the_estimators_own(log):
     tested = ComparisonTask(log, QUICK, "reward", seed).run()[0].queries
     test = log.subset(tested)
     train = log.subset(np.setdiff1d(np.arange(len(log)), tested))
-    problem = OffPolicyProblem.of(EpsilonGreedy(LinUCB(), epsilon=0.2).fit(train), test)
+    problem = OffPolicyProblem.of(shrunk(EpsilonGreedy(LinUCB(), epsilon=0.2), train).fit(train), test)
     for estimate in estimate_problem(problem, estimators):
         row = result.row("eps", estimate.name)
         assert row.value == pytest.approx(estimate.value, abs=1e-9)

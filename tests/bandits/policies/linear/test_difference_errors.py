@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 
 from bandits import FullInformationData, LinUCB, LoggedData, Uniform
-from bandits.policies.linear.difference_errors import difference_errors, shows_differences
+from bandits.policies.linear.difference_errors import (
+    difference_errors,
+    largest_within_one_error,
+    shows_differences,
+)
 from bandits.policies.linear.prior_precision import choose_prior_precision, leave_one_out_errors
 from bandits.testing import example_log
 
@@ -28,7 +32,7 @@ def _by_hand(log, precisions, intercept_precision=0.01):
     scores[rows, log.actions] += weights * (log.rewards - model[rows, log.actions])
     off = scores[:, :, None] - predicted
     off -= off.mean(axis=1, keepdims=True)
-    return (off**2).sum(axis=1).mean(axis=0)
+    return (off**2).sum(axis=1)
 
 
 @pytest.mark.parametrize("intercept_precision", [0.01, None])
@@ -80,6 +84,13 @@ def test_arms_that_could_not_be_taken_do_not_count():
     only = np.zeros_like(available)
     only[np.arange(len(log)), log.actions] = True  # nothing to choose on any row
     np.testing.assert_allclose(difference_errors(LoggedData(*columns, available=only), PRECISIONS, 0.01), 0.0)
+
+
+def test_the_largest_value_within_one_standard_error_is_taken():
+    errors = np.array([[1.0, 0.0, 0.4, 9.0], [1.0, 0.0, -0.2, 9.0]])  # the third: 0.1 worse, with an error of 0.21
+    assert largest_within_one_error(errors, (1.0, 2.0, 3.0, 4.0)) == 3.0
+    assert largest_within_one_error(errors[:, [0, 1, 3]], (1.0, 2.0, 4.0)) == 2.0
+    assert largest_within_one_error(np.ones((5, 3)), (1.0, 30.0, 3.0)) == 30.0
 
 
 def test_data_without_propensities_or_with_one_arm_show_no_differences():
