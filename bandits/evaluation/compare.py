@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import replace
-from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from arms.executors import Executor, Failed
 from bandits.data.array_data import Data
 from bandits.data.full_information_data import FullInformationData
 from bandits.data.logged_data import LoggedData
@@ -22,7 +19,7 @@ from bandits.evaluation.objective import Objective, learned, notes_on_costs, obj
 from bandits.evaluation.resampled import Resampled, ScoredCandidate, grouped, notes_on, refused_rows
 from bandits.evaluation.scores import BEST_FIXED, LOGGING_POLICY, ORACLE, RefusedScores, Scores
 from bandits.evaluation.settings import ComparisonSettings
-from bandits.evaluation.task import ComparisonTask
+from bandits.evaluation.task import ComparisonTask, ComparisonWork
 from bandits.policies.named_policies import named_policies
 from bandits.policies.policy import Policy
 from bandits.seeds import SeedTree
@@ -62,13 +59,14 @@ def compare(
         data: `FullInformationData` or `LoggedData`.
         seeds: different integers >= 0. Whatever is random in a policy is seeded from them too.
         reward: value the stored observations by this reward first; needs full information that holds them.
-        settings: shares, logging policy, estimators, objective, baseline, intervals, processes.
+        settings: shares, logging policy, estimators, objective, baseline, intervals, executor.
         on_progress: is called after each piece of work with how many are done, and of how many.
 
     Raises:
         ValueError: if a name is taken or unknown, seeds repeat, there is too little data, a log took one arm only, no
             estimator values every policy, or `reward` is given for data without observations. An estimator that is
             not defined for one policy says why in that row.
+        RuntimeError: if a task fails in an executor's worker, or a worker dies; the message says of which and why.
 
     Source: intervals: Owen 2007, The pigeonhole bootstrap (arXiv:0712.1111), equation 3.
     """
@@ -78,17 +76,13 @@ def compare(
     objective = objective_of(data, settings.objective)
     baseline = _checked_baseline(policies, data, settings.baseline)
     data = _scored_data(data, reward)
-    tasks = [
-        ComparisonTask(data, settings, objective, seed, name, policy)
-        for seed in seeds
-        for name, policy in [*policies.items(), (None, None)]
-    ]
+    tasks = [ComparisonTask(seed, name, policy) for seed in seeds for name, policy in [*policies.items(), (None, None)]]
     scores: list[Scores | RefusedScores] = []
-    with _mapper(settings.n_jobs, tasks) as scored:
-        for n_done, result in enumerate(scored, start=1):
-            scores += result
-            if on_progress is not None:
-                on_progress(n_done, len(tasks))
+    scored = _scored(ComparisonWork(data, replace(settings, executor=None), objective), tasks, settings.executor)
+    for n_done, result in enumerate(scored, start=1):
+        scores += result
+        if on_progress is not None:
+            on_progress(n_done, len(tasks))
     candidates, refused = grouped(scores), refused_rows(scores)
     n_queries = int(query_numbers(data).max()) + 1
     bootstrap = Bootstrap(n_resamples=settings.n_bootstrap, confidence=settings.confidence, seed=min(seeds))
@@ -166,25 +160,18 @@ def _scored_data(data: Data, reward: Reward | None) -> Data:
     return data
 
 
-@contextmanager
-def _mapper(n_jobs: int, tasks: list[ComparisonTask]) -> Iterator[Iterator[list[Scores | RefusedScores]]]:
-    """Yield each task's result in order, computed here or in other processes."""
-    if n_jobs == 1:
-        yield map(ComparisonTask.run, tasks)
+def _scored(
+    work: ComparisonWork, tasks: Sequence[ComparisonTask], executor: Executor | None
+) -> Iterator[list[Scores | RefusedScores]]:
+    """Yield each task's result in order, computed here or where the executor runs it."""
+    if executor is None:
+        yield from map(work, tasks)
         return
-    # spawn: a forked process may hang in a BLAS or torch that has threads already
-    with ProcessPoolExecutor(min(n_jobs, len(tasks)), mp_context=get_context("spawn")) as pool:
-        try:
-            yield pool.map(ComparisonTask.run, tasks)
-        except BrokenProcessPool as error:
-            raise RuntimeError(
-                f"a process of n_jobs={n_jobs} ended early: killed (memory?), or at its start, where it runs the "
-                "calling script again: that must be a file (not standard input or -c) and call compare below "
-                '`if __name__ == "__main__":`. Use fewer processes, or n_jobs=1'
-            ) from error
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    for task, result in zip(tasks, executor.map(work, tasks), strict=True):
+        if isinstance(result, Failed):
+            what = "the references" if task.name is None else f"policy {task.name!r}"
+            raise RuntimeError(f"{what} with seed {task.seed} gave no scores: {result.reason}")
+        yield result
 
 
 def _learned_from(data: Data, settings: ComparisonSettings) -> str:

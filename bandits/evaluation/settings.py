@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from arms import Executor
 from bandits import checks
 from bandits.evaluation.objective import Objective
 from bandits.off_policy.estimators import IPS, SNIPS, DoublyRobust, OffPolicyEstimator
@@ -26,8 +27,9 @@ class ComparisonSettings:
             the first policy.
         n_bootstrap: resamples for the intervals.
         confidence: in (0, 1).
-        n_jobs: processes. Each gets the data, and uses as many threads as its BLAS: set OMP_NUM_THREADS=1 in the
-            environment where there are several. Results do not depend on it.
+        executor: runs the pieces of work, `ProcessExecutor(2)` in two processes; None runs one after another here. Each
+            worker gets the data once, and uses as many threads as its BLAS: set OMP_NUM_THREADS=1 in the environment
+            where there are several. Results do not depend on it.
     """
 
     test_share: float = 0.3
@@ -38,7 +40,7 @@ class ComparisonSettings:
     baseline: str | None = None
     n_bootstrap: int = 1000
     confidence: float = 0.95
-    n_jobs: int = 1
+    executor: Executor | None = None
 
     def __post_init__(self) -> None:
         checks.share(self.test_share, "test_share")
@@ -47,7 +49,8 @@ class ComparisonSettings:
             raise ValueError(f"train_shares must ascend within (0, 1] and end in 1, got {shares}")
         checks.at_least(self.n_bootstrap, 1, "n_bootstrap")
         checks.share(self.confidence, "confidence")
-        checks.at_least(self.n_jobs, 1, "n_jobs")
+        if self.executor is not None and not isinstance(self.executor, Executor):
+            raise TypeError(f"executor must be an Executor, got {self.executor!r}")
         names = [estimator.name for estimator in self.estimators]
         if not names or len(set(names)) < len(names):
             raise ValueError(f"estimators must be one or more with different names, got {names}")

@@ -19,33 +19,39 @@ from bandits.seeds import SeedTree
 class ComparisonTask:
     """A seed, and the policy to fit for it; without a policy, what policies are measured against."""
 
-    data: Data
-    settings: ComparisonSettings
-    objective: Objective
     seed: int
     name: str | None = None
     policy: Policy | None = None
 
-    def run(self) -> list[Scores | RefusedScores]:
+
+@dataclass(frozen=True, slots=True)
+class ComparisonWork:
+    """Does the tasks of one comparison, wherever an executor runs it; it travels once to each worker."""
+
+    data: Data
+    settings: ComparisonSettings
+    objective: Objective
+
+    def __call__(self, task: ComparisonTask) -> list[Scores | RefusedScores]:
         """Return the scores of this seed's policy at every training size, or those of the references.
 
         Raises:
             ValueError: naming policy and seed, if the policy fails.
         """
-        division = Division.random(self.data, self.settings, SeedTree(self.seed))
-        if self.policy is None or self.name is None:
+        division = Division.random(self.data, self.settings, SeedTree(task.seed))
+        if task.policy is None or task.name is None:
             fixed = fixed_arm_scores(division, self.settings.estimators, self.objective)
             return [*fixed, *reference_scores(division)]
         try:
-            return self._policy_scores(division, self.name, self.policy)
+            return self._policy_scores(division, task.seed, task.name, task.policy)
         except (RuntimeError, TypeError, ValueError) as error:
-            raise ValueError(f"policy {self.name!r}, seed {self.seed}: {error}") from error
+            raise ValueError(f"policy {task.name!r}, seed {task.seed}: {error}") from error
 
-    def _policy_scores(self, division: Division, name: str, policy: Policy) -> list[Scores | RefusedScores]:
+    def _policy_scores(self, division: Division, seed: int, name: str, policy: Policy) -> list[Scores | RefusedScores]:
         result: list[Scores | RefusedScores] = []
         for share in self.settings.train_shares:
             train = division.train_data(share)
-            fitted = seeded(shrunk(policy, train), SeedTree(self.seed).child("policy", name)).fit(train)
+            fitted = seeded(shrunk(policy, train), SeedTree(seed).child("policy", name)).fit(train)
             result += policy_scores(
                 division, fitted, name, self.settings.estimators, train_share=share, n_train=len(train)
             )

@@ -68,7 +68,11 @@ def compare(
         str | None,
         typer.Option("--baseline", help="Policy or arm that others are compared with; by default the first."),
     ] = None,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes.")] = 1,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", min=1, help="Workers; one process by default, with Ray one a processor of the cluster."),
+    ] = None,
+    executor: options.ExecutorOption = "processes",
     as_json: options.JsonOption = False,
 ) -> None:
     """Say which policy is best on data: each learns from one part of the queries and is scored on the rest.
@@ -86,7 +90,7 @@ def compare(
         logging_policy=bandits.Uniform() if bandit_feedback else None,
         estimators=estimators_of(estimators),
         baseline=baseline,
-        n_jobs=jobs,
+        executor=options.workers(executor, jobs),
     )
     read = _read_all(data, TableOptions(encoder, column or (), context_columns, unknown_levels, propensities))
     results: dict[str, dict[str, object]] = {}

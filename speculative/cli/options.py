@@ -13,6 +13,7 @@ import typer
 from speculative.cli.progress import busy, log_to_stderr, progress
 
 if TYPE_CHECKING:
+    from arms import Executor
     from speculative.measuring.cost_profile import CostProfile
     from speculative.pools.pool import Pool
     from speculative.pools.spec import PoolSpec
@@ -59,6 +60,14 @@ CacheOption = Annotated[
         "--cache",
         help="Folder of converted models and measured costs; by default ~/.cache/draftpick.",
         metavar="FOLDER",
+    ),
+]
+ExecutorOption = Annotated[
+    str,
+    typer.Option(
+        "--executor",
+        help="Where the workers are: processes, threads, serial, ray for Ray on this machine, or ray://host:port.",
+        metavar="NAME",
     ),
 ]
 DEFAULT_POOL = Path("pool.toml")
@@ -157,6 +166,17 @@ def read_spec(path: Path, **changes: str | None) -> "PoolSpec":
     from speculative.pools.spec import read_pool_spec
 
     return read_pool_spec(path).model_copy(update={name: value for name, value in changes.items() if value is not None})
+
+
+def workers(executor: str, jobs: int | None) -> "Executor | None":
+    """Return the executor of `--executor` and `--jobs`, or None to work in this process: one worker needs no other.
+
+    Raises:
+        ValueError: if the name is unknown.
+    """
+    from arms.executors import executor_of
+
+    return None if executor == "processes" and jobs in (None, 1) else executor_of(executor, jobs)
 
 
 def open_pool(spec: "PoolSpec", cache: Path | None) -> "Pool":

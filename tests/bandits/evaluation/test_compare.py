@@ -1,9 +1,6 @@
 """Comparisons: disjoint rows, exact values, paired differences, the same result in any number of processes."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -26,13 +23,12 @@ from bandits import (
     compare,
 )
 from bandits.evaluation import Comparison
-from bandits.evaluation.task import ComparisonTask
+from bandits.evaluation.task import ComparisonTask, ComparisonWork
 from bandits.off_policy import estimate_problem
 from bandits.off_policy.estimators import ClippedIPS, RejectionReplay
 from bandits.off_policy.problem import OffPolicyProblem
 from bandits.policies.shrunk import shrunk
 from bandits.testing import example_data
-from tests.support.public_names import ROOT
 
 POLICIES = {"fixed": BestFixedArm(), "LinUCB": LinUCB(), "uniform": Uniform()}
 QUICK = ComparisonSettings(train_shares=(0.5, 1.0), n_bootstrap=200)
@@ -82,7 +78,7 @@ def test_rows_of_one_query_are_never_on_both_sides(logged):
     rows = data.log_with(Uniform(), np.random.default_rng(0)) if logged else data
     for seed in range(3):
         Spy.seen = []
-        ComparisonTask(rows, QUICK, "reward", seed, "spy", Spy()).run()
+        ComparisonWork(rows, QUICK, "reward")(ComparisonTask(seed, "spy", Spy()))
         (_, half), (_, tested), (_, whole), (_, again) = Spy.seen
         assert tested == again
         assert half < whole
@@ -162,7 +158,7 @@ def test_on_a_log_values_are_the_estimators_own(log):
     result = compare(
         {"eps": EpsilonGreedy(LinUCB(), epsilon=0.2)}, log, (seed,), settings=replace(QUICK, estimators=estimators)
     )
-    tested = ComparisonTask(log, QUICK, "reward", seed).run()[0].queries
+    tested = ComparisonWork(log, QUICK, "reward")(ComparisonTask(seed))[0].queries
     test = log.subset(tested)
     train = log.subset(np.setdiff1d(np.arange(len(log)), tested))
     problem = OffPolicyProblem.of(shrunk(EpsilonGreedy(LinUCB(), epsilon=0.2), train).fit(train), test)
@@ -202,14 +198,6 @@ def test_estimated_propensities_are_told(log):
     )
     result = compare(POLICIES, marked, (0,), settings=replace(QUICK, estimators=(SNIPS(),)))
     assert "were estimated, not recorded" in result.to_markdown()
-
-
-def test_processes_do_not_change_the_result(log, on_log):
-    settings = ComparisonSettings(train_shares=(0.5, 1.0), n_bootstrap=200, n_jobs=2)
-    steps = []
-    again = compare(POLICIES, log, (0, 1), settings=settings, on_progress=lambda *step: steps.append(step))
-    assert again == on_log
-    assert steps == [(done, 8) for done in range(1, 9)]
 
 
 def test_a_policy_does_not_depend_on_the_others_and_is_not_changed(exact):
@@ -309,25 +297,8 @@ def test_bad_logs_and_estimators_are_refused(log):
         {"train_shares": (0.5, 0.2, 1.0)},
         {"n_bootstrap": 0},
         {"confidence": 1.0},
-        {"n_jobs": 0},
     ],
 )
 def test_bad_settings_are_refused(changes):
     with pytest.raises(ValueError, match="must"):
         ComparisonSettings(**changes)
-
-
-def test_a_script_that_other_processes_cannot_run_again_says_so(tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(
-        "import numpy as np\n"
-        "from bandits import BestFixedArm, ComparisonSettings, FullInformationData, compare\n"
-        "data = FullInformationData(np.eye(40), np.eye(40)[:, :2], ('a', 'b'))\n"
-        "compare({'best': BestFixedArm()}, data, seeds=(0, 1), settings=ComparisonSettings(n_jobs=2, n_bootstrap=20))\n"
-    )
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, env=environment)
-    assert done.returncode == 1
-    last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("RuntimeError: a process of n_jobs=2 ended early: killed")
-    assert 'if __name__ == "__main__":' in last

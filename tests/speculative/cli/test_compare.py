@@ -14,6 +14,7 @@ from bandits import Uniform
 from bandits.evaluation import Comparison
 from bandits.testing import example_data
 from speculative.cli.main import app
+from speculative.cli.options import workers
 
 BLOCK = """
 import sys
@@ -154,3 +155,12 @@ def test_it_runs_without_torch_and_without_plots(place, tmp_path):
     )
     assert needs.returncode == 2
     assert "pip install '.[llm]'" in needs.stderr
+
+
+def test_work_goes_to_the_executor_that_is_named():
+    assert workers("processes", None) is workers("processes", 1) is None
+    assert workers("processes", 3).n_processes == 3
+    assert workers("ray", 2).n_workers == 2
+    assert workers("ray://head:10001", None).address == "ray://head:10001"
+    with pytest.raises(ValueError, match="executor must be one of serial, threads, processes, ray, ray://host:port"):
+        workers("dask", 2)
