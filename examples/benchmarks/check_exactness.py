@@ -29,8 +29,8 @@ from transformers.utils.logging import disable_progress_bar
 from arms import Query, read_queries
 from arms.atomic_file import write_file
 from speculative.collection.arm_plan import ArmPlan
-from speculative.collection.collect import trace_queries
 from speculative.collection.replay import replay
+from speculative.collection.tracing import trace_queries
 from speculative.demo.queries import demo_queries, pick_evenly
 from speculative.engine.generate import generate
 from speculative.measuring.cost_cache import cached_costs

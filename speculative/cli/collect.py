@@ -33,6 +33,13 @@ def collect(
         bool, typer.Option("--recost", help="Price what was collected anew, with this machine's costs as they are now.")
     ] = False,
     allow_noisy_costs: options.NoisyCostsOption = False,
+    executor: options.ExecutorOption = "processes",
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs", min=1, help="Workers, each with models of its own; one by default, with Ray one a processor."
+        ),
+    ] = None,
     cache: options.CacheOption = None,
     threads: options.ThreadsOption = None,
     device: options.DeviceOption = None,
@@ -63,7 +70,12 @@ def collect(
             loaded,
             out,
             costs,
-            settings=CollectSettings(own_texts=own_texts, allow_noisy_costs=allow_noisy_costs, too_long=too_long),
+            settings=CollectSettings(
+                own_texts=own_texts,
+                allow_noisy_costs=allow_noisy_costs,
+                too_long=too_long,
+                executor=options.workers(executor, jobs),
+            ),
             on_progress=advance,
         )
     options.tell_drift(loaded, costs)

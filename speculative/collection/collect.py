@@ -1,12 +1,10 @@
 """Prompts in, full-information data out: what every arm of a pool would have brought on every query."""
 
-import time
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -16,7 +14,6 @@ from arms.fingerprint import fingerprint
 from arms.folder_lock import FolderLock
 from arms.manifest import check_manifest, digest_queries
 from bandits import ContextEncoder, FullInformationData
-from bandits.checks import Float32
 from bandits.data import part_indices
 from bandits.data.closed_folder import MANIFEST
 from rewards import Reward
@@ -26,7 +23,7 @@ from speculative.collection.long_prompts import long_prompts
 from speculative.collection.priced_folder import COSTS, keep_costs, stored_costs, whole_data, write_data
 from speculative.collection.replay import Replayer, observe
 from speculative.collection.settings import DEFAULT, CollectSettings
-from speculative.collection.trace import Trace, trace_draft
+from speculative.collection.trace import Trace
 from speculative.collection.trace_store import (
     TRACES,
     close_traces,
@@ -34,35 +31,16 @@ from speculative.collection.trace_store import (
     read_trace_parts,
     write_traces,
 )
-from speculative.drafts.no_draft import NoDraft
-from speculative.engine.generate import generate
+from speculative.collection.tracing import ArmsAndEncoder, PartTracing, trace_parts
 from speculative.measuring.cost_profile import CostProfile
-from speculative.protocols.request import Generation
-from speculative.protocols.selector import QueryState, RoundContext
-from speculative.sampling.certainty import Certainty
-from speculative.selectors.fixed import FixedSelector
-from speculative.selectors.prefill_encoder import encode_query
 from speculative.targets.rule_arm import PoolArm
-from speculative.targets.speculative_arm import SpeculativeArm
-from speculative.targets.target_arm import drafts_of, target_of
+from speculative.targets.target_arm import target_of
 
 PART_SIZE = 16
 
 
 class CostsKeptWarning(UserWarning):
     """A collection keeps the cost profile that it was begun with, although another one was given."""
-
-
-class ArmsAndEncoder(Protocol):
-    """What is collected from; a `Pool` is one."""
-
-    @property
-    def arms(self) -> Collection[PoolArm]:
-        """Arms of one target."""
-
-    @property
-    def encoder(self) -> ContextEncoder:
-        """Makes the contexts."""
 
 
 def collect(
@@ -95,7 +73,8 @@ def collect(
         ValueError: if a prompt does not fit the target, ids repeat, the profile has faults, a part on disk is damaged
             or foreign, or the folder was begun with other queries, arms, models or another encoder: what they are
             counts (weights, settings, own source), not what they are called.
-        RuntimeError: if the folder is in use, by another process or by another call of this one.
+        RuntimeError: if the folder is in use, by another process or by another call of this one, or if a worker of an
+            executor fails or dies.
 
     Warns:
         CostsKeptWarning: if the folder was begun with other costs, which it keeps.
@@ -113,10 +92,11 @@ def collect(
         remove_partial_files(folder)
         parts = [queries[begin : begin + PART_SIZE] for begin in range(0, len(queries), PART_SIZE)]
         missing = missing_parts(folder / TRACES, len(parts))
+        work = PartTracing(pool, target_of(arms).fingerprint(), own_texts, truncate=too_long == "truncate")
+        traced_parts = trace_parts(work, [parts[index] for index in missing], settings.executor)
         for index, part in enumerate(parts):
             if index in missing:
-                traces = trace_queries(part, arms, encoder, own_texts=own_texts, truncate=too_long == "truncate")
-                write_traces(folder / TRACES, index, traces)
+                write_traces(folder / TRACES, index, next(traced_parts))
             if on_progress is not None:
                 on_progress(len(part))
         close_traces(folder / TRACES)
@@ -126,40 +106,6 @@ def collect(
             priced = (data_from_traces(part, traces, arms, encoder, costs) for part, traces in traced)
             data = write_data(folder, priced, costs, asked)
         return data
-
-
-def trace_queries(
-    queries: Sequence[Query],
-    arms: Collection[PoolArm],
-    encoder: ContextEncoder,
-    *,
-    own_texts: bool = False,
-    truncate: bool = False,
-) -> list[Trace]:
-    """Generate the target's text of each query in batches, and trace every arm's draft on it.
-
-    Args:
-        queries: what is asked.
-        arms: of one target.
-        encoder: makes the contexts.
-        own_texts: also let each draft model write its own answer.
-        truncate: keep only the last tokens of a prompt that does not fit.
-
-    Raises:
-        ValueError: if a prompt does not fit the target, or the arms have different ones.
-    """
-    recorder, target = _Recorder(), target_of(arms)
-    engine = target.engine([SpeculativeArm(target, NoDraft())], recorder, max_batch=min(target.max_batch, len(queries)))
-    requests = [target.request(query) for query in queries]
-    if truncate:
-        requests = [target.fit(request) for request in requests]
-    generations = generate(engine, requests)
-    traces = []
-    for query, generation in zip(queries, generations, strict=True):
-        trace = _trace(recorder.states[query.id], generation, query.domain, arms, encoder, own_texts)
-        margins, entropies = recorder.margins_and_entropies(query.id, len(trace.new_ids))
-        traces.append(replace(trace, margins=margins, entropies=entropies))
-    return traces
 
 
 def data_from_traces(
@@ -198,62 +144,6 @@ def data_from_traces(
         contexts=np.stack([trace.context for trace in traces]),
     )
     return replace(data, cost_profiles=(costs.digest,))
-
-
-class _Recorder(FixedSelector):
-    """Decodes plainly; keeps what the prefill knows of each query, and how sure the target was of each token."""
-
-    def __init__(self) -> None:
-        super().__init__(0)
-        self.states: dict[str, QueryState] = {}
-        self._certainties: dict[str, dict[int, Certainty | None]] = {}
-
-    def start(self, query: QueryState) -> None:
-        self.states[query.request.id], self._certainties[query.request.id] = query, {}
-
-    def select(self, rounds: Sequence[RoundContext]) -> Sequence[int]:
-        for round_ in rounds:
-            self._certainties[round_.request_id][round_.n_new] = round_.certainty()
-        return super().select(rounds)
-
-    def margins_and_entropies(self, query_id: str, n_new: int) -> tuple[Float32, Float32]:
-        """Return both for each new token, (n_new,) each; NaN where no round came after the token."""
-        rows = np.full((n_new, 2), np.nan, dtype=np.float32)
-        for n_before, certainty in self._certainties[query_id].items():
-            if certainty is not None:
-                rows[n_before - 1] = certainty
-        return rows[:, 0].copy(), rows[:, 1].copy()
-
-
-def _trace(
-    state: QueryState,
-    generation: Generation,
-    domain: str | None,
-    arms: Collection[PoolArm],
-    encoder: ContextEncoder,
-    own_texts: bool,
-) -> Trace:
-    request = state.request
-    begin = time.perf_counter()
-    context = encode_query(encoder, state)
-    encode_s = time.perf_counter() - begin
-    new_ids, length = generation.token_ids, max(1, *(arm.draft_length for arm in arms))
-    return Trace(
-        query_id=request.id,
-        domain=domain,
-        prompt_ids=request.token_ids,
-        new_ids=new_ids,
-        max_new_tokens=request.max_new_tokens,
-        max_draft_length=length,
-        context=context,
-        encode_s=encode_s,
-        drafts={
-            draft.name: trace_draft(draft, request.token_ids, new_ids, length, own_texts)
-            for draft in drafts_of(arms)
-            if not isinstance(draft, NoDraft)
-        },
-        encoder=encoder.name,
-    )
 
 
 def _asked(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from arms import Executor
 from speculative.collection.long_prompts import TooLong
 
 
@@ -14,11 +15,14 @@ class CollectSettings:
         allow_noisy_costs: go on with a profile that is too noisy or contradicts itself, with a warning.
         too_long: what to do with a prompt that does not fit the target's context with its answer: "refuse" it before
             anything is generated, "truncate" it to its last tokens, or "skip" its query. `collect.json` says which.
+        executor: traces the parts, each worker with a pool of its own, which it loads once; None traces them here. The
+            pool must be one that was read from a file (`Pool.load`), whose models every worker can reach.
     """
 
     own_texts: bool = False
     allow_noisy_costs: bool = False
     too_long: TooLong = "refuse"
+    executor: Executor | None = None
 
 
 DEFAULT = CollectSettings()

@@ -58,6 +58,7 @@ class Pool:
 
     def __init__(self, target: Target, arms: Iterable[PoolArm], *, encoder: ContextEncoder | None = None) -> None:
         self.target, self.arms = target, ArmSet[PoolArm](arms)
+        self._origin: tuple[PoolSpec, Path] | None = None
         self.encoder: ContextEncoder = encoder or HiddenStateEncoder(target)
         if target_of(self.arms) is not target:
             raise ValueError(f"the arms answer with {target_of(self.arms).name!r}, not with the target {target.name!r}")
@@ -99,7 +100,19 @@ class Pool:
             costs.check(allow_noisy=True)
             return costs
 
-        return cls(target, build_arms(spec, target, measure), encoder=spec.encoder.build(target))
+        pool = cls(target, build_arms(spec, target, measure), encoder=spec.encoder.build(target))
+        pool._origin = (spec, cache)
+        return pool
+
+    def __reduce__(self) -> tuple[Callable[[PoolSpec, Path], Self], tuple[PoolSpec, Path]]:
+        """Travel to another worker as a specification, of which the models are loaded there.
+
+        Raises:
+            TypeError: if the pool was put together from loaded objects.
+        """
+        if self._origin is None:
+            raise TypeError("a pool of loaded objects cannot travel to other workers: read it from a file (Pool.load)")
+        return type(self).of, self._origin
 
     def generate(
         self,

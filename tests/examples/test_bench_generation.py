@@ -17,7 +17,7 @@ from generation_bench.rules import threshold_modes, ucb_arms
 from generation_bench.sampling import sampling_costs
 from safetensors.torch import load_file, save_file
 
-from speculative.collection.collect import trace_queries
+from speculative.collection.tracing import trace_queries
 from speculative.drafts.draft_model import VOCABULARY_FILE, DraftModel
 from speculative.measuring.wall_clock import arm_mode, transformers_mode
 from speculative.models.tokenizer import tokenizer_fingerprint

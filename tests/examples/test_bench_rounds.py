@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from speculative.collection.collect import collect, trace_queries
+from speculative.collection.collect import collect
+from speculative.collection.tracing import trace_queries
 from speculative.pools.pool import Pool
 from speculative.protocols.draft_trace import DraftTrace
 from tests.support.tiny_pool import POOL, plain_costs, queries, save_pool

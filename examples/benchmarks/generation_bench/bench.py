@@ -11,8 +11,8 @@ import torch
 from generation_bench.earlier_outputs import fill_stores, without_own_outputs
 from generation_bench.peers import load_peer
 from generation_bench.prompts import Prompts, load_prompts
-from speculative.collection.collect import trace_queries
 from speculative.collection.trace import Trace
+from speculative.collection.tracing import trace_queries
 from speculative.measuring.cost_cache import cached_costs
 from speculative.measuring.cost_measurement import EXACT, measure_costs
 from speculative.measuring.cost_profile import CostProfile

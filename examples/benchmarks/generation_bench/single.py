@@ -15,7 +15,8 @@ from generation_bench.peers import GREEDY, assistant_modes, peer_modes
 from generation_bench.progress import ticks
 from generation_bench.rules import threshold_modes, ucb_arms, ucb_modes
 from rewards import TimeSaved
-from speculative.collection.collect import data_from_traces, trace_queries
+from speculative.collection.collect import data_from_traces
+from speculative.collection.tracing import trace_queries
 from speculative.demo.learning import learn
 from speculative.demo.modes import REAL, group_modes
 from speculative.measuring.wall_clock import (

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from speculative.collection.collect import trace_queries
 from speculative.collection.trace_store import close_traces, read_trace_parts, write_traces
+from speculative.collection.tracing import trace_queries
 from speculative.engine.generate import generate
 from speculative.pools.pool import Pool
 from speculative.protocols.token_batch import TokenBatch

@@ -13,11 +13,12 @@ from arms.folder_lock import FolderInUseError, FolderLock
 from bandits import FullInformationData, LinUCB
 from bandits.data import part_indices
 from rewards import AcceptanceLength, RougeL, TimeSaved
-from speculative.collection.collect import PART_SIZE, CostsKeptWarning, collect, data_from_traces, trace_queries
+from speculative.collection.collect import PART_SIZE, CostsKeptWarning, collect, data_from_traces
 from speculative.collection.priced_folder import stored_costs
 from speculative.collection.recost import recost
 from speculative.collection.settings import CollectSettings
 from speculative.collection.trace_store import TRACES, close_traces, read_trace_parts, write_traces
+from speculative.collection.tracing import trace_queries
 from speculative.measuring.cost_profile import CostProfile, NoisyCostsWarning
 from speculative.pools.pool import Pool
 from tests.support.equal_data import assert_equal_data

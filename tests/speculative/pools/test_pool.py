@@ -8,7 +8,8 @@ import torch
 
 from arms import Query
 from bandits import HashingEncoder, SentenceEncoder
-from speculative.collection.collect import data_from_traces, trace_queries
+from speculative.collection.collect import data_from_traces
+from speculative.collection.tracing import trace_queries
 from speculative.drafts.draft_model import DraftModel, VocabularyMismatchError
 from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup

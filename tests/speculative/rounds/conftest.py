@@ -6,8 +6,8 @@ import pytest
 
 from arms import Query
 from speculative.collection.arm_plan import ArmPlan
-from speculative.collection.collect import trace_queries
 from speculative.collection.trace import Trace
+from speculative.collection.tracing import trace_queries
 from speculative.measuring.cost_profile import CostProfile
 from speculative.pools.pool import Pool
 from tests.support.tiny_pool import plain_costs, queries, save_pool

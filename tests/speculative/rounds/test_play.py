@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speculative.collection.arm_plan import ArmPlan
-from speculative.collection.collect import trace_queries
 from speculative.collection.replay import replay
+from speculative.collection.tracing import trace_queries
 from speculative.engine.generate import generate
 from speculative.pools.pool import Pool
 from speculative.protocols.selector import Selector

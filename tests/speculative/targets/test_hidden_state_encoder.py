@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from speculative.collection.collect import trace_queries
+from speculative.collection.tracing import trace_queries
 from speculative.pools.pool import Pool
 from speculative.protocols.token_batch import TokenBatch
 from speculative.targets.hidden_state_encoder import HiddenStateEncoder
