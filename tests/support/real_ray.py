@@ -3,13 +3,21 @@
 import os
 import signal
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import ray
 
 from arms import Arm, Observation, Query, RayExecutor, SerialExecutor, pull_all
 from arms.executors import Failed
+from bandits import BestFixedArm, ComparisonSettings, LinUCB, Uniform, compare
+from bandits.testing import example_data
+from speculative.collection.collect import PART_SIZE, collect
+from speculative.collection.settings import CollectSettings
+from speculative.pools.pool import Pool
+from tests.support.tiny_pool import plain_costs, queries, save_pool
 
 OBJECT_STORE_BYTES = 80_000_000
 QUERIES = [Query(id=f"q{i}", prompt=f"question {i}") for i in range(40)]
@@ -82,6 +90,25 @@ def check_pulls(executor, folder):
     assert failed == ["q21", "q21"], failed
 
 
+def check_comparison(executor):
+    """Ray's workers score as one process does."""
+    log = example_data(300).log_with(Uniform(), np.random.default_rng(4))
+    policies, quick = {"fixed": BestFixedArm(), "LinUCB": LinUCB()}, ComparisonSettings(n_bootstrap=50)
+    plain = compare(policies, log, (0, 1), settings=quick)
+    assert compare(policies, log, (0, 1), settings=replace(quick, executor=executor)) == plain
+
+
+def check_collection(executor, folder):
+    """Ray's workers, each with a pool that it loaded, collect what one process collects."""
+    asked = queries(2 * PART_SIZE + 3)
+    pool, costs = Pool.load(save_pool(folder / "pool")), plain_costs("prompt_lookup", "draft_small")
+    plain = collect(asked, pool, folder / "plain", costs)
+    spread = collect(asked, pool, folder / "spread", costs, settings=CollectSettings(executor=executor))
+    np.testing.assert_array_equal(plain.contexts, spread.contexts)
+    for row, other in zip(plain.observations, spread.observations, strict=True):
+        assert [(o.arm, o.text, o.n_tokens) for o in row] == [(o.arm, o.text, o.n_tokens) for o in other]
+
+
 def main():
     """Run all checks: with a Ray of the executor's own, then on one that was there before."""
     assert list(RayExecutor(n_workers=2).map(abs, range(-9, 0))) == list(range(9, 0, -1))
@@ -99,7 +126,11 @@ def main():
     print("a worker that died cost its task alone", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         check_pulls(executor, Path(folder))
-    print("a job that was cut off went on", flush=True)
+        print("a job that was cut off went on", flush=True)
+        check_comparison(executor)
+        print("a comparison was that of one process", flush=True)
+        check_collection(executor, Path(folder))
+        print("a collection was that of one process", flush=True)
     assert ray.is_initialized()
     ray.shutdown()
     print("passed")
