@@ -150,8 +150,7 @@ def serve(
         bool,
         typer.Option(
             "--spans",
-            help="An OpenTelemetry span a completion, with its arm; needs the extra otel, and an export set up by "
-            "opentelemetry-instrument.",
+            help="An OpenTelemetry span a completion, with its arm; needs the extra otel and an exporter of yours.",
         ),
     ] = False,
     promote: Annotated[

@@ -173,7 +173,7 @@ def test_divergence_is_an_error():
     ("settings", "message"),
     [
         ({"objective": {"gradient": "reparameterised"}}, "gradient must be"),
-        ({"hidden_size": 0}, "hidden_size must be an integer >= 1, got 0"),
+        ({"hidden_size": 0}, r"hidden_size must be an integer in \[1, 65,536\], got 0"),
         ({"objective": {"entropy_weight": -1.0}}, "entropy_weight"),
         ({"objective": {"weight_clip": 0.0}}, "weight_clip"),
         ({"seed": -1}, "seed"),
