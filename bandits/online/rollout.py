@@ -39,7 +39,7 @@ class Rollout(WrappedPolicy):
         super().__init__(policy)
         self.incumbent = incumbent
         self.exploration = checks.within(exploration, 0.0, 1.0, "exploration")
-        self.share = checks.within(share, 0.0, 1.0 - self.exploration, "share")
+        self.share = checks.within(share, 0.0, largest_share(self.exploration), "share")
         if policy.arm_names:
             self._place(policy.arm_names)
 
@@ -64,7 +64,7 @@ class Rollout(WrappedPolicy):
     def _mixed(self, state: PolicyState, own: Float64, available: Bool | None) -> Float64:
         place = self._place(state.arm_names)
         mixed = self.share * own
-        rest = 1.0 - self.share - self.exploration
+        rest = max(0.0, 1.0 - self.share - self.exploration)
         if available is None:
             mixed[:, place] += rest
             mixed += self.exploration / mixed.shape[1]
@@ -74,3 +74,8 @@ class Rollout(WrappedPolicy):
         mixed[there, place] += rest
         mixed += self.exploration * uniform_over(available)
         return np.asarray(mixed)
+
+
+def largest_share(exploration: float) -> float:
+    """Return what exploration leaves of 1, without the error of binary fractions: 0.1 for 0.9."""
+    return round(1.0 - exploration, 12)

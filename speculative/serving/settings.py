@@ -8,6 +8,7 @@ from typing import Literal
 from arms import Observation
 from bandits import checks
 from bandits.online import TimeBudget
+from bandits.online.rollout import largest_share
 from rewards import Reward
 
 Stage = Literal["shadow", "canary", "live"]
@@ -66,7 +67,7 @@ class ServiceSettings:
 
     def __post_init__(self) -> None:
         checks.within(self.exploration, 0.0, 1.0, "exploration")
-        checks.within(self.share, 0.0, 1.0 - self.exploration, "share")
+        checks.within(self.share, 0.0, largest_share(self.exploration), "share")
         checks.within(self.default_reward, 0.0, 1.0, "default_reward")
         checks.at_least(self.attempts, 1, "attempts")
         checks.at_least(self.most_failures, 1, "most_failures")
@@ -88,7 +89,7 @@ class ServiceSettings:
 
     def share_of(self, stage: Stage) -> float:
         """Return the share of the requests that the policy decides in a stage."""
-        return {"shadow": 0.0, "canary": self.share, "live": 1.0 - self.exploration}[stage]
+        return {"shadow": 0.0, "canary": self.share, "live": largest_share(self.exploration)}[stage]
 
 
 class CallerReward(Reward):

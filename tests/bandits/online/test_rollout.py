@@ -18,7 +18,9 @@ def chooses_c():
     return policy
 
 
-@pytest.mark.parametrize(("share", "exploration"), [(0.0, 0.0), (0.0, 0.3), (0.5, 0.3), (0.7, 0.3), (1.0, 0.0)])
+@pytest.mark.parametrize(
+    ("share", "exploration"), [(0.0, 0.0), (0.0, 0.3), (0.5, 0.3), (0.7, 0.3), (0.1, 0.9), (1.0, 0.0)]
+)
 def test_the_distribution_is_the_mixture(share, exploration):
     rollout = Rollout(chooses_c(), "b", share=share, exploration=exploration)
     each = exploration / 3
