@@ -33,11 +33,20 @@ def collect(
         bool, typer.Option("--recost", help="Price what was collected anew, with this machine's costs as they are now.")
     ] = False,
     allow_noisy_costs: options.NoisyCostsOption = False,
-    executor: options.ExecutorOption = "processes",
+    executor: Annotated[
+        str,
+        typer.Option(
+            "--executor",
+            help="Where the workers are: processes, serial, ray for Ray on this machine, or ray://host:port.",
+            metavar="NAME",
+        ),
+    ] = "processes",
     jobs: Annotated[
         int | None,
         typer.Option(
-            "--jobs", min=1, help="Workers, each with models of its own; one by default, with Ray one a processor."
+            "--jobs",
+            min=1,
+            help="Workers, each with models of its own and --threads; one by default, with Ray one a processor.",
         ),
     ] = None,
     cache: options.CacheOption = None,
@@ -61,6 +70,13 @@ def collect(
     from speculative.collection.recost import recost as price_anew
     from speculative.collection.settings import CollectSettings
 
+    settings = CollectSettings(
+        own_texts=own_texts,
+        allow_noisy_costs=allow_noisy_costs,
+        too_long=too_long,
+        executor=options.workers(executor, jobs),
+        threads=threads,
+    )
     loaded = options.open_pool(options.read_spec(pool, device=device, dtype=dtype, weights=weights), cache)
     costs = stored_costs(out) or options.pool_costs(loaded, cache)
     options.tell_drift(loaded, costs)
@@ -70,12 +86,7 @@ def collect(
             loaded,
             out,
             costs,
-            settings=CollectSettings(
-                own_texts=own_texts,
-                allow_noisy_costs=allow_noisy_costs,
-                too_long=too_long,
-                executor=options.workers(executor, jobs),
-            ),
+            settings=settings,
             on_progress=advance,
         )
     options.tell_drift(loaded, costs)

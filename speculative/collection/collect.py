@@ -10,7 +10,6 @@ import numpy as np
 
 from arms import Query
 from arms.atomic_file import remove_partial_files
-from arms.fingerprint import fingerprint
 from arms.folder_lock import FolderLock
 from arms.manifest import check_manifest, digest_queries
 from bandits import ContextEncoder, FullInformationData
@@ -18,7 +17,6 @@ from bandits.data import part_indices
 from bandits.data.closed_folder import MANIFEST
 from rewards import Reward
 from rewards.named import DEFAULT_REWARD, make_reward
-from speculative.collection.arm_plan import plan_facts
 from speculative.collection.long_prompts import long_prompts
 from speculative.collection.priced_folder import COSTS, keep_costs, stored_costs, whole_data, write_data
 from speculative.collection.replay import Replayer, observe
@@ -31,7 +29,7 @@ from speculative.collection.trace_store import (
     read_trace_parts,
     write_traces,
 )
-from speculative.collection.tracing import ArmsAndEncoder, PartTracing, trace_parts
+from speculative.collection.tracing import ArmsAndEncoder, PartTracing, pool_facts, trace_parts
 from speculative.measuring.cost_profile import CostProfile
 from speculative.targets.rule_arm import PoolArm
 from speculative.targets.target_arm import target_of
@@ -83,7 +81,13 @@ def collect(
     arms, encoder = pool.arms, pool.encoder
     own_texts, too_long = settings.own_texts, settings.too_long
     long_ids = long_prompts(queries, target_of(arms), too_long)
-    asked = _asked(queries, arms, encoder, {"own_texts": own_texts, "too_long": {too_long: long_ids}})
+    facts = pool_facts(pool)
+    asked = {  # all that the data depend on, except the costs
+        "queries": digest_queries(queries),
+        "own_texts": own_texts,
+        "too_long": {too_long: long_ids},
+        **facts,
+    }
     if too_long == "skip":
         left_out = set(long_ids)
         queries = [query for query in queries if query.id not in left_out]
@@ -92,7 +96,9 @@ def collect(
         remove_partial_files(folder)
         parts = [queries[begin : begin + PART_SIZE] for begin in range(0, len(queries), PART_SIZE)]
         missing = missing_parts(folder / TRACES, len(parts))
-        work = PartTracing(pool, target_of(arms).fingerprint(), own_texts, truncate=too_long == "truncate")
+        work = PartTracing(
+            pool=pool, facts=facts, own_texts=own_texts, truncate=too_long == "truncate", threads=settings.threads
+        )
         traced_parts = trace_parts(work, [parts[index] for index in missing], settings.executor)
         for index, part in enumerate(parts):
             if index in missing:
@@ -144,23 +150,6 @@ def data_from_traces(
         contexts=np.stack([trace.context for trace in traces]),
     )
     return replace(data, cost_profiles=(costs.digest,))
-
-
-def _asked(
-    queries: Sequence[Query],
-    arms: Collection[PoolArm],
-    encoder: ContextEncoder,
-    settings: Mapping[str, object],
-) -> dict[str, object]:
-    """Return all that the data depend on, except the costs."""
-    return {
-        "queries": digest_queries(queries),
-        **settings,
-        "target": target_of(arms).fingerprint(),
-        "encoder": fingerprint(encoder),
-        "arms": [arm.name for arm in arms],
-        **{f"arm {arm.name}": plan_facts(arm) for arm in arms},
-    }
 
 
 def _begin(folder: Path, asked: Mapping[str, object], costs: CostProfile, allow_noisy: bool) -> CostProfile:

@@ -1,16 +1,20 @@
 """The target's text of each query, and every draft traced on it, here or in other workers."""
 
+import pickle
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
+import torch
 
 from arms import Executor, Query
 from arms.executors import Failed
+from arms.fingerprint import fingerprint
 from bandits import ContextEncoder
 from bandits.checks import Float32
+from speculative.collection.arm_plan import plan_facts
 from speculative.collection.trace import Trace, trace_draft
 from speculative.drafts.no_draft import NoDraft
 from speculative.engine.generate import generate
@@ -36,35 +40,63 @@ class ArmsAndEncoder(Protocol):
         """Makes the contexts."""
 
 
-@dataclass(frozen=True, slots=True)
+def pool_facts(pool: ArmsAndEncoder) -> dict[str, object]:
+    """Return what a manifest says of a pool: digests of its target and encoder, and what each arm is."""
+    return {
+        "target": target_of(pool.arms).fingerprint(),
+        "encoder": fingerprint(pool.encoder),
+        "arms": [arm.name for arm in pool.arms],
+        **{f"arm {arm.name}": plan_facts(arm) for arm in pool.arms},
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PartTracing:
     """Traces parts of the queries, wherever an executor runs it; its pool travels, or is loaded, once for each worker.
 
     Attributes:
         pool: whose arms are traced.
-        target: fingerprint of the target whose text is wanted.
+        facts: of the pool that is wanted, see `pool_facts`.
         own_texts: see `CollectSettings`.
         truncate: keep only the last tokens of a prompt that does not fit.
+        threads: see `CollectSettings`.
     """
 
     pool: ArmsAndEncoder
-    target: str
-    own_texts: bool
-    truncate: bool
+    facts: Mapping[str, object]
+    own_texts: bool = False
+    truncate: bool = False
+    threads: int | None = None
+
+    def __reduce__(self) -> tuple[Callable[..., "PartTracing"], tuple[object, ...]]:
+        """Travel with the pool still packed, since torch must have its threads before models are loaded."""
+        return _arrive, (self.threads, pickle.dumps(self.pool), self.facts, self.own_texts, self.truncate)
 
     def __call__(self, queries: Sequence[Query]) -> list[Trace]:
         """Return the traces of one part.
 
         Raises:
-            ValueError: if the pool that was loaded here has another target.
+            ValueError: if the pool that was loaded here has another target, arm or encoder.
         """
-        arms = self.pool.arms
-        if target_of(arms).fingerprint() != self.target:
+        loaded = pool_facts(self.pool)
+        other = [name for name, fact in self.facts.items() if loaded.get(name) != fact]
+        if other:
             raise ValueError(
-                f"this worker loaded another target {target_of(arms).name!r} than the one that asks: give all the same "
-                "files, draftpick and, where the pool says auto, a dtype"
+                f"this worker loaded another {', '.join(other)} than the process that asks: give all the same files, "
+                "draftpick and number of threads and, where the pool says auto, a dtype"
             )
-        return trace_queries(queries, arms, self.pool.encoder, own_texts=self.own_texts, truncate=self.truncate)
+        return trace_queries(
+            queries, self.pool.arms, self.pool.encoder, own_texts=self.own_texts, truncate=self.truncate
+        )
+
+
+def _arrive(
+    threads: int | None, pool: bytes, facts: Mapping[str, object], own_texts: bool, truncate: bool
+) -> PartTracing:
+    """Set torch's threads in a worker, and load the pool."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return PartTracing(pool=pickle.loads(pool), facts=facts, own_texts=own_texts, truncate=truncate, threads=threads)
 
 
 def trace_parts(

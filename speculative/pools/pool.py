@@ -58,7 +58,7 @@ class Pool:
 
     def __init__(self, target: Target, arms: Iterable[PoolArm], *, encoder: ContextEncoder | None = None) -> None:
         self.target, self.arms = target, ArmSet[PoolArm](arms)
-        self._origin: tuple[PoolSpec, Path] | None = None
+        self._origin: tuple[PoolSpec, Path, CostProfile | None] | None = None
         self.encoder: ContextEncoder = encoder or HiddenStateEncoder(target)
         if target_of(self.arms) is not target:
             raise ValueError(f"the arms answer with {target_of(self.arms).name!r}, not with the target {target.name!r}")
@@ -86,8 +86,13 @@ class Pool:
         return cls.of(read_pool_spec(Path(path)), cache)
 
     @classmethod
-    def of(cls, spec: PoolSpec, cache: Path = DEFAULT_CACHE) -> Self:
+    def of(cls, spec: PoolSpec, cache: Path = DEFAULT_CACHE, costs: CostProfile | None = None) -> Self:
         """Load the target and every draft that a specification names, each model once.
+
+        Args:
+            spec: of the pool.
+            cache: where converted weights and measured costs are kept.
+            costs: by which drafts of `min_confidence = "auto"` stop; None for this machine's own, see `cached_costs`.
 
         Raises:
             ValueError: if a model is missing, a draft speaks other tokens, two arms or drafts share a name, or a rule
@@ -96,16 +101,20 @@ class Pool:
         target = load_target(spec, cache)
 
         def measure(drafts: Sequence[Draft]) -> CostProfile:
-            costs = cached_costs(target.model, target.name, drafts, cache / "profiles")
-            costs.check(allow_noisy=True)
+            nonlocal costs
+            if costs is None:
+                costs = cached_costs(target.model, target.name, drafts, cache / "profiles")
+                costs.check(allow_noisy=True)
             return costs
 
         pool = cls(target, build_arms(spec, target, measure), encoder=spec.encoder.build(target))
-        pool._origin = (spec, cache)
+        pool._origin = (spec, cache, costs)
         return pool
 
-    def __reduce__(self) -> tuple[Callable[[PoolSpec, Path], Self], tuple[PoolSpec, Path]]:
-        """Travel to another worker as a specification, of which the models are loaded there.
+    def __reduce__(
+        self,
+    ) -> tuple[Callable[[PoolSpec, Path, CostProfile | None], Self], tuple[PoolSpec, Path, CostProfile | None]]:
+        """Travel to another worker as a specification, of which the models are loaded there, with the costs used here.
 
         Raises:
             TypeError: if the pool was put together from loaded objects.

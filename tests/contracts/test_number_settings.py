@@ -24,6 +24,7 @@ from bandits.testing import example_data, example_log
 from rewards import REWARDS
 from speculative import rounds, selectors, serving
 from speculative.collection.arm_plan import ArmPlan
+from speculative.collection.settings import CollectSettings
 from speculative.distillation import prompts
 from speculative.distillation.head_training import HeadSettings
 from speculative.distillation.training import DistillSettings
@@ -87,6 +88,7 @@ ENTRIES = {
     "BootstrapInterval": off_policy.BootstrapInterval,
     "Bootstrap": bandits.Bootstrap,
     "CallableArm": partial(arms.CallableArm, "arm", lambda query, seed: "text"),
+    "CollectSettings": CollectSettings,
     "ComparisonSettings": bandits.ComparisonSettings,
     "CrossFittedRidge": off_policy.CrossFittedRidge,
     "Conservative": partial(selectors.Conservative, FixedSelector(1), 1.0, plain=0),

@@ -67,6 +67,10 @@ def test_collect_refuses_in_one_line(place, tmp_path):
     prompts.write_text(json.dumps({"prompt": "x" * MAX_POSITIONS}))
     assert "exceed the target's context" in refused("collect", prompts, *pool_of(place), *out)
     assert "the prompt file cannot be read" in refused("collect", tmp_path / "no", *pool_of(place), *out)
+    threads = ("--executor", "threads", "--jobs", "2")
+    assert "must give each worker a pool of its own" in refused(
+        "collect", place / "test.jsonl", *pool_of(place), *out, *threads
+    )
     assert not (tmp_path / "data").exists()
     other = ("--out", place / "train", "--own-texts")
     assert "begun with other queries" in refused("collect", place / "test.jsonl", *pool_of(place), *other)
