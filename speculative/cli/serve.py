@@ -182,7 +182,10 @@ def serve(
     conservative_share: Annotated[
         float,
         typer.Option(
-            "--conservative-share", min=0, max=1, help="Of the incumbent's time, by which --conservative grows."
+            "--conservative-share",
+            min=0,
+            max=1,
+            help="Of the incumbent's time for all tokens, by which --conservative grows.",
         ),
     ] = 0.0,
     settings: options.SetOption = None,
@@ -275,6 +278,8 @@ def _policy(name: str, settings: "list[str] | tuple[()]", classes: "list[str] | 
         if settings:
             raise ValueError("--set is for a policy that starts from nothing; a saved one keeps its settings")
         return load_one_policy(Path(name), classes)
+    if classes:
+        raise ValueError("--policy-class is for a saved policy, whose file names its class: leave it out")
     return policy_of(name, settings, seed)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from speculative.serving.prefix_cache import blocks_of
 from speculative.serving.problem import Problem
 
 Endpoint = Literal["chat/completions", "completions"]
@@ -64,6 +65,7 @@ class CompletionRequest:
         stream: whether tokens are sent as they come.
         include_usage: whether a stream is to end with a chunk of usage.
         max_tokens: most tokens of all answers together, where the client sets a limit.
+        prefix: the blocks of all its text, from `blocks_of`.
     """
 
     endpoint: Endpoint
@@ -72,6 +74,7 @@ class CompletionRequest:
     stream: bool
     include_usage: bool
     max_tokens: int | None
+    prefix: Sequence[int] = ()
 
 
 def read_request(endpoint: Endpoint, raw: bytes, model: str) -> CompletionRequest:
@@ -100,7 +103,7 @@ def read_request(endpoint: Endpoint, raw: bytes, model: str) -> CompletionReques
         )
     if read.stream_options is not None and not read.stream:
         raise Problem(400, "stream_options needs stream = true", "stream_options")
-    text = text_of(endpoint, body)
+    text = _text_of(body.get("messages" if endpoint == "chat/completions" else "prompt"))
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -114,6 +117,7 @@ def read_request(endpoint: Endpoint, raw: bytes, model: str) -> CompletionReques
         stream=bool(read.stream),
         include_usage=bool(read.stream_options and read.stream_options.include_usage),
         max_tokens=None if most is None else most * (read.n or 1),
+        prefix=blocks_of(text),
     )
 
 
@@ -129,11 +133,6 @@ def _json_object(raw: bytes) -> dict[str, object]:
 
 def _not_json(name: str) -> float:
     raise ValueError(f"{name} is no JSON value")
-
-
-def text_of(endpoint: Endpoint, body: Mapping[str, object]) -> str:
-    """Return all texts that a request's body asks about, one below the other."""
-    return _text_of(body.get("messages" if endpoint == "chat/completions" else "prompt"))
 
 
 def _text_of(part: object) -> str:

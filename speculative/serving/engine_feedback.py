@@ -6,6 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+_MOST_TOKENS = 1_000_000_000  # of an answer: an engine that says more counts wrongly
+_LONGEST_DRAFT = 1_024
+
 
 @dataclass(frozen=True, slots=True)
 class EngineFeedback:
@@ -31,31 +34,46 @@ class EngineFeedback:
 def feedback_of(payload: Mapping[str, object]) -> EngineFeedback | None:
     """Return what an answer, or a chunk of one, says of speculation; None where it says nothing that can be read.
 
-    Numbers that contradict themselves (negative, or more accepted than proposed) are not taken.
+    Numbers that contradict themselves (negative, or more accepted than proposed) or that no answer reaches (more than
+    a billion, or drafts of more than 1,024 tokens) are not taken.
     """
     for name, read in _FORMS.items():
         found = read(_table(payload[name])) if name in payload else None
-        if found is not None and (found.n_accepted or 0) <= (found.n_draft_tokens or found.n_accepted or 0):
+        if found is not None and not _contradicts_itself(found):
             return found
     return None
+
+
+def _contradicts_itself(found: EngineFeedback) -> bool:
+    """Return whether more was accepted than proposed, where both are known."""
+    drafted, accepted = found.n_draft_tokens, found.n_accepted
+    return drafted is not None and accepted is not None and accepted > drafted
 
 
 def _of_vllm(metrics: Mapping[str, object]) -> EngineFeedback | None:
     said = _table(metrics.get("speculative_decoding"))
     if not said:
         return None
-    accepted = said.get("per_step_accepted")
-    at: Counter[int] = Counter()
-    if isinstance(accepted, list):
-        for n_accepted in accepted:
-            at.update(range(_count(n_accepted) or 0))
     return EngineFeedback(
         "vllm",
         n_rounds=_count(said.get("num_spec_steps")),
         n_draft_tokens=_count(said.get("num_draft_tokens")),
         n_accepted=_count(said.get("num_accepted_draft_tokens")),
-        accepted_at=at,
+        accepted_at=_accepted_at(said.get("per_step_accepted")),
     )
+
+
+def _accepted_at(per_round: object) -> dict[int, int]:
+    """Return how many tokens were accepted at each draft position, of the number accepted in each round."""
+    if not isinstance(per_round, list):
+        return {}
+    rounds = Counter(_count(n_accepted, _LONGEST_DRAFT) or 0 for n_accepted in per_round)
+    at: dict[int, int] = {}
+    n_rounds = 0
+    for position in range(max(rounds, default=0) - 1, -1, -1):
+        n_rounds += rounds[position + 1]
+        at[position] = n_rounds
+    return dict(sorted(at.items()))
 
 
 def _of_llama_cpp(said: Mapping[str, object]) -> EngineFeedback | None:
@@ -92,8 +110,8 @@ def _table(value: object) -> Mapping[str, object]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+def _count(value: object, most: int = _MOST_TOKENS) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most else None
 
 
 _FORMS: Mapping[str, Callable[[Mapping[str, object]], EngineFeedback | None]] = {

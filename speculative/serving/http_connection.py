@@ -31,8 +31,8 @@ class HttpConnection(asyncio.Protocol):
 
     @property
     def is_reusable(self) -> bool:
-        """Whether the answer has ended as it should, and another request may be sent."""
-        return self._is_kept and not self.is_closed
+        """Whether the answer has ended as it should and the server may write, so that a request may be sent."""
+        return self._is_kept and not self.is_closed and not self._is_paused
 
     def _begin(self) -> None:
         self._parser = httptools.HttpResponseParser(self)

@@ -35,12 +35,6 @@ def forgetting(policy: Policy, discount: float | None, window: int | None, drift
     return policy if drift_threshold is None else ResetOnDrift(policy, threshold=drift_threshold)
 
 
-def catch_up(learner: Learner) -> None:
-    """Learn all that the log holds and the learner has not read yet."""
-    while learner.step(whole_batches=False):
-        pass
-
-
 class LearningThread:
     """Reads the log every so often, and lets what was learned decide from then on.
 
@@ -55,12 +49,18 @@ class LearningThread:
 
     def __init__(self, service: Service, learner: Learner, keeper: StageKeeper) -> None:
         self._service, self._learner, self._keeper = service, learner, keeper
+        self._noted = learner.policy  # up to which resets are noted
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="draftpick-learner", daemon=True)
 
+    def catch_up(self) -> None:
+        """Learn all that the log holds and the learner has not read yet, before the thread begins."""
+        while self._learner.step(whole_batches=False):
+            pass
+
     def start(self) -> None:
         """Serve what was learned before, and begin."""
-        self._service.adopt(self._learner.policy, self._learner.version)
+        self._adopt()
         self._thread.start()
 
     def stop(self) -> None:
@@ -77,15 +77,12 @@ class LearningThread:
         try:
             n_new = self._learner.batch
             while n_new == self._learner.batch and not self._stop.is_set():
-                before = self._learner.policy
                 n_new = self._learner.step(whole_batches=False)
-                self._note_resets(before)
                 if n_new:
-                    self._service.adopt(self._learner.policy, self._learner.version)
-                    metrics.set("learned_decisions", self._learner.n_learned)
+                    self._adopt()
             self._service.close_overdue()
             if self._service.look_back is not None:
-                told = self._service.look_back.step(self._service.agent.log)
+                told = self._service.look_back.step(self._service.agent.log, self._stop)
                 metrics.add("hindsights_total", told)
                 metrics.set("hindsights_passed_over", self._service.look_back.n_passed_over)
             self._keeper.step()
@@ -94,10 +91,14 @@ class LearningThread:
             metrics.set("learning_failed", 1)
             LOGGER.error("learning failed, the policy stays as it was: %s: %s", type(error).__name__, error)
 
-    def _note_resets(self, before: Policy) -> None:
-        """Write down which arms were forgotten in a step, and why."""
-        for reset in resets_since(before, self._learner.policy):
+    def _adopt(self) -> None:
+        """Serve what was learned; then write down which arms were forgotten since that was last done, and why."""
+        policy = self._learner.policy
+        self._service.adopt(policy, self._learner.version)
+        self._service.metrics.set("learned_decisions", self._learner.n_learned)
+        for reset in resets_since(self._noted, policy):
             facts = {"arm": reset.arm, "number": reset.number, "reason": reset.reason}
             self._service.agent.log.noted("reset", facts)
             self._service.metrics.add("resets_total", arm=reset.arm)
             LOGGER.warning("%s is learned anew: %s", reset.arm, reset.reason)
+        self._noted = policy

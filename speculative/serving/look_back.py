@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Sequence
 
@@ -16,6 +17,7 @@ from speculative.targets.rule_arm import PoolArm
 
 _RECENT = 64  # answers that the machine's present speed is told from
 _MOST_WAITING = 1_000
+_MOST_AT_ONCE = 100  # answers replayed before the rewards are learned from again
 
 
 class LookBack:
@@ -58,10 +60,15 @@ class LookBack:
         else:
             self.n_passed_over += 1
 
-    def step(self, log: DecisionLog) -> int:
-        """Replay what waits, and write it down; return how many answers that were."""
+    def step(self, log: DecisionLog, stop: threading.Event | None = None) -> int:
+        """Replay what waits, and write it down; return how many answers that were, a hundred at most.
+
+        Args:
+            log: to write in.
+            stop: once it is set, what still waits is left; None for never.
+        """
         n_told = 0
-        while self._waiting:
+        while self._waiting and n_told < _MOST_AT_ONCE and not (stop is not None and stop.is_set()):
             decision, observation, answer = self._waiting.popleft()
             log.noted(HINDSIGHT, Hindsight.of(decision, self.rewards(observation, answer)).to_record())
             n_told += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -26,9 +27,10 @@ class PrefixCache:
     def __init__(self) -> None:
         self._blocks: OrderedDict[int, None] = OrderedDict()
         self._squares, self._products = np.diag([1e-9, 1e-3, 1e-3]), np.zeros(3)
+        self._saved_s = 0.0  # of a block
         self.n_seen = 0
 
-    def saved_s(self, prefix: list[int]) -> float:
+    def saved_s(self, prefix: Sequence[int]) -> float:
         """Return the seconds that the arm's cache saves on a text.
 
         Args:
@@ -36,10 +38,9 @@ class PrefixCache:
         """
         if self.n_seen < _ENOUGH or not prefix:
             return 0.0
-        _, new, known = np.linalg.solve(self._squares, self._products)
-        return max(0.0, float(new - known)) * BLOCK * self._n_known(prefix)
+        return self._saved_s * self._n_known(prefix)
 
-    def answered(self, prefix: list[int], first_s: float | None) -> None:
+    def answered(self, prefix: Sequence[int], first_s: float | None) -> None:
         """Remember a text that the arm has read, and the seconds to its first token where they are known."""
         if first_s is not None:
             known = self._n_known(prefix)
@@ -47,13 +48,15 @@ class PrefixCache:
             self._squares += np.outer(row, row)
             self._products += first_s * row
             self.n_seen += 1
+            _, new, old = np.linalg.solve(self._squares, self._products)
+            self._saved_s = max(0.0, float(new - old)) * BLOCK
         for block in reversed(prefix):  # a text is forgotten from its end
             self._blocks[block] = None
             self._blocks.move_to_end(block)
         while len(self._blocks) > MOST_BLOCKS:
             self._blocks.popitem(last=False)
 
-    def _n_known(self, prefix: list[int]) -> int:
+    def _n_known(self, prefix: Sequence[int]) -> int:
         return next((i for i, block in enumerate(prefix) if block not in self._blocks), len(prefix))
 
 

@@ -18,8 +18,8 @@ from arms.input_file import read_text
 from bandits import ContextEncoder
 from bandits.checks import Float32
 from bandits.encoders import ColumnFeatures
-from speculative.serving.completion_request import CompletionRequest, text_of
-from speculative.serving.prefix_cache import PrefixCache, blocks_of
+from speculative.serving.completion_request import CompletionRequest
+from speculative.serving.prefix_cache import PrefixCache
 
 ColumnGroup = Literal["load", "conversation", "tools", "prefix", "time"]
 N_SLOTS = 8
@@ -115,7 +115,7 @@ class RequestColumns:
     def answered(self, arm: str, request: CompletionRequest, first_s: float | None) -> None:
         """Note what an arm has read, and how long it took to its first token."""
         if "prefix" in self._groups:
-            self._caches[arm].answered(blocks_of(text_of(request.endpoint, request.body)), first_s)
+            self._caches[arm].answered(request.prefix, first_s)
 
     def _values(self, group: ColumnGroup, request: CompletionRequest) -> list[float]:
         if group == "load":
@@ -127,8 +127,7 @@ class RequestColumns:
         if group == "tools":
             return [float(bool(request.body.get("tools")))]
         if group == "prefix":
-            prefix = blocks_of(text_of(request.endpoint, request.body))
-            return self._by_slot(lambda arm: math.tanh(self._caches[arm].saved_s(prefix)))
+            return self._by_slot(lambda arm: math.tanh(self._caches[arm].saved_s(request.prefix)))
         angle = 2 * math.pi * (self._clock() % 86_400) / 86_400
         return [math.sin(angle), math.cos(angle)]
 

@@ -18,7 +18,7 @@ from uvicorn.loops.auto import auto_loop_factory
 from bandits import Agent, ContextEncoder, DecisionLog, Learner, Policy, checks
 from rewards import Reward
 from speculative.serving.app import make_app
-from speculative.serving.learning import LearningThread, catch_up
+from speculative.serving.learning import LearningThread
 from speculative.serving.loop_first import loop_first
 from speculative.serving.rate_limit import RateLimit
 from speculative.serving.request_columns import (
@@ -47,6 +47,7 @@ OWN_MODEL = "draftpick"
 """What clients ask for where the engine is one's own."""
 _ARMS = "arms.json"
 _GRACE_S = 10
+_BACKLOG = 2048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,8 +148,7 @@ async def _serve(
     say: Callable[[str], None],
 ) -> None:
     names = pool.arm_names if isinstance(pool, UpstreamPoolSpec) else pool.arms.names
-    if settings.incumbent not in names:
-        raise ValueError(f"incumbent must be one of the arms {', '.join(names)}, got {settings.incumbent!r}")
+    _check_settings(names, settings, server)
     texts = pool.encoder.build() if isinstance(pool, UpstreamPoolSpec) else _text_encoder(pool)
     groups = served_groups(server.columns, None if policy.state is None else policy.learned.encoder)
     encoder = ColumnedEncoder(texts, groups) if groups else texts
@@ -156,14 +156,13 @@ async def _serve(
         policy.start(names, encoder.n_features, encoder.name)
     async with AsyncExitStack() as stack:
         spans = Spans() if server.spans else None
-        sock = stack.enter_context(listening_socket(server))
+        sock = stack.enter_context(bound_socket(server))
         log = stack.enter_context(DecisionLog(server.folder / "log", sync_every=server.sync_every))
         stack.enter_context(loop_first())
         hindsight = _replayed_arms(pool, settings, server)
         learner = Learner(policy, log.folder, server.folder / "learner", hindsight=hindsight, relearn=server.relearn)
         stack.enter_context(closing(learner))
         _keep_arms(learner, names, server.new_arm_rows, say)
-        catch_up(learner)
         seen = Seen(settings.show_texts)
         arms, found = await _probed_arms(pool, environment, stack, seen)
         for one in found:
@@ -175,7 +174,9 @@ async def _serve(
         service = Service(arms, agent, settings, seen=seen, columns=RequestColumns(order, groups))
         service.look_back = _look_back(pool, server, reward)
         learning = LearningThread(service, learner, StageKeeper(service))
+        learning.catch_up()
         learning.start()
+        sock.listen(_BACKLOG)
         model = pool.model if isinstance(pool, UpstreamPoolSpec) else OWN_MODEL
         try:
             host, port = sock.getsockname()[:2]
@@ -185,6 +186,15 @@ async def _serve(
         finally:
             learning.stop()
             await service.close()
+
+
+def _check_settings(names: Sequence[str], settings: ServiceSettings, server: ServerSettings) -> None:
+    if settings.incumbent not in names:
+        raise ValueError(f"incumbent must be one of the arms {', '.join(names)}, got {settings.incumbent!r}")
+    if server.slowest is not None and settings.rewards == "caller":
+        raise ValueError(
+            f"slowest is the scale of rewards 'own', got {server.slowest:g} and rewards 'caller': leave it out"
+        )
 
 
 def _replayed_arms(pool: UpstreamPoolSpec | Pool, settings: ServiceSettings, server: ServerSettings) -> tuple[str, ...]:
@@ -247,6 +257,7 @@ def _uvicorn_settings(app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         log_level="warning",
+        backlog=_BACKLOG,
         access_log=False,
         server_header=False,
         lifespan="off",
@@ -287,16 +298,26 @@ def check_probed(found: Sequence[Probed], allow_unproven: bool) -> None:
         )
 
 
-def listening_socket(server: ServerSettings) -> socket.socket:
-    """Return a socket that listens where the settings say; its connections send each small piece at once.
+def bound_socket(server: ServerSettings) -> socket.socket:
+    """Return a socket that has the settings' address; its connections send each small piece at once.
 
-    asyncio sees to that only for sockets whose protocol number is set, which `socket.create_server` leaves at 0. A
-    client would get its first token when it has acknowledged the headers, 40 ms later.
+    It does not listen yet: while the log is learned a client is told that nobody serves, and does not wait.
+
+    asyncio sees to the pieces only for sockets whose protocol number is set, which is 0 here. A client would get its
+    first token when it has acknowledged the headers, 40 ms later.
 
     Raises:
         OSError: if the address is taken.
     """
     family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
-    listening = socket.create_server((server.host, server.port), family=family, backlog=2048)
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listening
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind((server.host, server.port))
+    except OSError:
+        bound.close()
+        raise
+    return bound

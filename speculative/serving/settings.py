@@ -40,11 +40,12 @@ class ServiceSettings:
         level: probability that any such change is ever wrong.
         conservative: seconds that other arms may lose against the incumbent, all answers together (see `TimeBudget`);
             None for no limit. Needs rewards of one's own, whose log keeps the seconds.
-        conservative_share: of the incumbent's time, by which that budget grows.
+        conservative_share: of what the incumbent would have taken for all tokens, by which that budget grows.
         show_texts: let the live page show texts of requests and answers; else it shows figures only.
 
     Raises:
-        ValueError: if a number is out of range, or there is a budget and the rewards are the caller's.
+        ValueError: if a number is out of range, there is a budget and the rewards are the caller's, or a share of the
+            incumbent's time and no budget.
     """
 
     incumbent: str
@@ -82,6 +83,11 @@ class ServiceSettings:
     def time_budget(self) -> TimeBudget | None:
         """Return a new budget as asked for; None for no limit."""
         if self.conservative is None:
+            if self.conservative_share:
+                raise ValueError(
+                    f"conservative_share says how the budget of conservative grows, got {self.conservative_share:g} "
+                    "without one: give conservative too, 0 for a budget of that share alone"
+                )
             return None
         if self.rewards != "own":
             raise ValueError("conservative needs rewards 'own', by whose seconds time lost is told, got 'caller'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
@@ -112,6 +113,7 @@ def _options(body: Mapping[str, object]) -> Mapping[str, object]:
 
 async def _read_out(connection: HttpConnection) -> None:
     """Read a stream to its end, so that its connection can be used again; one that does not end at once is closed."""
-    with suppress(ArmFailure):
-        while await connection.read(_END_S):
-            pass
+    with suppress(ArmFailure, TimeoutError):
+        async with asyncio.timeout(_END_S):  # of all reads: a server may go on with comments for ever
+            while await connection.read(_END_S):
+                pass

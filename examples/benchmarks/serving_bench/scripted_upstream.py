@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Literal, Self
 
-Fault = Literal["status", "refuse", "garbage", "hang", "stall", "cut", "error_event", "lying_usage", "endless"]
+Fault = Literal[
+    "status", "refuse", "garbage", "hang", "stall", "cut", "error_event", "lying_usage", "endless", "comments"
+]
 
 
 @dataclass(kw_only=True)
@@ -144,6 +146,10 @@ class ScriptedUpstream:
         _event(writer, b"[DONE]")
         if script.fault == "endless":
             await asyncio.sleep(3600)
+        while script.fault == "comments":
+            writer.write(b"3\r\n:\n\n\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.01)
         writer.write(b"0\r\n\r\n")
         await writer.drain()
         return True

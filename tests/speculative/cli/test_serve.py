@@ -108,6 +108,11 @@ def test_what_cannot_be_served_is_refused_in_one_line(tmp_path):
     assert "--hindsight needs a pool with a target of its own" in refused("serve", nowhere, *state, "--hindsight")
     bounded = ("--conservative", 60, "--rewards", "caller")
     assert "conservative needs rewards 'own'" in refused("serve", nowhere, *state, *bounded)
+    assert "give conservative too" in refused("serve", nowhere, *state, "--conservative-share", 0.1)
+    scaled = ("--slowest", 0.1, "--rewards", "caller")
+    assert "slowest is the scale of rewards 'own'" in refused("serve", nowhere, *state, *scaled)
+    named = ("--policy", "lin_ucb", "--policy-class", "bandits:LinUCB")
+    assert "--policy-class is for a saved policy" in refused("serve", nowhere, *state, *named)
 
 
 @pytest.mark.parametrize("option", [("--rewards", "caller"), ("--slowest", "0.2")])

@@ -40,6 +40,8 @@ def test_each_engines_form_is_read(payload, expected):
         {"metrics": None, "timings": [], "stats": "fast", "meta_info": {"id": "x"}},
         {"metrics": {"speculative_decoding": None}},
         {"timings": {"draft_n": 3, "draft_n_accepted": 4}},
+        {"timings": {"draft_n": 0, "draft_n_accepted": 5}},
+        {"stats": {"total_draft_tokens_count": 0, "accepted_draft_tokens_count": 1}},
     ],
 )
 def test_what_says_nothing_or_contradicts_itself_is_none(payload):
@@ -49,3 +51,10 @@ def test_what_says_nothing_or_contradicts_itself_is_none(payload):
 def test_counts_that_are_none_are_not_taken():
     found = feedback_of({"stats": {"total_draft_tokens_count": -3, "accepted_draft_tokens_count": True}})
     assert found == EngineFeedback("lm_studio")
+
+
+def test_counts_that_no_answer_reaches_are_not_taken():
+    said = {"num_spec_steps": 10**400, "num_draft_tokens": 2, "per_step_accepted": [10**9, 2, 1_025]}
+    assert feedback_of({"metrics": {"speculative_decoding": said}}) == EngineFeedback(
+        "vllm", n_draft_tokens=2, accepted_at={0: 1, 1: 1}
+    )

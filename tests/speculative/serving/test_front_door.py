@@ -263,8 +263,9 @@ def test_a_connection_to_an_upstream_is_used_again_after_each_answer(tmp_path):
         assert (len(script.asked), script.n_connections) == (4, 1)
 
 
-def test_a_stream_that_goes_on_after_done_is_cut_off_there(tmp_path):
-    with front_door(tmp_path, {"a": Script(fault="endless")}, LIVE) as door:
+@pytest.mark.parametrize("fault", ["endless", "comments"])
+def test_a_stream_that_goes_on_after_done_is_cut_off_there(tmp_path, fault):
+    with front_door(tmp_path, {"a": Script(fault=fault)}, LIVE) as door:
         assert events(door.chat(stream=True))[-1] == "[DONE]"
         [rewarded] = records(door, "rewarded")
     assert rewarded["observation"]["failure"] is None

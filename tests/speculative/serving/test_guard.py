@@ -124,6 +124,8 @@ def test_a_budget_needs_rewards_that_tell_seconds():
         ServiceSettings("plain", rewards="caller", conservative=1.0)
     with pytest.raises(ValueError, match="conservative must be"):
         ServiceSettings("plain", conservative=-1.0)
+    with pytest.raises(ValueError, match=r"got 0\.01 without one: give conservative too"):
+        ServiceSettings("plain", conservative_share=0.01)
 
 
 def test_a_front_door_serves_the_incumbent_alone_until_its_pace_is_known(tmp_path):

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from speculative.serving.http_client import HttpClient
+from speculative.serving.http_connection import HttpConnection
 from speculative.serving.problem import ArmFailure
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"
@@ -126,3 +127,31 @@ def test_a_server_that_writes_faster_than_it_is_read_waits():
 
     first, size = asyncio.run(run())
     assert (size, first < n // 2) == (n, True)
+
+
+class Transport(asyncio.Transport):
+    """Takes what is written, and counts the pauses."""
+
+    n_pauses = 0
+
+    def write(self, data):
+        pass
+
+    def pause_reading(self):
+        self.n_pauses += 1
+
+    def resume_reading(self):
+        self.n_pauses -= 1
+
+
+def test_a_connection_that_was_told_to_wait_is_not_used_again_before_its_answer_is_read():
+    async def run():
+        connection, transport = HttpConnection(), Transport()
+        connection.connection_made(transport)
+        connection.send(b"")
+        connection.data_received(b"HTTP/1.1 500 Failed\r\ncontent-length: %d\r\n\r\n" % 300_000 + bytes(300_000))
+        unread = connection.is_reusable, transport.n_pauses
+        await connection.read(5.0)
+        return unread, (connection.is_reusable, transport.n_pauses)
+
+    assert asyncio.run(run()) == ((False, 1), (True, 0))

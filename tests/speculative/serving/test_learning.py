@@ -75,6 +75,35 @@ def test_an_arm_that_is_forgotten_is_noted_with_its_reason(tmp_path):
     assert noted["reason"].startswith("rewards of a fell below what was predicted")
 
 
+def test_what_was_forgotten_before_serving_is_noted_and_adopted_even_where_the_log_takes_no_note(tmp_path, monkeypatch):
+    policy = forgetting(UCB1(arm_names=("a",)), 0.999, None, 5.0)
+    with DecisionLog(tmp_path / "log", sync_every=0) as log:
+        agent = Agent(policy, HashingEncoder(4), log, reward=CallerReward(0.0))
+        service = Service([SilentArm("a")], agent, ServiceSettings("a", rewards="caller"))
+        for number in range(100):
+            agent.choose(Query(id=str(number), prompt="x"))
+            agent.reward(str(number), (0.8 if number < 80 else 0.1) + 0.01 * (number % 3))
+        learner = Learner(policy, log.folder, tmp_path / "learner")
+        learning = LearningThread(service, learner, StageKeeper(service))
+        learning.catch_up()
+        monkeypatch.setattr(log, "noted", full_disk)
+        with pytest.raises(OSError, match="No space left"):
+            learning.start()
+        monkeypatch.undo()
+        assert service.chosen == (learner.policy, "100")
+        learning.start()
+        learning.stop()
+        learner.close()
+        service.end_writing()
+        [noted] = [one.record for one in read_records(log.folder) if one.record["kind"] == "reset"]
+    assert noted["arm"] == "a"
+    assert "draftpick:learned_decisions 100" in service.metrics.page()
+
+
+def full_disk(*_):
+    raise OSError(28, "No space left on device")
+
+
 def test_one_way_to_forget_is_asked_for():
     assert isinstance(forgetting(UCB1(), None, 10, None), SlidingWindow)
     assert isinstance(forgetting(UCB1(), None, None, None), UCB1)

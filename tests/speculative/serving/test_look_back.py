@@ -2,14 +2,17 @@
 
 import asyncio
 import json
+import threading
 from contextlib import closing
 
+import numpy as np
 import pytest
 
 from arms import Observation
-from bandits import Agent, DecisionLog, Learner, Uniform
-from bandits.online import Hindsight
+from bandits import Agent, Decision, DecisionLog, Learner, Uniform
+from bandits.online import Hindsight, LoggedDecision
 from bandits.online.hindsight import HINDSIGHT
+from bandits.online.records import PolicyVersion
 from bandits.online.segments import read_records
 from bandits.policies import Hedge
 from rewards import SecondsPerToken
@@ -58,6 +61,27 @@ def test_seconds_are_those_of_the_answer_shared_as_replay_has_them(look_back):
 def test_a_pool_without_look_ups_is_refused(pool):
     with pytest.raises(ValueError, match="hindsight needs an arm that is a look-up or drafts nothing"):
         LookBack([pool.arms["draft_small_2"]], plain_costs("small"), REWARD)
+
+
+class Log:
+    """Counts what is noted, and says stop after the 103rd."""
+
+    def __init__(self):
+        self.n_noted, self.stop = 0, threading.Event()
+
+    def noted(self, kind, record):
+        self.n_noted += 1
+        if self.n_noted == 103:
+            self.stop.set()
+
+
+def test_a_step_ends_after_a_hundred_answers_and_when_it_is_told_to_stop(look_back):
+    chosen = Decision("no_draft", 0, 1.0, {"no_draft": 1.0})
+    decision = LoggedDecision(0, 0.0, "q", np.zeros(1, np.float32), chosen, None, PolicyVersion("Uniform", "0", None))
+    for _ in range(150):
+        look_back.take(decision, seen("no_draft", 1.0), ANSWER)
+    log = Log()
+    assert [look_back.step(log, log.stop), look_back.step(log, log.stop), look_back.step(log)] == [100, 3, 47]
 
 
 class Reader:

@@ -5,11 +5,16 @@ import subprocess
 import sys
 from contextlib import ExitStack, closing
 
-from speculative.serving.server import ServerSettings, listening_socket
+import pytest
+
+from speculative.serving.server import ServerSettings, bound_socket
 
 
 def test_a_connection_sends_a_first_token_without_waiting_for_its_headers_to_be_acknowledged(tmp_path):
-    with listening_socket(ServerSettings(folder=tmp_path, port=0)) as listening, ExitStack() as stack:
+    with bound_socket(ServerSettings(folder=tmp_path, port=0)) as listening, ExitStack() as stack:
+        with pytest.raises(ConnectionRefusedError):  # who comes before it serves is not kept waiting
+            socket.create_connection(listening.getsockname())
+        listening.listen()
         stack.enter_context(closing(socket.create_connection(listening.getsockname())))
         served = stack.enter_context(closing(listening.accept()[0]))
         assert served.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
