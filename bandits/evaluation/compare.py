@@ -44,8 +44,8 @@ def compare(
     are not changed) and scored on the rest. On full information scores are exact expectations and every fixed arm
     and the per-query oracle stand beside the policies; on a log they are off-policy estimates.
 
-    A linear policy that was left at its class's `prior_precision` gets the one of least leave-one-out error on each
-    training part, also inside another policy; one that was given another value keeps it.
+    A linear policy that was left at its class's `prior_precision` gets the one that `choose_prior_precision` takes on
+    each training part, also inside another policy; one that was given another value keeps it.
 
     Intervals are percentile intervals of a bootstrap that draws seeds and queries independently, each with
     replacement, the same draws for every row of the table, so differences are paired and both sums of a ratio are

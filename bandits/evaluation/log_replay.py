@@ -65,7 +65,7 @@ class LogReplay(Results[ReplayedRow]):
 
     Attributes:
         rows: the policies by each estimator, then what was served and the arms by the first one.
-        n_train: earlier decisions, which the policies that were not saved ones learned from.
+        n_train: earlier decisions, which policies that had learned nothing yet learned from; 0 where none had to.
         n_rows: decisions that all were valued on.
         confidence: of the intervals.
     """
@@ -132,8 +132,9 @@ def replay_log(
     """Say what policies would have earned on a served log, beside what was served and each fixed arm.
 
     A policy that has learned nothing yet learns from the earlier part of the log and is valued on the later one, so
-    that it never sees what it is valued on; a linear one that was left at its class's `prior_precision` gets the one of
-    least leave-one-out error. A fitted policy is taken as it is: it must not have learned from this log's later part.
+    that it never sees what it is valued on; a linear one that was left at its class's `prior_precision` gets the one
+    that `choose_prior_precision` takes for that part. A fitted policy is taken as it is: it must not have learned from
+    this log's later part.
 
     Args:
         policies: by the name to print, or one alone; left as they are.
@@ -171,7 +172,8 @@ def replay_log(
     for place, arm in enumerate(test.arm_names):
         always = greedy(np.broadcast_to(np.eye(test.n_arms)[place], (len(test), test.n_arms)), test.available)
         rows += _valued(arm, "arm", OffPolicyProblem(test, always), estimators[:1], confidence)
-    return LogReplay(tuple(rows), 0 if train is None else len(train), len(test), confidence)
+    n_train = len(train) if train is not None and fresh else 0
+    return LogReplay(tuple(rows), n_train, len(test), confidence)
 
 
 @dataclass(frozen=True)

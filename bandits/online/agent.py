@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,6 +70,8 @@ class Agent:
         self.arms = arms if isinstance(arms, ArmSet) else ArmSet(arms)
         self.seeds = SeedTree(seed)
         self._reward = reward
+        self._lock = threading.Lock()
+        self._under_way: list[str] = []
         self.serve(policy, "0")
 
     @property
@@ -117,10 +121,9 @@ class Agent:
         """
         check_is_query(query)
         reward = self._valued()
-        number, decision = self._decide(query, self.available(query))  # logged before it is served
-        observation = pull_once(self.arms[decision.arm], query, self._pull_seed(number))
-        self.log.rewarded(query.id, reward(observation), observation)
-        return observation
+        with self._pulling(query.id):
+            number, decision = self._decide(query, self.available(query))  # logged before it is served
+            return self._pull(number, decision.arm, query, reward)
 
     def choose(self, query: Query, available: Sequence[str] | None = None) -> Decision:
         """Choose an arm for a query and log the choice; `reward` is to follow.
@@ -173,10 +176,10 @@ class Agent:
             if query.id not in waiting:
                 continue
             waiting.discard(query.id)
-            made = self.log.decision(query.id)
-            observation = pull_once(self.arms[made.decision.arm], query, self._pull_seed(made.number))
-            self.log.rewarded(query.id, reward(observation), observation)
-            observations.append(observation)
+            with self._pulling(query.id):
+                if self.log.status(query.id) == "open":  # it may have been closed as overdue meanwhile
+                    made = self.log.decision(query.id)
+                    observations.append(self._pull(made.number, made.decision.arm, query, reward))
         return observations
 
     def give_up(self, query_id: str, error: str) -> Observation:
@@ -200,7 +203,8 @@ class Agent:
     def close_overdue(self, window_s: float, value: float) -> tuple[str, ...]:
         """Give decisions that have waited for their reward too long a default one, and return their queries.
 
-        What comes later is late: `DecisionLog.late` keeps it, and nothing is learned from it.
+        Decisions whose arm is being pulled at the moment are left out: theirs will come. For those that were closed,
+        `reward` raises from then on; what comes late can be kept with `DecisionLog.late`, and is not learned from.
 
         Args:
             window_s: how long a reward is waited for, >= 0.
@@ -212,10 +216,13 @@ class Agent:
         checks.within(value, *self.reward_bounds, "the default reward")
         closed = []
         for query_id in self.log.open_for(checks.not_negative(window_s, "window_s")):
-            try:
-                self.log.rewarded(query_id, value)
-            except ValueError:  # its reward came just now: the first counts
-                continue
+            with self._lock:
+                if query_id in self._under_way:
+                    continue
+                try:
+                    self.log.rewarded(query_id, value)
+                except ValueError:  # its reward came just now: the first counts
+                    continue
             closed.append(query_id)
         return tuple(closed)
 
@@ -225,6 +232,22 @@ class Agent:
         decision = serving.policy.choose(context, self._rng(number), available)
         self.log.decided(number, query.id, context, decision, serving.version, available)
         return number, decision
+
+    @contextmanager
+    def _pulling(self, query_id: str) -> Iterator[None]:
+        """Keep `close_overdue` from a query whose arm is being pulled."""
+        with self._lock:
+            self._under_way.append(query_id)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._under_way.remove(query_id)
+
+    def _pull(self, number: int, arm: str, query: Query, reward: Reward) -> Observation:
+        observation = pull_once(self.arms[arm], query, self._pull_seed(number))
+        self.log.rewarded(query.id, reward(observation), observation)
+        return observation
 
     def _valued(self) -> Reward:
         if self._reward is None or not len(self.arms):

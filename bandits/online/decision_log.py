@@ -28,6 +28,7 @@ from bandits.online.segments import (
     encode,
     read_record,
     read_records,
+    records_at,
     segment_numbers,
     segment_path,
 )
@@ -113,8 +114,9 @@ class DecisionLog:
         until, waiting = time.time() - seconds, []
         with self._lock:
             places = list(self._index.open.items())
-        for query_id, (_, position) in places:  # in the order of the decisions
-            if LoggedDecision.from_record(read_record(self.folder, position)).time > until:
+        records = records_at(self.folder, [position for _, (_, position) in places])
+        for (query_id, _), record in zip(places, records, strict=True):  # in the order of the decisions
+            if LoggedDecision.from_record(record).time > until:
                 break
             waiting.append(query_id)
         return tuple(waiting)

@@ -11,6 +11,7 @@ import numpy as np
 
 from bandits.checks import Float32
 from bandits.data.full_information_data import FullInformationData
+from bandits.encoders.encoder import encoder_mismatch
 from bandits.online.records import LoggedDecision
 from bandits.online.segments import Record
 
@@ -58,7 +59,14 @@ def full_information(hindsights: Sequence[Hindsight], arm_names: Sequence[str]) 
     Args:
         hindsights: at least one, of one encoder, each with an arm of `arm_names`.
         arm_names: of the data; rewards of other arms are left out.
+
+    Raises:
+        ValueError: if the contexts come from two encoders.
     """
+    first = hindsights[0]
+    for one in hindsights:
+        if (one.encoder, one.context.size) != (first.encoder, first.context.size):
+            raise encoder_mismatch(_marked(first), first.encoder, _marked(one), one.encoder)
     rewards = np.array([[one.rewards.get(name, np.nan) for name in arm_names] for one in hindsights])
     observed = np.isfinite(rewards)
     return FullInformationData(
@@ -67,5 +75,9 @@ def full_information(hindsights: Sequence[Hindsight], arm_names: Sequence[str]) 
         arm_names=tuple(arm_names),
         observed=observed,
         query_ids=tuple(one.query_id for one in hindsights),
-        encoder=hindsights[0].encoder,
+        encoder=first.encoder,
     )
+
+
+def _marked(hindsight: Hindsight) -> str:
+    return f"query {hindsight.query_id!r} ({hindsight.context.size} features)"

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from arms.atomic_file import write_file
@@ -134,14 +135,26 @@ def read_record(folder: Path, position: Position) -> Record:
     Raises:
         ValueError: if none begins there.
     """
-    path = segment_path(folder, position.segment)
-    check_is_file(path)
-    with path.open("rb") as file:
-        file.seek(position.offset)
-        record = decode(file.readline())
-    if record is None:
-        raise _damaged(path, position.offset)
+    [record] = records_at(folder, [position])
     return record
+
+
+def records_at(folder: Path, positions: Iterable[Position]) -> Iterator[Record]:
+    """Yield the records that begin at places, in the order given; places of one segment in a row open it once.
+
+    Raises:
+        ValueError: if none begins at one of them.
+    """
+    for segment, places in groupby(positions, lambda position: position.segment):
+        path = segment_path(folder, segment)
+        check_is_file(path)
+        with path.open("rb") as file:
+            for place in places:
+                file.seek(place.offset)
+                record = decode(file.readline())
+                if record is None:
+                    raise _damaged(path, place.offset)
+                yield record
 
 
 def near_end(folder: Path, n_bytes: int) -> Position:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from bandits import checks
 from bandits.data.decision import Decision
 from bandits.off_policy.confidence_sequence import LowerConfidenceSequence
+from bandits.online.rollout import largest_share
 
 
 class Trial:
@@ -54,10 +55,10 @@ class Trial:
             raise ValueError(f"reward_bounds must be the lowest and the highest reward, got {low:g} and {high:g}")
         self._incumbent, self._low, self._range = incumbent, low, high - low
         checks.within(exploration, 0.0, 1.0, "exploration")
-        checks.within(share, 0.0, 1.0 - exploration, "share")
+        checks.within(share, 0.0, largest_share(exploration), "share")
         level = checks.share(level, "level")
         each = exploration / checks.at_least(n_arms, 1, "n_arms")
-        least = min(share + each, 1 - share - exploration + each)
+        least = each + max(0.0, min(share, 1 - share - exploration))
         self._most_weight = 1 / least if least > 0 else math.inf
         ends = (-self._most_weight, 1.0) if least > 0 else (-1.0, 1.0)
         self._better = LowerConfidenceSequence(*ends, level / 2)

@@ -12,11 +12,11 @@ _NAME = "prior_precision"
 
 
 def shrunk(policy: Policy, data: PolicyData) -> Policy:
-    """Return an unfitted copy in which every linear policy has the prior precision of least leave-one-out error.
+    """Return an unfitted copy in which every linear policy has the prior precision that suits the data.
 
-    Also inside other policies. One that was given another prior precision than its class's default keeps it. `compare`,
-    `cross_validated`, `draftpick train` and `Pool.learn` do this before they fit; `fit` alone never does, so that
-    updates in any batches remain one fit.
+    It is the one that `choose_prior_precision` takes, also inside other policies. One that was given another prior
+    precision than its class's default keeps it. `compare`, `cross_validated`, `draftpick train` and `Pool.learn` do
+    this before they fit; `fit` alone never does, so that updates in any batches remain one fit.
 
     Args:
         policy: it is not changed.

@@ -43,16 +43,24 @@ class Answering:
         self._engine = pool.target.engine(pool.arms, selector, decode=True, max_batch=max_batch)
 
     def texts(self, request: "Request") -> Iterator[str]:
-        """Yield one answer's text as it grows; `account` follows. Abandoning the iterator forgets the answer.
+        """Yield one answer's text as it grows; `account` follows.
+
+        Abandoning the iterator forgets the answer, and drops the decision that was logged for it.
 
         Raises:
             ValueError: if the request cannot be answered.
         """
         from speculative.engine.generate import stream
 
-        for result in stream(self._engine, request):
-            if result.text:
-                yield result.text
+        is_whole = False
+        try:
+            for result in stream(self._engine, request):
+                if result.text:
+                    yield result.text
+            is_whole = True
+        finally:
+            if not is_whole:
+                self._break_off(request.id)
 
     def account(self, request: "Request") -> dict[str, Any]:
         """Hand over a finished answer: text, arm, counts and seconds; its reward is logged."""
@@ -80,6 +88,13 @@ class Answering:
         finally:
             for request_id in waiting:
                 self._engine.discard(request_id)
+                self._break_off(request_id)
+
+    def _break_off(self, request_id: str) -> None:
+        """Forget the choice of an answer that was not finished, and drop its decision."""
+        self._choices.pop(request_id, None)
+        if self._rewards is not None:
+            self._rewards.break_off(request_id)
 
     def _keep(self, choice: "PolicyChoice") -> None:
         self._choices[choice.request_id] = choice

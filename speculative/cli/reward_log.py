@@ -37,6 +37,11 @@ class RewardLog:
         except ValueError as error:
             say(f"warning: the decision {request.id!r} has no reward yet: {error}")
 
+    def break_off(self, request_id: str) -> None:
+        """Close the decision of an answer that was not finished: nothing is learned from it."""
+        if self.log.status(request_id) == "open":
+            self.log.dropped(request_id, "the answer was broken off")
+
     def _observed(self, request: "Request", generation: "Generation", arm: str) -> Observation:
         stats = generation.stats
         if generation.finished == "failed":

@@ -44,9 +44,9 @@ def train(
     """Learn from data which arm suits which query, save the policy, and say what it earns on queries held out.
 
     The score and the conclusion are of copies that were fitted without the queries they are scored on; the policy
-    that is saved learns from all rows. A linear policy's prior_precision is chosen by leave-one-out error on the rows
-    that it learns from, unless --set gives another than the default. Only reinforce, --encoder sentence and --rounds
-    need torch.
+    that is saved learns from all rows. A linear policy's prior_precision is the one that predicts best how arms
+    differ on rows left out of those that it learns from (on a log the largest that cannot be told from it), unless
+    --set gives another than the default. Only reinforce, --encoder sentence and --rounds need torch.
     """
     if rounds:
         of_tables = (column, context_columns, unknown_levels != "refuse", propensities != "logged")

@@ -67,6 +67,9 @@ def test_a_fitted_policy_is_valued_on_the_whole_log_as_it_is(full):
     fitted = Uniform(arm_names=ARMS).fit(served(full, n=100))
     replayed = replay_log({"saved": fitted}, served(full))
     assert (replayed.n_train, replayed.n_rows) == (0, 2000)
+    later = replay_log({"saved": fitted}, served(full), test_share=0.25)
+    assert (later.n_train, later.n_rows) == (0, 500)
+    assert later.table().title.startswith("500 decisions, 95%")
     low, high = replayed["saved"].gain.interval
     assert low < 0 < high
     assert "no difference can be told" in replayed.conclusion

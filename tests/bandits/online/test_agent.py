@@ -236,3 +236,35 @@ def test_a_default_reward_closes_what_waited_too_long_and_later_ones_are_kept(tm
         with pytest.raises(ValueError, match="window_s must be"):
             agent.close_overdue(-1.0, 0.25)
     assert DecisionLog.load(tmp_path).rewards.tolist() == [1.0, 0.25, 0.25]
+
+
+def test_a_decision_whose_arm_is_being_pulled_is_never_overdue(log):
+    closed = []
+
+    class Closes(FakeEndpoint):
+        def pull(self, query, seed):
+            closed.append(agent.close_overdue(0.0, 0.0))
+            return super().pull(query, seed)
+
+    agent = make_agent(log, arms=[Closes("north", 0, 0.0), Closes("south", 1, 0.0)])
+    answered, resumed, waiting = numbered_queries(3)
+    agent.answer(answered)
+    agent.choose(resumed)
+    assert len(agent.resume([resumed])) == 1
+    assert closed == [(), ()]
+    agent.choose(waiting)
+    assert agent.close_overdue(0.0, 0.0) == (waiting.id,)
+    assert len(log.to_logged_data()) == 3
+
+
+def test_what_was_closed_as_overdue_meanwhile_is_not_resumed(log):
+    class Closes(FakeEndpoint):
+        def pull(self, query, seed):
+            assert agent.close_overdue(0.0, 0.0) == ("q1",)
+            return super().pull(query, seed)
+
+    agent = make_agent(log, arms=[Closes("north", 0, 0.0), Closes("south", 1, 0.0)])
+    queries = numbered_queries(2)
+    for query in queries:
+        agent.choose(query)
+    assert [seen.query_id for seen in agent.resume(queries)] == ["q0"]

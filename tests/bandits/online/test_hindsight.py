@@ -70,3 +70,11 @@ def test_records_are_passed_over_where_hindsight_is_not_asked_for(tmp_path):
     rewarded, _ = fill(tmp_path / "log", 30)
     learner = learned(tmp_path, BestFixedArm())
     assert learner.n_learned == len(rewarded)
+
+
+@pytest.mark.parametrize(("encoder", "n_features"), [("other", 4), ("one", 5)])
+def test_contexts_of_two_encoders_are_refused(encoder, n_features):
+    told = [Hindsight("first", np.zeros(4, np.float32), "one", {"plain": 0.5})]
+    told.append(Hindsight("second", np.zeros(n_features, np.float32), encoder, {"plain": 0.5}))
+    with pytest.raises(ValueError, match=r"query 'first' \(4 features\) and query 'second' .* of one encoder"):
+        full_information(told, NAMES)

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from bandits import Decision
-from bandits.online import Trial
+from bandits import Decision, Uniform
+from bandits.online import Rollout, Trial
+from bandits.online.rollout import largest_share
 
 NAMES = ("old", "new")
 
@@ -80,3 +81,10 @@ def test_a_reward_beyond_its_bounds_is_refused():
     [(decision, _)] = decisions(1, 0.1, 0.2)
     with pytest.raises(ValueError, match="reward, as a share of its range"):
         trial().take(decision, 0.5)
+
+
+@pytest.mark.parametrize("exploration", [0.0, 0.1, 0.33, 0.7, 0.8, 0.9, 1.0])
+def test_what_a_rollout_takes_as_its_share_a_trial_takes_too(exploration):
+    share = largest_share(exploration)
+    assert Rollout(Uniform(NAMES), "old", share=share, exploration=exploration).share == share
+    assert trial(share, exploration).interval == (-1.0, 1.0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bandits import KNN, UCB1, BestFixedArm, EpsilonGreedy, LinTS, LinUCB, LoggedData, Regression, Reinforce, SquareCB
-from bandits.policies import Discounted, SlidingWindow
+from bandits.policies import Discounted, ResetOnDrift, SlidingWindow
 from bandits.testing import example_data, example_log
 
 PARTS = ([0, 7, 8, 30, 60], [0, 60], list(range(61)))
@@ -91,6 +91,9 @@ def test_what_cannot_forget_is_refused(forgets):
         forgets(Reinforce())
     with pytest.raises(TypeError, match="has not begun to forget"):
         forgets(EpsilonGreedy(Discounted(LinUCB())))
+    with pytest.raises(TypeError, match="has not begun to forget"):
+        forgets(EpsilonGreedy(ResetOnDrift(LinUCB())))
+    ResetOnDrift(forgets(LinUCB()))
 
 
 def test_bad_settings_are_refused():

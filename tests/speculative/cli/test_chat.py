@@ -4,6 +4,7 @@ import pytest
 
 from arms import Message, Query
 from bandits import DecisionLog
+from speculative.cli.answering import Answering
 from speculative.pools.pool import Pool
 from tests.support.command_runner import make_place, pool_of, refused, run_cli
 from tests.support.tiny_pool import MAX_POSITIONS
@@ -79,3 +80,21 @@ def test_a_policys_decisions_and_their_rewards_are_logged_across_conversations(p
 )
 def test_log_options_that_do_not_go_together_are_refused_before_a_model_is_loaded(tmp_path, options, message):
     assert message in refused("chat", "--pool", tmp_path / "no.toml", *options)
+
+
+def test_an_interrupted_answer_teaches_nothing_and_leaves_no_decision_open(place, tmp_path, monkeypatch):
+    texts = Answering.texts
+
+    def interrupted(self, request):
+        for part in texts(self, request):
+            yield part
+            if request.id.startswith("answer-1"):
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(Answering, "texts", interrupted)
+    options = ("--policy", place / "lin_ucb.safetensors", "--log", tmp_path / "log")
+    assert "this message and its answer are dropped" in talk(place, "a", "count: one two", options=options).stderr
+    with DecisionLog(tmp_path / "log") as log:
+        assert (log.n_decisions, log.open_queries) == (2, ())
+        [answered] = log.to_logged_data().query_ids
+    assert answered.startswith("answer-2")
