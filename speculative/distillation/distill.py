@@ -9,13 +9,16 @@ from arms import Query
 from arms.folder_lock import FolderLock
 from arms.manifest import check_manifest, digest_queries
 from speculative.distillation.agreement import MatchRate
-from speculative.distillation.corpus import Corpus, Progress, write_both_sides
+from speculative.distillation.corpus import Progress, write_both_sides
 from speculative.distillation.draft_folder import check_draft_folder
-from speculative.distillation.making import Job, make_draft
+from speculative.distillation.earlier_head import EarlierHead
+from speculative.distillation.head_training import HeadSettings
+from speculative.distillation.making import Job, make_draft, own_decoder
 from speculative.distillation.training import DistillSettings
 from speculative.targets.target import Target
 
 GENERALIST = "generalist"
+_TAKEN = ("..", "drafts", "lock")  # folders and a file of the work that are no domain's
 Sides = tuple[Sequence[Query], Sequence[Query]]
 
 
@@ -41,16 +44,18 @@ def distill(
         on_progress: called with (stage, done, of how many).
 
     Raises:
-        ValueError: if `folder` holds anything but an earlier draft; a prompt stands on both sides or does not fit the
-            target; a side is empty; or the work folder was begun with something else or holds a damaged file.
+        ValueError: if `folder` holds anything but an earlier draft; the target is not in draftpick's own decoder, or
+            the head to go on from none of it; a prompt stands on both sides or does not fit the target; a side is
+            empty; or the work folder was begun with something else or holds a damaged file.
         RuntimeError: if the work folder is in use.
     """
     settings, tell = settings or DistillSettings(), on_progress or _tell_nobody
     work = folder.with_name(f"{folder.name}.work")
     check_draft_folder(folder, target)
-    asked = _asked(target, (train_queries, held_out_queries))
+    _check_disjoint(train_queries, held_out_queries)
+    asked, earlier = _asked(target, (train_queries, held_out_queries)), _earlier_head(target, settings)
     with closing(FolderLock(work, "distillation")):
-        check_manifest(work / "distill.json", {**asked, "settings": asdict(settings)})
+        check_manifest(work / "distill.json", {**asked, **_training(settings, earlier)})
         corpora = {"": write_both_sides(target, (train_queries, held_out_queries), work, tell)}
         job = Job(
             target=target,
@@ -59,6 +64,7 @@ def distill(
             folder=folder,
             state_file=work / "checkpoint.pt",
             settings=settings,
+            earlier=earlier,
             tell=tell,
         )
         return make_draft(job)[0]
@@ -98,31 +104,34 @@ def distill_domains(
     by_domain = _by_domain(sides, names)
     for name in names:
         check_draft_folder(folder / name, target)
+    _check_disjoint(*([query for own in by_domain.values() for query in own[side]] for side in (0, 1)))
     asked = {domain: _asked(target, own) for domain, own in by_domain.items()}
+    earlier = _earlier_head(target, settings)
+    learned = {name: tuple(by_domain) if name == GENERALIST else (name,) for name in names}
     work = folder.with_name(f"{folder.name}.work")
     made: dict[str, dict[str, MatchRate]] = {}
     with closing(FolderLock(work, "distillation")):
-        corpora: dict[str, Corpus] = {}
-        for domain, own in by_domain.items():
+        for domain, texts in asked.items():
             lessons = {"kind": settings.kind, "n_teacher": settings.n_teacher}
-            check_manifest(work / domain / "distill.json", {**asked[domain], **lessons})
-            corpora[domain] = write_both_sides(target, own, work / domain, tell, domain)
+            check_manifest(work / domain / "distill.json", {**texts, **lessons})
+        for name, domains in learned.items():
+            known = {**_training(settings, earlier), "texts": {domain: asked[domain] for domain in domains}}
+            check_manifest(work / "drafts" / name / "distill.json", known)
+        corpora = {
+            domain: write_both_sides(target, own, work / domain, tell, domain) for domain, own in by_domain.items()
+        }
         for name in names:
-            learned = tuple(corpora) if name == GENERALIST else (name,)
-            state = work / "drafts" / name
-            known = {"settings": asdict(settings), "texts": {domain: asked[domain] for domain in learned}}
-            check_manifest(state / "distill.json", known)
             job = Job(
                 target=target,
                 corpora=corpora,
-                learned=learned,
+                learned=learned[name],
                 folder=folder / name,
-                state_file=state / "checkpoint.pt",
+                state_file=work / "drafts" / name / "checkpoint.pt",
                 settings=settings,
+                earlier=earlier,
                 tell=tell,
             )
-            own_rate, rates = make_draft(job)
-            made[name] = rates or {name: own_rate}
+            made[name] = make_draft(job)[1]
     return made
 
 
@@ -142,7 +151,7 @@ def _by_domain(sides: Sides, names: Sequence[str]) -> dict[str, Sides]:
                 f"domain {domain!r} must have prompts to learn from and others to measure on; to learn from there are "
                 f"{', '.join(map(repr, sorted(train)))}, to measure on {', '.join(map(repr, sorted(held_out)))}"
             )
-        if not domain or Path(domain).name != domain or domain == "drafts":
+        if not domain or Path(domain).name != domain or domain in _TAKEN:
             raise ValueError(f"a prompt's domain names a folder here, got {domain!r}: name it otherwise")
     return {
         domain: ([q for q in sides[0] if q.domain == domain], [q for q in sides[1] if q.domain == domain])
@@ -150,14 +159,31 @@ def _by_domain(sides: Sides, names: Sequence[str]) -> dict[str, Sides]:
     }
 
 
-def _asked(target: Target, sides: Sides) -> Mapping[str, object]:
-    """Check the prompts, and return all that the texts depend on."""
-    train_queries, held_out_queries = sides
+def _check_disjoint(train_queries: Sequence[Query], held_out_queries: Sequence[Query]) -> None:
+    """Raise an error where a prompt to learn from is one to measure on, whatever their domains."""
     overlap = {query.text for query in train_queries} & {query.text for query in held_out_queries}
     if overlap:
         raise ValueError(
             f"training and held-out prompts must be disjoint, {len(overlap)} stand in both: {min(overlap)!r}"
         )
+
+
+def _earlier_head(target: Target, settings: DistillSettings) -> EarlierHead | None:
+    """Check that a draft can start from this target, and return the head that it goes on from, if any."""
+    decoder, _ = own_decoder(target)
+    if not isinstance(settings, HeadSettings) or settings.start is None:
+        return None
+    return EarlierHead.read(Path(settings.start), target, decoder)
+
+
+def _training(settings: DistillSettings, earlier: EarlierHead | None) -> Mapping[str, object]:
+    """Return all that the training depends on besides its texts."""
+    return {"settings": asdict(settings), "earlier head": earlier and earlier.fingerprint}
+
+
+def _asked(target: Target, sides: Sides) -> Mapping[str, object]:
+    """Check that the prompts fit the target, and return all that the texts depend on."""
+    train_queries, held_out_queries = sides
     target.check(train_queries)
     target.check(held_out_queries)
     return {

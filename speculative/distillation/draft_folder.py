@@ -157,4 +157,5 @@ def _by_domain(metrics: Mapping[str, object]) -> list[str]:
         f"- On {domain}: {rate['value']:.1%} [{rate['low']:.1%}, {rate['high']:.1%}], "
         f"{rate['tokens_per_round']:.2f} tokens a round."
         for domain, rate in rates.items()
+        if len(rates) > 1
     ]

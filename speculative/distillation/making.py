@@ -7,14 +7,15 @@ from pathlib import Path
 from speculative.distillation.agreement import MatchRate, match_rate
 from speculative.distillation.corpus import Corpus, Progress, TargetText
 from speculative.distillation.draft_folder import save_draft, save_head
+from speculative.distillation.earlier_head import EarlierHead
 from speculative.distillation.head_agreement import head_match_rate
 from speculative.distillation.head_training import HeadRecipe, HeadSettings, likely_tokens, train_head
 from speculative.distillation.lessons import read_lessons
 from speculative.distillation.training import DistillSettings, Lesson, Recipe, choose_vocabulary, train_draft
-from speculative.drafts.draft_model import DraftModel, read_vocabulary
+from speculative.drafts.draft_model import DraftModel
 from speculative.models.config import DecoderConfig
 from speculative.models.decoder import Decoder
-from speculative.models.head_files import default_layers, load_head
+from speculative.models.head_files import default_layers
 from speculative.models.loading import resolve_settled
 from speculative.models.weight_files import WeightFiles, read_weights
 from speculative.targets.target import Target
@@ -31,6 +32,7 @@ class Job:
         folder: becomes the draft.
         state_file: where training keeps its state.
         settings: of the training.
+        earlier: the head that a head goes on from; None for the target's last layer.
         tell: called with (stage, done, of how many).
     """
 
@@ -40,6 +42,7 @@ class Job:
     folder: Path
     state_file: Path
     settings: DistillSettings
+    earlier: EarlierHead | None
     tell: Progress
 
     @property
@@ -67,15 +70,15 @@ class Job:
         return [lesson for part in parts for lesson in part]
 
     def measured(self, rate: Callable[[Sequence[Corpus]], MatchRate]) -> tuple[MatchRate, dict[str, MatchRate]]:
-        """Return the match rate on the held-out texts of what it learned from, and on each of several domains."""
+        """Return the match rate on the held-out texts of what it learned from, and on those of each domain."""
         by_domain = {name: rate([one]) for name, one in self.corpora.items()}
         own = [self.corpora[domain] for domain in self.learned]
         found = by_domain[self.learned[0]] if len(own) == 1 else rate(own)
-        return found, by_domain if len(by_domain) > 1 else {}
+        return found, by_domain
 
     def metrics(self, rate: MatchRate, by_domain: Mapping[str, MatchRate]) -> dict[str, object]:
-        """Return what is kept beside the draft."""
-        texts = self.train
+        """Return what is kept beside the draft; domains stand there by their names, one as well as several."""
+        texts, named = self.train, {name: asdict(one) for name, one in by_domain.items() if name}
         found = {
             "match_rate": asdict(rate),
             "settings": asdict(self.settings),
@@ -83,24 +86,32 @@ class Job:
             "n_train_texts": len(texts),
             "n_train_tokens": sum(len(text.new_ids) for text in texts),
         }
-        return found | ({"by_domain": {name: asdict(one) for name, one in by_domain.items()}} if by_domain else {})
+        return found | ({"by_domain": named} if named else {})
 
 
 def make_draft(job: Job) -> tuple[MatchRate, dict[str, MatchRate]]:
-    """Train, measure and save; return the match rate on the domains learned from, and on each of several.
+    """Train, measure and save; return the match rate on the domains learned from, and on each domain.
 
     Raises:
-        ValueError: if the target is not in draftpick's own decoder; or as `save_draft`.
+        ValueError: as `own_decoder` and `save_draft`.
     """
-    target = job.target
-    if not isinstance(target.model, Decoder) or target.folder is None:
-        raise ValueError(f"distilling needs a target that was loaded into draftpick's own decoder, not {target.name!r}")
-    folder = target.folder
+    target, (decoder, folder) = job.target, own_decoder(job.target)
     if target.settings.weights != "dense":  # the draft starts from whole weights
         folder, _ = resolve_settled(target.name, replace(target.settings, weights="dense"))
     if isinstance(job.settings, HeadSettings):
-        return _make_head(job, job.settings, target.model, read_weights(folder))
-    return _make_draft_model(job, target.model, read_weights(folder))
+        return _make_head(job, job.settings, decoder, read_weights(folder))
+    return _make_draft_model(job, decoder, read_weights(folder))
+
+
+def own_decoder(target: Target) -> tuple[Decoder, Path]:
+    """Return the model that a draft starts from, and its folder.
+
+    Raises:
+        ValueError: if the target is not in draftpick's own decoder.
+    """
+    if not isinstance(target.model, Decoder) or target.folder is None:
+        raise ValueError(f"distilling needs a target that was loaded into draftpick's own decoder, not {target.name!r}")
+    return target.model, target.folder
 
 
 def _make_draft_model(job: Job, decoder: Decoder, origin: WeightFiles) -> tuple[MatchRate, dict[str, MatchRate]]:
@@ -120,10 +131,10 @@ def _make_head(
 ) -> tuple[MatchRate, dict[str, MatchRate]]:
     layers = default_layers(decoder.config.n_layers)
     lessons = job.lessons(decoder.tapping(layers))
-    if settings.start is None:
+    if job.earlier is None:
         recipe = HeadRecipe(decoder.config, layers, likely_tokens(lessons, settings), settings)
     else:
-        recipe = _going_on(job.target, decoder, layers, settings, Path(settings.start))
+        recipe = job.earlier.recipe(decoder, settings)
     weights = train_head(recipe, origin, lessons, checkpoint=job.state_file, on_step=job.tell_step)
     model, embedding = decoder.tapping(layers), origin["model.embed_tokens.weight"]
     rates = job.measured(
@@ -131,22 +142,6 @@ def _make_head(
     )
     save_head(job.folder, job.target, recipe, weights, job.metrics(*rates))
     return rates
-
-
-def _going_on(
-    target: Target, decoder: Decoder, layers: tuple[int, ...], settings: HeadSettings, folder: Path
-) -> HeadRecipe:
-    """Return the recipe of a head that goes on from an earlier one.
-
-    Raises:
-        ValueError: if that is no distilled head of this target.
-    """
-    config = load_head(folder, decoder).config
-    if config.form != "eagle3" or config.state_layers != layers or config.target_ids is None:
-        raise ValueError(f"{folder} is no head that was distilled for {target.name}: name one that distill made")
-    read_vocabulary(folder, target.tokenizer)
-    sized = replace(settings, n_vocab=config.layer.n_vocab, n_intermediate=config.layer.n_intermediate)
-    return HeadRecipe(decoder.config, layers, config.target_ids, sized, read_weights(folder))
 
 
 def draft_config(target: DecoderConfig, settings: DistillSettings, n_vocab: int) -> DecoderConfig:

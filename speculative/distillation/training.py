@@ -189,11 +189,11 @@ def _restore(checkpoint: Path | None, parts: dict[str, Any]) -> int:
         return 0
     try:
         state = torch.load(checkpoint, weights_only=True)
-    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{checkpoint} is damaged ({error}): delete it and run again") from error
-    for name, part in parts.items():
-        part.load_state_dict(state[name])
-    return int(state["step"])
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        return int(state["step"])
+    except (RuntimeError, OSError, EOFError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{checkpoint} is damaged, or of another draft ({error}): delete it and run again") from error
 
 
 def _keep(checkpoint: Path | None, parts: dict[str, Any], step: int) -> None:

@@ -16,7 +16,6 @@ from arms.folder_lock import FolderInUseError, FolderLock
 from speculative.distillation.agreement import match_rate
 from speculative.distillation.corpus import TargetText, read_corpus_part, write_corpus
 from speculative.distillation.distill import distill, distill_domains
-from speculative.distillation.head_training import HeadSettings
 from speculative.distillation.making import draft_config
 from speculative.distillation.training import UNKNOWN, DistillSettings, Lesson, Recipe, choose_vocabulary, train_draft
 from speculative.drafts.draft_model import DraftModel
@@ -271,41 +270,11 @@ def test_two_distillations_into_one_folder_are_refused(target, tmp_path):
         distill(target, TRAIN, HELD_OUT, tmp_path / "mine", SETTINGS)
 
 
-@pytest.mark.parametrize("kind", [DistillSettings, HeadSettings])
-def test_a_draft_for_each_domain_and_one_for_all_learn_from_texts_written_once(target, tmp_path, kind):
-    sides, told = (TRAIN, HELD_OUT), []
-    settings = kind(n_epochs=1, n_vocab=64, n_teacher=4)
-    names = ["letters", "generalist"]
-    made = distill_domains(target, sides, tmp_path / "mine", names, settings, lambda *one: told.append(one))
-    assert {draft: list(rates) for draft, rates in made.items()} == {name: ["letters", "words"] for name in names}
-    assert sum(stage.startswith("writing train") for stage, _, _ in told) == 2
-    alone = distill(target, *([q for q in side if q.domain == "letters"] for side in sides), tmp_path / "one", settings)
-    assert alone == made["letters"]["letters"]
-    metrics = json.loads((tmp_path / "mine" / "generalist" / "metrics.json").read_text())
-    assert metrics["n_train_texts"] == 8
-    assert metrics["by_domain"]["words"]["value"] == made["generalist"]["words"].value
-    assert "- On words: " in (tmp_path / "mine" / "letters" / "README.md").read_text()
-    told.clear()
-    more = distill_domains(target, sides, tmp_path / "mine", ["words", *names], settings, lambda *one: told.append(one))
-    assert {name: more[name] for name in names} == made
-    assert {stage.split(" (")[0] for stage, done, _ in told if stage.startswith("training")} == {"training words"}
-
-
-@pytest.mark.parametrize(
-    ("names", "message"),
-    [
-        ([], "at least one name, each once, got none"),
-        (["words", "words"], "each once, got words, words"),
-        (["maths"], "domain 'maths' must have prompts to learn from and others to measure on; .*'letters', 'words'"),
-    ],
-)
-def test_domains_that_cannot_be_learned_are_refused_before_any_text_is_written(target, tmp_path, names, message):
-    with pytest.raises(ValueError, match=message):
-        distill_domains(target, (TRAIN, HELD_OUT), tmp_path / "mine", names, SETTINGS)
-    other = [q.model_copy(update={"domain": "generalist"}) for q in queries(2)]
-    with pytest.raises(ValueError, match="no prompt's domain can be 'generalist'"):
-        distill_domains(target, (other, other), tmp_path / "mine", ["generalist"], SETTINGS)
-    outside = [q.model_copy(update={"domain": "../odd"}) for q in queries(2)]
-    with pytest.raises(ValueError, match=r"names a folder here, got '../odd'"):
-        distill_domains(target, (outside, outside), tmp_path / "mine", ["../odd"], SETTINGS)
+def test_a_target_outside_the_own_decoder_is_refused_before_any_text_is_written(target, tmp_path):
+    model = AutoModelForCausalLM.from_pretrained(target.folder)
+    other = Target.of(model, target.tokenizer, max_new_tokens=20)
+    with pytest.raises(ValueError, match="needs a target that was loaded into draftpick's own decoder"):
+        distill(other, TRAIN, HELD_OUT, tmp_path / "mine", SETTINGS)
+    with pytest.raises(ValueError, match="needs a target that was loaded into draftpick's own decoder"):
+        distill_domains(other, (TRAIN, HELD_OUT), tmp_path / "mine", ["words"], SETTINGS)
     assert not list(tmp_path.iterdir())

@@ -1,15 +1,16 @@
 """A head that is distilled: what it is trained on is what it does when it drafts, and what is saved is a draft."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from speculative.distillation.agreement import match_rate
 from speculative.distillation.corpus import read_corpus_part
-from speculative.distillation.distill import distill
+from speculative.distillation.distill import distill, distill_domains
 from speculative.distillation.head_training import HeadRecipe, HeadSettings, HeadStudent, likely_tokens, train_head
 from speculative.distillation.training import DistillSettings, Lesson
 from speculative.drafts.feature_head import FeatureHead
@@ -121,8 +122,41 @@ def test_a_head_goes_on_from_an_earlier_one_of_its_target(distilled, target, tmp
     before, after = (load_file(one / "model.safetensors") for one in (folder, tmp_path / "mine"))
     for name, tensor in before.items():
         torch.testing.assert_close(after[name], tensor, atol=1e-3, rtol=0.0)
+
+
+def test_an_earlier_head_that_does_not_fit_is_refused_before_any_text_is_written(distilled, target, tmp_path):
+    typo = replace(SETTINGS, start=str(tmp_path / "typo"))
     with pytest.raises(ValueError, match=r"holds no config.json"):
-        distill(target, TRAIN[:2], HELD_OUT, tmp_path / "other", replace(kept, start=str(tmp_path)))
+        distill(target, TRAIN[:2], HELD_OUT, tmp_path / "mine", typo)
+    with pytest.raises(ValueError, match=r"holds no config.json"):
+        distill_domains(target, (TRAIN, HELD_OUT), tmp_path / "mine", ["words"], typo)
+    assert not list(tmp_path.iterdir())
+    shutil.copytree(distilled[0], tmp_path / "head")
+    config = json.loads((tmp_path / "head" / "config.json").read_text())
+    (tmp_path / "head" / "config.json").write_text(json.dumps({**config, "norm_before_residual": True}))
+    with pytest.raises(ValueError, match=r"is no head that was distilled for"):
+        distill(target, TRAIN[:2], HELD_OUT, tmp_path / "mine", replace(SETTINGS, start=str(tmp_path / "head")))
+    assert [path.name for path in tmp_path.iterdir()] == ["head"]
+
+
+def test_work_that_goes_on_from_a_head_is_not_taken_up_once_that_head_is_made_anew(distilled, target, tmp_path):
+    shutil.copytree(distilled[0], tmp_path / "head")
+    kept = replace(SETTINGS, start=str(tmp_path / "head"), n_epochs=1)
+    distill(target, TRAIN[:2], HELD_OUT[:1], tmp_path / "mine", kept)
+    distill(target, TRAIN[:2], HELD_OUT[:1], tmp_path / "mine", kept)
+    file = tmp_path / "head" / "model.safetensors"
+    save_file({**(tensors := load_file(file)), "fc.weight": 1.01 * tensors["fc.weight"]}, file)
+    with pytest.raises(ValueError, match=r"mine.work was begun with other earlier head"):
+        distill(target, TRAIN[:2], HELD_OUT[:1], tmp_path / "mine", kept)
+
+
+def test_a_checkpoint_of_another_size_is_refused_by_name(target, tmp_path):
+    small, folder = replace(SETTINGS, n_epochs=1), tmp_path / "mine"
+    distill(target, TRAIN[:2], HELD_OUT[:1], folder, replace(small, n_intermediate=8))
+    (tmp_path / "other.work").mkdir()
+    shutil.copy(tmp_path / "mine.work" / "checkpoint.pt", tmp_path / "other.work")
+    with pytest.raises(ValueError, match=r"(?s)checkpoint.pt is damaged, or of another draft .*delete it"):
+        distill(target, TRAIN[:2], HELD_OUT[:1], tmp_path / "other", small)
 
 
 def test_a_head_knows_the_tokens_that_the_target_thought_of_and_those_of_prompts_by_their_weight():
