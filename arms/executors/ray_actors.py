@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from types import ModuleType
@@ -52,16 +52,28 @@ class RayExecutor(Executor):
             ImportError: if Ray is not installed.
             ConnectionError: if there is no cluster at the address.
             TypeError: if the function or a task cannot be pickled.
-            RuntimeError: if a worker cannot begin: a node may lack what the function imports.
+            RuntimeError: if a worker cannot begin: the cluster has not the processors and GPUs for one, or a node
+                lacks what the function imports.
         """
         ray = optional_import("ray", "ray")
         with _connected(ray, self.address, self.n_workers):
-            n_workers = self.n_workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+            resources = ray.cluster_resources()
+            self._check_room(resources)
+            n_workers = self.n_workers or int(resources["CPU"])
             crew = _Crew[Result](ray, function, n_workers, self.gpus_per_worker)
             try:
                 yield from crew.map(tasks)
             finally:
                 crew.stop()
+
+    def _check_room(self, resources: Mapping[str, float]) -> None:
+        """Reject a cluster that can never begin a worker: Ray would wait for one to join that can."""
+        for kind, need in (("CPU", 1.0), ("GPU", self.gpus_per_worker)):
+            if resources.get(kind, 0.0) < need:
+                raise RuntimeError(
+                    f"a worker needs {need:g} {kind}, and the Ray cluster has {resources.get(kind, 0.0):g}: begin "
+                    "nodes that have them first, or ask for less with gpus_per_worker"
+                )
 
 
 @contextmanager

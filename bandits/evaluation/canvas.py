@@ -117,13 +117,16 @@ def interval_bars(
 
 
 def _draw_interval(axes: Axes, place: int, value: float, low: float, high: float) -> None:
-    """Draw an interval over a bar from 0 to the value: light on the bar, the colour of text beyond it."""
-    for start, end, is_on_bar in ((low, min(high, value), value > 0), (max(low, value), high, value < 0)):
+    """Draw an interval over a bar from 0 to the value: light on the bar, the colour of text beyond its ends."""
+    if high <= low:
+        return
+    left, right = min(value, 0.0), max(value, 0.0)
+    pieces = ((low, min(high, left), TEXT), (max(low, left), min(high, right), _ON_BAR), (max(low, right), high, TEXT))
+    for start, end, colour in pieces:
         if end > start:
-            colour = _ON_BAR if is_on_bar else TEXT
             axes.hlines(place, start, end, color=colour, linewidth=1)
-            cap = start if start < value else end
-            axes.vlines(cap, place - 0.14, place + 0.14, color=colour, linewidth=1)
+    for cap in (low, high):
+        axes.vlines(cap, place - 0.14, place + 0.14, color=_ON_BAR if left < cap < right else TEXT, linewidth=1)
 
 
 def stacked_shares(

@@ -64,9 +64,9 @@ def compare(
 
     Raises:
         ValueError: if a name is taken or unknown, seeds repeat, there is too little data, a log took one arm only, no
-            estimator values every policy, or `reward` is given for data without observations. An estimator that is
-            not defined for one policy says why in that row.
-        RuntimeError: if a task fails in an executor's worker, or a worker dies; the message says of which and why.
+            estimator values every policy, a policy fails, or `reward` is given for data without observations. An
+            estimator that is not defined for one policy says why in that row.
+        RuntimeError: if an executor's worker dies, or its result cannot travel; the message says of which task.
 
     Source: intervals: Owen 2007, The pigeonhole bootstrap (arXiv:0712.1111), equation 3.
     """
@@ -167,7 +167,9 @@ def _scored(
     if executor is None:
         yield from map(work, tasks)
         return
-    for task, result in zip(tasks, executor.map(work, tasks), strict=True):
+    for task, result in zip(tasks, executor.map(work.scores_or_refusal, tasks), strict=True):
+        if isinstance(result, ValueError):
+            raise result
         if isinstance(result, Failed):
             what = "the references" if task.name is None else f"policy {task.name!r}"
             raise RuntimeError(f"{what} with seed {task.seed} gave no scores: {result.reason}")

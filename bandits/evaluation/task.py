@@ -47,6 +47,13 @@ class ComparisonWork:
         except (RuntimeError, TypeError, ValueError) as error:
             raise ValueError(f"policy {task.name!r}, seed {task.seed}: {error}") from error
 
+    def scores_or_refusal(self, task: ComparisonTask) -> list[Scores | RefusedScores] | ValueError:
+        """Return the scores, or the error of a call, which so remains what it is on its way from a worker."""
+        try:
+            return self(task)
+        except ValueError as error:
+            return error
+
     def _policy_scores(self, division: Division, seed: int, name: str, policy: Policy) -> list[Scores | RefusedScores]:
         result: list[Scores | RefusedScores] = []
         for share in self.settings.train_shares:

@@ -43,9 +43,11 @@ class Learner:
         log_folder: of the `DecisionLog`.
         checkpoint: folder for the policy and the place; made if it is missing.
         batch: decisions learned from at once, >= 1.
-        hindsight: arms that are learned from `Hindsight` records alone, each row of which shows all of them; their own
-            rewards are passed over, so that full information and rows weighed by propensities never meet in one arm.
-        relearn: where the checkpoint is of a policy of another class or with other settings, leave it and begin anew.
+        hindsight: arms that are learned from `Hindsight` records, each row of which shows all of them. Of their own
+            rewards only those of failed pulls are learned, of which no such record tells; the others are passed over,
+            so that no answer is learned twice.
+        relearn: where the checkpoint is of a policy of another class or with other settings, or has learned an arm
+            with hindsight that is now learned without, or the reverse, leave it and begin anew.
 
     Attributes:
         batch: see above.
@@ -55,7 +57,8 @@ class Learner:
 
     Raises:
         RuntimeError: if another learner uses the checkpoint.
-        ValueError: if the checkpoint is damaged, or holds a policy of another class or with other settings.
+        ValueError: if the checkpoint is damaged, or holds a policy of another class or with other settings; from the
+            next call on, if an arm that was learned with hindsight now is to be learned without, or the reverse.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class Learner:
         self.batch = checks.at_least(batch, 1, "batch")
         self.policy, self.n_learned = policy, 0
         self._position, self._relearns, self._hindsight = BEGINNING, relearn, frozenset(hindsight)
+        self._learned_otherwise: frozenset[str] = frozenset()
         self._kept_arms: tuple[str, ...] | None = None
         self._lock = FolderLock(self._folder, "learner")
         try:
@@ -107,6 +111,7 @@ class Learner:
             for name in policy.arm_names:
                 if name not in names:
                     policy.remove_arm(name)
+        self._check_hindsight(policy)
         if policy.arm_names != self.policy.arm_names:
             self._save(policy, self._position, self.n_learned)
             self.policy = policy
@@ -120,8 +125,9 @@ class Learner:
                 called; else take what there is.
 
         Raises:
-            ValueError: if the log is damaged, or holds what the policy cannot learn from.
+            ValueError: if the log is damaged, or holds what the policy cannot learn from, or `hindsight` has changed.
         """
+        self._check_hindsight(self.policy)
         read: list[_Row] = []
         position = self._position
         for placed in read_records(self._log_folder, self._position):
@@ -146,7 +152,8 @@ class Learner:
             return None
         reward = LoggedReward.from_record(record)
         made = LoggedDecision.from_record(read_record(self._log_folder, reward.decided_at))
-        return None if made.decision.arm in self._hindsight else (made, reward.reward)
+        is_told = made.decision.arm in self._hindsight and not reward.is_of_failed_pull
+        return None if is_told else (made, reward.reward)
 
     def _taught(self, read: Sequence[_Row]) -> tuple[Policy, int]:
         """Return the policy that has learned these rows, and how many of them it did: of arms that have left, none."""
@@ -174,7 +181,8 @@ class Learner:
         name = f"policy-{n_learned}.safetensors"
         policy.save(self._folder / name)
         place = {"segment": position.segment, "offset": position.offset}
-        checkpoint = {"policy": name, "n_learned": n_learned, "position": place}
+        told = sorted(self._hindsight)
+        checkpoint = {"policy": name, "n_learned": n_learned, "position": place, "hindsight": told}
         write_file(self._folder / _CHECKPOINT, json.dumps(checkpoint))
         for old in self._folder.glob("policy-*.safetensors"):
             if old.name != name:
@@ -185,7 +193,7 @@ class Learner:
         try:
             saved = json.loads(read_text(file))
             name, n_learned, place = cast("str", saved["policy"]), int(saved["n_learned"]), saved["position"]
-            position = Position(int(place["segment"]), int(place["offset"]))
+            position, told = Position(int(place["segment"]), int(place["offset"])), frozenset(saved["hindsight"])
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{file} is damaged ({error!r}): delete the folder to learn the log anew") from error
         try:
@@ -201,7 +209,20 @@ class Learner:
                 f"{self._folder} holds a policy with the settings {_settings(restored)}, got {_settings(policy)}: "
                 "use another checkpoint folder, or learn the log anew with relearn"
             )
+        otherwise = (told ^ self._hindsight).intersection(restored.arm_names)
+        if otherwise and self._relearns:
+            return
+        self._learned_otherwise = otherwise
         self.policy, self.n_learned, self._position = restored, n_learned, position
+
+    def _check_hindsight(self, policy: Policy) -> None:
+        """Reject arms of the policy that were learned with hindsight and now are not, or the reverse."""
+        self._learned_otherwise &= frozenset(policy.arm_names)  # one that has left, perhaps to come back, begins anew
+        if self._learned_otherwise:
+            raise ValueError(
+                f"hindsight must be of the arms that {self._folder} learned with it, got a change for "
+                f"{', '.join(sorted(self._learned_otherwise))}: use another folder, or learn the log anew with relearn"
+            )
 
 
 def _settings(policy: Policy) -> dict[str, object]:

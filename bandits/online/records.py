@@ -106,6 +106,11 @@ class LoggedReward:
     decided_at: Position
     observation: Mapping[str, object] | None
 
+    @property
+    def is_of_failed_pull(self) -> bool:
+        """Whether the facts say that the pull failed."""
+        return self.observation is not None and self.observation.get("failure") is not None
+
     def to_record(self) -> Record:
         """Return the reward as JSON values."""
         return {

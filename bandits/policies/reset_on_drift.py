@@ -104,7 +104,7 @@ class ResetOnDrift(WrappedPolicy):
             for arm in arms:
                 if self._moved(tests, arm, float(rewards[arm, row] - predicted[arm])):
                     inner = inner.with_known(arm, {name: array[[arm]] for name, array in prior.items()})
-        return inner.updated({**inner.per_arm, **tests})
+        return inner.updated(tests)
 
     def check_arrays(self, arrays: Arrays) -> None:
         """Reject tests that no rewards can have led to, and what the inner policy rejects."""

@@ -39,7 +39,13 @@ class PolicyState:
     derived: dict[Hashable, object] = field(default_factory=dict, repr=False)
 
     def updated(self, per_arm: Arrays | None = None, shared: Arrays | None = None) -> PolicyState:
-        """Return a state with these arrays in place of those of the same name."""
+        """Return a state with these arrays in place of those of the same name.
+
+        What was derived is kept where no array is replaced: others beside them change nothing of it.
+        """
+        is_replaced = not (
+            self.per_arm.keys().isdisjoint(per_arm or ()) and self.shared.keys().isdisjoint(shared or ())
+        )
         return PolicyState(
             self.arm_names,
             self.n_features,
@@ -47,6 +53,7 @@ class PolicyState:
             self.shared if shared is None else {**self.shared, **shared},
             self.encoder,
             self.n_rows,
+            {} if is_replaced else dict(self.derived),
         )
 
     def derive(self, key: Hashable, make: Callable[[], Derived]) -> Derived:

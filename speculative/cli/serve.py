@@ -95,7 +95,7 @@ def serve(
     relearn: Annotated[
         bool,
         typer.Option(
-            "--relearn", help="The policy's settings have changed: learn the log in --state from its beginning."
+            "--relearn", help="Settings or --hindsight have changed: learn the log in --state from its beginning."
         ),
     ] = False,
     new_arm_rows: Annotated[

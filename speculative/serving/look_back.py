@@ -27,7 +27,8 @@ class LookBack:
 
     so that load and machine are those of the answer; where the arm taken cannot be replayed, their ratio is that of the
     last 64 answers where it could, 1 before the first. A `Learner` with `hindsight=look_back.names` learns these arms
-    from such records alone, and the others from their rewards.
+    from such records and from the rewards of pulls that failed, of which there is no answer to replay, and the others
+    from their rewards.
 
     Args:
         arms: of the pool.
@@ -36,7 +37,7 @@ class LookBack:
 
     Attributes:
         names: of the arms that are replayed.
-        n_passed_over: answers that were not, because more than a thousand waited.
+        n_passed_over: answers that were not, because more than a thousand waited; of these the look-ups learn nothing.
 
     Raises:
         ValueError: if none of the arms can be replayed, or the profile lacks a draft.

@@ -69,8 +69,8 @@ class ServerSettings:
         allow_unproven: serve arms whose body fields were found to be ignored.
         spans: begin an OpenTelemetry span for each completion; needs the extra `otel`.
         seed: of all draws.
-        relearn: where the folder holds a policy of another class or with other settings, learn its log from the
-            beginning.
+        relearn: where the folder holds a policy of another class or with other settings or hindsight, learn its log
+            from the beginning.
         hindsight: by which the look-ups of a pool of one's own are replayed on each answer, so that they are learned
             from all of them (see `LookBack`); None to learn from rewards alone.
         new_arm_rows: rows of the other arms that an arm which joined the pool starts with the mean of; 0: no data.

@@ -26,8 +26,9 @@ class FakeRay:
 
     exceptions = SimpleNamespace(RayError=RayError, RayActorError=RayActorError, RayTaskError=RayTaskError)
 
-    def __init__(self, n_cpus=3, room=None, connected=False, faulty_start=False):
-        self.n_cpus, self.room, self.connected, self.faulty_start = n_cpus, room, connected, faulty_start
+    def __init__(self, n_cpus=3, n_gpus=1, room=None, connected=False, faulty_start=False):
+        self.resources = {"CPU": float(n_cpus), "GPU": float(n_gpus)}
+        self.room, self.connected, self.faulty_start = room, connected, faulty_start
         self.calls, self.actors, self.options = [], [], None
 
     def init(self, **options):
@@ -40,7 +41,7 @@ class FakeRay:
         self.connected = False
 
     def cluster_resources(self):
-        return {"CPU": float(self.n_cpus)}
+        return {kind: number for kind, number in self.resources.items() if number}  # as Ray: no zeros
 
     def put(self, value):
         if getattr(value, "unpicklable", False):

@@ -53,14 +53,15 @@ def read_dsjson(path: str | Path) -> LoggedData:
 
     An arm is named by its `_tag`, and by its features where it has none. Numbers of the shared context are features,
     texts and `true` become a feature each that is 1 where they stand and 0 elsewhere, as Vowpal Wabbit takes them;
-    features of the arms are not read.
+    keys that begin with `_` are no features there, and features of the arms are not read.
 
     Args:
         path: of a file in UTF-8, with one decision a line.
 
     Raises:
         FileNotFoundError: if there is no file.
-        ValueError: naming line, field, rule and value, if a line is no labelled decision.
+        ValueError: naming line, field, rule and value, if a line is no labelled decision, or gives a feature twice,
+            as objects of one list with the same key do.
     """
     lines: list[DsjsonLine] = []
     for number, text in enumerate(read_bytes(path).split(b"\n"), 1):

@@ -82,7 +82,7 @@ def read_line(text: bytes) -> DsjsonLine:
         reward=-_number(said, "_label_cost"),
         propensity=propensity,
         probabilities=probabilities,
-        features={name: one for key, value in shared.items() for name, one in _features(key, value)},
+        features=_features_by_name(shared),
         vector=_vector(shared),
     )
 
@@ -180,6 +180,16 @@ def _vector(shared: Mapping[str, object]) -> tuple[str, int] | None:
     if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
         return None
     return name, len(values)
+
+
+def _features_by_name(shared: Mapping[str, object]) -> dict[str, float]:
+    features: dict[str, float] = {}
+    for key, value in shared.items():
+        for name, one in _features(key, value):
+            if name in features:
+                raise _wrong(f"c.{key}", f"features of different names ({name} is there twice)", value)
+            features[name] = one
+    return features
 
 
 def _features(name: str, value: object) -> Iterator[tuple[str, float]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,7 +12,7 @@ from bandits.data.feedback import Block
 from bandits.data.policy_data import PolicyData
 from bandits.policies.additive_policy import AdditivePolicy
 from bandits.policies.linear.arm_sums import gram
-from bandits.policies.linear.ridge import Ridge, RidgeArrays
+from bandits.policies.linear.ridge import Ridge
 from bandits.policies.predicts_rewards import PredictsRewards
 from bandits.policies.state import Arrays, PolicyState, check_not_negative
 
@@ -87,11 +87,8 @@ class LinearPolicy(AdditivePolicy, PredictsRewards):
         return self._ridge(self.learned)
 
     def _ridge(self, state: PolicyState) -> Ridge:
-        arrays = state.per_arm
-        if isinstance(arrays, RidgeArrays):  # an update left its posteriors; arrays from elsewhere have none yet
-            return arrays.ridge
-        learns = self._learns_precision
-        return state.derive(("ridge", learns), lambda: Ridge.of(arrays, learns_precision=learns))
+        learns = self._learns_precision  # an update leaves its posteriors; arrays from elsewhere have none yet
+        return state.derive(_key(learns), lambda: Ridge.of(state.per_arm, learns_precision=learns))
 
     def _update(self, state: PolicyState, data: PolicyData) -> PolicyState:
         """Learn from further rows; see the class for what each kind of data teaches."""
@@ -103,7 +100,8 @@ class LinearPolicy(AdditivePolicy, PredictsRewards):
         else:
             for block in feedback.blocks(_CHUNK):
                 ridge = self._with_block(ridge, data.contexts[block.rows], block)
-        return PolicyState(state.arm_names, state.n_features, ridge.arrays(), state.shared)
+        derived: dict[Hashable, object] = {_key(self._learns_precision): ridge}
+        return PolicyState(state.arm_names, state.n_features, ridge.arrays(), state.shared, derived=derived)
 
     def _with_block(self, ridge: Ridge, contexts: Float32, block: Block) -> Ridge:
         n_arms, weights = len(block.arms), block.weights
@@ -175,6 +173,11 @@ class LinearPolicy(AdditivePolicy, PredictsRewards):
         rows[:, n_features:] = 1.0
         rows[:, -rewards.shape[1] :] = rewards
         return rows
+
+
+def _key(learns_precision: bool) -> Hashable:
+    """Return what a state keeps the posteriors under."""
+    return ("ridge", learns_precision)
 
 
 def _parts(n_rows: int) -> Iterator[slice]:

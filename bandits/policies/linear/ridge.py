@@ -266,13 +266,13 @@ class RidgeArrays(Mapping[str, np.ndarray]):
     _NAMES = ("precision", "moment", "row_weight", "squared_rewards")
 
     def __init__(self, ridge: Ridge) -> None:
-        self.ridge = ridge
+        self._ridge = ridge
 
     def __getitem__(self, name: str) -> np.ndarray:
         """Return one value an arm, stacked."""
         if name not in self._NAMES:
             raise KeyError(name)
-        return np.array([getattr(sums, name) for sums in self.ridge.sums])
+        return np.array([getattr(sums, name) for sums in self._ridge.sums])
 
     def __iter__(self) -> Iterator[str]:
         """Return the names."""

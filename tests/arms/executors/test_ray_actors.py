@@ -37,7 +37,7 @@ def start(monkeypatch):
 def test_results_come_in_the_order_of_the_tasks(start, n_workers):
     ray = start()
     assert list(RayExecutor(n_workers=n_workers).map(square, range(23))) == [x * x for x in range(23)]
-    assert len(ray.actors) == (n_workers or ray.n_cpus)
+    assert len(ray.actors) == (n_workers or 3)
     assert all(actor.killed for actor in ray.actors)
 
 
@@ -90,6 +90,22 @@ def test_a_worker_that_cannot_begin_is_an_error(start):
     start(faulty_start=True)
     with pytest.raises(RuntimeError, match=r"ended before it could begin .*: install draftpick, and what the function"):
         list(RayExecutor(n_workers=1).map(square, [1]))
+
+
+@pytest.mark.parametrize(
+    ("cluster", "gpus", "told"),
+    [
+        ({"n_gpus": 0}, 1.0, "needs 1 GPU, and the Ray cluster has 0"),
+        ({"n_gpus": 1}, 1.5, "needs 1.5 GPU, and the Ray cluster has 1"),
+        ({"n_cpus": 0}, 0.0, "needs 1 CPU, and the Ray cluster has 0"),
+    ],
+)
+def test_a_cluster_that_can_never_begin_a_worker_is_an_error(start, cluster, gpus, told):
+    ray = start(**cluster)
+    with pytest.raises(RuntimeError, match=told):
+        list(RayExecutor(gpus_per_worker=gpus).map(square, [1]))
+    assert not ray.actors
+    assert not ray.connected
 
 
 def test_what_cannot_travel_to_a_worker_is_rejected(start):

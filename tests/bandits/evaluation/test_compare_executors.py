@@ -46,6 +46,17 @@ def test_a_worker_that_dies_is_an_error_that_names_policy_and_seed(log):
         replace(QUICK, executor=2)
 
 
+class Broken(BestFixedArm):
+    def _update(self, state, data):
+        raise RuntimeError("cannot learn")
+
+
+@pytest.mark.parametrize("executor", [None, SerialExecutor()], ids=["none", "serial"])
+def test_a_policy_that_fails_is_the_same_error_with_any_executor(log, executor):
+    with pytest.raises(ValueError, match=r"^policy 'broken', seed 0: cannot learn$"):
+        compare({"broken": Broken()}, log, (0,), settings=replace(QUICK, executor=executor))
+
+
 def test_a_script_that_other_processes_cannot_run_again_says_so(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(

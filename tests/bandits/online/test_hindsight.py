@@ -5,12 +5,13 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from arms import Query
+from arms import Observation, Query
 from bandits import Agent, BestFixedArm, DecisionLog, HashingEncoder, Learner, LinUCB, Uniform
 from bandits.online import Hindsight
 from bandits.online.hindsight import HINDSIGHT, full_information
 from bandits.online.segments import read_records
 from bandits.policies import Hedge
+from rewards import SecondsPerToken
 
 NAMES = ("plain", "look_up", "model")
 TOLD = NAMES[:2]
@@ -78,3 +79,42 @@ def test_contexts_of_two_encoders_are_refused(encoder, n_features):
     told.append(Hindsight("second", np.zeros(n_features, np.float32), encoder, {"plain": 0.5}))
     with pytest.raises(ValueError, match=r"query 'first' \(4 features\) and query 'second' .* of one encoder"):
         full_information(told, NAMES)
+
+
+def test_a_failed_pull_is_learned_from_its_reward_since_no_record_tells_of_it(tmp_path):
+    with DecisionLog(tmp_path / "log", sync_every=0) as log:
+        agent = Agent(Uniform(NAMES), ENCODER, log, reward=SecondsPerToken(10.0), seed=3)
+        arms = [agent.choose(Query(id=f"q{number}", prompt="words")).arm for number in range(30)]
+        for number, arm in enumerate(arms):
+            agent.observe(Observation.failed(arm, f"q{number}", "the engine ended the text", 0.1))
+    found = learned(tmp_path, BestFixedArm(arm_names=NAMES), hindsight=TOLD)
+    assert found.n_learned == 30
+    np.testing.assert_array_equal(
+        found.policy.learned.per_arm["rewards"],
+        BestFixedArm(arm_names=NAMES).fit(DecisionLog.load(tmp_path / "log")).learned.per_arm["rewards"],
+    )
+
+
+@pytest.mark.parametrize(("before", "after"), [((), TOLD), (TOLD, ()), (TOLD, ("look_up",))])
+def test_an_arm_goes_on_being_learned_as_it_was_or_anew(tmp_path, before, after):
+    fill(tmp_path / "log", 30)
+    learned(tmp_path, Hedge(arm_names=NAMES), hindsight=before)
+    for _ in range(2):  # nothing that is refused changes the checkpoint
+        with pytest.raises(ValueError, match=r"hindsight must be of the arms that .* got a change for .*plain"):
+            learned(tmp_path, Hedge(arm_names=NAMES), hindsight=after)
+    anew = learned(tmp_path, Hedge(arm_names=NAMES), hindsight=after, relearn=True)
+    fill(tmp_path / "other" / "log", 30)
+    start = learned(tmp_path / "other", Hedge(arm_names=NAMES), hindsight=after)
+    for name, array in start.policy.learned.per_arm.items():
+        np.testing.assert_array_equal(anew.policy.learned.per_arm[name], array)
+    assert learned(tmp_path, Hedge(arm_names=NAMES), hindsight=after).n_learned == start.n_learned
+
+
+def test_arms_told_in_hindsight_may_leave_and_join(tmp_path):
+    fill(tmp_path / "log", 30)
+    learned(tmp_path, Hedge(arm_names=NAMES), hindsight=TOLD)
+    now = ("look_up", "new", "model")
+    with closing(Learner(Hedge(arm_names=NAMES), tmp_path / "log", tmp_path / "learner", hindsight=now[:2])) as learner:
+        learner.keep_arms(now)
+        assert learner.step() == 0
+    assert learned(tmp_path, Hedge(arm_names=NAMES), hindsight=now[:2]).policy.arm_names == learner.policy.arm_names

@@ -7,6 +7,7 @@ import pytest
 
 from bandits import KNN, UCB1, BestFixedArm, EpsilonGreedy, LinTS, LinUCB, LoggedData, Regression, Reinforce, SquareCB
 from bandits.policies import Discounted, ResetOnDrift, SlidingWindow
+from bandits.policies.linear.ridge import Ridge
 from bandits.testing import example_data, example_log
 
 PARTS = ([0, 7, 8, 30, 60], [0, 60], list(range(61)))
@@ -106,3 +107,19 @@ def test_bad_settings_are_refused():
         SlidingWindow(LinUCB().fit(example_log()))
     with pytest.raises(ValueError, match="rows, which have no mean"):
         SlidingWindow(LinUCB(arm_names=("a", "b"))).add_arm("c", like=("a", "b"))
+
+
+@pytest.mark.parametrize("wrap", [SlidingWindow, ResetOnDrift], ids=lambda wrap: wrap.__name__)
+def test_posteriors_that_an_update_kept_up_serve_the_next_choice(monkeypatch, wrap):
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(40, 3)).astype(np.float32), rng.integers(2, size=40), rng.random(40)
+    policy = wrap(LinUCB(arm_names=("a", "b"))).fit(*rows, propensities=np.full(40, 0.5))
+
+    def factorise_again(*arguments, **settings):
+        raise AssertionError("the posteriors were there")
+
+    monkeypatch.setattr(Ridge, "of", factorise_again)
+    policy.probabilities(rows[0])
+    if wrap is ResetOnDrift:  # a window takes its sums anew, and so begins at the prior's
+        policy.update(rows[0][:1], rows[1][:1], rows[2][:1], propensities=np.full(1, 0.5))
+        policy.probabilities(rows[0])

@@ -117,6 +117,8 @@ def test_a_line_of_another_service_is_read_as_vowpal_wabbit_takes_it(tmp_path):
         ({"c": {"_multi": []}}, "c._multi must be a list of the arms"),
         ({"c": {"_multi": [{"_tag": "a"}, {"_tag": "a"}]}}, "c._multi must be arms that differ, got 'a'"),
         ({"c": {"x": [1, 2], "_multi": VW_LINE["c"]["_multi"]}}, "c must hold its features in one form"),
+        ({"c": {**VW_LINE["c"], "G": [{"n": 1}, {"n": 2}]}}, r"c.G must be features of different names \(G.n is"),
+        ({"c": {**VW_LINE["c"], "GUser.age": 2}}, r"c.GUser.age must be features of different names"),
         ({"_skipLearn": True}, "_skipLearn must be false"),
         ({"pdrop": 0.5}, "pdrop must be 0"),
     ],
