@@ -86,6 +86,8 @@ def test_workers_stop_drafts_by_the_costs_of_the_one_that_asks(tmp_path, monkeyp
     monkeypatch.setattr("speculative.pools.pool.cached_costs", lambda *given: plain_costs(*names))
     pool = Pool.load(file)
     monkeypatch.setattr("speculative.pools.pool.cached_costs", lambda *given: plain_costs(*names, token_s=0.4))
+    arrived = pickle.loads(pickle.dumps(pool))
+    assert 0.0 < pool.drafts[-1].min_confidence == arrived.drafts[-1].min_confidence < 1.0
     costs = plain_costs(*names)
     plain = collect(queries(3), pool, tmp_path / "plain", costs)
     check_same(collect(queries(3), pool, tmp_path / "spread", costs, settings=by(Travelling())), plain)
