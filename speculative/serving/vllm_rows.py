@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 TokenRows = npt.NDArray[np.integer]
+_LAST = 8  # tokens in which nearly all texts of one length differ
 
 
 @dataclass(slots=True)
@@ -22,7 +23,7 @@ class TrackedRequest:
             there then.
         text: prompt and generated tokens.
         n_sampled: tokens that the last round gave, vLLM's own included; 0 in a round in which it was not decoded.
-        tokens: `text` as an array, to compare with.
+        tokens: begins with `text`, to compare with; room for more behind it.
     """
 
     id: str
@@ -80,8 +81,9 @@ class RowTracker:
                 found = self._begin(tokens, len(sampled))
                 begun.add(found.id)
             elif found is not None:
+                found.tokens = _grown(found.tokens, len(found.text), tokens)
                 found.text += tokens[len(found.text) :].tolist()
-                found.n_sampled, found.tokens = len(sampled), tokens.copy()
+                found.n_sampled = len(sampled)
             rows.append(found)
         held = [request for request in rows if request is not None]
         kept = {request.id for request in held}
@@ -97,8 +99,20 @@ class RowTracker:
 
 
 def _taken(candidates: list[TrackedRequest], tokens: TokenRows) -> TrackedRequest | None:
-    """Take the first candidate whose text the tokens begin with out of the list."""
+    """Take the first candidate whose text the tokens begin with out of the list; all have one length."""
+    if not candidates:
+        return None
+    n = len(candidates[0].text)
+    last = tokens[max(0, n - _LAST) : n].tolist()
     for place, request in enumerate(candidates):
-        if np.array_equal(request.tokens, tokens[: len(request.tokens)]):
+        if request.text[-_LAST:] == last and np.array_equal(request.tokens[:n], tokens[:n]):
             return candidates.pop(place)
     return None
+
+
+def _grown(held: TokenRows, n: int, tokens: TokenRows) -> TokenRows:
+    """Return an array that begins with the tokens, of which it holds the first n already."""
+    if len(tokens) > len(held):
+        held = np.concatenate([held[:n], np.empty(2 * len(tokens) - n, held.dtype)])
+    held[n : len(tokens)] = tokens[n:]
+    return held
