@@ -47,9 +47,10 @@ class RoundClock:
         Args:
             results: in the order of the requests; None where nothing was given, because its decoder raised.
         """
+        select_s = self._select_s / len(results)
         return [
             RoundObservation(
-                r.request_id, r.action, r.n_proposed, r.n_accepted, len(r.token_ids), own_s + self._shared_s
+                r.request_id, r.action, r.n_proposed, r.n_accepted, len(r.token_ids), own_s + self._shared_s, select_s
             )
             for r, own_s in zip(results, self._draft_s, strict=True)
             if r is not None and r.action is not None

@@ -84,6 +84,7 @@ class RoundObservation(NamedTuple):
         n_accepted: those of them that were accepted.
         n_new: new tokens, the target's own included.
         seconds: what the round took this request, with its share of the work of all.
+        select_s: of them, its share of the choosing of arms.
     """
 
     request_id: str
@@ -92,6 +93,7 @@ class RoundObservation(NamedTuple):
     n_accepted: int
     n_new: int
     seconds: float
+    select_s: float = 0.0
 
 
 class Selector(ABC):

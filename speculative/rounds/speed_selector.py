@@ -7,7 +7,7 @@ import numpy as np
 
 from arms.checks import not_negative, positive, within
 from bandits import ContextEncoder
-from bandits.checks import Int64
+from bandits.checks import Float64, Int64
 from speculative.measuring.cost_profile import CostProfile
 from speculative.protocols.selector import QueryState, RoundContext, RoundObservation
 from speculative.rounds.acceptance_model import AcceptanceModel, expected_tokens
@@ -26,7 +26,7 @@ class _Running:
     Attributes:
         max_new_tokens: its limit.
         tokens: new tokens of its rounds.
-        seconds: of them, expected before each.
+        seconds: of them, expected before each of the arm that was run.
     """
 
     max_new_tokens: int
@@ -84,7 +84,7 @@ class SpeedSelector(RoundSelector):
         self._lengths = np.array(self.layout.lengths, dtype=np.int64)
         self._draft_of, self._longest = self.layout.draft_of, max(1, *self.layout.lengths)
         self._requests: dict[str, _Running] = {}
-        self._expected_s: dict[str, float] = {}
+        self._expected_s: dict[str, Float64] = {}  # (k,) of each arm
 
     def start(self, query: QueryState) -> None:
         """Begin with the prior rate."""
@@ -100,9 +100,8 @@ class SpeedSelector(RoundSelector):
         seconds = self._costs.seconds(round_.cache_length, n_proposed, record, self.idle_share)
         gains = tokens - self._rate_of(request) * seconds
         gains[self._barred] = -np.inf
-        action = int(gains.argmax())
-        self._expected_s[round_.request_id] = float(seconds[action])
-        return action
+        self._expected_s[round_.request_id] = seconds
+        return int(gains.argmax())
 
     def proposals(self, round_: RoundContext, record: RoundRecord, max_new_tokens: int) -> Int64:
         """Return how many tokens each arm would propose, (k,); -1 where its draft would not be asked."""
@@ -118,12 +117,12 @@ class SpeedSelector(RoundSelector):
         return n_proposed
 
     def observe(self, observations: Sequence[RoundObservation]) -> None:
-        """Note what each round gave, and what it was expected to take."""
+        """Note what each round gave, and what the arm that was run was expected to take."""
         super().observe(observations)
         for observation in observations:
             request = self._requests[observation.request_id]
             request.tokens += observation.n_new
-            request.seconds += self._expected_s[observation.request_id]
+            request.seconds += float(self._expected_s[observation.request_id][observation.action])
 
     def finish(self, request_id: str) -> None:
         """Forget the request."""

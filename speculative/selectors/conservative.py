@@ -14,14 +14,15 @@ from speculative.protocols.selector import QueryState, RoundContext, RoundObserv
 class Conservative(Selector):
     """Follows a selector; a round is not drafted where the budget does not allow for the arm chosen.
 
-    The time lost is the seconds of rounds less what no draft takes at least for as many tokens, summed over all
-    requests: never more than the budget allows and one round (see `TimeBudget`, whose pulls are rounds and whose groups
-    the numbers of running requests). So the answers together take no longer than without drafts by more than that,
-    apart from what the selector itself takes after a round to learn.
+    The time lost is the seconds of the rounds of drafted steps, the choosing of arms included, less what no draft takes
+    at least for as many tokens, summed over all requests: never more than the budget allows and one round (see
+    `TimeBudget`, whose pulls are rounds and whose groups the numbers of running requests). So the answers together take
+    no longer than without drafts by more than that, apart from what the selector itself takes elsewhere, which no
+    budget can withhold: to begin a request, to choose in a step that then drafts nothing, and to learn after a round.
 
-    What no draft takes is measured in steps that draft nothing at all: some are drawn at random, whatever the selector
-    chose, and the first at each number of running requests, until four rounds are seen, are such. Which rounds are
-    withheld depends on past seconds, never on a token of a draft to come.
+    What no draft takes is measured, without the choosing, in steps that draft nothing at all: some are drawn at random,
+    whatever the selector chose, and the first at each number of running requests, until four rounds are seen, are such.
+    Which rounds are withheld depends on past seconds, never on a token of a draft to come.
 
     Args:
         selector: chooses; it is told what was run, also where that is not what it chose.
@@ -83,7 +84,7 @@ class Conservative(Selector):
         is_plain = all(one.action == self.plain for one in observations)
         for one in observations:
             if is_plain:
-                self.budget.ran_safe(one.seconds, one.n_new, self._n_running)
+                self.budget.ran_safe(one.seconds - one.select_s, one.n_new, self._n_running)
             else:  # beside a drafted round a plain one may take longer too
                 self.budget.end(one.request_id, one.seconds, one.n_new, self._n_running)
         self.selector.observe(observations)

@@ -14,12 +14,16 @@ from speculative.models.fingerprint import model_fingerprint, sample_digest
 from speculative.models.tokenizer import tokenizer_fingerprint
 from speculative.targets.rendering import render
 
+_ADAPTED = "num_assistant_tokens", "assistant_confidence_threshold"  # of an assistant, by `generate` as it goes
+
 
 class TransformersArm(Arm):
     """The model's own greedy text by transformers' `generate`, with one of the drafts that a call of it may have.
 
     Nothing of draftpick's engine runs, so that a choice among such arms needs no other engine than the one in use.
-    transformers does not say how many draft tokens it accepted; an observation has text, tokens and seconds.
+    transformers does not say how many draft tokens it accepted; an observation has text, tokens and seconds. The
+    model's own generation settings count: `generate` takes the end of text, a repetition penalty and whatever else is
+    not set here from `model.generation_config`.
 
     Args:
         model: a causal LM that is in memory; arms may share it.
@@ -57,10 +61,12 @@ class TransformersArm(Arm):
         self.name = usual if name is None else name
 
     def fingerprint(self) -> str:
-        """Return a digest of the models, the tokenizer and the settings."""
+        """Return a digest of the models, the tokenizer and the settings, those of the model's generation included."""
         assistant = None if self.assistant_model is None else _model_digest(self.assistant_model)
         words = tokenizer_fingerprint(self.tokenizer), self.tokenizer.chat_template
-        return digest(_model_digest(self.model), words, assistant, self.prompt_lookup_num_tokens, self.max_new_tokens)
+        own = self.model.generation_config.to_json_string(ignore_metadata=True, keys_to_pop=list(_ADAPTED))
+        settings = own, self.prompt_lookup_num_tokens, self.max_new_tokens
+        return digest(_model_digest(self.model), words, assistant, settings)
 
     def pull(self, query: Query, seed: int) -> Observation:
         """Generate the answer, greedily; the seed changes nothing.

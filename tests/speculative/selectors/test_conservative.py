@@ -130,6 +130,18 @@ def test_a_selector_that_divides_by_its_probabilities_learns_nothing_of_rounds_w
     assert np.allclose(rule.probabilities("a", (True, True, True)), 1 / 3)
 
 
+def test_the_choosing_of_arms_is_time_lost_where_it_drafts_and_not_the_pace_of_no_draft():
+    budget = TimeBudget(1.0)
+    guard = Conservative(FixedSelector(1), budget, plain=0, audit_share=0.0)
+    for _ in range(4):
+        assert guard.select([RoundContext("a", 5, 1, (True, True))]) == [0]
+        guard.observe([RoundObservation("a", 0, 0, 0, 1, 0.03, select_s=0.02)])
+    assert budget.pace(1) == pytest.approx(0.01)
+    assert guard.select([RoundContext("a", 5, 1, (True, True))]) == [1]
+    guard.observe([RoundObservation("a", 1, 4, 1, 2, 0.04, select_s=0.02)])
+    assert budget.lost_s == pytest.approx(0.02)
+
+
 def test_it_keeps_the_contract_of_selectors():
     check_selector(Conservative(FixedSelector(2), 0.02, plain=0), 4)
 

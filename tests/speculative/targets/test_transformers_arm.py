@@ -44,6 +44,15 @@ def test_arms_that_differ_have_other_fingerprints(held, arms):
     assert TransformersArm(*held, name="plain").fingerprint() == arms[0].fingerprint()
 
 
+def test_other_generation_settings_of_the_model_make_another_fingerprint(held, arms, monkeypatch):
+    before = arms[0].fingerprint()
+    for name, value in (("repetition_penalty", 1.3), ("eos_token_id", 5)):
+        with monkeypatch.context() as patch:
+            patch.setattr(held[0].generation_config, name, value)
+            assert arms[0].fingerprint() != before
+    assert arms[0].fingerprint() == before
+
+
 def test_an_agent_chooses_among_them(tmp_path, arms):
     with DecisionLog(tmp_path / "log") as log:
         policy = LinTS(arm_names=[arm.name for arm in arms])
