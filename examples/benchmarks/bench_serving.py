@@ -44,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--first-ms", type=float, default=50.0, help="until an upstream's first token")
     parser.add_argument("--token-ms", type=float, default=20.0, help="until each further one")
     parser.add_argument("--n-memory", type=int, default=20_000, help="further requests while memory is watched")
+    parser.add_argument("--remark", help="on the run, for the page, such as what else the machine did")
     parser.add_argument("--out", type=Path, default=RESULT)
     parser.add_argument("--smoke", action="store_true", help="few requests; write nothing")
     options = parser.parse_args(arguments)
@@ -51,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.n_clients, options.n_requests, options.n_blocks, options.n_memory = 8, 32, 2, 32
         options.n_together, options.n_tokens, options.token_ms, options.first_ms = 8, 4, 1.0, 1.0
     figures = asyncio.run(measure(options))
-    report = {**origin(), "settings": settings_of(options), "figures": figures, "bars": bars(figures)}
+    remark = {"remark": options.remark} if options.remark else {}
+    report = {**origin(), "settings": settings_of(options), **remark, "figures": figures, "bars": bars(figures)}
     print(json.dumps({"figures": figures, "bars": report["bars"]}, indent=1))
     if not options.smoke:
         write_file(options.out, json.dumps(report, indent=1) + "\n")
@@ -70,14 +72,14 @@ async def measure(options: argparse.Namespace) -> dict[str, float]:
         direct, through = await asked_both_ways(ports, door, options, options.n_requests, answer_s)
         cpu_s = processor_seconds(process.pid) - before_s
         figures = {**compared(direct, through), "server_cpu_ms": round(1e3 * cpu_s / len(through), 2)}
-        together = compared(*await asked_both_ways(ports, door, options, options.n_together, 0.0))
-        figures |= {f"together_{name}": value for name, value in together.items()}
+        at_once = await asked_both_ways(ports, door, options, options.n_together, 0.0)
+        figures |= {f"together_{name}": value for name, value in compared(*at_once).items()}
         further, megabytes = await memory(process.pid, door, options)
         figures |= megabytes
         process.terminate()
         process.wait(30)
         logged = [placed.record for placed in read_records(folder / "state" / "log")]
-    return figures | in_log(logged, [one.decision_id for one in (*through, *further) if one.is_whole])
+    return figures | in_log(logged, [one.decision_id for one in (*through, *at_once[1], *further) if one.is_whole])
 
 
 async def asked_both_ways(
@@ -163,7 +165,7 @@ def bars(figures: dict[str, float]) -> list[dict[str, object]]:
 
 
 def settings_of(options: argparse.Namespace) -> dict[str, object]:
-    return {name: value for name, value in vars(options).items() if name not in ("out", "smoke")}
+    return {name: value for name, value in vars(options).items() if name not in ("out", "smoke", "remark")}
 
 
 def origin() -> dict[str, object]:

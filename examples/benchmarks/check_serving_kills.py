@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from serving_bench.processes import forked_front_door, upstream
@@ -30,6 +31,8 @@ LIFE_S = (0.05, 0.6)
 RESULT = Path(__file__).parents[2] / "docs" / "results" / "check_serving_kills.json"
 ENOUGH = 1_000_000  # requests: more than a life has time for
 
+Life = dict[str, Any]
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -45,8 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with ExitStack() as stack:
         folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         port = stack.enter_context(upstream(Script(n_tokens=N_TOKENS, first_s=0.01, token_s=0.005)))
-        answered = answer_and_kill(folder, port, options)
-        figures = {"kills": options.n_kills, "answered": len(answered), **checked(folder / "state", answered)}
+        lives = answer_and_kill(folder, port, options)
+        answered = [one for life in lives for one in life["answered"]]
+        figures = {"kills": n_killed(lives), "answered": len(answered), **checked(folder / "state", answered)}
     print(json.dumps(figures, indent=1))
     if not options.smoke:
         write_file(options.out, json.dumps(report(options, figures), indent=1) + "\n")
@@ -75,23 +79,39 @@ def report(options: argparse.Namespace, figures: Mapping[str, float]) -> dict[st
     }
 
 
-def answer_and_kill(folder: Path, port: int, options: argparse.Namespace) -> list[str]:
-    """Return the decisions of the answers that came whole, over all lives; the last life ends in order.
+def answer_and_kill(folder: Path, port: int, options: argparse.Namespace) -> list[Life]:
+    """Return of every life its settings, whether it was killed, and its whole answers; the last one ends in order.
 
     Lives that the folder knows of are not lived again.
+
+    Raises:
+        ValueError: if they had other settings, or more of them were killed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lives = folder / "lives.jsonl"
-    answered = [json.loads(line) for line in lives.read_text().splitlines()] if lives.exists() else []
-    for life in range(len(answered), options.n_kills + 1):
-        rng = np.random.default_rng([options.seed, life])
-        seconds = float(rng.uniform(*LIFE_S)) if life < options.n_kills else None
+    file = folder / "lives.jsonl"
+    settings = {"seed": options.seed, "n_clients": options.n_clients}
+    lives: list[Life] = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    before = {name: lives[0][name] for name in settings} if lives else settings
+    if before != settings or n_killed(lives) > options.n_kills:
+        raise ValueError(
+            f"{folder} must hold a run of {settings} and at most {options.n_kills} kills, got {before} and "
+            f"{n_killed(lives)}: give another --folder"
+        )
+    while not lives or lives[-1]["killed"] or n_killed(lives) < options.n_kills:
+        rng = np.random.default_rng([options.seed, n_killed(lives)])
+        seconds = float(rng.uniform(*LIFE_S)) if n_killed(lives) < options.n_kills else None
         with forked_front_door(folder, [port, port]) as (process, door):
             outcomes = asyncio.run(one_life(process, door, seconds, options.n_clients))
-        answered.append([one.decision_id for one in outcomes if one.is_whole])
-        with lives.open("a") as file:
-            file.write(json.dumps(answered[-1]) + "\n")
-    return [one for life in answered for one in life]
+        answered = [one.decision_id for one in outcomes if one.is_whole]
+        lives.append({**settings, "killed": seconds is not None, "answered": answered})
+        with file.open("a") as opened:
+            opened.write(json.dumps(lives[-1]) + "\n")
+    return lives
+
+
+def n_killed(lives: Sequence[Life]) -> int:
+    """Return how many lives were killed."""
+    return sum(life["killed"] for life in lives)
 
 
 async def one_life(process: BaseProcess, door: int, seconds: float | None, n_clients: int) -> list[Asked]:

@@ -1,8 +1,9 @@
-"""Run the proposer inside vLLM: texts must be those without it, and every arm must have drafted.
+"""Run the proposer inside vLLM: texts must be those without it, and it must have been asked.
 
     make test-vllm                 # in an environment of its own
 
-Without --policy, arms are drawn at random, so that each of them is exercised.
+Without --policy, arms are drawn at random: each must have been chosen, and vLLM must have counted draft tokens. With
+one, it must have chosen at all.
 """
 
 import argparse
@@ -11,9 +12,11 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from speculative.collection.arm_plan import NO_DRAFT, ArmPlan
 from speculative.models.sources import gguf_file
 
 PROMPTS = (
@@ -23,6 +26,7 @@ PROMPTS = (
     "abcabcabcabc",
 )
 N_DRAFT = 7
+DRAFT_TOKENS = "vllm:spec_decode_num_draft_tokens"
 VLLM = {  # in this process, on few cores, with little memory
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "VLLM_CPU_KVCACHE_SPACE": "1",
@@ -48,8 +52,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
         plain, drafted = (child(kind, words) for kind in ("plain", "drafted"))
     n_same = sum(a == b for a, b in zip(plain["texts"], drafted["texts"], strict=True))
     print(json.dumps({"same texts": f"{n_same} of {len(PROMPTS)}", **drafted["facts"]}, indent=1))
-    if n_same < len(PROMPTS) or sum(drafted["facts"]["rounds by arm"].values()) == 0:
-        raise SystemExit("the proposer changed a text, or was never asked")
+    wrong = faults(n_same, drafted["facts"], () if options.policy else tuple(plans()))
+    if wrong:
+        raise SystemExit("; ".join(wrong))
+
+
+def faults(n_same: int, seen: Mapping[str, Any], expected: Sequence[str]) -> list[str]:
+    """Return what is wrong.
+
+    Args:
+        n_same: texts that are those without the proposer.
+        seen: of `facts`.
+        expected: arms of which each must have been chosen, and some have drafted; empty where a policy chose.
+    """
+    wrong = [] if n_same == len(PROMPTS) else [f"the proposer changed {len(PROMPTS) - n_same} texts"]
+    chosen = seen["rounds by arm"]
+    if not any(chosen.values()):
+        wrong.append("the proposer was never asked")
+    wrong += [f"arm {name} was never chosen" for name in expected if not chosen.get(name)]
+    if expected and not seen.get(DRAFT_TOKENS):
+        wrong.append("vLLM counted no draft token")
+    return wrong
 
 
 def child(kind: str, words: Sequence[str]) -> dict:
@@ -103,20 +126,23 @@ def checkpoint(file: Path, folder: Path) -> str:
     return str(folder)
 
 
-def random_policy(file: Path) -> Path:
-    """Save a policy that draws an arm at random in every round."""
-    from bandits import EpsilonGreedy, LinUCB
-    from speculative.collection.arm_plan import NO_DRAFT, ArmPlan
-    from speculative.rounds import RecordLayout
-
-    plans = {
+def plans() -> dict[str, ArmPlan]:
+    """Return the arms that are drawn at random."""
+    return {
         "no_draft": NO_DRAFT,
         "prompt_lookup_3": ArmPlan.fixed("prompt_lookup", 3),
         f"suffix_{N_DRAFT}": ArmPlan.fixed("suffix", N_DRAFT),
     }
-    layout = RecordLayout(plans)
+
+
+def random_policy(file: Path) -> Path:
+    """Save a policy that draws an arm at random in every round."""
+    from bandits import EpsilonGreedy, LinUCB
+    from speculative.rounds import RecordLayout
+
+    layout = RecordLayout(plans())
     policy = EpsilonGreedy(LinUCB(), epsilon=1.0)
-    policy.start(list(plans), len(layout.names), layout.mark)
+    policy.start(list(plans()), len(layout.names), layout.mark)
     return policy.save(file)
 
 

@@ -10,8 +10,12 @@ SCRIPT = Path(__file__).parents[2] / "examples" / "benchmarks" / "bench_online.p
 
 
 def test_learning_and_drift_are_measured_for_every_way_to_forget(capsys):
-    runpy.run_path(str(SCRIPT))["main"](["--smoke"])
+    script = runpy.run_path(str(SCRIPT))
+    script["main"](["--smoke"])
     report = json.loads(capsys.readouterr().out)
+    for way, row in report["drift"]["one arm slowed"].items():
+        row["just_after"]["value"] = 1.0 if way == "none" else 1.1
+    assert [bar["holds"] for bar in script["bars"](report) if "against none" in bar["name"]] == [False]
     assert set(report["drift"]["one arm slowed"]) == {"none", "discount", "window", "detector"}
     assert set(report["drift"]["arm added"]) == {"0 rows", "20 rows"}
     assert all(len(curve["blocks"]) == 20 for curve in report["curve"].values())

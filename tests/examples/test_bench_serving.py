@@ -2,7 +2,10 @@
 
 import json
 import runpy
+from argparse import Namespace
 from pathlib import Path
+
+import pytest
 
 SCRIPTS = Path(__file__).parents[2] / "examples" / "benchmarks"
 
@@ -38,3 +41,19 @@ def test_a_server_that_is_killed_loses_no_decision_and_learns_nothing_twice(caps
     figures = json.loads(capsys.readouterr().out)
     assert figures["answered"] >= 200
     assert (figures["missing"], figures["repeated"], figures["learned_differently"]) == (0, 0, 0)
+
+
+def test_kills_are_counted_from_the_folder_and_other_settings_are_refused(tmp_path):
+    script = runpy.run_path(str(SCRIPTS / "check_serving_kills.py"))
+    settings = {"seed": 0, "n_clients": 4}
+    lives = [{**settings, "killed": killed, "answered": ["a-0"]} for killed in (True, True, False)]
+    (tmp_path / "lives.jsonl").write_text("".join(json.dumps(life) + "\n" for life in lives))
+
+    def gone_on(**asked):
+        return script["answer_and_kill"](tmp_path, 0, Namespace(**{**settings, "n_kills": 2, **asked}))
+
+    assert gone_on() == lives
+    assert script["n_killed"](lives) == 2
+    for other in ({"seed": 1}, {"n_clients": 5}, {"n_kills": 1}):
+        with pytest.raises(ValueError, match="give another --folder"):
+            gone_on(**other)

@@ -44,3 +44,18 @@ def test_rounds_learned_from_look_ups_are_read_by_the_proposer_for_vllm(tmp_path
         )
     )
     assert proposer.arm_names == tuple(pool.arms.names) == ("no_draft", "prompt_lookup_3", "suffix_7")
+
+
+def test_the_check_inside_vllm_asks_for_every_arm_that_is_drawn_and_for_draft_tokens():
+    script = runpy.run_path(str(SCRIPTS / "check_vllm.py"))
+    n, arms, tokens = len(script["PROMPTS"]), tuple(script["plans"]()), script["DRAFT_TOKENS"]
+    good = {"rounds by arm": dict.fromkeys(arms, 3), tokens: 9}
+    assert script["faults"](n, good, arms) == []
+    assert script["faults"](n - 1, good, arms) == ["the proposer changed 1 texts"]
+    assert script["faults"](n, {**good, "rounds by arm": {"no_draft": 9}}, arms) == [
+        "arm prompt_lookup_3 was never chosen",
+        "arm suffix_7 was never chosen",
+    ]
+    assert script["faults"](n, {**good, tokens: 0}, arms) == ["vLLM counted no draft token"]
+    assert script["faults"](n, {"rounds by arm": {"no_draft": 9}}, ()) == []
+    assert script["faults"](n, {"rounds by arm": {}}, ()) == ["the proposer was never asked"]
