@@ -14,7 +14,7 @@ from speculative.models.fingerprint import model_fingerprint, sample_digest
 from speculative.models.tokenizer import tokenizer_fingerprint
 from speculative.targets.rendering import render
 
-_ADAPTED = "num_assistant_tokens", "assistant_confidence_threshold"  # of an assistant, by `generate` as it goes
+_ADAPTED = "num_assistant_tokens"  # of an assistant, by `generate` as it goes
 
 
 class TransformersArm(Arm):
@@ -64,7 +64,7 @@ class TransformersArm(Arm):
         """Return a digest of the models, the tokenizer and the settings, those of the model's generation included."""
         assistant = None if self.assistant_model is None else _model_digest(self.assistant_model)
         words = tokenizer_fingerprint(self.tokenizer), self.tokenizer.chat_template
-        own = self.model.generation_config.to_json_string(ignore_metadata=True, keys_to_pop=list(_ADAPTED))
+        own = self.model.generation_config.to_json_string(ignore_metadata=True, keys_to_pop=[_ADAPTED])
         settings = own, self.prompt_lookup_num_tokens, self.max_new_tokens
         return digest(_model_digest(self.model), words, assistant, settings)
 
