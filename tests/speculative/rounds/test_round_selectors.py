@@ -32,9 +32,7 @@ from speculative.rounds import (
 )
 from speculative.rounds.hazard import fit_logistic, sigmoid
 from speculative.rounds.round_costs import RoundCosts
-from speculative.selectors import Conservative
 from speculative.testing import check_selector
-from tests.support import rounds
 from tests.support.tiny_pool import plain_costs
 
 QUICK = TrainingSettings(n_walks=1, n_passes=2, n_prompt_features=2)
@@ -308,23 +306,6 @@ def test_a_draft_that_stops_early_is_not_expected_to_go_on():
     [survival] = AcceptanceModel(layout, ridge=0.01).fit(counts).survival(record, 8)
     assert survival[1] > 0.9
     assert survival[2] < 0.1
-
-
-def test_a_round_that_was_withheld_counts_with_the_seconds_of_the_arm_that_was_run():
-    layout = RecordLayout({"plain": ArmPlan.fixed("no_draft", 0), "draft": ArmPlan.fixed("draft", 6)})
-    records = np.zeros((400, len(layout.names)), dtype=np.float32)
-    records[:, 0] = 1.0
-    counts = AcceptedCounts(records, {"draft": np.full(400, 6)}, {"draft": np.full(400, 2)})
-    model = AcceptanceModel(layout, ridge=0.01).fit(counts)
-    selector = SpeedSelector(model, plain_costs("draft", token_s=0.3), rate=0.5, inertia=0.0)
-    guard = Conservative(selector, 0.0, plain=0)
-    round_, chosen = RoundContext("a", 5, 1, (True, True)), []
-    selector.on_choice = lambda round_, record, action: chosen.append(action)
-    guard.start(rounds.query())
-    for _ in range(2):
-        assert guard.select([round_]) == [0]
-        guard.observe([rounds.observation(0, 0, n_proposed=0)])
-    assert chosen == [1, 0]  # a token in a second by now: three tokens in three and a half are too few
 
 
 def test_tokens_asked_for_and_not_proposed_count_as_not_accepted(traced_pool):

@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 
 from bandits.online import TimeBudget
+from speculative.collection.arm_plan import ArmPlan
 from speculative.drafts import NoDraft, PromptLookup
 from speculative.protocols.selector import RoundContext, RoundObservation, Selector
+from speculative.rounds import AcceptanceModel, AcceptedCounts, RecordLayout, SpeedSelector
 from speculative.selectors import Conservative, EXP3Spec, FixedSelector
 from speculative.testing import check_selector
-from tests.support.rounds import query
+from tests.support.rounds import observation, query
+from tests.support.tiny_pool import plain_costs
 
 PLAIN_S = 0.01
 
@@ -128,6 +131,23 @@ def test_a_selector_that_divides_by_its_probabilities_learns_nothing_of_rounds_w
         guard.select([RoundContext("a", 5, 1, (False, True, True))])
         guard.observe([RoundObservation("a", 0, 0, 0, 1, 0.01)])
     assert np.allclose(rule.probabilities("a", (True, True, True)), 1 / 3)
+
+
+def test_a_round_that_was_withheld_counts_with_the_seconds_of_the_arm_that_was_run():
+    layout = RecordLayout({"plain": ArmPlan.fixed("no_draft", 0), "draft": ArmPlan.fixed("draft", 6)})
+    records = np.zeros((400, len(layout.names)), dtype=np.float32)
+    records[:, 0] = 1.0
+    counts = AcceptedCounts(records, {"draft": np.full(400, 6)}, {"draft": np.full(400, 2)})
+    model = AcceptanceModel(layout, ridge=0.01).fit(counts)
+    selector = SpeedSelector(model, plain_costs("draft", token_s=0.3), rate=0.5, inertia=0.0)
+    guard = Conservative(selector, 0.0, plain=0)
+    round_, chosen = RoundContext("a", 5, 1, (True, True)), []
+    selector.on_choice = lambda round_, record, action: chosen.append(action)
+    guard.start(query())
+    for _ in range(2):
+        assert guard.select([round_]) == [0]
+        guard.observe([observation(0, 0, n_proposed=0)])
+    assert chosen == [1, 0]  # a token in a second by now: three tokens in three and a half are too few
 
 
 def test_the_choosing_of_arms_is_time_lost_where_it_drafts_and_not_the_pace_of_no_draft():
