@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ from speculative.serving.written_payload import WrittenPayload
 
 if TYPE_CHECKING:
     from speculative.collection.answer_tokens import AnswerTokens  # it needs torch, upstreams do not
+
+_IDENTIFIER = re.compile(r"[\w.-]{1,40}", re.ASCII)
 
 
 class AnswerWatch:
@@ -62,7 +65,7 @@ class AnswerWatch:
         if not isinstance(said, dict):
             raise ArmFailure(f"answered {len(payload)} bytes that are no JSON object")
         if "error" in said and "choices" not in said:
-            raise ArmFailure(f"reported an error: {said['error']!r:.200}")
+            raise ArmFailure(f"reported an error: {said['error']!r:.200}", _kind_of_error(said["error"]))
         choices = said.get("choices")
         if not isinstance(choices, list):
             raise ArmFailure(f"answered {len(payload)} bytes without choices")
@@ -105,3 +108,10 @@ class AnswerWatch:
         most = self._request.max_tokens
         if most is None or count <= most:  # else it cannot be true, and the chunks are counted
             self._n_tokens = count
+
+
+def _kind_of_error(error: object) -> str:
+    """Return an error's type and code, where they are short identifiers; its message may hold a text."""
+    facts = {name: str(error.get(name)) for name in ("type", "code")} if isinstance(error, Mapping) else {}
+    told = [f"{name} {value}" for name, value in facts.items() if value != "None" and _IDENTIFIER.fullmatch(value)]
+    return f"reported an error ({', '.join(told)})" if told else "reported an error"

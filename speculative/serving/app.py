@@ -2,47 +2,37 @@
 
 from __future__ import annotations
 
-import hmac
 import json
 import math
 import time
-from collections.abc import Sequence
 
 from fastapi import FastAPI, Request
-from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from speculative.serving.asgi_client import ServedResponse
 from speculative.serving.completion_request import Endpoint, read_request
+from speculative.serving.door import Door
 from speculative.serving.page_routes import add_page
 from speculative.serving.problem import Problem
-from speculative.serving.rate_limit import RateLimit
 from speculative.serving.service import Service
 from speculative.serving.spans import Spans
-
-MOST_BODY_BYTES = 4 << 20
 
 
 def make_app(
     service: Service,
+    door: Door,
     *,
     model: str = "draftpick",
-    keys: Sequence[str] = (),
-    most_body_bytes: int = MOST_BODY_BYTES,
-    rate_limit: RateLimit | None = None,
     spans: Spans | None = None,
 ) -> FastAPI:
     """Return the application of a service.
 
     Args:
         service: answers.
+        door: says who is let in.
         model: the name that clients ask for.
-        keys: one of them must come as a bearer token; none lets everybody in.
-        most_body_bytes: of a request.
-        rate_limit: of completions, for each key, or for each client's address where there are no keys; None for none.
         spans: begin one for each completion; None for none.
     """
-    door = _Door(keys, most_body_bytes, rate_limit)
     routes = _Routes(service, model, door, spans)
     app = FastAPI(title="draftpick", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_api_route("/v1/chat/completions", routes.chat_completions, methods=["POST"])
@@ -56,53 +46,10 @@ def make_app(
     return app
 
 
-class _Door:
-    """Who is let in, how often, and with how much."""
-
-    def __init__(self, keys: Sequence[str], most_body_bytes: int, rate_limit: RateLimit | None) -> None:
-        self._keys, self._most_body_bytes, self._rate_limit = keys, most_body_bytes, rate_limit
-
-    def check(self, request: Request) -> str:
-        """Return what tells a caller from others, if it holds a key and is no page of another site."""
-        origin = request.headers.get("origin")
-        if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
-            raise Problem(403, "requests from pages of other origins are refused")
-        if not self._keys:
-            return "" if request.client is None else request.client.host
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        given = token.strip().encode("latin-1", "replace")
-        matches = [hmac.compare_digest(given, key.encode()) for key in self._keys]  # all, so that time tells nothing
-        if scheme.lower() != "bearer" or not any(matches):
-            raise Problem(401, "a key is needed: Authorization: Bearer KEY")
-        return f"key {matches.index(True)}"
-
-    def check_rate(self, caller: str) -> None:
-        """Refuse a caller's request that comes too soon."""
-        wait_s = 0.0 if self._rate_limit is None else self._rate_limit.wait_s(caller)
-        if wait_s:
-            raise Problem(429, f"too many requests: ask again in {wait_s:.1f} s", retry_after_s=math.ceil(wait_s))
-
-    async def body(self, request: Request) -> bytes:
-        """Read a body that is not too large."""
-        said = request.headers.get("content-length", "0")
-        too_large = Problem(413, f"the body must have at most {self._most_body_bytes:,} bytes")
-        if said.isdigit() and int(said) > self._most_body_bytes:
-            raise too_large
-        body = bytearray()
-        try:
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > self._most_body_bytes:
-                    raise too_large
-        except ClientDisconnect as error:
-            raise Problem(400, "the client left before its body had come") from error
-        return bytes(body)
-
-
 class _Routes:
     """The endpoints; all but /health need a key where there are keys."""
 
-    def __init__(self, service: Service, model: str, door: _Door, spans: Spans | None) -> None:
+    def __init__(self, service: Service, model: str, door: Door, spans: Spans | None) -> None:
         self._service, self._model, self._door, self._spans = service, model, door, spans
         self._started = int(time.time())
 

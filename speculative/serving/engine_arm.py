@@ -64,7 +64,8 @@ class EngineArm:
         except ValueError as error:
             raise ArmRefusal(400, Problem(400, str(error)).payload()) from error
         if end.finished not in FINISH_REASONS:
-            raise ArmFailure(end.failure or f"the engine ended the text: {end.finished}")
+            ended = f"the engine ended the text: {end.finished}"
+            raise ArmFailure(end.failure or ended, ended)
         if self._seen is not None and end.rounds:
             self._seen.answers.append(partial(explain, end, self._pool.target, request.text))
         tokens = AnswerTokens(asked.token_ids, end.token_ids, asked.max_new_tokens)

@@ -91,7 +91,7 @@ class EngineWorker:
         try:
             results = self._engine.step()
         except Exception as error:  # a model or a draft of the user's own may raise anything
-            self._fail_all(f"{type(error).__name__}: {error}")
+            self._fail_all(f"{type(error).__name__}: {error}", type(error).__name__)
             return
         for result in results:
             listen = self._listeners[result.request_id]
@@ -115,10 +115,10 @@ class EngineWorker:
             self._engine.discard(request_id)
             self._forget(request_id)
 
-    def _fail_all(self, reason: str) -> None:
+    def _fail_all(self, reason: str, kind: str | None = None) -> None:
         for request_id, listen in list(self._listeners.items()):
             self._leave(request_id)
-            listen(ArmFailure(reason))
+            listen(ArmFailure(reason, kind))
 
     def _end(self) -> None:
         self._fail_all("the engine has ended")

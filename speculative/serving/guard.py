@@ -13,6 +13,7 @@ from bandits.online.segments import BEGINNING, Position, read_records
 from speculative.serving.metrics import Metrics
 
 _KIND = "time_budget"  # of the log's record
+_WAITED = "time_waited"  # of the record of an answer that was dropped
 
 
 class Guard:
@@ -31,7 +32,7 @@ class Guard:
     """
 
     def __init__(self, budget: TimeBudget, incumbent: str, log: DecisionLog, metrics: Metrics) -> None:
-        self.budget, self._incumbent, self._metrics = budget, incumbent, metrics
+        self.budget, self._incumbent, self._log, self._metrics = budget, incumbent, log, metrics
         asked = {"seconds": budget.budget_s, "share": budget.share, "incumbent": incumbent}
         before, begun = None, BEGINNING
         for placed in read_records(log.folder, BEGINNING):
@@ -63,10 +64,16 @@ class Guard:
         self._ended(observation.query_id, observation.arm, observation.seconds, n_tokens)
 
     def dropped(self, decision_id: str, waited: Observation | None = None) -> None:
-        """Forget an answer that says nothing of its arm; what was waited for is lost."""
+        """Forget an answer that says nothing of its arm; what was waited for is lost, and noted in the log.
+
+        Raises:
+            OSError: if it cannot be noted; it is counted nevertheless.
+        """
         if waited is not None:
             self.seen(waited)
         self.budget.drop(decision_id)
+        if waited is not None:
+            self._log.noted(_WAITED, {"query": decision_id, "arm": waited.arm, "seconds": waited.seconds})
 
     def _ended(self, decision_id: str, arm: str, seconds: float, n_tokens: int) -> None:
         if arm == self._incumbent:
@@ -78,6 +85,8 @@ class Guard:
     def _count(self, folder: Path, begun: Position) -> None:
         for placed in read_records(folder, begun):
             record = cast("dict[str, Any]", placed.record)  # its checksum vouches for the types
+            if record["kind"] == _WAITED:
+                self._ended(record["query"], record["arm"], record["seconds"], 0)
             facts = record["observation"] if record["kind"] == "rewarded" else None
             if facts is not None:
                 n_tokens = 0 if facts["failure"] is not None else facts["n_tokens"]

@@ -36,7 +36,7 @@ METRICS = {
     "time_budget_seconds": ("gauge", "What they may lose by now."),
     "decisions_withheld_total": ("counter", "Decisions for which the budget masked an arm."),
     "gain_over_no_draft": ("gauge", "The same against the arm no_draft, where there is one."),
-    "trial_decisions": ("gauge", "Rewarded decisions that the gains are told from."),
+    "trial_decisions": ("gauge", "Rewarded decisions that the gain over the incumbent is told from."),
     "stage_changes_total": ("counter", "Changes of the stage, by the one that was entered."),
     "arm_up": ("gauge", "1 where the arm may be asked, 0 where its circuit is open."),
     "learned_decisions": ("gauge", "Decisions that the policy that serves has learned from."),

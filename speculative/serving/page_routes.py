@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
 from starlette.responses import HTMLResponse, Response
@@ -15,6 +16,9 @@ from speculative.serving.live_view import live_view
 from speculative.serving.problem import Problem
 from speculative.serving.served_tail import ServedTail
 from speculative.serving.service import Service
+
+if TYPE_CHECKING:
+    from speculative.explaining.answer import ExplainedAnswer  # it needs torch, upstreams do not
 
 _HEADERS = {
     "cache-control": "no-store",
@@ -56,17 +60,17 @@ class _PageRoutes:
         refusal = self._refusal(request)
         if refusal is not None:
             return refusal
-        if not self._service.seen.answers:
+        answers = list(self._service.seen.answers)  # here, since this thread adds to them
+        if not answers:
             raise Problem(404, "no answer's rounds were reported: look at /draftpick while the engine answers")
-        return HTMLResponse(await asyncio.to_thread(self._explained), headers=_HEADERS)
+        return HTMLResponse(await asyncio.to_thread(self._explained, answers), headers=_HEADERS)
 
-    def _explained(self) -> str:
+    def _explained(self, kept: Sequence[Callable[[], ExplainedAnswer]]) -> str:
         from speculative.explaining.page import to_html
         from speculative.explaining.without_texts import without_texts
 
-        seen = self._service.seen
-        answers = [explain() for explain in reversed(seen.answers)]
-        return to_html(answers if seen.show_texts else [without_texts(answer) for answer in answers])
+        answers = [explain() for explain in reversed(kept)]
+        return to_html(answers if self._service.seen.show_texts else [without_texts(answer) for answer in answers])
 
     def _refusal(self, request: Request) -> Response | None:
         """Return what asks a browser for the key, where it is missing.

@@ -32,7 +32,16 @@ class Problem(Exception):
 
 
 class ArmFailure(Exception):
-    """An arm gave no whole answer; before its first byte another may be asked."""
+    """An arm gave no whole answer; before its first byte another may be asked.
+
+    Args:
+        message: for the client; it may hold what an engine said, and so parts of a text.
+        kind: for the log and the page, and without a word of a text; None where the message has none.
+    """
+
+    def __init__(self, message: str, kind: str | None = None) -> None:
+        super().__init__(message)
+        self.kind = message if kind is None else kind
 
 
 class ArmRefusal(Exception):

@@ -18,6 +18,7 @@ from uvicorn.loops.auto import auto_loop_factory
 from bandits import Agent, ContextEncoder, DecisionLog, Learner, Policy, checks
 from rewards import Reward
 from speculative.serving.app import make_app
+from speculative.serving.door import Door
 from speculative.serving.learning import LearningThread
 from speculative.serving.loop_first import loop_first
 from speculative.serving.rate_limit import RateLimit
@@ -181,8 +182,9 @@ async def _serve(
         try:
             host, port = sock.getsockname()[:2]
             say(f"serving {model} ({service.stage}) on http://{host}:{port}, seen at /draftpick")
-            app = make_app(service, model=model, keys=server.keys, rate_limit=server.rate_limit(), spans=spans)
-            await _Server(_uvicorn_settings(app)).serve(sockets=[sock])
+            door = Door(server.keys, server.host, rate_limit=server.rate_limit())
+            app = make_app(service, door, model=model, spans=spans)
+            await _Server(uvicorn_settings(app)).serve(sockets=[sock])
         finally:
             learning.stop()
             await service.close()
@@ -253,15 +255,22 @@ def _text_encoder(pool: Pool) -> ContextEncoder:
     return pool.encoder
 
 
-def _uvicorn_settings(app: FastAPI) -> uvicorn.Config:
+def uvicorn_settings(app: FastAPI, grace_s: int = _GRACE_S) -> uvicorn.Config:
+    """Return how an application is served: a client's address is its connection's, whatever its headers say.
+
+    Args:
+        app: is served.
+        grace_s: for requests under way when it is to end.
+    """
     return uvicorn.Config(
         app,
         log_level="warning",
         backlog=_BACKLOG,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # else a client of this machine could name any address, and evade the rate limit
         lifespan="off",
-        timeout_graceful_shutdown=_GRACE_S,
+        timeout_graceful_shutdown=grace_s,
     )
 
 

@@ -238,7 +238,7 @@ class Service:
         except ArmFailure as failure:
             self.breakers[arm].failed()
             self.metrics.add("failures_total", arm=arm)
-            self._write(self._observe, watch.observation(arm, decision_id, str(failure)))
+            self._write(self._observe, watch.observation(arm, decision_id, failure.kind))
             if not is_sent:
                 return failure
             await client.break_off(Problem(502, f"arm {arm} broke off: {failure}"))
@@ -286,23 +286,32 @@ class Service:
         self._writer.submit(done)
 
     def _observe(self, observation: Observation, answer: AnswerTokens | None = None) -> None:
-        if self.look_back is not None and answer is not None:
-            self.look_back.take(self.agent.log.decision(observation.query_id), observation, answer)
-        self.agent.observe(observation)
+        try:
+            if self.look_back is not None and answer is not None:
+                self.look_back.take(self.agent.log.decision(observation.query_id), observation, answer)
+            self.agent.observe(observation)
+        finally:
+            if self.guard is not None:
+                self.guard.seen(observation)
         self.metrics.add("rewards_total", kind="own")
-        if self.guard is not None:
-            self.guard.seen(observation)
 
     def _drop(self, decision_id: str, reason: str, waited: Observation | None = None) -> None:
         if self.agent.log.status(decision_id) == "open":
-            self.agent.log.dropped(decision_id, reason)
+            try:
+                self.agent.log.dropped(decision_id, reason)
+            finally:
+                if self.guard is not None:
+                    self.guard.dropped(decision_id, waited)
             self.metrics.add("rewards_total", kind="dropped")
-            if self.guard is not None:
-                self.guard.dropped(decision_id, waited)
 
     def _default(self, decision_id: str) -> None:
-        if self._awaited.pop(decision_id, None) is not None:
-            self.agent.give_up(decision_id, "the caller gave no reward in time")
+        if decision_id in self._awaited:
+            try:
+                self.agent.reward(decision_id, self.settings.default_reward)
+            except OSError as error:
+                LOGGER.error("a default reward cannot be written, and will be tried again: %s", error)
+                return
+            del self._awaited[decision_id]
             self.metrics.add("rewards_total", kind="default")
 
     def _take_reward(self, decision_id: str, value: float) -> bool:

@@ -59,6 +59,7 @@ class StageKeeper:
         elif place + 1 < len(STAGES) and self._settings.promote and self.trial.is_better:
             self._change(STAGES[place + 1], f"better than {self._settings.incumbent}: {self._shown()}")
         self._tell("gain_over_incumbent", self.trial)
+        self._service.metrics.set("trial_decisions", self.trial.n)
         if self.against_no_draft is not None:
             self._tell("gain_over_no_draft", self.against_no_draft)
 
@@ -66,7 +67,6 @@ class StageKeeper:
         low, high = trial.interval
         for end, value in (("low", low), ("estimate", trial.estimate), ("high", high)):
             self._service.metrics.set(name, value, end=end)
-        self._service.metrics.set("trial_decisions", trial.n)
 
     def _change(self, stage: Stage, reason: str) -> None:
         log = self._service.agent.log

@@ -17,9 +17,11 @@ from bandits import Agent, DecisionLog, EpsilonGreedy, HashingEncoder, Learner, 
 from bandits.online.segments import read_records
 from rewards import Reward, SecondsPerToken
 from speculative.serving.app import make_app
+from speculative.serving.door import Door
 from speculative.serving.learning import LearningThread
 from speculative.serving.rate_limit import RateLimit
 from speculative.serving.request_columns import ColumnedEncoder, ColumnGroup, RequestColumns
+from speculative.serving.server import uvicorn_settings
 from speculative.serving.service import ServedArm, Service
 from speculative.serving.settings import CallerReward, ServiceSettings
 from speculative.serving.stage_keeper import StageKeeper
@@ -101,8 +103,8 @@ def front_door(
             learning = LearningThread(service, learner, StageKeeper(service))
             learning.start()
         sock = socket.create_server(("127.0.0.1", 0))
-        app = make_app(service, keys=keys, most_body_bytes=100_000, rate_limit=rate_limit)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=2))
+        app = make_app(service, Door(keys, most_body_bytes=100_000, rate_limit=rate_limit))
+        server = uvicorn.Server(uvicorn_settings(app, grace_s=2))
 
         async def run() -> None:
             await server.serve(sockets=[sock])

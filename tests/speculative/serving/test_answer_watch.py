@@ -61,3 +61,22 @@ def test_a_usage_without_a_count_is_passed_over(usage):
 def test_what_is_no_answer_is_a_failure(payload):
     with pytest.raises(ArmFailure):
         AnswerWatch(asked()).take(payload)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ("no memory for 'a secret'", "reported an error"),
+        (
+            {"message": "a secret", "type": "server_error", "code": 500},
+            "reported an error (type server_error, code 500)",
+        ),
+        ({"message": "a secret", "type": "a secret", "code": None}, "reported an error"),
+        ({"message": "a secret", "type": {"a": "secret"}, "code": "s" * 41}, "reported an error"),
+        (["a secret"], "reported an error"),
+    ],
+)
+def test_of_an_error_the_kind_is_kept_and_its_message_is_the_clients(error, kind):
+    with pytest.raises(ArmFailure, match="a secret") as caught:
+        AnswerWatch(asked()).take(json.dumps({"error": error}).encode())
+    assert caught.value.kind == kind

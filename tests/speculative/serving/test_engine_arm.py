@@ -130,8 +130,9 @@ def test_an_engine_that_fails_is_a_failure_of_each_arm_that_runs_and_goes_on(poo
     forward = type(pool.target.model).forward
     with arms_of(pool) as arms:
         monkeypatch.setattr(type(pool.target.model), "forward", lambda *_: (_ for _ in ()).throw(MemoryError("full")))
-        with pytest.raises(ArmFailure, match="MemoryError: full"):
+        with pytest.raises(ArmFailure, match="MemoryError: full") as caught:
             asyncio.run(payloads(arms["no_draft"], asked()))
+        assert caught.value.kind == "MemoryError"
         monkeypatch.setattr(type(pool.target.model), "forward", forward)
         assert len(asyncio.run(payloads(arms["no_draft"], asked()))) == 1
 

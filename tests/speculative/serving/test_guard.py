@@ -104,6 +104,17 @@ def test_a_server_that_starts_again_counts_what_its_log_holds(log):
     assert "draftpick:time_budget_seconds 0.5" in metrics.page()
 
 
+def test_a_server_that_starts_again_counts_what_was_waited_for_in_vain(log):
+    first = _service(log)
+    for i in range(4):
+        _serve(first, i, {"plain": 1.0, "draft": 1.0})
+    first.guard.dropped("q4", Observation.failed("draft", "q4", "the client left before the first token", 0.3))
+    first.end_writing()
+    again = _service(log)
+    again.end_writing()
+    assert again.guard.budget.lost_s == first.guard.budget.lost_s == pytest.approx(0.3)
+
+
 def test_another_budget_begins_anew(log):
     first = _service(log)
     for i in range(40):

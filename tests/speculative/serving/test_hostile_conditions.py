@@ -8,13 +8,17 @@ from serving_bench.scripted_upstream import Script
 
 from bandits import DecisionLog
 from speculative.serving.settings import ServiceSettings
-from tests.support.front_door import CHAT, ENVIRONMENT, LIVE, events, front_door, new_policy, records
+from tests.support.front_door import CHAT, ENVIRONMENT, LIVE, events, front_door, new_policy, records, wait_for
 
 CALLER = ServiceSettings("a", stage="live", exploration=0.0, rewards="caller", default_reward=0.25)
 
 
 def full_disk(*_):
     raise OSError(28, "No space left on device")
+
+
+def full_for_rewards(fd, data, write=os.write):
+    return full_disk() if b'"rewarded"' in bytes(data) else write(fd, data)
 
 
 def test_an_upstream_that_falls_silent_within_a_stream_is_given_up(tmp_path):
@@ -60,12 +64,21 @@ def test_a_reward_that_cannot_be_written_is_refused_and_may_be_given_again(tmp_p
     assert DecisionLog.load(tmp_path / "log").rewards.tolist() == [1.0]
 
 
+def test_a_default_reward_that_cannot_be_written_is_tried_again(tmp_path, monkeypatch, caplog):
+    settings = ServiceSettings("a", rewards="caller", default_reward=0.25, reward_window_s=0.0, exploration=0.0)
+    with front_door(tmp_path, {"a": Script()}, settings) as door:
+        door.chat()
+        door.settle()
+        monkeypatch.setattr("os.write", full_for_rewards)
+        wait_for(door.service.close_overdue)
+        door.settle()
+        monkeypatch.undo()
+        assert "a default reward cannot be written, and will be tried again" in caplog.text
+        door.service.close_overdue()
+        assert [one["reward"] for one in records(door, "rewarded")] == [0.25]
+
+
 def test_a_measured_reward_that_cannot_be_written_is_told_and_dropped_once(tmp_path, monkeypatch, caplog):
-    write = os.write
-
-    def full_for_rewards(fd, data):
-        return full_disk() if b'"rewarded"' in bytes(data) else write(fd, data)
-
     monkeypatch.setattr("os.write", full_for_rewards)
     with front_door(tmp_path, {"a": Script()}, LIVE) as door:
         assert door.chat().status_code == 200
@@ -76,6 +89,16 @@ def test_a_measured_reward_that_cannot_be_written_is_told_and_dropped_once(tmp_p
     for _ in range(2):
         with front_door(tmp_path, {"a": Script()}, LIVE) as door:
             assert (len(records(door, "decided")), len(records(door, "dropped"))) == (1, 1)
+
+
+def test_what_arms_took_is_counted_where_their_rewards_cannot_be_written(tmp_path, monkeypatch):
+    settings = ServiceSettings("a", stage="live", exploration=0.0, conservative=1000.0)
+    monkeypatch.setattr("os.write", full_for_rewards)
+    with front_door(tmp_path, {"a": Script(), "b": Script()}, settings) as door:
+        for _ in range(4):
+            assert door.chat().headers["x-draftpick-arm"] == "a"
+        door.settle()
+        assert door.service.guard.among(["a", "b"]) == ["a", "b"]
 
 
 def test_a_policy_for_other_arms_is_refused_and_the_one_that_serves_goes_on(tmp_path):

@@ -12,7 +12,7 @@ from arms import Query
 from speculative.explaining.answer import ExplainedAnswer, Piece
 from speculative.protocols.decoding_stats import DecodingStats
 from speculative.serving.settings import ServiceSettings
-from tests.support.front_door import front_door, wait_for
+from tests.support.front_door import front_door, records, wait_for
 
 KEY = "sixteen-characters"
 CANARY = ServiceSettings("a", stage="canary", share=0.5, exploration=0.4, learn_every_s=0.01)
@@ -41,6 +41,16 @@ def test_decisions_rewards_gain_and_stage_stand_on_the_page_and_no_text_does(tmp
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     assert "http://" not in page
     assert "https://" not in page
+
+
+def test_what_an_engine_says_when_it_fails_is_told_to_the_client_alone(tmp_path):
+    with front_door(tmp_path, {"a": Script(fault="error_event")}) as door:
+        assert "'message': 'broken'" in door.chat(stream=True).text
+        [rewarded] = records(door, "rewarded")
+        page = door.get("/draftpick").text
+    assert rewarded["observation"]["failure"] == "reported an error"
+    assert 'title="reported an error"' in page
+    assert "broken" not in page
 
 
 def test_a_page_before_any_decision_says_so(tmp_path):
@@ -79,6 +89,18 @@ def test_answers_are_shown_token_by_token_and_their_texts_only_if_asked_for(tmp_
     assert "secret" not in page
     assert "r-1" in answers
     assert ("secret" in answers, "private question" in answers) == (show_texts, show_texts)
+
+
+def test_answers_may_come_while_others_are_explained(tmp_path):
+    answer = ExplainedAnswer("r-1", "question", (Piece("text", "target"),), (), DecodingStats(n_new=1))
+
+    def explained_while_another_comes():
+        door.service.seen.answers.append(lambda: answer)
+        return answer
+
+    with front_door(tmp_path, {"a": Script()}) as door:
+        door.service.seen.answers.extend([explained_while_another_comes] * 2)
+        assert door.get("/draftpick/answers").status_code == 200
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="Chromium is not installed")

@@ -55,3 +55,12 @@ def test_a_caller_beyond_the_limit_is_told_when_to_come_again_and_others_are_ser
     assert [answer.status_code for answer in (*answers, reads)] == [200, 429, 200, 200]
     assert answers[1].headers["retry-after"] == "10"
     assert answers[1].json()["error"]["message"] == "too many requests: ask again in 10.0 s"
+
+
+def test_a_client_cannot_name_another_address_as_its_own(tmp_path):
+    with front_door(tmp_path, {"a": Script()}, LIVE, rate_limit=RateLimit(6, burst=1, clock=Clock())) as door:
+        answers = [
+            door.post("/v1/chat/completions", json=CHAT, headers={"x-forwarded-for": address})
+            for address in ("10.0.0.1", "10.0.0.2")
+        ]
+    assert [answer.status_code for answer in answers] == [200, 429]

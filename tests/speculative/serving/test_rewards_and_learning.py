@@ -58,7 +58,10 @@ def test_the_default_reward_counts_once_the_callers_window_is_over(tmp_path):
         wait_for(door.service.close_overdue)
         [rewarded] = records(door, "rewarded")
         answer = door.post("/v1/draftpick/reward", json={"id": name, "reward": 1}).json()
+        page = door.get("/draftpick").text
     assert (rewarded["reward"], answer["counted"]) == (0.25, False)
+    assert rewarded["observation"] is None  # its arm did not fail, and the page does not say so
+    assert "0.25 failed" not in page
 
 
 def test_the_server_learns_from_its_log_while_it_serves(tmp_path):

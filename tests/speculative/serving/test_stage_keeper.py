@@ -109,3 +109,13 @@ def test_the_policy_is_compared_with_no_draft_too_where_that_is_another_arm(tmp_
         assert keeper.against_no_draft.n == keeper.trial.n == 600
     with kept(tmp_path / "other") as (service, keeper):
         assert keeper.against_no_draft is None
+
+
+def test_decisions_are_told_of_the_trial_against_the_incumbent(tmp_path):
+    with kept(tmp_path, (*NAMES, "no_draft"), exploration=0.4, promote=False) as (service, keeper):
+        for number in range(3):  # without no_draft they say nothing of it
+            service.agent.choose(Query(id=f"q{number}", prompt="words"), NAMES)
+            service.agent.reward(f"q{number}", 0.5)
+        keeper.step()
+        assert (keeper.trial.n, keeper.against_no_draft.n) == (3, 0)
+        assert "draftpick:trial_decisions 3" in service.metrics.page()
