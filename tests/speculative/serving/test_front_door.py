@@ -144,7 +144,8 @@ def test_a_client_that_leaves_stops_the_upstream_and_its_decision_is_closed(tmp_
         body = json.dumps({**CHAT, "stream": True}).encode()
         with closing(socket.create_connection(("127.0.0.1", int(door.url.rpartition(":")[2])))) as client:
             client.sendall(
-                b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
+                b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n%s"
+                % (len(body), body)
             )
             if first_s:
                 wait_for(lambda: script.asked)
@@ -274,7 +275,7 @@ def test_a_stream_that_goes_on_after_done_is_cut_off_there(tmp_path, fault):
 def test_a_client_that_leaves_within_its_body_has_no_decision(tmp_path, caplog):
     with front_door(tmp_path, {"a": Script()}, LIVE) as door:
         with closing(socket.create_connection(("127.0.0.1", int(door.url.rpartition(":")[2])))) as client:
-            client.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{")
+            client.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99\r\n\r\n{")
         assert door.chat().status_code == 200
         assert len(records(door, "decided")) == 1
     assert not caplog.records
