@@ -26,7 +26,7 @@ def test_decisions_rewards_gain_and_stage_stand_on_the_page_and_no_text_does(tmp
     arms = {"a": Script(), "b<i>": Script()}
     with front_door(tmp_path, arms, CANARY, learn=True) as door:
         ids = [door.chat().headers["x-draftpick-id"] for _ in range(12)]
-        wait_for(lambda: door.service.seen.curves["a"].trial.n == 12)
+        wait_for(lambda: door.service.seen.curves["a"].trial.n == 12 and door.service.chosen[1] == "12")
         answer = door.get("/draftpick")
         part = door.get("/draftpick?part=main").text
     page = answer.text
