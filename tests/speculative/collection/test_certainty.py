@@ -70,6 +70,6 @@ def test_texts_are_collected_without_a_hook_on_the_logits(pool, monkeypatch):
         seen.extend(requests)
         return generate(engine, requests)
 
-    monkeypatch.setattr("speculative.collection.collect.generate", watched)
+    monkeypatch.setattr("speculative.collection.tracing.generate", watched)
     trace_queries(queries(2), pool.arms, pool.encoder)
     assert [request.sampling.logits_processors for request in seen] == [(), ()]
