@@ -39,7 +39,8 @@ class LearningThread:
     """Reads the log every so often, and lets what was learned decide from then on.
 
     Only a full batch is followed by the next one at once: what comes in during a step waits for the pause to pass.
-    A step that fails is told and tried again; the policy that serves stays as it was.
+    A job that fails is told and tried again, and keeps no other from being done: a policy that cannot learn serves as
+    it was, and still goes back to shadow where it is worse.
 
     Args:
         service: gets the policies, and closes decisions whose reward is overdue.
@@ -73,23 +74,27 @@ class LearningThread:
             self._step()
 
     def _step(self) -> None:
-        metrics = self._service.metrics
-        try:
-            n_new = self._learner.batch
-            while n_new == self._learner.batch and not self._stop.is_set():
-                n_new = self._learner.step(whole_batches=False)
-                if n_new:
-                    self._adopt()
-            self._service.close_overdue()
-            if self._service.look_back is not None:
-                told = self._service.look_back.step(self._service.agent.log, self._stop)
-                metrics.add("hindsights_total", told)
-                metrics.set("hindsights_passed_over", self._service.look_back.n_passed_over)
-            self._keeper.step()
-            metrics.set("learning_failed", 0)
-        except Exception as error:  # a policy of the user's own may raise anything; serving goes on
-            metrics.set("learning_failed", 1)
-            LOGGER.error("learning failed, the policy stays as it was: %s: %s", type(error).__name__, error)
+        has_failed = False
+        for job in (self._learn, self._service.close_overdue, self._look_back, self._keeper.step):
+            try:
+                job()
+            except Exception as error:  # a policy of the user's own may raise anything; serving goes on
+                has_failed = True
+                LOGGER.error("learning failed, and is tried again: %s: %s", type(error).__name__, error)
+        self._service.metrics.set("learning_failed", float(has_failed))
+
+    def _learn(self) -> None:
+        n_new = self._learner.batch
+        while n_new == self._learner.batch and not self._stop.is_set():
+            n_new = self._learner.step(whole_batches=False)
+            if n_new:
+                self._adopt()
+
+    def _look_back(self) -> None:
+        look_back, metrics = self._service.look_back, self._service.metrics
+        if look_back is not None:
+            metrics.add("hindsights_total", look_back.step(self._service.agent.log, self._stop))
+            metrics.set("hindsights_passed_over", look_back.n_passed_over)
 
     def _adopt(self) -> None:
         """Serve what was learned; then write down which arms were forgotten since that was last done, and why."""

@@ -22,28 +22,36 @@ class BusyLearner(Learner):
     sizes = iter([10, 10, 3, *[1] * 10_000])
 
     def step(self, *, whole_batches=True):
-        self.seen.append(next(self.sizes))
-        return self.seen[-1]
+        self.noted.append(next(self.sizes))
+        return self.noted[-1]
 
 
 class NotedKeeper(StageKeeper):
     """Notes that the steps of learning are over."""
 
     def step(self):
-        self.seen.append("pause")
-        if self.seen.count("pause") == 3:
+        self.noted.append("pause")
+        if self.noted.count("pause") == 3:
             self.enough.set()
 
 
-def test_only_a_full_batch_is_followed_by_the_next_one_at_once(tmp_path):
+class NotedService(Service):
+    """Notes that overdue decisions are closed."""
+
+    def close_overdue(self):
+        self.noted.append("overdue")
+
+
+def steps_of(folder, learner_class, service_class=Service):
+    """Let a thread learn for three pauses; return what was noted meanwhile, and the metrics."""
     settings = ServiceSettings("a", rewards="caller", learn_every_s=0.001)
     policy = LinUCB(arm_names=("a",))
-    with DecisionLog(tmp_path / "log", sync_every=0) as log:
+    with DecisionLog(folder / "log", sync_every=0) as log:
         agent = Agent(policy, HashingEncoder(4), log, reward=CallerReward(0.0))
-        service = Service([SilentArm("a")], agent, settings)
-        learner = BusyLearner(policy, log.folder, tmp_path / "learner", batch=10)
+        service = service_class([SilentArm("a")], agent, settings)
+        learner = learner_class(policy, log.folder, folder / "learner", batch=10)
         keeper = NotedKeeper(service)
-        learner.seen = keeper.seen = []
+        learner.noted = keeper.noted = service.noted = []
         keeper.enough = threading.Event()
         learning = LearningThread(service, learner, keeper)
         learning.start()
@@ -51,7 +59,12 @@ def test_only_a_full_batch_is_followed_by_the_next_one_at_once(tmp_path):
         learning.stop()
         learner.close()
         service.end_writing()
-    assert keeper.seen[:8] == [10, 10, 3, "pause", 1, "pause", 1, "pause"]
+    return keeper.noted, service.metrics.page()
+
+
+def test_only_a_full_batch_is_followed_by_the_next_one_at_once(tmp_path):
+    noted, _ = steps_of(tmp_path, BusyLearner)
+    assert noted[:8] == [10, 10, 3, "pause", 1, "pause", 1, "pause"]
 
 
 def test_an_arm_that_is_forgotten_is_noted_with_its_reason(tmp_path):
@@ -98,6 +111,20 @@ def test_what_was_forgotten_before_serving_is_noted_and_adopted_even_where_the_l
         [noted] = [one.record for one in read_records(log.folder) if one.record["kind"] == "reset"]
     assert noted["arm"] == "a"
     assert "draftpick:learned_decisions 100" in service.metrics.page()
+
+
+class FailingLearner(Learner):
+    """Cannot learn from the log."""
+
+    def step(self, *, whole_batches=True):
+        raise ValueError("contexts of another encoder")
+
+
+def test_a_policy_that_cannot_learn_keeps_neither_default_rewards_nor_stages_from_their_turn(tmp_path, caplog):
+    noted, page = steps_of(tmp_path, FailingLearner, NotedService)
+    assert noted[:4] == ["overdue", "pause", "overdue", "pause"]
+    assert "draftpick:learning_failed 1" in page
+    assert "learning failed, and is tried again: ValueError: contexts of another encoder" in caplog.text
 
 
 def full_disk(*_):
