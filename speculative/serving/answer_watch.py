@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from arms import Observation
 from speculative.serving.completion_request import CompletionRequest
-from speculative.serving.engine_feedback import EngineFeedback, feedback_of
+from speculative.serving.engine_feedback import EngineFeedback, feedback_of, token_count
 from speculative.serving.problem import ArmFailure
 from speculative.serving.written_payload import WrittenPayload
 
@@ -23,8 +24,9 @@ _IDENTIFIER = re.compile(r"[\w.-]{1,40}", re.ASCII)
 class AnswerWatch:
     """Reads each payload of an answer once, and says what the client is to get of it.
 
-    The seconds are this clock's, from the request to the last payload, for every engine alike: an engine's own clock
-    leaves out the time in its queue. Time that the client takes to read is not counted.
+    The seconds are this clock's, from the request to the last payload, or to the end of waiting where the answer fails
+    or the client leaves, for every engine alike: an engine's own clock leaves out the time in its queue. Time that the
+    client takes to read is not counted.
 
     Args:
         request: what was asked for.
@@ -32,7 +34,7 @@ class AnswerWatch:
 
     Attributes:
         first_s: seconds to a stream's first payload; None before it, and for an answer that comes whole.
-        seconds: to the last payload so far.
+        seconds: to the last payload so far, or until the client left.
         feedback: the engine's counts, where it gave some.
         answer: the tokens, where an engine of one's own wrote them, once it has ended.
     """
@@ -41,7 +43,7 @@ class AnswerWatch:
         self._request, self._clock = request, clock
         self._start, self._client_s = clock(), 0.0
         self._n_chunks = 0
-        self._n_tokens: int | None = None
+        self._usage: int | None = None
         self.first_s: float | None = None
         self.seconds = 0.0
         self.feedback: EngineFeedback | None = None
@@ -53,7 +55,7 @@ class AnswerWatch:
         Raises:
             ArmFailure: if it is no JSON object, or reports an error.
         """
-        self.seconds = self._clock() - self._start - self._client_s
+        self.seconds = self._passed_s()
         if self.first_s is None and self._request.stream:
             self.first_s = self.seconds
         if isinstance(payload, WrittenPayload):
@@ -74,40 +76,47 @@ class AnswerWatch:
         usage = said.get("usage")
         if usage is None:
             return payload
-        self._take_usage(usage)
+        self._usage = token_count(usage.get("completion_tokens") if isinstance(usage, Mapping) else None)
         if not self._request.stream or self._request.include_usage:
             return payload
         if not choices:
             return None
         del said["usage"]
-        return json.dumps(said, ensure_ascii=False).encode()
+        return json.dumps(said).encode()  # escaped: an engine's halves of a character cannot be encoded
 
-    def client_took(self, seconds: float) -> None:
-        """Leave out time that the client took to read."""
-        self._client_s += seconds
+    @contextmanager
+    def client_reads(self) -> Iterator[None]:
+        """Leave out the time until this is left."""
+        started = self._clock()
+        try:
+            yield
+        finally:
+            self._client_s += self._clock() - started
+
+    def left(self) -> None:
+        """Note that the client waits no longer: the answer has taken until now, silence included."""
+        self.seconds = self._passed_s()
 
     @property
     def n_tokens(self) -> int:
-        """Tokens generated: as the usage says, else the engine's counts, else the chunks of the stream."""
-        if self._n_tokens is not None:
-            return self._n_tokens
-        if self.feedback is not None and self.feedback.n_tokens is not None:
-            return self.feedback.n_tokens
+        """Tokens generated: as the usage says, else the engine's counts, else the chunks of the stream.
+
+        More than the client allowed cannot be true, and is passed over.
+        """
+        most = self._request.max_tokens
+        for count in (self._usage, None if self.feedback is None else self.feedback.n_tokens):
+            if count is not None and (most is None or count <= most):
+                return count
         return self._n_chunks if self._request.stream else 0
 
     def observation(self, arm: str, decision_id: str, failure: str | None = None) -> Observation:
-        """Return the facts of the answer, without its text, as the log keeps them."""
+        """Return the facts of the answer, without its text, as the log keeps them; a failure has taken until now."""
         if failure is not None:
-            return Observation.failed(arm, decision_id, failure, self.seconds or self._clock() - self._start)
+            return Observation.failed(arm, decision_id, failure, self._passed_s())
         return Observation(arm, decision_id, text="", n_tokens=self.n_tokens, seconds=self.seconds)
 
-    def _take_usage(self, usage: object) -> None:
-        count = usage.get("completion_tokens") if isinstance(usage, Mapping) else None
-        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-            return
-        most = self._request.max_tokens
-        if most is None or count <= most:  # else it cannot be true, and the chunks are counted
-            self._n_tokens = count
+    def _passed_s(self) -> float:
+        return self._clock() - self._start - self._client_s
 
 
 def _kind_of_error(error: object) -> str:

@@ -44,6 +44,11 @@ def feedback_of(payload: Mapping[str, object]) -> EngineFeedback | None:
     return None
 
 
+def token_count(value: object, most: int = _MOST_TOKENS) -> int | None:
+    """Return a count of tokens or rounds that an engine says; None for what can be none."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most else None
+
+
 def _contradicts_itself(found: EngineFeedback) -> bool:
     """Return whether more was accepted than proposed, where both are known."""
     drafted, accepted = found.n_draft_tokens, found.n_accepted
@@ -56,9 +61,9 @@ def _of_vllm(metrics: Mapping[str, object]) -> EngineFeedback | None:
         return None
     return EngineFeedback(
         "vllm",
-        n_rounds=_count(said.get("num_spec_steps")),
-        n_draft_tokens=_count(said.get("num_draft_tokens")),
-        n_accepted=_count(said.get("num_accepted_draft_tokens")),
+        n_rounds=token_count(said.get("num_spec_steps")),
+        n_draft_tokens=token_count(said.get("num_draft_tokens")),
+        n_accepted=token_count(said.get("num_accepted_draft_tokens")),
         accepted_at=_accepted_at(said.get("per_step_accepted")),
     )
 
@@ -67,7 +72,7 @@ def _accepted_at(per_round: object) -> dict[int, int]:
     """Return how many tokens were accepted at each draft position, of the number accepted in each round."""
     if not isinstance(per_round, list):
         return {}
-    rounds = Counter(_count(n_accepted, _LONGEST_DRAFT) or 0 for n_accepted in per_round)
+    rounds = Counter(token_count(n_accepted, _LONGEST_DRAFT) or 0 for n_accepted in per_round)
     at: dict[int, int] = {}
     n_rounds = 0
     for position in range(max(rounds, default=0) - 1, -1, -1):
@@ -79,11 +84,11 @@ def _accepted_at(per_round: object) -> dict[int, int]:
 def _of_llama_cpp(said: Mapping[str, object]) -> EngineFeedback | None:
     if not said:
         return None
-    drafted = _count(said.get("draft_n"))
-    accepted = _count(said.get("draft_n_accepted"))
+    drafted = token_count(said.get("draft_n"))
+    accepted = token_count(said.get("draft_n_accepted"))
     # without speculation the two fields are missing, which says that nothing was drafted
     return EngineFeedback(
-        "llama.cpp", _count(said.get("predicted_n")), n_draft_tokens=drafted or 0, n_accepted=accepted or 0
+        "llama.cpp", token_count(said.get("predicted_n")), n_draft_tokens=drafted or 0, n_accepted=accepted or 0
     )
 
 
@@ -92,26 +97,25 @@ def _of_lm_studio(said: Mapping[str, object]) -> EngineFeedback | None:
         return None
     return EngineFeedback(
         "lm_studio",
-        n_draft_tokens=_count(said.get("total_draft_tokens_count")),
-        n_accepted=_count(said.get("accepted_draft_tokens_count")),
+        n_draft_tokens=token_count(said.get("total_draft_tokens_count")),
+        n_accepted=token_count(said.get("accepted_draft_tokens_count")),
     )
 
 
 def _of_sglang(said: Mapping[str, object]) -> EngineFeedback | None:
-    rounds = _count(said.get("spec_verify_ct"))
+    rounds = token_count(said.get("spec_verify_ct"))
     if rounds is None:
         return None
     return EngineFeedback(
-        "sglang", _count(said.get("completion_tokens")), rounds, n_accepted=_count(said.get("spec_num_correct_drafts"))
+        "sglang",
+        token_count(said.get("completion_tokens")),
+        rounds,
+        n_accepted=token_count(said.get("spec_num_correct_drafts")),
     )
 
 
 def _table(value: object) -> Mapping[str, object]:
     return value if isinstance(value, Mapping) else {}
-
-
-def _count(value: object, most: int = _MOST_TOKENS) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most else None
 
 
 _FORMS: Mapping[str, Callable[[Mapping[str, object]], EngineFeedback | None]] = {

@@ -223,12 +223,11 @@ class Service:
                     passed = watch.take(payload)
                     if passed is None:
                         continue
-                    started = time.perf_counter()
-                    if not is_sent:
-                        is_sent = True
-                        await client.start({"x-draftpick-id": decision_id, "x-draftpick-arm": arm})
-                    await client.send(passed)
-                    watch.client_took(time.perf_counter() - started)
+                    with watch.client_reads():
+                        if not is_sent:
+                            is_sent = True
+                            await client.start({"x-draftpick-id": decision_id, "x-draftpick-arm": arm})
+                        await client.send(passed)
             if not is_sent:
                 raise ArmFailure("answered nothing")
         except ArmRefusal as refusal:
@@ -268,6 +267,7 @@ class Service:
     def _client_left(self, watch: AnswerWatch, arm: str, decision_id: str) -> None:
         """Take what was seen for the answer; before the first token nothing was."""
         if watch.n_tokens:
+            watch.left()
             self._answered(watch, arm, decision_id)
         else:
             waited = watch.observation(arm, decision_id, "the client left before the first token")

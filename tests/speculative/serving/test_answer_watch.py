@@ -22,8 +22,8 @@ def test_seconds_leave_out_what_the_client_takes():
     watch = AnswerWatch(asked(), clock=lambda: now[0])
     now[0] += 1.0
     watch.take(chunk())
-    now[0] += 10.0
-    watch.client_took(10.0)
+    with watch.client_reads():
+        now[0] += 10.0
     now[0] += 0.5
     watch.take(chunk())
     now[0] += 7.0
@@ -50,11 +50,37 @@ def test_usage_that_nobody_asked_for_is_taken_out_and_the_rest_stays():
     assert watch.take(untouched) == untouched
 
 
-@pytest.mark.parametrize("usage", [{}, [], {"completion_tokens": -1}, {"completion_tokens": True}])
-def test_a_usage_without_a_count_is_passed_over(usage):
+@pytest.mark.parametrize("usage", [{}, [], *({"completion_tokens": count} for count in (-1, True, 10**9 + 1, 10**400))])
+def test_a_usage_without_a_count_that_can_be_is_passed_over(usage):
     watch = AnswerWatch(asked())
     watch.take(chunk(usage=usage))
     assert watch.n_tokens == 1
+
+
+def test_more_tokens_than_the_client_allowed_are_believed_of_nobody():
+    watch = AnswerWatch(asked(max_tokens=5))
+    watch.take(chunk(usage={"completion_tokens": 6}, timings={"predicted_n": 6}))
+    assert watch.n_tokens == 1
+    watch.take(chunk(timings={"predicted_n": 5}))
+    assert watch.n_tokens == 5
+
+
+def test_a_failure_and_an_answer_that_its_client_left_have_taken_the_silence_before_too():
+    now = [0.0]
+    watch = AnswerWatch(asked(), clock=lambda: now[0])
+    watch.take(chunk())
+    with watch.client_reads():
+        now[0] = 2.0
+    now[0] = 62.0
+    assert watch.observation("a", "q", "silent for 60 s").seconds == 60.0
+    assert watch.observation("a", "q").seconds == 0.0
+    watch.left()
+    assert watch.observation("a", "q").seconds == 60.0
+
+
+def test_half_a_character_of_an_engine_is_passed_on_where_its_usage_is_taken_out():
+    said = b'{"choices": [{"delta": {"content": "\\ud83d"}}], "usage": {"completion_tokens": 1}}'
+    assert json.loads(AnswerWatch(asked()).take(said) or b"")["choices"][0]["delta"]["content"] == "\ud83d"
 
 
 @pytest.mark.parametrize("payload", [b"", b"{", b"[]", b'"x"', b"{}", b'{"error": "out of memory"}', b"[" * 10_000])
