@@ -17,7 +17,7 @@ METRICS = {
     "decisions_total": ("counter", "Decisions by arm, and by who decided: the stage."),
     "inverse_propensity_sum": ("counter", "Sum of 1 / propensity of the decisions by arm."),
     "failures_total": ("counter", "Answers that an arm did not give, or not to the end."),
-    "rewards_total": ("counter", "Rewards by how they came: own, caller, late, default; dropped decisions too."),
+    "rewards_total": ("counter", "Rewards by how they came: own, caller, late, default, lost; dropped decisions too."),
     "output_tokens_total": ("counter", "Tokens generated."),
     "spec_decode_num_drafts_total": ("counter", "Draft-verify rounds, where the engine says."),
     "spec_decode_num_draft_tokens_total": ("counter", "Draft tokens, where the engine says."),

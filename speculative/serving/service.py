@@ -305,13 +305,14 @@ class Service:
             self.metrics.add("rewards_total", kind="dropped")
 
     def _default(self, decision_id: str) -> None:
-        if decision_id in self._awaited:
+        until = self._awaited.pop(decision_id, None)
+        if until is not None:
             try:
                 self.agent.reward(decision_id, self.settings.default_reward)
             except OSError as error:
                 LOGGER.error("a default reward cannot be written, and will be tried again: %s", error)
+                self._awaited[decision_id] = until
                 return
-            del self._awaited[decision_id]
             self.metrics.add("rewards_total", kind="default")
 
     def _take_reward(self, decision_id: str, value: float) -> bool:

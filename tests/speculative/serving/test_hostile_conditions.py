@@ -17,6 +17,10 @@ def full_disk(*_):
     raise OSError(28, "No space left on device")
 
 
+def broken_log(*_):
+    raise RuntimeError("an earlier fsync failed")
+
+
 def full_for_rewards(fd, data, write=os.write):
     return full_disk() if b'"rewarded"' in bytes(data) else write(fd, data)
 
@@ -76,6 +80,17 @@ def test_a_default_reward_that_cannot_be_written_is_tried_again(tmp_path, monkey
         assert "a default reward cannot be written, and will be tried again" in caplog.text
         door.service.close_overdue()
         assert [one["reward"] for one in records(door, "rewarded")] == [0.25]
+
+
+def test_a_default_reward_is_lost_once_where_the_log_takes_nothing_any_more(tmp_path, monkeypatch):
+    settings = ServiceSettings("a", rewards="caller", default_reward=0.25, reward_window_s=0.0, exploration=0.0)
+    with front_door(tmp_path, {"a": Script()}, settings) as door:
+        door.chat()
+        monkeypatch.setattr(door.service.agent.log, "rewarded", broken_log)
+        wait_for(door.service.close_overdue)
+        door.settle()
+        assert door.service.close_overdue() == 0
+        assert 'draftpick:rewards_total{kind="lost"} 1' in door.get("/metrics").text
 
 
 def test_a_measured_reward_that_cannot_be_written_is_told_and_dropped_once(tmp_path, monkeypatch, caplog):
