@@ -76,7 +76,7 @@ class _PageRoutes:
         """Return what asks a browser for the key, where it is missing.
 
         Raises:
-            Problem: for a page of another origin.
+            Problem: for a page of another origin, or a name that is not the server's.
         """
         try:
             self._check(_with_bearer(request))
