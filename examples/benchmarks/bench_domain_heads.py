@@ -3,8 +3,8 @@
     python examples/benchmarks/bench_domain_heads.py q15.gguf train.jsonl held_out.jsonl --domains maths,code,generalist
 
 Prompts name their domains. Hours on a core for a model of 1.5 billion parameters; a stopped run goes on where it was.
-`--read` only tells what the heads in `--out` say of themselves; those whose names begin with `generalist_` were made
-from less text, and show what more of it gives.
+`--read` only tells what the heads in `--out` say of themselves, also those that `draftpick distill --start` made; those
+whose names begin with `generalist_` were made from less text, and show what more of it gives.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
         "curve": curve(heads),
         "bars": bars(whole),
         "command": "python examples/benchmarks/bench_domain_heads.py TARGET TRAIN HELD_OUT "
-        f"--domains {','.join(whole)}",
+        f"--domains {','.join(whole)}{' --read' if options.read else ''}",
         "machine": machine_facts(),
         "threads": 1,
         "date": time.strftime("%Y-%m-%d"),

@@ -76,7 +76,8 @@ def measured(options: argparse.Namespace, work: Path, upstreams: Callable) -> di
     return {
         "machine": machine_facts(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "command": "python examples/benchmarks/bench_serving_engines.py",
+        "command": "python examples/benchmarks/bench_serving_engines.py "
+        f"--n-passes {options.n_passes} --max-new-tokens {options.max_new_tokens}",
         "seed": options.seed,
         "settings": {name: getattr(options, name) for name in ("n_passes", "max_new_tokens")},
         "figures": figures,

@@ -73,7 +73,7 @@ def _head(folder: Path) -> list[str]:
             *table(["draft", "ms a draft token"], times),
             "",
         ]
-    return lines + details("Where the head's figures come from", origin(record))
+    return lines + origin(record, "Where the head's figures come from")
 
 
 def _domain_heads(folder: Path) -> list[str]:
@@ -99,7 +99,7 @@ def _domain_heads(folder: Path) -> list[str]:
         "",
         *_origin_of_heads(record),
     ]
-    return [*lines, *bar_table(record["bars"]), *details("Where these heads' figures come from", origin(record))]
+    return [*lines, *bar_table(record["bars"]), *origin(record, "Where these heads' figures come from")]
 
 
 def _origin_of_heads(record: Record) -> list[str]:

@@ -31,9 +31,14 @@ def policies_page(folder: Path) -> str:
     demo = read_record(folder / "demo.json")
     lines += missing("make demo") if demo is None else [*_summary(demo), *_demo(folder, demo)]
     rewards = read_record(folder / "bench_rewards.json")
-    lines += ["", "## Other rewards, the same observations", ""]
+    lines += ["", "## Other rewards", ""]
     if rewards is None:
         return page_text(lines, missing("python examples/benchmarks/bench_rewards.py"))
+    lines += [
+        "Policies trained and valued on each reward, on the same observations: a collection of its own on the demo's "
+        "prompts, whose arms are those of the tables.",
+        "",
+    ]
     for name, evaluation in rewards["rewards"].items():
         lines += details(name, _evaluation(evaluation))
     return page_text(lines + origin(rewards))

@@ -1,4 +1,4 @@
-"""What the front door adds to a request, and how often its bounds are wrong."""
+"""What the front door adds and loses, whether its bounds hold, and what a policy learns while it serves."""
 
 from pathlib import Path
 
@@ -11,11 +11,11 @@ _LEARNING = "python examples/benchmarks/bench_online.py"
 
 
 def serving_page(folder: Path) -> str:
-    """Added time, coverage of the bounds, and learning while serving, from bench_serving.json and two others."""
+    """Return added time, kills, the budget, two engines, the bounds' coverage, and learning, each from a JSON."""
     lines = page_head(
         "Serving",
-        "What `draftpick serve` adds to requests that go through it, and whether the confidence sequence that promotes "
-        "a policy, or takes it back, is wrong as seldom as it says.",
+        "What `draftpick serve` adds to requests that go through it, what is lost where it is killed, whether its "
+        "budget and the confidence sequence that promotes a policy hold, and what a policy learns while it serves.",
     )
     load = read_record(folder / "bench_serving.json")
     wrong = read_record(folder / "bench_confidence_sequence.json")
