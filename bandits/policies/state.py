@@ -56,6 +56,10 @@ class PolicyState:
             {} if is_replaced else dict(self.derived),
         )
 
+    def __deepcopy__(self, memo: object) -> PolicyState:
+        """Return this state: nobody changes it, and copying would trip over what other threads derive meanwhile."""
+        return self
+
     def derive(self, key: Hashable, make: Callable[[], Derived]) -> Derived:
         """Return `make()`, a function of the arrays, computed on first use and kept with the state.
 

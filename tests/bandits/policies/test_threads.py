@@ -1,5 +1,6 @@
 """One thread learns while others choose: no choice fails, and every distribution sums to 1."""
 
+import copy
 import threading
 
 import numpy as np
@@ -59,6 +60,18 @@ def test_choices_are_whole_while_another_thread_learns(name):
     assert len(totals) == 3 * n_choices
     np.testing.assert_allclose(totals, 1.0, atol=1e-9)
     assert policy.state.n_rows >= len(data)
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_copy_shares_what_was_learned_until_one_of_the_two_learns_more(name):
+    data = example_data()
+    policy = made(POLICIES[name]).fit(data)
+    before = policy.probabilities(data.contexts)
+    other = copy.deepcopy(policy)
+    assert other.state is policy.state  # copying it would trip over what other threads derive meanwhile
+    other.update(data)
+    assert other.state is not policy.state
+    np.testing.assert_array_equal(policy.probabilities(data.contexts), before)
 
 
 def test_a_policy_without_data_answers_threads_from_its_prior_and_stays_unlearned():
