@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -39,6 +39,10 @@ class Hindsight:
     def of(cls, decision: LoggedDecision, rewards: Mapping[str, float]) -> Hindsight:
         """Return the hindsight of a decision."""
         return cls(decision.query_id, decision.context, decision.policy.encoder, rewards)
+
+    def of_arms(self, names: Container[str]) -> Hindsight:
+        """Return what it tells of these arms alone."""
+        return replace(self, rewards={name: reward for name, reward in self.rewards.items() if name in names})
 
     def to_record(self) -> Record:
         """Return it as JSON values, for `DecisionLog.noted(HINDSIGHT, ...)`."""

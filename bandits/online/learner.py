@@ -45,7 +45,8 @@ class Learner:
         batch: decisions learned from at once, >= 1.
         hindsight: arms that are learned from `Hindsight` records, each row of which shows all of them. Of their own
             rewards only those of failed pulls are learned, of which no such record tells; the others are passed over,
-            so that no answer is learned twice.
+            so that no answer is learned twice, and answers logged without a record teach nothing of these arms. What
+            records tell of other arms is left out.
         relearn: where the checkpoint is of a policy of another class or with other settings, or has learned an arm
             with hindsight that is now learned without, or the reverse, leave it and begin anew.
 
@@ -147,7 +148,7 @@ class Learner:
     def _row(self, record: Record) -> _Row | None:
         """Return what a record teaches, or None."""
         if record["kind"] == HINDSIGHT and self._hindsight:
-            return Hindsight.from_record(record)
+            return Hindsight.from_record(record).of_arms(self._hindsight)
         if record["kind"] != "rewarded":
             return None
         reward = LoggedReward.from_record(record)
