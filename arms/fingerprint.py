@@ -87,7 +87,7 @@ def _path(cls: type) -> bytes:
 
 
 def _source(cls: type) -> bytes:
-    """The source of a class of the user's own; this project's classes go by their names."""
+    """Return the source of a class of the user's own; this project's classes go by their names."""
     if cls.__module__.split(".")[0] in _OURS or cls.__module__ == "builtins":
         return b""
     try:

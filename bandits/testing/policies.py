@@ -77,7 +77,7 @@ def example_log(seed: int = 11) -> LoggedData:
 
 
 def check_template(make_policy: MakePolicy) -> None:
-    """What the base class derives, a subclass leaves alone: it checks its input there."""
+    """Check that a subclass leaves alone what the base class derives: it checks its input there."""
     policy = make_policy()
     for name in _FINAL:
         hold(
@@ -149,7 +149,7 @@ def check_inputs_unmodified(make_policy: MakePolicy, data: PolicyData) -> None:
 
 
 def check_reading_changes_nothing(make_policy: MakePolicy, data: PolicyData) -> None:
-    """Reading leaves the state as it is, and an update makes another one and leaves the old one as it was."""
+    """Check that reading leaves the state as it is, and that an update makes another one and leaves the old one."""
     policy = make_policy().fit(data)
     before = policy.learned
     tensors = {name: array.copy() for name, array in before.tensors().items()}

@@ -117,7 +117,7 @@ def greedy(dtype: str) -> str:
 
 
 def peer_modes(options: argparse.Namespace, targets: Mapping[str, Target], peers: Mapping[str, Any]) -> dict[str, Mode]:
-    """Transformers' modes in every dtype that it is loaded in."""
+    """Return transformers' modes in every dtype that it is loaded in."""
     modes: dict[str, Mode] = {}
     for dtype, peer in peers.items():
         target, look = targets[dtype], f"transformers prompt lookup {LOOKED_UP}, {dtype}"
@@ -131,7 +131,7 @@ def peer_modes(options: argparse.Namespace, targets: Mapping[str, Target], peers
 
 
 def both_greedy(grouped: Mapping[str, Sequence[Run]], dtype: str) -> dict[str, Sequence[Run]]:
-    """Runs of one dtype, without drafts on both sides."""
+    """Return the runs of one dtype, without drafts on both sides."""
     return {name: grouped[name] for name in (greedy(dtype), f"no draft, {dtype}")}
 
 
@@ -155,7 +155,7 @@ def figures(grouped: Mapping[str, Sequence[Run]], ours: list[str], rivals: list[
 
 
 def described(target: Target) -> Record:
-    """What an arithmetic became on this machine."""
+    """Say what an arithmetic became on this machine."""
     model = target.model
     return {"dtype": str(model.dtype), "weights": target.settings.weights, "arithmetic": model.arithmetic}
 

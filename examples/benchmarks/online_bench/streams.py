@@ -50,7 +50,7 @@ def steady(queries: Queries, n: int, rng: np.random.Generator) -> Stream:
 
 
 def one_slowed(queries: Queries, n: int, rng: np.random.Generator) -> Stream:
-    """The best fixed arm takes twice as long from half-time on."""
+    """Let the best fixed arm take twice as long from half-time on."""
     rows = rng.integers(len(queries.tokens), size=n)
     factors = np.ones((n, len(queries.arm_names)))
     factors[n // 2 :, queries.arm_names.index(_BEST)] = SLOWER
@@ -66,7 +66,7 @@ def mix_turned(queries: Queries, n: int, rng: np.random.Generator) -> Stream:
 
 
 def arm_added(queries: Queries, n: int, rng: np.random.Generator) -> Stream:
-    """The best fixed arm joins at half-time."""
+    """Let the best fixed arm join at half-time."""
     stream = steady(queries, n, rng)
     return Stream(stream.contexts, stream.seconds, stream.rewards, stream.arm_names, joins=_BEST)
 
