@@ -25,7 +25,7 @@ def executor_of(name: str, n_workers: int | None = None) -> Executor:
     if n_workers is not None:
         at_least(n_workers, 1, "n_workers")
     if name.startswith("ray://"):
-        return RayExecutor(name, n_workers)
+        return RayExecutor(name, n_workers=n_workers)
     if name == "ray":
         return RayExecutor(n_workers=n_workers)
     if name == "processes":

@@ -38,7 +38,7 @@ class RayExecutor(Executor):
         ValueError: if an argument breaks its rule.
     """
 
-    def __init__(self, address: str = LOCAL, n_workers: int | None = None, *, gpus_per_worker: float = 0.0) -> None:
+    def __init__(self, address: str = LOCAL, *, n_workers: int | None = None, gpus_per_worker: float = 0.0) -> None:
         if address != LOCAL and not address.removeprefix("ray://").rpartition(":")[0]:
             raise ValueError(f'address must be "local" or "ray://host:port", got {address!r}')
         self.address = address
