@@ -72,7 +72,7 @@ def replay_log(
     if to_dsjson is not None and to_dsjson.exists():
         raise ValueError(f"{to_dsjson} exists: name another --to-dsjson, or remove it")
     _refuse_learners_own(log, policy or ())
-    policies = policies_or_files(policy or (), policy_class or (), seed)
+    policies, by = policies_or_files(policy or (), policy_class or (), seed), estimators_of(estimators)
     with busy("reading the log"):
         logged = read_log(log)
     if to_dsjson is not None:
@@ -81,9 +81,7 @@ def replay_log(
     if not policies:
         return
     with busy("estimating"):
-        replayed = replay(
-            policies, logged, estimators=estimators_of(estimators), test_share=test_share, confidence=0.95, seed=seed
-        )
+        replayed = replay(policies, logged, estimators=by, test_share=test_share, seed=seed)
     result = json.loads(replayed.to_json()) | {"conclusion": replayed.conclusion}
     options.report(result, replayed.to_text(), as_json)
 

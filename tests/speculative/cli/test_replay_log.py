@@ -47,6 +47,9 @@ def test_what_is_no_log_is_refused(tmp_path):
     assert "does not exist" in refused("replay-log", tmp_path / "none", "--policy", "uniform")
     with write_log(tmp_path, 30):
         assert "unheard" in refused("replay-log", tmp_path, "--policy", "unheard")
+        written = ("--to-dsjson", tmp_path / "log.dsjson")
+        assert "unheard" in refused("replay-log", tmp_path, "--policy", "uniform", "--estimator", "unheard", *written)
+        assert not (tmp_path / "log.dsjson").exists()  # or the same command, mended, would be refused for it
 
 
 def test_what_the_service_learned_from_the_log_itself_is_refused(tmp_path):
