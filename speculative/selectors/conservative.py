@@ -49,7 +49,7 @@ class Conservative(Selector):
         self.plain = at_least(plain, 0, "plain")
         self.audit_share = within(audit_share, 0.0, 1.0, "audit_share")
         self._rng = np.random.default_rng(at_least(seed, 0, "seed"))
-        self._n_running = 0
+        self._n_running, self._drafts = 0, False  # of the step under way
 
     @classmethod
     def over(cls, selector: Selector, budget: TimeBudget | float, arms: Sequence[EngineArm], *, seed: int = 0) -> Self:
@@ -73,20 +73,21 @@ class Conservative(Selector):
         actions = list(self.selector.select(rounds))
         self._n_running = len(rounds)
         if self._is_audit():
-            return [self.plain] * len(actions)
-        return [
+            actions = [self.plain] * len(actions)
+        chosen = [
             action if action == self.plain or self._begins(round_, action) else self.plain
             for round_, action in zip(rounds, actions, strict=True)
         ]
+        self._drafts = any(action != self.plain for action in chosen)
+        return chosen
 
     def observe(self, observations: Sequence[RoundObservation]) -> None:
         """Count what the step took, and tell the selector."""
-        is_plain = all(one.action == self.plain for one in observations)
         for one in observations:
-            if is_plain:
-                self.budget.ran_safe(one.seconds - one.select_s, one.n_new, self._n_running)
-            else:  # beside a drafted round a plain one may take longer too
+            if self._drafts:  # beside a drafted round, which may have raised, a plain one may take longer too
                 self.budget.end(one.request_id, one.seconds, one.n_new, self._n_running)
+            else:
+                self.budget.ran_safe(one.seconds - one.select_s, one.n_new, self._n_running)
         self.selector.observe(observations)
 
     def finish(self, request_id: str) -> None:

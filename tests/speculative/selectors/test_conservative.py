@@ -27,6 +27,16 @@ class Watched(FixedSelector):
         self.seen += [one.action for one in observations]
 
 
+class EachItsOwn(Selector):
+    """An arm for each request by its name."""
+
+    def __init__(self, actions):
+        self.actions = actions
+
+    def select(self, rounds):
+        return [self.actions[one.request_id] for one in rounds]
+
+
 class Adversary(Selector):
     """Knows the budget, and spends it as fast as it can: an arm that saves until there is room, then one that loses."""
 
@@ -160,6 +170,19 @@ def test_the_choosing_of_arms_is_time_lost_where_it_drafts_and_not_the_pace_of_n
     assert guard.select([RoundContext("a", 5, 1, (True, True))]) == [1]
     guard.observe([RoundObservation("a", 1, 4, 1, 2, 0.04, select_s=0.02)])
     assert budget.lost_s == pytest.approx(0.02)
+
+
+def test_a_plain_round_beside_a_drafted_one_that_raised_is_not_the_pace_of_no_draft():
+    budget = TimeBudget(1.0)
+    guard = Conservative(EachItsOwn({"a": 0, "b": 1}), budget, plain=0, audit_share=0.0)
+    rounds = [RoundContext(name, 5, 1, (True, True), n_running=2) for name in ("a", "b")]
+    for _ in range(2):
+        assert guard.select(rounds) == [0, 0]
+        guard.observe([RoundObservation(name, 0, 0, 0, 1, PLAIN_S) for name in ("a", "b")])
+    assert guard.select(rounds) == [0, 1]
+    guard.observe([RoundObservation("a", 0, 0, 0, 1, 40 * PLAIN_S)])
+    assert budget.pace(2) == pytest.approx(PLAIN_S)
+    assert budget.lost_s == pytest.approx(39 * PLAIN_S)
 
 
 def test_it_keeps_the_contract_of_selectors():
