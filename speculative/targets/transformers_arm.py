@@ -61,12 +61,10 @@ class TransformersArm(Arm):
         self.name = usual if name is None else name
 
     def fingerprint(self) -> str:
-        """Return a digest of the models, the tokenizer and the settings, those of the model's generation included."""
+        """Return a digest of the models, their generation settings included, the tokenizer and the settings."""
         assistant = None if self.assistant_model is None else _model_digest(self.assistant_model)
         words = tokenizer_fingerprint(self.tokenizer), self.tokenizer.chat_template
-        own = self.model.generation_config.to_json_string(ignore_metadata=True, keys_to_pop=[_ADAPTED])
-        settings = own, self.prompt_lookup_num_tokens, self.max_new_tokens
-        return digest(_model_digest(self.model), words, assistant, settings)
+        return digest(_model_digest(self.model), words, assistant, self.prompt_lookup_num_tokens, self.max_new_tokens)
 
     def pull(self, query: Query, seed: int) -> Observation:
         """Generate the answer, greedily; the seed changes nothing.
@@ -102,4 +100,5 @@ class TransformersArm(Arm):
 
 def _model_digest(model: PreTrainedModel) -> str:
     digests = ((name, sample_digest(weight)) for name, weight in model.named_parameters())
-    return model_fingerprint(f"{model.config.to_json_string()} {model.dtype}", digests)
+    generation = model.generation_config.to_json_string(ignore_metadata=True, keys_to_pop=[_ADAPTED])
+    return model_fingerprint(f"{model.config.to_json_string()} {generation} {model.dtype}", digests)

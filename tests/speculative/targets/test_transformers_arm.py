@@ -1,5 +1,7 @@
 """An arm of transformers' own `generate` gives one text whatever drafts, and an agent can choose among such arms."""
 
+import copy
+
 import pytest
 from tiny_model import save_tiny_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -51,6 +53,16 @@ def test_other_generation_settings_of_the_model_make_another_fingerprint(held, a
             patch.setattr(held[0].generation_config, name, value)
             assert arms[0].fingerprint() != before
     assert arms[0].fingerprint() == before
+
+
+def test_how_an_assistant_drafts_is_in_the_fingerprint_and_what_it_has_adapted_is_not(held, monkeypatch):
+    assistant = copy.deepcopy(held[0])
+    arm = TransformersArm(*held, assistant_model=assistant)
+    before = arm.fingerprint()
+    monkeypatch.setattr(assistant.generation_config, "num_assistant_tokens", 9)
+    assert arm.fingerprint() == before
+    monkeypatch.setattr(assistant.generation_config, "assistant_confidence_threshold", 0.7)
+    assert arm.fingerprint() != before
 
 
 def test_an_agent_chooses_among_them(tmp_path, arms):
