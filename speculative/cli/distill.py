@@ -71,6 +71,10 @@ def distill(
 
     if (pool is None) == (target is None):
         raise ValueError("give exactly one of --pool and --target")
+    if start is not None and kind != "feature_head":
+        raise ValueError("--start names a head to go on from: give --kind feature_head too")
+    if start is not None and vocabulary is not None:
+        raise ValueError("--start goes on with that head's own vocabulary: leave --vocabulary out")
     train_queries, held_out_queries = read_queries(prompts), read_queries(held_out)
     options.start_torch(threads)
     from speculative.distillation.distill import distill as run
@@ -102,11 +106,7 @@ def _settings(
     chosen = HeadSettings if kind == "feature_head" else DistillSettings
     dtype: Literal["float32", "bfloat16"] = "bfloat16" if str(target.model.dtype) == "torch.bfloat16" else "float32"
     found = chosen(n_epochs=n_epochs, n_vocab=n_vocab or chosen().n_vocab, seed=seed, dtype=dtype)
-    if start is None:
-        return found
-    if not isinstance(found, HeadSettings):
-        raise ValueError("--start names a head to go on from: give --kind feature_head too")
-    return replace(found, start=str(start))
+    return found if start is None or not isinstance(found, HeadSettings) else replace(found, start=str(start))
 
 
 def _report_domains(out: Path, made: "Mapping[str, Mapping[str, MatchRate]]", as_json: bool) -> None:

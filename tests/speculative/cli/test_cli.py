@@ -237,6 +237,21 @@ def test_distill_makes_a_draft_for_each_domain(place, tmp_path):
         assert (tmp_path / "mine" / name / "README.md").is_file()
 
 
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--kind", "feature_head", "--vocabulary", 32), "--start goes on with that head's own vocabulary"),
+        ((), "give --kind feature_head too"),
+    ],
+)
+def test_distill_refuses_what_does_not_go_with_an_earlier_head(place, tmp_path, more, message):
+    line = refused(
+        *("distill", place / "train.jsonl", "--held-out", place / "test.jsonl", "--out", tmp_path / "mine"),
+        *("--target", place / "target", "--cache", tmp_path, "--start", tmp_path / "head", *more),
+    )
+    assert message in line
+
+
 def test_distill_refuses_prompts_on_both_sides(place, tmp_path):
     line = refused(
         *("distill", place / "train.jsonl", "--held-out", place / "train.jsonl"),
