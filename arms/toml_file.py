@@ -16,7 +16,7 @@ _NO_KEYS = re.compile(
 _AROUND_KEYS = re.compile(r"[^\w\-. \t]")
 
 
-def read_toml(path: Path, what: str) -> dict[str, object]:
+def read_toml(path: str | Path, what: str) -> dict[str, object]:
     """Return the table that a TOML file holds.
 
     Args:

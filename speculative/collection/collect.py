@@ -44,7 +44,7 @@ class CostsKeptWarning(UserWarning):
 def collect(
     queries: Sequence[Query],
     pool: ArmsAndEncoder,
-    folder: Path,
+    folder: str | Path,
     costs: CostProfile,
     *,
     settings: CollectSettings = DEFAULT,
@@ -78,6 +78,7 @@ def collect(
         CostsKeptWarning: if the folder was begun with other costs, which it keeps.
         NoisyCostsWarning: naming the profile's faults, if they are allowed.
     """
+    folder = Path(folder)
     arms, encoder = pool.arms, pool.encoder
     own_texts, too_long = settings.own_texts, settings.too_long
     long_ids = long_prompts(queries, target_of(arms), too_long)

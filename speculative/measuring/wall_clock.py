@@ -50,7 +50,7 @@ class Run:
         return cls(**{**record, "token_ids": tuple(record["token_ids"])})
 
 
-def read_runs(path: Path) -> list[Run]:
+def read_runs(path: str | Path) -> list[Run]:
     """Return the runs of a demo's `runs.json`.
 
     Raises:

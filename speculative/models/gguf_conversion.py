@@ -41,7 +41,7 @@ def convert_gguf(path: Path, settings: ModelSettings = DEFAULT_SETTINGS) -> Path
     ours = architecture in ARCHITECTURES
     dtype = str(settings.known_dtype).removeprefix("torch.")
     form = f"{settings.packed}-{dtype}" if ours and settings.packed is not None else dtype
-    models = settings.cache / "models"
+    models = Path(settings.cache) / "models"
     digest = content_digest(list(zip(file.parts, file.header_bytes, strict=True)))
     folder = models / f"{file.path.stem}-{digest}-{form}"
     if not folder.is_dir():

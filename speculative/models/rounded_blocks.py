@@ -48,7 +48,7 @@ def rounded_blocks(
     parts = sorted({(tensor.file, _header_end(tensor.file)) for tensor in files.stored.values()})
     said = folder / "config.json"
     digest = content_digest([(said, said.stat().st_size), *parts])
-    models = settings.cache / "models"
+    models = Path(settings.cache) / "models"
     kept = models / f"{folder.resolve().name}-{digest}-{settings.packed}"
     if not kept.is_dir():
         remove_stale(models)

@@ -47,7 +47,7 @@ class ModelSettings:
     dtype: torch.dtype | Literal["auto"] = torch.float32
     device: torch.device | str = "cpu"
     weights: WeightPrecision = "dense"
-    cache: Path = DEFAULT_CACHE
+    cache: str | Path = DEFAULT_CACHE
     kernels: KernelPlan | Literal["measured", "safe"] = "measured"
 
     def __post_init__(self) -> None:

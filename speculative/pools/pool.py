@@ -73,7 +73,7 @@ class Pool:
                     )
 
     @classmethod
-    def load(cls, path: str | Path, cache: Path = DEFAULT_CACHE) -> Self:
+    def load(cls, path: str | Path, cache: str | Path = DEFAULT_CACHE) -> Self:
         """Read a pool file and load its models.
 
         Args:
@@ -83,10 +83,10 @@ class Pool:
         Raises:
             ValueError: if the file breaks a rule, a model is missing, or two arms or drafts share a name.
         """
-        return cls.of(read_pool_spec(Path(path)), cache)
+        return cls.of(read_pool_spec(path), cache)
 
     @classmethod
-    def of(cls, spec: PoolSpec, cache: Path = DEFAULT_CACHE, costs: CostProfile | None = None) -> Self:
+    def of(cls, spec: PoolSpec, cache: str | Path = DEFAULT_CACHE, costs: CostProfile | None = None) -> Self:
         """Load the target and every draft that a specification names, each model once.
 
         Args:
@@ -103,12 +103,12 @@ class Pool:
         def measure(drafts: Sequence[Draft]) -> CostProfile:
             nonlocal costs
             if costs is None:
-                costs = cached_costs(target.model, target.name, drafts, cache / "profiles")
+                costs = cached_costs(target.model, target.name, drafts, Path(cache) / "profiles")
                 costs.check(allow_noisy=True)
             return costs
 
         pool = cls(target, build_arms(spec, target, measure), encoder=spec.encoder.build(target))
-        pool._origin = (spec, cache, costs)
+        pool._origin = (spec, Path(cache), costs)
         return pool
 
     def __reduce__(
@@ -175,7 +175,7 @@ class Pool:
         prompts: Iterable[Prompt],
         *,
         folder: str | Path | None = None,
-        cache: Path = DEFAULT_CACHE,
+        cache: str | Path = DEFAULT_CACHE,
         seed: int = 0,
         allow_noisy_costs: bool = False,
         say: Callable[[str], None] = print,
@@ -207,7 +207,7 @@ class Pool:
             raise ValueError(f"learn needs at least 2 prompts, got {len(queries)}")
         with nullcontext(folder) if folder is not None else TemporaryDirectory() as place:
             costs = stored_costs(Path(place)) or cached_costs(
-                self.target.model, self.target.name, self.drafts, cache / "profiles"
+                self.target.model, self.target.name, self.drafts, Path(cache) / "profiles"
             )
             settings = CollectSettings(allow_noisy_costs=allow_noisy_costs)
             collected = collect(queries, self, Path(place), costs, settings=settings)
@@ -237,7 +237,7 @@ class Pool:
         return drafts_of(self.arms)
 
 
-def load_target(spec: PoolSpec, cache: Path = DEFAULT_CACHE) -> Target:
+def load_target(spec: PoolSpec, cache: str | Path = DEFAULT_CACHE) -> Target:
     """Load a pool's target alone.
 
     Raises:

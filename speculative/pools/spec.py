@@ -75,7 +75,7 @@ class PoolSpec(StrictModel):
             raise ValueError(f"arms must have different names, got {repeated[0]!r} twice")
         return arms
 
-    def model_settings(self, cache: Path = DEFAULT_CACHE) -> ModelSettings:
+    def model_settings(self, cache: str | Path = DEFAULT_CACHE) -> ModelSettings:
         """How the target is held.
 
         Raises:
@@ -84,7 +84,7 @@ class PoolSpec(StrictModel):
         return ModelSettings(dtype=dtype_of(self.dtype), device=self.device, weights=self.weights, cache=cache)
 
 
-def read_pool_spec(path: Path) -> PoolSpec:
+def read_pool_spec(path: str | Path) -> PoolSpec:
     """Read and check a pool.toml; relative model folders and files are taken from where it lies.
 
     Only a module that the file names as "package.module:Class" is imported.
@@ -92,6 +92,7 @@ def read_pool_spec(path: Path) -> PoolSpec:
     Raises:
         ValueError: if the file is missing, is no TOML or breaks a rule; it names file, field and value.
     """
+    path = Path(path)
     raw = read_toml(path, "pool file")
     try:
         spec = PoolSpec.model_validate(beside(path.parent, raw))

@@ -130,7 +130,7 @@ class UpstreamPoolSpec(StrictModel):
         return tuple(arm.name for arm in self.arms)
 
 
-def read_upstream_pool(path: Path) -> UpstreamPoolSpec:
+def read_upstream_pool(path: str | Path) -> UpstreamPoolSpec:
     """Read and check a pool file whose arms are upstreams.
 
     Raises:

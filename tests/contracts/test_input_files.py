@@ -1,5 +1,7 @@
 """Whatever reads a file refuses a pipe, which would keep it waiting for ever, and says so."""
 
+import importlib
+import inspect
 import os
 import re
 import signal
@@ -26,10 +28,12 @@ from speculative.models.loading import load_model
 from speculative.models.tokenizer import load_tokenizer
 from speculative.pools.spec import read_pool_spec
 from speculative.serving.upstream_spec import read_upstream_pool
-from tests.support.tiny_pool import byte_tokenizer
+from tests.support.public_names import public_names
+from tests.support.tiny_pool import POOL, byte_tokenizer
 
 ROOT = Path(__file__).parents[2]
 SEGMENT = "segment-00000000.jsonl"
+UPSTREAMS = '[[arms]]\nkind = "upstream"\nname = "a"\nurl = "http://127.0.0.1:1"\n'
 
 
 def _learner(folder):
@@ -86,6 +90,33 @@ def test_a_pipe_is_refused_by_every_loader(tmp_path, seconds, name, load):
     os.mkfifo(tmp_path / name)
     with pytest.raises(ValueError, match=re.escape(name)):
         load(tmp_path)
+
+
+def exported_functions():
+    """Yield every exported function, and every public method of an exported class, by name."""
+    for name in public_names():
+        module, _, last = name.rpartition(".")
+        value = getattr(importlib.import_module(module), last)
+        if inspect.isfunction(value):
+            yield name, value
+        elif inspect.isclass(value):
+            methods = ((key, inspect.getattr_static(value, key)) for key in dir(value) if not key.startswith("_"))
+            functions = ((key, getattr(one, "__func__", one)) for key, one in methods)
+            yield from ((f"{name}.{key}", one) for key, one in functions if inspect.isfunction(one))
+
+
+def test_what_takes_a_path_takes_its_text_too(tmp_path):
+    wrong = [
+        f"{name}({parameter.name}: {parameter.annotation})"
+        for name, function in exported_functions()
+        for parameter in inspect.signature(function).parameters.values()
+        if "Path" in str(parameter.annotation) and "str" not in str(parameter.annotation)
+    ]
+    assert not wrong, "annotate them str | Path, and make a Path of it"
+    for text, read in ((POOL, read_pool_spec), (UPSTREAMS, read_upstream_pool)):
+        file = tmp_path / "pool.toml"
+        file.write_text(text)
+        assert read(str(file)) == read(file)
 
 
 READS = re.compile(r"\.(read_text|read_bytes)\(|\bopen\([^)]*\"rb\"|\bopen\(encoding|\.open\(\)|np\.load\(")

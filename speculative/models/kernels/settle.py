@@ -43,7 +43,7 @@ def settle(shapes: LayerShapes, settings: ModelSettings, timer: Timer = stopwatc
         return settings
     if settings.kernels == "safe" or shapes.n_weights * shapes.n_layers < MIN_WEIGHTS:
         return unmeasured(settings)
-    path = settings.cache / "kernels" / f"{_key(shapes, settings)}.json"
+    path = Path(settings.cache) / "kernels" / f"{_key(shapes, settings)}.json"
     found = _kept(path, settings)
     if found is None:
         _log.info("measuring which kernels are fastest here, once for this machine; kept in %s", path)
