@@ -35,8 +35,9 @@ def distill(
         str | None,
         typer.Option(
             "--domains",
-            help="Domains of the prompts, separated by commas: a draft for each, in OUT/NAME, and for generalist one "
-            "for all of them; the target's texts are written once.",
+            help="Domains of the prompts, separated by commas: a draft for each, in OUT/NAME; generalist is one for "
+            "all of them, from which heads for single domains go on, generalist_25 one from 25 % of their texts. The "
+            "target's texts are written once.",
             metavar="NAMES",
         ),
     ] = None,
@@ -49,6 +50,10 @@ def distill(
         typer.Option(
             "--vocabulary", min=2, help="Most tokens that the draft knows; by default 4096, and 8192 for a head."
         ),
+    ] = None,
+    units: Annotated[
+        int | None,
+        typer.Option("--units", min=1, help="Units of a head's feed-forward; by default the target's."),
     ] = None,
     start: Annotated[
         Path | None,
@@ -71,17 +76,14 @@ def distill(
 
     if (pool is None) == (target is None):
         raise ValueError("give exactly one of --pool and --target")
-    if start is not None and kind != "feature_head":
-        raise ValueError("--start names a head to go on from: give --kind feature_head too")
-    if start is not None and vocabulary is not None:
-        raise ValueError("--start goes on with that head's own vocabulary: leave --vocabulary out")
+    _check_head_options(kind, start, vocabulary, units)
     train_queries, held_out_queries = read_queries(prompts), read_queries(held_out)
     options.start_torch(threads)
     from speculative.distillation.distill import distill as run
     from speculative.distillation.distill import distill_domains
 
     loaded = _target(pool, target, max_new_tokens, (dtype, weights), cache)
-    settings = _settings(kind, loaded, start, n_epochs=epochs, n_vocab=vocabulary, seed=seed)
+    settings = _of_head(_settings(kind, loaded, epochs, vocabulary, seed), start, units)
     with stages() as notify:
         if domains is not None:
             names = [name.strip() for name in domains.split(",")]
@@ -96,17 +98,33 @@ def distill(
     options.report({"folder": str(out), **asdict(rate)}, options.wrapped([text]), as_json)
 
 
-def _settings(
-    kind: str, target: "Target", start: Path | None, *, n_epochs: int, n_vocab: int | None, seed: int
-) -> "DistillSettings":
+def _check_head_options(kind: str, start: Path | None, vocabulary: int | None, units: int | None) -> None:
+    """Raise an error where options are given that a draft of this kind, or an earlier head, leaves no room for."""
+    for name, value, use in (("--start", start, "names a head to go on from"), ("--units", units, "sizes a head")):
+        if value is not None and kind != "feature_head":
+            raise ValueError(f"{name} {use}: give --kind feature_head too")
+    for name, value, own in (("--vocabulary", vocabulary, "vocabulary"), ("--units", units, "size")):
+        if start is not None and value is not None:
+            raise ValueError(f"--start goes on with that head's own {own}: leave {name} out")
+
+
+def _settings(kind: str, target: "Target", n_epochs: int, n_vocab: int | None, seed: int) -> "DistillSettings":
     """Return the settings of a kind; products are computed in bfloat16 where the target's are."""
     from speculative.distillation.head_training import HeadSettings
     from speculative.distillation.training import DistillSettings
 
     chosen = HeadSettings if kind == "feature_head" else DistillSettings
     dtype: Literal["float32", "bfloat16"] = "bfloat16" if str(target.model.dtype) == "torch.bfloat16" else "float32"
-    found = chosen(n_epochs=n_epochs, n_vocab=n_vocab or chosen().n_vocab, seed=seed, dtype=dtype)
-    return found if start is None or not isinstance(found, HeadSettings) else replace(found, start=str(start))
+    return chosen(n_epochs=n_epochs, n_vocab=n_vocab or chosen().n_vocab, seed=seed, dtype=dtype)
+
+
+def _of_head(settings: "DistillSettings", start: Path | None, units: int | None) -> "DistillSettings":
+    """Return the settings with what only a head has."""
+    from speculative.distillation.head_training import HeadSettings
+
+    if not isinstance(settings, HeadSettings):
+        return settings
+    return replace(settings, n_intermediate=units, start=None if start is None else str(start))
 
 
 def _report_domains(out: Path, made: "Mapping[str, Mapping[str, MatchRate]]", as_json: bool) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from arms import Query
@@ -10,16 +10,13 @@ from arms.folder_lock import FolderLock
 from arms.manifest import check_manifest, digest_queries
 from speculative.distillation.agreement import MatchRate
 from speculative.distillation.corpus import Progress, write_both_sides
+from speculative.distillation.domains import GENERALIST, LearnedTexts, Sides, by_domain, learned_texts
 from speculative.distillation.draft_folder import check_draft_folder
 from speculative.distillation.earlier_head import EarlierHead
 from speculative.distillation.head_training import HeadSettings
 from speculative.distillation.making import Job, make_draft, own_decoder
 from speculative.distillation.training import DistillSettings
 from speculative.targets.target import Target
-
-GENERALIST = "generalist"
-_TAKEN = ("..", "drafts", "lock")  # folders and a file of the work that are no domain's
-Sides = tuple[Sequence[Query], Sequence[Query]]
 
 
 def distill(
@@ -60,7 +57,7 @@ def distill(
         job = Job(
             target=target,
             corpora=corpora,
-            learned=("",),
+            learned=LearnedTexts(("",)),
             folder=folder,
             state_file=work / "checkpoint.pt",
             settings=settings,
@@ -89,7 +86,9 @@ def distill_domains(
         sides: prompts to learn from, and others to measure on, each of a domain. What is of no domain named is left
             out, unless there is a generalist.
         folder: holds the drafts, each in a folder of its name.
-        names: of domains, for each of which a draft is made; "generalist" is one for all domains of the prompts.
+        names: of domains, for each of which a draft is made; "generalist" is one for all domains of the prompts, and
+            heads for single domains go on from it; "generalist_25" learns from 25 per cent of each domain's texts,
+            which shows what more text gives.
         settings: of the training.
         on_progress: called with (stage, done, of how many).
 
@@ -101,26 +100,24 @@ def distill_domains(
         RuntimeError: if the work folder is in use.
     """
     settings, tell = settings or DistillSettings(), on_progress or _tell_nobody
-    by_domain = _by_domain(sides, names)
+    prompts = by_domain(sides, names)
     for name in names:
         check_draft_folder(folder / name, target)
-    _check_disjoint(*([query for own in by_domain.values() for query in own[side]] for side in (0, 1)))
-    asked = {domain: _asked(target, own) for domain, own in by_domain.items()}
-    earlier = _earlier_head(target, settings)
-    learned = {name: tuple(by_domain) if name == GENERALIST else (name,) for name in names}
-    work = folder.with_name(f"{folder.name}.work")
+    _check_disjoint(*([query for own in prompts.values() for query in own[side]] for side in (0, 1)))
+    asked = {domain: _asked(target, own) for domain, own in prompts.items()}
+    earlier, work = _earlier_head(target, settings), folder.with_name(f"{folder.name}.work")
+    learned = {name: learned_texts(name, list(prompts)) for name in names}
     made: dict[str, dict[str, MatchRate]] = {}
     with closing(FolderLock(work, "distillation")):
         for domain, texts in asked.items():
             lessons = {"kind": settings.kind, "n_teacher": settings.n_teacher}
             check_manifest(work / domain / "distill.json", {**texts, **lessons})
-        for name, domains in learned.items():
-            known = {**_training(settings, earlier), "texts": {domain: asked[domain] for domain in domains}}
+        for name, known in _known(learned, settings, earlier, asked).items():
             check_manifest(work / "drafts" / name / "distill.json", known)
         corpora = {
-            domain: write_both_sides(target, own, work / domain, tell, domain) for domain, own in by_domain.items()
+            domain: write_both_sides(target, own, work / domain, tell, domain) for domain, own in prompts.items()
         }
-        for name in names:
+        for name in sorted(names, key=lambda name: name != GENERALIST):  # others may go on from it
             job = Job(
                 target=target,
                 corpora=corpora,
@@ -131,32 +128,39 @@ def distill_domains(
                 earlier=earlier,
                 tell=tell,
             )
-            made[name] = make_draft(job)[1]
-    return made
+            made[name] = make_draft(_after_generalist(job) if _goes_on(name, learned, settings) else job)[1]
+    return {name: made[name] for name in names}
 
 
-def _by_domain(sides: Sides, names: Sequence[str]) -> dict[str, Sides]:
-    """Return both sides' prompts of each domain that a draft learns from, in rising order."""
-    if not names or len(set(names)) < len(names):
-        raise ValueError(f"domains must be at least one name, each once, got {', '.join(names) or 'none'}")
-    train, held_out = ({query.domain or "" for query in side} for side in sides)
-    wanted = train | held_out if GENERALIST in names else set(names)
-    for domain in sorted(wanted | set(names)):
-        if domain == GENERALIST:
-            if domain in train | held_out:
-                raise ValueError(f"no prompt's domain can be {GENERALIST!r}, the name of the draft for all of them")
-            continue
-        if domain not in train & held_out:
-            raise ValueError(
-                f"domain {domain!r} must have prompts to learn from and others to measure on; to learn from there are "
-                f"{', '.join(map(repr, sorted(train)))}, to measure on {', '.join(map(repr, sorted(held_out)))}"
-            )
-        if not domain or Path(domain).name != domain or domain in _TAKEN:
-            raise ValueError(f"a prompt's domain names a folder here, got {domain!r}: name it otherwise")
-    return {
-        domain: ([q for q in sides[0] if q.domain == domain], [q for q in sides[1] if q.domain == domain])
-        for domain in sorted(wanted - {GENERALIST})
+def _goes_on(name: str, learned: Mapping[str, LearnedTexts], settings: DistillSettings) -> bool:
+    """Tell whether a draft goes on from the generalist: a head for a single domain, where one is made."""
+    return isinstance(settings, HeadSettings) and GENERALIST in learned and learned[name].domains == (name,)
+
+
+def _known(
+    learned: Mapping[str, LearnedTexts],
+    settings: DistillSettings,
+    earlier: EarlierHead | None,
+    asked: Mapping[str, object],
+) -> Mapping[str, Mapping[str, object]]:
+    """Return all that each draft depends on, those that it goes on from included."""
+    training = _training(settings, earlier)
+    found: dict[str, dict[str, object]] = {
+        name: {**training, "texts": {domain: asked[domain] for domain in texts.domains}}
+        for name, texts in learned.items()
     }
+    for name in learned:
+        if _goes_on(name, learned, settings):
+            found[name]["earlier head"] = found[GENERALIST]
+    return found
+
+
+def _after_generalist(job: Job) -> Job:
+    """Return the job of a head that goes on from the generalist beside it."""
+    folder, settings = job.folder.with_name(GENERALIST), job.settings
+    assert isinstance(settings, HeadSettings)
+    earlier = EarlierHead.read(folder, job.target, own_decoder(job.target)[0])
+    return replace(job, settings=replace(settings, start=str(folder)), earlier=earlier)
 
 
 def _check_disjoint(train_queries: Sequence[Query], held_out_queries: Sequence[Query]) -> None:

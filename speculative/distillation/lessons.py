@@ -31,7 +31,7 @@ def read_lessons(
         tell: called with (stage, done, of how many).
 
     Raises:
-        ValueError: if a part is damaged.
+        ValueError: if a part is damaged, or holds what was read along other texts or from another model.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lessons: list[Lesson] = []
@@ -56,6 +56,7 @@ def read_lessons(
             with atomic_path(path) as partial:
                 save_file(stored, partial, {_DIGEST: digest(_arrays(stored))})
         for i, text in enumerate(part):
+            _check_fits(path, model, text, stored, i)
             lessons.append(
                 Lesson(
                     stored[f"{i}.ids"],
@@ -79,6 +80,20 @@ def _load_part(path: Path) -> dict[str, torch.Tensor]:
     except (SafetensorError, OSError, ValueError) as error:
         raise ValueError(f"{path} is damaged ({error}): delete it and run again") from error
     return stored
+
+
+def _check_fits(path: Path, model: Decoder, text: TargetText, stored: Mapping[str, torch.Tensor], i: int) -> None:
+    """Raise an error unless what was read along text i of a part is what `model` gives along that text."""
+    ids, states = stored.get(f"{i}.ids"), stored.get(f"{i}.states")
+    if ids is None or ids.tolist() != [*text.prompt_ids, *text.new_ids]:
+        raise ValueError(f"{path} was read along another text than {text.id!r}: delete it and run again")
+    wanted = (len(ids) - 1, len(model.tapped_layers) * model.n_features) if model.tapped_layers else None
+    found = None if states is None else tuple(states.shape)
+    if found != wanted:
+        raise ValueError(
+            f"{path} must hold states of shape {wanted} along {text.id!r}, those of this target, and holds {found}: "
+            "delete it and run again"
+        )
 
 
 def _arrays(tensors: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from speculative.distillation.agreement import MatchRate, match_rate
 from speculative.distillation.corpus import Corpus, Progress, TargetText
+from speculative.distillation.domains import LearnedTexts
 from speculative.distillation.draft_folder import save_draft, save_head
 from speculative.distillation.earlier_head import EarlierHead
 from speculative.distillation.head_agreement import head_match_rate
@@ -28,7 +29,7 @@ class Job:
     Attributes:
         target: the model to imitate, in draftpick's own decoder.
         corpora: by domain, all that the draft is measured on.
-        learned: domains that it learns from.
+        learned: what it learns from.
         folder: becomes the draft.
         state_file: where training keeps its state.
         settings: of the training.
@@ -38,7 +39,7 @@ class Job:
 
     target: Target
     corpora: Mapping[str, Corpus]
-    learned: Sequence[str]
+    learned: LearnedTexts
     folder: Path
     state_file: Path
     settings: DistillSettings
@@ -48,13 +49,13 @@ class Job:
     @property
     def train(self) -> list[TargetText]:
         """All texts to learn from."""
-        return [text for domain in self.learned for text in self.corpora[domain].train]
+        return [text for domain in self.learned.domains for text in self.learned.of(self.corpora[domain].train)]
 
     def lessons(self, model: Decoder) -> list[Lesson]:
         """Return the target's probabilities along the training texts, and the states that `model` gives."""
-        corpora, n_teacher = [self.corpora[domain] for domain in self.learned], self.settings.n_teacher
+        corpora, n_teacher = [self.corpora[domain] for domain in self.learned.domains], self.settings.n_teacher
         parts = [read_lessons(model, one.train, one.folder / "lessons", n_teacher, self.tell) for one in corpora]
-        return [lesson for part in parts for lesson in part]
+        return [lesson for part in parts for lesson in self.learned.of(part)]
 
     def tell_step(self, step: int, total: int, loss: float) -> None:
         """Tell how far training is."""
@@ -72,8 +73,8 @@ class Job:
     def measured(self, rate: Callable[[Sequence[Corpus]], MatchRate]) -> tuple[MatchRate, dict[str, MatchRate]]:
         """Return the match rate on the held-out texts of what it learned from, and on those of each domain."""
         by_domain = {name: rate([one]) for name, one in self.corpora.items()}
-        own = [self.corpora[domain] for domain in self.learned]
-        found = by_domain[self.learned[0]] if len(own) == 1 else rate(own)
+        own = [self.corpora[domain] for domain in self.learned.domains]
+        found = by_domain[self.learned.domains[0]] if len(own) == 1 else rate(own)
         return found, by_domain
 
     def metrics(self, rate: MatchRate, by_domain: Mapping[str, MatchRate]) -> dict[str, object]:

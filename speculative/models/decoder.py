@@ -66,6 +66,7 @@ class Decoder:
         head: the product that gives the logits.
         arithmetic: names of the classes that multiply, layers' and head's, and the plan in words.
         plan: the forms that the arithmetic takes.
+        tapped_layers: numbers of the layers whose states whole passes return too, see `tapping`.
 
     Raises:
         ValueError: if a tensor is missing, unknown, damaged, or of another shape or kind than `config` says.
@@ -86,7 +87,7 @@ class Decoder:
         self.config, self.dtype, self.device = config, dtype, torch.device(device)
         self.plan = plan = products.plan
         self._min_rows, self._invariant, self._one_token = plan.min_rows, False, False
-        self._taps: tuple[int, ...] = ()
+        self.tapped_layers: tuple[int, ...] = ()
         linear, last = products.layers, products.head or products.layers
         if last is Linear and dtype != torch.float32:
             last = RefinedLinear if RefinedLinear.supported(dtype, self.device) else Float32Linear
@@ -155,7 +156,7 @@ class Decoder:
         if list(layers) != sorted(set(layers)) or any(not 0 <= i < len(self.layers) for i in layers):
             raise ValueError(f"layers must rise within [0, {len(self.layers)}), got {list(layers)}")
         model = copy.copy(self)
-        model._taps = tuple(layers)
+        model.tapped_layers = tuple(layers)
         return model
 
     def new_cache(self, n_rows: int, capacity: int = 512) -> KVCache:
@@ -200,7 +201,7 @@ class Decoder:
         tapped: list[torch.Tensor] = []
         held = zip(self.layers[:n_layers], cache.keys, cache.values, strict=n_layers is None)
         for i, (layer, keys, values) in enumerate(held):
-            if i in self._taps:
+            if i in self.tapped_layers:
                 tapped.append(x[:n])
             x = layer.forward(x, rotations, keys, values, plan)
         for row, start, count in zip(rows, starts, batch.counts, strict=True):

@@ -33,11 +33,12 @@ def test_distill_makes_a_draft_for_each_domain(place, tmp_path):
     found = run_cli(
         *("distill", place / "train.jsonl", "--held-out", place / "test.jsonl", "--out", tmp_path / "mine"),
         *("--target", place / "target", "--max-new-tokens", 4, "--dtype", "bfloat16", "--cache", tmp_path),
-        *("--epochs", 1, "--vocabulary", 32, "--domains", "words, generalist"),
+        *("--kind", "feature_head", "--units", 8, "--epochs", 1, "--vocabulary", 32),
+        *("--domains", "words, generalist, generalist_50"),
     )
     assert "generalist on letters: " in found.stdout
-    for name in ("words", "generalist"):
-        assert (tmp_path / "mine" / name / "README.md").is_file()
+    for name in ("words", "generalist", "generalist_50"):
+        assert json.loads((tmp_path / "mine" / name / "config.json").read_text())["intermediate_size"] == 8
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,7 @@ def test_distill_makes_a_draft_for_each_domain(place, tmp_path):
     [
         (("--kind", "feature_head", "--vocabulary", 32), "--start goes on with that head's own vocabulary"),
         ((), "give --kind feature_head too"),
+        (("--kind", "feature_head", "--units", 8), "--start goes on with that head's own size"),
     ],
 )
 def test_distill_refuses_what_does_not_go_with_an_earlier_head(place, tmp_path, more, message):

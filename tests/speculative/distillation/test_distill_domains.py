@@ -4,6 +4,8 @@ import json
 from dataclasses import replace
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from speculative.distillation.distill import distill, distill_domains
 from speculative.distillation.head_training import HeadSettings
@@ -29,7 +31,9 @@ def test_a_draft_for_each_domain_and_one_for_all_learn_from_texts_written_once(t
     made = distill_domains(target, sides, tmp_path / "mine", names, settings, lambda *one: told.append(one))
     assert {draft: list(rates) for draft, rates in made.items()} == {name: ["letters", "words"] for name in names}
     assert sum(stage.startswith("writing train") for stage, _, _ in told) == 2
-    alone = distill(target, *([q for q in side if q.domain == "letters"] for side in sides), tmp_path / "one", settings)
+    mine = tmp_path / "mine"
+    own = replace(settings, start=str(mine / "generalist")) if kind is HeadSettings else settings
+    alone = distill(target, *([q for q in side if q.domain == "letters"] for side in sides), tmp_path / "one", own)
     assert alone == made["letters"]["letters"]
     metrics = json.loads((tmp_path / "mine" / "generalist" / "metrics.json").read_text())
     assert metrics["n_train_texts"] == 8
@@ -39,6 +43,40 @@ def test_a_draft_for_each_domain_and_one_for_all_learn_from_texts_written_once(t
     more = distill_domains(target, sides, tmp_path / "mine", ["words", *names], settings, lambda *one: told.append(one))
     assert {name: more[name] for name in names} == made
     assert {stage.split(" (")[0] for stage, done, _ in told if stage.startswith("training")} == {"training words"}
+
+
+def test_a_generalist_of_a_share_learns_from_the_first_texts_of_each_domain(target, tmp_path):
+    settings = HeadSettings(n_epochs=1, n_vocab=64, n_teacher=4)
+    made = distill_domains(target, (TRAIN, HELD_OUT), tmp_path / "mine", ["generalist_50", "generalist"], settings)
+    assert list(made) == ["generalist_50", "generalist"]
+    few = [[q for q in TRAIN if q.domain == domain] for domain in ("letters", "words")]
+    half = [q for own in few for q in own[: len(own) // 2]]
+    assert (
+        made["generalist_50"]
+        == distill_domains(target, (half, HELD_OUT), tmp_path / "half", ["generalist"], settings)["generalist"]
+    )
+    metrics = json.loads((tmp_path / "mine" / "generalist_50" / "metrics.json").read_text())
+    assert (metrics["n_train_texts"], metrics["settings"]["start"]) == (len(half), None)
+
+
+def test_a_stopped_run_goes_on_from_the_generalist_and_gives_the_same_heads(target, tmp_path, monkeypatch):
+    monkeypatch.setattr("speculative.distillation.training.KEEP_EVERY", 1)
+    settings = HeadSettings(n_epochs=3, n_vocab=64, n_teacher=4)
+    work = target, (TRAIN, HELD_OUT)
+    whole = distill_domains(*work, tmp_path / "whole", ["letters", "generalist"], settings)
+
+    def stop(told, done, total):
+        if told.startswith("training letters") and done > total // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        distill_domains(*work, tmp_path / "mine", ["letters", "generalist"], settings, on_progress=stop)
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["generalist"]
+    assert distill_domains(*work, tmp_path / "mine", ["letters", "generalist"], settings) == whole
+    for name in whole:
+        one, other = (load_file(tmp_path / folder / name / "model.safetensors") for folder in ("whole", "mine"))
+        for key, tensor in one.items():
+            torch.testing.assert_close(other[key], tensor)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +92,7 @@ def test_domains_that_cannot_be_learned_are_refused_before_any_text_is_written(t
         distill_domains(target, (TRAIN, HELD_OUT), tmp_path / "mine", names, SETTINGS)
     other = [q.model_copy(update={"domain": "generalist"}) for q in queries(2)]
     with pytest.raises(ValueError, match="no prompt's domain can be 'generalist'"):
-        distill_domains(target, (other, other), tmp_path / "mine", ["generalist"], SETTINGS)
+        distill_domains(target, (other, other), tmp_path / "mine", ["generalist_50"], SETTINGS)
     assert not list(tmp_path.iterdir())
 
 

@@ -200,6 +200,22 @@ def test_the_work_of_a_draft_model_is_not_gone_on_from(target, tmp_path):
         distill(target, TRAIN[:2], HELD_OUT[:1], folder, SETTINGS)
 
 
+def test_what_was_read_along_other_texts_or_from_another_model_is_refused_by_name(target, tmp_path):
+    settings = replace(SETTINGS, n_epochs=1)
+    stateless = DistillSettings(n_epochs=1, n_vocab=64, n_teacher=settings.n_teacher)
+    for name, prompts, kind in (
+        ("mine", TRAIN[:2], settings),
+        ("texts", TRAIN[2:4], settings),
+        ("model", TRAIN[:2], stateless),
+    ):
+        distill(target, prompts, HELD_OUT[:1], tmp_path / name, kind)
+    part = "lessons/part-00000.safetensors"
+    for name, message in (("texts", "was read along another text than"), ("model", "must hold states of shape")):
+        shutil.copy(tmp_path / f"{name}.work" / part, tmp_path / "mine.work" / part)
+        with pytest.raises(ValueError, match=rf"part-00000.safetensors {message} .*delete it and run again"):
+            distill(target, TRAIN[:2], HELD_OUT[:1], tmp_path / "mine", settings)
+
+
 def test_a_readme_of_ones_own_is_kept(target, tmp_path):
     folder = tmp_path / "mine"
     folder.mkdir()
