@@ -1,11 +1,13 @@
 """The distribution of the text under learned choices per round, computed: every outcome of every draw."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
 
-from bandits import FullInformationData, LinUCB
+from bandits import FullInformationData, LinUCB, Reinforce
+from bandits.policies import AdamWSettings
 from speculative.collection.arm_plan import ArmPlan
 from speculative.drafts import NoDraft, PromptLookup
 from speculative.drafts.draft_model import DraftModel
@@ -56,17 +58,27 @@ def _gated(arms, seed):
     return GatedSelector([speed, speed], gate, encoder)
 
 
-def _policy(arms, seed):
-    layout, rng = _learned(arms, seed).layout, np.random.default_rng(seed)
-    rows = rng.normal(size=(40, len(layout.names))).astype(np.float32)
-    data = FullInformationData(rows, rng.normal(size=(40, len(arms))), tuple(layout.arms), encoder=layout.mark)
-    return RoundPolicySelector(LinUCB().fit(data), layout, rng)
+@cache  # a selector is made for every outcome, its policy is fitted once
+def _fitted(policy, mark, arm_names, n_numbers):
+    rng = np.random.default_rng(5)
+    rows = rng.normal(size=(40, n_numbers)).astype(np.float32)
+    return policy.fit(FullInformationData(rows, rng.normal(size=(40, len(arm_names))), arm_names, encoder=mark))
+
+
+def _policy(policy):
+    def make(arms, seed):
+        layout = _learned(arms, seed).layout
+        fitted = _fitted(policy, layout.mark, tuple(layout.arms), len(layout.names))
+        return RoundPolicySelector(fitted, layout, np.random.default_rng(seed))
+
+    return make
 
 
 SELECTORS = {
     "speed": _learned,
     "gated": _gated,
-    "policy": _policy,
+    "lin_ucb": _policy(LinUCB()),
+    "reinforce": _policy(Reinforce(hidden_size=8, training=AdamWSettings(max_epochs=5, held_out_share=0))),
     "hedge": lambda arms, seed: HedgeSpec([arm.draft_length for arm in arms], seed=seed),
     "exp3": lambda arms, seed: EXP3Spec(2, seed=seed),
     "tap_out": lambda arms, seed: TapOut(2),
