@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -15,6 +14,7 @@ from arms import Observation, Query
 from bandits import Agent, Decision, Policy
 from bandits.online import Rollout
 from speculative.serving.answer_watch import AnswerWatch
+from speculative.serving.caller_rewards import CallerRewards
 from speculative.serving.circuit_breaker import CircuitBreaker
 from speculative.serving.client import Client
 from speculative.serving.completion_request import CompletionRequest
@@ -81,7 +81,7 @@ class Service:
         self.breakers = {name: CircuitBreaker(settings.most_failures, settings.open_s) for name in self.arms}
         self.stage: Stage = settings.stage
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="draftpick-log")
-        self._awaited: dict[str, float] = {}  # when a caller's reward comes too late, by decision
+        self._rewards = CallerRewards(agent, settings, self.metrics)
         self.n_running = 0
         self.look_back: LookBack | None = None
         self.seen = seen or Seen(settings.show_texts)
@@ -137,13 +137,8 @@ class Service:
         self.metrics.add("requests_total", status=str(status))
 
     async def reward(self, decision_id: str, value: float) -> bool:
-        """Take a caller's reward; return whether it counts, or came after another.
-
-        Raises:
-            Problem: 404 for an unknown id, 400 for a value out of bounds, 409 while the answer is being written, 503
-                if the log cannot be written.
-        """
-        return await asyncio.get_running_loop().run_in_executor(self._writer, self._take_reward, decision_id, value)
+        """Take a caller's reward; see `CallerRewards.take`."""
+        return await asyncio.get_running_loop().run_in_executor(self._writer, self._rewards.take, decision_id, value)
 
     def after_writing(self, done: Callable[[], object]) -> None:
         """Call `done` once all that was to be written so far is written."""
@@ -151,10 +146,9 @@ class Service:
 
     def close_overdue(self) -> int:
         """Give the default reward to decisions whose caller has let the window pass; return how many there were."""
-        now = time.monotonic()
-        overdue = [decision_id for decision_id, until in list(self._awaited.items()) if until < now]
+        overdue = self._rewards.overdue()
         for decision_id in overdue:
-            self._write(self._default, decision_id)
+            self._write(self._rewards.give_default, decision_id)
         return len(overdue)
 
     async def close(self) -> None:
@@ -260,7 +254,7 @@ class Service:
         if watch.feedback is not None:
             self.metrics.take_feedback(arm, watch.feedback)
         if self.settings.rewards == "caller":
-            self._awaited[decision_id] = time.monotonic() + self.settings.reward_window_s
+            self._rewards.begin(decision_id)
         else:
             self._write(self._observe, watch.observation(arm, decision_id), watch.answer)
 
@@ -304,45 +298,10 @@ class Service:
                     self.guard.dropped(decision_id, waited)
             self.metrics.add("rewards_total", kind="dropped")
 
-    def _default(self, decision_id: str) -> None:
-        until = self._awaited.pop(decision_id, None)
-        if until is not None:
-            try:
-                self.agent.reward(decision_id, self.settings.default_reward)
-            except OSError as error:
-                LOGGER.error("a default reward cannot be written, and will be tried again: %s", error)
-                self._awaited[decision_id] = until
-                return
-            self.metrics.add("rewards_total", kind="default")
-
-    def _take_reward(self, decision_id: str, value: float) -> bool:
-        log, is_awaited = self.agent.log, decision_id in self._awaited
-        status = log.status(decision_id)
-        if status is None:
-            raise Problem(404, f"no decision has the id {decision_id!r:.100}, or it is long closed", "id")
-        if status == "open" and not is_awaited:
-            raise Problem(409, "its answer is still being written: reward it once it has ended", "id")
-        try:
-            if is_awaited:
-                self.agent.reward(decision_id, value)
-                self._awaited.pop(decision_id, None)
-            else:
-                log.late(decision_id, value)
-        except ValueError as error:
-            raise Problem(400, str(error), "reward") from error
-        except (OSError, RuntimeError) as error:
-            raise Problem(503, "the decision log cannot be written") from error
-        self.metrics.add("rewards_total", kind="caller" if is_awaited else "late")
-        return is_awaited
-
     def _take_up(self) -> None:
         """Go on with what an earlier process left open: nobody waits for its answers any more."""
         for decision_id in self.agent.log.open_queries:
-            passed_s = max(0.0, time.time() - self.agent.log.decision(decision_id).time)  # a clock may be set back
-            left_s = self.settings.reward_window_s - passed_s
-            if self.settings.rewards == "caller" and left_s > 0:
-                self._awaited[decision_id] = time.monotonic() + left_s
-            else:
+            if not self._rewards.resume(decision_id):
                 self.agent.log.dropped(decision_id, "the server ended before the answer")
 
     def _running(self, change: int) -> None:
