@@ -13,7 +13,6 @@ from bandits.online.segments import BEGINNING, Position, read_records
 from speculative.serving.metrics import Metrics
 
 _KIND = "time_budget"  # of the log's record
-_WAITED = "time_waited"  # of the record of an answer that was dropped
 
 
 class Guard:
@@ -59,21 +58,13 @@ class Guard:
             self.budget.begin(decision_id, arm)
 
     def seen(self, observation: Observation) -> None:
-        """Count an answer, or what of one was waited for."""
+        """Count an answer, or what of one its client has waited for."""
         n_tokens = 0 if observation.failure is not None else observation.n_tokens
         self._ended(observation.query_id, observation.arm, observation.seconds, n_tokens)
 
-    def dropped(self, decision_id: str, waited: Observation | None = None) -> None:
-        """Forget an answer that says nothing of its arm; what was waited for is lost, and noted in the log.
-
-        Raises:
-            OSError: if it cannot be noted; it is counted nevertheless.
-        """
-        if waited is not None:
-            self.seen(waited)
+    def dropped(self, decision_id: str) -> None:
+        """Forget an answer that says nothing of its arm."""
         self.budget.drop(decision_id)
-        if waited is not None:
-            self._log.noted(_WAITED, {"query": decision_id, "arm": waited.arm, "seconds": waited.seconds})
 
     def _ended(self, decision_id: str, arm: str, seconds: float, n_tokens: int) -> None:
         if arm == self._incumbent:
@@ -85,8 +76,6 @@ class Guard:
     def _count(self, folder: Path, begun: Position) -> None:
         for placed in read_records(folder, begun):
             record = cast("dict[str, Any]", placed.record)  # its checksum vouches for the types
-            if record["kind"] == _WAITED:
-                self._ended(record["query"], record["arm"], record["seconds"], 0)
             facts = record["observation"] if record["kind"] == "rewarded" else None
             if facts is not None:
                 n_tokens = 0 if facts["failure"] is not None else facts["n_tokens"]

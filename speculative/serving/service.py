@@ -212,7 +212,7 @@ class Service:
         watch, arm = AnswerWatch(request), decision.arm
         is_sent = False
         try:
-            async with aclosing(self.arms[arm].answer(request)) as payloads:
+            async with aclosing(_answered_by(self.arms[arm], request)) as payloads:
                 async for payload in payloads:
                     passed = watch.take(payload)
                     if passed is None:
@@ -236,8 +236,9 @@ class Service:
                 return failure
             await client.break_off(Problem(502, f"arm {arm} broke off: {failure}"))
             return 200
-        except asyncio.CancelledError:
-            self._client_left(watch, arm, decision_id)
+        except BaseException:  # the client has left, or cannot be told anything: what was seen counts
+            watch.left()
+            self._answered(watch, arm, decision_id)
             raise
         self.breakers[arm].succeeded()
         self._columns.answered(arm, request, watch.first_s)
@@ -257,15 +258,6 @@ class Service:
             self._rewards.begin(decision_id)
         else:
             self._write(self._observe, watch.observation(arm, decision_id), watch.answer)
-
-    def _client_left(self, watch: AnswerWatch, arm: str, decision_id: str) -> None:
-        """Take what was seen for the answer; before the first token nothing was."""
-        if watch.n_tokens:
-            watch.left()
-            self._answered(watch, arm, decision_id)
-        else:
-            waited = watch.observation(arm, decision_id, "the client left before the first token")
-            self._write(self._drop, decision_id, waited.failure, waited)
 
     def _write(self, job: Callable[..., None], *arguments: object) -> None:
         """Have the writer do a job after all before it; one that fails is told, and ends nothing."""
@@ -289,13 +281,13 @@ class Service:
                 self.guard.seen(observation)
         self.metrics.add("rewards_total", kind="own")
 
-    def _drop(self, decision_id: str, reason: str, waited: Observation | None = None) -> None:
+    def _drop(self, decision_id: str, reason: str) -> None:
         if self.agent.log.status(decision_id) == "open":
             try:
                 self.agent.log.dropped(decision_id, reason)
             finally:
                 if self.guard is not None:
-                    self.guard.dropped(decision_id, waited)
+                    self.guard.dropped(decision_id)
             self.metrics.add("rewards_total", kind="dropped")
 
     def _take_up(self) -> None:
@@ -307,3 +299,15 @@ class Service:
     def _running(self, change: int) -> None:
         self.n_running += change
         self.metrics.set("running_requests", self.n_running)
+
+
+async def _answered_by(arm: ServedArm, request: CompletionRequest) -> AsyncGenerator[bytes, None]:
+    """Yield an arm's payloads; whatever it raises is a failure of the arm, or the refusal that it says it is."""
+    try:
+        async with aclosing(arm.answer(request)) as payloads:
+            async for payload in payloads:
+                yield payload
+    except (ArmFailure, ArmRefusal):
+        raise
+    except Exception as error:  # an arm of the user's own may raise anything
+        raise ArmFailure(f"{type(error).__name__}: {error}", type(error).__name__) from error

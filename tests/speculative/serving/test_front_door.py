@@ -4,12 +4,12 @@ import json
 import socket
 from collections import Counter
 from contextlib import closing
+from dataclasses import replace
 
 import openai
 import pytest
 from serving_bench.scripted_upstream import Script
 
-from bandits.online.segments import read_records
 from speculative.serving.settings import ServiceSettings
 from tests.support.front_door import CHAT, LIVE, events, front_door, records, wait_for
 
@@ -137,10 +137,12 @@ def test_usage_that_cannot_be_true_is_not_believed(tmp_path):
     assert rewarded["observation"]["n_tokens"] == 4
 
 
-@pytest.mark.parametrize(("first_s", "kind"), [(0.0, "rewarded"), (30.0, "dropped")])
-def test_a_client_that_leaves_stops_the_upstream_and_its_decision_is_closed(tmp_path, first_s, kind):
+@pytest.mark.parametrize("first_s", [0.0, 30.0])
+@pytest.mark.parametrize("rewards", ["own", "caller"])
+def test_a_client_that_leaves_stops_the_upstream_and_its_decision_is_rewarded(tmp_path, first_s, rewards):
     script = Script(n_tokens=10_000, token_s=0.002, first_s=first_s)
-    with front_door(tmp_path, {"a": script}, LIVE) as door:
+    settings = replace(LIVE, rewards=rewards, default_reward=0.25, reward_window_s=0.0)
+    with front_door(tmp_path, {"a": script}, settings) as door:
         body = json.dumps({**CHAT, "stream": True}).encode()
         with closing(socket.create_connection(("127.0.0.1", int(door.url.rpartition(":")[2])))) as client:
             client.sendall(
@@ -153,16 +155,40 @@ def test_a_client_that_leaves_stops_the_upstream_and_its_decision_is_closed(tmp_
                 received = b""
                 while received.count(b"hello") < 2:
                     received += client.recv(4096)
-        wait_for(lambda: records(door, kind))
+        wait_for(lambda: door.service.close_overdue() or records(door, "rewarded"))
         if not first_s:
             wait_for(lambda: script.n_left)
-    [closed] = records_after(tmp_path, kind)
-    if kind == "rewarded":
-        assert 2 <= closed["observation"]["n_tokens"] < 10_000
+        [rewarded] = records(door, "rewarded")
+    if rewards == "caller":
+        assert (rewarded["reward"], rewarded["observation"]) == (0.25, None)
+    elif first_s:
+        assert (rewarded["reward"], rewarded["observation"]["n_tokens"]) == (-1.0, 0)
+    else:
+        assert 2 <= rewarded["observation"]["n_tokens"] < 10_000
 
 
-def records_after(folder, kind):
-    return [placed.record for placed in read_records(folder / "log") if placed.record["kind"] == kind]
+class RaisingArm:
+    """Raises what no arm should, before its first payload or after it."""
+
+    def __init__(self, name, n_payloads):
+        self.name, self._n_payloads = name, n_payloads
+
+    async def answer(self, request):
+        for _ in range(self._n_payloads):
+            yield json.dumps({"choices": [{"delta": {"content": "hello"}}]}).encode()
+        raise ZeroDivisionError("words of a text")
+
+
+@pytest.mark.parametrize("n_payloads", [0, 1])
+def test_whatever_an_arm_raises_is_an_observation_that_failed(tmp_path, n_payloads):
+    settings = ServiceSettings("b", exploration=0.0)
+    with front_door(tmp_path, {"a": Script()}, settings, own=[RaisingArm("b", n_payloads)]) as door:
+        answer = door.chat(stream=True)
+        decided, rewarded = records(door, "decided"), records(door, "rewarded")
+    assert [one["arm"] for one in decided] == (["b"] if n_payloads else ["b", "a"])
+    assert [one["query"] for one in rewarded] == [one["query"] for one in decided]
+    assert (rewarded[0]["observation"]["failure"], rewarded[0]["reward"]) == ("ZeroDivisionError", -1.0)
+    assert ("arm b broke off" in answer.text) == bool(n_payloads)
 
 
 def test_requests_without_a_key_or_from_another_sites_page_are_refused(tmp_path):
