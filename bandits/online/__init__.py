@@ -4,6 +4,7 @@ from bandits.online.agent import Agent
 from bandits.online.decision_log import DecisionLog, TornRecordWarning
 from bandits.online.hindsight import Hindsight
 from bandits.online.learner import Learner
+from bandits.online.pooled_learner import PooledLearner
 from bandits.online.records import LoggedDecision, PolicyVersion
 from bandits.online.rollout import Rollout
 from bandits.online.time_budget import TimeBudget
@@ -16,6 +17,7 @@ __all__ = [
     "Learner",
     "LoggedDecision",
     "PolicyVersion",
+    "PooledLearner",
     "Rollout",
     "TimeBudget",
     "TornRecordWarning",

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import cast
 
 from arms.atomic_file import write_file
 from arms.folder_lock import FolderLock
-from arms.input_file import read_text
 from bandits import checks
+from bandits.online.checkpoint import CHECKPOINT, Checkpoint, policy_of, read_checkpoint, settings_of
 from bandits.online.hindsight import HINDSIGHT, Hindsight, full_information
 from bandits.online.log_table import logged_data
 from bandits.online.records import LoggedDecision, LoggedReward
 from bandits.online.segments import BEGINNING, Position, Record, read_record, read_records
-from bandits.policies import load_policy
 from bandits.policies.parameters import UnknownPolicyClassError
 from bandits.policies.policy import Policy
 
-_CHECKPOINT = "checkpoint.json"
 _Row = tuple[LoggedDecision, float] | Hindsight
 
 
@@ -80,7 +76,7 @@ class Learner:
         self._kept_arms: tuple[str, ...] | None = None
         self._lock = FolderLock(self._folder, "learner")
         try:
-            if (self._folder / _CHECKPOINT).exists():
+            if (self._folder / CHECKPOINT).exists():
                 self._restore(policy)
         except BaseException:
             self._lock.close()
@@ -103,15 +99,7 @@ class Learner:
             ValueError: if the policy cannot start an arm so, or names repeat.
         """
         names, rows = checks.names(arm_names), checks.not_negative(new_arm_rows, "new_arm_rows")
-        policy = copy.deepcopy(self.policy)
-        staying = tuple(name for name in policy.arm_names if name in names)
-        if policy.arm_names:
-            for name in names:
-                if name not in policy.arm_names:
-                    policy.add_arm(name, staying if rows and staying else None, rows=rows or None)
-            for name in policy.arm_names:
-                if name not in names:
-                    policy.remove_arm(name)
+        policy = with_arms(self.policy, names, rows)
         self._check_hindsight(policy)
         if policy.arm_names != self.policy.arm_names:
             self._save(policy, self._position, self.n_learned)
@@ -181,40 +169,32 @@ class Learner:
         """Write the policy under a name of its own; the checkpoint that names it then takes effect at once."""
         name = f"policy-{n_learned}.safetensors"
         policy.save(self._folder / name)
-        place = {"segment": position.segment, "offset": position.offset}
-        told = sorted(self._hindsight)
-        checkpoint = {"policy": name, "n_learned": n_learned, "position": place, "hindsight": told}
-        write_file(self._folder / _CHECKPOINT, json.dumps(checkpoint))
+        checkpoint = Checkpoint(name, n_learned, position, self._hindsight)
+        write_file(self._folder / CHECKPOINT, checkpoint.to_json())
         for old in self._folder.glob("policy-*.safetensors"):
             if old.name != name:
                 old.unlink()
 
     def _restore(self, policy: Policy) -> None:
-        file = self._folder / _CHECKPOINT
+        saved = read_checkpoint(self._folder)
         try:
-            saved = json.loads(read_text(file))
-            name, n_learned, place = cast("str", saved["policy"]), int(saved["n_learned"]), saved["position"]
-            position, told = Position(int(place["segment"]), int(place["offset"])), frozenset(saved["hindsight"])
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ValueError(f"{file} is damaged ({error!r}): delete the folder to learn the log anew") from error
-        try:
-            restored = load_policy(self._folder / name, classes=_classes(policy))
+            restored = policy_of(self._folder, saved, policy)
         except UnknownPolicyClassError:
             if self._relearns:
                 return
             raise
-        if _settings(restored) != _settings(policy):
+        if settings_of(restored) != settings_of(policy):
             if self._relearns:
                 return
             raise ValueError(
-                f"{self._folder} holds a policy with the settings {_settings(restored)}, got {_settings(policy)}: "
+                f"{self._folder} holds a policy with the settings {settings_of(restored)}, got {settings_of(policy)}: "
                 "use another checkpoint folder, or learn the log anew with relearn"
             )
-        otherwise = (told ^ self._hindsight).intersection(restored.arm_names)
+        otherwise = (saved.hindsight ^ self._hindsight).intersection(restored.arm_names)
         if otherwise and self._relearns:
             return
         self._learned_otherwise = otherwise
-        self.policy, self.n_learned, self._position = restored, n_learned, position
+        self.policy, self.n_learned, self._position = restored, saved.n_learned, saved.position
 
     def _check_hindsight(self, policy: Policy) -> None:
         """Reject arms of the policy that were learned with hindsight and now are not, or the reverse."""
@@ -226,14 +206,24 @@ class Learner:
             )
 
 
-def _settings(policy: Policy) -> dict[str, object]:
-    """Return class and arguments, those of a policy inside included, without arms: they may be known or not."""
-    values = policy.get_params()
-    values.pop("arm_names", None)
-    inner = {name: _settings(value) if isinstance(value, Policy) else value for name, value in values.items()}
-    return {"class": type(policy).__name__} | inner
+def with_arms(policy: Policy, arm_names: Sequence[str], new_arm_rows: float = 0.0) -> Policy:
+    """Return a copy of a policy that knows these arms: others join, those that are not named leave.
 
+    Args:
+        policy: one that knows no arms yet stays so.
+        arm_names: the arms there are from now on.
+        new_arm_rows: see `Learner.keep_arms`.
 
-def _classes(policy: Policy) -> tuple[type[Policy], ...]:
-    inner = [value for value in policy.get_params().values() if isinstance(value, Policy)]
-    return (type(policy), *(one for value in inner for one in _classes(value)))
+    Raises:
+        ValueError: if the policy cannot start an arm so.
+    """
+    policy = copy.deepcopy(policy)
+    staying = tuple(name for name in policy.arm_names if name in arm_names)
+    if policy.arm_names:
+        for name in arm_names:
+            if name not in policy.arm_names:
+                policy.add_arm(name, staying if new_arm_rows and staying else None, rows=new_arm_rows or None)
+        for name in policy.arm_names:
+            if name not in arm_names:
+                policy.remove_arm(name)
+    return policy

@@ -178,7 +178,15 @@ ELSEWHERE = {
     *(kind.__name__ for table in (POLICIES, ESTIMATORS, REWARDS) for kind in table.values()),  # by their contracts
     *("ConstantReward", "EpsilonGreedy", "LinearPolicy", "OnFailure", "Softmax"),
     *("DraftModel", "EarlyExit", "SpeculativeArm"),  # by the last test of this file
-    *("Agent", "DecisionLog", "FeatureHead", "Learner", "Proposal", "TransformersArm"),  # beside the class
+    *(
+        "Agent",
+        "DecisionLog",
+        "FeatureHead",
+        "Learner",
+        "PooledLearner",
+        "Proposal",
+        "TransformersArm",
+    ),  # beside the class
 }
 
 
