@@ -4,6 +4,7 @@ from bandits.off_policy.confidence_sequence import LowerConfidenceSequence, lowe
 from bandits.off_policy.diagnostics import Diagnostics, diagnose
 from bandits.off_policy.estimate import OffPolicyEstimate, OffPolicyEstimates, estimate_problem
 from bandits.off_policy.intervals import BootstrapInterval, DeltaMethod, EmpiricalBernstein, Interval, IntervalMethod
+from bandits.off_policy.mixture_log import mixture_log
 from bandits.off_policy.problem import OffPolicyProblem
 from bandits.off_policy.reward_model import ConstantReward, CrossFittedRidge, GivenPredictions, RewardModel
 from bandits.off_policy.terms import Terms, TermSums
@@ -28,4 +29,5 @@ __all__ = [
     "diagnose",
     "estimate_problem",
     "lower_confidence_sequence",
+    "mixture_log",
 ]

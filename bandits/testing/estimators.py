@@ -121,8 +121,11 @@ def check_own_log_of_constant_reward(make_estimator: MakeEstimator, problem: Off
     k = log.n_arms
     rng = np.random.default_rng(2)
     actions = rng.integers(k, size=len(log))
-    own = LoggedData(log.contexts, actions, np.full(len(log), 0.75), np.full(len(log), 1 / k), log.arm_names)
-    uniform = OffPolicyProblem(own, np.full((len(log), k), 1 / k), (0.0, 1.0), 1.0)
+    even = np.full((len(log), k), 1 / k)
+    own = LoggedData(
+        log.contexts, actions, np.full(len(log), 0.75), even[:, 0], log.arm_names, action_probabilities=even
+    )
+    uniform = OffPolicyProblem(own, even, (0.0, 1.0), 1.0)
     hold(
         near(make_estimator().value(uniform), 0.75, 1e-6),
         "the logging policy's own value on a constant reward must be that reward",

@@ -7,11 +7,19 @@ import pytest
 
 from bandits import DirectMethod, DoublyRobust
 from bandits.off_policy import ConstantReward, CrossFittedRidge, OffPolicyProblem
-from bandits.off_policy.estimators import ESTIMATORS, OffPolicyEstimator, RejectionReplay, make_estimator
+from bandits.off_policy.estimators import (
+    ESTIMATORS,
+    MarginalisedIPS,
+    OffPolicyEstimator,
+    RejectionReplay,
+    make_estimator,
+)
 from bandits.testing import check_estimator, example_log
 
+ARMS = ("a", "b", "c", "arm_a", "arm_b", "arm_c")  # of the example problems
 CASES = {
     **ESTIMATORS,
+    "marginalised_ips": lambda: MarginalisedIPS({arm: arm for arm in ARMS}),
     "direct_method in two folds": lambda: DirectMethod(CrossFittedRidge(n_folds=2, prior_precision=0.3)),
     "doubly_robust with a constant": lambda: DoublyRobust(ConstantReward(0.5)),
     "rejection_replay of another seed, as an instance": RejectionReplay(seed=3),

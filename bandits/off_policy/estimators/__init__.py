@@ -6,14 +6,23 @@ import inspect
 from collections.abc import Mapping
 
 from arms.plugin import find_plugin
+from bandits.off_policy.estimators.additive_slate import AdditiveSlate
+from bandits.off_policy.estimators.balanced_ips import BalancedIPS
 from bandits.off_policy.estimators.clipped_ips import ClippedIPS
 from bandits.off_policy.estimators.direct_method import DirectMethod
 from bandits.off_policy.estimators.doubly_robust import DoublyRobust
 from bandits.off_policy.estimators.estimator import OffPolicyEstimator
 from bandits.off_policy.estimators.ips import IPS
+from bandits.off_policy.estimators.marginalised_ips import MarginalisedIPS
+from bandits.off_policy.estimators.more_robust_dr import MoreRobustDR
+from bandits.off_policy.estimators.multi_logger import MultiLogger
 from bandits.off_policy.estimators.rejection_replay import RejectionReplay
 from bandits.off_policy.estimators.self_normalised_dr import SelfNormalisedDR
+from bandits.off_policy.estimators.shrunk_dr import ShrunkDR
 from bandits.off_policy.estimators.snips import SNIPS
+from bandits.off_policy.estimators.sub_gaussian_dr import SubGaussianDR
+from bandits.off_policy.estimators.sub_gaussian_ips import SubGaussianIPS
+from bandits.off_policy.estimators.switch_dr import SwitchDR
 
 ESTIMATORS: dict[str, type[OffPolicyEstimator]] = {
     "ips": IPS,
@@ -23,6 +32,15 @@ ESTIMATORS: dict[str, type[OffPolicyEstimator]] = {
     "doubly_robust": DoublyRobust,
     "self_normalised_dr": SelfNormalisedDR,
     "rejection_replay": RejectionReplay,
+    "switch_dr": SwitchDR,
+    "shrunk_dr": ShrunkDR,
+    "sub_gaussian_ips": SubGaussianIPS,
+    "sub_gaussian_dr": SubGaussianDR,
+    "more_robust_dr": MoreRobustDR,
+    "balanced_ips": BalancedIPS,
+    "marginalised_ips": MarginalisedIPS,
+    "multi_logger": MultiLogger,
+    "additive_slate": AdditiveSlate,
 }
 """Estimators by name."""
 
@@ -60,11 +78,20 @@ __all__ = [
     "ESTIMATORS",
     "IPS",
     "SNIPS",
+    "AdditiveSlate",
+    "BalancedIPS",
     "ClippedIPS",
     "DirectMethod",
     "DoublyRobust",
+    "MarginalisedIPS",
+    "MoreRobustDR",
+    "MultiLogger",
     "OffPolicyEstimator",
     "RejectionReplay",
     "SelfNormalisedDR",
+    "ShrunkDR",
+    "SubGaussianDR",
+    "SubGaussianIPS",
+    "SwitchDR",
     "make_estimator",
 ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from bandits.off_policy.estimators.changed_weights import model_and_residuals
 from bandits.off_policy.estimators.estimator import OffPolicyEstimator
 from bandits.off_policy.problem import OffPolicyProblem
 from bandits.off_policy.reward_model import CrossFittedRidge, RewardModel, check_reward_model
@@ -29,14 +30,8 @@ class DoublyRobust(OffPolicyEstimator):
 
     def terms(self, problem: OffPolicyProblem) -> Terms:
         """Return weighted residuals, with the predictions as offset."""
-        predictions = problem.predictions(self.reward_model)
-        residuals = problem.log.rewards - predictions[problem.taken]
-        return problem.terms(
-            problem.weights * residuals,
-            offset=problem.expected(predictions),
-            weights=problem.weights,
-            range=self._range(problem),
-        )
+        terms = model_and_residuals(problem, self.reward_model, problem.weights)
+        return replace(terms, range=self._range(problem))
 
     def _range(self, problem: OffPolicyProblem) -> Range:
         predicted = self.reward_model.range
