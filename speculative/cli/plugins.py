@@ -14,6 +14,8 @@ from arms.input_file import read_bytes
 if TYPE_CHECKING:
     from bandits import ContextEncoder, Policy
     from bandits.off_policy.estimators import OffPolicyEstimator
+    from speculative.protocols.drafting_rule import EngineArm
+    from speculative.protocols.selector import Selector
 
 
 _SEPARATOR = re.compile(r",(?![^()]*\))")  # a comma outside of parentheses
@@ -79,6 +81,19 @@ def estimators_of(text: str) -> "tuple[OffPolicyEstimator, ...]":
 
     with users_fault("--estimators"):
         return tuple(make_estimator(*_call(entry, "--estimators")) for entry in listed(text))
+
+
+def selector_of(entry: str, arms: "Sequence[EngineArm]") -> "Selector":
+    """Make the selector of a name for an engine's arms, some with settings: `ucb_spec(ucb_width=0.5)`.
+
+    Raises:
+        ValueError: if the name or a setting is unknown, or a path leads to no selector.
+    """
+    from speculative.selectors import read_selector_spec
+
+    name, values = _call(entry, "--selector")
+    with users_fault(f"--selector {entry}"):
+        return read_selector_spec({"kind": name, **values}).build(arms)
 
 
 def encoder_of(name: str) -> "ContextEncoder":

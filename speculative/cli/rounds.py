@@ -21,7 +21,7 @@ def train_rounds(data: Path, out: Path, seed: int, as_json: bool) -> None:
     rounds = CollectedRounds.read(data)
     with busy("learning"):
         selector = fit_gated_selector(rounds.traces, rounds.arms, rounds.costs, TrainingSettings(seed=seed))
-    file = selector.save(out)
+    file = selector.save(out, rounds.target_name)
     n = len(rounds.traces)
     result = {"file": str(file), "n_queries": n, "arm_names": list(rounds.arms)}
     lines = [
@@ -57,12 +57,16 @@ def round_selector(path: Path, pool: "Pool", cache: Path | None = None) -> "Sele
     """Return the saved choice per round for a pool, with this machine's cost profile.
 
     Raises:
-        ValueError: if the file is damaged, or the pool lacks one of its arms, or has another in its place.
+        ValueError: if the file is damaged or of another target, or the pool lacks one of its arms, or has another in
+            its place.
     """
     from speculative.collection.arm_plan import ArmPlan
-    from speculative.rounds import GatedSelector, saved_arms
+    from speculative.rounds import GatedSelector, saved_arms, saved_target
     from speculative.selectors.arm_subset import ArmSubset
 
+    target, own = saved_target(path), Path(pool.target.name).name
+    if target not in (None, own):
+        raise ValueError(f"{path} was learned from texts of {target!r}, the pool's target is {own!r}: train it anew")
     arms, plans = saved_arms(path), {arm.name: ArmPlan.of(arm) for arm in pool.arms}
     for name, plan in arms.items():
         if plans.get(name) != plan:

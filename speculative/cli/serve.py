@@ -1,7 +1,6 @@
 """`draftpick serve`."""
 
 import os
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,13 +9,11 @@ import typer
 from arms.input_file import read_text
 from speculative.cli import options
 from speculative.cli.plugins import load_one_policy, policy_of
+from speculative.cli.served_pool import hindsight_costs, read_served_pool, selectors_of
 
 if TYPE_CHECKING:
     from bandits import Policy
-    from speculative.measuring.cost_profile import CostProfile
-    from speculative.pools.pool import Pool
     from speculative.serving.request_columns import ColumnGroup
-    from speculative.serving.upstream_spec import UpstreamPoolSpec
 
 
 def serve(
@@ -188,6 +185,24 @@ def serve(
             help="Of the incumbent's time for all tokens, by which --conservative grows.",
         ),
     ] = 0.0,
+    rounds: Annotated[
+        Path | None,
+        typer.Option(
+            "--rounds",
+            help="A further arm, per_round, of a pool with a target: at every round the choice that draftpick train "
+            "--rounds saved.",
+            metavar="FILE",
+        ),
+    ] = None,
+    selector: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--selector",
+            help="A further arm of a pool with a target: at every round this rule chooses, such as meta_sd, "
+            "ucb_spec(ucb_width=0.5) or package.module:Class; may be repeated.",
+            metavar="NAME",
+        ),
+    ] = None,
     settings: options.SetOption = None,
     policy_class: options.PolicyClassOption = None,
     seed: options.SeedOption = 0,
@@ -204,13 +219,14 @@ def serve(
     for module in ("fastapi", "uvicorn", "httptools"):
         optional_import(module, "serve")
     from speculative.serving.learning import forgetting
+    from speculative.serving.served_arms import arm_names
     from speculative.serving.server import ServerSettings
     from speculative.serving.server import serve as run_server
     from speculative.serving.settings import ServiceSettings
-    from speculative.serving.upstream_spec import UpstreamPoolSpec
 
-    served = _pool(pool, cache, threads)
-    names = served.arm_names if isinstance(served, UpstreamPoolSpec) else served.arms.names
+    served = read_served_pool(pool, cache, threads)
+    selectors = selectors_of(served, rounds, selector or (), cache)
+    names = arm_names(served, selectors)
     service = ServiceSettings(
         incumbent=incumbent or names[0],
         stage=mode,
@@ -239,37 +255,11 @@ def serve(
         seed=seed,
         relearn=relearn,
         new_arm_rows=new_arm_rows,
-        hindsight=_hindsight_costs(served, cache) if hindsight else None,
+        hindsight=hindsight_costs(served, cache) if hindsight else None,
+        selectors=selectors,
     )
     learns = forgetting(_policy(policy, settings or (), policy_class or (), seed), discount, window, drift_threshold)
     run_server(served, learns, service, server, os.environ, options.say)
-
-
-def _hindsight_costs(served: "UpstreamPoolSpec | Pool", cache: Path | None) -> "CostProfile":
-    """Return the cost profile that answers are replayed by.
-
-    Raises:
-        ValueError: if the pool has no target of its own.
-    """
-    from speculative.serving.upstream_spec import UpstreamPoolSpec
-
-    if isinstance(served, UpstreamPoolSpec):
-        raise ValueError("--hindsight needs a pool with a target of its own, whose tokens are known: leave it out")
-    return options.pool_costs(served, cache)
-
-
-def _pool(file: Path, cache: Path | None, threads: int | None) -> "UpstreamPoolSpec | Pool":
-    """Read a pool of upstreams, or load a target with its drafts, whichever the file holds."""
-    from speculative.serving.upstream_spec import read_upstream_pool
-
-    try:
-        has_target = "target" in tomllib.loads(read_text(file))
-    except (OSError, ValueError, RecursionError):
-        has_target = False  # the reader below says what is wrong
-    if not has_target:
-        return read_upstream_pool(file)
-    options.start_torch(threads)
-    return options.open_pool(options.read_spec(file), cache)
 
 
 def _policy(name: str, settings: "list[str] | tuple[()]", classes: "list[str] | tuple[()]", seed: int) -> "Policy":

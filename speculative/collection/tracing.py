@@ -4,6 +4,7 @@ import pickle
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import Protocol
 
 import numpy as np
@@ -41,9 +42,11 @@ class ArmsAndEncoder(Protocol):
 
 
 def pool_facts(pool: ArmsAndEncoder) -> dict[str, object]:
-    """Return what a manifest says of a pool: digests of its target and encoder, and what each arm is."""
+    """Return what a manifest says of a pool: its target's digest and name, its encoder's digest, what each arm is."""
+    target = target_of(pool.arms)
     return {
-        "target": target_of(pool.arms).fingerprint(),
+        "target": target.fingerprint(),
+        "target_name": PurePath(target.name).name,
         "encoder": fingerprint(pool.encoder),
         "arms": [arm.name for arm in pool.arms],
         **{f"arm {arm.name}": plan_facts(arm) for arm in pool.arms},

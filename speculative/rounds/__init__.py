@@ -5,7 +5,7 @@ from speculative.rounds.baselines import ArmPerQuery, Baselines
 from speculative.rounds.clairvoyant import clairvoyant_s
 from speculative.rounds.collected import CollectedRounds
 from speculative.rounds.evaluation import MakeSelector, RoundEvaluation, evaluate_rounds, evaluate_rounds_on
-from speculative.rounds.gated_selector import GatedSelector, fit_gated_selector, gated, saved_arms
+from speculative.rounds.gated_selector import GatedSelector, fit_gated_selector, gated, saved_arms, saved_target
 from speculative.rounds.hybrid_verified import HybridVerified
 from speculative.rounds.playing import play
 from speculative.rounds.prompt_features import PromptFeatures
@@ -51,6 +51,7 @@ __all__ = [
     "played_s",
     "round_data",
     "saved_arms",
+    "saved_target",
     "tuned",
     "visits",
 ]

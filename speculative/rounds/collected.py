@@ -19,12 +19,14 @@ class CollectedRounds:
         arms: name to plan of each fixed arm; rules are left out, because each of their rounds is one of a fixed arm.
         costs: the profile that priced the folder.
         target: digest of what the target was; of its drafts, the arms' own.
+        target_name: the last part of the target's name, wherever its files lie.
     """
 
     traces: list[Trace]
     arms: dict[str, ArmPlan]
     costs: CostProfile
     target: object
+    target_name: str | None = None
 
     @classmethod
     def read(cls, folder: str | Path) -> "CollectedRounds":
@@ -44,7 +46,8 @@ class CollectedRounds:
         if not arms:
             raise ValueError(f"{folder}: its manifest names no fixed arm to choose among: collect with one")
         traces = [trace for part in read_trace_parts(folder / TRACES) for trace in part]
-        return cls(traces, arms, costs, facts.get("target"))
+        name = facts.get("target_name")
+        return cls(traces, arms, costs, facts.get("target"), name if isinstance(name, str) else None)
 
     def check_fits(self, other: "CollectedRounds") -> None:
         """Reject held-out rounds that were not collected with the same pool, or share a text.

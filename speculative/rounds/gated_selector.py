@@ -98,8 +98,13 @@ class GatedSelector(Selector):
         """Return one with another machine's profile; all else stays what was learned."""
         return GatedSelector([one.with_changes(costs) for one in self.selectors], self.gate, self.encoder)
 
-    def save(self, path: str | Path) -> Path:
-        """Write it, without a profile, to a folder or a .safetensors file, and return the file's path."""
+    def save(self, path: str | Path, target_name: str | None = None) -> Path:
+        """Write it, without a profile, to a folder or a .safetensors file, and return the file's path.
+
+        Args:
+            path: of the folder or file.
+            target_name: last part of the name of the target whose texts it was learned from, for `saved_target`.
+        """
         header, tensors = self.model.content()
         gate, arrays = self.gate.content()
         arms = {name: list(plan.drafts[0]) for name, plan in self.layout.arms.items()}
@@ -112,7 +117,7 @@ class GatedSelector(Selector):
             }
             for one in self.selectors
         ]
-        header |= {"class": KIND, "arms": arms, "selectors": numbers, "gate": gate}
+        header |= {"class": KIND, "arms": arms, "selectors": numbers, "gate": gate, "target": target_name}
         return codec.write_file(path, header, tensors | arrays)
 
     @classmethod
@@ -156,6 +161,17 @@ def saved_arms(path: str | Path) -> dict[str, ArmPlan]:
         ValueError: if it is damaged or holds something else.
     """
     return _read(path)[0]
+
+
+def saved_target(path: str | Path) -> str | None:
+    """Return which target's texts a saved selector was learned from, by its name's last part; None if it does not say.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is damaged or holds something else.
+    """
+    name = _read(path)[1].get("target")
+    return name if isinstance(name, str) else None
 
 
 def _read(path: str | Path) -> tuple[dict[str, ArmPlan], dict[str, object], dict[str, np.ndarray]]:

@@ -9,11 +9,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from arms import Query
-from speculative.pools.pool import Pool
 from speculative.protocols.request import Request
 from speculative.sampling.sampling_params import SamplingParams
 from speculative.serving.completion_request import CompletionRequest
 from speculative.serving.problem import Problem
+from speculative.targets.target import Target
 
 _SAMPLING = ("top_p", "top_k", "min_p", "seed", "presence_penalty", "frequency_penalty", "repetition_penalty")
 _READ = (
@@ -34,11 +34,11 @@ _SAYS_NOTHING: Mapping[str, tuple[object, ...]] = {
 """Values of further fields that ask for nothing."""
 
 
-def engine_request(pool: Pool, request: CompletionRequest) -> Request:
+def engine_request(target: Target, request: CompletionRequest) -> Request:
     """Return what the engine is asked.
 
     Args:
-        pool: whose target answers.
+        target: answers.
         request: as a client sent it.
 
     Raises:
@@ -51,7 +51,7 @@ def engine_request(pool: Pool, request: CompletionRequest) -> Request:
             raise Problem(400, f"{field} is not supported by this engine, got {value!r:.100}: leave it out", field)
     if body.get("n") not in (None, 1):
         raise Problem(400, f"n must be 1 with this engine, got {body['n']}", "n")
-    return pool.target.request(_query(request), _sampling(body, request.max_tokens))
+    return target.request(_query(request), _sampling(body, request.max_tokens))
 
 
 def _query(request: CompletionRequest) -> Query:

@@ -5,25 +5,15 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 
 from speculative.engine.engine import Engine
 from speculative.pools.pool import Pool
 from speculative.protocols.request import Generation, Request, RoundResult
-from speculative.protocols.selector import RoundContext, Selector
+from speculative.serving.assigned_rounds import AssignedRounds, Chooser
 from speculative.serving.problem import ArmFailure
 
 Told = RoundResult | Generation | Exception
-
-
-class _Assigned(Selector):
-    """The arm that each request came with."""
-
-    def __init__(self) -> None:
-        self.actions: dict[str, int] = {}
-
-    def select(self, rounds: Sequence[RoundContext]) -> Sequence[int]:
-        return [self.actions[one.request_id] for one in rounds]
 
 
 class EngineWorker:
@@ -31,10 +21,15 @@ class EngineWorker:
 
     Args:
         pool: whose target writes and whose arms help; as many requests run at once as the target's `max_batch`.
+
+    Attributes:
+        target: the pool's.
+        arm_names: of the pool, in the order of the engine's arms.
     """
 
     def __init__(self, pool: Pool) -> None:
-        self._selector = _Assigned()
+        self.target, self.arm_names = pool.target, tuple(pool.arms.names)
+        self._selector = AssignedRounds(len(pool.arms))
         self._engine: Engine = pool.target.engine(
             list(pool.arms), self._selector, max_batch=pool.target.max_batch, decode=True
         )
@@ -44,16 +39,16 @@ class EngineWorker:
         self._thread = threading.Thread(target=self._run, name="draftpick-engine", daemon=True)
         self._thread.start()
 
-    async def rounds(self, request: Request, action: int) -> AsyncGenerator[RoundResult | Generation, None]:
+    async def rounds(self, request: Request, chooser: Chooser) -> AsyncGenerator[RoundResult | Generation, None]:
         """Yield what each round gives a request, and its generation last; closing this early cancels the request.
 
         Args:
             request: with an id that no other has.
-            action: index of the arm that helps it in every round.
+            chooser: index of the arm that helps it in every round, or what chooses one at each.
 
         Raises:
             ValueError: if the request does not fit the engine.
-            ArmFailure: if the engine fails.
+            ArmFailure: if the engine fails, or the selector does.
         """
         told: asyncio.Queue[Told] = asyncio.Queue()
         loop = asyncio.get_running_loop()
@@ -61,7 +56,7 @@ class EngineWorker:
         def listen(item: Told) -> None:
             loop.call_soon_threadsafe(told.put_nowait, item)
 
-        self._inbox.put(lambda: self._join(request, action, listen))
+        self._inbox.put(lambda: self._join(request, chooser, listen))
         try:
             while True:
                 item = await told.get()
@@ -91,21 +86,25 @@ class EngineWorker:
         try:
             results = self._engine.step()
         except Exception as error:  # a model or a draft of the user's own may raise anything
-            self._fail_all(f"{type(error).__name__}: {error}", type(error).__name__)
+            self._fail_all(*_told(error))
             return
+        while self._selector.failures:
+            self._fail(*self._selector.failures.popitem())
         for result in results:
-            listen = self._listeners[result.request_id]
+            listen = self._listeners.get(result.request_id)
+            if listen is None:  # its selector has failed
+                continue
             listen(result)
             if result.finished is not None:
                 listen(self._engine.take(result.request_id))
                 self._forget(result.request_id)
 
-    def _join(self, request: Request, action: int, listen: Callable[[Told], None]) -> None:
-        self._selector.actions[request.id] = action
+    def _join(self, request: Request, chooser: Chooser, listen: Callable[[Told], None]) -> None:
+        self._selector.choosers[request.id] = chooser
         try:
             self._engine.submit(request)
         except (ValueError, TypeError) as error:
-            del self._selector.actions[request.id]
+            del self._selector.choosers[request.id]
             listen(error)
             return
         self._listeners[request.id] = listen
@@ -114,6 +113,12 @@ class EngineWorker:
         if request_id in self._listeners:
             self._engine.discard(request_id)
             self._forget(request_id)
+
+    def _fail(self, request_id: str, error: Exception) -> None:
+        listen = self._listeners.get(request_id)
+        if listen is not None:
+            self._leave(request_id)
+            listen(ArmFailure(*_told(error)))
 
     def _fail_all(self, reason: str, kind: str | None = None) -> None:
         for request_id, listen in list(self._listeners.items()):
@@ -125,4 +130,10 @@ class EngineWorker:
         self._is_stopped = True
 
     def _forget(self, request_id: str) -> None:
-        del self._listeners[request_id], self._selector.actions[request_id]
+        del self._listeners[request_id], self._selector.choosers[request_id]
+        self._selector.failures.pop(request_id, None)
+
+
+def _told(error: Exception) -> tuple[str, str]:
+    """Return what a client gets of an error, and what log and page do."""
+    return f"{type(error).__name__}: {error}", type(error).__name__

@@ -14,7 +14,7 @@ from string import Template
 
 from bandits.evaluation.colours import PALETTE, colours_of
 from speculative.serving.live_charts import gain_chart, gain_scale, shares_chart
-from speculative.serving.live_view import ArmView, ExplainedDecision, LiveView
+from speculative.serving.live_view import ArmView, ExplainedDecision, LiveView, RoundsView
 from speculative.serving.trial_curve import CurvePoint
 
 _STAGES = {
@@ -22,6 +22,7 @@ _STAGES = {
     "canary": "The policy decides {share:.0%} of the requests, {incumbent} the others.",
     "live": "The policy decides {share:.0%} of the requests.",
 }
+_UNKNOWN = "#8a8f98"  # of an arm that has left
 _HEADS = ("time", "arm", "drawn with", "policy alone", "expected now", "reward", "ms a token", "id")
 _NUMBERS = frozenset({"drawn with", "reward", "ms a token"})
 
@@ -57,6 +58,7 @@ def main_part(view: LiveView) -> str:
             *(_gain(arm, points) for arm, points in view.curves.items()),
             *([] if view.curves else [_no_gain(view)]),
             _chosen(view, colours),
+            _rounds(view.rounds, colours),
             _decisions(view.decisions, colours),
             _changes(view),
             _answers(view),
@@ -136,6 +138,28 @@ def _arm_row(arm: ArmView, n: int, colour: str) -> str:
     )
 
 
+def _rounds(rounds: Sequence[RoundsView], colours: Mapping[str, str]) -> str:
+    if not rounds:
+        return ""
+    of_arm = {one.arm: sum(other.n_rounds for other in rounds if other.arm == one.arm) for one in rounds}
+    rows = "".join(_rounds_row(one, of_arm[one.arm], colours) for one in rounds)
+    heads = ("arm", "chose", "rounds", "of its rounds", "accepted a round")
+    table = f"<table>{_heads(heads, frozenset(heads[2:]))}<tbody>{rows}</tbody></table>"
+    return f"<h2>What was chosen round by round</h2>{table}"
+
+
+def _rounds_row(one: RoundsView, n_of_arm: int, colours: Mapping[str, str]) -> str:
+    return _row(
+        [
+            ("first", "", _swatch(one.arm, colours.get(one.arm, _UNKNOWN))),
+            ("", "chose", _swatch(one.chosen, colours.get(one.chosen, _UNKNOWN))),
+            ("n", "rounds", f"{one.n_rounds:,}"),
+            ("n", "of its rounds", f"{one.n_rounds / n_of_arm:.1%}"),
+            ("n", "accepted a round", f"{one.n_accepted / one.n_rounds:.2f}"),
+        ]
+    )
+
+
 def _decisions(decisions: Sequence[ExplainedDecision], colours: Mapping[str, str]) -> str:
     if not decisions:
         return ""
@@ -155,7 +179,7 @@ def _decision_row(one: ExplainedDecision, colours: Mapping[str, str]) -> str:
     return _row(
         [
             ("first", "", _moment(logged.time)),
-            ("", "", _swatch(decision.arm, colours.get(decision.arm, "#8a8f98"))),
+            ("", "", _swatch(decision.arm, colours.get(decision.arm, _UNKNOWN))),
             ("n", "drawn with", f"{decision.propensity:.3f}"),
             ("wide", "policy alone", _by_arm({arm: f"{p:.2f}" for arm, p in proposed.items()})),
             ("wide", "expected now", _by_arm({arm: _figure(value) for arm, value in one.expected.items()}) or "-"),

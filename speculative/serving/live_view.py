@@ -9,6 +9,7 @@ import numpy as np
 
 from bandits.policies.policy import Policy
 from bandits.policies.predicts_rewards import PredictsRewards
+from speculative.serving.metrics import Metrics
 from speculative.serving.served_tail import ServedDecision, ServedTail, StageChange
 from speculative.serving.service import Service
 from speculative.serving.trial_curve import CurvePoint
@@ -51,6 +52,23 @@ class ExplainedDecision:
 
 
 @dataclass(frozen=True, slots=True)
+class RoundsView:
+    """The rounds of an arm that chooses at every round, of those in which it chose one arm of the pool.
+
+    Attributes:
+        arm: that chooses.
+        chosen: by it.
+        n_rounds: since the server began.
+        n_accepted: draft tokens accepted in them.
+    """
+
+    arm: str
+    chosen: str
+    n_rounds: int
+    n_accepted: int
+
+
+@dataclass(frozen=True, slots=True)
 class LiveView:
     """All that the page shows.
 
@@ -69,6 +87,7 @@ class LiveView:
         changes: of the stage, newest first.
         curves: points of the present trial, by the arm that the policy is compared with.
         n_answers: answers whose rounds can be looked at.
+        rounds: of the arms that choose at every round.
         time_lost: seconds that other arms lost against the incumbent, and may lose by now; None without a limit.
     """
 
@@ -86,6 +105,7 @@ class LiveView:
     changes: Sequence[StageChange]
     curves: Mapping[str, Sequence[CurvePoint]]
     n_answers: int
+    rounds: Sequence[RoundsView]
     time_lost: tuple[float, float] | None
 
 
@@ -111,6 +131,7 @@ def live_view(service: Service, tail: ServedTail) -> LiveView:
         changes=changes[::-1],
         curves={arm: points for arm, curve in service.seen.curves.items() if (points := curve.points())},
         n_answers=len(service.seen.answers),
+        rounds=_rounds(service.metrics),
         time_lost=None if guard is None else (guard.budget.lost_s, guard.budget.allowed_s),
     )
 
@@ -128,6 +149,15 @@ def _arm(name: str, up: bool, decisions: Sequence[ServedDecision]) -> ArmView:
         ms_per_token=1000 * seconds / n_tokens if n_tokens else None,
         n_failed=sum(one.reward is not None and one.end != "rewarded" for one in own),
     )
+
+
+def _rounds(metrics: Metrics) -> list[RoundsView]:
+    accepted = metrics.values("accepted_tokens_by_choice_total")
+    counts = metrics.values("rounds_by_choice_total")
+    return [
+        RoundsView(arm, chosen, int(n), int(accepted.get((arm, chosen), 0)))
+        for (arm, chosen), n in sorted(counts.items())
+    ]
 
 
 def _expected(policy: Policy, one: ServedDecision) -> Mapping[str, float]:

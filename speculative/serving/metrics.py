@@ -23,6 +23,8 @@ METRICS = {
     "spec_decode_num_draft_tokens_total": ("counter", "Draft tokens, where the engine says."),
     "spec_decode_num_accepted_tokens_total": ("counter", "Accepted draft tokens, where the engine says."),
     "spec_decode_num_accepted_tokens_per_pos_total": ("counter", "Accepted draft tokens by position in the draft."),
+    "rounds_by_choice_total": ("counter", "Rounds of an arm that chooses at every round, by the chosen arm."),
+    "accepted_tokens_by_choice_total": ("counter", "Draft tokens accepted in such rounds, by the chosen arm."),
     "time_to_first_token_seconds": ("histogram", "From the request to the arm's first chunk."),
     "time_per_output_token_seconds": ("histogram", "Seconds of the whole answer for each of its tokens."),
     "stage": ("gauge", "1 for the present stage: shadow, canary or live."),
@@ -102,6 +104,16 @@ class Metrics:
                 self.add(name, count, arm=arm)
         for position, count in feedback.accepted_at.items():
             self.add("spec_decode_num_accepted_tokens_per_pos_total", count, arm=arm, position=str(position))
+
+    def values(self, name: str) -> dict[tuple[str, ...], float]:
+        """Return a counter or gauge by the values of its labels.
+
+        Raises:
+            KeyError: if there is no such metric.
+        """
+        with self._lock:
+            found = self._values.get(_known(name), {})
+            return {tuple(text for _, text in labels): value for labels, value in found.items()}
 
     def page(self) -> str:
         """Return everything in Prometheus' text format, version 0.0.4."""

@@ -7,7 +7,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from speculative.serving.app import make_app
 from speculative.serving.door import Door
 from speculative.serving.learning import LearningThread
 from speculative.serving.loop_first import loop_first
+from speculative.serving.metrics import Metrics
 from speculative.serving.rate_limit import RateLimit
 from speculative.serving.request_columns import (
     ColumnedEncoder,
@@ -31,21 +32,20 @@ from speculative.serving.request_columns import (
 )
 from speculative.serving.reward_scale import reward_of
 from speculative.serving.seen import Seen
-from speculative.serving.service import ServedArm, Service
+from speculative.serving.served_arms import OWN_MODEL, ArmSources, arm_names
+from speculative.serving.service import Service
 from speculative.serving.settings import ServiceSettings
 from speculative.serving.spans import Spans
 from speculative.serving.stage_keeper import StageKeeper
-from speculative.serving.startup_probe import Probed, probe, probe_arm
-from speculative.serving.upstream import Upstream
+from speculative.serving.startup_probe import Probed
 from speculative.serving.upstream_spec import UpstreamPoolSpec
 
 if TYPE_CHECKING:
     from speculative.measuring.cost_profile import CostProfile
     from speculative.pools.pool import Pool  # it needs torch, upstreams do not
+    from speculative.protocols.selector import Selector
     from speculative.serving.look_back import LookBack
 
-OWN_MODEL = "draftpick"
-"""What clients ask for where the engine is one's own."""
 _ARMS = "arms.json"
 _GRACE_S = 10
 _BACKLOG = 2048
@@ -75,6 +75,7 @@ class ServerSettings:
         hindsight: by which the look-ups of a pool of one's own are replayed on each answer, so that they are learned
             from all of them (see `LookBack`); None to learn from rewards alone.
         new_arm_rows: rows of the other arms that an arm which joined the pool starts with the mean of; 0: no data.
+        selectors: further arms of a pool of one's own, by name, each of which chooses among the pool's at every round.
 
     Raises:
         ValueError: if a number is out of range.
@@ -95,6 +96,7 @@ class ServerSettings:
     relearn: bool = False
     new_arm_rows: float = 0.0
     hindsight: CostProfile | None = None
+    selectors: Mapping[str, Selector] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if checks.at_least(self.port, 0, "port") >= 2**16:
@@ -148,7 +150,7 @@ async def _serve(
     environment: Mapping[str, str],
     say: Callable[[str], None],
 ) -> None:
-    names = pool.arm_names if isinstance(pool, UpstreamPoolSpec) else pool.arms.names
+    names = arm_names(pool, server.selectors)
     _check_settings(names, settings, server)
     texts = pool.encoder.build() if isinstance(pool, UpstreamPoolSpec) else _text_encoder(pool)
     groups = served_groups(server.columns, None if policy.state is None else policy.learned.encoder)
@@ -164,15 +166,15 @@ async def _serve(
         learner = Learner(policy, log.folder, server.folder / "learner", hindsight=hindsight, relearn=server.relearn)
         stack.enter_context(closing(learner))
         _keep_arms(learner, names, server.new_arm_rows, say)
-        seen = Seen(settings.show_texts)
-        arms, found = await _probed_arms(pool, environment, stack, seen)
+        sources = ArmSources(environment, server.selectors, Seen(settings.show_texts), Metrics())
+        arms, found = await sources.probed_arms(pool, stack)
         for one in found:
             say(str(one))
         check_probed(found, server.allow_unproven)
         reward = reward_of(server.folder, settings, server.slowest, found)
         agent = Agent(learner.policy, encoder, log, reward=reward, seed=server.seed)
         order = lasting_order(server.folder / _ARMS, names)
-        service = Service(arms, agent, settings, seen=seen, columns=RequestColumns(order, groups))
+        service = Service(arms, agent, settings, sources.metrics, sources.seen, RequestColumns(order, groups))
         service.look_back = _look_back(pool, server, reward)
         learning = LearningThread(service, learner, StageKeeper(service))
         learning.catch_up()
@@ -226,22 +228,6 @@ def _keep_arms(learner: Learner, names: Sequence[str], new_arm_rows: float, say:
         for name in these:
             if name not in those:
                 say(f"arm {name} {what}")
-
-
-async def _probed_arms(
-    pool: UpstreamPoolSpec | Pool, environment: Mapping[str, str], stack: AsyncExitStack, seen: Seen
-) -> tuple[Sequence[ServedArm], list[Probed]]:
-    """Return the arms, which the stack closes, and what a probe found of them."""
-    if isinstance(pool, UpstreamPoolSpec):
-        upstreams = [await stack.enter_async_context(Upstream(spec, environment)) for spec in pool.arms]
-        return upstreams, await probe(upstreams)
-    from speculative.serving.engine_arm import EngineArm
-    from speculative.serving.engine_worker import EngineWorker
-
-    worker = EngineWorker(pool)
-    stack.callback(worker.stop)
-    own = [EngineArm(pool, name, worker, OWN_MODEL, seen) for name in pool.arms.names]
-    return own, [await probe_arm(arm) for arm in own]
 
 
 def _text_encoder(pool: Pool) -> ContextEncoder:

@@ -19,6 +19,7 @@ from rewards import Reward, SecondsPerToken
 from speculative.serving.app import make_app
 from speculative.serving.door import Door
 from speculative.serving.learning import LearningThread
+from speculative.serving.metrics import Metrics
 from speculative.serving.rate_limit import RateLimit
 from speculative.serving.request_columns import ColumnedEncoder, ColumnGroup, RequestColumns
 from speculative.serving.server import uvicorn_settings
@@ -77,10 +78,12 @@ def front_door(
     rate_limit: RateLimit | None = None,
     own: Sequence[ServedArm] = (),
     groups: Sequence[ColumnGroup] = (),
+    metrics: Metrics | None = None,
 ) -> Iterator[FrontDoor]:
     """Run one; the settings let every arm be chosen alike unless others are given.
 
-    `first` is of the first arm; `own` are arms beside the scripted ones; `groups` are the columns beside the text.
+    `first` is of the first arm; `own` are arms beside the scripted ones; `groups` are the columns beside the text;
+    `metrics` are what the arms count in too.
     """
     names = (*scripts, *(arm.name for arm in own))
     settings = settings or ServiceSettings(names[0], exploration=1.0, share=0.0)
@@ -96,7 +99,7 @@ def front_door(
         reward: Reward = SecondsPerToken(1.0) if measured else CallerReward(settings.default_reward)
         texts = HashingEncoder(N_FEATURES)
         agent = Agent(new_policy(names), ColumnedEncoder(texts, groups) if groups else texts, log, reward=reward)
-        service = Service([*upstreams, *own], agent, settings, columns=RequestColumns(names, groups))
+        service = Service([*upstreams, *own], agent, settings, metrics, columns=RequestColumns(names, groups))
         learning = None
         if learn:
             learner = stack.enter_context(closing(Learner(new_policy(names), log.folder, folder / "learner")))

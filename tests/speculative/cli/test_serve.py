@@ -132,7 +132,8 @@ def test_a_second_server_on_one_folder_is_refused(tmp_path):
 
 def test_a_pool_of_drafts_is_served_by_an_engine_of_its_own(tmp_path):
     pool = save_pool(tmp_path, TEMPLATE)
-    options = ("--policy", "hedge", "--mode", "live", "--conservative", "60", "--cache", str(tmp_path / "cache"))
+    options = ("--policy", "hedge", "--mode", "live", "--conservative", "60", "--selector", "tap_out")
+    options += ("--cache", str(tmp_path / "cache"))
     with serving(tmp_path, pool, *options) as (process, url, lines):
         texts = {
             httpx2.post(f"{url}/v1/chat/completions", json={**CHAT, "temperature": 0}, trust_env=False, timeout=20).text
@@ -143,7 +144,9 @@ def test_a_pool_of_drafts_is_served_by_an_engine_of_its_own(tmp_path):
         assert process.wait(20) == 0
     assert len({json.loads(text)["choices"][0]["message"]["content"] for text in texts}) == 1
     assert (refusal.status_code, refusal.json()["error"]["param"]) == (400, "tools")
-    assert [line.partition(":")[0] for line in lines if line.startswith("arm ")] == [f"arm {name}" for name in ARMS]
+    assert [line.partition(":")[0] for line in lines if line.startswith("arm ")] == [
+        f"arm {name}" for name in (*ARMS, "tap_out")
+    ]
     kinds = Counter(placed.record["kind"] for placed in read_records(tmp_path / "state" / "log"))
     assert (kinds["decided"], kinds["rewarded"], kinds["dropped"], kinds["time_budget"]) == (5, 4, 1, 1)
 

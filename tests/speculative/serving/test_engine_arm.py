@@ -26,7 +26,7 @@ def pool(tmp_path_factory):
 def arms_of(pool, seen=None):
     worker = EngineWorker(pool)
     try:
-        yield {name: EngineArm(pool, name, worker, "draftpick", seen) for name in pool.arms.names}
+        yield {name: EngineArm(name, worker, "draftpick", seen=seen) for name in pool.arms.names}
     finally:
         worker.stop()
 

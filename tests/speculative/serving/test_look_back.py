@@ -101,7 +101,7 @@ def test_answers_that_are_served_are_told_of_in_the_log_and_learned(pool, look_b
     body = {"messages": [{"role": "user", "content": "one two one two"}], "max_tokens": 8, "seed": 1}
     request = read_request("chat/completions", json.dumps(body).encode(), "draftpick")
     worker = EngineWorker(pool)
-    arms = [EngineArm(pool, name, worker, "draftpick") for name in ARMS]
+    arms = [EngineArm(name, worker, "draftpick") for name in ARMS]
     with DecisionLog(tmp_path / "log", sync_every=0) as log:
         agent = Agent(Uniform(ARMS), pool.encoder, log, reward=REWARD, seed=2)
         service = Service(arms, agent, ServiceSettings("no_draft", exploration=1.0, share=0.0))

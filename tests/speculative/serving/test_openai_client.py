@@ -85,7 +85,7 @@ def engine(tmp_path_factory):
     with ExitStack() as stack:
         worker = EngineWorker(pool)
         stack.callback(worker.stop)
-        own = [EngineArm(pool, name, worker, "draftpick") for name in pool.arms.names[:2]]
+        own = [EngineArm(name, worker, "draftpick") for name in pool.arms.names[:2]]
         door = stack.enter_context(front_door(folder / "state", {}, own=own))
         yield door, stack.enter_context(client_of(door))
 
