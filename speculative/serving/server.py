@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, closing, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import uvicorn
 from fastapi import FastAPI
 from uvicorn.loops.auto import auto_loop_factory
 
@@ -20,6 +18,7 @@ from rewards import Reward
 from speculative.serving.app import make_app
 from speculative.serving.door import Door
 from speculative.serving.learning import LearningThread
+from speculative.serving.listening import BACKLOG, OrderlyServer, bound_socket, uvicorn_settings
 from speculative.serving.loop_first import loop_first
 from speculative.serving.metrics import Metrics
 from speculative.serving.rate_limit import RateLimit
@@ -47,8 +46,6 @@ if TYPE_CHECKING:
     from speculative.serving.look_back import LookBack
 
 _ARMS = "arms.json"
-_GRACE_S = 10
-_BACKLOG = 2048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,18 +135,28 @@ def serve(
         OSError: if the address is taken.
         FolderInUseError: if another server uses the folder.
     """
+
+    async def run() -> None:
+        async with opened(pool, policy, settings, server, environment, say) as (app, sock):
+            await OrderlyServer(uvicorn_settings(app)).serve(sockets=[sock])
+
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:  # uvloop's where it is installed
-        runner.run(_serve(pool, policy, settings, server, environment, say))
+        runner.run(run())
 
 
-async def _serve(
+@asynccontextmanager
+async def opened(
     pool: UpstreamPoolSpec | Pool,
     policy: Policy,
     settings: ServiceSettings,
     server: ServerSettings,
     environment: Mapping[str, str],
     say: Callable[[str], None],
-) -> None:
+) -> AsyncIterator[tuple[FastAPI, socket.socket]]:
+    """Give the application of a service that has probed its arms and learned its log, and the socket it listens on.
+
+    Args and errors are those of `serve`. What was opened is closed when the block is left.
+    """
     names = arm_names(pool, server.selectors)
     _check_settings(names, settings, server)
     texts = pool.encoder.build() if isinstance(pool, UpstreamPoolSpec) else _text_encoder(pool)
@@ -159,7 +166,7 @@ async def _serve(
         policy.start(names, encoder.n_features, encoder.name)
     async with AsyncExitStack() as stack:
         spans = Spans() if server.spans else None
-        sock = stack.enter_context(bound_socket(server))
+        sock = stack.enter_context(bound_socket(server.host, server.port))
         log = stack.enter_context(DecisionLog(server.folder / "log", sync_every=server.sync_every))
         stack.enter_context(loop_first())
         hindsight = _replayed_arms(pool, settings, server)
@@ -179,14 +186,14 @@ async def _serve(
         learning = LearningThread(service, learner, StageKeeper(service))
         learning.catch_up()
         learning.start()
-        sock.listen(_BACKLOG)
+        sock.listen(BACKLOG)
         model = pool.model if isinstance(pool, UpstreamPoolSpec) else OWN_MODEL
         try:
             host, port = sock.getsockname()[:2]
             say(f"serving {model} ({service.stage}) on http://{host}:{port}, seen at /draftpick")
             door = Door(server.keys, server.host, rate_limit=server.rate_limit())
             app = make_app(service, door, model=model, spans=spans)
-            await _Server(uvicorn_settings(app)).serve(sockets=[sock])
+            yield app, sock
         finally:
             learning.stop()
             await service.close()
@@ -241,38 +248,6 @@ def _text_encoder(pool: Pool) -> ContextEncoder:
     return pool.encoder
 
 
-def uvicorn_settings(app: FastAPI, grace_s: int = _GRACE_S) -> uvicorn.Config:
-    """Return how an application is served: a client's address is its connection's, whatever its headers say.
-
-    Args:
-        app: is served.
-        grace_s: for requests under way when it is to end.
-    """
-    return uvicorn.Config(
-        app,
-        log_level="warning",
-        backlog=_BACKLOG,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,  # else a client of this machine could name any address, and evade the rate limit
-        lifespan="off",
-        timeout_graceful_shutdown=grace_s,
-    )
-
-
-class _Server(uvicorn.Server):
-    """Ends in order on SIGINT and SIGTERM; uvicorn's own lets them kill the process before the log is closed."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-
 def check_probed(found: Sequence[Probed], allow_unproven: bool) -> None:
     """Reject a pool that cannot serve, or whose arms do not differ.
 
@@ -291,28 +266,3 @@ def check_probed(found: Sequence[Probed], allow_unproven: bool) -> None:
             f"the engine ignores the body fields of {', '.join(ignored)}: they change nothing in its counts; give each "
             "setting a server of its own, or serve them all the same with --allow-unproven"
         )
-
-
-def bound_socket(server: ServerSettings) -> socket.socket:
-    """Return a socket that has the settings' address; its connections send each small piece at once.
-
-    It does not listen yet: while the log is learned a client is told that nobody serves, and does not wait.
-
-    asyncio sees to the pieces only for sockets whose protocol number is set, which is 0 here. A client would get its
-    first token when it has acknowledged the headers, 40 ms later.
-
-    Raises:
-        OSError: if the address is taken.
-    """
-    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if family == socket.AF_INET6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        bound.bind((server.host, server.port))
-    except OSError:
-        bound.close()
-        raise
-    return bound

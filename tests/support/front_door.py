@@ -19,10 +19,10 @@ from rewards import Reward, SecondsPerToken
 from speculative.serving.app import make_app
 from speculative.serving.door import Door
 from speculative.serving.learning import LearningThread
+from speculative.serving.listening import uvicorn_settings
 from speculative.serving.metrics import Metrics
 from speculative.serving.rate_limit import RateLimit
 from speculative.serving.request_columns import ColumnedEncoder, ColumnGroup, RequestColumns
-from speculative.serving.server import uvicorn_settings
 from speculative.serving.service import ServedArm, Service
 from speculative.serving.settings import CallerReward, ServiceSettings
 from speculative.serving.stage_keeper import StageKeeper

@@ -7,11 +7,11 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from speculative.serving.server import ServerSettings, bound_socket
+from speculative.serving.listening import bound_socket
 
 
-def test_a_connection_sends_a_first_token_without_waiting_for_its_headers_to_be_acknowledged(tmp_path):
-    with bound_socket(ServerSettings(folder=tmp_path, port=0)) as listening, ExitStack() as stack:
+def test_a_connection_sends_a_first_token_without_waiting_for_its_headers_to_be_acknowledged():
+    with bound_socket("127.0.0.1", 0) as listening, ExitStack() as stack:
         with pytest.raises(ConnectionRefusedError):  # who comes before it serves is not kept waiting
             socket.create_connection(listening.getsockname())
         listening.listen()
