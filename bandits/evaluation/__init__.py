@@ -7,6 +7,7 @@ from bandits.evaluation.evaluation import Evaluation, EvaluationRow
 from bandits.evaluation.importance import FeatureImportance, feature_importance, held_out_importance
 from bandits.evaluation.log_replay import LogReplay, ReplayedRow, replay_log
 from bandits.evaluation.objective import best_fixed_arm, objective_of
+from bandits.evaluation.segments import SegmentRow
 
 __all__ = [
     "Comparison",
@@ -20,6 +21,7 @@ __all__ = [
     "LogReplay",
     "RefusedRow",
     "ReplayedRow",
+    "SegmentRow",
     "best_fixed_arm",
     "feature_importance",
     "held_out_importance",

@@ -17,7 +17,8 @@ from bandits.evaluation.comparison import Comparison, RefusedRow
 from bandits.evaluation.conclusion import Conclusion
 from bandits.evaluation.objective import Objective, learned, notes_on_costs, objective_of
 from bandits.evaluation.resampled import Resampled, ScoredCandidate, grouped, notes_on, refused_rows
-from bandits.evaluation.scores import BEST_FIXED, LOGGING_POLICY, ORACLE, RefusedScores, Scores
+from bandits.evaluation.scores import BEST_BY_SEGMENT, BEST_FIXED, LOGGING_POLICY, ORACLE, RefusedScores, Scores
+from bandits.evaluation.segments import SegmentRow, query_segments, segments_of
 from bandits.evaluation.settings import ComparisonSettings
 from bandits.evaluation.task import ComparisonTask, ComparisonWork
 from bandits.policies.named_policies import named_policies
@@ -42,7 +43,8 @@ def compare(
 
     Each seed divides the queries anew; each policy is fitted to the training part (a fresh copy: the policies given
     are not changed) and scored on the rest. On full information scores are exact expectations and every fixed arm
-    and the per-query oracle stand beside the policies; on a log they are off-policy estimates.
+    and the per-query oracle stand beside the policies; on a log they are off-policy estimates. Beside both stand the
+    arm that was best on the training part, and, where the data hold several `domains`, the best one of each.
 
     A linear policy that was left at its class's `prior_precision` gets the one that `choose_prior_precision` takes on
     each training part, also inside another policy; one that was given another value keeps it.
@@ -103,7 +105,15 @@ def compare(
         n_bootstrap=settings.n_bootstrap,
         notes=_notes(candidates, data),
         refused=refused,
+        segments=_by_segment(resampled, data) if settings.by_segment else (),
     )
+
+
+def _by_segment(resampled: Resampled, data: Data) -> tuple[SegmentRow, ...]:
+    segments = query_segments(data)
+    if segments is None:
+        raise ValueError("by_segment needs two different domains in the data: give each row the label of its segment")
+    return resampled.by_segment(segments)
 
 
 def _conclusion(
@@ -141,7 +151,8 @@ def _check(data: Data, seeds: Sequence[int], settings: ComparisonSettings) -> No
 
 def _references(data: Data) -> tuple[str, ...]:
     """Return the names of the rows that compare adds."""
-    return (BEST_FIXED, *((LOGGING_POLICY,) if isinstance(data, LoggedData) else (*data.arm_names, ORACLE)))
+    known = (BEST_BY_SEGMENT,) if segments_of(data) is not None else ()
+    return (BEST_FIXED, *known, *((LOGGING_POLICY,) if isinstance(data, LoggedData) else (*data.arm_names, ORACLE)))
 
 
 def _checked_baseline(policies: Mapping[str, Policy], data: Data, baseline: str | None) -> str:

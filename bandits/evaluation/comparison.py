@@ -10,6 +10,7 @@ from bandits.data.array_data import Data
 from bandits.data.full_information_data import FullInformationData
 from bandits.evaluation.conclusion import Conclusion
 from bandits.evaluation.scores import Kind
+from bandits.evaluation.segments import SegmentRow, segment_table
 from bandits.policies.policy import Policy
 from bandits.policies.shrunk import shrunk
 from bandits.statistics.estimate import Estimate
@@ -25,9 +26,9 @@ class ComparisonRow(Estimate):
     """What one candidate earns on queries that it was not trained on.
 
     Attributes:
-        name: of the policy or arm; "best fixed arm" (the best one on each seed's training part), "oracle" (best reward
-            per query) or "logging policy".
-        kind: "policy", "fixed", "arm", "oracle" or "log".
+        name: of the policy or arm; "best fixed arm" (the best one on each seed's training part), "best arm by segment"
+            (the best one there for the query's domain), "oracle" (best reward per query) or "logging policy".
+        kind: "policy", "fixed", "segment", "arm", "oracle" or "log".
         estimator: of the value: "exact" on full information, "on policy" for the log itself, else the
             off-policy estimator's name.
         value: mean reward over seeds and test queries.
@@ -97,6 +98,7 @@ class Comparison(Results[ComparisonRow]):
         confidence: see `ComparisonSettings`.
         n_bootstrap: see `ComparisonSettings`.
         notes: what the reader must know.
+        segments: what policies earn in each segment, where `ComparisonSettings.by_segment` asks for it.
         refused: candidates that an estimator does not value, with the reason; the table shows them last.
     """
 
@@ -117,6 +119,7 @@ class Comparison(Results[ComparisonRow]):
     n_bootstrap: int
     notes: tuple[str, ...]
     refused: tuple[RefusedRow, ...] = ()
+    segments: tuple[SegmentRow, ...] = ()
 
     def row(self, name: str, estimator: str) -> ComparisonRow:
         """Return a candidate's row under one estimator; `comparison[name]` is that of the first."""
@@ -185,6 +188,14 @@ class Comparison(Results[ComparisonRow]):
             remarks=tuple(self._remarks()),
             left=frozenset({"estimator"}),
         )
+
+    def segment_table(self) -> Table:
+        """Return one line a segment and policy; see `SegmentRow`.
+
+        Raises:
+            ValueError: if it was not asked for, or no segment is large enough.
+        """
+        return segment_table(self.segments, self.confidence)
 
     def _title(self) -> str:
         seeds = f"{len(self.seeds)} seed" + ("s" if len(self.seeds) > 1 else "")

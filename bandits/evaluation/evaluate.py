@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -15,6 +15,8 @@ from bandits.data.splits import query_numbers
 from bandits.evaluation.conclusion import Conclusion, conclude
 from bandits.evaluation.evaluation import Evaluation, EvaluationRow
 from bandits.evaluation.objective import NO_DRAFT, Objective, best_fixed_arm, learned, notes_on_costs, objective_of
+from bandits.evaluation.segments import SegmentRow, query_segments, segment_rows
+from bandits.off_policy.terms import TermSums
 from bandits.policies.distributions import greedy
 from bandits.policies.named_policies import named_policies
 from bandits.policies.policy import Policy
@@ -75,6 +77,7 @@ def evaluate(
         n_bootstrap=bootstrap.n_resamples,
         seed=bootstrap.seed,
         notes=notes_on_costs(data, training_data),
+        segments=_by_segment(rows, candidates, best or best_fixed_arm(rows, objective), bootstrap),
     )
 
 
@@ -108,6 +111,23 @@ def _candidates(policies: Mapping[str, Policy], rows: FullInformationData) -> li
     if rows.costs is not None:
         result.append(_Candidate("fastest", "oracle", greedy(-rows.costs, None)))
     return result
+
+
+def _by_segment(
+    rows: FullInformationData, candidates: Sequence[_Candidate], fixed_arm: str, bootstrap: Bootstrap
+) -> tuple[SegmentRow, ...]:
+    segments, units = query_segments(rows), query_numbers(rows)
+    if segments is None:
+        return ()
+    counts = np.bincount(units).astype(np.float64)
+
+    def sums(candidate: _Candidate) -> list[TermSums]:
+        expected = np.einsum("nk,nk->n", candidate.probabilities, rows.rewards)
+        return [TermSums(np.bincount(units, expected).astype(np.float64), counts, counts, np.zeros(len(counts)))]
+
+    named = {candidate.name: sums(candidate) for candidate in candidates if candidate.kind == "policy"}
+    fixed = next(candidate for candidate in candidates if candidate.name == fixed_arm)
+    return segment_rows(named, sums(fixed), [np.arange(len(counts))], segments, bootstrap)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from bandits.evaluation.conclusion import Conclusion
+from bandits.evaluation.segments import SegmentRow, segment_table
 from bandits.statistics.estimate import Estimate
 from bandits.statistics.results import Results
 from bandits.statistics.table import Table
@@ -54,6 +55,7 @@ class Evaluation(Results[EvaluationRow]):
         n_bootstrap: resamples of the bootstrap.
         seed: of the bootstrap.
         notes: what the reader must know.
+        segments: what policies earn in each segment, where the data hold several `domains`.
     """
 
     kind: ClassVar[str] = "evaluation"
@@ -70,6 +72,15 @@ class Evaluation(Results[EvaluationRow]):
     n_bootstrap: int
     seed: int
     notes: tuple[str, ...] = ()
+    segments: tuple[SegmentRow, ...] = ()
+
+    def segment_table(self) -> Table:
+        """Return one line a segment and policy; see `SegmentRow`.
+
+        Raises:
+            ValueError: if the data held no two domains, or no segment is large enough.
+        """
+        return segment_table(self.segments, self.confidence)
 
     def table(self) -> Table:
         """Return one line a row, intervals in brackets, the conclusion last."""

@@ -12,6 +12,7 @@ from bandits.simulation.simulation import Simulation
 from bandits.statistics.estimate import Estimate
 
 _MARKS = {"policy": "o", "arm": "s", "log": "D", "oracle": "*", "fixed": "s"}
+_MOST_SEGMENTS = 20
 _NEAR = 0.06  # of the picture, about a label's height: points nearer than this share a label
 
 
@@ -65,6 +66,29 @@ def plot_pareto(comparison: Comparison, path: str | Path, estimator: str | None 
     axes.set_ylabel("mean reward", fontsize=9)
     axes.set_title("cost against quality", loc="left", color=TEXT, fontsize=10)
     save_figure(figure, path)
+
+
+def plot_segments(result: Comparison | Evaluation, path: str | Path, name: str | None = None) -> None:
+    """Draw, for each of the largest segments, what a policy earns more than the best fixed arm, with its interval.
+
+    Args:
+        result: with `segments`.
+        path: file to write; its ending says which format.
+        name: of the policy, or "best arm by segment"; None takes the best policy.
+
+    Raises:
+        ImportError: if matplotlib is not installed.
+        ValueError: if there is no line of that name.
+    """
+    if name is None and result.conclusion is not None:
+        name = result.conclusion.policy
+    bars: dict[str, Estimate | float] = {row.segment: row.difference for row in result.segments if row.name == name}
+    if not bars:
+        raise ValueError(f"there are no lines by segment of {name!r}")
+    title = f"{name} minus the best fixed arm" + (f", {_MOST_SEGMENTS} largest" if len(bars) > _MOST_SEGMENTS else "")
+    shown = dict(list(bars.items())[:_MOST_SEGMENTS])
+    label = f"mean reward, intervals for {len(result.segments)} lines together (Bonferroni)"
+    interval_bars(path, shown, title=title, x_label=label, line=0.0)
 
 
 def _labels(priced: list[tuple[ComparisonRow, float]]) -> list[tuple[str, float, float]]:

@@ -13,10 +13,11 @@ from bandits.evaluation.comparison import ComparisonRow, CurvePoint, RefusedRow
 from bandits.evaluation.conclusion import Conclusion, conclude
 from bandits.evaluation.objective import Objective
 from bandits.evaluation.scores import BEST_FIXED, Candidate, RefusedScores, Scores
+from bandits.evaluation.segments import SegmentRow, segment_rows
 from bandits.off_policy.terms import TermSums
 from bandits.statistics.bootstrap import Bootstrap
 
-_ORDER = ("policy", "fixed", "arm", "oracle", "log")
+_ORDER = ("policy", "fixed", "segment", "arm", "oracle", "log")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,8 @@ class Resampled:
     """Every candidate's value and cost, from the data and from each resample of seeds and queries."""
 
     def __init__(self, candidates: Sequence[ScoredCandidate], n_queries: int, bootstrap: Bootstrap) -> None:
-        self._candidates = candidates
-        tested = [scores.queries for scores in candidates[0].scores]
+        self._candidates, self._bootstrap = candidates, bootstrap
+        self._tested = tested = [scores.queries for scores in candidates[0].scores]
         self._estimate = partial(bootstrap.estimate, n_units=min(len(queries) for queries in tested))
 
         def figures(sums: list[list[TermSums]]) -> Float64:
@@ -107,6 +108,22 @@ class Resampled:
         found = conclude(policies, own, figures[:, fixed], arms, objective, self._estimate)
         scored = (self._candidates[lines[found.policy, estimator]], self._candidates[fixed])
         return replace(found, supported=not any(one.problems for candidate in scored for one in candidate.scores))
+
+    def by_segment(self, segments: Sequence[str]) -> tuple[SegmentRow, ...]:
+        """Return the lines by segment of the policies and of the best arm by segment, under the first estimator.
+
+        Args:
+            segments: of each query of the data.
+        """
+        lines = {(scored.candidate.name, scored.candidate.estimator): scored for _, scored in self._lines()}
+        first = next(estimator for name, estimator in lines if name == BEST_FIXED)
+        shown = {
+            name: [scores.reward for scores in scored.scores]
+            for (name, estimator), scored in lines.items()
+            if estimator == first and scored.candidate.kind in ("policy", "segment")
+        }
+        fixed = [scores.reward for scores in lines[BEST_FIXED, first].scores]
+        return segment_rows(shown, fixed, self._tested, segments, self._bootstrap)
 
     def _lines(self) -> list[tuple[int, ScoredCandidate]]:
         return [(index, scored) for index, scored in enumerate(self._candidates) if scored.is_line]
@@ -152,7 +169,7 @@ class Resampled:
             if other.estimator == candidate.estimator:
                 return index
         alone = next(iter(named), None)
-        return named[alone] if alone is not None and alone.kind not in ("policy", "fixed") else None
+        return named[alone] if alone is not None and alone.kind not in ("policy", "fixed", "segment") else None
 
 
 def _total(sums: TermSums) -> float:

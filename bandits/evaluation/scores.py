@@ -13,6 +13,7 @@ from bandits.data.full_information_data import FullInformationData
 from bandits.data.logged_data import LoggedData
 from bandits.evaluation.division import Division
 from bandits.evaluation.objective import Objective, best_fixed_arm, fixed_policy
+from bandits.evaluation.segments import arms_by_segment
 from bandits.off_policy.diagnostics import diagnose
 from bandits.off_policy.estimators import OffPolicyEstimator
 from bandits.off_policy.problem import OffPolicyProblem
@@ -24,9 +25,10 @@ EXACT = "exact"
 ON_POLICY = "on policy"
 ORACLE = "oracle"
 BEST_FIXED = "best fixed arm"
+BEST_BY_SEGMENT = "best arm by segment"
 LOGGING_POLICY = "logging policy"
 
-Kind = Literal["policy", "fixed", "arm", "oracle", "log"]
+Kind = Literal["policy", "fixed", "segment", "arm", "oracle", "log"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +36,10 @@ class Candidate:
     """What is scored, and how.
 
     Attributes:
-        name: of the policy or arm, or of a reference: "best fixed arm", "oracle", "logging policy".
-        kind: "policy", "fixed" (the arm that was best on training data), "arm", "oracle" or "log".
+        name: of the policy or arm, or of a reference: "best fixed arm", "best arm by segment", "oracle", "logging
+            policy".
+        kind: "policy", "fixed" (the arm that was best on training data), "segment" (the one that was best there for the
+            query's segment), "arm", "oracle" or "log".
         estimator: name of the off-policy estimator, or "exact" or "on policy".
         train_share: share of the training queries that it learned from.
     """
@@ -115,6 +119,20 @@ def fixed_arm_scores(
     candidates = [Candidate(BEST_FIXED, "fixed", estimator.name) for estimator in estimators]
     scored = _estimated(division, OffPolicyProblem.of(policy, test), estimators, candidates, n_train)
     return [replace(scores, fixed_arm=arm) if isinstance(scores, Scores) else scores for scores in scored]
+
+
+def segment_scores(
+    division: Division, estimators: Sequence[OffPolicyEstimator], objective: Objective
+) -> list[Scores | RefusedScores]:
+    """Return the scores of the arm that is best on the training rows of a query's segment; none without segments."""
+    test, n_train = division.test, len(division.train)
+    if division.train.domains is None or test.domains is None:
+        return []
+    chosen = arms_by_segment(division.train, test, objective)
+    if isinstance(test, FullInformationData):
+        return [_exact(division, test, Candidate(BEST_BY_SEGMENT, "segment", EXACT), chosen, n_train)]
+    candidates = [Candidate(BEST_BY_SEGMENT, "segment", estimator.name) for estimator in estimators]
+    return _estimated(division, OffPolicyProblem(test, chosen), estimators, candidates, n_train)
 
 
 def reference_scores(division: Division) -> Iterator[Scores]:

@@ -25,6 +25,7 @@ class ComparisonSettings:
         objective: what the conclusion ranks by; None as in `objective_of`.
         baseline: the row that differences refer to: a policy, an arm, "best fixed arm" or "logging policy"; None takes
             the first policy.
+        by_segment: also say what each policy earns on the queries of each domain: `Comparison.segment_table`.
         n_bootstrap: resamples for the intervals.
         confidence: in (0, 1).
         executor: runs the pieces of work, `ProcessExecutor(2)` in two processes; None runs one after another here. Each
@@ -40,6 +41,7 @@ class ComparisonSettings:
     baseline: str | None = None
     n_bootstrap: int = 1000
     confidence: float = 0.95
+    by_segment: bool = False
     executor: Executor | None = None
 
     def __post_init__(self) -> None:

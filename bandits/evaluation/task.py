@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from bandits.data.array_data import Data
 from bandits.evaluation.division import Division
 from bandits.evaluation.objective import Objective
-from bandits.evaluation.scores import RefusedScores, Scores, fixed_arm_scores, policy_scores, reference_scores
+from bandits.evaluation.scores import (
+    RefusedScores,
+    Scores,
+    fixed_arm_scores,
+    policy_scores,
+    reference_scores,
+    segment_scores,
+)
+from bandits.evaluation.segments import segments_of
 from bandits.evaluation.settings import ComparisonSettings
 from bandits.policies.policy import Policy
 from bandits.policies.seeded import seeded
@@ -41,7 +49,9 @@ class ComparisonWork:
         division = Division.random(self.data, self.settings, SeedTree(task.seed))
         if task.policy is None or task.name is None:
             fixed = fixed_arm_scores(division, self.settings.estimators, self.objective)
-            return [*fixed, *reference_scores(division)]
+            known = segments_of(self.data) is not None
+            looked_up = segment_scores(division, self.settings.estimators, self.objective) if known else []
+            return [*fixed, *looked_up, *reference_scores(division)]
         try:
             return self._policy_scores(division, task.seed, task.name, task.policy)
         except (RuntimeError, TypeError, ValueError) as error:

@@ -119,6 +119,17 @@ class Bootstrap:
         columns = zip(figures[0].tolist(), low.tolist(), high.tolist(), strict=True)
         return [Estimate(*column) for column in columns]
 
+    def normal_estimate(self, figures: Float64, n_units: int) -> Estimate:
+        """Return the first of (1 + B,) figures, plus and minus Student's quantile times the others' deviation.
+
+        For a confidence so near 1 that B resamples show no percentile of it; NaN resamples are left out.
+        """
+        from scipy.special import stdtrit  # slow to import
+
+        quantile = float(stdtrit(max(n_units - 1, 1), (1 + self.confidence) / 2))
+        spread = quantile * float(np.nanstd(figures[1:])) * np.sqrt(n_units / max(n_units - 1, 1))
+        return Estimate(float(figures[0]), float(figures[0] - spread), float(figures[0] + spread))
+
     def _stretch(self, n_units: int) -> float:
         """Return how many times as far from the value an interval of so few units ends than percentiles do."""
         from scipy.special import ndtri, stdtrit  # slow to import

@@ -64,6 +64,10 @@ def compare(
             metavar="NAMES",
         ),
     ] = "doubly_robust, snips, ips",
+    by_segment: Annotated[
+        bool,
+        typer.Option("--by-segment", help="Also compare on the queries of each domain: segments.md and segments.png."),
+    ] = False,
     baseline: Annotated[
         str | None,
         typer.Option("--baseline", help="Policy or arm that others are compared with; by default the first."),
@@ -90,6 +94,7 @@ def compare(
         logging_policy=bandits.Uniform() if bandit_feedback else None,
         estimators=estimators_of(estimators),
         baseline=baseline,
+        by_segment=by_segment,
         executor=options.workers(executor, jobs),
     )
     read = _read_all(data, TableOptions(encoder, column or (), context_columns, unknown_levels, propensities))
@@ -104,6 +109,8 @@ def compare(
             )
         _write(comparison, out if len(data) == 1 else out / name)
         texts.append(f"{name}, reward: {reward_name}\n{comparison.to_text()}")
+        if by_segment:
+            texts.append(comparison.segment_table().to_text())
         results[name] = json.loads(comparison.to_json()) | {"reward": reward_name}
         if save_best is not None:
             results[name]["best_policy_file"] = str(_save_best(comparison, learners, rows, save_best))
@@ -136,11 +143,15 @@ def _save_best(
 def _write(comparison: "Comparison", folder: Path) -> None:
     comparison.save(folder / "comparison.json")
     write_file(folder / "table.md", comparison.to_markdown())
+    if comparison.segments:
+        write_file(folder / "segments.md", comparison.segment_table().to_markdown())
     if importlib.util.find_spec("matplotlib") is None:
         options.say(f"no plots: matplotlib is not installed ({how_to_install('plots')})")
         return
-    from bandits.evaluation.plots import plot_learning_curves, plot_pareto
+    from bandits.evaluation.plots import plot_learning_curves, plot_pareto, plot_segments
 
     plot_learning_curves(comparison, folder / "learning_curves.png")
     if comparison.rows[0].cost is not None:
         plot_pareto(comparison, folder / "pareto.png")
+    if comparison.segments:
+        plot_segments(comparison, folder / "segments.png")

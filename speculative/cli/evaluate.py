@@ -92,6 +92,8 @@ def evaluate(
         policies, held_out, training_data=training, baseline_arm=baseline, bootstrap=bandits.Bootstrap(seed=seed)
     )
     text = f"reward: {reward_name}\n{evaluation.to_text()}"
+    if evaluation.segments:
+        text += f"\n\n{evaluation.segment_table().to_text()}"
     evaluation.save(out / "evaluation.json")
     write_file(out / "table.txt", text + "\n")
     if importlib.util.find_spec("matplotlib") is None:
@@ -160,10 +162,12 @@ def _plot(
     out: Path,
 ) -> None:
     """Draw each row's value, and each policy's picks by domain."""
-    from bandits.evaluation.plots import plot_values
+    from bandits.evaluation.plots import plot_segments, plot_values
     from speculative.demo.plots import picks_by_domain
 
     plot_values(evaluation, out / "values.png", reward=reward)
+    if evaluation.segments:
+        plot_segments(evaluation, out / "segments.png")
     rows = data.complete_rows()
     labels = [domain or "all" for domain in rows.domains or ("all",) * len(rows)]
     picks: dict[str, dict[str, dict[str, float]]] = {}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bandits.checks import Float64, Int64
+from bandits.checks import Bool, Float64, Int64
 from bandits.data.feedback import Block, Feedback
 from bandits.data.policy_data import PolicyData
 from bandits.policies.linear.ridge_path import RidgePath, parts
@@ -24,21 +24,27 @@ def shows_differences(feedback: Feedback) -> bool:
 def largest_within_one_error(errors: Float64, candidates: Sequence[float]) -> float:
     """Return the largest candidate whose mean error is within one standard error of the least one's.
 
-    Errors are compared row by row. On a log they say little of how arms differ, and what shrinks less must show its
-    worth: the largest candidates are the closest to the best fixed arm.
+    On a log errors say little of how arms differ, and what shrinks less must show its worth: the largest candidates are
+    the closest to the best fixed arm.
 
     Args:
         errors: (n, c) of n rows and c candidates.
         candidates: c values.
+    """
+    return max(value for value, kept in zip(candidates, within_one_error(errors), strict=True) if kept)
+
+
+def within_one_error(errors: Float64) -> Bool:
+    """Return (c,) bool: whose mean error is within one standard error of the least one's, compared row by row.
+
+    Args:
+        errors: (n, c) of n rows and c candidates.
 
     Source: Breiman, Friedman, Olshen and Stone 1984, Classification and Regression Trees, section 3.4.3 (the one
     standard error rule), there of the error itself, here of its difference.
     """
     worse = errors - errors[:, [int(errors.mean(axis=0).argmin())]]
-    margins = worse.std(axis=0) / np.sqrt(len(worse))
-    return max(
-        value for value, mean, margin in zip(candidates, worse.mean(axis=0), margins, strict=True) if mean <= margin
-    )
+    return np.asarray(worse.mean(axis=0) <= worse.std(axis=0) / np.sqrt(len(worse)))
 
 
 def difference_errors(data: PolicyData, candidates: Sequence[float], intercept_precision: float | None) -> Float64:

@@ -43,6 +43,8 @@ class HybridLinUCB(LinUCB):
     Source: Li et al. 2010, Algorithm 2 (arXiv:1003.0146), where H is A_0 and z_a is any joint feature.
     """
 
+    shrinks_parts = False
+
     def __init__(
         self,
         arm_features: Mapping[str, Sequence[float]] | None = None,

@@ -85,7 +85,7 @@ class LinTS(LinearPolicy):
         self,
         noise_scale: float | None = None,
         *,
-        prior_precision: float | None = None,
+        prior_precision: float | Sequence[tuple[int, float]] | None = None,
         intercept_precision: float | None = 0.01,
         noise_prior: NoisePrior | Mapping[str, Any] = _DEFAULT_NOISE_PRIOR,
         posterior_scale: float = 1.0,

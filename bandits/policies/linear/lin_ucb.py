@@ -36,7 +36,7 @@ class LinUCB(LinearPolicy):
         self,
         ucb_width: float = 2.0,
         *,
-        prior_precision: float | None = 1.0,
+        prior_precision: float | Sequence[tuple[int, float]] | None = 1.0,
         intercept_precision: float | None = 0.01,
         arm_names: Sequence[str] | None = None,
     ) -> None:

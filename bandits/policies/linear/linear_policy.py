@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bandits.checks import Float32, Float64, positive
+from bandits.checks import Float32, Float64, at_least, positive
 from bandits.data.feedback import Block
 from bandits.data.policy_data import PolicyData
 from bandits.policies.additive_policy import AdditivePolicy
@@ -17,6 +18,8 @@ from bandits.policies.predicts_rewards import PredictsRewards
 from bandits.policies.state import Arrays, PolicyState, check_not_negative
 
 _CHUNK = 1024  # rows turned to float64 at once: 3 MB at 384 features, which stay in the cache
+Parts = tuple[tuple[int, float], ...]
+"""A prior precision for each part of the contexts, in order: (number of features, precision)."""
 _FAST_ROWS = 32  # from here on leverages are computed by float32 products
 
 
@@ -37,23 +40,27 @@ class LinearPolicy(AdditivePolicy, PredictsRewards):
             when rows are fewer than features (a larger one is closer to the best fixed arm); for contexts
             whose features each have unit variance pass about d. `choose_prior_precision` finds it from data.
             None learns one for all arms from the sums that are kept, anew after every update, to a factor of 4
-            (see `learned_precision`); without an intercept, whose sums that takes, None means 1.
+            (see `learned_precision`); without an intercept, whose sums that takes, None means 1. Contexts of
+            several parts, such as a text and a segment, may have one each: pairs (number of features, precision),
+            as `choose_part_precisions` returns them.
         intercept_precision: the same for the intercept; small, so that an arm's mean is taken from data and
             not pulled to zero. None leaves the intercept out.
         arm_names: see `Policy`.
     """
 
     counted_in = "row_weight"
+    shrinks_parts: ClassVar[bool] = True
+    """Whether parts of the contexts may have prior precisions of their own."""
 
     def __init__(
         self,
-        prior_precision: float | None = 1.0,
+        prior_precision: float | Sequence[tuple[int, float]] | None = 1.0,
         *,
         intercept_precision: float | None = 0.01,
         arm_names: Sequence[str] | None = None,
     ) -> None:
         super().__init__(arm_names)
-        self.prior_precision = None if prior_precision is None else positive(prior_precision, "prior_precision")
+        self.prior_precision = _checked(prior_precision)
         self.intercept_precision = (
             None if intercept_precision is None else positive(intercept_precision, "intercept_precision")
         )
@@ -74,6 +81,9 @@ class LinearPolicy(AdditivePolicy, PredictsRewards):
     def _prior_diagonal(self, n_features: int) -> Float64:
         """Return the prior precision of each coefficient, the intercept's last, (D,) float64."""
         intercept = [] if self.intercept_precision is None else [self.intercept_precision]
+        if isinstance(self.prior_precision, tuple):
+            widths, values = zip(*self.prior_precision, strict=True)
+            return np.array([*np.resize(np.repeat(values, widths), n_features), *intercept])  # checked in `_update`
         fixed = 0.0 if self._learns_precision else self.prior_precision or 1.0
         return np.array([fixed] * n_features + intercept)
 
@@ -92,6 +102,7 @@ class LinearPolicy(AdditivePolicy, PredictsRewards):
 
     def _update(self, state: PolicyState, data: PolicyData) -> PolicyState:
         """Learn from further rows; see the class for what each kind of data teaches."""
+        self._check_parts(state.n_features)
         ridge, feedback = self._ridge(state), data.feedback()
         single = feedback.single()
         if single is not None and ridge.takes_rows(single[0], 1):
@@ -118,6 +129,14 @@ class LinearPolicy(AdditivePolicy, PredictsRewards):
         return ridge.with_sums(
             block.arms, sums[:-n_arms, :-n_arms], sums[-n_arms:, :-n_arms], total, np.diagonal(sums)[-n_arms:]
         )
+
+    def _check_parts(self, n_features: int) -> None:
+        if isinstance(self.prior_precision, tuple):
+            n_in_parts = sum(width for width, _ in self.prior_precision)
+            if n_in_parts != n_features:
+                raise ValueError(
+                    f"prior_precision has parts of {n_in_parts} features in all, the contexts have {n_features}"
+                )
 
     def check_arrays(self, arrays: Arrays) -> None:
         """Reject negative weights and squares."""
@@ -173,6 +192,16 @@ class LinearPolicy(AdditivePolicy, PredictsRewards):
         rows[:, n_features:] = 1.0
         rows[:, -rewards.shape[1] :] = rewards
         return rows
+
+
+def _checked(precision: float | Sequence[tuple[int, float]] | None) -> float | Parts | None:
+    if precision is None or not isinstance(precision, Sequence) or isinstance(precision, str | bytes):
+        return None if precision is None else positive(precision, "prior_precision")
+    if not precision or not all(isinstance(part, Sequence) and len(part) == 2 for part in precision):
+        raise ValueError(f"prior_precision must hold pairs (number of features, precision), got {precision!r}")
+    return tuple(
+        (at_least(width, 1, "features of a part"), positive(value, "prior_precision")) for width, value in precision
+    )
 
 
 def _key(learns_precision: bool) -> Hashable:

@@ -36,6 +36,8 @@ class SquareCB(LinearPolicy):
     sharpness_n and mu = m; the intercept and the defaults are ours.
     """
 
+    shrinks_parts = False
+
     def __init__(
         self,
         sharpness: float = 2.5,

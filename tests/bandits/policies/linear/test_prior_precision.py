@@ -1,11 +1,20 @@
 """The prior precision of least leave-one-out error, against leaving one out and against scikit-learn."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.linear_model import RidgeCV
 
-from bandits import FullInformationData, LinUCB, LoggedData, Uniform
-from bandits.policies.linear.prior_precision import CANDIDATES, choose_prior_precision, leave_one_out_errors
+from bandits import FullInformationData, LinUCB, LoggedData, SquareCB, Uniform
+from bandits.encoders import ColumnFeatures
+from bandits.policies.linear.prior_precision import (
+    CANDIDATES,
+    choose_part_precisions,
+    choose_prior_precision,
+    leave_one_out_errors,
+)
+from bandits.policies.shrunk import shrunk
 from bandits.testing import example_data, example_log
 
 
@@ -78,3 +87,41 @@ def test_ragged_data_teach_each_arm_its_own_rows():
     rows, actions = np.nonzero(observed)
     log = LoggedData(full.contexts[rows], actions, full.rewards[observed], np.ones(len(rows)), full.arm_names)
     np.testing.assert_allclose(leave_one_out_errors(ragged, CANDIDATES), leave_one_out_errors(log, CANDIDATES))
+
+
+def text_and_segment(n_rows=150, n_words=80):
+    """Return data whose rewards follow a segment; the words beside it are noise."""
+    rng = np.random.default_rng(0)
+    words = rng.normal(size=(n_rows, n_words)) / np.sqrt(n_words)
+    labels = rng.integers(3, size=n_rows)
+    columns = ColumnFeatures({"segment": ("a", "b", "c")})
+    rewards = np.eye(3)[labels] + 0.3 * rng.normal(size=(n_rows, 3))
+    contexts = np.concatenate([words, np.eye(3)[labels]], axis=1)
+    return FullInformationData(contexts, rewards, ("x", "y", "z"), encoder=columns.beside("words"))
+
+
+def test_columns_beside_a_text_shrink_less_where_they_say_more():
+    data = text_and_segment()
+    (n_words, of_words), (n_columns, of_columns) = choose_part_precisions(data)
+    assert (n_words, n_columns) == (80, 3)
+    assert of_words > 10 * of_columns
+    assert choose_part_precisions(replace(data, encoder="words")) == choose_prior_precision(data)
+    assert shrunk(LinUCB(), data).prior_precision == ((80, of_words), (3, of_columns))
+    assert shrunk(SquareCB(), data).prior_precision == choose_prior_precision(data, intercept_precision=1.0)
+
+
+def test_a_precision_a_part_is_that_of_scaled_features(tmp_path):
+    data = text_and_segment(60, 4)
+    scaled = data.contexts * np.repeat([1.0, 2.0], [4, 3])
+    policy = LinUCB(0.0, prior_precision=[[4, 8.0], [3, 2.0]]).fit(data)
+    plain = LinUCB(0.0, prior_precision=8.0).fit(replace(data, contexts=scaled))
+    np.testing.assert_allclose(policy.predict_rewards(data.contexts), plain.predict_rewards(scaled), rtol=1e-6)
+    saved = LinUCB.load(policy.save(tmp_path / "policy"))
+    assert saved.prior_precision == ((4, 8.0), (3, 2.0))
+    np.testing.assert_array_equal(saved.predict_rewards(data.contexts), policy.predict_rewards(data.contexts))
+
+
+@pytest.mark.parametrize("wrong", [(), ((3, -1.0),), ((0, 1.0),), ((3, 1.0, 2.0),), "10", ((3, 1.0),)])
+def test_parts_that_fit_no_contexts_are_refused(wrong):
+    with pytest.raises(ValueError, match=r"must|parts of 3 features"):
+        LinUCB(prior_precision=wrong).fit(text_and_segment(20, 4))
