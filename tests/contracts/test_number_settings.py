@@ -166,6 +166,7 @@ FILLED_BY_THE_LIBRARY = [
     "RoundContext",
     "RoundEvaluation",
     "RoundReport",
+    "SegmentRow",
     "Simulation",
     "SimulationRow",
     "Visit",
