@@ -11,7 +11,7 @@ import numpy as np
 
 from bandits.checks import Bool, Float32, Float64, positive, scale
 from bandits.policies.linear.best_arm_probability import best_arm_probabilities
-from bandits.policies.linear.linear_policy import LinearPolicy
+from bandits.policies.linear.linear_policy import LinearPolicy, Parts
 from bandits.policies.linear.student_t import StudentT
 from bandits.policies.parameters import settings_of
 from bandits.policies.state import PolicyState
@@ -85,7 +85,7 @@ class LinTS(LinearPolicy):
         self,
         noise_scale: float | None = None,
         *,
-        prior_precision: float | Sequence[tuple[int, float]] | None = None,
+        prior_precision: float | Parts | None = None,
         intercept_precision: float | None = 0.01,
         noise_prior: NoisePrior | Mapping[str, Any] = _DEFAULT_NOISE_PRIOR,
         posterior_scale: float = 1.0,

@@ -8,7 +8,7 @@ import numpy as np
 
 from bandits.checks import Bool, Float32, Float64, not_negative
 from bandits.policies.distributions import greedy
-from bandits.policies.linear.linear_policy import LinearPolicy
+from bandits.policies.linear.linear_policy import LinearPolicy, Parts
 from bandits.policies.state import PolicyState
 
 
@@ -36,7 +36,7 @@ class LinUCB(LinearPolicy):
         self,
         ucb_width: float = 2.0,
         *,
-        prior_precision: float | Sequence[tuple[int, float]] | None = 1.0,
+        prior_precision: float | Parts | None = 1.0,
         intercept_precision: float | None = 0.01,
         arm_names: Sequence[str] | None = None,
     ) -> None:

@@ -18,7 +18,7 @@ from bandits.policies.predicts_rewards import PredictsRewards
 from bandits.policies.state import Arrays, PolicyState, check_not_negative
 
 _CHUNK = 1024  # rows turned to float64 at once: 3 MB at 384 features, which stay in the cache
-Parts = tuple[tuple[int, float], ...]
+Parts = Sequence[tuple[int, float]]
 """A prior precision for each part of the contexts, in order: (number of features, precision)."""
 _FAST_ROWS = 32  # from here on leverages are computed by float32 products
 
@@ -54,7 +54,7 @@ class LinearPolicy(AdditivePolicy, PredictsRewards):
 
     def __init__(
         self,
-        prior_precision: float | Sequence[tuple[int, float]] | None = 1.0,
+        prior_precision: float | Parts | None = 1.0,
         *,
         intercept_precision: float | None = 0.01,
         arm_names: Sequence[str] | None = None,
@@ -194,7 +194,7 @@ class LinearPolicy(AdditivePolicy, PredictsRewards):
         return rows
 
 
-def _checked(precision: float | Sequence[tuple[int, float]] | None) -> float | Parts | None:
+def _checked(precision: float | Parts | None) -> float | Parts | None:
     if precision is None or not isinstance(precision, Sequence) or isinstance(precision, str | bytes):
         return None if precision is None else positive(precision, "prior_precision")
     if not precision or not all(isinstance(part, Sequence) and len(part) == 2 for part in precision):
