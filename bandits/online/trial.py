@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from bandits import checks
 from bandits.data.decision import Decision
 from bandits.off_policy.confidence_sequence import LowerConfidenceSequence
-from bandits.online.rollout import largest_share
 
 
 class Trial:
@@ -24,9 +23,7 @@ class Trial:
     Args:
         incumbent: the arm that served before.
         reward_bounds: lowest and highest reward, finite.
-        share: of the requests that the policy decides; see `Rollout`.
-        exploration: of the requests that any arm may get.
-        n_arms: k, at most available.
+        most_weight: of a decision, from `Rollout.most_weight`; infinite where nothing can be told.
         level: probability that a bound is ever wrong.
 
     Attributes:
@@ -34,7 +31,7 @@ class Trial:
         n_passed_over: decisions that could not be taken: without the incumbent, or drawn with other shares.
 
     Raises:
-        ValueError: if the bounds are not finite, the lowest first; or there is no arm.
+        ValueError: if the bounds are not finite, the lowest first; or the weight is not > 0.
 
     Source: Waudby-Smith, Wu, Ramdas, Karampatziakis and Mineiro 2022 (arXiv:2210.10768), section 3; the usual reward
     that is subtracted is their predictable centring.
@@ -45,22 +42,16 @@ class Trial:
         incumbent: str,
         reward_bounds: tuple[float, float],
         *,
-        share: float,
-        exploration: float,
-        n_arms: int,
+        most_weight: float,
         level: float = 0.05,
     ) -> None:
         low, high = (checks.number(bound, "reward_bounds") for bound in reward_bounds)
         if not low < high:
             raise ValueError(f"reward_bounds must be the lowest and the highest reward, got {low:g} and {high:g}")
         self._incumbent, self._low, self._range = incumbent, low, high - low
-        checks.within(exploration, 0.0, 1.0, "exploration")
-        checks.within(share, 0.0, largest_share(exploration), "share")
         level = checks.share(level, "level")
-        each = exploration / checks.at_least(n_arms, 1, "n_arms")
-        least = each + max(0.0, min(share, 1 - share - exploration))
-        self._most_weight = 1 / least if least > 0 else math.inf
-        ends = (-self._most_weight, 1.0) if least > 0 else (-1.0, 1.0)
+        self._most_weight = math.inf if most_weight == math.inf else checks.positive(most_weight, "most_weight")
+        ends = (-1.0 if math.isinf(self._most_weight) else -self._most_weight, 1.0)
         self._better = LowerConfidenceSequence(*ends, level / 2)
         self._worse = LowerConfidenceSequence(*ends, level / 2)
         self._total = 0.5

@@ -52,6 +52,15 @@ def serve(
             "--exploration", min=0, max=1, help="Of the requests that any arm may get; without it nothing is learned."
         ),
     ] = 0.05,
+    propensity_floor: Annotated[
+        float,
+        typer.Option(
+            "--propensity-floor",
+            min=0,
+            max=1,
+            help="Least probability of each arm that is up; the exploration is larger where that needs it.",
+        ),
+    ] = 0.0,
     rewards: Annotated[
         Literal["own", "caller"],
         typer.Option("--rewards", help="own: seconds a token, measured; caller: posted to /v1/draftpick/reward."),
@@ -232,6 +241,7 @@ def serve(
         stage=mode,
         share=share,
         exploration=exploration,
+        propensity_floor=propensity_floor,
         rewards=rewards,
         reward_window_s=reward_window,
         default_reward=default_reward,

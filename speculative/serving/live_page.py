@@ -80,7 +80,8 @@ def _tiles(view: LiveView) -> str:
     }
     cells = "".join(f"<div><span>{name}</span><b>{value}</b></div>" for name, value in tiles.items())
     who = _STAGES[view.stage].format(incumbent=view.incumbent, share=view.share)
-    about = f"{who} Any arm may get {view.exploration:.1%}. Policy: {view.policy} decisions."
+    each = f", each that is up at least {view.propensity_floor:.1%}" if view.propensity_floor else ""
+    about = f"{who} Any arm may get {view.exploration:.1%}{each}. Policy: {view.policy} decisions."
     masked = f'<p class="bad">Masked after failures: {escape(", ".join(down))}.</p>' if down else ""
     return f'<div class="tiles">{cells}</div><p>{escape(about)}</p>{masked}'
 

@@ -78,6 +78,7 @@ class LiveView:
         policy: name of the policy's class, and how many decisions it was learned from.
         share: of the requests that the policy decides.
         exploration: of the requests that any arm may get.
+        propensity_floor: least probability of each arm that is up.
         n_decisions: since the log began.
         n_running: requests being answered.
         chosen: the arms of the last decisions, oldest first.
@@ -96,6 +97,7 @@ class LiveView:
     policy: str
     share: float
     exploration: float
+    propensity_floor: float
     n_decisions: int
     n_running: int
     chosen: Sequence[str]
@@ -122,6 +124,7 @@ def live_view(service: Service, tail: ServedTail) -> LiveView:
         policy=f"{type(policy).__name__}, learned from {version}",
         share=service.settings.share_of(service.stage),
         exploration=service.settings.exploration,
+        propensity_floor=service.settings.propensity_floor,
         n_decisions=service.agent.log.n_decisions,
         n_running=service.n_running,
         chosen=chosen,

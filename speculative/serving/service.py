@@ -104,10 +104,19 @@ class Service:
                 "they must be the same"
             )
         inner = policy.policy if isinstance(policy, Rollout) else policy
+        self.agent.serve(self.rollout(inner, self.stage), f"{version} {self.stage}")
         self.chosen = inner, version
-        share, exploration = self.settings.share_of(self.stage), self.settings.exploration
-        rollout = Rollout(inner, self.settings.incumbent, share=share, exploration=exploration)
-        self.agent.serve(rollout, f"{version} {self.stage}")
+
+    def rollout(self, policy: Policy, stage: Stage) -> Rollout:
+        """Return what a stage makes of a policy."""
+        settings = self.settings
+        return Rollout(
+            policy,
+            settings.incumbent,
+            share=settings.share_of(stage),
+            exploration=settings.exploration,
+            propensity_floor=settings.propensity_floor,
+        )
 
     def enter(self, stage: Stage) -> None:
         """Let the policy decide as much as this stage lets it, from the next request on."""

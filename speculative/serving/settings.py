@@ -28,6 +28,8 @@ class ServiceSettings:
         share: of the requests that the policy decides in the canary stage.
         exploration: of the requests that any arm may get, in every stage. Without it nothing can be learned of arms
             that are not served, nor can a policy's worth be told.
+        propensity_floor: least probability of each arm that is up, in [0, 1 / number of arms]: where the exploration's
+            part of an arm is less, the exploration is larger.
         rewards: "own": minus the seconds a token, measured; "caller": what is posted to /v1/draftpick/reward.
         reward_window_s: how long a caller's reward is waited for; then `default_reward` counts.
         default_reward: of a decision that the caller does not reward, in [0, 1].
@@ -53,6 +55,7 @@ class ServiceSettings:
     stage: Stage = "shadow"
     share: float = 0.1
     exploration: float = 0.05
+    propensity_floor: float = 0.0
     rewards: RewardSource = "own"
     reward_window_s: float = 600.0
     default_reward: float = 0.0
@@ -68,6 +71,7 @@ class ServiceSettings:
 
     def __post_init__(self) -> None:
         checks.within(self.exploration, 0.0, 1.0, "exploration")
+        checks.within(self.propensity_floor, 0.0, 1.0, "propensity_floor")
         checks.within(self.share, 0.0, largest_share(self.exploration), "share")
         checks.within(self.default_reward, 0.0, 1.0, "default_reward")
         checks.at_least(self.attempts, 1, "attempts")

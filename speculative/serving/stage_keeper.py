@@ -103,7 +103,7 @@ class StageKeeper:
     def _drawn_from(self) -> dict[str, object]:
         """Return what bounds the weights of a trial, as JSON values; what was drawn otherwise is of another trial."""
         settings = self._settings
-        shares = {"share": settings.share, "exploration": settings.exploration}
+        shares = {name: getattr(settings, name) for name in ("share", "exploration", "propensity_floor")}
         return {"incumbent": settings.incumbent, **shares, "arms": sorted(self._service.arms)}
 
     def _rewarded(self, decision: Decision, reward: float) -> None:
@@ -115,25 +115,19 @@ class StageKeeper:
 
     def _begin_trials(self) -> None:
         incumbent = self._settings.incumbent
-        self.trial = self._new_trial(incumbent, self._settings.share_of(self._stage))
+        self.trial = self._new_trial(incumbent)
         self.against_no_draft: Trial | None = None
         curves = {incumbent: TrialCurve(self.trial)}
         if NO_DRAFT in self._service.arms and incumbent != NO_DRAFT:
-            # exploration alone is sure to try it, whatever the policy does: what a trial of share 0 supposes
-            self.against_no_draft = self._new_trial(NO_DRAFT, 0.0)
+            self.against_no_draft = self._new_trial(NO_DRAFT)
             curves[NO_DRAFT] = TrialCurve(self.against_no_draft)
         self._service.seen.curves = curves
 
-    def _new_trial(self, compared_with: str, share: float) -> Trial:
-        settings, n = self._settings, max(1, self._n_entered)
-        return Trial(
-            compared_with,
-            self._service.agent.reward_bounds,
-            share=share,
-            exploration=settings.exploration,
-            n_arms=len(self._service.arms),
-            level=settings.level / (n * (n + 1)),
-        )
+    def _new_trial(self, compared_with: str) -> Trial:
+        n = max(1, self._n_entered)
+        most_weight = self._service.rollout(self._service.chosen[0], self._stage).most_weight(compared_with)
+        level = self._settings.level / (n * (n + 1))
+        return Trial(compared_with, self._service.agent.reward_bounds, most_weight=most_weight, level=level)
 
     def _shown(self) -> str:
         low, high = self.trial.interval

@@ -128,7 +128,7 @@ ENTRIES = {
     "TapOut": partial(selectors.TapOut, max_draft_length=1),
     "ThreadExecutor": arms.ThreadExecutor,
     "TimeBudget": partial(online.TimeBudget, budget_s=1.0),
-    "Trial": partial(online.Trial, "a", (0.0, 1.0), share=0.1, exploration=0.1, n_arms=2),
+    "Trial": partial(online.Trial, "a", (0.0, 1.0), most_weight=10.0),
     "UCBSpec": partial(selectors.UCBSpec, max_draft_length=1),
     "code_prompts": partial(prompts.code_prompts, n=1, seed=0),
     "maths_word_problems": partial(prompts.maths_word_problems, n=1, seed=0),

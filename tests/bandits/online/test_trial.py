@@ -23,7 +23,8 @@ def decisions(n, share, exploration, seed=0):
 
 
 def trial(share=0.1, exploration=0.2, bounds=(-1.0, 0.0)):
-    return Trial("old", bounds, share=share, exploration=exploration, n_arms=2)
+    rollout = Rollout(Uniform(NAMES), "old", share=share, exploration=exploration)
+    return Trial("old", bounds, most_weight=rollout.most_weight("old"))
 
 
 @pytest.mark.parametrize(("new", "better", "worse"), [(-0.2, True, False), (-0.4, False, True), (-0.3, False, False)])

@@ -14,7 +14,7 @@ from speculative.serving.trial_curve import CurvePoint, TrialCurve
 
 
 def test_a_long_trial_keeps_few_points_and_ends_with_the_present_one():
-    trial = Trial("a", (0.0, 1.0), share=0.5, exploration=0.2, n_arms=2)
+    trial = Trial("a", (0.0, 1.0), most_weight=2.5)
     curve = TrialCurve(trial, most=10)
     decision = Decision("b", 1, 0.5, {"a": 0.5, "b": 0.5}, {"a": 0.0, "b": 1.0})
     for _ in range(1001):
@@ -27,7 +27,7 @@ def test_a_long_trial_keeps_few_points_and_ends_with_the_present_one():
 
 
 def test_a_trial_that_has_taken_nothing_has_no_points():
-    assert TrialCurve(Trial("a", (0.0, 1.0), share=0.5, exploration=0.2, n_arms=2)).points() == []
+    assert TrialCurve(Trial("a", (0.0, 1.0), most_weight=2.5)).points() == []
 
 
 def test_rounds_are_reported_only_while_somebody_looks_and_of_one_request_in_a_while():

@@ -2,7 +2,8 @@
 
 import pytest
 
-from bandits.online import Trial
+from bandits import Uniform
+from bandits.online import Rollout
 from speculative.serving.settings import ServiceSettings
 
 
@@ -11,5 +12,5 @@ def test_every_stage_can_be_put_on_trial(exploration):
     live = ServiceSettings("old", exploration=exploration, share=0.0).share_of("live")
     settings = ServiceSettings("old", exploration=exploration, share=live)
     for stage in ("shadow", "canary", "live"):
-        share = settings.share_of(stage)
-        Trial("old", (0.0, 1.0), share=share, exploration=exploration, n_arms=2)
+        rollout = Rollout(Uniform(("old", "new")), "old", share=settings.share_of(stage), exploration=exploration)
+        assert rollout.most_weight("old") >= 1
