@@ -1,10 +1,11 @@
 """Distil heads for several domains of a target, and tell how often each is right on every domain.
 
-    python examples/benchmarks/bench_domain_heads.py q15.gguf train.jsonl held_out.jsonl --domains maths,code,generalist
+    python examples/benchmarks/bench_domain_heads.py q15.gguf train.jsonl held_out.jsonl \
+        --domains generalist_25,generalist,maths,code
 
 Prompts name their domains. Hours on a core for a model of 1.5 billion parameters; a stopped run goes on where it was.
-`--read` only tells what the heads in `--out` say of themselves, also those that `draftpick distill --start` made; those
-whose names begin with `generalist_` were made from less text, and show what more of it gives.
+`--read` only tells what the heads in `--out` say of themselves, also those that `draftpick distill` made; those whose
+names begin with `generalist_` were made from less text, and show what more of it gives.
 """
 
 import argparse
@@ -79,7 +80,12 @@ def curve(heads: Mapping[str, Metrics]) -> list[dict[str, object]]:
     """Return the match rate of each generalist on all domains, by the tokens that it learned from."""
     found = [(name, head) for name, head in heads.items() if name.split("_")[0] == GENERALIST]
     return [
-        {"name": name, "n_train_tokens": head["n_train_tokens"], **head["match_rate"]}
+        {
+            "name": name,
+            "begun_from": _begun_from(head),
+            "n_train_tokens": head["n_train_tokens"],
+            **head["match_rate"],
+        }
         for name, head in sorted(found, key=lambda one: int(one[1]["n_train_tokens"]))
     ]
 
@@ -96,8 +102,15 @@ def bars(heads: Mapping[str, Metrics]) -> list[dict[str, object]]:
 
 
 def _facts(folder: Path, head: Metrics) -> dict[str, object]:
-    kept = {name: head[name] for name in ("n_train_texts", "n_train_tokens", "settings")}
-    return {**kept, "megabytes": (folder / "model.safetensors").stat().st_size / 1e6}
+    kept = {name: head[name] for name in ("n_train_texts", "n_train_tokens")}
+    settings = {**head["settings"], "start": _begun_from(head)}
+    return {**kept, "settings": settings, "megabytes": (folder / "model.safetensors").stat().st_size / 1e6}
+
+
+def _begun_from(head: Metrics) -> str | None:
+    """Return the name of the head that one goes on from; None for the target's last layer."""
+    start = head["settings"]["start"]
+    return None if start is None else Path(start).name
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

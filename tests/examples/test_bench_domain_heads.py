@@ -2,7 +2,6 @@
 
 import json
 import runpy
-import shutil
 from pathlib import Path
 
 import pytest
@@ -19,16 +18,24 @@ def test_heads_are_made_and_told_with_what_more_text_gives(tmp_path, monkeypatch
     target, main = save_pool(tmp_path).parent / "target", runpy.run_path(str(SCRIPT))["main"]
     sides = [save_queries(tmp_path / name, queries(4, first)) for name, first in (("train", 0), ("held_out", 100))]
     out = ["--out", str(tmp_path / "heads"), "--results", str(tmp_path)]
-    few = ["--domains", "words,generalist", "--epochs", "1", "--vocabulary", "16", "--max-new-tokens", "4"]
+    few = [
+        "--domains",
+        "words,generalist_50,generalist",
+        "--epochs",
+        "1",
+        "--vocabulary",
+        "16",
+        "--max-new-tokens",
+        "4",
+    ]
     main([str(target), *map(str, sides), *out, *few])
-    shutil.copytree(tmp_path / "heads" / "generalist", tmp_path / "heads" / "generalist_half")
     result = main([str(target), *map(str, sides), *out, "--read"])
     assert {name: list(row) for name, row in result["matrix"].items()} == {
         name: ["letters", "words"] for name in ("generalist", "words")
     }
-    assert [point["n_train_tokens"] for point in result["curve"]] == 2 * [
-        result["heads"]["generalist"]["n_train_tokens"]
-    ]
+    half, whole = result["curve"]
+    assert half["n_train_tokens"] < whole["n_train_tokens"] == result["heads"]["generalist"]["n_train_tokens"]
+    assert (half["begun_from"], result["heads"]["words"]["settings"]["start"]) == (None, "generalist")
     [match, tokens] = result["bars"]
     assert match["value"] == max(rate["value"] for row in result["matrix"].values() for rate in row.values())
     assert tokens["holds"] == (tokens["value"] >= 1.9)

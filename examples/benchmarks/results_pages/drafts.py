@@ -102,12 +102,15 @@ def _domain_heads(folder: Path) -> list[str]:
     return [*lines, *bar_table(record["bars"]), *origin(record, "Where these heads' figures come from")]
 
 
+_LAST_LAYER = "the target's last layer"
+
+
 def _origin_of_heads(record: Record) -> list[str]:
     """Return what heads were made from, and what more text gave."""
     made = [
         [
             name,
-            head["settings"]["start"] or "the target's last layer",
+            head["settings"]["start"] or _LAST_LAYER,
             f"{head['n_train_tokens']:,}",
             f"{head['settings']['n_epochs']}",
             f"{head['megabytes']:.0f}",
@@ -115,7 +118,13 @@ def _origin_of_heads(record: Record) -> list[str]:
         for name, head in record["heads"].items()
     ]
     points = [
-        [one["name"], f"{one['n_train_tokens']:,}", two_digits(one), f"{one['tokens_per_round']:.2f}"]
+        [
+            one["name"],
+            one["begun_from"] or _LAST_LAYER,
+            f"{one['n_train_tokens']:,}",
+            two_digits(one),
+            f"{one['tokens_per_round']:.2f}",
+        ]
         for one in record["curve"]
     ]
     return [
@@ -123,9 +132,9 @@ def _origin_of_heads(record: Record) -> list[str]:
         "",
         *table(["head", "begun from", "tokens of the target", "passes", "MB"], made),
         "",
-        "What more text gives a generalist, on the held-out texts of all domains; each goes on from the one above it:",
+        "What more text gives a generalist, on the held-out texts of all domains:",
         "",
-        *table(["head", "tokens of the target", "share proposed right", "tokens a round"], points),
+        *table(["head", "begun from", "tokens of the target", "share proposed right", "tokens a round"], points),
         "",
     ]
 
