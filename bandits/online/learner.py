@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Sequence
+from itertools import groupby
 from pathlib import Path
 
 from arms.atomic_file import write_file
 from arms.folder_lock import FolderLock
 from bandits import checks
+from bandits.data.full_information_data import FullInformationData
+from bandits.data.logged_data import LoggedData
 from bandits.online.checkpoint import CHECKPOINT, Checkpoint, policy_of, read_checkpoint, settings_of
 from bandits.online.hindsight import HINDSIGHT, Hindsight, full_information
 from bandits.online.log_table import logged_data
@@ -29,7 +32,8 @@ class Learner:
 
     Policy and place in the log are saved together after every batch: a learner that was killed goes on after the last
     batch it saved, counts no decision twice and misses none. It may run in the process that writes the log, or in
-    another. A policy with `exact_updates` ends where one fit to the whole log does, up to rounding.
+    another. A policy with `exact_updates` ends where one fit to the whole log does, up to rounding; one for which the
+    order matters, since it forgets, learns rewards and hindsights in the order of the log, whatever the batches.
 
     Nothing that was logged is lost when settings change: with `relearn` a policy of other settings learns the log from
     its beginning, and knows in the end what it would have known, had it learned so from the start.
@@ -146,20 +150,33 @@ class Learner:
 
     def _taught(self, read: Sequence[_Row]) -> tuple[Policy, int]:
         """Return the policy that has learned these rows, and how many of them it did: of arms that have left, none."""
-        kept = self._kept_arms
-        rows = [one for one in read if isinstance(one, tuple) and (kept is None or one[0].decision.arm in kept)]
-        told = [one for one in read if isinstance(one, Hindsight)]
-        if not rows and not told:
+        rows = [row for row in read if self._teaches(row)]
+        if not rows:
             return self.policy, 0
         policy = copy.deepcopy(self.policy)
-        if rows:
-            data = logged_data([made for made, _ in rows], [reward for _, reward in rows], with_distributions=False)
-            policy.update(data if kept is None else data.select_arms(kept))
-        names = kept or policy.arm_names or tuple(dict.fromkeys(name for one in told for name in one.rewards))
-        told = [one for one in told if not one.rewards.keys().isdisjoint(names)]
-        if told:
-            policy.update(full_information(told, names))
-        return policy, len(rows) + len(told)
+        if policy.exact_updates:  # in any order: then two updates do
+            rows.sort(key=_is_told)
+        for is_told, group in groupby(rows, _is_told):
+            run = list(group)
+            policy.update(self._told(policy, run) if is_told else self._rewarded(run))
+        return policy, len(rows)
+
+    def _teaches(self, row: _Row) -> bool:
+        """Return whether a row is of an arm that the policy knows."""
+        if isinstance(row, Hindsight):
+            names = self._kept_arms or self.policy.arm_names
+            return not names or not row.rewards.keys().isdisjoint(names)
+        return self._kept_arms is None or row[0].decision.arm in self._kept_arms
+
+    def _rewarded(self, rows: Sequence[_Row]) -> LoggedData:
+        pairs, kept = [row for row in rows if isinstance(row, tuple)], self._kept_arms
+        data = logged_data([made for made, _ in pairs], [reward for _, reward in pairs], with_distributions=False)
+        return data if kept is None else data.select_arms(kept)
+
+    def _told(self, policy: Policy, rows: Sequence[_Row]) -> FullInformationData:
+        told = [row for row in rows if isinstance(row, Hindsight)]
+        names = self._kept_arms or policy.arm_names
+        return full_information(told, names or tuple(dict.fromkeys(name for one in told for name in one.rewards)))
 
     def close(self) -> None:
         """Let the checkpoint go."""
@@ -227,3 +244,7 @@ def with_arms(policy: Policy, arm_names: Sequence[str], new_arm_rows: float = 0.
             if name not in arm_names:
                 policy.remove_arm(name)
     return policy
+
+
+def _is_told(row: _Row) -> bool:
+    return isinstance(row, Hindsight)

@@ -10,7 +10,7 @@ from bandits import Agent, BestFixedArm, DecisionLog, HashingEncoder, Learner, L
 from bandits.online import Hindsight
 from bandits.online.hindsight import HINDSIGHT, full_information
 from bandits.online.segments import read_records
-from bandits.policies import Hedge
+from bandits.policies import Discounted, Hedge
 from rewards import SecondsPerToken
 
 NAMES = ("plain", "look_up", "model")
@@ -34,8 +34,9 @@ def fill(folder, n):
     return rewarded, told
 
 
-def learned(folder, policy, **settings):
-    with closing(Learner(policy, folder / "log", folder / "learner", batch=9, **settings)) as learner:
+def learned(folder, policy, log=None, batch=9, **settings):
+    log = log or folder / "log"
+    with closing(Learner(policy, log, folder / "learner", batch=batch, **settings)) as learner:
         while learner.step(whole_batches=False):
             pass
     return learner
@@ -66,6 +67,16 @@ def test_arms_that_are_told_are_learned_from_every_query_once_and_the_others_fro
         reference.update(contexts, np.full(len(values), arm), values[:, arm], None, NAMES)
     for name, array in reference.learned.per_arm.items():
         np.testing.assert_allclose(found.learned.per_arm[name], array, rtol=1e-6, atol=1e-9)
+
+
+def test_a_policy_that_forgets_learns_rewards_and_records_in_the_order_of_the_log_whatever_the_batches(tmp_path):
+    fill(tmp_path / "log", 40)
+    make = lambda: Discounted(BestFixedArm(), discount=0.9)  # noqa: E731
+    found = [learned(tmp_path / str(batch), make(), tmp_path / "log", batch, hindsight=TOLD) for batch in (1, 7, 100)]
+    assert len({one.n_learned for one in found}) == 1
+    for one in found[1:]:
+        for name, array in found[0].policy.learned.per_arm.items():
+            np.testing.assert_allclose(one.policy.learned.per_arm[name], array, rtol=1e-9)
 
 
 def test_records_are_passed_over_where_hindsight_is_not_asked_for(tmp_path):
