@@ -1,6 +1,6 @@
-"""Write the result pages, and the README's headline, from the JSON files that the measuring scripts leave.
+"""Write the result pages, and the figures in README and `gpu.md`, from the JSON files that the measuring scripts leave.
 
-    python examples/benchmarks/make_results_pages.py            # write docs/results/*.md and README.md's headline
+    python examples/benchmarks/make_results_pages.py            # write docs/results/*.md and those figures
     python examples/benchmarks/make_results_pages.py --check    # exit with 1 if a page differs from its JSON
     python examples/benchmarks/make_results_pages.py --smoke    # make the pages, write nothing
 
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from results_pages import make_pages
+from results_pages.card import with_card_tables
 from results_pages.headline import with_headline
 
 from arms.atomic_file import write_file
@@ -27,9 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--smoke", action="store_true", help="make the pages, write nothing")
     options = parser.parse_args(arguments)
     pages = {options.results / name: text for name, text in make_pages(options.results).items()}
-    readme = options.results.parent.parent / "README.md"
-    if readme.is_file():
-        pages[readme] = with_headline(readme.read_text(encoding="utf-8"), options.results)
+    docs = options.results.parent
+    blocks = {docs.parent / "README.md": with_headline, docs / "explanation" / "gpu.md": with_card_tables}
+    for page, with_figures in blocks.items():
+        if page.is_file():
+            pages[page] = with_figures(page.read_text(encoding="utf-8"), options.results)
     stale = [path for path, text in pages.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
     if options.check:
         for path in stale:

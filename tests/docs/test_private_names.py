@@ -20,3 +20,8 @@ def test_what_a_test_defines_itself_is_its_own():
     source = "class Fake:\n    def __init__(self):\n        self._rows = []\n"
     source += "print(Fake()._rows, point._replace(x=1), x.__dict__)\n"
     assert private_names(source) == []
+
+
+def test_names_of_libraries_are_none_of_the_code_under_test():
+    source = "import torch\nimport bandits.data as data\ntorch._C._log()\ndata._rows\n"
+    assert {use.name for use in private_names(source)} == {"_rows"}

@@ -19,10 +19,13 @@ class PrivateName:
 
 
 def private_names(source: str) -> list[PrivateName]:
-    """Return the private names that a test file imports, reads or patches; those it defines itself are its own."""
+    """Return the private names that a test file imports, reads or patches; those it defines itself are its own.
+
+    Names of libraries, read from the module that was imported, are none of the code under test.
+    """
     tree = ast.parse(source)
-    own = set(_defined(tree)) | PROTOCOLS
-    return [use for use in _uses(tree) if use.name not in own]
+    own, libraries = set(_defined(tree)) | PROTOCOLS, set(_libraries(tree))
+    return [use for use in _uses(tree, libraries) if use.name not in own]
 
 
 def private_names_of(file: Path) -> list[PrivateName]:
@@ -44,6 +47,20 @@ def _defined(tree: ast.Module) -> Iterator[str]:
             yield node.attr
 
 
+def _libraries(tree: ast.Module) -> Iterator[str]:
+    """Yield the names under which the file imports modules of others."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.asname or alias.name for alias in node.names if not _is_ours(alias.name))
+
+
+def _root(node: ast.expr) -> str | None:
+    """Return the name that a chain of attributes begins with."""
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else None
+
+
 def _is_ours(module: str) -> bool:
     top = module.split(".")[0]
     return top in PACKAGES or top.endswith("_bench")
@@ -53,9 +70,9 @@ def _is_self(node: ast.expr) -> bool:
     return isinstance(node, ast.Name) and node.id == "self"
 
 
-def _uses(tree: ast.Module) -> Iterator[PrivateName]:
+def _uses(tree: ast.Module, libraries: set[str]) -> Iterator[PrivateName]:
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and _is_private(node.attr):
+        if isinstance(node, ast.Attribute) and _is_private(node.attr) and _root(node) not in libraries:
             yield PrivateName(node.lineno, node.attr)
         elif isinstance(node, ast.ImportFrom) and _is_ours(node.module or ""):
             yield from (PrivateName(node.lineno, alias.name) for alias in node.names if _is_private(alias.name))

@@ -1,11 +1,8 @@
 """The demo's conclusion, for the start page and for the README."""
 
-import re
 from pathlib import Path
 
-from results_pages.parts import NOTICE, machine_line, missing, page_text, read_record
-
-_BLOCK = re.compile(r"(?<=<!-- headline -->\n).*(?=<!-- /headline -->\n)", re.DOTALL)
+from results_pages.parts import NOTICE, machine_line, missing, page_text, read_record, with_block
 
 
 def headline(folder: Path) -> str:
@@ -27,8 +24,6 @@ def with_headline(readme: str, folder: Path) -> str:
     Raises:
         ValueError: if the marks are missing.
     """
-    if not _BLOCK.search(readme):
-        raise ValueError("the README must have the lines <!-- headline --> and <!-- /headline -->, got none")
     demo = read_record(folder / "demo.json")
     said = missing("make demo")[0] if demo is None else f"**Measured:** {demo['conclusion']} *({machine_line(demo)})*"
-    return _BLOCK.sub(lambda _: f"{said}\n", readme)
+    return with_block(readme, "headline", [said])

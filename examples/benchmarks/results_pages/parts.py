@@ -43,6 +43,18 @@ def page_head(title: str, summary: str) -> list[str]:
     return [NOTICE, "", f"# {title}", "", summary, ""]
 
 
+def with_block(page: str, name: str, lines: Sequence[str]) -> str:
+    """Return a page with other lines between the marks `<!-- name -->` and `<!-- /name -->`.
+
+    Raises:
+        ValueError: if the marks are missing.
+    """
+    block = re.compile(rf"(?<=<!-- {name} -->\n).*(?=<!-- /{name} -->\n)", re.DOTALL)
+    if not block.search(page):
+        raise ValueError(f"the page must have the lines <!-- {name} --> and <!-- /{name} -->, got none")
+    return block.sub(lambda _: page_text(lines), page)
+
+
 def missing(command: str) -> list[str]:
     """Return the lines of a page, or a section, that nothing was measured for."""
     return [f"Not measured yet. `{command}` measures it.", ""]

@@ -1,0 +1,145 @@
+"""The pretended card refuses what a card refuses, counts what a card does, and finds faults put in on purpose."""
+
+import types
+
+import pytest
+import torch
+
+from speculative.drafts import draft_model
+from speculative.drafts.draft_model import DraftModel
+from speculative.models import attention, decoder
+from speculative.models.decoder import Decoder
+from speculative.protocols.token_batch import TokenBatch
+from tests.support.card_rounds import SAMPLINGS, make_models, play, requests, sizes, weightless
+from tests.support.pretended_card import PretendedCard
+
+
+@pytest.fixture
+def card():
+    with PretendedCard(package="/tests/") as entered:
+        yield entered
+
+
+def test_a_tensor_asked_for_on_the_card_claims_to_be_there_and_keeps_its_values(card):
+    x = torch.arange(4, device="cuda")
+    assert (x.device, x.is_cuda, x.is_cpu) == (torch.device("cuda", 0), True, False)
+    assert (x + 1).cpu().tolist() == [1, 2, 3, 4]
+    assert not x.cpu().is_cuda
+    assert torch.arange(4).device.type == "cpu"
+
+
+def test_two_devices_in_one_operation_are_refused_but_for_numbers_and_indices(card):
+    here, there = torch.ones(3), torch.ones(3, device="cuda")
+    for mix in (lambda: here + there, lambda: torch.cat([here, there]), lambda: here[there.long()]):
+        with pytest.raises(RuntimeError, match="device"):
+            mix()
+    with pytest.raises(TypeError, match="numpy"):
+        there.numpy()
+    assert (there + torch.tensor(1.0)).tolist() == [2.0] * 3
+    assert there[torch.tensor([0, 1])].tolist() == [1.0] * 2
+
+
+def test_what_the_host_waits_for_is_counted_with_the_line_that_asked(card):
+    x = torch.zeros(4, device="cuda")
+    card.counted()
+    float(x[0])
+    assert bool(x.any()) is False
+    x.cpu()
+    x[x > 0]
+    waits = card.counted().to_host
+    assert waits.total() == 4
+    assert all("test_pretended_card.py:" in line for line in waits)
+
+
+def test_pageable_memory_makes_the_host_wait_and_pinned_memory_does_not(card):
+    torch.ones(2).to("cuda")
+    torch.tensor([1], device="cuda")
+    assert card.counted().to_device.total() == 2
+    pinned = torch.ones(2).pin_memory()
+    buffer = pinned.to("cuda", non_blocking=True)
+    buffer.copy_(pinned, non_blocking=True)
+    assert card.counted().n_waits == 0
+    buffer.copy_(pinned)
+    assert card.counted().n_waits == 1
+
+
+def test_launches_are_counted_with_their_bytes_and_views_launch_nothing(card):
+    x = torch.zeros(2, 3, device="cuda")
+    card.counted()
+    (x.view(3, 2).t()[0:2] + 1).relu_()
+    counts = card.counted()
+    assert counts.launches == [("add", 48), ("relu_", 24)]
+    with torch.inference_mode():
+        store, rows = torch.zeros(3, 1, 2, 8, 4, device="cuda"), torch.zeros(2, dtype=torch.int64, device="cuda")
+        card.counted()
+        torch.nn.functional.scaled_dot_product_attention(*store.unbind(0))
+        store[rows] = store[rows]
+    assert card.counted().launches == [("sdpa efficient", 4 * 256), ("index", 4 * 256), ("index_put_", 4 * 256)]
+
+
+def test_outside_of_its_block_a_tensor_of_the_card_is_refused():
+    with PretendedCard():
+        x = torch.ones(1, device="cuda")
+    with pytest.raises(RuntimeError, match="outside"):
+        x + 1
+
+
+def test_shapes_that_fit_no_memory_are_counted_on_meta_tensors():
+    large = {"vocab_size": 128256, "hidden_size": 4096, "intermediate_size": 14336, "num_attention_heads": 32}
+    config = sizes(2, **large, num_key_value_heads=8, max_position_embeddings=4096)
+    with PretendedCard(inner="meta") as card:
+        model = Decoder(config, weightless(config), dtype=torch.bfloat16, device="cuda")
+        cache = model.new_cache(1, 1024)
+        cache.lengths[0] = 511
+        batch = TokenBatch.of([[1]], model.device)
+        card.counted()
+        model.forward(batch, cache)
+    counts = card.counted()
+    assert counts.n_waits == 0
+    per_layer = 2 * (4096 * 4096 * 2 + 4096 * 1024 * 2 + 3 * 4096 * 14336)  # bfloat16
+    head = 2 * 4096 * 128256
+    assert counts.n_bytes == pytest.approx(2 * per_layer + head, rel=0.02)
+    assert counts.kernels.count("sdpa flash") == 2
+
+
+def mutant(module, old, new):
+    """A module made of another one's text with one place changed."""
+    text = module.__loader__.get_source(module.__name__)
+    assert text.count(old) == 1
+    made = types.ModuleType(module.__name__)
+    made.__file__ = module.__file__
+    exec(compile(text.replace(old, new), module.__file__, "exec"), made.__dict__)
+    return made
+
+
+def texts_and_waits(arm, device="cuda"):
+    with PretendedCard() as card:
+        found, rounds = play(make_models(device), arm, requests(3, SAMPLINGS["greedy"], 6), 3, card)
+    faults = [fault for generation in found for fault in generation.stats.faults]
+    return [generation.token_ids for generation in found], faults, max(each.counts.n_waits for each in rounds)
+
+
+def test_a_device_left_out_is_found(monkeypatch):
+    wrong = mutant(attention, "torch.arange(width)).to(device)", "torch.arange(width))")
+    monkeypatch.setattr(decoder, "AttentionPlan", wrong.AttentionPlan)
+    with pytest.raises(RuntimeError, match=r"two devices.*attention.py"):
+        texts_and_waits("prompt look-up")
+
+
+def test_a_forgotten_mask_is_found(monkeypatch):
+    right = texts_and_waits("no draft")[0]
+    wrong = mutant(
+        attention, "device=device) > last_seen[..., None]", "device=device) > kv_length + last_seen[..., None]"
+    )
+    monkeypatch.setattr(decoder, "AttentionPlan", wrong.AttentionPlan)
+    assert texts_and_waits("no draft")[0] != right
+
+
+def test_a_value_read_in_the_loop_is_found(monkeypatch):
+    text, _, n_waits = texts_and_waits("draft model")
+    line = "logits = draft.allowed(output.logits)"
+    wrong = mutant(draft_model, f"{line}\n            if", f"{line}\n            float(logits[0, 0])\n            if")
+    monkeypatch.setattr(DraftModel, "open", wrong.DraftModel.open)
+    found = texts_and_waits("draft model")
+    assert found[0] == text
+    assert found[2] > n_waits
