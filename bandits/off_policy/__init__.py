@@ -1,17 +1,22 @@
 """What a policy is worth on another policy's log: problem, estimators, intervals, diagnostics."""
 
+from bandits.off_policy.anytime import Anytime
 from bandits.off_policy.confidence_sequence import LowerConfidenceSequence, lower_confidence_sequence
 from bandits.off_policy.diagnostics import Diagnostics, diagnose
 from bandits.off_policy.estimate import OffPolicyEstimate, OffPolicyEstimates, estimate_problem
 from bandits.off_policy.intervals import BootstrapInterval, DeltaMethod, EmpiricalBernstein, Interval, IntervalMethod
 from bandits.off_policy.mixture_log import mixture_log
 from bandits.off_policy.problem import OffPolicyProblem
+from bandits.off_policy.refitted_bootstrap import RefittedBootstrap
+from bandits.off_policy.regression_model import CrossFittedRegression
 from bandits.off_policy.reward_model import ConstantReward, CrossFittedRidge, GivenPredictions, RewardModel
 from bandits.off_policy.terms import Terms, TermSums
 
 __all__ = [
+    "Anytime",
     "BootstrapInterval",
     "ConstantReward",
+    "CrossFittedRegression",
     "CrossFittedRidge",
     "DeltaMethod",
     "Diagnostics",
@@ -23,6 +28,7 @@ __all__ = [
     "OffPolicyEstimate",
     "OffPolicyEstimates",
     "OffPolicyProblem",
+    "RefittedBootstrap",
     "RewardModel",
     "TermSums",
     "Terms",

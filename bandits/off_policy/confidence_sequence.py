@@ -99,17 +99,38 @@ def lower_confidence_sequence(values: ArrayLike, lowest: float, highest_mean: fl
     Raises:
         ValueError: see `LowerConfidenceSequence`.
     """
+    n, totals, variances = _running(values, lowest, highest_mean, level)
+    scale = highest_mean - lowest
+    bounds: Float64 = np.maximum(lowest, (totals - scale * _deviation(variances, level)) / n)
+    return bounds
+
+
+def last_lower_bound(values: ArrayLike, lowest: float, highest_mean: float, level: float = 0.05) -> float:
+    """Return the last of `lower_confidence_sequence` of one stream (n,), without those before.
+
+    Args:
+        values: see `lower_confidence_sequence`.
+        lowest: see `LowerConfidenceSequence`.
+        highest_mean: see `LowerConfidenceSequence`.
+        level: see `LowerConfidenceSequence`.
+    """
+    n, totals, variances = (column[-1:] for column in _running(values, lowest, highest_mean, level))
+    scale = highest_mean - lowest
+    return max(lowest, float((totals - scale * _deviation(variances, level))[0] / n[0]))
+
+
+def _running(
+    values: ArrayLike, lowest: float, highest_mean: float, level: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return how many values there are so far, their sums, and the sums of squares about the predictions."""
     LowerConfidenceSequence(lowest, highest_mean, level)
     rows = np.asarray(values, dtype=np.float64)
     if not (np.isfinite(rows).all() and (rows >= lowest).all()):
         raise ValueError(f"values must be finite and >= lowest = {lowest:g}")
-    scale = highest_mean - lowest
     totals = np.cumsum(rows, axis=-1)
     n = np.arange(1, rows.shape[-1] + 1)
     predictions = np.minimum(((lowest + highest_mean) / 2 + totals - rows) / n, highest_mean)
-    variances = np.cumsum(((rows - predictions) / scale) ** 2, axis=-1)
-    bounds: Float64 = np.maximum(lowest, (totals - scale * _deviation(variances, level)) / n)
-    return bounds
+    return n, totals, np.cumsum(((rows - predictions) / (highest_mean - lowest)) ** 2, axis=-1)
 
 
 def _deviation(variances: Float64, level: float) -> Float64:

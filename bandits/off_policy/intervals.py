@@ -216,18 +216,26 @@ class EmpiricalBernstein(IntervalMethod):
     def bounds(self, terms: Terms, confidence: float) -> tuple[float, float]:
         """Return mean minus and plus the deviation that theorem 4 allows."""
         several_queries(terms)
-        if terms.is_ratio:
-            raise UndefinedIntervalError("a ratio of two random sums is not a mean of bounded terms")
-        if isinstance(terms.range, str):
-            raise UndefinedIntervalError(f"the terms have no certain bounds: {terms.range}")
-        low, high = terms.range
-        per_query = terms.by_query
-        if np.ptp(per_query.weight) > 0:
-            raise UndefinedIntervalError("queries count differently (row weights, or rows a query): no plain mean")
-        means = (per_query.numerator + per_query.offset) / per_query.weight
+        means, (low, high) = query_means(terms)
         n, log_term = len(means), float(np.log(4 / (1 - confidence)))
         deviation = float(np.sqrt(2 * means.var(ddof=1) * log_term / n)) + (high - low) * 7 * log_term / (3 * (n - 1))
         return terms.value - deviation, terms.value + deviation
+
+
+def query_means(terms: Terms) -> tuple[Float64, tuple[float, float]]:
+    """Return the terms' mean of each query, (q,) float64, and the bounds that it keeps for certain.
+
+    Raises:
+        UndefinedIntervalError: if the estimate is no plain mean of bounded terms.
+    """
+    if terms.is_ratio:
+        raise UndefinedIntervalError("a ratio of two random sums is not a mean of bounded terms")
+    if isinstance(terms.range, str):
+        raise UndefinedIntervalError(f"the terms have no certain bounds: {terms.range}")
+    per_query = terms.by_query
+    if np.ptp(per_query.weight) > 0:
+        raise UndefinedIntervalError("queries count differently (row weights, or rows a query): no plain mean")
+    return np.asarray((per_query.numerator + per_query.offset) / per_query.weight), terms.range
 
 
 @dataclass(frozen=True)

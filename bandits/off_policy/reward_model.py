@@ -35,7 +35,10 @@ class RewardModel(ABC):
 def check_reward_model(model: object) -> None:
     """Reject what is no reward model, a class of them included."""
     if not isinstance(model, RewardModel):
-        raise TypeError(f"reward_model must be a RewardModel, such as CrossFittedRidge(), got {model!r}")
+        raise TypeError(
+            "reward_model must be a RewardModel, such as CrossFittedRidge(), or CrossFittedRegression(regressor) for "
+            f"one of scikit-learn, got {model!r}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +76,7 @@ class CrossFittedRidge(RewardModel):
         Raises:
             ValueError: if all rows belong to one query, so that there is nothing to fit on.
         """
-        folds = self._folds(log)
+        folds = folds_of(log, self.n_folds, self.seed)
         n_folds = int(folds.max()) + 1
         weights = np.ones(len(log)) if log.weights is None else log.weights
         outside = weights.sum() - np.bincount(folds, weights)
@@ -105,13 +108,19 @@ class CrossFittedRidge(RewardModel):
         result[:, :, -1] += means[:, None]
         return result
 
-    def _folds(self, log: LoggedData) -> Int64:
-        queries = query_numbers(log)
-        n_queries = int(queries.max()) + 1
-        if n_queries < 2:
-            raise ValueError("a cross-fitted reward model needs at least 2 queries, the log has 1")
-        place = np.random.default_rng(self.seed).permutation(n_queries) % min(self.n_folds, n_queries)
-        return np.asarray(place[queries], dtype=np.int64)
+
+def folds_of(log: LoggedData, n_folds: int, seed: int) -> Int64:
+    """Return (n,) int64, the fold of each row, rows of one query in one; fewer folds where there are fewer queries.
+
+    Raises:
+        ValueError: if all rows belong to one query.
+    """
+    queries = query_numbers(log)
+    n_queries = int(queries.max()) + 1
+    if n_queries < 2:
+        raise ValueError("a cross-fitted reward model needs at least 2 queries, the log has 1")
+    place = np.random.default_rng(seed).permutation(n_queries) % min(n_folds, n_queries)
+    return np.asarray(place[queries], dtype=np.int64)
 
 
 def _blocks(log: LoggedData, rows: Int64) -> Iterator[tuple[Int64, Float64]]:

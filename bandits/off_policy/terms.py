@@ -75,6 +75,8 @@ class Terms:
         reward_range: bounds that the policy's value keeps for certain; None where none were stated.
         biased: why no interval around the estimate would hold the policy's value; None where one may.
         notes: sentences that a reader of the estimate must know.
+        refits: (B,) float64, the estimate on B redraws of the queries, with its model fitted anew on each; None where
+            it was not.
 
     Raises:
         ValueError: if terms are not finite or too large, or the denominators sum to zero, where no value is defined.
@@ -90,6 +92,7 @@ class Terms:
     reward_range: tuple[float, float] | None = None
     biased: str | None = None
     notes: tuple[str, ...] = ()
+    refits: Float64 | None = None
 
     def __post_init__(self) -> None:
         for what in ("numerator", "denominator", "offset", "weights"):

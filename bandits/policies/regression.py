@@ -67,14 +67,9 @@ class Regression(KeptRows):
         arm_names: Sequence[str] | None = None,
     ) -> None:
         super().__init__(arm_names)
-        optional_import("sklearn", "sklearn")
         if isinstance(estimator, Mapping):  # as a saved policy's JSON has it
             estimator = _restored(estimator)
-        elif estimator is None or isinstance(estimator, str):
-            estimator = _made(estimator or _DEFAULT, {})
-        if isinstance(estimator, type) or not isinstance(estimator, Regressor):
-            raise TypeError(f"estimator must be a scikit-learn regressor (an instance), got {estimator!r}")
-        self.estimator = estimator
+        self.estimator = regressor_of(estimator, "estimator")
         self.min_rows = at_least(min_rows, 1, "min_rows")
         self.seed = whole(seed, 0, 2**32 - 1, "seed")  # as scikit-learn takes it
 
@@ -116,28 +111,64 @@ class Regression(KeptRows):
             rewards = state.per_arm["rewards"][arm, own]
             if len(own) >= self.min_rows:
                 rows = state.shared["contexts"][own].astype(np.float64)
-                fitted = state.derive(self._key(arm), lambda r=rows, y=rewards, w=weights[own]: self._fitted(r, y, w))  # type: ignore[misc]
+                fitted = state.derive(
+                    self._key(arm),
+                    lambda r=rows, y=rewards, w=weights[own]: fitted_regressor(self.estimator, r, y, w, self.seed),  # type: ignore[misc]
+                )
                 predicted[:, arm] = fitted.predict(contexts.astype(np.float64))
             elif len(own) > 0:
                 predicted[:, arm] = np.average(rewards, weights=weights[own])
         return predicted
 
-    def _fitted(self, rows: Float64, rewards: Float64, weights: Float64) -> Regressor:
-        base, validation = (
-            optional_import("sklearn.base", "sklearn"),
-            optional_import("sklearn.utils.validation", "sklearn"),
-        )
-        estimator = cast("Any", base.clone(self.estimator))
-        names = [name for name, value in estimator.get_params(deep=True).items() if value is None]
-        estimator.set_params(**{name: self.seed for name in names if name.split("__")[-1] == "random_state"})
-        if (weights == 1.0).all():
-            return cast("Regressor", estimator.fit(rows, rewards))
-        if not validation.has_fit_parameter(estimator, "sample_weight"):
-            raise ValueError(f"the rows have weights, which {type(estimator).__name__} cannot take: leave them out")
-        return cast("Regressor", estimator.fit(rows, rewards, sample_weight=weights))
-
     def _key(self, arm: int) -> Hashable:
         return "regressor", arm, self.min_rows, self.seed, repr(self.estimator.get_params())
+
+
+def regressor_of(given: Regressor | str | None, what: str) -> Regressor:
+    """Return the regressor that was given, or made from its path; None makes gradient-boosted trees.
+
+    Args:
+        given: see `Regression`.
+        what: the argument's name, for the error.
+
+    Raises:
+        ImportError: if scikit-learn is missing (extra `sklearn`).
+        TypeError: if it lacks fit, predict, get_params or set_params.
+    """
+    optional_import("sklearn", "sklearn")
+    regressor = _made(given or _DEFAULT, {}) if given is None or isinstance(given, str) else given
+    lacks = [name for name in ("fit", "predict", "get_params", "set_params") if not hasattr(regressor, name)]
+    if isinstance(regressor, type) or lacks:
+        why = f" (it lacks {', '.join(lacks)})" if lacks else ""
+        raise TypeError(f"{what} must be a scikit-learn regressor (an instance), got {regressor!r}{why}")
+    return regressor
+
+
+def fitted_regressor(regressor: Regressor, rows: Float64, rewards: Float64, weights: Float64, seed: int) -> Regressor:
+    """Return a copy that learned from rows (n, d) and rewards (n,), each row as often as its weight says.
+
+    Args:
+        regressor: stays as it is.
+        rows: (n, d) float64.
+        rewards: (n,) float64.
+        weights: (n,) float64.
+        seed: given to every parameter `random_state` that is None.
+
+    Raises:
+        ValueError: if weights are not all 1 and the regressor takes none.
+    """
+    base, validation = (
+        optional_import("sklearn.base", "sklearn"),
+        optional_import("sklearn.utils.validation", "sklearn"),
+    )
+    copy = cast("Any", base.clone(regressor))
+    names = [name for name, value in copy.get_params(deep=True).items() if value is None]
+    copy.set_params(**{name: seed for name in names if name.split("__")[-1] == "random_state"})
+    if (weights == 1.0).all():
+        return cast("Regressor", copy.fit(rows, rewards))
+    if not validation.has_fit_parameter(copy, "sample_weight"):
+        raise ValueError(f"the rows have weights, which {type(copy).__name__} cannot take: leave them out")
+    return cast("Regressor", copy.fit(rows, rewards, sample_weight=weights))
 
 
 def _restored(description: Mapping[str, Any]) -> Regressor:

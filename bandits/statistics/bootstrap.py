@@ -13,6 +13,7 @@ from bandits.seeds import SeedTree
 from bandits.statistics.estimate import Estimate
 
 COUNTS_AT_ONCE = 2_000_000  # 16 MB
+MOST_UNITS = 20_000  # drawn one by one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,10 @@ class Bootstrap:
 
     so that few units give Student's width. Plain percentiles are as narrow as if the variance were known, and 1 / n
     narrower than that. One unit's are left as they are.
+
+    Above 20,000 units `sums` draws groups of equally many units, put together at random, 10,000 to 20,000 of them: the
+    time of a resample then stops growing. Groups as units change a width by 0.7 % at most (1 / sqrt(2 * groups), its
+    standard error), a third of what 2,000 resamples instead of very many do.
 
     Args:
         n_resamples: B >= 1.
@@ -60,6 +65,8 @@ class Bootstrap:
         rng = np.random.default_rng(self.seed)
         sums = np.empty((1 + self.n_resamples, per_unit.shape[1]))
         sums[0] = per_unit.sum(axis=0)
+        if len(per_unit) > MOST_UNITS:
+            per_unit = _grouped(per_unit, rng)
         for block in _blocks(self.n_resamples, len(per_unit)):
             counts = _draw_counts(block.stop - block.start, len(per_unit), rng)
             sums[1 + block.start : 1 + block.stop] = counts @ per_unit
@@ -145,6 +152,16 @@ def sums_by_unit(values: Float64, units: Int64, n_units: int) -> Float64:
     sums = np.zeros((n_units, values.shape[1]))
     np.add.at(sums, units, values)
     return sums
+
+
+def _grouped(per_unit: Float64, rng: np.random.Generator) -> Float64:
+    """Return (groups, c) float64: sums over groups of units put together at random, each as if of equally many."""
+    n_units = len(per_unit)
+    n_groups = n_units // -(-n_units // MOST_UNITS)
+    place = rng.permutation(n_units) % n_groups
+    sizes = np.bincount(place)
+    columns = [np.bincount(place, column) for column in per_unit.T]
+    return np.stack(columns, axis=1) * (n_units / n_groups / sizes)[:, None]
 
 
 def _draw_counts(n_samples: int, n_units: int, rng: np.random.Generator) -> Float64:

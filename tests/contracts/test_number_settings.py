@@ -90,6 +90,7 @@ ENTRIES = {
     "CallableArm": partial(arms.CallableArm, "arm", lambda query, seed: "text"),
     "CollectSettings": CollectSettings,
     "ComparisonSettings": bandits.ComparisonSettings,
+    "CrossFittedRegression": off_policy.CrossFittedRegression,
     "CrossFittedRidge": off_policy.CrossFittedRidge,
     "Conservative": partial(selectors.Conservative, FixedSelector(1), 1.0, plain=0),
     "DistillSettings": DistillSettings,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bandits import HashingEncoder
-from bandits.off_policy import ConstantReward, CrossFittedRidge
+from bandits.off_policy import ConstantReward, CrossFittedRegression, CrossFittedRidge
 from bandits.off_policy.estimators import ESTIMATORS, make_estimator
 from bandits.policies import POLICIES, AdamWSettings, NoisePrior, ObjectiveSettings, make_policy
 from bandits.testing import example_data
@@ -20,7 +20,10 @@ from speculative.pools.spec import PoolSpec
 
 NO_NUMBERS = ("1", True, np.True_, 1j, [1], math.nan, math.inf, -math.inf)
 SIGNED = {"value"}
-WITHIN = {cls.__name__: cls for cls in (NoisePrior, AdamWSettings, ObjectiveSettings, CrossFittedRidge, ConstantReward)}
+WITHIN = {
+    cls.__name__: cls
+    for cls in (NoisePrior, AdamWSettings, ObjectiveSettings, CrossFittedRidge, CrossFittedRegression, ConstantReward)
+}
 CLASSES = {**POLICIES, **REWARDS, **ESTIMATORS, **WITHIN, "hashing": HashingEncoder}
 
 
@@ -50,7 +53,7 @@ def test_a_setting_that_is_no_number_is_refused_by_its_name(kind, name, is_whole
 def test_every_plug_in_is_among_them_that_has_numbers():
     assert {kind for kind in CLASSES if not list(numbers_of(CLASSES[kind]))} == {
         *("uniform", "best_fixed_arm", "time_saved", "speedup", "acceptance_length", "ips", "snips"),
-        *("direct_method", "doubly_robust", "self_normalised_dr", "more_robust_dr"),
+        *("doubly_robust", "self_normalised_dr", "more_robust_dr"),
         *("marginalised_ips", "multi_logger", "additive_slate"),
     }
 

@@ -19,6 +19,7 @@ from bandits.off_policy.estimators.multi_logger import MultiLogger
 from bandits.off_policy.estimators.rejection_replay import RejectionReplay
 from bandits.off_policy.estimators.self_normalised_dr import SelfNormalisedDR
 from bandits.off_policy.estimators.shrunk_dr import ShrunkDR
+from bandits.off_policy.estimators.slope import Slope
 from bandits.off_policy.estimators.snips import SNIPS
 from bandits.off_policy.estimators.sub_gaussian_dr import SubGaussianDR
 from bandits.off_policy.estimators.sub_gaussian_ips import SubGaussianIPS
@@ -36,6 +37,7 @@ ESTIMATORS: dict[str, type[OffPolicyEstimator]] = {
     "shrunk_dr": ShrunkDR,
     "sub_gaussian_ips": SubGaussianIPS,
     "sub_gaussian_dr": SubGaussianDR,
+    "slope": Slope,
     "more_robust_dr": MoreRobustDR,
     "balanced_ips": BalancedIPS,
     "marginalised_ips": MarginalisedIPS,
@@ -90,6 +92,7 @@ __all__ = [
     "RejectionReplay",
     "SelfNormalisedDR",
     "ShrunkDR",
+    "Slope",
     "SubGaussianDR",
     "SubGaussianIPS",
     "SwitchDR",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
+from bandits.checks import Float64, at_least
 from bandits.off_policy.estimators.estimator import OffPolicyEstimator
 from bandits.off_policy.problem import OffPolicyProblem
 from bandits.off_policy.reward_model import CrossFittedRidge, RewardModel, check_reward_model
@@ -19,24 +22,44 @@ class DirectMethod(OffPolicyEstimator):
     """Mean of sum_a pi_e(a given x) q(x, a), with q a model of the reward.
 
     Little noise, and the model's bias in full, which is why it has no interval: no resampling shows how far a model
-    that is wrong in every resample is off.
+    that is wrong in every resample is off. `RefittedBootstrap` gives one on request, which holds the model's noise,
+    where weighted residuals do not speak against the model.
 
     Args:
         reward_model: q.
+        n_refits: how many times the model is fitted again on redrawn queries for `RefittedBootstrap`; 0 for none.
+        seed: of these draws.
 
     Source: Dudik, Langford and Li 2011, Doubly Robust Policy Evaluation and Learning, section 2.1 (arXiv:1103.4601).
     """
 
     reward_model: RewardModel = field(default_factory=CrossFittedRidge)
+    n_refits: int = field(default=0, kw_only=True)
+    seed: int = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
         check_reward_model(self.reward_model)
+        at_least(self.n_refits, 0, "n_refits")
+        at_least(self.seed, 0, "seed")
 
     def terms(self, problem: OffPolicyProblem) -> Terms:
         """Return the policy's expected predictions."""
         expected = problem.expected(problem.predictions(self.reward_model))
-        terms = problem.terms(expected, range=self.reward_model.range, notes=self._visible_bias(problem))
-        return replace(terms, biased=_BIASED)
+        notes = self._visible_bias(problem)
+        terms = problem.terms(expected, range=self.reward_model.range, notes=notes)
+        refits = None if notes or self.n_refits == 0 else self._refits(problem)
+        return replace(terms, biased=_BIASED, refits=refits)
+
+    def _refits(self, problem: OffPolicyProblem) -> Float64:
+        """Return (B,) float64, the value on redrawn queries, the model fitted to what was drawn."""
+        rng, n_queries = np.random.default_rng(self.seed), int(problem.queries.max()) + 1
+        values = np.empty(self.n_refits)
+        for place in range(self.n_refits):
+            drawn = np.bincount(rng.integers(n_queries, size=n_queries), minlength=n_queries)[problem.queries]
+            weights = problem.row_weights * drawn
+            predictions = self.reward_model.predict(replace(problem.log, weights=weights))
+            values[place] = weights @ problem.expected(predictions) / weights.sum()
+        return values
 
     def _visible_bias(self, problem: OffPolicyProblem) -> tuple[str, ...]:
         """Return a sentence where weighted residuals, whose mean is minus the model's bias, say that it is off."""

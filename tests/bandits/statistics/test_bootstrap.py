@@ -74,3 +74,14 @@ def test_an_estimate_formats_its_three_numbers():
 def test_bad_settings_are_refused(settings):
     with pytest.raises(ValueError, match=f"{next(iter(settings))} must be"):
         Bootstrap(**settings)
+
+
+def test_many_units_are_drawn_in_groups_with_the_spread_of_single_draws():
+    n = 100_003
+    values = 50 + np.random.default_rng(0).normal(size=n)
+    sums = Bootstrap(n_resamples=400).sums(np.column_stack([values, np.ones(n)]))
+    assert sums[0] == pytest.approx([values.sum(), n])
+    means = sums[1:, 0] / sums[1:, 1]
+    assert means.std() == pytest.approx(1 / np.sqrt(n), rel=0.12)
+    assert (sums[1:, 0] / n).std() == pytest.approx(1 / np.sqrt(n), rel=0.12)
+    assert means.mean() == pytest.approx(values.mean(), abs=3 / np.sqrt(400 * n) + 1e-4)
