@@ -5,9 +5,11 @@ from pathlib import Path
 
 from bandits.policies.additive_policy import AdditivePolicy
 from bandits.policies.best_fixed_arm import BestFixedArm
+from bandits.policies.beta_ts import BetaTS
 from bandits.policies.discounted import Discounted
 from bandits.policies.distributions import greedy, uniform_over
 from bandits.policies.epsilon_greedy import EpsilonGreedy
+from bandits.policies.exp3 import Exp3
 from bandits.policies.hedge import Hedge
 from bandits.policies.kept_rows import KeptRows
 from bandits.policies.knn import KNN
@@ -16,6 +18,9 @@ from bandits.policies.linear.lin_ts import LinTS, NoisePrior
 from bandits.policies.linear.lin_ucb import LinUCB
 from bandits.policies.linear.linear_policy import LinearPolicy
 from bandits.policies.linear.square_cb import SquareCB
+from bandits.policies.logistic.logistic_policy import LogisticPolicy
+from bandits.policies.logistic.logistic_ts import LogisticTS
+from bandits.policies.logistic.logistic_ucb import LogisticUCB
 from bandits.policies.merging import merge
 from bandits.policies.policy import Policy
 from bandits.policies.predicts_rewards import PredictsRewards
@@ -36,11 +41,15 @@ POLICIES: dict[str, type[Policy]] = {
     "uniform": Uniform,
     "best_fixed_arm": BestFixedArm,
     "ucb1": UCB1,
+    "beta_ts": BetaTS,
     "hedge": Hedge,
+    "exp3": Exp3,
     "lin_ucb": LinUCB,
     "hybrid_lin_ucb": HybridLinUCB,
     "lin_ts": LinTS,
     "square_cb": SquareCB,
+    "logistic_ucb": LogisticUCB,
+    "logistic_ts": LogisticTS,
     "knn": KNN,
     "regression": Regression,
     "reinforce": Reinforce,
@@ -107,15 +116,20 @@ __all__ = [
     "AdamWSettings",
     "AdditivePolicy",
     "BestFixedArm",
+    "BetaTS",
     "Discounted",
     "DriftReset",
     "EpsilonGreedy",
+    "Exp3",
     "Hedge",
     "HybridLinUCB",
     "KeptRows",
     "LinTS",
     "LinUCB",
     "LinearPolicy",
+    "LogisticPolicy",
+    "LogisticTS",
+    "LogisticUCB",
     "NoisePrior",
     "ObjectiveSettings",
     "Policy",

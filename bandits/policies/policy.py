@@ -20,6 +20,7 @@ from bandits.data.decision import Decision
 from bandits.data.policy_data import PolicyData
 from bandits.encoders.columns import check_names, names_of_frame, names_of_row, shown
 from bandits.policies.available_arms import are_names, arm_index, as_mask
+from bandits.policies.reward_kind import RewardKind, check_rewards
 from bandits.policies.saved_policy import SavedPolicy
 from bandits.policies.state import Arrays, PolicyState
 
@@ -39,9 +40,11 @@ class Policy(SavedPolicy, ABC):
 
     Attributes:
         exact_updates: true if updates in any batches give what one fit to all rows gives.
+        reward_kind: which rewards it learns from: "any" number, a "share" in [0, 1], or "binary", 0 or 1.
     """
 
     exact_updates: bool = False
+    reward_kind: RewardKind = "any"
 
     def __init__(self, arm_names: Sequence[str] | None = None) -> None:
         self._own_names = None if arm_names is None else checks.names(arm_names)
@@ -310,6 +313,7 @@ class Policy(SavedPolicy, ABC):
             raise ValueError(
                 f"the policy learned from encoder {shown(state.encoder)}, the data are from {shown(data.encoder)}"
             )
+        check_rewards(data, self.reward_kind, type(self).__name__)
         encoder = state.encoder or data.encoder
         aligned = data if data.arm_names == state.arm_names else data.with_arms(state.arm_names)
         new = self._update(state, aligned)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, Self, cast, runtime_checkable
 
 import numpy as np
@@ -11,8 +11,7 @@ import numpy as np
 from arms.optional_import import optional_import
 from arms.plugin import resolve_plugin
 from bandits.checks import Float32, Float64, at_least, whole
-from bandits.data.policy_data import PolicyData
-from bandits.policies.kept_rows import KeptRows
+from bandits.policies.kept_rows import ArmKey, KeptRows
 from bandits.policies.state import PolicyState
 
 _DEFAULT = "sklearn.ensemble:GradientBoostingRegressor"
@@ -93,16 +92,6 @@ class Regression(KeptRows):
             raise TypeError(f"{self.estimator!r} cannot be saved: a parameter is no JSON value ({error})") from error
         return self.get_params() | {"estimator": {"class": path, "params": params}}
 
-    def _update(self, state: PolicyState, data: PolicyData) -> PolicyState:
-        """Keep the rows; the regressors of arms that they say nothing about stay."""
-        new = super()._update(state, data)
-        taught = new.per_arm["weights"][:, -len(data) :].any(axis=1)
-        for arm in np.flatnonzero(~taught).tolist():
-            key = self._key(arm)
-            if key in state.derived:
-                new.derived[key] = state.derived[key]
-        return new
-
     def _predict_rewards(self, state: PolicyState, contexts: Float32) -> Float64:
         """Return each arm's predicted reward; -inf for an arm without rows."""
         predicted = np.full((len(contexts), len(state.arm_names)), -np.inf)
@@ -120,8 +109,8 @@ class Regression(KeptRows):
                 predicted[:, arm] = np.average(rewards, weights=weights[own])
         return predicted
 
-    def _key(self, arm: int) -> Hashable:
-        return "regressor", arm, self.min_rows, self.seed, repr(self.estimator.get_params())
+    def _key(self, arm: int) -> ArmKey:
+        return ArmKey("regressor", arm, (self.min_rows, self.seed, repr(self.estimator.get_params())))
 
 
 def regressor_of(given: Regressor | str | None, what: str) -> Regressor:

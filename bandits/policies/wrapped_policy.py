@@ -25,6 +25,7 @@ class WrappedPolicy(Policy, ABC):
             raise TypeError(f"policy must be a Policy, got {policy!r}")
         self.policy = policy
         self.exact_updates = policy.exact_updates
+        self.reward_kind = policy.reward_kind
         self._prior = None
 
     @property

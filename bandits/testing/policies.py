@@ -22,6 +22,7 @@ from bandits.data.full_information_data import FullInformationData
 from bandits.data.logged_data import LoggedData
 from bandits.data.policy_data import PolicyData
 from bandits.policies.policy import Policy
+from bandits.policies.reward_kind import RewardKind
 from bandits.policies.uniform import Uniform
 
 MakePolicy = Callable[[], Policy]
@@ -37,14 +38,15 @@ def check_policy(policy: Policy | MakePolicy, *data: PolicyData) -> None:
         policy: an unfitted policy without arm names, of which copies are checked; or its class, or a function that
             returns a new one each time, with the same parameters.
         data: sets of at least 20 rows and two arms to learn from; without any, small synthetic ones of both
-            kinds. A policy that learns from one kind only is given that kind.
+            kinds, with rewards of its `reward_kind`. A policy that learns from one kind only is given that kind.
 
     Raises:
         AssertionError: naming the property that does not hold.
     """
     make_policy: MakePolicy = policy.clone if isinstance(policy, Policy) else policy
     check_template(make_policy)
-    for one in data or (example_data(), example_log()):
+    kind = make_policy().reward_kind
+    for one in data or (example_data(reward_kind=kind), example_log(reward_kind=kind)):
         check_probabilities(make_policy, one)
         check_availability(make_policy, one)
         check_determinism(make_policy, one)
@@ -61,19 +63,23 @@ def check_policy(policy: Policy | MakePolicy, *data: PolicyData) -> None:
         check_choose(make_policy, one)
 
 
-def example_data(n_rows: int = 60, n_features: int = 5, n_arms: int = 3, seed: int = 7) -> FullInformationData:
-    """Return synthetic full-information data with linear rewards and noise."""
+def example_data(
+    n_rows: int = 60, n_features: int = 5, n_arms: int = 3, seed: int = 7, *, reward_kind: RewardKind = "any"
+) -> FullInformationData:
+    """Return synthetic full-information data with linear rewards and noise, or with 0 and 1 by their signs."""
     rng = np.random.default_rng(seed)
     contexts = rng.normal(size=(n_rows, n_features)).astype(np.float32)
     coefficients = rng.normal(size=(n_features, n_arms))
     rewards = contexts @ coefficients + 0.3 * rng.normal(size=(n_rows, n_arms))
+    if reward_kind != "any":
+        rewards = (rewards > 0).astype(np.float64)
     names = [f"arm_{chr(ord('a') + (5 * arm + 2) % n_arms)}" for arm in range(n_arms)]  # not in alphabetical order
     return FullInformationData(contexts, rewards, tuple(names), query_ids=tuple(f"q{i}" for i in range(n_rows)))
 
 
-def example_log(seed: int = 11) -> LoggedData:
+def example_log(seed: int = 11, *, reward_kind: RewardKind = "any") -> LoggedData:
     """Return bandit feedback on `example_data`, drawn uniformly."""
-    return example_data().log_with(Uniform(), np.random.default_rng(seed))
+    return example_data(reward_kind=reward_kind).log_with(Uniform(), np.random.default_rng(seed))
 
 
 def check_template(make_policy: MakePolicy) -> None:
@@ -271,6 +277,9 @@ def check_bad_input_refused(make_policy: MakePolicy, data: PolicyData) -> None:
     refused(lambda: policy.probabilities(data.contexts[:2], nothing), "a row without an available arm")
     refused(lambda: policy.choose(data.contexts[:2], np.random.default_rng(0)), "more than one context in choose")
     refused(lambda: policy.update(_widened(data)), "data of another context size")
+    if policy.reward_kind != "any":
+        beyond = data_of_arrays(data.contexts[:1], [0], [2.0], [0.5], data.arm_names)
+        refused(lambda: policy.update(beyond), "a reward of another kind than reward_kind says")
 
 
 def check_cold_start(make_policy: MakePolicy, data: PolicyData) -> None:

@@ -178,7 +178,7 @@ FILLED_BY_THE_LIBRARY = [
 ]
 ELSEWHERE = {
     *(kind.__name__ for table in (POLICIES, ESTIMATORS, REWARDS) for kind in table.values()),  # by their contracts
-    *("ConstantReward", "EpsilonGreedy", "LinearPolicy", "OnFailure", "Softmax"),
+    *("ConstantReward", "EpsilonGreedy", "LinearPolicy", "LogisticPolicy", "OnFailure", "Softmax"),
     *("DraftModel", "EarlyExit", "SpeculativeArm"),  # by the last test of this file
     *(
         "Agent",

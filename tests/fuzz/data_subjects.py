@@ -38,7 +38,7 @@ class Policies(Subject):
         self._files = []
         for name, kind in POLICIES.items():
             if name not in ("reinforce", "regression"):
-                self._files.append(kind().fit(example_data()).save(place / name))
+                self._files.append(kind().fit(example_data(reward_kind=kind.reward_kind)).save(place / name))
         self._last = self._files[0]
 
     def write(self, rng: np.random.Generator, folder: Path) -> Damage:

@@ -25,7 +25,7 @@ def made(cls):
 @pytest.mark.parametrize("name", POLICIES)
 def test_choices_are_whole_while_another_thread_learns(name):
     n_choices = FEW if name in ("reinforce", "regression") else CHOICES
-    data = example_data()
+    data = example_data(reward_kind=POLICIES[name].reward_kind)
     policy = made(POLICIES[name]).fit(data)
     faults, totals, done = [], [], threading.Event()
 
@@ -64,7 +64,7 @@ def test_choices_are_whole_while_another_thread_learns(name):
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_a_copy_shares_what_was_learned_until_one_of_the_two_learns_more(name):
-    data = example_data()
+    data = example_data(reward_kind=POLICIES[name].reward_kind)
     policy = made(POLICIES[name]).fit(data)
     before = policy.probabilities(data.contexts)
     other = copy.deepcopy(policy)
