@@ -5,14 +5,15 @@ acceptance model, and what is lost on other machines. Minutes.
 
     python examples/benchmarks/bench_rounds.py data/train data/test --name smollm2
 
-`--runs` tells the seconds that `time_choice.py --rounds` measured of the same choices, beside.
+`--runs` tells the seconds that `time_choice.py --rounds` measured of the same choices, beside. `--without` says what
+some arms are worth: every choice is learned and played once more without them.
 """
 
 import argparse
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,7 @@ from speculative.rounds import (
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 N_SEEDS = 5
+CHOICES = ("KNN per query", "SpeedSelector", "GatedSelector", "oracle per query", "clairvoyant per round")
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
@@ -70,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
         for name in ("SpeedSelector", "GatedSelector")
     }
     calibrated = calibration(setting, speed)
-    parts = {} if options.smoke else _parts(setting, speed, settings)
+    parts = _without(options, sides, setting, seconds) | ({} if options.smoke else _parts(setting, speed, settings))
     if not options.smoke:
         plot(calibrated, options.results / f"rounds_{options.name}_calibration.png")
     result = {
@@ -115,6 +117,25 @@ def _parts(setting: Setting, speed: SpeedSelector, settings: TrainingSettings) -
     }
 
 
+def _without(
+    options: argparse.Namespace, sides: Sides, setting: Setting, seconds: Mapping[str, np.ndarray]
+) -> dict[str, object]:
+    """Return how many times as fast each choice is as one among the arms without some; nothing where none are named."""
+    rows, settings = [], TrainingSettings(seed=options.seed)
+    for names in options.without:
+        left_out = names.split(",")
+        unknown = sorted(set(left_out) - set(sides.test.arm_names))
+        if unknown:
+            raise SystemExit(f"--without names arms of the pool, not {', '.join(unknown)}")
+        less = sides.with_arms(tuple(name for name in sides.test.arm_names if name not in left_out))
+        kept = replace(setting, arms={name: plan for name, plan in setting.arms.items() if name not in left_out})
+        speed = fit_speed_selector(kept.train, kept.arms, kept.costs, settings)
+        other, bootstrap = seconds_of(less, kept, speed, settings), Bootstrap(seed=options.seed)
+        ratios = {name: asdict(bootstrap.ratio_of_sums(other[name], seconds[name])) for name in CHOICES}
+        rows.append({"arms": left_out, "times_as_fast": ratios})
+    return {"without_arms": rows} if rows else {}
+
+
 def _timed(options: argparse.Namespace, setting: Setting, fixed: str) -> dict[str, object]:
     """Return each timed mode's speed, over that of the best fixed arm and of the policy; nothing where none was."""
     if options.runs is None:
@@ -129,7 +150,9 @@ def _origin(options: argparse.Namespace, sides: Sides) -> dict[str, object]:
     return {
         "data": sides.facts,
         "command": f"python examples/benchmarks/bench_rounds.py data/train data/test --name {options.name} "
-        f"--bar {options.bar:g} --seed {options.seed}",
+        f"--bar {options.bar:g} --seed {options.seed}"
+        + "".join(f" --without {names}" for names in options.without)
+        + (" --smoke" if options.smoke else ""),
         "machine": machine_facts(),
         "seed": options.seed,
         "date": time.strftime("%Y-%m-%d"),
@@ -146,6 +169,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON")
     parser.add_argument(
         "--runs", type=Path, help="runs.json of time_choice.py --rounds on prompts of the held-out folder"
+    )
+    parser.add_argument(
+        "--without", action="append", default=[], metavar="ARMS", help="arms whose worth is told; may be repeated"
     )
     parser.add_argument("--smoke", action="store_true", help="leave out ablations, transfer and the picture")
     return parser.parse_args(arguments)

@@ -21,12 +21,15 @@ def test_a_choice_per_round_lies_below_the_clairvoyant_one_and_no_worse_than_it_
     for name, first in (("train", 0), ("test", 12)):
         collect(queries(12, first), pool, tmp_path / name, costs)
     folders = (str(tmp_path / "train"), str(tmp_path / "test"))
-    result = runpy.run_path(str(SCRIPT))["main"]([*folders, "--name", "tiny", "--results", str(tmp_path), "--smoke"])
+    asked = [*folders, "--name", "tiny", "--results", str(tmp_path), "--smoke", "--without", "draft_small_2"]
+    result = runpy.run_path(str(SCRIPT))["main"](asked)
     times = {name: row["value"] for name, row in result["times_best_fixed_arm"].items()}
     assert times[result["best_fixed_arm"]] == 1
     assert set(times) >= {"no_draft", "KNN per query", "SpeedSelector", "GatedSelector", "EXP3Spec", "oracle per query"}
     assert max(times.values()) == times["clairvoyant per round"]
     assert times["oracle per query"] >= 1
+    [without] = result["without_arms"]
+    assert min(without["times_as_fast"][name]["value"] for name in ("oracle per query", "clairvoyant per round")) >= 1
     text = (tmp_path / "rounds_tiny.json").read_text()
     written = json.loads(text)
     assert (written["n_train"], written["n_test"]) == (12, 12)

@@ -77,6 +77,14 @@ def _parts(record: Record) -> list[str]:
         rows = [[name, three_digits(value)] for name, value in record["ablations"].items()]
         said = "How many times as fast `SpeedSelector` is as one that was fitted without a part of it."
         lines += ["### Without its parts", "", said, "", *table(["without", "times as fast with it"], rows), ""]
+    if "without_arms" in record:
+        names = list(record["without_arms"][0]["times_as_fast"])
+        rows = [
+            [", ".join(one["arms"]), *(three_digits(one["times_as_fast"][name]) for name in names)]
+            for one in record["without_arms"]
+        ]
+        said = "How many times as fast each choice is as one that was learned and played without some of the arms."
+        lines += ["### Without some of the arms", "", said, "", *table(["without", *names], rows), ""]
     if "additions" in record:
         rows = [[name, three_digits(value)] for name, value in record["additions"].items()]
         said = (
