@@ -6,6 +6,8 @@ from pathlib import Path
 from bandits.policies.additive_policy import AdditivePolicy
 from bandits.policies.best_fixed_arm import BestFixedArm
 from bandits.policies.beta_ts import BetaTS
+from bandits.policies.budgeted import Budgeted
+from bandits.policies.cost_weighted import CostWeighted
 from bandits.policies.discounted import Discounted
 from bandits.policies.distributions import greedy, uniform_over
 from bandits.policies.epsilon_greedy import EpsilonGreedy
@@ -13,6 +15,7 @@ from bandits.policies.exp3 import Exp3
 from bandits.policies.hedge import Hedge
 from bandits.policies.kept_rows import KeptRows
 from bandits.policies.knn import KNN
+from bandits.policies.least_cost import LeastCost
 from bandits.policies.linear.hybrid_lin_ucb import HybridLinUCB
 from bandits.policies.linear.lin_ts import LinTS, NoisePrior
 from bandits.policies.linear.lin_ucb import LinUCB
@@ -24,6 +27,7 @@ from bandits.policies.logistic.logistic_ucb import LogisticUCB
 from bandits.policies.merging import merge
 from bandits.policies.policy import Policy
 from bandits.policies.predicts_rewards import PredictsRewards
+from bandits.policies.priced import Priced
 from bandits.policies.regression import Regression
 from bandits.policies.reinforce.policy import Reinforce
 from bandits.policies.reinforce.settings import AdamWSettings, ObjectiveSettings
@@ -55,6 +59,9 @@ POLICIES: dict[str, type[Policy]] = {
     "reinforce": Reinforce,
     "epsilon_greedy": EpsilonGreedy,
     "softmax": Softmax,
+    "cost_weighted": CostWeighted,
+    "budgeted": Budgeted,
+    "least_cost": LeastCost,
     "discounted": Discounted,
     "sliding_window": SlidingWindow,
     "reset_on_drift": ResetOnDrift,
@@ -117,6 +124,8 @@ __all__ = [
     "AdditivePolicy",
     "BestFixedArm",
     "BetaTS",
+    "Budgeted",
+    "CostWeighted",
     "Discounted",
     "DriftReset",
     "EpsilonGreedy",
@@ -124,6 +133,7 @@ __all__ = [
     "Hedge",
     "HybridLinUCB",
     "KeptRows",
+    "LeastCost",
     "LinTS",
     "LinUCB",
     "LinearPolicy",
@@ -135,6 +145,7 @@ __all__ = [
     "Policy",
     "PolicyState",
     "PredictsRewards",
+    "Priced",
     "Regression",
     "Reinforce",
     "ResetOnDrift",

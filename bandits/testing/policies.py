@@ -66,7 +66,7 @@ def check_policy(policy: Policy | MakePolicy, *data: PolicyData) -> None:
 def example_data(
     n_rows: int = 60, n_features: int = 5, n_arms: int = 3, seed: int = 7, *, reward_kind: RewardKind = "any"
 ) -> FullInformationData:
-    """Return synthetic full-information data with linear rewards and noise, or with 0 and 1 by their signs."""
+    """Return synthetic full-information data with linear rewards and noise, or 0 and 1 by their signs; with costs."""
     rng = np.random.default_rng(seed)
     contexts = rng.normal(size=(n_rows, n_features)).astype(np.float32)
     coefficients = rng.normal(size=(n_features, n_arms))
@@ -74,7 +74,9 @@ def example_data(
     if reward_kind != "any":
         rewards = (rewards > 0).astype(np.float64)
     names = [f"arm_{chr(ord('a') + (5 * arm + 2) % n_arms)}" for arm in range(n_arms)]  # not in alphabetical order
-    return FullInformationData(contexts, rewards, tuple(names), query_ids=tuple(f"q{i}" for i in range(n_rows)))
+    costs = np.tile(1.0 + np.arange(n_arms), (n_rows, 1))
+    ids = tuple(f"q{i}" for i in range(n_rows))
+    return FullInformationData(contexts, rewards, tuple(names), costs=costs, query_ids=ids)
 
 
 def example_log(seed: int = 11, *, reward_kind: RewardKind = "any") -> LoggedData:
