@@ -19,7 +19,7 @@ class CostWeighted(Priced):
 
     Args:
         policy: see `Priced`.
-        cost_weight: in [0, 1e100], units of reward that one unit of cost is worth: with rewards in [0, 1] and costs in dollars,
+        cost_weight: in [0, 1e100], units of reward that a unit of cost is worth: with rewards in [0, 1] and dollars,
             10 gives up a tenth of a reward for a cent.
 
     Source: the willingness to pay of Hu et al. 2024, RouterBench (arXiv:2403.12031).

@@ -1,5 +1,7 @@
 """Evaluation: exact figures, paired intervals, and the trip through JSON."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
