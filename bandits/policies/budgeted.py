@@ -108,4 +108,4 @@ def _dearest(state: PolicyState, data: PolicyData) -> Float64:
     if isinstance(data, LoggedData):
         np.maximum.at(found, data.actions, costs)
         return found
-    return np.fmax(found, np.nanmax(np.vstack([np.zeros(len(found)), costs]), axis=0))
+    return np.asarray(np.fmax(found, np.nanmax(np.vstack([np.zeros(len(found)), costs]), axis=0)))

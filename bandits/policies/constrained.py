@@ -95,7 +95,9 @@ class Constrained(Priced, ABC):
         first = _chosen(rewards, costs, low, (spread[0], spread[1]), available)
         if share == 0.0:
             return first
-        return (1 - share) * first + share * _chosen(rewards, costs, high, (spread[0], spread[1]), available)
+        return np.asarray(
+            (1 - share) * first + share * _chosen(rewards, costs, high, (spread[0], spread[1]), available)
+        )
 
 
 def _chosen(rewards: Float64, costs: Float64, t: float, spread: tuple[float, float], available: Bool | None) -> Float64:
