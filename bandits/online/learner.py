@@ -100,15 +100,16 @@ class Learner:
                 been seen on so many rows; see `Policy.add_arm`.
 
         Raises:
-            ValueError: if the policy cannot start an arm so, or names repeat.
+            ValueError: if the policy cannot start an arm so, or names repeat; nothing is changed then.
+            OSError: if it cannot be saved; the policy knows the arms nevertheless, and is saved with the next batch.
         """
         names, rows = checks.names(arm_names), checks.not_negative(new_arm_rows, "new_arm_rows")
         policy = with_arms(self.policy, names, rows)
         self._check_hindsight(policy)
-        if policy.arm_names != self.policy.arm_names:
+        is_changed = policy.arm_names != self.policy.arm_names
+        self.policy, self._kept_arms = policy, names
+        if is_changed:
             self._save(policy, self._position, self.n_learned)
-            self.policy = policy
-        self._kept_arms = names
 
     def step(self, *, whole_batches: bool = True) -> int:
         """Read the next batch of rewarded decisions and hindsights, learn it and save; return how many were read.

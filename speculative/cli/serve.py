@@ -267,6 +267,7 @@ def serve(
         new_arm_rows=new_arm_rows,
         hindsight=hindsight_costs(served, cache) if hindsight else None,
         selectors=selectors,
+        pool_file=pool,
     )
     learns = forgetting(_policy(policy, settings or (), policy_class or (), seed), discount, window, drift_threshold)
     run_server(served, learns, service, server, os.environ, options.say)

@@ -14,6 +14,7 @@ from speculative.serving.completion_request import Endpoint, read_request
 from speculative.serving.door import Door
 from speculative.serving.page_routes import add_page
 from speculative.serving.problem import Problem
+from speculative.serving.reloading import Reloading
 from speculative.serving.service import Service
 from speculative.serving.spans import Spans
 
@@ -24,6 +25,7 @@ def make_app(
     *,
     model: str = "draftpick",
     spans: Spans | None = None,
+    reloading: Reloading | None = None,
 ) -> FastAPI:
     """Return the application of a service.
 
@@ -32,13 +34,15 @@ def make_app(
         door: says who is let in.
         model: the name that clients ask for.
         spans: begin one for each completion; None for none.
+        reloading: reads the pool file again when asked to; None where there is none to read.
     """
-    routes = _Routes(service, model, door, spans)
+    routes = _Routes(service, model, door, spans, reloading)
     app = FastAPI(title="draftpick", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_api_route("/v1/chat/completions", routes.chat_completions, methods=["POST"])
     app.add_api_route("/v1/completions", routes.completions, methods=["POST"])
     app.add_api_route("/v1/models", routes.models)
     app.add_api_route("/v1/draftpick/reward", routes.reward, methods=["POST"])
+    app.add_api_route("/v1/draftpick/reload", routes.reload, methods=["POST"])
     app.add_api_route("/health", routes.health)
     app.add_api_route("/metrics", routes.metrics)
     add_page(app, service, door.check)
@@ -49,8 +53,11 @@ def make_app(
 class _Routes:
     """The endpoints; all but /health need a key where there are keys."""
 
-    def __init__(self, service: Service, model: str, door: Door, spans: Spans | None) -> None:
+    def __init__(
+        self, service: Service, model: str, door: Door, spans: Spans | None, reloading: Reloading | None
+    ) -> None:
         self._service, self._model, self._door, self._spans = service, model, door, spans
+        self._reloading = reloading
         self._started = int(time.time())
 
     async def chat_completions(self, request: Request) -> Response:
@@ -68,6 +75,16 @@ class _Routes:
         self._door.check(request)
         decision_id, value = _reward(await self._door.body(request))
         return JSONResponse({"id": decision_id, "counted": await self._service.reward(decision_id, value)})
+
+    async def reload(self, request: Request) -> Response:
+        self._door.check_owner(request)
+        if self._reloading is None:
+            raise Problem(409, "this server's arms come from no file that could be read again")
+        try:
+            change = await self._reloading.reload("POST /v1/draftpick/reload")
+        except (ValueError, OSError) as error:
+            raise Problem(409, f"the arms stay as they are: {error}") from error
+        return JSONResponse({"joined": change.joined, "left": change.left, "arms": change.arms})
 
     async def health(self) -> Response:
         up = {name: not breaker.is_open for name, breaker in self._service.breakers.items()}

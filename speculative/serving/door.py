@@ -64,6 +64,16 @@ class Door:
             raise Problem(401, "a key is needed: Authorization: Bearer KEY")
         return f"key {matches.index(True)}"
 
+    def check_owner(self, request: Request) -> None:
+        """Let in whoever may change how the server serves: with a key, or, where there are none, of this machine.
+
+        Raises:
+            Problem: see `check`; 403 for another machine where there are no keys.
+        """
+        caller = self.check(request)
+        if not self._keys and not _is_loopback(caller):
+            raise Problem(403, "without keys only this machine may do so: start the server with --key-file")
+
     def check_rate(self, caller: str) -> None:
         """Refuse a caller's request that comes too soon.
 
@@ -104,3 +114,12 @@ def _is_own(host: str, listened_on: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(found, "ipv4_mapped", None)
+    return (mapped or found).is_loopback

@@ -31,6 +31,7 @@ class HttpClient:
         lines = {"host": parts.netloc, "user-agent": "draftpick", **headers}
         self._head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         self._idle: list[HttpConnection] = []
+        self._is_closed = False
 
     @asynccontextmanager
     async def posted(self, path: str, body: bytes, within_s: float) -> AsyncIterator[HttpConnection]:
@@ -51,13 +52,14 @@ class HttpClient:
         try:
             yield connection
         finally:
-            if connection.is_reusable and len(self._idle) < MOST_IDLE:
+            if connection.is_reusable and len(self._idle) < MOST_IDLE and not self._is_closed:
                 self._idle.append(connection)
             else:
                 connection.close()
 
     def close(self) -> None:
-        """Close the connections that are not in use."""
+        """Close the connections that are not in use, and the others once their answers have ended."""
+        self._is_closed = True
         while self._idle:
             self._idle.pop().close()
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 
 from bandits import Learner, Policy
+from bandits.online.learner import with_arms
 from bandits.policies import Discounted, ResetOnDrift, SlidingWindow, resets_since
+from speculative.serving.served_arm import ServedArm
 from speculative.serving.service import Service
 from speculative.serving.stage_keeper import StageKeeper
 
@@ -51,6 +54,7 @@ class LearningThread:
     def __init__(self, service: Service, learner: Learner, keeper: StageKeeper) -> None:
         self._service, self._learner, self._keeper = service, learner, keeper
         self._noted = learner.policy  # up to which resets are noted
+        self._changing = threading.Lock()  # held while the policy or the arms change
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="draftpick-learner", daemon=True)
 
@@ -63,6 +67,35 @@ class LearningThread:
         """Serve what was learned before, and begin."""
         self._adopt()
         self._thread.start()
+
+    def change_arms(self, arms: Sequence[ServedArm], new_arm_rows: float, cause: str) -> None:
+        """Let these arms serve from the next decision on: learner, log and service change at one moment.
+
+        It waits until the step of learning under way is over.
+
+        Args:
+            arms: all there are from now on.
+            new_arm_rows: see `Learner.keep_arms`.
+            cause: of the change, for the log.
+
+        Raises:
+            ValueError: if the policy cannot start an arm so, or a setting allows for no such number of arms.
+            OSError: if the log cannot be written. In either case nothing is changed.
+        """
+        names = [arm.name for arm in arms]
+        with self._changing:
+            policy = with_arms(self._learner.policy, names, new_arm_rows)
+            self._service.rollout(policy, self._service.stage)
+
+            def change() -> None:
+                self._keeper.note_arms(names, cause)
+                try:
+                    self._learner.keep_arms(names, new_arm_rows=new_arm_rows)
+                except OSError as error:
+                    LOGGER.error("the policy of the changed arms is saved later: %s", error)
+                self._service.take_arms(arms, self._learner.policy, self._learner.version)
+
+            self._service.after_writing(change).result()
 
     def stop(self) -> None:
         """End after the step under way."""
@@ -77,7 +110,8 @@ class LearningThread:
         has_failed = False
         for job in (self._learn, self._service.close_overdue, self._look_back, self._keeper.step):
             try:
-                job()
+                with self._changing:
+                    job()
             except Exception as error:  # a policy of the user's own may raise anything; serving goes on
                 has_failed = True
                 LOGGER.error("learning failed, and is tried again: %s: %s", type(error).__name__, error)

@@ -81,6 +81,15 @@ class Metrics:
         with self._lock:
             self._values[_known(name)][tuple(labels.items())] = value
 
+    def forget(self, name: str, /, **labels: str) -> None:
+        """Leave a gauge out from now on, such as that of an arm that has left.
+
+        Raises:
+            KeyError: if there is no such metric.
+        """
+        with self._lock:
+            self._values.get(_known(name), {}).pop(tuple(labels.items()), None)
+
     def observe(self, name: str, value: float, /, **labels: str) -> None:
         """Add a value to a histogram.
 

@@ -96,6 +96,14 @@ class RequestColumns:
         self._caches = {arm: PrefixCache() for arm in self._slots}
         self.running: Counter[str] = Counter()
 
+    def keep(self, arms: Iterable[str]) -> None:
+        """Have these arms from now on: new ones take the next columns, those of arms that have left are 0."""
+        for arm in arms:
+            self._slots.setdefault(arm, len(self._slots) % N_SLOTS)
+            self._caches.setdefault(arm, PrefixCache())
+        for arm in self._slots.keys() - set(arms):
+            self._caches[arm] = PrefixCache()
+
     def query(self, decision_id: str, request: CompletionRequest) -> Query:
         """Return what the agent is asked."""
         if not self._groups:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from speculative.serving.metrics import Metrics
 from speculative.serving.seen import Seen
-from speculative.serving.service import ServedArm
+from speculative.serving.served_arm import ServedArm
 from speculative.serving.startup_probe import Probed, probe, probe_arm
 from speculative.serving.upstream import Upstream
 from speculative.serving.upstream_spec import UpstreamPoolSpec

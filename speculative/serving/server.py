@@ -18,10 +18,11 @@ from rewards import Reward
 from speculative.serving.app import make_app
 from speculative.serving.door import Door
 from speculative.serving.learning import LearningThread
-from speculative.serving.listening import BACKLOG, OrderlyServer, bound_socket, uvicorn_settings
+from speculative.serving.listening import BACKLOG, OrderlyServer, bound_socket, on_hangup, uvicorn_settings
 from speculative.serving.loop_first import loop_first
 from speculative.serving.metrics import Metrics
 from speculative.serving.rate_limit import RateLimit
+from speculative.serving.reloading import Reloading
 from speculative.serving.request_columns import (
     ColumnedEncoder,
     ColumnGroup,
@@ -36,7 +37,8 @@ from speculative.serving.service import Service
 from speculative.serving.settings import ServiceSettings
 from speculative.serving.spans import Spans
 from speculative.serving.stage_keeper import StageKeeper
-from speculative.serving.startup_probe import Probed
+from speculative.serving.startup_probe import check_probed
+from speculative.serving.upstream_source import UpstreamSource
 from speculative.serving.upstream_spec import UpstreamPoolSpec
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     from speculative.protocols.selector import Selector
     from speculative.serving.look_back import LookBack
 
-_ARMS = "arms.json"
+_ARM_ORDER = "arms.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,7 @@ class ServerSettings:
             from all of them (see `LookBack`); None to learn from rewards alone.
         new_arm_rows: rows of the other arms that an arm which joined the pool starts with the mean of; 0: no data.
         selectors: further arms of a pool of one's own, by name, each of which chooses among the pool's at every round.
+        pool_file: where the pool was read, to be read again on SIGHUP and when it is asked for; None for never.
 
     Raises:
         ValueError: if a number is out of range.
@@ -94,6 +97,7 @@ class ServerSettings:
     new_arm_rows: float = 0.0
     hindsight: CostProfile | None = None
     selectors: Mapping[str, Selector] = field(default_factory=dict)
+    pool_file: Path | None = None
 
     def __post_init__(self) -> None:
         if checks.at_least(self.port, 0, "port") >= 2**16:
@@ -180,23 +184,23 @@ async def opened(
         check_probed(found, server.allow_unproven)
         reward = reward_of(server.folder, settings, server.slowest, found)
         agent = Agent(learner.policy, encoder, log, reward=reward, seed=server.seed)
-        order = lasting_order(server.folder / _ARMS, names)
+        order = lasting_order(server.folder / _ARM_ORDER, names)
         service = Service(arms, agent, settings, sources.metrics, sources.seen, RequestColumns(order, groups))
         service.look_back = _look_back(pool, server, reward)
         learning = LearningThread(service, learner, StageKeeper(service))
         learning.catch_up()
+        stack.push_async_callback(service.close)
+        stack.callback(learning.stop)
         learning.start()
+        reloading = _reloading(pool, learning, service, server, environment)
+        if reloading is not None:
+            stack.enter_context(on_hangup(reloading.hangup))
         sock.listen(BACKLOG)
         model = pool.model if isinstance(pool, UpstreamPoolSpec) else OWN_MODEL
-        try:
-            host, port = sock.getsockname()[:2]
-            say(f"serving {model} ({service.stage}) on http://{host}:{port}, seen at /draftpick")
-            door = Door(server.keys, server.host, rate_limit=server.rate_limit())
-            app = make_app(service, door, model=model, spans=spans)
-            yield app, sock
-        finally:
-            learning.stop()
-            await service.close()
+        host, port = sock.getsockname()[:2]
+        say(f"serving {model} ({service.stage}) on http://{host}:{port}, seen at /draftpick")
+        door = Door(server.keys, server.host, rate_limit=server.rate_limit())
+        yield make_app(service, door, model=model, spans=spans, reloading=reloading), sock
 
 
 def _check_settings(names: Sequence[str], settings: ServiceSettings, server: ServerSettings) -> None:
@@ -227,6 +231,20 @@ def _look_back(pool: UpstreamPoolSpec | Pool, server: ServerSettings, reward: Re
     return LookBack(list(pool.arms), server.hindsight, reward)
 
 
+def _reloading(
+    pool: UpstreamPoolSpec | Pool,
+    learning: LearningThread,
+    service: Service,
+    server: ServerSettings,
+    environment: Mapping[str, str],
+) -> Reloading | None:
+    if server.pool_file is None or not isinstance(pool, UpstreamPoolSpec):
+        return None
+    source = UpstreamSource(pool, environment, server.allow_unproven)
+    order = server.folder / _ARM_ORDER
+    return Reloading(server.pool_file, source, learning, service, order, new_arm_rows=server.new_arm_rows)
+
+
 def _keep_arms(learner: Learner, names: Sequence[str], new_arm_rows: float, say: Callable[[str], None]) -> None:
     """Let the policy choose among a pool's arms, and say which ones it did not know, or knows no more."""
     before = learner.policy.arm_names
@@ -246,23 +264,3 @@ def _text_encoder(pool: Pool) -> ContextEncoder:
             "the pool's encoder must read texts alone to serve, such as hashing or sentence, got hidden_state"
         )
     return pool.encoder
-
-
-def check_probed(found: Sequence[Probed], allow_unproven: bool) -> None:
-    """Reject a pool that cannot serve, or whose arms do not differ.
-
-    Args:
-        found: by the probe.
-        allow_unproven: whether body fields may be ignored.
-
-    Raises:
-        ValueError: if no arm answers, or an engine ignores an arm's body fields.
-    """
-    if all(one.failure is not None for one in found):
-        raise ValueError(f"no upstream answers ({found[0]}): start one, or mend its url")
-    ignored = [one.arm for one in found if one.knob == "ignored"]
-    if ignored and not allow_unproven:
-        raise ValueError(
-            f"the engine ignores the body fields of {', '.join(ignored)}: they change nothing in its counts; give each "
-            "setting a server of its own, or serve them all the same with --allow-unproven"
-        )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from arms import Observation, Query
-from bandits import Agent, Decision, Policy
+from bandits import Agent, Policy
 from bandits.online import Rollout
 from speculative.serving.answer_watch import AnswerWatch
 from speculative.serving.caller_rewards import CallerRewards
@@ -23,6 +23,7 @@ from speculative.serving.metrics import Metrics
 from speculative.serving.problem import ArmFailure, ArmRefusal, Problem
 from speculative.serving.request_columns import RequestColumns
 from speculative.serving.seen import Seen
+from speculative.serving.served_arm import ServedArm, answered_by
 from speculative.serving.settings import STAGES, ServiceSettings, Stage
 
 if TYPE_CHECKING:
@@ -32,13 +33,12 @@ if TYPE_CHECKING:
 LOGGER = logging.getLogger(__name__)
 
 
-class ServedArm(Protocol):
-    """What a service needs of an arm: an upstream, or a draft of an engine of one's own."""
+class _Asked(NamedTuple):
+    """The arm of a decision, as it was when it was chosen: it may leave before it has answered."""
 
-    name: str
-
-    def answer(self, request: CompletionRequest) -> AsyncGenerator[bytes, None]:
-        """Yield the answer's payloads; raise `ArmFailure` or `ArmRefusal` where there is none."""
+    arm: ServedArm
+    breaker: CircuitBreaker
+    propensity: float
 
 
 class Service:
@@ -118,6 +118,28 @@ class Service:
             propensity_floor=settings.propensity_floor,
         )
 
+    def take_arms(self, arms: Iterable[ServedArm], policy: Policy, version: str) -> None:
+        """Have these arms, and a policy that knows them, from the next choice on; answers under way keep theirs.
+
+        To be called by the thread that writes the log (see `after_writing`), so that no choice comes between.
+
+        Raises:
+            ValueError: see `Service`; nothing is changed then.
+        """
+        before, self.arms = self.arms, {arm.name: arm for arm in arms}
+        try:
+            self.adopt(policy, version)
+        except ValueError:
+            self.arms = before
+            raise
+        settings, known = self.settings, self.breakers
+        self.breakers = {
+            name: known.get(name) or CircuitBreaker(settings.most_failures, settings.open_s) for name in self.arms
+        }
+        self._columns.keep(self.arms)
+        for name in known.keys() - self.arms.keys():
+            self.metrics.forget("arm_up", arm=name)
+
     def enter(self, stage: Stage) -> None:
         """Let the policy decide as much as this stage lets it, from the next request on."""
         self.stage = stage
@@ -149,9 +171,9 @@ class Service:
         """Take a caller's reward; see `CallerRewards.take`."""
         return await asyncio.get_running_loop().run_in_executor(self._writer, self._rewards.take, decision_id, value)
 
-    def after_writing(self, done: Callable[[], object]) -> None:
-        """Call `done` once all that was to be written so far is written."""
-        self._writer.submit(done)
+    def after_writing(self, done: Callable[[], object]) -> Future[object]:
+        """Have the thread that writes the log call `done` once all that was to be written so far is written."""
+        return self._writer.submit(done)
 
     def close_overdue(self) -> int:
         """Give the default reward to decisions whose caller has let the window pass; return how many there were."""
@@ -176,25 +198,25 @@ class Service:
             if not available:
                 break
             decision_id = first_id if attempt == 0 else f"{first_id}-{attempt + 1}"
-            decision = await self._decide(decision_id, request, available)
-            self._columns.began(decision.arm)
+            asked = await self._decide(decision_id, request, available)
+            self._columns.began(asked.arm.name)
             try:
-                answered = await self._pull(decision, decision_id, request, client)
+                answered = await self._pull(asked, decision_id, request, client)
             finally:
-                self._columns.ended(decision.arm)
+                self._columns.ended(asked.arm.name)
             if isinstance(answered, int):
                 return answered
-            failures[decision.arm] = str(answered)
+            failures[asked.arm.name] = str(answered)
         if not failures:
             raise Problem(503, "no arm can be asked at present: all have failed lately", retry_after_s=10)
         told = "; ".join(f"{arm}: {failure}" for arm, failure in failures.items())
         raise Problem(502, f"no arm gave an answer ({told})")
 
-    async def _decide(self, decision_id: str, request: CompletionRequest, available: Sequence[str]) -> Decision:
+    async def _decide(self, decision_id: str, request: CompletionRequest, available: Sequence[str]) -> _Asked:
         query = self._columns.query(decision_id, request)
         loop = asyncio.get_running_loop()
         try:
-            decision = await loop.run_in_executor(self._writer, self._choose, query, available)
+            asked = await loop.run_in_executor(self._writer, self._choose, query, available)
         except asyncio.CancelledError:
             self._write(self._drop, decision_id, "the client left")
             raise
@@ -203,25 +225,27 @@ class Service:
             raise Problem(
                 503, "the decision log cannot be written, and nothing is served that is not logged"
             ) from error
-        self.metrics.add("decisions_total", arm=decision.arm, stage=self.stage)
-        self.metrics.add("inverse_propensity_sum", 1 / decision.propensity, arm=decision.arm)
-        return decision
+        self.metrics.add("decisions_total", arm=asked.arm.name, stage=self.stage)
+        self.metrics.add("inverse_propensity_sum", 1 / asked.propensity, arm=asked.arm.name)
+        return asked
 
-    def _choose(self, query: Query, available: Sequence[str]) -> Decision:
-        if self.guard is None:
-            return self.agent.choose(query, available)
-        decision = self.agent.choose(query, self.guard.among(available))
-        self.guard.began(query.id, decision.arm)
-        return decision
+    def _choose(self, query: Query, available: Sequence[str]) -> _Asked:
+        there = [name for name in available if name in self.arms]  # one may have left since
+        if not there:
+            raise Problem(503, "the arms that could be asked have just left: ask again", retry_after_s=1)
+        decision = self.agent.choose(query, there if self.guard is None else self.guard.among(there))
+        if self.guard is not None:
+            self.guard.began(query.id, decision.arm)
+        return _Asked(self.arms[decision.arm], self.breakers[decision.arm], decision.propensity)
 
     async def _pull(
-        self, decision: Decision, decision_id: str, request: CompletionRequest, client: Client
+        self, asked: _Asked, decision_id: str, request: CompletionRequest, client: Client
     ) -> int | ArmFailure:
         """Return the status that was sent, or why none was."""
-        watch, arm = AnswerWatch(request), decision.arm
+        watch, arm = AnswerWatch(request), asked.arm.name
         is_sent = False
         try:
-            async with aclosing(_answered_by(self.arms[arm], request)) as payloads:
+            async with aclosing(answered_by(asked.arm, request)) as payloads:
                 async for payload in payloads:
                     passed = watch.take(payload)
                     if passed is None:
@@ -238,7 +262,7 @@ class Service:
             await client.refuse(refusal.status, refusal.payload, {"x-draftpick-id": decision_id})
             return refusal.status
         except ArmFailure as failure:
-            self.breakers[arm].failed()
+            asked.breaker.failed()
             self.metrics.add("failures_total", arm=arm)
             self._write(self._observe, watch.observation(arm, decision_id, failure.kind))
             if not is_sent:
@@ -249,7 +273,7 @@ class Service:
             watch.left()
             self._answered(watch, arm, decision_id)
             raise
-        self.breakers[arm].succeeded()
+        asked.breaker.succeeded()
         self._columns.answered(arm, request, watch.first_s)
         self._answered(watch, arm, decision_id)  # first: a caller may send its reward as soon as it sees the end
         await client.end()
@@ -308,15 +332,3 @@ class Service:
     def _running(self, change: int) -> None:
         self.n_running += change
         self.metrics.set("running_requests", self.n_running)
-
-
-async def _answered_by(arm: ServedArm, request: CompletionRequest) -> AsyncGenerator[bytes, None]:
-    """Yield an arm's payloads; whatever it raises is a failure of the arm, or the refusal that it says it is."""
-    try:
-        async with aclosing(arm.answer(request)) as payloads:
-            async for payload in payloads:
-                yield payload
-    except (ArmFailure, ArmRefusal):
-        raise
-    except Exception as error:  # an arm of the user's own may raise anything
-        raise ArmFailure(f"{type(error).__name__}: {error}", type(error).__name__) from error

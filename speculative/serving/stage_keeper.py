@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from bandits.data.decision import Decision
@@ -46,7 +47,7 @@ class StageKeeper:
         if self._asked != self._settings.stage:
             self._change(self._settings.stage, "asked for")
         elif self._drawn != self._drawn_from():
-            self._change(self._stage, "the arms, the incumbent or the shares changed: a new trial begins")
+            self._change(self._stage, f"{_changed(self._drawn, self._drawn_from())}: a new trial begins")
         else:
             service.enter(self._stage)
 
@@ -63,19 +64,37 @@ class StageKeeper:
         if self.against_no_draft is not None:
             self._tell("gain_over_no_draft", self.against_no_draft)
 
+    def note_arms(self, arms: Iterable[str], cause: str) -> None:
+        """Write down that other arms serve from now on; the next step begins a new trial with them.
+
+        To be called by the thread that writes the log, at the moment from which they serve.
+
+        Args:
+            arms: their names.
+            cause: of the change.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
+        drawn = self._drawn_from(arms)
+        self._note(self._stage, f"{_changed(self._drawn_from(), drawn)} ({cause}): a new trial begins", drawn)
+
     def _tell(self, name: str, trial: Trial) -> None:
         low, high = trial.interval
         for end, value in (("low", low), ("estimate", trial.estimate), ("high", high)):
             self._service.metrics.set(name, value, end=end)
 
     def _change(self, stage: Stage, reason: str) -> None:
-        log = self._service.agent.log
-        facts = {"stage": stage, "asked": self._settings.stage, "reason": reason, "next_number": log.n_decisions}
-        log.noted("stage", {**facts, "drawn": self._drawn_from()})
-        LOGGER.warning("stage %s: %s", stage, reason)
+        self._note(stage, reason, self._drawn_from())
         self._service.metrics.add("stage_changes_total", stage=stage)
         self._service.enter(stage)
         self._read()
+
+    def _note(self, stage: Stage, reason: str, drawn: Mapping[str, object]) -> None:
+        log = self._service.agent.log
+        facts = {"stage": stage, "asked": self._settings.stage, "reason": reason, "next_number": log.n_decisions}
+        log.noted("stage", {**facts, "drawn": drawn})
+        LOGGER.warning("stage %s: %s", stage, reason)
 
     def _read(self) -> None:
         for placed in read_records(self._service.agent.log.folder, self._position):
@@ -100,11 +119,15 @@ class StageKeeper:
         self._decisions.clear()
         self._begin_trials()
 
-    def _drawn_from(self) -> dict[str, object]:
-        """Return what bounds the weights of a trial, as JSON values; what was drawn otherwise is of another trial."""
+    def _drawn_from(self, arms: Iterable[str] | None = None) -> dict[str, object]:
+        """Return what bounds the weights of a trial, as JSON values; what was drawn otherwise is of another trial.
+
+        Args:
+            arms: their names; None for the service's.
+        """
         settings = self._settings
         shares = {name: getattr(settings, name) for name in ("share", "exploration", "propensity_floor")}
-        return {"incumbent": settings.incumbent, **shares, "arms": sorted(self._service.arms)}
+        return {"incumbent": settings.incumbent, **shares, "arms": sorted(self._service.arms if arms is None else arms)}
 
     def _rewarded(self, decision: Decision, reward: float) -> None:
         self.trial.take(decision, reward)
@@ -132,3 +155,13 @@ class StageKeeper:
     def _shown(self) -> str:
         low, high = self.trial.interval
         return f"it earns {low:+.3g} to {high:+.3g} more a decision, told from {self.trial.n} decisions"
+
+
+def _changed(before: object, after: Mapping[str, object]) -> str:
+    """Say what tells the choices of one trial from those of another."""
+    known = before if isinstance(before, Mapping) else {}
+    old, new = (cast("list[str]", one.get("arms", [])) for one in (known, after))
+    told = [f"arm {name} joins" for name in new if name not in old]
+    told += [f"arm {name} leaves" for name in old if name not in new]
+    told += [f"{name} is now {value}" for name, value in after.items() if name != "arms" and known.get(name) != value]
+    return ", ".join(told)

@@ -11,7 +11,7 @@ from speculative.serving.answer_watch import AnswerWatch
 from speculative.serving.completion_request import CompletionRequest
 from speculative.serving.engine_feedback import EngineFeedback
 from speculative.serving.problem import ArmFailure, ArmRefusal
-from speculative.serving.service import ServedArm
+from speculative.serving.served_arm import ServedArm
 from speculative.serving.upstream import Upstream
 
 PROMPT = "Repeat: " + 3 * "the quick brown fox, "
@@ -94,6 +94,30 @@ async def probe_arm(arm: ServedArm) -> Probed:
     """Ask one arm the same request."""
     answer = await _ask(arm.answer(REQUEST))
     return Probed(arm.name, answer.seconds_per_token, "none", answer.feedback, answer.failure)
+
+
+def check_probed(found: Sequence[Probed], allow_unproven: bool, *, all_must_answer: bool = False) -> None:
+    """Reject a pool that cannot serve, or whose arms do not differ.
+
+    Args:
+        found: by the probe.
+        allow_unproven: whether body fields may be ignored.
+        all_must_answer: whether one that does not is enough to reject them.
+
+    Raises:
+        ValueError: if no arm answers, or an engine ignores an arm's body fields.
+    """
+    silent = [one for one in found if one.failure is not None]
+    if silent and all_must_answer:
+        raise ValueError(f"{silent[0]}: start it, or mend its url")
+    if silent and len(silent) == len(found):
+        raise ValueError(f"no upstream answers ({found[0]}): start one, or mend its url")
+    ignored = [one.arm for one in found if one.knob == "ignored"]
+    if ignored and not allow_unproven:
+        raise ValueError(
+            f"the engine ignores the body fields of {', '.join(ignored)}: they change nothing in its counts; give each "
+            "setting a server of its own, or serve them all the same with --allow-unproven"
+        )
 
 
 @dataclass(frozen=True, slots=True)

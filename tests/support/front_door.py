@@ -1,6 +1,7 @@
 """A front door on a port of this machine, in a thread of the test's own process, over scripted upstreams."""
 
 import asyncio
+import json
 import socket
 import threading
 import time
@@ -22,12 +23,15 @@ from speculative.serving.learning import LearningThread
 from speculative.serving.listening import uvicorn_settings
 from speculative.serving.metrics import Metrics
 from speculative.serving.rate_limit import RateLimit
+from speculative.serving.reloading import Reloading
 from speculative.serving.request_columns import ColumnedEncoder, ColumnGroup, RequestColumns
-from speculative.serving.service import ServedArm, Service
+from speculative.serving.served_arm import ServedArm
+from speculative.serving.service import Service
 from speculative.serving.settings import CallerReward, ServiceSettings
 from speculative.serving.stage_keeper import StageKeeper
 from speculative.serving.upstream import Upstream
-from speculative.serving.upstream_spec import UpstreamSpec
+from speculative.serving.upstream_source import UpstreamSource
+from speculative.serving.upstream_spec import UpstreamPoolSpec, UpstreamSpec, read_upstream_pool
 
 N_FEATURES = 8
 ENVIRONMENT = {"UPSTREAM_KEY": "Bearer a-secret-of-the-upstream"}
@@ -39,6 +43,19 @@ def upstream_spec(name: str, url: str, **settings: object) -> UpstreamSpec:
     return UpstreamSpec.model_validate({"kind": "upstream", "name": name, "url": url, **settings})
 
 
+def write_pool(file: Path, specs: Sequence[UpstreamSpec]) -> UpstreamPoolSpec:
+    """Write a pool file of upstreams, and return what it says."""
+    lines = ["[encoder]", 'kind = "hashing"', f"n_features = {N_FEATURES}"]
+    for spec in specs:
+        lines += ["[[arms]]", *(f"{key} = {json.dumps(value)}" for key, value in _written(spec).items())]
+    file.write_text("\n".join(lines))
+    return read_upstream_pool(file)
+
+
+def _written(spec: UpstreamSpec) -> dict[str, object]:
+    return {key: value for key, value in spec.model_dump(exclude_defaults=True).items() if not isinstance(value, dict)}
+
+
 def new_policy(arm_names: Sequence[str]) -> Policy:
     return EpsilonGreedy(LinUCB(arm_names=arm_names), epsilon=0.5)
 
@@ -46,8 +63,11 @@ def new_policy(arm_names: Sequence[str]) -> Policy:
 class FrontDoor:
     """What a test asks of a running front door: its address, its parts, and what its log holds."""
 
-    def __init__(self, service: Service, scripts: Mapping[str, Script], folder: Path, port: int) -> None:
-        self.service, self.scripts, self.folder = service, scripts, folder
+    def __init__(
+        self, service: Service, scripts: Mapping[str, Script], folder: Path, port: int, learner: Learner | None = None
+    ) -> None:
+        self.service, self.scripts, self.folder, self.learner = service, scripts, folder, learner
+        self.pool_file = folder / "pool.toml"
         self.url = f"http://127.0.0.1:{port}"
 
     def post(self, path: str, **options: object) -> httpx2.Response:
@@ -82,7 +102,8 @@ def front_door(
 ) -> Iterator[FrontDoor]:
     """Run one; the settings let every arm be chosen alike unless others are given.
 
-    `first` is of the first arm; `own` are arms beside the scripted ones; `groups` are the columns beside the text;
+    `first` is of the first arm; `own` are arms beside the scripted ones; with `learn` its arms change with
+    its pool file; `groups` are the columns beside the text;
     `metrics` are what the arms count in too.
     """
     names = (*scripts, *(arm.name for arm in own))
@@ -100,13 +121,16 @@ def front_door(
         texts = HashingEncoder(N_FEATURES)
         agent = Agent(new_policy(names), ColumnedEncoder(texts, groups) if groups else texts, log, reward=reward)
         service = Service([*upstreams, *own], agent, settings, metrics, columns=RequestColumns(names, groups))
-        learning = None
+        learning = learner = reloading = None
         if learn:
             learner = stack.enter_context(closing(Learner(new_policy(names), log.folder, folder / "learner")))
             learning = LearningThread(service, learner, StageKeeper(service))
             learning.start()
+            pool = write_pool(folder / "pool.toml", specs)
+            source = UpstreamSource(pool, ENVIRONMENT)
+            reloading = Reloading(folder / "pool.toml", source, learning, service, folder / "arms.json")
         sock = socket.create_server(("127.0.0.1", 0))
-        app = make_app(service, Door(keys, most_body_bytes=100_000, rate_limit=rate_limit))
+        app = make_app(service, Door(keys, most_body_bytes=100_000, rate_limit=rate_limit), reloading=reloading)
         server = uvicorn.Server(uvicorn_settings(app, grace_s=2))
 
         async def run() -> None:
@@ -118,7 +142,7 @@ def front_door(
         thread = threading.Thread(target=lambda: asyncio.run(run()))
         thread.start()
         try:
-            yield FrontDoor(service, scripts, folder, sock.getsockname()[1])
+            yield FrontDoor(service, scripts, folder, sock.getsockname()[1], learner)
         finally:
             server.should_exit = True
             thread.join()

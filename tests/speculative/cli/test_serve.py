@@ -72,24 +72,44 @@ def test_a_killed_server_has_logged_every_answer_once_and_goes_on(tmp_path):
     assert decided == Counter(answered)
 
 
+def logged(folder, kind):
+    return [one.record for one in read_records(folder / "state" / "log") if one.record["kind"] == kind]
+
+
 def test_a_server_goes_on_when_arms_join_and_leave(tmp_path):
     checkpoint = tmp_path / "state" / "learner" / "checkpoint.json"
     options = ("--policy", "lin_ucb", "--slowest", "0.1", "--discount", "0.99", "--new-arm-rows", "2")
     with ScriptedUpstream(Script()) as server:
         pool = pool_file(tmp_path, server.url)
-        for _ in range(2):
-            with serving(tmp_path, pool, *options) as (process, url, lines):
-                ask(url)
-                wait_for(checkpoint.exists)
-                process.send_signal(signal.SIGTERM)
-                assert process.wait(20) == 0
+        with serving(tmp_path, pool, *options) as (process, url, lines):
+            ask(url)
+            wait_for(checkpoint.exists)
             pool.write_text(pool.read_text().replace('name = "b"', 'name = "c"'))
-    assert lines[:2] == ["arm c joins\n", "arm b leaves\n"]
+            process.send_signal(signal.SIGHUP)
+            wait_for(lambda: len(logged(tmp_path, "stage")) == 2)
+            ask(url)
+            wait_for(lambda: len(logged(tmp_path, "rewarded")) == 2)
+            process.send_signal(signal.SIGKILL)
+            process.wait(20)
+        pool.write_text(pool.read_text().replace('name = "c"', 'name = "d"'))
+        with serving(tmp_path, pool, *options) as (process, url, lines):
+            ask(url)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+    assert lines[:2] == ["arm d joins\n", "arm c leaves\n"]
     learned = load_policy(checkpoint.with_name(json.loads(checkpoint.read_text())["policy"]))
-    assert (type(learned).__name__, learned.arm_names) == ("Discounted", ("a", "c"))
+    assert (type(learned).__name__, learned.arm_names) == ("Discounted", ("a", "d"))
     data = DecisionLog.load(tmp_path / "state" / "log")
-    assert (len(data), data.arm_names) == (2, ("a", "b", "c"))
-    assert data.available.tolist() == [[True, True, False], [True, False, True]]
+    assert (len(data), data.arm_names) == (3, ("a", "b", "c", "d"))
+    assert data.available.tolist() == [
+        [True, True, False, False],
+        [True, False, True, False],
+        [True, False, False, True],
+    ]
+    assert [one["reason"] for one in logged(tmp_path, "stage")][1:] == [
+        "arm c joins, arm b leaves (SIGHUP): a new trial begins",
+        "arm d joins, arm c leaves: a new trial begins",
+    ]
 
 
 def test_what_cannot_be_served_is_refused_in_one_line(tmp_path):

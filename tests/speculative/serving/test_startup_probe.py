@@ -5,8 +5,7 @@ import asyncio
 import pytest
 from serving_bench.scripted_upstream import Script, ScriptedUpstream
 
-from speculative.serving.server import check_probed
-from speculative.serving.startup_probe import probe
+from speculative.serving.startup_probe import check_probed, probe
 from speculative.serving.upstream import Upstream
 from tests.support.front_door import upstream_spec
 
