@@ -8,6 +8,8 @@ from bandits.evaluation.importance import FeatureImportance, feature_importance,
 from bandits.evaluation.log_replay import LogReplay, ReplayedRow, replay_log
 from bandits.evaluation.objective import best_fixed_arm, objective_of
 from bandits.evaluation.segments import SegmentRow
+from bandits.evaluation.trade_off import trade_off
+from bandits.evaluation.trade_off_result import RoutingNumbers, TradeOff, TradeOffPoint
 
 __all__ = [
     "Comparison",
@@ -21,10 +23,14 @@ __all__ = [
     "LogReplay",
     "RefusedRow",
     "ReplayedRow",
+    "RoutingNumbers",
     "SegmentRow",
+    "TradeOff",
+    "TradeOffPoint",
     "best_fixed_arm",
     "feature_importance",
     "held_out_importance",
     "objective_of",
     "replay_log",
+    "trade_off",
 ]

@@ -77,7 +77,7 @@ def compare(
     _check(data, seeds, settings)
     objective = objective_of(data, settings.objective)
     baseline = _checked_baseline(policies, data, settings.baseline)
-    data = _scored_data(data, reward)
+    data = _net_of_costs(_scored_data(data, reward), settings.cost_weight)
     tasks = [ComparisonTask(seed, name, policy) for seed in seeds for name, policy in [*policies.items(), (None, None)]]
     scores: list[Scores | RefusedScores] = []
     scored = _scored(ComparisonWork(data, replace(settings, executor=None), objective), tasks, settings.executor)
@@ -103,7 +103,7 @@ def compare(
         test_share=settings.test_share,
         confidence=settings.confidence,
         n_bootstrap=settings.n_bootstrap,
-        notes=_notes(candidates, data),
+        notes=_notes(candidates, data, settings.cost_weight),
         refused=refused,
         segments=_by_segment(resampled, data) if settings.by_segment else (),
     )
@@ -171,6 +171,19 @@ def _scored_data(data: Data, reward: Reward | None) -> Data:
     return data
 
 
+def _net_of_costs(data: Data, cost_weight: float | None) -> Data:
+    """Return the data whose rewards are net of the price; costs stay beside them.
+
+    Raises:
+        ValueError: if the data hold no costs.
+    """
+    if cost_weight is None:
+        return data
+    if data.costs is None:
+        raise ValueError(f"cost_weight {cost_weight:g} needs costs, and the data hold none: give each row its cost")
+    return replace(data, rewards=data.rewards - cost_weight * data.costs)
+
+
 def _scored(
     work: ComparisonWork, tasks: Sequence[ComparisonTask], executor: Executor | None
 ) -> Iterator[list[Scores | RefusedScores]]:
@@ -195,8 +208,10 @@ def _learned_from(data: Data, settings: ComparisonSettings) -> str:
     return f"bandit feedback that {type(settings.logging_policy).__name__} would have logged"
 
 
-def _notes(candidates: Sequence[ScoredCandidate], data: Data) -> tuple[str, ...]:
+def _notes(candidates: Sequence[ScoredCandidate], data: Data, cost_weight: float | None) -> tuple[str, ...]:
     notes = notes_on(candidates)
+    if cost_weight is not None:
+        notes.insert(0, f"the reward is reward - {cost_weight:g} * cost")
     if isinstance(data, LoggedData) and data.propensities_estimated:
         notes.insert(0, "the log's propensities were estimated, not recorded: all values rest on that estimate")
     return (*notes_on_costs(data), *notes)

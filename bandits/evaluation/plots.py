@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from bandits.evaluation.canvas import curves, interval_bars, new_figure, save_figure
-from bandits.evaluation.colours import TEXT, colours_of
+from bandits.evaluation.canvas import curves, interval_bars
 from bandits.evaluation.comparison import Comparison, ComparisonRow, CurvePoint
+from bandits.evaluation.cost_picture import CostPoint, draw_front, hull_line
 from bandits.evaluation.evaluation import Evaluation
+from bandits.evaluation.trade_off_result import TradeOff
 from bandits.simulation.simulation import Simulation
 from bandits.statistics.estimate import Estimate
 
 _MARKS = {"policy": "o", "arm": "s", "log": "D", "oracle": "*", "fixed": "s"}
 _MOST_SEGMENTS = 20
-_NEAR = 0.06  # of the picture, about a label's height: points nearer than this share a label
+_REFERENCES = ("fixed", "segment")  # what the arms that they choose among show already
 
 
 def plot_values(evaluation: Evaluation, path: str | Path, *, reward: str = "reward") -> None:
@@ -31,41 +33,50 @@ def plot_values(evaluation: Evaluation, path: str | Path, *, reward: str = "rewa
     interval_bars(path, bars, title="held-out queries", x_label=f"mean {reward}")
 
 
-def plot_pareto(comparison: Comparison, path: str | Path, estimator: str | None = None) -> None:
+def plot_pareto(
+    comparison: Comparison, path: str | Path, estimator: str | None = None, *, cost_unit: str | None = None
+) -> None:
     """Draw cost against quality: policies and arms with their intervals, and the line that none beats.
+
+    The line goes through points that differ: a dearer one is on it only if the cheaper one before it is worse than the
+    dearer one's interval.
 
     Args:
         comparison: of data with costs.
         path: file to write; its ending says which format.
         estimator: whose values; None takes the first.
+        cost_unit: what the costs are in, such as "$", for the axis.
 
     Raises:
         ImportError: if matplotlib is not installed.
         ValueError: if the data hold no costs.
     """
-    front = comparison.pareto(estimator)
+    front = _different(comparison.pareto(estimator))
     first = estimator or comparison.rows[0].estimator
-    rows = [row for row in comparison if row.kind != "fixed" and row.estimator in (first, "on policy")]
-    priced = [(row, row.cost.value) for row in rows if row.cost is not None]
-    figure, (axes,) = new_figure(3.6)
-    colours = colours_of([row.name for row, _ in priced])
-    for row, cost in priced:
-        error = [[max(row.value - row.low, 0.0)], [max(row.high - row.value, 0.0)]]
-        hollow = "none" if row.kind == "policy" else colours[row.name]  # a policy over its favourite arm hides nothing
-        axes.errorbar(
-            cost, row.value, yerr=error, fmt=_MARKS[row.kind], color=colours[row.name], mfc=hollow, ms=8, capsize=2
-        )
-    costs = [row.cost.value for row in front if row.cost is not None]
-    axes.plot(costs, [row.value for row in front], color=TEXT, linewidth=0.8, linestyle="--", zorder=0)
-    if min(costs) > 0 and max(costs) > 20 * min(costs):
-        axes.set_xscale("log")
-    axes.margins(x=0.15)
-    for names, cost, value in _labels(priced):
-        axes.annotate(names, (cost, value), (7, 5), textcoords="offset points", color=TEXT, size=8)
-    axes.set_xlabel("mean cost", fontsize=9)
-    axes.set_ylabel("mean reward", fontsize=9)
-    axes.set_title("cost against quality", loc="left", color=TEXT, fontsize=10)
-    save_figure(figure, path)
+    rows = [row for row in comparison if row.kind not in _REFERENCES and row.estimator in (first, "on policy")]
+    points = [CostPoint(row.name, row.cost, row, _MARKS[row.kind], row.kind == "policy") for row in rows if row.cost]
+    line = [(row.cost.value, row.value) for row in front if row.cost is not None]
+    draw_front(path, points, {"": line}, cost_unit)
+
+
+def plot_trade_off(result: TradeOff, path: str | Path, *, cost_unit: str | None = None) -> None:
+    """Draw each policy's points at all weights, joined, over the arms and the hull that mixing arms reaches.
+
+    Args:
+        result: of `trade_off`.
+        path: file to write; its ending says which format.
+        cost_unit: what the costs are in, such as "$", for the axis.
+
+    Raises:
+        ImportError: if matplotlib is not installed.
+    """
+    points = [CostPoint(arm.name, arm.cost, arm, _MARKS["arm"], False) for arm in result.arms]
+    lines: dict[str, list[tuple[float, float]]] = {"": hull_line([(arm.cost.value, arm.value) for arm in result.arms])}
+    for name in result.names:
+        own = sorted((point for point in result.points if point.name == name), key=lambda point: point.cost.value)
+        lines[name] = [(point.cost.value, point.value) for point in own]
+        points += [CostPoint("", point.cost, point, "o", True, name) for point in own]
+    draw_front(path, points, lines, cost_unit)
 
 
 def plot_segments(result: Comparison | Evaluation, path: str | Path, name: str | None = None) -> None:
@@ -91,21 +102,6 @@ def plot_segments(result: Comparison | Evaluation, path: str | Path, name: str |
     interval_bars(path, shown, title=title, x_label=label, line=0.0)
 
 
-def _labels(priced: list[tuple[ComparisonRow, float]]) -> list[tuple[str, float, float]]:
-    """Return (names, cost, value) of each label; points that lie on one another share one."""
-    wide = max(cost for _, cost in priced) - min(cost for _, cost in priced)
-    tall = max(row.value for row, _ in priced) - min(row.value for row, _ in priced)
-    labels: list[tuple[str, float, float]] = []
-    for row, cost in priced:
-        for index, (names, x, y) in enumerate(labels):
-            if abs(x - cost) <= _NEAR * wide and abs(y - row.value) <= _NEAR * tall:
-                labels[index] = (f"{names}, {row.name}", x, y)
-                break
-        else:
-            labels.append((row.name, cost, row.value))
-    return labels
-
-
 def plot_learning_curves(comparison: Comparison, path: str | Path, estimator: str | None = None) -> None:
     """Draw each policy's value over the number of training rows; see `plot_pareto`."""
     first = estimator or comparison.curves[0].estimator
@@ -128,3 +124,12 @@ def plot_regret(simulation: Simulation, path: str | Path) -> None:
     """Draw each policy's mean cumulative regret over decisions with its interval over seeds."""
     lines = {row.name: (simulation.decisions, row.regret_curve(simulation.confidence)) for row in simulation}
     curves(path, lines, title=f"regret in {simulation.environment}", x_label="decisions", y_label="cumulative regret")
+
+
+def _different(front: Sequence[ComparisonRow]) -> list[ComparisonRow]:
+    """Return the points of a front that are better than the one before, also at their interval's lower end."""
+    kept: list[ComparisonRow] = []
+    for row in front:
+        if not kept or row.low > kept[-1].value:
+            kept.append(row)
+    return kept

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from bandits.checks import Float64, Int64
+from bandits.data.array_data import Data
 from bandits.data.full_information_data import FullInformationData
 from bandits.data.logged_data import LoggedData
 from bandits.evaluation.division import Division
@@ -135,6 +136,20 @@ def segment_scores(
     return _estimated(division, OffPolicyProblem(test, chosen), estimators, candidates, n_train)
 
 
+def arm_scores(division: Division, estimators: Sequence[OffPolicyEstimator]) -> list[Scores | RefusedScores]:
+    """Return the scores of every arm, always chosen: exact ones, or those of the first estimator."""
+    test, n_train = division.test, len(division.train)
+    found: list[Scores | RefusedScores] = []
+    for arm in test.arm_names:
+        if isinstance(test, FullInformationData):
+            found.append(_exact(division, test, Candidate(arm, "arm", EXACT), _always(test, arm), n_train))
+        else:
+            problem = OffPolicyProblem(test, _always(test, arm))
+            candidate = Candidate(arm, "arm", estimators[0].name)
+            found += _estimated(division, problem, estimators[:1], [candidate], n_train)
+    return found
+
+
 def reference_scores(division: Division) -> Iterator[Scores]:
     """Yield every arm and the oracle on full information; on a log, what the log itself earned."""
     test, n_train = division.test, len(division.train)
@@ -153,9 +168,9 @@ def reference_scores(division: Division) -> Iterator[Scores]:
     )
 
 
-def _always(test: FullInformationData, arm: str) -> Float64:
+def _always(test: Data, arm: str) -> Float64:
     one_hot = np.eye(test.n_arms)[test.arm_names.index(arm)]
-    return np.broadcast_to(one_hot, test.rewards.shape)
+    return np.broadcast_to(one_hot, (len(test), test.n_arms))
 
 
 def _exact(

@@ -8,6 +8,7 @@ from arms import Executor
 from bandits import checks
 from bandits.evaluation.objective import Objective
 from bandits.off_policy.estimators import IPS, SNIPS, DoublyRobust, OffPolicyEstimator
+from bandits.off_policy.terms import LARGEST
 from bandits.policies.policy import Policy
 
 
@@ -26,6 +27,8 @@ class ComparisonSettings:
         baseline: the row that differences refer to: a policy, an arm, "best fixed arm" or "logging policy"; None takes
             the first policy.
         by_segment: also say what each policy earns on the queries of each domain: `Comparison.segment_table`.
+        cost_weight: >= 0: learn from, score by and rank by reward - cost_weight * cost, in units of reward a unit of
+            cost; None leaves the reward as it is. For several weights see `trade_off`.
         n_bootstrap: resamples for the intervals.
         confidence: in (0, 1).
         executor: runs the pieces of work, `ProcessExecutor(2)` in two processes; None runs one after another here. Each
@@ -42,6 +45,7 @@ class ComparisonSettings:
     n_bootstrap: int = 1000
     confidence: float = 0.95
     by_segment: bool = False
+    cost_weight: float | None = None
     executor: Executor | None = None
 
     def __post_init__(self) -> None:
@@ -51,6 +55,8 @@ class ComparisonSettings:
             raise ValueError(f"train_shares must ascend within (0, 1] and end in 1, got {shares}")
         checks.at_least(self.n_bootstrap, 1, "n_bootstrap")
         checks.share(self.confidence, "confidence")
+        if self.cost_weight is not None:
+            checks.within(self.cost_weight, 0, LARGEST, "cost_weight")
         if self.executor is not None and not isinstance(self.executor, Executor):
             raise TypeError(f"executor must be an Executor, got {self.executor!r}")
         names = [estimator.name for estimator in self.estimators]

@@ -12,6 +12,7 @@ import typer
 from arms.atomic_file import write_file
 from arms.optional_import import how_to_install
 from speculative.cli import options
+from speculative.cli.cost_weights import trade_off_of, weights_of, write_trade_off
 from speculative.cli.data_files import TableOptions, file_names, read_data, valued, without_observations
 from speculative.cli.plugins import estimators_of, policies_of
 from speculative.cli.progress import busy, stages
@@ -64,6 +65,18 @@ def compare(
             metavar="NAMES",
         ),
     ] = "doubly_robust, snips, ips",
+    cost_weight: Annotated[
+        str | None,
+        typer.Option(
+            "--cost-weight",
+            help="Compare by reward - WEIGHT * cost; several, ascending and separated by commas, give cost against "
+            "quality: trade_off.md and trade_off.png.",
+            metavar="WEIGHTS",
+        ),
+    ] = None,
+    cost_unit: Annotated[
+        str | None, typer.Option("--cost-unit", help="What the costs are in, such as $, for the plots.")
+    ] = None,
     by_segment: Annotated[
         bool,
         typer.Option("--by-segment", help="Also compare on the queries of each domain: segments.md and segments.png."),
@@ -89,12 +102,13 @@ def compare(
 
     if save_best is not None and len(data) > 1:
         raise ValueError(f"--save-best saves the best policy of one DATA, got {len(data)}: compare one at a time")
-    learners = policies_of(policies, 0)
+    learners, weights = policies_of(policies, 0), weights_of(cost_weight)
     settings = bandits.ComparisonSettings(
         logging_policy=bandits.Uniform() if bandit_feedback else None,
         estimators=estimators_of(estimators),
         baseline=baseline,
         by_segment=by_segment,
+        cost_weight=weights[0] if len(weights) == 1 else None,
         executor=options.workers(executor, jobs),
     )
     read = _read_all(data, TableOptions(encoder, column or (), context_columns, unknown_levels, propensities))
@@ -107,8 +121,14 @@ def compare(
             comparison = bandits.compare(
                 learners, rows, range(seeds), settings=settings, on_progress=partial(notify, f"comparing on {name}")
             )
-        _write(comparison, out if len(data) == 1 else out / name)
+        folder = out if len(data) == 1 else out / name
+        _write(comparison, folder, cost_unit)
         texts.append(f"{name}, reward: {reward_name}\n{comparison.to_text()}")
+        if len(weights) > 1:
+            with busy(f"weighing costs on {name}"):
+                front = trade_off_of(learners, rows, weights, seeds, settings)
+            write_trade_off(front, folder, cost_unit)
+            texts.append(front.to_text())
         if by_segment:
             texts.append(comparison.segment_table().to_text())
         results[name] = json.loads(comparison.to_json()) | {"reward": reward_name}
@@ -140,7 +160,7 @@ def _save_best(
     return saved
 
 
-def _write(comparison: "Comparison", folder: Path) -> None:
+def _write(comparison: "Comparison", folder: Path, cost_unit: str | None) -> None:
     comparison.save(folder / "comparison.json")
     write_file(folder / "table.md", comparison.to_markdown())
     if comparison.segments:
@@ -152,6 +172,6 @@ def _write(comparison: "Comparison", folder: Path) -> None:
 
     plot_learning_curves(comparison, folder / "learning_curves.png")
     if comparison.rows[0].cost is not None:
-        plot_pareto(comparison, folder / "pareto.png")
+        plot_pareto(comparison, folder / "pareto.png", cost_unit=cost_unit)
     if comparison.segments:
         plot_segments(comparison, folder / "segments.png")

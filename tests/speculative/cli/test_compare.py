@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bandits import Uniform
-from bandits.evaluation import Comparison
+from bandits.evaluation import Comparison, TradeOff
 from bandits.testing import example_data
 from speculative.cli.main import app
 from speculative.cli.options import workers
@@ -164,3 +164,43 @@ def test_work_goes_to_the_executor_that_is_named():
     assert workers("ray://head:10001", None).address == "ray://head:10001"
     with pytest.raises(ValueError, match="executor must be one of serial, threads, processes, ray, ray://host:port"):
         workers("dask", 2)
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    """Return a table of two domains, in each of which another arm is right, and of costs."""
+    rows = []
+    for index in range(60):
+        domain = ("prose", "code")[index % 2]
+        for arm, cost in (("small", 1.0), ("large", 5.0)):
+            right = arm == "large" if domain == "code" else arm == "small"
+            rows.append((f"q{index}", f"{domain} number {index}", domain, arm, float(right), cost))
+    names = ("query_id", "query", "domain", "arm", "reward", "cost")
+    path = tmp_path_factory.mktemp("labelled") / "results.parquet"
+    pq.write_table(pa.table(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))), path)
+    return path
+
+
+def test_domains_are_a_reference_line_a_feature_and_a_table(labelled, tmp_path):
+    words = ("--encoder", "hashing", "--context-columns", "domain", "--policies", "lin_ucb(ucb_width=0)")
+    out = _run(labelled, *words, "--by-segment", "--seeds", 2, "--out", tmp_path).stdout
+    assert "best arm by segment" in out
+    result = Comparison.load(tmp_path / "comparison.json")
+    assert result["best arm by segment"].value == 1.0
+    assert result["lin_ucb(ucb_width=0)"].value > result["best fixed arm"].value
+    assert "Bonferroni" in (tmp_path / "segments.md").read_text()
+    assert (tmp_path / "segments.png").stat().st_size > 5_000
+
+
+def test_weights_of_the_cost_give_net_rewards_or_a_front(labelled, tmp_path):
+    words = (labelled, "--context-columns", "domain", "--policies", "lin_ucb(ucb_width=0), uniform", "--seeds", 2)
+    _run(*words, "--cost-weight", "0.1", "--out", tmp_path / "net")
+    net = Comparison.load(tmp_path / "net" / "comparison.json")
+    assert net["best arm by segment"].value == pytest.approx(1 - 0.1 * 3, abs=0.05)
+    several = _run(*words, "--cost-weight", "0, 0.1, 9", "--cost-unit", "cents", "--out", tmp_path / "front")
+    assert "no weights of the cost for uniform" in several.stderr
+    assert "CostSave" in several.stdout
+    front = TradeOff.load(tmp_path / "front" / "trade_off.json")
+    assert [point.cost_weight for point in front.points] == [0.0, 0.1, 9.0]
+    assert (tmp_path / "front" / "trade_off.png").stat().st_size > 5_000
+    assert "--cost-weight must be numbers" in _refused(*words, "--cost-weight", "much", "--out", tmp_path)
