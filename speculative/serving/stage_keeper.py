@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from bandits.data.decision import Decision
@@ -20,18 +20,19 @@ LOGGER = logging.getLogger(__name__)
 class StageKeeper:
     """Reads the log, and promotes a policy that is better than the incumbent, or takes back one that is worse.
 
-    In the canary and live stages a policy that earns less than the incumbent goes back to shadow; where the settings
-    ask for it, one that earns more goes up a stage. Each time a stage is entered a new trial begins, the n-th with
-    level / (n * (n + 1)), so that all of them together are ever wrong with probability `level` at most. Every change
-    stands in the log with its reason, from which a server that starts again knows its stage and goes on with its trial.
-    With other arms or shares than before it begins a new one: the old decisions' weights are of other bounds.
+    Where the pool has an arm named `no_draft`, the policy is compared with it too: in the canary and live stages a
+    policy that earns less than either goes back to shadow; where the settings ask for it, one that earns more than both
+    goes up a stage. Each time a stage is entered new trials begin, the n-th with level / (n * (n + 1)), shared by its
+    trials, so that all of them together are ever wrong with probability `level` at most. Every change stands in the log
+    with its reason and the arms whose bounds decided it, from which a server that starts again knows its stage and goes
+    on with its trials. With other arms or shares than before it begins new ones: the old decisions' weights are of
+    other bounds.
 
     Args:
         service: whose log is read, and whose stage is changed.
 
     Attributes:
-        trial: of the present stage, against the incumbent.
-        against_no_draft: of the present stage, told only; None without such an arm, or where it is the incumbent.
+        trials: of the present stage, by the arm that the policy is compared with; the incumbent first.
     """
 
     def __init__(self, service: Service) -> None:
@@ -55,14 +56,15 @@ class StageKeeper:
         """Read what is new, and change the stage if the trial says so."""
         self._read()
         place = STAGES.index(self._stage)
-        if place > 0 and self.trial.is_worse:
-            self._change("shadow", f"worse than {self._settings.incumbent}: {self._shown()}")
-        elif place + 1 < len(STAGES) and self._settings.promote and self.trial.is_better:
-            self._change(STAGES[place + 1], f"better than {self._settings.incumbent}: {self._shown()}")
-        self._tell("gain_over_incumbent", self.trial)
-        self._service.metrics.set("trial_decisions", self.trial.n)
-        if self.against_no_draft is not None:
-            self._tell("gain_over_no_draft", self.against_no_draft)
+        better = [arm for arm, trial in self.trials.items() if trial.is_better]
+        worse = [arm for arm, trial in self.trials.items() if trial.is_worse]
+        if place > 0 and worse:
+            self._change("shadow", "worse", worse)
+        elif place + 1 < len(STAGES) and self._settings.promote and len(better) == len(self.trials):
+            self._change(STAGES[place + 1], "better", better)
+        for arm, trial in self.trials.items():
+            self._tell("gain_over_incumbent" if arm == self._settings.incumbent else "gain_over_no_draft", trial)
+        self._service.metrics.set("trial_decisions", self.trials[self._settings.incumbent].n)
 
     def note_arms(self, arms: Iterable[str], cause: str) -> None:
         """Write down that other arms serve from now on; the next step begins a new trial with them.
@@ -84,16 +86,18 @@ class StageKeeper:
         for end, value in (("low", low), ("estimate", trial.estimate), ("high", high)):
             self._service.metrics.set(name, value, end=end)
 
-    def _change(self, stage: Stage, reason: str) -> None:
-        self._note(stage, reason, self._drawn_from())
+    def _change(self, stage: Stage, reason: str, decided_by: Sequence[str] = ()) -> None:
+        if decided_by:
+            reason = f"{reason} than {' and '.join(decided_by)}: {'; '.join(map(self._shown, decided_by))}"
+        self._note(stage, reason, self._drawn_from(), decided_by)
         self._service.metrics.add("stage_changes_total", stage=stage)
         self._service.enter(stage)
         self._read()
 
-    def _note(self, stage: Stage, reason: str, drawn: Mapping[str, object]) -> None:
+    def _note(self, stage: Stage, reason: str, drawn: Mapping[str, object], decided_by: Sequence[str] = ()) -> None:
         log = self._service.agent.log
         facts = {"stage": stage, "asked": self._settings.stage, "reason": reason, "next_number": log.n_decisions}
-        log.noted("stage", {**facts, "drawn": drawn})
+        log.noted("stage", {**facts, "decided_by": list(decided_by), "drawn": drawn})
         LOGGER.warning("stage %s: %s", stage, reason)
 
     def _read(self) -> None:
@@ -130,31 +134,25 @@ class StageKeeper:
         return {"incumbent": settings.incumbent, **shares, "arms": sorted(self._service.arms if arms is None else arms)}
 
     def _rewarded(self, decision: Decision, reward: float) -> None:
-        self.trial.take(decision, reward)
-        if self.against_no_draft is not None:
-            self.against_no_draft.take(decision, reward)
+        for trial in self.trials.values():
+            trial.take(decision, reward)
         for curve in self._service.seen.curves.values():
             curve.step()
 
     def _begin_trials(self) -> None:
         incumbent = self._settings.incumbent
-        self.trial = self._new_trial(incumbent)
-        self.against_no_draft: Trial | None = None
-        curves = {incumbent: TrialCurve(self.trial)}
-        if NO_DRAFT in self._service.arms and incumbent != NO_DRAFT:
-            self.against_no_draft = self._new_trial(NO_DRAFT)
-            curves[NO_DRAFT] = TrialCurve(self.against_no_draft)
-        self._service.seen.curves = curves
-
-    def _new_trial(self, compared_with: str) -> Trial:
+        compared = dict.fromkeys([incumbent, *([NO_DRAFT] if NO_DRAFT in self._service.arms else [])])
         n = max(1, self._n_entered)
-        most_weight = self._service.rollout(self._service.chosen[0], self._stage).most_weight(compared_with)
-        level = self._settings.level / (n * (n + 1))
-        return Trial(compared_with, self._service.agent.reward_bounds, most_weight=most_weight, level=level)
+        level = self._settings.level / (n * (n + 1)) / len(compared)
+        rollout = self._service.rollout(self._service.chosen[0], self._stage)
+        bounds = self._service.agent.reward_bounds
+        self.trials = {arm: Trial(arm, bounds, most_weight=rollout.most_weight(arm), level=level) for arm in compared}
+        self._service.seen.curves = {arm: TrialCurve(trial) for arm, trial in self.trials.items()}
 
-    def _shown(self) -> str:
-        low, high = self.trial.interval
-        return f"it earns {low:+.3g} to {high:+.3g} more a decision, told from {self.trial.n} decisions"
+    def _shown(self, arm: str) -> str:
+        trial = self.trials[arm]
+        low, high = trial.interval
+        return f"it earns {low:+.3g} to {high:+.3g} more a decision than {arm}, told from {trial.n} decisions"
 
 
 def _changed(before: object, after: Mapping[str, object]) -> str:
