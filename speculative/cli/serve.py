@@ -116,8 +116,8 @@ def serve(
         str | None,
         typer.Option(
             "--columns",
-            help="What contexts hold beside the text: some of load, conversation, tools, prefix, time, or none; by "
-            "default what the policy learned from, or, for one that starts from nothing, all but the time of day.",
+            help="What contexts hold beside the text: some of load, queue, conversation, tools, prefix, time, or none; "
+            "by default what the policy learned from, or, for one that starts from nothing, all but the time of day.",
         ),
     ] = None,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",

@@ -94,6 +94,7 @@ class _Routes:
         self._door.check(request)
         for name, breaker in self._service.breakers.items():
             self._service.metrics.set("arm_up", float(not breaker.is_open), arm=name)
+            self._service.metrics.set("waiting_requests", self._service.n_waiting(name), arm=name)
         return PlainTextResponse(self._service.metrics.page(), media_type="text/plain; version=0.0.4")
 
     async def _complete(self, endpoint: Endpoint, request: Request) -> Response:

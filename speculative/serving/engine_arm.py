@@ -50,6 +50,11 @@ class EngineArm:
         self._selector, self._seen, self._metrics = selector, seen, metrics
         self._chooser: Chooser = worker.arm_names.index(name) if selector is None else selector
 
+    @property
+    def n_waiting(self) -> int:
+        """Requests that wait for the engine, which all its arms share."""
+        return self._worker.n_waiting
+
     async def answer(self, request: CompletionRequest) -> AsyncGenerator[bytes, None]:
         """Yield the chunks of a stream, or the whole answer as one payload.
 

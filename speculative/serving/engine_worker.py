@@ -39,6 +39,11 @@ class EngineWorker:
         self._thread = threading.Thread(target=self._run, name="draftpick-engine", daemon=True)
         self._thread.start()
 
+    @property
+    def n_waiting(self) -> int:
+        """Requests that have not joined the running ones yet."""
+        return self._inbox.qsize() + self._engine.n_unfinished - len(self._engine.running)
+
     async def rounds(self, request: Request, chooser: Chooser) -> AsyncGenerator[RoundResult | Generation, None]:
         """Yield what each round gives a request, and its generation last; closing this early cancels the request.
 

@@ -15,7 +15,7 @@ MOST_IDLE = 256  # connections kept
 
 
 class HttpClient:
-    """Posts to one server; no proxies, no redirects, no keys but those it is given.
+    """Asks one server; no proxies, no redirects, no keys but those it is given.
 
     Args:
         url: where the server is, with http:// or https://, whose certificate is checked.
@@ -34,21 +34,22 @@ class HttpClient:
         self._is_closed = False
 
     @asynccontextmanager
-    async def posted(self, path: str, body: bytes, within_s: float) -> AsyncIterator[HttpConnection]:
-        """Post a body, and give the connection once the answer's status is there.
+    async def asked(self, path: str, body: bytes | None, within_s: float) -> AsyncIterator[HttpConnection]:
+        """Post a body, or get what has none, and give the connection once the answer's status is there.
 
         A connection whose answer was not read to its end is closed, which tells the server that nobody waits.
 
         Args:
             path: below the server's url.
-            body: JSON.
+            body: JSON; None to get.
             within_s: longest time to the status.
 
         Raises:
             ArmFailure: if the server cannot be reached, is too slow, or answers what is no HTTP.
         """
-        head = f"POST {self._path}{path} HTTP/1.1\r\n{self._head}content-length: {len(body)}\r\n\r\n"
-        connection = await self._answering(head.encode("ascii") + body, within_s)
+        method, length = ("GET", "") if body is None else ("POST", f"content-length: {len(body)}\r\n")
+        head = f"{method} {self._path}{path} HTTP/1.1\r\n{self._head}{length}\r\n"
+        connection = await self._answering(head.encode("ascii") + (body or b""), within_s)
         try:
             yield connection
         finally:

@@ -69,7 +69,7 @@ def main_part(view: LiveView) -> str:
 def _tiles(view: LiveView) -> str:
     points = view.curves.get(view.incumbent)
     gain = f"{points[-1].estimate:+.3g}" if points else "not known yet"
-    down = [arm.name for arm in view.arms if not arm.up]
+    down = [f"{arm.name} ({arm.state})" for arm in view.arms if arm.state != "up"]
     tiles = {
         "stage": escape(view.stage),
         f"gain a decision over {escape(view.incumbent)}": gain,
@@ -82,7 +82,7 @@ def _tiles(view: LiveView) -> str:
     who = _STAGES[view.stage].format(incumbent=view.incumbent, share=view.share)
     each = f", each that is up at least {view.propensity_floor:.1%}" if view.propensity_floor else ""
     about = f"{who} Any arm may get {view.exploration:.1%}{each}. Policy: {view.policy} decisions."
-    masked = f'<p class="bad">Masked after failures: {escape(", ".join(down))}.</p>' if down else ""
+    masked = f'<p class="bad">Not asked at present: {escape(", ".join(down))}.</p>' if down else ""
     return f'<div class="tiles">{cells}</div><p>{escape(about)}</p>{masked}'
 
 
@@ -134,7 +134,7 @@ def _arm_row(arm: ArmView, n: int, colour: str) -> str:
             ("n", "reward", _figure(arm.mean_reward)),
             ("n", "ms a token", _figure(arm.ms_per_token)),
             ("n", "failed", str(arm.n_failed)),
-            ("", "state", "up" if arm.up else '<span class="bad">masked</span>'),
+            ("", "state", "up" if arm.state == "up" else f'<span class="bad">{arm.state}</span>'),
         ]
     )
 

@@ -23,7 +23,7 @@ class ArmView:
 
     Attributes:
         name: of the arm.
-        up: whether it may be asked.
+        state: "up", "masked" after failures, or "down" by a health check.
         n_chosen: decisions that took it.
         mean_reward: of those rewarded; None without any.
         ms_per_token: of all their tokens together; None where none was measured.
@@ -31,7 +31,7 @@ class ArmView:
     """
 
     name: str
-    up: bool
+    state: str
     n_chosen: int
     mean_reward: float | None
     ms_per_token: float | None
@@ -115,7 +115,7 @@ def live_view(service: Service, tail: ServedTail) -> LiveView:
     """Gather what the page tells; it reads the log, which may take a moment the first time."""
     decisions, changes = tail.read()
     chosen = [one.decision.decision.arm for one in decisions]
-    arms = [_arm(name, not breaker.is_open, decisions) for name, breaker in service.breakers.items()]
+    arms = [_arm(name, breaker.state, decisions) for name, breaker in service.breakers.items()]
     policy, version = service.chosen
     guard = service.guard
     return LiveView(
@@ -139,14 +139,14 @@ def live_view(service: Service, tail: ServedTail) -> LiveView:
     )
 
 
-def _arm(name: str, up: bool, decisions: Sequence[ServedDecision]) -> ArmView:
+def _arm(name: str, state: str, decisions: Sequence[ServedDecision]) -> ArmView:
     own = [one for one in decisions if one.decision.decision.arm == name]
     rewards = [one.reward for one in own if one.reward is not None]
     timed = [(one.seconds, one.n_tokens) for one in own if one.seconds is not None and one.n_tokens]
     seconds, n_tokens = sum(seconds for seconds, _ in timed), sum(n for _, n in timed)
     return ArmView(
         name=name,
-        up=up,
+        state=state,
         n_chosen=len(own),
         mean_reward=float(np.mean(rewards)) if rewards else None,
         ms_per_token=1000 * seconds / n_tokens if n_tokens else None,

@@ -21,12 +21,13 @@ from bandits.encoders import ColumnFeatures
 from speculative.serving.completion_request import CompletionRequest
 from speculative.serving.prefix_cache import PrefixCache
 
-ColumnGroup = Literal["load", "conversation", "tools", "prefix", "time"]
+ColumnGroup = Literal["load", "queue", "conversation", "tools", "prefix", "time"]
 N_SLOTS = 8
 """Arms that have columns of their own; the ninth shares those of the first."""
 
 COLUMNS: Mapping[ColumnGroup, tuple[str, ...]] = {
     "load": ("running", *(f"running_{slot}" for slot in range(N_SLOTS))),
+    "queue": tuple(f"waiting_{slot}" for slot in range(N_SLOTS)),
     "conversation": ("n_messages", "n_characters"),
     "tools": ("has_tools",),
     "prefix": tuple(f"saved_{slot}" for slot in range(N_SLOTS)),
@@ -34,7 +35,7 @@ COLUMNS: Mapping[ColumnGroup, tuple[str, ...]] = {
 }
 """The columns of each group, each in [-1, 1] or near it."""
 
-DEFAULT_GROUPS: tuple[ColumnGroup, ...] = ("load", "conversation", "tools", "prefix")
+DEFAULT_GROUPS: tuple[ColumnGroup, ...] = ("load", "queue", "conversation", "tools", "prefix")
 """All but the hour, which repeats itself once a day and so is learned slowly."""
 
 
@@ -80,12 +81,17 @@ class ColumnedEncoder(ContextEncoder):
 class RequestColumns:
     """Knows what runs where, and what each arm has read, and makes the columns of a request.
 
-    An upstream does not tell what waits in its queue from what it computes: both are running.
+    Of the requests that run here, an upstream does not tell which of them it computes; its queue is that of all its
+    clients, as its metrics tell it.
 
     Args:
         arms: in an order that never changes; new ones join at the end.
         groups: to make; none costs nothing.
         clock: seconds since the epoch.
+
+    Attributes:
+        running: requests by arm.
+        waiting: tells how many requests wait in an arm's queue.
     """
 
     def __init__(
@@ -95,6 +101,7 @@ class RequestColumns:
         self._groups, self._clock = tuple(groups), clock
         self._caches = {arm: PrefixCache() for arm in self._slots}
         self.running: Counter[str] = Counter()
+        self.waiting: Callable[[str], int] = lambda arm: 0
 
     def keep(self, arms: Iterable[str]) -> None:
         """Have these arms from now on: new ones take the next columns, those of arms that have left are 0."""
@@ -128,6 +135,8 @@ class RequestColumns:
     def _values(self, group: ColumnGroup, request: CompletionRequest) -> list[float]:
         if group == "load":
             return [_scaled(self.running.total(), 5), *self._by_slot(lambda arm: _scaled(self.running[arm], 5))]
+        if group == "queue":
+            return self._by_slot(lambda arm: _scaled(self.waiting(arm), 5))
         if group == "conversation":
             messages = request.body.get("messages")
             n_messages = len(messages) if isinstance(messages, list) else 1

@@ -15,6 +15,10 @@ class ServedArm(Protocol):
 
     name: str
 
+    @property
+    def n_waiting(self) -> int:
+        """Requests in its queue, as far as it tells; 0 where it does not."""
+
     def answer(self, request: CompletionRequest) -> AsyncGenerator[bytes, None]:
         """Yield the answer's payloads; raise `ArmFailure` or `ArmRefusal` where there is none."""
 

@@ -17,6 +17,7 @@ from bandits import Agent, ContextEncoder, DecisionLog, Learner, Policy, checks
 from rewards import Reward
 from speculative.serving.app import make_app
 from speculative.serving.door import Door
+from speculative.serving.health_checks import HealthChecks
 from speculative.serving.learning import LearningThread
 from speculative.serving.listening import BACKLOG, OrderlyServer, bound_socket, on_hangup, uvicorn_settings
 from speculative.serving.loop_first import loop_first
@@ -179,8 +180,7 @@ async def opened(
         _keep_arms(learner, names, server.new_arm_rows, say)
         sources = ArmSources(environment, server.selectors, Seen(settings.show_texts), Metrics())
         arms, found = await sources.probed_arms(pool, stack)
-        for one in found:
-            say(str(one))
+        say("\n".join(map(str, found)))
         check_probed(found, server.allow_unproven)
         reward = reward_of(server.folder, settings, server.slowest, found)
         agent = Agent(learner.policy, encoder, log, reward=reward, seed=server.seed)
@@ -192,6 +192,7 @@ async def opened(
         stack.push_async_callback(service.close)
         stack.callback(learning.stop)
         learning.start()
+        await stack.enter_async_context(HealthChecks(service).running())
         reloading = _reloading(pool, learning, service, server, environment)
         if reloading is not None:
             stack.enter_context(on_hangup(reloading.hangup))

@@ -86,6 +86,7 @@ class Service:
         self.look_back: LookBack | None = None
         self.seen = seen or Seen(settings.show_texts)
         self._columns = columns or RequestColumns(self.arms)
+        self._columns.waiting = self.n_waiting
         budget = settings.time_budget()
         self.guard = None if budget is None else Guard(budget, settings.incumbent, agent.log, self.metrics)
         self.chosen = agent.policy, "0"
@@ -139,6 +140,12 @@ class Service:
         self._columns.keep(self.arms)
         for name in known.keys() - self.arms.keys():
             self.metrics.forget("arm_up", arm=name)
+            self.metrics.forget("waiting_requests", arm=name)
+
+    def n_waiting(self, arm: str) -> int:
+        """Return how many requests wait in an arm's queue, as far as it tells; 0 for one that has left."""
+        served = self.arms.get(arm)
+        return 0 if served is None else served.n_waiting
 
     def enter(self, stage: Stage) -> None:
         """Let the policy decide as much as this stage lets it, from the next request on."""

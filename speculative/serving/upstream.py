@@ -13,6 +13,7 @@ from speculative.serving.completion_request import CompletionRequest
 from speculative.serving.http_client import HttpClient
 from speculative.serving.http_connection import HttpConnection
 from speculative.serving.problem import ArmFailure, ArmRefusal
+from speculative.serving.queue_length import queue_length
 from speculative.serving.server_sent_events import DONE, EventReader
 from speculative.serving.upstream_spec import UpstreamSpec
 
@@ -29,12 +30,16 @@ class Upstream:
         spec: of the arm.
         environment: where the values of its headers are.
 
+    Attributes:
+        n_waiting: requests in its queue, of all its clients, as the last health check found; 0 where it does not tell.
+
     Raises:
         ValueError: if an environment variable that a header needs is missing.
     """
 
     def __init__(self, spec: UpstreamSpec, environment: Mapping[str, str]) -> None:
         self.name, self.spec = spec.name, spec
+        self.n_waiting, self._has_metrics = 0, True
         headers = {"content-type": "application/json", "accept-encoding": "identity"}
         self._client = HttpClient(spec.url, {**headers, **spec.read_headers(environment)}, spec.connect_s)
 
@@ -50,7 +55,7 @@ class Upstream:
             ArmFailure: if it cannot be reached, is too slow, fails, or its stream ends too early.
         """
         body = self._body(request, with_body)
-        async with self._client.posted(f"/v1/{request.endpoint}", body, self.spec.first_byte_s) as connection:
+        async with self._client.asked(f"/v1/{request.endpoint}", body, self.spec.first_byte_s) as connection:
             await self._check_status(connection)
             if not request.stream:
                 yield await self._whole(connection)
@@ -66,6 +71,35 @@ class Upstream:
                 if not chunk:
                     raise ArmFailure("the stream ended before [DONE]")
                 longest = self.spec.between_bytes_s
+
+    async def check_health(self) -> None:
+        """Return if the server is up, and read how long its queue is where its `/metrics` tell.
+
+        A server that answers and knows no such path is up. One without metrics is not asked for them again before it
+        was down.
+
+        Raises:
+            ArmFailure: if it cannot be reached, is too slow, or says that it is not ready.
+        """
+        try:
+            status, _ = await self._got(self.spec.health_path)
+            if status >= 500 and status != 501:  # not implemented
+                raise ArmFailure(f"status {status} of {self.spec.health_path}")
+        except ArmFailure:
+            self.n_waiting, self._has_metrics = 0, True
+            raise
+        if self._has_metrics:
+            status, page = await self._got("/metrics")
+            self._has_metrics = status == 200
+            self.n_waiting = queue_length(page) if self._has_metrics else 0
+
+    async def _got(self, path: str) -> tuple[int, bytes]:
+        within_s = self.spec.connect_s
+        try:
+            async with asyncio.timeout(within_s), self._client.asked(path, None, within_s) as answer:
+                return answer.status, await self._whole(answer)
+        except TimeoutError as error:
+            raise ArmFailure(f"no whole answer of {path} within {within_s:g} s") from error
 
     def _body(self, request: CompletionRequest, with_body: bool) -> bytes:
         body = {**request.body, **(self.spec.body if with_body else {})}

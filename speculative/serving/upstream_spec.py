@@ -32,7 +32,10 @@ class UpstreamSpec(StrictModel):
         body: fields that every request to it gets, such as `{ draft_model = "small" }`.
         asks_for_usage: whether streams are asked for their usage; False for an engine that refuses `stream_options`,
             whose tokens are then counted by its chunks.
-        connect_s: longest time to connect.
+        health_path: asked for while the server serves, so that an arm that is down is masked before a request meets
+            it; "" for never. LM Studio has none of its own, and answers to "/v1/models".
+        health_every_s: seconds between two such checks.
+        connect_s: longest time to connect, and for a health check.
         first_byte_s: longest time from the request to the answer's first byte.
         between_bytes_s: longest silence within an answer.
     """
@@ -44,6 +47,8 @@ class UpstreamSpec(StrictModel):
     headers: Mapping[str, str] = Field(default_factory=dict)
     body: Mapping[str, object] = Field(default_factory=dict)
     asks_for_usage: bool = True
+    health_path: Annotated[str, Field(pattern=r"^(/[!-~]*)?$")] = "/health"
+    health_every_s: Seconds = 5.0
     connect_s: Seconds = 5.0
     first_byte_s: Seconds = 120.0
     between_bytes_s: Seconds = 60.0

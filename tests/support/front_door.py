@@ -19,6 +19,7 @@ from bandits.online.segments import read_records
 from rewards import Reward, SecondsPerToken
 from speculative.serving.app import make_app
 from speculative.serving.door import Door
+from speculative.serving.health_checks import HealthChecks
 from speculative.serving.learning import LearningThread
 from speculative.serving.listening import uvicorn_settings
 from speculative.serving.metrics import Metrics
@@ -134,7 +135,8 @@ def front_door(
         server = uvicorn.Server(uvicorn_settings(app, grace_s=2))
 
         async def run() -> None:
-            await server.serve(sockets=[sock])
+            async with HealthChecks(service).running():
+                await server.serve(sockets=[sock])
             await service.close()
             for upstream in upstreams:
                 await upstream.close()

@@ -8,6 +8,8 @@ from speculative.serving.completion_request import CompletionRequest
 class SilentArm:
     """Has a name, and answers nothing."""
 
+    n_waiting = 0
+
     def __init__(self, name: str) -> None:
         self.name = name
 

@@ -32,6 +32,8 @@ class Script:
         knobs: body field to the facts that a request with it gets.
         chunks: what a stream holds instead of tokens, as it is sent.
         character_s: more seconds before the first token, for each character that no earlier prompt began with.
+        health: status of its `/health`.
+        metrics: its `/metrics`.
         asked: the requests so far: their bodies and headers.
         n_left: clients that left before the end.
         n_connections: opened so far.
@@ -46,6 +48,8 @@ class Script:
     knobs: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     chunks: Sequence[Mapping[str, object]] = ()
     character_s: float = 0.0
+    health: int = 200
+    metrics: str = ""
     asked: list[tuple[dict, dict]] = field(default_factory=list)
     n_left: int = 0
     n_connections: int = 0
@@ -90,12 +94,16 @@ class ScriptedUpstream:
                 pass
         except (ConnectionError, asyncio.IncompleteReadError):
             self.script.n_left += 1
+        except asyncio.CancelledError:  # it is being closed, of which asyncio would make an error of its own
+            pass
         finally:
             writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Answer one request; return whether the connection stays open."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        if head[0].startswith("GET "):
+            return self._tell(writer, head[0].split(" ")[1])
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
         body = json.loads(await reader.readexactly(int(headers.get("content-length", 0))))
         script = self.script
@@ -114,6 +122,12 @@ class ScriptedUpstream:
             _write(writer, 200, self._whole(body, word, chat))
             return True
         return await self._stream(writer, body, word, chat)
+
+    def _tell(self, writer: asyncio.StreamWriter, path: str) -> bool:
+        known = {"/health": (self.script.health, ""), "/metrics": (200, self.script.metrics)}
+        status, text = known.get(path, (404, ""))
+        writer.write(b"HTTP/1.1 %d X\r\ncontent-length: %d\r\n\r\n%s" % (status, len(text), text.encode()))
+        return True
 
     def _n_unread(self, prompt: str) -> int:
         read = max((_n_shared(one, prompt) for one in self._prompts), default=0)

@@ -170,6 +170,8 @@ def test_a_client_that_leaves_stops_the_upstream_and_its_decision_is_rewarded(tm
 class RaisingArm:
     """Raises what no arm should, before its first payload or after it."""
 
+    n_waiting = 0
+
     def __init__(self, name, n_payloads):
         self.name, self._n_payloads = name, n_payloads
 

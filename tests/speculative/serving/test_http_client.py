@@ -50,7 +50,7 @@ async def client_of(server):
 
 async def ask(client, within_s=5.0):
     parts = []
-    async with client.posted("/v1/x", b"{}", within_s) as connection:
+    async with client.asked("/v1/x", b"{}", within_s) as connection:
         while part := await connection.read(within_s):
             parts.append(part)
         return connection.status, b"".join(parts)
@@ -118,7 +118,7 @@ def test_a_server_that_writes_faster_than_it_is_read_waits():
 
     async def run():
         server = Server([b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % n, bytes(n)])
-        async with client_of(server) as client, client.posted("/v1/x", b"{}", 5.0) as connection:
+        async with client_of(server) as client, client.asked("/v1/x", b"{}", 5.0) as connection:
             await asyncio.sleep(0.05)
             first, size = len(await connection.read(5.0)), 0
             while part := await connection.read(5.0):

@@ -58,7 +58,7 @@ def test_a_ninth_arm_shares_the_columns_of_the_first():
 def test_the_encoder_keeps_the_contract_and_its_mark_names_the_columns():
     encoder = ColumnedEncoder(HashingEncoder(8), DEFAULT_GROUPS)
     check_encoder(lambda: ColumnedEncoder(HashingEncoder(8), DEFAULT_GROUPS))
-    assert encoder.encode_query(RequestColumns("a", DEFAULT_GROUPS).query("q", request("x"))).shape == (28,)
+    assert encoder.encode_query(RequestColumns("a", DEFAULT_GROUPS).query("q", request("x"))).shape == (36,)
     assert served_groups(None, encoder.name) == DEFAULT_GROUPS == served_groups(None, None)
     assert served_groups(None, "hashing-8") == () == served_groups((), encoder.name)
 
@@ -73,7 +73,7 @@ def test_a_policy_of_another_layout_is_refused(tmp_path):
 
 @pytest.mark.parametrize("groups", [(), ("load", "weather")])
 def test_unknown_columns_are_refused(groups):
-    with pytest.raises(ValueError, match="columns must be some of load, conversation, tools, prefix, time, got"):
+    with pytest.raises(ValueError, match="columns must be some of load, queue, conversation, tools, prefix, time, got"):
         ColumnedEncoder(HashingEncoder(8), groups)
 
 
