@@ -15,8 +15,8 @@ class Anytime(IntervalMethod):
     """The last interval of a confidence sequence: all those of a growing log hold at once, at this confidence.
 
     So one may estimate again after each decision and stop when the interval suits, and the policy that logs may learn
-    meanwhile. Queries must stand in the order in which they were decided. Wide, as `EmpiricalBernstein` is, and for the
-    same estimates: means of terms with certain bounds, which `reward_range` and `max_weight` give.
+    meanwhile. Queries must stand in the order in which they were decided. For the estimates that `EmpiricalBernstein`
+    takes: means of terms with certain bounds, which `reward_range` and `max_weight` give.
 
     Source: `LowerConfidenceSequence`, once for the terms and once for minus the terms, each with half of
         1 - confidence.

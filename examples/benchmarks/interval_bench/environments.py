@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Hashable, Mapping
 
 import numpy as np
 from scipy.special import expit, softmax
@@ -22,9 +23,13 @@ class Environment(ABC):
 
     Attributes:
         value: the evaluated policy's true mean reward.
+        embeddings: what arms share, by name, where that decides the rewards.
+        quick: whether what fits models again and again takes little time.
     """
 
     value: float
+    embeddings: Mapping[str, Hashable] | None = None
+    quick = True
 
     @abstractmethod
     def draw(self, n_rows: int, rng: np.random.Generator) -> OffPolicyProblem:
@@ -38,6 +43,7 @@ class LinearEnvironment(Environment):
     """
 
     reward_range: tuple[float, float] | None = None
+    exploration = EXPLORATION
 
     def __init__(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
@@ -66,12 +72,13 @@ class LinearEnvironment(Environment):
     def draw(self, n_rows: int, rng: np.random.Generator) -> OffPolicyProblem:
         """Return a log and the question; see the class."""
         contexts = rng.normal(size=(n_rows, N_FEATURES))
-        logging = (1 - EXPLORATION) * softmax(contexts @ self._logged_slopes, axis=1) + EXPLORATION / N_ARMS
+        taken = softmax(contexts @ self._logged_slopes, axis=1)
+        logging = (1 - self.exploration) * taken + self.exploration / N_ARMS
         actions = draw_actions(logging, rng)
         rows = np.arange(n_rows)
         rewards = self.rewards(self.mean_rewards(contexts)[rows, actions], rng)
         log = LoggedData(contexts, actions, rewards, logging[rows, actions], tuple("abcde"))
-        return OffPolicyProblem(log, self._evaluated(contexts), self.reward_range, N_ARMS / EXPLORATION)
+        return OffPolicyProblem(log, self._evaluated(contexts), self.reward_range, N_ARMS / self.exploration)
 
 
 class BinaryEnvironment(LinearEnvironment):
@@ -88,11 +95,65 @@ class BinaryEnvironment(LinearEnvironment):
         return (rng.random(len(means)) < means).astype(np.float64)
 
 
+class SharpEnvironment(LinearEnvironment):
+    """The linear one with a bend in the rewards, and a logging policy that explores half as much: weights reach 80.
+
+    The direct method's model is wrong and the log hardly corrects it.
+    """
+
+    exploration = 0.05
+
+    def mean_rewards(self, contexts: np.ndarray) -> np.ndarray:
+        """Return (n, k) mean rewards, the size of the linear ones where these are negative."""
+        return np.abs(self.scores(contexts))
+
+
+class ManyArmsEnvironment(Environment):
+    """Sixty arms of six families; the family and the context decide the rewards of 0 or 1.
+
+    The logging policy likes some arms of each family more than others, by weights of 1 to 8; the evaluated one spreads
+    its probability over the arms of the best family.
+    """
+
+    quick = False
+
+    def __init__(self, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        self._families = np.arange(60) % 6
+        self._names = tuple(f"arm_{arm:02}" for arm in range(60))
+        self.embeddings = dict(zip(self._names, self._families.tolist(), strict=True))
+        self._slopes = rng.normal(size=(N_FEATURES, 6))
+        liked = 8.0 ** rng.random(60)
+        self._logging = liked / liked.sum()
+        contexts = rng.normal(size=(400_000, N_FEATURES))
+        means = self._means(contexts)
+        self.value = float(0.9 * means[np.arange(len(means)), self._best(contexts)].mean() + 0.1 * means.mean())
+
+    def _means(self, contexts: np.ndarray) -> np.ndarray:
+        return np.asarray(expit(contexts @ self._slopes - 1))
+
+    def _best(self, contexts: np.ndarray) -> np.ndarray:
+        return np.asarray((contexts @ self._slopes).argmax(axis=1))
+
+    def draw(self, n_rows: int, rng: np.random.Generator) -> OffPolicyProblem:
+        """Return a log and the question; see the class."""
+        contexts = rng.normal(size=(n_rows, N_FEATURES))
+        logging = np.tile(self._logging, (n_rows, 1))
+        actions = draw_actions(logging, rng)
+        rows = np.arange(n_rows)
+        rewards = (rng.random(n_rows) < self._means(contexts)[rows, self._families[actions]]).astype(np.float64)
+        evaluated = 0.9 / 10 * (self._families == self._best(contexts)[:, None]) + 0.1 / 60
+        log = LoggedData(contexts, actions, rewards, logging[rows, actions], self._names, action_probabilities=logging)
+        return OffPolicyProblem(log, evaluated, (0.0, 1.0), float(evaluated.max() / self._logging.min()))
+
+
 class DigitsEnvironment(Environment):
     """Handwritten digits are the queries and the ten digits the arms: naming the right one is worth 1.
 
     The logging policy is a fair one that explores half the time, so that weights reach 20.
     """
+
+    quick = False
 
     def __init__(self, seed: int) -> None:
         from sklearn.datasets import load_digits
@@ -120,4 +181,10 @@ class DigitsEnvironment(Environment):
         return OffPolicyProblem(log, self._evaluated[rows], (0.0, 1.0), 10 / DIGITS_EXPLORATION)
 
 
-ENVIRONMENTS = {"binary": BinaryEnvironment, "linear": LinearEnvironment, "digits": DigitsEnvironment}
+ENVIRONMENTS = {
+    "binary": BinaryEnvironment,
+    "linear": LinearEnvironment,
+    "digits": DigitsEnvironment,
+    "sharp": SharpEnvironment,
+    "many arms": ManyArmsEnvironment,
+}
