@@ -10,6 +10,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
+from arms.named_call import with_settings
+
 Base = TypeVar("Base")
 Spec = TypeVar("Spec", bound=BaseModel)
 
@@ -36,6 +38,39 @@ def find_plugin(name: str, table: Mapping[str, type[Base]], base: type[Base], wh
             f'unknown {what} {name!r}; there are {", ".join(table)}, and your own as "package.module:Class"'
         )
     return resolve_plugin(name, base, what)
+
+
+def plugin_of_call(
+    text: str, settings: Mapping[str, object] | None, table: Mapping[str, type[Base]], base: type[Base], what: str
+) -> tuple[type[Base], dict[str, object]]:
+    """Return the class that NAME or NAME(SETTING=VALUE, ...) stands for, and the settings to make it of.
+
+    Args:
+        text: a name of `table` or a path, some with settings in parentheses.
+        settings: more of them, by name.
+        table: the registry of built-in classes.
+        base: class that a plug-in must derive from.
+        what: what is looked for, e.g. "estimator", for the error's text.
+
+    Raises:
+        ValueError: if the text cannot be read, the name is unknown, or a setting is none of its own or missing.
+        TypeError: as in `resolve_plugin`.
+    """
+    name, values = with_settings(text, settings)
+    found = find_plugin(name, table, base, what)
+    known = inspect.signature(found).parameters
+    for setting in values:
+        if setting not in known:
+            raise ValueError(f"{what} {name!r} has no setting {setting!r}; it has {', '.join(known) or 'none'}")
+    missing = [key for key, parameter in known.items() if _is_needed(parameter) and key not in values]
+    if missing:
+        raise ValueError(f"{what} {name!r} needs the setting {', '.join(missing)}: {name}({missing[0]}=...)")
+    return found, values
+
+
+def _is_needed(parameter: inspect.Parameter) -> bool:
+    is_one = parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    return is_one and parameter.default is parameter.empty
 
 
 def resolve_plugin(path: str, base: type[Base], what: str) -> type[Base]:

@@ -18,8 +18,10 @@ from bandits.off_policy.estimators import (
     DoublyRobust,
     OffPolicyEstimator,
     SelfNormalisedDR,
+    make_estimator,
 )
 from bandits.off_policy.intervals import NO_WIDTH, DeltaMethod, Interval, IntervalMethod, no_width
+from bandits.off_policy.named import make_interval
 from bandits.off_policy.problem import OffPolicyProblem
 from bandits.off_policy.terms import Terms
 from bandits.policies.policy import Policy
@@ -151,8 +153,8 @@ def estimate(
     policy: Policy,
     log: LoggedData,
     *,
-    estimators: Sequence[OffPolicyEstimator] = DEFAULT_ESTIMATORS,
-    intervals: Sequence[IntervalMethod] = DEFAULT_INTERVALS,
+    estimators: Sequence[OffPolicyEstimator | str] = DEFAULT_ESTIMATORS,
+    intervals: Sequence[IntervalMethod | str] = DEFAULT_INTERVALS,
     confidence: float = 0.95,
     reward_range: tuple[float, float] | None = None,
 ) -> OffPolicyEstimates:
@@ -165,8 +167,8 @@ def estimate(
         policy: fitted on other rows than those of `log`.
         log: decisions with propensities.
         estimators: by default doubly robust, self-normalised doubly robust, SNIPS, IPS and the direct method, the one
-            to trust most first.
-        intervals: by default the delta method.
+            to trust most first. A text is made by `make_estimator`: "clipped_ips(max_weight=20)".
+        intervals: by default the delta method. A text is made by `make_interval`: "anytime".
         confidence: in (0, 1).
         reward_range: bounds that every possible reward keeps; no interval leaves them.
 
@@ -185,11 +187,13 @@ def estimate(
 
 def estimate_problem(
     problem: OffPolicyProblem,
-    estimators: Sequence[OffPolicyEstimator] = DEFAULT_ESTIMATORS,
-    intervals: Sequence[IntervalMethod] = DEFAULT_INTERVALS,
+    estimators: Sequence[OffPolicyEstimator | str] = DEFAULT_ESTIMATORS,
+    intervals: Sequence[IntervalMethod | str] = DEFAULT_INTERVALS,
     confidence: float = 0.95,
 ) -> OffPolicyEstimates:
     """Do what `estimate` does for a problem with bounds, or with probabilities that no policy here computes."""
+    estimators = [make_estimator(one) if isinstance(one, str) else one for one in estimators]
+    methods = [make_interval(one) if isinstance(one, str) else one for one in intervals]
     names = [estimator.name for estimator in estimators]
     doubles = sorted({name for name in names if names.count(name) > 1})
     if doubles:
@@ -200,7 +204,7 @@ def estimate_problem(
     if estimators and not defined:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in zip(names, found, strict=True))
         raise ValueError(f"no estimate is defined on this log: {reasons}")
-    by_method = [_intervals(method, defined, confidence, diagnostics) for method in intervals]
+    by_method = [_intervals(method, defined, confidence, diagnostics) for method in methods]
     own = iter([tuple(of_method[place] for of_method in by_method) for place in range(len(defined))])
     estimated = problem.log.propensities_estimated
     rows = [

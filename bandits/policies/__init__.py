@@ -72,9 +72,11 @@ def make_policy(name: str, settings: Mapping[str, object] | None = None) -> Poli
     """Build an unfitted policy from a name and settings.
 
         make_policy("epsilon_greedy", {"epsilon": 0.2, "policy": "lin_ucb", "policy__ucb_width": 0.0})
+        make_policy("epsilon_greedy(epsilon=0.2, policy=lin_ucb(ucb_width=0.0))")  # the same
 
     Args:
-        name: a name in `POLICIES`, or "package.module:Class" of your own; only that module is imported.
+        name: a name in `POLICIES`, or "package.module:Class" of your own; only that module is imported. Settings may
+            stand in parentheses, see `arms.named_call.read_call`.
         settings: the constructor's arguments by name; an argument that is a policy may be given by its name, and its
             own settings as `policy__NAME`.
 

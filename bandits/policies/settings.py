@@ -7,6 +7,7 @@ from typing import Any, cast, get_type_hints
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
+from arms.named_call import with_settings
 from arms.plugin import find_plugin
 from bandits.policies.parameters import constructor_parameters
 from bandits.policies.policy import Policy
@@ -16,10 +17,11 @@ def policy_of_settings(name: str, settings: Mapping[str, object], table: Mapping
     """Build an unfitted policy; see `bandits.policies.make_policy`.
 
     Args:
-        name: a name in `table`, or "package.module:Class".
+        name: a name in `table`, or "package.module:Class", some with settings in parentheses.
         settings: the constructor's arguments, each checked against its annotation; the constructor checks its rule.
         table: the policies with a name.
     """
+    name, settings = with_settings(name, settings)
     cls = find_plugin(name, table, Policy, "policy")
     known = [key for key in constructor_parameters(cls) if key != "arm_names"]
     values: dict[str, object] = {}

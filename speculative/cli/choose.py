@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from arms.named_call import listed
 from speculative.cli import options
 from speculative.cli.decision_logs import opened_log
-from speculative.cli.plugins import encoder_of, listed, load_one_policy, policy_digest
+from speculative.cli.plugins import encoder_of, load_one_policy, policy_digest
 
 if TYPE_CHECKING:
     from bandits import ContextEncoder, Policy

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from speculative.cli.plugins import encoder_of, listed, users_fault
+from arms.named_call import listed
+from speculative.cli.plugins import encoder_of, users_fault
 from speculative.cli.progress import busy
 
 if TYPE_CHECKING:

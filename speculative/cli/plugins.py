@@ -1,8 +1,6 @@
 """What an option names, made: a policy, estimators, and the classes that saved policies may be of."""
 
-import ast
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
@@ -10,15 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arms.input_file import read_bytes
+from arms.named_call import listed, read_call
 
 if TYPE_CHECKING:
     from bandits import ContextEncoder, Policy
     from bandits.off_policy.estimators import OffPolicyEstimator
     from speculative.protocols.drafting_rule import EngineArm
     from speculative.protocols.selector import Selector
-
-
-_SEPARATOR = re.compile(r",(?![^()]*\))")  # a comma outside of parentheses
 
 
 @contextmanager
@@ -41,7 +37,7 @@ def policy_of(name: str, settings: Sequence[str], seed: int) -> "Policy":
     """Build an unfitted policy.
 
     Args:
-        name: a name of `POLICIES`, or "package.module:Class".
+        name: a name of `POLICIES`, or "package.module:Class", some with settings: `lin_ucb(ucb_width=0.5)`.
         settings: NAME=VALUE each; see `settings_of`.
         seed: for a policy that draws while it learns and is given no seed.
 
@@ -51,12 +47,13 @@ def policy_of(name: str, settings: Sequence[str], seed: int) -> "Policy":
     return _policy(name, settings_of(settings), seed)
 
 
-def _policy(name: str, values: Mapping[str, object], seed: int) -> "Policy":
+def _policy(text: str, values: Mapping[str, object], seed: int) -> "Policy":
     from bandits.policies import make_policy
 
-    with users_fault(f"--policy {name}"):
-        policy = make_policy(name, values)
-        return policy.set_params(seed=seed) if "seed" in policy.get_params() and "seed" not in values else policy
+    with users_fault(f"--policy {text}"):
+        policy = make_policy(text, values)
+        given = {*values, *read_call(text)[1]}
+        return policy.set_params(seed=seed) if "seed" in policy.get_params() and "seed" not in given else policy
 
 
 def policies_of(text: str, seed: int) -> "dict[str, Policy]":
@@ -68,7 +65,7 @@ def policies_of(text: str, seed: int) -> "dict[str, Policy]":
     entries = listed(text)
     if not entries or len(set(entries)) < len(entries):
         raise ValueError(f"--policies must name one or more different policies, got {text!r}")
-    return {entry: _policy(*_call(entry, "--policies"), seed) for entry in entries}
+    return {entry: _policy(entry, {}, seed) for entry in entries}
 
 
 def estimators_of(text: str) -> "tuple[OffPolicyEstimator, ...]":
@@ -80,7 +77,7 @@ def estimators_of(text: str) -> "tuple[OffPolicyEstimator, ...]":
     from bandits.off_policy.estimators import make_estimator
 
     with users_fault("--estimators"):
-        return tuple(make_estimator(*_call(entry, "--estimators")) for entry in listed(text))
+        return tuple(make_estimator(entry) for entry in listed(text))
 
 
 def selector_of(entry: str, arms: "Sequence[EngineArm]") -> "Selector":
@@ -91,7 +88,7 @@ def selector_of(entry: str, arms: "Sequence[EngineArm]") -> "Selector":
     """
     from speculative.selectors import read_selector_spec
 
-    name, values = _call(entry, "--selector")
+    name, values = read_call(entry)
     with users_fault(f"--selector {entry}"):
         return read_selector_spec({"kind": name, **values}).build(arms)
 
@@ -187,32 +184,3 @@ def settings_of(settings: Sequence[str]) -> dict[str, object]:
         except (ValueError, RecursionError):
             values[name] = text
     return values
-
-
-def listed(text: str) -> list[str]:
-    """Return the entries of a list that is separated by commas; those between parentheses separate settings."""
-    return [entry.strip() for entry in _SEPARATOR.split(text) if entry.strip()]
-
-
-def _call(entry: str, option: str) -> tuple[str, dict[str, object]]:
-    """Read NAME or NAME(SETTING=VALUE, ...), values as Python writes numbers, texts, True, False and None.
-
-    Raises:
-        ValueError: if it reads otherwise.
-    """
-    name, parenthesis, inside = entry.partition("(")
-    rule = f"{option}: write NAME or NAME(SETTING=VALUE, ...) each setting once, with plain values, got {entry!r}"
-    if not parenthesis:
-        return name, {}
-    if not inside.endswith(")"):
-        raise ValueError(rule)
-    try:
-        call = ast.parse(f"f({inside}", mode="eval").body
-        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
-            raise ValueError(rule)
-        names = [setting.arg for setting in call.keywords]
-        if None in names or len(set(names)) < len(names):
-            raise ValueError(rule)
-        return name.strip(), {str(setting.arg): ast.literal_eval(setting.value) for setting in call.keywords}
-    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as error:
-        raise ValueError(rule) from error

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 
-from arms.plugin import find_plugin
 from bandits.off_policy.estimators.additive_slate import AdditiveSlate
 from bandits.off_policy.estimators.balanced_ips import BalancedIPS
 from bandits.off_policy.estimators.clipped_ips import ClippedIPS
@@ -18,6 +16,7 @@ from bandits.off_policy.estimators.more_robust_dr import MoreRobustDR
 from bandits.off_policy.estimators.multi_logger import MultiLogger
 from bandits.off_policy.estimators.rejection_replay import RejectionReplay
 from bandits.off_policy.estimators.self_normalised_dr import SelfNormalisedDR
+from bandits.off_policy.estimators.settings import estimator_of_settings
 from bandits.off_policy.estimators.shrunk_dr import ShrunkDR
 from bandits.off_policy.estimators.slope import Slope
 from bandits.off_policy.estimators.snips import SNIPS
@@ -50,30 +49,19 @@ ESTIMATORS: dict[str, type[OffPolicyEstimator]] = {
 def make_estimator(name: str, settings: Mapping[str, object] | None = None) -> OffPolicyEstimator:
     """Return an estimator by its name, or one of your own by `package.module:Class`.
 
+        make_estimator("clipped_ips", {"max_weight": 20})
+        make_estimator("doubly_robust(reward_model=cross_fitted_ridge(n_folds=3))")
+
     Args:
-        name: a key of `ESTIMATORS`, or a path, which imports that module only.
-        settings: the constructor's arguments.
+        name: a key of `ESTIMATORS`, or a path, which imports that module only. Settings may stand in parentheses, see
+            `arms.named_call.read_call`.
+        settings: the constructor's arguments; a reward model or an estimator among them may be given by its name.
 
     Raises:
         ValueError: if the name is unknown, the path does not lead to an estimator, or a setting is none of its own or
             missing.
     """
-    estimator_class = find_plugin(name, ESTIMATORS, OffPolicyEstimator, "estimator")
-    known = inspect.signature(estimator_class).parameters
-    for setting in settings or {}:
-        if setting not in known:
-            shown = ", ".join(known) or "none"
-            raise ValueError(f"estimator {name!r} has no setting {setting!r}; it has {shown}")
-    missing = [key for key, parameter in known.items() if _is_needed(parameter) and key not in (settings or {})]
-    if missing:
-        how = f"make_estimator({name!r}, {{{missing[0]!r}: ...}})"
-        raise ValueError(f"estimator {name!r} needs the setting {', '.join(missing)}: {how}")
-    return estimator_class(**(settings or {}))
-
-
-def _is_needed(parameter: inspect.Parameter) -> bool:
-    is_one = parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-    return is_one and parameter.default is parameter.empty
+    return estimator_of_settings(name, settings, ESTIMATORS)
 
 
 __all__ = [

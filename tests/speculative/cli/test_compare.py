@@ -93,13 +93,13 @@ def test_bandit_feedback_is_simulated_when_asked(place, tmp_path):
 
 def test_policies_and_estimators_take_settings_in_parentheses(place, tmp_path):
     policies = "lin_ucb, lin_ucb(ucb_width=0.25), epsilon_greedy(policy='lin_ts', epsilon=0.3)"
-    estimators = "snips, clipped_ips(max_weight=20)"
+    estimators = "snips, clipped_ips(max_weight=20), slope(candidates=(doubly_robust, shrunk_dr(shrinkage=9)))"
     _run(place / "log", "--out", tmp_path, "--seeds", 1, "--policies", policies, "--estimators", estimators)
     found = Comparison.load(tmp_path / "comparison.json")
     assert {"lin_ucb", "lin_ucb(ucb_width=0.25)", "epsilon_greedy(policy='lin_ts', epsilon=0.3)"} < {
         row.name for row in found.rows
     }
-    assert {row.estimator for row in (*found.rows, *found.refused)} == {"SNIPS", "ClippedIPS(20)", "on policy"}
+    assert {row.estimator for row in (*found.rows, *found.refused)} == {"SNIPS", "ClippedIPS(20)", "Slope", "on policy"}
 
 
 @pytest.mark.parametrize(
@@ -113,8 +113,10 @@ def test_policies_and_estimators_take_settings_in_parentheses(place, tmp_path):
         (("log", "--estimators", "clipped_ips(max_weight=0)"), "max_weight must be"),
         *(
             (("log", "--estimators", entry), "write NAME or NAME(SETTING=VALUE, ...)")
-            for entry in ("snips(", "ips(2)", "ips(**{})", "ips(a=b)", "ips(a=1)(b=2)", "ips(a=1) + 2", "ips(a=1, a=2)")
+            for entry in ("snips(", "ips(2)", "ips(**{})", "ips(a=1)(b=2)", "ips(a=1) + 2", "ips(a=1, a=2)")
         ),
+        (("log", "--estimators", "ips(a=b)"), "estimator 'ips' has no setting 'a'"),
+        (("log", "--estimators", "doubly_robust(reward_model=nobody)"), "unknown reward model 'nobody'"),
         (("log", "--bandit-feedback"), "a log already"),
         (("table.parquet",), "--encoder, such as --encoder hashing"),
         (("full", "full"), "are named 'full': rename one"),
