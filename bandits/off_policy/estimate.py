@@ -192,16 +192,16 @@ def estimate_problem(
     confidence: float = 0.95,
 ) -> OffPolicyEstimates:
     """Do what `estimate` does for a problem with bounds, or with probabilities that no policy here computes."""
-    estimators = [make_estimator(one) if isinstance(one, str) else one for one in estimators]
+    made = [make_estimator(one) if isinstance(one, str) else one for one in estimators]
     methods = [make_interval(one) if isinstance(one, str) else one for one in intervals]
-    names = [estimator.name for estimator in estimators]
+    names = [estimator.name for estimator in made]
     doubles = sorted({name for name in names if names.count(name) > 1})
     if doubles:
         raise ValueError(f"estimators must differ in name, got {doubles[0]!r} twice")
     diagnostics = diagnose(problem)
-    found = [_terms(estimator, problem) for estimator in estimators]
+    found = [_terms(estimator, problem) for estimator in made]
     defined = [terms for terms in found if isinstance(terms, Terms)]
-    if estimators and not defined:
+    if made and not defined:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in zip(names, found, strict=True))
         raise ValueError(f"no estimate is defined on this log: {reasons}")
     by_method = [_intervals(method, defined, confidence, diagnostics) for method in methods]

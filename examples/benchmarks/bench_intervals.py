@@ -58,21 +58,11 @@ LEAST_SHOWN = 0.85  # the picture's axis begins there
 MOST_OF_DR = 1.1  # the error of Slope's choice, as a multiple of DoublyRobust's
 KINDS = (DeltaMethod.kind, BootstrapInterval.kind, EmpiricalBernstein.kind, Anytime.kind, RefittedBootstrap.kind)
 MODELLED = (RefittedBootstrap.kind,)  # of what a reward model says: no more than that is promised
-N_REFITS = 25
 
 
 def main(arguments: list[str] | None = None) -> dict[str, Any]:
     """Measure, print, and write `docs/results/bench_intervals.json` and its plot."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=200, help="logs drawn for each environment and size")
-    parser.add_argument("--resamples", type=int, default=300, help="of each bootstrap")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[500, 2000, 8000])
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=1, help="processes; the figures are the same")
-    parser.add_argument("--smoke", action="store_true", help="a few repeats; writes nothing")
-    options = parser.parse_args(arguments)
-    if options.smoke:
-        options.repeats, options.resamples, options.sizes = 20, 100, [500]
+    options = options_of(arguments)
     started = time.perf_counter()
     rows: list[dict[str, Any]] = []
     tasks = [(name, size, options) for name in ENVIRONMENTS for size in options.sizes]
@@ -87,6 +77,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         "bars": bars(rows),
         "repeats": options.repeats,
         "resamples": options.resamples,
+        "refits": options.refits,
         "seconds": round(time.perf_counter() - started, 1),
         "command": f"python examples/benchmarks/bench_intervals.py {' '.join(arguments or sys.argv[1:])}".strip(),
         "seed": options.seed,
@@ -105,7 +96,23 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     return result
 
 
-def estimators(environment: Environment, seed: int) -> tuple[OffPolicyEstimator, ...]:
+def options_of(arguments: list[str] | None) -> argparse.Namespace:
+    """Return the options, fewer of everything for a try."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=200, help="logs drawn for each environment and size")
+    parser.add_argument("--resamples", type=int, default=300, help="of each bootstrap")
+    parser.add_argument("--refits", type=int, default=25, help="of each direct method, where they are quick")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[500, 2000, 8000])
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=1, help="processes; the figures are the same")
+    parser.add_argument("--smoke", action="store_true", help="a few repeats; writes nothing")
+    options = parser.parse_args(arguments)
+    if options.smoke:
+        options.repeats, options.resamples, options.refits, options.sizes = 20, 100, 3, [500]
+    return options
+
+
+def estimators(environment: Environment, seed: int, n_refits: int) -> tuple[OffPolicyEstimator, ...]:
     """Return every estimator that applies.
 
     Rejection replay draws anew on each log, or the luck of its draws would not average.
@@ -127,7 +134,7 @@ def estimators(environment: Environment, seed: int) -> tuple[OffPolicyEstimator,
         *((BalancedIPS(),) if quick else ()),
         *(() if embeddings is None else (MarginalisedIPS(embeddings),)),
         RejectionReplay(seed),
-        DirectMethod(n_refits=N_REFITS if quick else 0, seed=seed),
+        DirectMethod(n_refits=n_refits if quick else 0, seed=seed),
     )
 
 
@@ -163,7 +170,7 @@ def measure(task: tuple[str, int, argparse.Namespace]) -> list[dict[str, Any]]:
         problem = environment.draw(n_rows, np.random.default_rng(sequence))
         bootstrap = BootstrapInterval(options.resamples, seed=repeat)
         methods = (DeltaMethod(), bootstrap, EmpiricalBernstein(), Anytime(), RefittedBootstrap())
-        found = estimate_problem(problem, estimators(environment, repeat), methods)
+        found = estimate_problem(problem, estimators(environment, repeat, options.refits), methods)
         sizes.append(found.rows[0].diagnostics.effective_sample_size)
         for estimate in found:
             tallies[estimate.name].note(estimate, environment.value)

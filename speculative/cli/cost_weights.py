@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arms.atomic_file import write_file
+from arms.named_call import listed
 from speculative.cli import options
-from speculative.cli.plugins import listed
 
 if TYPE_CHECKING:
     from bandits import ComparisonSettings, FullInformationData, LoggedData, Policy
