@@ -20,6 +20,7 @@ import importlib.util
 import json
 import sys
 import time
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -39,11 +40,23 @@ from bandits import (
     SelfNormalisedDR,
 )
 from bandits.off_policy import CrossFittedRidge, GivenPredictions, OffPolicyProblem
-from bandits.off_policy.estimators import ClippedIPS, OffPolicyEstimator, RejectionReplay
+from bandits.off_policy.estimators import (
+    ClippedIPS,
+    MarginalisedIPS,
+    OffPolicyEstimator,
+    RejectionReplay,
+    ShrunkDR,
+    SubGaussianDR,
+    SubGaussianIPS,
+    SwitchDR,
+)
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 TOLERANCE = 1e-6
 CLIP = 5.0
+SHRINKAGE = 10.0
+SMOOTHING = 0.1
+N_FAMILIES = 8  # of arms: what they share, for weights of families
 
 
 def main(arguments: list[str] | None = None) -> dict[str, Any]:
@@ -89,19 +102,22 @@ def compare(name: str, log: LoggedData, logs: dict[str, LoggedData], with_obp: b
         "greedy": greedy,
         "epsilon 0.3": EpsilonGreedy(LinUCB(ucb_width=0.0, prior_precision=10.0), epsilon=0.3).fit(other),
     }
+    uniform = np.ptp(log.propensities) == 0
+    if uniform:
+        log = replace(log, action_probabilities=np.full((len(log), log.n_arms), 1 / log.n_arms))
     predictions = CrossFittedRidge(prior_precision=10.0, seed=seed).predict(log)
     rows = []
     for policy_name, policy in policies.items():
         problem = OffPolicyProblem.of(policy, log)
-        theirs = formula_values(problem, predictions)
-        if with_obp:
-            theirs = obp_values(problem, predictions)
-        for estimator in estimators(predictions):
+        theirs = (obp_values if with_obp else formula_values)(problem, predictions)
+        families = {name: arm % N_FAMILIES for arm, name in enumerate(log.arm_names)}
+        ours_too = (MarginalisedIPS(families),) if uniform else ()
+        for estimator in (*estimators(predictions), *ours_too):
             ours = estimator.value(problem)
             row = {"log": name, "policy": policy_name, "estimator": estimator.name, "ours": ours}
             their = theirs[estimator.name]
             rows.append({**row, "theirs": float(their), "apart": abs(ours - float(their))})
-        if policy_name == "greedy" and np.ptp(log.propensities) == 0:  # obp's replay means a uniform log
+        if policy_name == "greedy" and uniform:  # obp's replay means a uniform log
             ours = RejectionReplay().value(problem)
             their = theirs["RejectionReplay"]
             row = {"log": name, "policy": policy_name, "estimator": "RejectionReplay", "ours": ours}
@@ -112,7 +128,18 @@ def compare(name: str, log: LoggedData, logs: dict[str, LoggedData], with_obp: b
 def estimators(predictions: np.ndarray) -> list[OffPolicyEstimator]:
     """Return what both libraries define alike."""
     model = GivenPredictions(predictions)
-    return [IPS(), ClippedIPS(CLIP), SNIPS(), DirectMethod(model), DoublyRobust(model), SelfNormalisedDR(model)]
+    return [
+        IPS(),
+        ClippedIPS(CLIP),
+        SNIPS(),
+        SubGaussianIPS(SMOOTHING),
+        DirectMethod(model),
+        DoublyRobust(model),
+        SelfNormalisedDR(model),
+        SwitchDR(CLIP, model),
+        ShrunkDR(SHRINKAGE, model),
+        SubGaussianDR(SMOOTHING, model),
+    ]
 
 
 def obp_values(problem: OffPolicyProblem, predictions: np.ndarray) -> dict[str, float]:
@@ -130,6 +157,21 @@ def obp_values(problem: OffPolicyProblem, predictions: np.ndarray) -> dict[str, 
         "DoublyRobust": ope.DoublyRobust().estimate_policy_value(**modelled),
         "SelfNormalisedDR": ope.SelfNormalizedDoublyRobust().estimate_policy_value(**modelled),
         "RejectionReplay": ope.ReplayMethod().estimate_policy_value(**base),
+        f"SwitchDR({CLIP:g})": ope.SwitchDoublyRobust(lambda_=CLIP).estimate_policy_value(**modelled),
+        f"ShrunkDR({SHRINKAGE:g})": ope.DoublyRobustWithShrinkage(lambda_=SHRINKAGE).estimate_policy_value(**modelled),
+        f"SubGaussianIPS({SMOOTHING:g})": ope.SubGaussianInverseProbabilityWeighting(
+            lambda_=SMOOTHING
+        ).estimate_policy_value(**weighted),
+        f"SubGaussianDR({SMOOTHING:g})": ope.SubGaussianDoublyRobust(lambda_=SMOOTHING).estimate_policy_value(
+            **modelled
+        ),
+        "MarginalisedIPS": ope.MarginalizedInverseProbabilityWeighting(n_actions=log.n_arms).estimate_policy_value(
+            **base,
+            context=log.contexts,
+            action_embed=log.actions[:, None] % N_FAMILIES,
+            pi_b=np.full((len(log), log.n_arms, 1), 1 / log.n_arms),
+            p_e_a=np.eye(N_FAMILIES)[np.arange(log.n_arms) % N_FAMILIES][:, :, None],
+        ),
     }
 
 
@@ -141,6 +183,17 @@ def formula_values(problem: OffPolicyProblem, predictions: np.ndarray) -> dict[s
     r = log.rewards.tolist()
     q = [predictions[i, a] for i, a in enumerate(log.actions)]
     direct = [float(problem.probabilities[i] @ predictions[i]) for i in range(n)]
+    family = np.arange(log.n_arms) % N_FAMILIES
+    shared = [problem.probabilities[i, family == family[a]].sum() for i, a in enumerate(log.actions)]
+    sizes = [(family == family[a]).sum() / log.n_arms for a in log.actions]
+    switched = [w[i] if w[i] <= CLIP else 0.0 for i in range(n)]
+    shrunk = [SHRINKAGE * w[i] / (w[i] ** 2 + SHRINKAGE) for i in range(n)]
+    smooth = [w[i] / (1 - SMOOTHING + SMOOTHING * w[i]) for i in range(n)]
+    corrected = {
+        f"SwitchDR({CLIP:g})": switched,
+        f"ShrunkDR({SHRINKAGE:g})": shrunk,
+        f"SubGaussianDR({SMOOTHING:g})": smooth,
+    }
     matches = [r[i] for i in range(n) if probability[i] == 1]
     return {
         "IPS": sum(w[i] * r[i] for i in range(n)) / n,
@@ -150,6 +203,9 @@ def formula_values(problem: OffPolicyProblem, predictions: np.ndarray) -> dict[s
         "DoublyRobust": sum(direct[i] + w[i] * (r[i] - q[i]) for i in range(n)) / n,
         "SelfNormalisedDR": sum(direct) / n + sum(w[i] * (r[i] - q[i]) for i in range(n)) / sum(w),
         "RejectionReplay": sum(matches) / len(matches) if matches else 0.0,
+        f"SubGaussianIPS({SMOOTHING:g})": sum(smooth[i] * r[i] for i in range(n)) / n,
+        "MarginalisedIPS": sum(shared[i] / sizes[i] * r[i] for i in range(n)) / n,
+        **{name: sum(direct[i] + v[i] * (r[i] - q[i]) for i in range(n)) / n for name, v in corrected.items()},
     }
 
 
