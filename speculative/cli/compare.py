@@ -59,9 +59,9 @@ def compare(
         str,
         typer.Option(
             "--estimators",
-            help="For a log: names, separated by commas, the one to trust most first, of ips, clipped_ips, snips, "
-            "direct_method, doubly_robust, self_normalised_dr, rejection_replay, or package.module:Class; settings in "
-            "parentheses: clipped_ips(max_weight=20).",
+            help="For a log: names, separated by commas, the one to trust most first, of doubly_robust, snips, ips, "
+            "slope, shrunk_dr and the others of ESTIMATORS, or package.module:Class; settings in parentheses: "
+            "clipped_ips(max_weight=20).",
             metavar="NAMES",
         ),
     ] = "doubly_robust, snips, ips",

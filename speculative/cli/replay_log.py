@@ -33,8 +33,8 @@ def replay_log(
         str,
         typer.Option(
             "--estimator",
-            help="Names, separated by commas, the one to trust most first: doubly_robust, self_normalised_dr, snips, "
-            "ips, clipped_ips, direct_method, rejection_replay, or package.module:Class.",
+            help="Names, separated by commas, the one to trust most first, of doubly_robust, snips, ips, "
+            "slope, shrunk_dr and the others of ESTIMATORS, or package.module:Class; settings in parentheses.",
             metavar="NAMES",
         ),
     ] = "doubly_robust, snips",
