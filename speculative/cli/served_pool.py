@@ -28,6 +28,7 @@ def selectors_of(
     Raises:
         ValueError: if the pool has no target of its own, or a file, a name or a setting is wrong.
     """
+    from speculative.selectors.arm_subset import ArmSubset
     from speculative.serving.upstream_spec import UpstreamPoolSpec
 
     if rounds is None and not rules:
@@ -40,7 +41,7 @@ def selectors_of(
             raise ValueError(f"--selector must have at most 100 characters, all of them ASCII, got {entry!r:.200}")
         if entry in found:
             raise ValueError(f"--selector {entry}: an arm before it has this name: give each once")
-        found[entry] = selector_of(entry, list(served.arms))
+        found[entry] = ArmSubset(selector_of(entry, list(served.arms)), range(len(served.arms)))  # others may join
     return found
 
 

@@ -18,7 +18,6 @@ from speculative.engine.text_stream import TextStream
 from speculative.engine.verify import Verification, make_verifier
 from speculative.models.batch_invariance import batch_invariant_model
 from speculative.protocols.causal_lm import CausalLM
-from speculative.protocols.decoding_stats import DecodingStats
 from speculative.protocols.draft import DraftingArm
 from speculative.protocols.drafting_rule import EngineArm, check_arms
 from speculative.protocols.request import FinishReason, Generation, Request, RoundResult, check_length
@@ -79,6 +78,23 @@ class Engine:
         self.running: list[Running] = []
         self.finished: dict[str, Generation] = {}
         self.n_steps, self._is_stepping = 0, False
+
+    def add_arms(self, arms: Collection[EngineArm]) -> None:
+        """Let further arms be chosen, numbered after those there are; requests that run go on.
+
+        Raises:
+            ValueError: see `Engine`; or if the engine is batch-invariant, which was tested with the arms it had, or a
+                draft asks for states of the target that it does not keep.
+            RuntimeError: inside a step.
+        """
+        self._refuse_inside_a_step("add_arms")
+        check_arms(arms, self.target)
+        grown = [*self.arms, *arms]
+        table = ArmTable(grown)
+        if self.settings.batch_invariant or state_layers(table) != self._state_layers:
+            names = ", ".join(arm.name for arm in arms)
+            raise ValueError(f"{names} needs what this engine was not made with (states of the target): make a new one")
+        self.arms, self._table = grown, table
 
     @property
     def n_unfinished(self) -> int:
@@ -146,13 +162,7 @@ class Engine:
         for request in self._waiting:
             if request.id == request_id:
                 self._waiting.remove(request)
-                stats = DecodingStats(n_prompt=len(request.token_ids))
-                text = None if self.settings.decode is None else ""
-                logprobs = None if request.sampling.logprobs is None else ()
-                rounds = () if request.sampling.rounds else None
-                self.finished[request_id] = Generation(
-                    request_id, (), "cancelled", stats, text=text, logprobs=logprobs, rounds=rounds
-                )
+                self.finished[request_id] = Generation.not_begun(request, decodes=self.settings.decode is not None)
                 return
         raise ValueError(f"no request {request_id!r} is waiting or running")
 

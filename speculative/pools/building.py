@@ -1,6 +1,7 @@
 """From a pool file's arms to loaded ones: each draft once, then the rules over them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from speculative.drafts import DraftSpec
 from speculative.drafts.draft_model import VocabularyMismatchError
@@ -23,19 +24,22 @@ def key_of(draft: DraftSpec) -> DraftKey:
     return type(draft), draft.model_dump_json()
 
 
-def build_arms(spec: PoolSpec, target: Target, measure: Measure) -> list[PoolArm]:
+def build_arms(
+    spec: PoolSpec, target: Target, measure: Measure, loaded: Mapping[DraftKey, Draft] = MappingProxyType({})
+) -> list[PoolArm]:
     """Load every draft that a specification names, each model once, and make its arms in their order.
 
     Args:
         spec: of the pool.
         target: its loaded target.
         measure: gives this machine's costs of some drafts; asked where one stops by what it costs.
+        loaded: drafts that are there already, which are used as they are.
 
     Raises:
         ValueError: if a model is missing, a draft speaks other tokens, two arms or drafts share a name, or a rule names
             an arm that the pool lacks, that is a rule itself, or that cannot have so long a match.
     """
-    drafts, fixed = _drafts(spec, target, measure), dict[int, SpeculativeArm]()
+    drafts, fixed = _drafts(spec, target, measure, loaded), dict[int, SpeculativeArm]()
     for i, arm in enumerate(spec.arms):
         if isinstance(arm, ArmSpec):
             fixed[i] = SpeculativeArm(target, drafts[key_of(arm.draft)], arm.draft_length, name=arm.name)
@@ -51,7 +55,9 @@ def build_arms(spec: PoolSpec, target: Target, measure: Measure) -> list[PoolArm
     return list(made.values())
 
 
-def _drafts(spec: PoolSpec, target: Target, measure: Measure) -> dict[DraftKey, Draft]:
+def _drafts(
+    spec: PoolSpec, target: Target, measure: Measure, loaded: Mapping[DraftKey, Draft]
+) -> dict[DraftKey, Draft]:
     """Return the drafts by their settings; those that differ only in where they stop share a model."""
     whole: dict[DraftKey, Draft] = {}
     found: dict[DraftKey, Draft] = {}
@@ -61,7 +67,9 @@ def _drafts(spec: PoolSpec, target: Target, measure: Measure) -> dict[DraftKey, 
         if not isinstance(arm, ArmSpec) or key_of(arm.draft) in found:
             continue
         where, key, settings = f"{spec.origin}, arms.{i}", key_of(arm.draft), arm.draft
-        if isinstance(settings, StoppingSpec):
+        if key in loaded:
+            draft = loaded[key]
+        elif isinstance(settings, StoppingSpec):
             unstopped = settings.unstopped()
             if key_of(unstopped) not in whole:
                 whole[key_of(unstopped)] = _build(unstopped, target, where)

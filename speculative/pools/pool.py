@@ -20,7 +20,8 @@ from speculative.collection.settings import CollectSettings
 from speculative.measuring.cost_cache import cached_costs
 from speculative.measuring.cost_profile import CostProfile
 from speculative.models.settings import DEFAULT_CACHE
-from speculative.pools.building import build_arms
+from speculative.pools.arm_specs import ArmSpec
+from speculative.pools.building import build_arms, key_of
 from speculative.pools.learning import choose_policy
 from speculative.pools.spec import PoolSpec, read_pool_spec
 from speculative.protocols.draft import Draft
@@ -109,6 +110,36 @@ class Pool:
 
         pool = cls(target, build_arms(spec, target, measure), encoder=spec.encoder.build(target))
         pool._origin = (spec, Path(cache), costs)
+        return pool
+
+    def with_arms_of(self, spec: PoolSpec) -> Self:
+        """Return a pool of the same loaded target with another specification's arms; loaded drafts serve it too.
+
+        Args:
+            spec: differs from this pool's in its arms alone.
+
+        Raises:
+            TypeError: if the pool was put together from loaded objects.
+            ValueError: if anything but the arms differs, an arm is another one under its old name, a new draft stops by
+                measured costs (`min_confidence = "auto"`), or for what `of` says.
+        """
+        if self._origin is None:
+            raise TypeError("a pool of loaded objects has no specification: read it from a file (Pool.load)")
+        known, cache, costs = self._origin
+        for field in sorted(set(type(spec).model_fields) - {"arms"}):
+            if getattr(spec, field) != getattr(known, field):
+                raise ValueError(f"{spec.origin}: {field} must stay what it is while the target stays loaded")
+
+        def measure(drafts: Sequence[Draft]) -> CostProfile:
+            raise ValueError(f'{spec.origin}: a draft of min_confidence = "auto" is measured before anything else runs')
+
+        pairs = zip(known.arms, self.arms, strict=True)
+        loaded = {key_of(one.draft): arm.drafts[0] for one, arm in pairs if isinstance(one, ArmSpec)}
+        pool = type(self)(self.target, build_arms(spec, self.target, measure, loaded), encoder=self.encoder)
+        for name in set(self.arms.names) & set(pool.arms.names):
+            if pool.arms[name].fingerprint() != self.arms[name].fingerprint():
+                raise ValueError(f"{spec.origin}: arm {name!r} is another one under its old name: rename it")
+        pool._origin = (spec, cache, costs)
         return pool
 
     def __reduce__(

@@ -124,6 +124,25 @@ class Generation:
     failure: str | None = None
     rounds: tuple[RoundReport, ...] | None = field(default=None, compare=False)
 
+    @classmethod
+    def not_begun(cls, request: Request, *, decodes: bool) -> "Generation":
+        """Return what there is of a request that was cancelled while it waited.
+
+        Args:
+            request: what was asked.
+            decodes: whether the engine turns tokens into text.
+        """
+        params = request.sampling
+        return cls(
+            request.id,
+            (),
+            "cancelled",
+            DecodingStats(n_prompt=len(request.token_ids)),
+            text="" if decodes else None,
+            logprobs=None if params.logprobs is None else (),
+            rounds=() if params.rounds else None,
+        )
+
 
 def cut(token_ids: Sequence[int], eos_ids: Sequence[int], remaining: int) -> tuple[list[int], FinishReason | None]:
     """Keep tokens up to the first end-of-text token and the limit, and say whether either ended the text."""

@@ -48,7 +48,7 @@ class EngineArm:
     ) -> None:
         self.name, self._worker, self._model = name, worker, model
         self._selector, self._seen, self._metrics = selector, seen, metrics
-        self._chooser: Chooser = worker.arm_names.index(name) if selector is None else selector
+        self._chooser: Chooser = worker.action(name) if selector is None else selector
 
     @property
     def n_waiting(self) -> int:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import Future
 
 from speculative.engine.engine import Engine
 from speculative.pools.pool import Pool
 from speculative.protocols.request import Generation, Request, RoundResult
 from speculative.serving.assigned_rounds import AssignedRounds, Chooser
 from speculative.serving.problem import ArmFailure
+from speculative.targets.rule_arm import PoolArm
 
 Told = RoundResult | Generation | Exception
 
@@ -24,7 +26,7 @@ class EngineWorker:
 
     Attributes:
         target: the pool's.
-        arm_names: of the pool, in the order of the engine's arms.
+        arm_names: of the engine's arms, in their order.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -72,6 +74,33 @@ class EngineWorker:
                     return
         finally:
             self._inbox.put(lambda: self._leave(request.id))
+
+    def add_arms(self, arms: Sequence[PoolArm]) -> Future[None]:
+        """Let further arms help from the next step on, while requests run; the result is there once they may.
+
+        Their names are theirs from then on, also where an arm of one has been there before.
+
+        Args:
+            arms: of the pool's target. The result raises what `Engine.add_arms` raises.
+        """
+        done: Future[None] = Future()
+
+        def add() -> None:
+            try:
+                self._engine.add_arms(arms)
+            except Exception as error:  # for whoever waits
+                done.set_exception(error)
+                return
+            self.arm_names = (*self.arm_names, *(arm.name for arm in arms))
+            self._selector.n_arms = len(self.arm_names)
+            done.set_result(None)
+
+        self._inbox.put(add)
+        return done
+
+    def action(self, name: str) -> int:
+        """Return the engine's index of the arm that has a name now."""
+        return max(action for action, known in enumerate(self.arm_names) if known == name)
 
     def stop(self) -> None:
         """End after the step under way; requests that run are told that the engine has ended."""

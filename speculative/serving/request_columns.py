@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -103,13 +103,14 @@ class RequestColumns:
         self.running: Counter[str] = Counter()
         self.waiting: Callable[[str], int] = lambda arm: 0
 
-    def keep(self, arms: Iterable[str]) -> None:
+    def keep(self, arms: Collection[str]) -> None:
         """Have these arms from now on: new ones take the next columns, those of arms that have left are 0."""
+        slots, there = dict(self._slots), set(arms)
         for arm in arms:
-            self._slots.setdefault(arm, len(self._slots) % N_SLOTS)
-            self._caches.setdefault(arm, PrefixCache())
-        for arm in self._slots.keys() - set(arms):
-            self._caches[arm] = PrefixCache()
+            slots.setdefault(arm, len(slots) % N_SLOTS)
+        kept = {arm: cache for arm, cache in self._caches.items() if arm in there}
+        self._caches = {arm: kept.get(arm) or PrefixCache() for arm in slots}
+        self._slots = slots  # another thread may go through the old ones
 
     def query(self, decision_id: str, request: CompletionRequest) -> Query:
         """Return what the agent is asked."""

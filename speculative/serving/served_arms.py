@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from speculative.serving.metrics import Metrics
+from speculative.serving.reloading import PoolSource
 from speculative.serving.seen import Seen
 from speculative.serving.served_arm import ServedArm
 from speculative.serving.startup_probe import Probed, probe, probe_arm
 from speculative.serving.upstream import Upstream
+from speculative.serving.upstream_source import UpstreamSource
 from speculative.serving.upstream_spec import UpstreamPoolSpec
 
 if TYPE_CHECKING:
@@ -31,35 +33,45 @@ class ArmSources:
         selectors: of an engine of one's own, the arms that choose among the pool's at every round, by name.
         seen: gets the answers of an engine of one's own that can be looked at.
         metrics: are told of the choices at every round.
+        allow_unproven: whether body fields of upstreams may be ignored.
+        hindsight: whether look-ups of an engine of one's own are replayed on every answer.
     """
 
     environment: Mapping[str, str]
     selectors: Mapping[str, Selector]
     seen: Seen
     metrics: Metrics
+    allow_unproven: bool = False
+    hindsight: bool = False
 
-    async def probed_arms(
+    async def opened(
         self, pool: UpstreamPoolSpec | Pool, stack: AsyncExitStack
-    ) -> tuple[Sequence[ServedArm], list[Probed]]:
-        """Return a pool's arms, which the stack closes, and what a probe found of them.
+    ) -> tuple[Sequence[ServedArm], list[Probed], PoolSource]:
+        """Return a pool's arms, which the stack closes, what a probe found of them, and where others come from.
 
         Raises:
             ValueError: if an environment variable that a header needs is missing.
         """
         if isinstance(pool, UpstreamPoolSpec):
             upstreams = [await stack.enter_async_context(Upstream(spec, self.environment)) for spec in pool.arms]
-            return upstreams, await probe(upstreams)
+            return upstreams, await probe(upstreams), UpstreamSource(pool, self.environment, self.allow_unproven)
         from speculative.serving.engine_arm import EngineArm
+        from speculative.serving.engine_source import EngineSource
         from speculative.serving.engine_worker import EngineWorker
 
         worker = EngineWorker(pool)
         stack.callback(worker.stop)
-        own = [EngineArm(name, worker, OWN_MODEL, seen=self.seen) for name in pool.arms.names]
+
+        def new_arm(name: str) -> EngineArm:
+            return EngineArm(name, worker, OWN_MODEL, seen=self.seen)
+
+        own = [new_arm(name) for name in pool.arms.names]
         own += [
             EngineArm(name, worker, OWN_MODEL, selector=selector, seen=self.seen, metrics=self.metrics)
             for name, selector in self.selectors.items()
         ]
-        return own, [await probe_arm(arm) for arm in own]
+        source = EngineSource(pool, worker, new_arm, selectors=self.selectors, hindsight=self.hindsight)
+        return own, [await probe_arm(arm) for arm in own], source
 
 
 def arm_names(pool: UpstreamPoolSpec | Pool, selectors: Mapping[str, Selector]) -> tuple[str, ...]:

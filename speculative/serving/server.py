@@ -23,7 +23,7 @@ from speculative.serving.listening import BACKLOG, OrderlyServer, bound_socket, 
 from speculative.serving.loop_first import loop_first
 from speculative.serving.metrics import Metrics
 from speculative.serving.rate_limit import RateLimit
-from speculative.serving.reloading import Reloading
+from speculative.serving.reloading import PoolSource, Reloading
 from speculative.serving.request_columns import (
     ColumnedEncoder,
     ColumnGroup,
@@ -39,7 +39,6 @@ from speculative.serving.settings import ServiceSettings
 from speculative.serving.spans import Spans
 from speculative.serving.stage_keeper import StageKeeper
 from speculative.serving.startup_probe import check_probed
-from speculative.serving.upstream_source import UpstreamSource
 from speculative.serving.upstream_spec import UpstreamPoolSpec
 
 if TYPE_CHECKING:
@@ -178,8 +177,8 @@ async def opened(
         learner = Learner(policy, log.folder, server.folder / "learner", hindsight=hindsight, relearn=server.relearn)
         stack.enter_context(closing(learner))
         _keep_arms(learner, names, server.new_arm_rows, say)
-        sources = ArmSources(environment, server.selectors, Seen(settings.show_texts), Metrics())
-        arms, found = await sources.probed_arms(pool, stack)
+        sources = _sources(environment, settings, server)
+        arms, found, source = await sources.opened(pool, stack)
         say("\n".join(map(str, found)))
         check_probed(found, server.allow_unproven)
         reward = reward_of(server.folder, settings, server.slowest, found)
@@ -193,7 +192,7 @@ async def opened(
         stack.callback(learning.stop)
         learning.start()
         await stack.enter_async_context(HealthChecks(service).running())
-        reloading = _reloading(pool, learning, service, server, environment)
+        reloading = _reloading(source, learning, service, server)
         if reloading is not None:
             stack.enter_context(on_hangup(reloading.hangup))
         sock.listen(BACKLOG)
@@ -232,16 +231,22 @@ def _look_back(pool: UpstreamPoolSpec | Pool, server: ServerSettings, reward: Re
     return LookBack(list(pool.arms), server.hindsight, reward)
 
 
+def _sources(environment: Mapping[str, str], settings: ServiceSettings, server: ServerSettings) -> ArmSources:
+    return ArmSources(
+        environment,
+        server.selectors,
+        Seen(settings.show_texts),
+        Metrics(),
+        allow_unproven=server.allow_unproven,
+        hindsight=server.hindsight is not None,
+    )
+
+
 def _reloading(
-    pool: UpstreamPoolSpec | Pool,
-    learning: LearningThread,
-    service: Service,
-    server: ServerSettings,
-    environment: Mapping[str, str],
+    source: PoolSource, learning: LearningThread, service: Service, server: ServerSettings
 ) -> Reloading | None:
-    if server.pool_file is None or not isinstance(pool, UpstreamPoolSpec):
+    if server.pool_file is None:
         return None
-    source = UpstreamSource(pool, environment, server.allow_unproven)
     order = server.folder / _ARM_ORDER
     return Reloading(server.pool_file, source, learning, service, order, new_arm_rows=server.new_arm_rows)
 

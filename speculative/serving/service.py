@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing
 from typing import TYPE_CHECKING, NamedTuple
@@ -201,11 +201,10 @@ class Service:
         first_id = f"dp-{secrets.token_hex(8)}"
         failures: dict[str, str] = {}
         for attempt in range(self.settings.attempts):
-            available = [name for name, one in self.breakers.items() if not one.is_open and name not in failures]
-            if not available:
-                break
             decision_id = first_id if attempt == 0 else f"{first_id}-{attempt + 1}"
-            asked = await self._decide(decision_id, request, available)
+            asked = await self._decide(decision_id, request, failures)
+            if asked is None:
+                break
             self._columns.began(asked.arm.name)
             try:
                 answered = await self._pull(asked, decision_id, request, client)
@@ -219,11 +218,11 @@ class Service:
         told = "; ".join(f"{arm}: {failure}" for arm, failure in failures.items())
         raise Problem(502, f"no arm gave an answer ({told})")
 
-    async def _decide(self, decision_id: str, request: CompletionRequest, available: Sequence[str]) -> _Asked:
+    async def _decide(self, decision_id: str, request: CompletionRequest, failed: Collection[str]) -> _Asked | None:
         query = self._columns.query(decision_id, request)
         loop = asyncio.get_running_loop()
         try:
-            asked = await loop.run_in_executor(self._writer, self._choose, query, available)
+            asked = await loop.run_in_executor(self._writer, self._choose, query, failed)
         except asyncio.CancelledError:
             self._write(self._drop, decision_id, "the client left")
             raise
@@ -232,14 +231,16 @@ class Service:
             raise Problem(
                 503, "the decision log cannot be written, and nothing is served that is not logged"
             ) from error
-        self.metrics.add("decisions_total", arm=asked.arm.name, stage=self.stage)
-        self.metrics.add("inverse_propensity_sum", 1 / asked.propensity, arm=asked.arm.name)
+        if asked is not None:
+            self.metrics.add("decisions_total", arm=asked.arm.name, stage=self.stage)
+            self.metrics.add("inverse_propensity_sum", 1 / asked.propensity, arm=asked.arm.name)
         return asked
 
-    def _choose(self, query: Query, available: Sequence[str]) -> _Asked:
-        there = [name for name in available if name in self.arms]  # one may have left since
+    def _choose(self, query: Query, failed: Collection[str]) -> _Asked | None:
+        """Return the arm that is chosen among those that may be asked, None where there are none."""
+        there = [name for name, one in self.breakers.items() if not one.is_open and name not in failed]
         if not there:
-            raise Problem(503, "the arms that could be asked have just left: ask again", retry_after_s=1)
+            return None
         decision = self.agent.choose(query, there if self.guard is None else self.guard.among(there))
         if self.guard is not None:
             self.guard.began(query.id, decision.arm)

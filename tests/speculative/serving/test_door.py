@@ -34,3 +34,18 @@ def test_a_page_that_points_its_own_name_here_gets_nothing(tmp_path):
     with front_door(tmp_path, {"a": Script()}) as door:
         for path in ("/draftpick", "/metrics", "/v1/models"):
             assert door.get(path, headers=rebound).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("address", "may"),
+    [("127.0.0.1", True), ("::1", True), ("::ffff:127.0.0.1", True), ("10.0.0.7", False), ("", False)],
+)
+def test_without_keys_only_this_machine_may_change_how_the_server_serves(address, may):
+    asked = request("10.0.0.9")
+    asked.scope["client"] = (address, 5)
+    if may:
+        Door(host="0.0.0.0").check_owner(asked)
+    else:
+        with pytest.raises(Problem, match="only this machine may do so"):
+            Door(host="0.0.0.0").check_owner(asked)
+    Door([KEY]).check_owner(request("10.0.0.9", authorization=f"Bearer {KEY}"))
