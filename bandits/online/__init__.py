@@ -7,6 +7,7 @@ from bandits.online.learner import Learner
 from bandits.online.pooled_learner import PooledLearner
 from bandits.online.records import LoggedDecision, PolicyVersion
 from bandits.online.rollout import Rollout
+from bandits.online.served_domains import ServedDomain, served_domains
 from bandits.online.time_budget import TimeBudget
 from bandits.online.trial import Trial
 
@@ -19,7 +20,9 @@ __all__ = [
     "PolicyVersion",
     "PooledLearner",
     "Rollout",
+    "ServedDomain",
     "TimeBudget",
     "TornRecordWarning",
     "Trial",
+    "served_domains",
 ]

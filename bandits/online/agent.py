@@ -230,7 +230,7 @@ class Agent:
         number, serving = self.log.next_number(), self._serving
         context = self.encoder.encode_query(query)
         decision = serving.policy.choose(context, self._rng(number), available)
-        self.log.decided(number, query.id, context, decision, serving.version, available)
+        self.log.decided(number, query, context, decision, serving.version, available)
         return number, decision
 
     @contextmanager

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
-from arms import Observation
+from arms import Observation, Query
 from arms.folder_lock import FolderLock
 from bandits import checks
 from bandits.data.decision import Decision
@@ -145,7 +145,7 @@ class DecisionLog:
     def decided(
         self,
         number: int,
-        query_id: str,
+        query: Query | str,
         context: ArrayLike,
         decision: Decision,
         policy: PolicyVersion,
@@ -155,7 +155,7 @@ class DecisionLog:
 
         Args:
             number: what `next_number` gave.
-            query_id: the query; it may have no other decision that waits for its reward.
+            query: may have no other decision that waits for its reward; its id alone where there is no more of it.
             context: (d,) float32.
             decision: with the distribution it was drawn from.
             policy: who chose.
@@ -167,7 +167,8 @@ class DecisionLog:
         """
         row = checks.vector(context, "context", np.float32, None)
         checks.finite(row, "context")
-        entry = LoggedDecision(number, time.time(), query_id, row, decision, available, policy)
+        query_id, domain = (query, None) if isinstance(query, str) else (query.id, query.domain)
+        entry = LoggedDecision(number, time.time(), query_id, row, decision, available, policy, domain)
         line = encode(entry.to_record())
         with self._lock:
             if query_id in self._index.open:

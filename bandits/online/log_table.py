@@ -46,6 +46,7 @@ def logged_data(
         action_probabilities=probabilities if with_distributions else None,
         times=np.array([one.time for one in decisions]),
         query_ids=tuple(one.query_id for one in decisions),
+        domains=tuple(one.domain for one in decisions) if any(one.domain for one in decisions) else None,
         encoder=first.policy.encoder,
     )
 

@@ -41,6 +41,7 @@ class LoggedDecision:
         decision: arm, propensity and the distribution drawn from.
         available: the arms that could be chosen; None for all.
         policy: who chose.
+        domain: what kind of query it was, where that is known; policies never see it.
     """
 
     number: int
@@ -50,6 +51,7 @@ class LoggedDecision:
     decision: Decision
     available: tuple[str, ...] | None
     policy: PolicyVersion
+    domain: str | None = None
 
     def to_record(self) -> Record:
         """Return the decision as JSON values."""
@@ -58,6 +60,7 @@ class LoggedDecision:
             "number": self.number,
             "time": self.time,
             "query": self.query_id,
+            "domain": self.domain,
             "arm": self.decision.arm,
             "propensity": self.decision.propensity,
             "probabilities": dict(self.decision.probabilities),
@@ -83,6 +86,7 @@ class LoggedDecision:
             decision=Decision(row["arm"], action, row["propensity"], probabilities, row.get("proposed")),
             available=None if available is None else tuple(available),
             policy=PolicyVersion(row["policy"], row["version"], row["encoder"]),
+            domain=row.get("domain"),
         )
 
 

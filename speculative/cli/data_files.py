@@ -93,13 +93,18 @@ def read_log(path: Path) -> "LoggedData":
         FileNotFoundError: if it is not there.
     """
     from bandits import LoggedData
-    from bandits.online.segments import segment_numbers
 
-    inside = path / "log"
-    data = read_data(inside if inside.is_dir() and segment_numbers(inside) else path, TableOptions())
+    data = read_data(log_folder(path) or path, TableOptions())
     if not isinstance(data, LoggedData):
         raise ValueError(f"{path} holds every arm's reward, of which draftpick evaluate takes exact values: use that")
     return data
+
+
+def log_folder(path: Path) -> Path | None:
+    """Return the folder of the decision log that is meant: this one, or the one of a service's state; None for none."""
+    from bandits.online.segments import segment_numbers
+
+    return next((folder for folder in (path / "log", path) if folder.is_dir() and segment_numbers(folder)), None)
 
 
 def _is_folder_of_tables(folder: Path) -> bool:

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from speculative.cli import options
-from speculative.cli.data_files import read_log
+from speculative.cli.data_files import log_folder, read_log
 from speculative.cli.plugins import estimators_of, policies_or_files
 from speculative.cli.progress import busy
 
@@ -66,6 +67,7 @@ def replay_log(
     """
     from bandits.data.io import write_dsjson
     from bandits.evaluation import replay_log as replay
+    from bandits.online.served_domains import NO_DOMAIN, domains_table, served_domains
 
     if not policy and to_dsjson is None:
         raise ValueError("give --policy, what to value, or --to-dsjson, a file to write the log to")
@@ -76,14 +78,20 @@ def replay_log(
     with busy("reading the log"):
         logged = read_log(log)
     if to_dsjson is not None:
-        write_dsjson(logged, to_dsjson)
-        options.say(f"{len(logged)} decisions written to {to_dsjson}")
+        write_dsjson(replace(logged, domains=None), to_dsjson)
+        without = "" if logged.domains is None else " without their domains, for which dsjson has no field"
+        options.say(f"{len(logged)} decisions written to {to_dsjson}{without}")
     if not policies:
         return
     with busy("estimating"):
         replayed = replay(policies, logged, estimators=by, test_share=test_share, seed=seed)
     result = json.loads(replayed.to_json()) | {"conclusion": replayed.conclusion}
-    options.report(result, replayed.to_text(), as_json)
+    text = replayed.to_text()
+    if logged.domains is not None and (folder := log_folder(log)) is not None:
+        domains = served_domains(folder)
+        result["domains"] = {domain or NO_DOMAIN: one.to_dict() for domain, one in domains.items()}
+        text = f"{domains_table(domains).to_text()}\n\n{text}"
+    options.report(result, text, as_json)
 
 
 def _refuse_learners_own(log: Path, policies: Sequence[str]) -> None:

@@ -20,6 +20,9 @@ NO_TEXT = "(no text)"
 MOST_TEXT = 65_536
 """Characters that an encoder reads, the last ones: a context must not take longer than the answer."""
 
+MOST_DOMAIN = 64
+"""Characters of a domain, which is a label and no text."""
+
 _Tokens = Annotated[int, Field(ge=1, strict=True)]
 
 
@@ -66,6 +69,7 @@ class CompletionRequest:
         include_usage: whether a stream is to end with a chunk of usage.
         max_tokens: most tokens of all answers together, where the client sets a limit.
         prefix: the blocks of all its text, from `blocks_of`.
+        domain: what kind of request it is, from `metadata`; None where the client does not say.
     """
 
     endpoint: Endpoint
@@ -75,6 +79,7 @@ class CompletionRequest:
     include_usage: bool
     max_tokens: int | None
     prefix: Sequence[int] = ()
+    domain: str | None = None
 
 
 def read_request(endpoint: Endpoint, raw: bytes, model: str) -> CompletionRequest:
@@ -118,7 +123,17 @@ def read_request(endpoint: Endpoint, raw: bytes, model: str) -> CompletionReques
         include_usage=bool(read.stream_options and read.stream_options.include_usage),
         max_tokens=None if most is None else most * (read.n or 1),
         prefix=blocks_of(text),
+        domain=_domain(body.get("metadata")),
     )
+
+
+def _domain(metadata: object) -> str | None:
+    """Return the domain that a client names; other metadata are not read."""
+    domain = metadata.get("domain") if isinstance(metadata, Mapping) else None
+    if domain is not None and not (isinstance(domain, str) and 0 < len(domain) <= MOST_DOMAIN and domain.isprintable()):
+        rule = f"a label of 1 to {MOST_DOMAIN} printable characters"
+        raise Problem(400, f"metadata.domain must be {rule}, got {domain!r:.100}", "metadata.domain")
+    return domain
 
 
 def _json_object(raw: bytes) -> dict[str, object]:

@@ -13,6 +13,8 @@ from importlib.resources import files
 from string import Template
 
 from bandits.evaluation.colours import PALETTE, colours_of
+from bandits.online import ServedDomain
+from bandits.online.served_domains import NO_DOMAIN
 from speculative.serving.live_charts import gain_chart, gain_scale, shares_chart
 from speculative.serving.live_view import ArmView, ExplainedDecision, LiveView, RoundsView
 from speculative.serving.trial_curve import CurvePoint
@@ -58,6 +60,7 @@ def main_part(view: LiveView) -> str:
             *(_gain(arm, points) for arm, points in view.curves.items()),
             *([] if view.curves else [_no_gain(view)]),
             _chosen(view, colours),
+            _domains(view, colours),
             _rounds(view.rounds, colours),
             _decisions(view.decisions, colours),
             _changes(view),
@@ -159,6 +162,35 @@ def _rounds_row(one: RoundsView, n_of_arm: int, colours: Mapping[str, str]) -> s
             ("n", "accepted a round", f"{one.n_accepted / one.n_rounds:.2f}"),
         ]
     )
+
+
+def _domains(view: LiveView, colours: Mapping[str, str]) -> str:
+    if not view.domains:
+        return ""
+    rows = "".join(
+        _row(
+            [
+                ("first", "", escape(domain or NO_DOMAIN)),
+                ("n", "decisions", str(one.chosen.total())),
+                ("wide", "chosen", _shares(one, colours)),
+                ("n", "reward", _figure(one.mean_reward)),
+                ("n", "ms a token", _figure(one.ms_per_token)),
+                ("n", "failed", str(one.n_failed)),
+            ]
+        )
+        for domain, one in view.domains.items()
+    )
+    heads = _heads(
+        ("domain", "decisions", "chosen", "reward", "ms a token", "failed"),
+        frozenset({"decisions", "reward", "failed"}),
+    )
+    return f"<h2>The same by domain</h2><table>{heads}<tbody>{rows}</tbody></table>"
+
+
+def _shares(domain: ServedDomain, colours: Mapping[str, str]) -> str:
+    n = max(1, domain.chosen.total())
+    arms = domain.chosen.most_common()
+    return " ".join(_swatch(f"{arm} {count / n:.0%}", colours.get(arm, "#8a8f98")) for arm, count in arms)
 
 
 def _decisions(decisions: Sequence[ExplainedDecision], colours: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bandits.online import ServedDomain
 from bandits.policies.policy import Policy
 from bandits.policies.predicts_rewards import PredictsRewards
 from speculative.serving.metrics import Metrics
@@ -84,6 +85,7 @@ class LiveView:
         chosen: the arms of the last decisions, oldest first.
         since: when the first of these was made, seconds since 1970; None without any.
         arms: in the pool's order.
+        domains: the same decisions by what their clients call them; empty where none is called anything.
         decisions: the last ones, newest first.
         changes: of the stage, newest first.
         curves: points of the present trial, by the arm that the policy is compared with.
@@ -103,6 +105,7 @@ class LiveView:
     chosen: Sequence[str]
     since: float | None
     arms: Sequence[ArmView]
+    domains: Mapping[str | None, ServedDomain]
     decisions: Sequence[ExplainedDecision]
     changes: Sequence[StageChange]
     curves: Mapping[str, Sequence[CurvePoint]]
@@ -130,6 +133,7 @@ def live_view(service: Service, tail: ServedTail) -> LiveView:
         chosen=chosen,
         since=decisions[0].decision.time if decisions else None,
         arms=arms,
+        domains=_domains(decisions),
         decisions=[ExplainedDecision(one, _expected(policy, one)) for one in decisions[: -N_SHOWN - 1 : -1]],
         changes=changes[::-1],
         curves={arm: points for arm, curve in service.seen.curves.items() if (points := curve.points())},
@@ -161,6 +165,16 @@ def _rounds(metrics: Metrics) -> list[RoundsView]:
         RoundsView(arm, chosen, int(n), int(accepted.get((arm, chosen), 0)))
         for (arm, chosen), n in sorted(counts.items())
     ]
+
+
+def _domains(decisions: Sequence[ServedDecision]) -> Mapping[str | None, ServedDomain]:
+    found: dict[str | None, ServedDomain] = {}
+    for one in decisions:
+        domain = found.setdefault(one.decision.domain, ServedDomain())
+        domain.chosen[one.decision.decision.arm] += 1
+        if one.reward is not None:
+            domain.take(one.reward, one.seconds, one.n_tokens, failed=one.end != "rewarded")
+    return {} if set(found) <= {None} else found
 
 
 def _expected(policy: Policy, one: ServedDecision) -> Mapping[str, float]:

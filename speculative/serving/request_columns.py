@@ -115,10 +115,10 @@ class RequestColumns:
     def query(self, decision_id: str, request: CompletionRequest) -> Query:
         """Return what the agent is asked."""
         if not self._groups:
-            return Query(id=decision_id, prompt=request.text)
+            return Query(id=decision_id, prompt=request.text, domain=request.domain)
         values = {group: self._values(group, request) for group in self._groups}
         columns = tuple(value for group in self._groups for value in values[group])
-        return ColumnedQuery(id=decision_id, prompt=request.text, columns=columns)
+        return ColumnedQuery(id=decision_id, prompt=request.text, domain=request.domain, columns=columns)
 
     def began(self, arm: str) -> None:
         """Note that an arm is asked."""

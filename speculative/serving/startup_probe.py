@@ -23,6 +23,7 @@ REQUEST = CompletionRequest(
         "messages": [{"role": "user", "content": PROMPT}],
         "max_tokens": _N_TOKENS,
         "temperature": 0,
+        "metadata": {"domain": "probe"},
     },
     PROMPT,
     stream=False,
@@ -44,6 +45,7 @@ class Probed:
         knob: whether its body fields act: "none" where it has none, "unproven" where the engine reports no counts.
         feedback: the engine's counts.
         failure: why it gave no answer; None where it did.
+        takes_metadata: whether it answers requests with `metadata`; they are sent without where it does not.
     """
 
     arm: str
@@ -51,6 +53,7 @@ class Probed:
     knob: Knob
     feedback: EngineFeedback | None
     failure: str | None
+    takes_metadata: bool = True
 
     def __str__(self) -> str:
         if self.failure is not None:
@@ -63,7 +66,8 @@ class Probed:
             "ignored": ", its body fields are IGNORED by the engine",
             "unproven": ", whether its body fields act cannot be told: the engine reports no counts",
         }
-        return f"arm {self.arm}: {speed}{drafted}{knob[self.knob]}"
+        without = "" if self.takes_metadata else ", it refuses metadata, which are left out of its requests"
+        return f"arm {self.arm}: {speed}{drafted}{knob[self.knob]}{without}"
 
 
 async def probe(upstreams: Sequence[Upstream]) -> list[Probed]:
@@ -72,7 +76,7 @@ async def probe(upstreams: Sequence[Upstream]) -> list[Probed]:
     A field acts if the engine's counts with it differ from those without it, or from those of another arm of the same
     server and model. llama.cpp, for one, takes `speculative.n_max` and ignores it.
     """
-    answers = [await _ask(upstream.answer(REQUEST)) for upstream in upstreams]
+    answers = [await _ask_first(upstream) for upstream in upstreams]
     bare = [
         await _ask(upstream.answer(REQUEST, with_body=False)) if upstream.spec.body else None for upstream in upstreams
     ]
@@ -86,7 +90,8 @@ async def probe(upstreams: Sequence[Upstream]) -> list[Probed]:
             if one is not None and one.failure is None
         ]
         knob: Knob = "none" if plain is None else _knob(answer, same_server)
-        found.append(Probed(upstream.name, answer.seconds_per_token, knob, answer.feedback, answer.failure))
+        said = (answer.seconds_per_token, knob, answer.feedback, answer.failure, upstream.takes_metadata)
+        found.append(Probed(upstream.name, *said))
     return found
 
 
@@ -125,6 +130,7 @@ class _Answer:
     seconds_per_token: float | None
     feedback: EngineFeedback | None
     failure: str | None = None
+    is_refusal: bool = False
 
     @property
     def counts(self) -> tuple[int | None, int | None, int | None] | None:
@@ -139,6 +145,18 @@ def _knob(answer: _Answer, others: Sequence[_Answer]) -> Knob:
     return "acts" if any(one.counts not in (None, answer.counts) for one in others) else "ignored"
 
 
+async def _ask_first(upstream: Upstream) -> _Answer:
+    """Ask an upstream with metadata; where it refuses, without, and so from then on if that is what it refused."""
+    answer = await _ask(upstream.answer(REQUEST))
+    if answer.is_refusal:
+        upstream.takes_metadata = False
+        without = await _ask(upstream.answer(REQUEST))
+        if without.failure is None:
+            return without
+        upstream.takes_metadata = True
+    return answer
+
+
 async def _ask(payloads: AsyncGenerator[bytes, None]) -> _Answer:
     watch = AnswerWatch(REQUEST)
     try:
@@ -147,7 +165,7 @@ async def _ask(payloads: AsyncGenerator[bytes, None]) -> _Answer:
     except ArmFailure as error:
         return _Answer(None, None, str(error))
     except ArmRefusal as error:
-        return _Answer(None, None, f"status {error.status}: {_message(error.payload)}")
+        return _Answer(None, None, f"status {error.status}: {_message(error.payload)}", is_refusal=True)
     return _Answer(watch.seconds / watch.n_tokens if watch.n_tokens else None, watch.feedback)
 
 

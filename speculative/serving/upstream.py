@@ -33,6 +33,9 @@ class Upstream:
     Attributes:
         n_waiting: requests in its queue, of all its clients, as the last health check found; 0 where it does not tell.
 
+        takes_metadata: whether requests are passed on with their `metadata`; the start-up probe finds out whether the
+            server refuses them.
+
     Raises:
         ValueError: if an environment variable that a header needs is missing.
     """
@@ -40,6 +43,7 @@ class Upstream:
     def __init__(self, spec: UpstreamSpec, environment: Mapping[str, str]) -> None:
         self.name, self.spec = spec.name, spec
         self.n_waiting, self._has_metrics = 0, True
+        self.takes_metadata = True
         headers = {"content-type": "application/json", "accept-encoding": "identity"}
         self._client = HttpClient(spec.url, {**headers, **spec.read_headers(environment)}, spec.connect_s)
 
@@ -103,6 +107,8 @@ class Upstream:
 
     def _body(self, request: CompletionRequest, with_body: bool) -> bytes:
         body = {**request.body, **(self.spec.body if with_body else {})}
+        if not self.takes_metadata:
+            body.pop("metadata", None)
         if self.spec.model is not None:
             body["model"] = self.spec.model
         if request.stream and self.spec.asks_for_usage:

@@ -170,6 +170,7 @@ FILLED_BY_THE_LIBRARY = [
     "RoundReport",
     "RoutingNumbers",
     "SegmentRow",
+    "ServedDomain",
     "SegmentEstimates",
     "Simulation",
     "SimulationRow",

@@ -29,6 +29,7 @@ class Script:
         fault: how it misbehaves; None for not at all.
         status: of the fault "status".
         facts: fields beside the last choices, such as llama.cpp's timings.
+        refuses: body fields with which a request is refused.
         knobs: body field to the facts that a request with it gets.
         chunks: what a stream holds instead of tokens, as it is sent.
         character_s: more seconds before the first token, for each character that no earlier prompt began with.
@@ -45,6 +46,7 @@ class Script:
     fault: Fault | None = None
     status: int = 503
     facts: Mapping[str, object] = field(default_factory=dict)
+    refuses: Sequence[str] = ()
     knobs: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     chunks: Sequence[Mapping[str, object]] = ()
     character_s: float = 0.0
@@ -110,7 +112,7 @@ class ScriptedUpstream:
         script.asked.append((body, headers))
         if script.fault == "hang":
             await asyncio.sleep(3600)
-        if script.fault in ("status", "refuse"):
+        if script.fault in ("status", "refuse") or any(name in body for name in script.refuses):
             status = script.status if script.fault == "status" else 400
             _write(writer, status, {"error": {"message": "as scripted", "param": "logit_bias"}})
             return True

@@ -18,7 +18,8 @@ def write_log(folder, n=600):
     agent = Agent(Uniform(arm_names=ARMS), HashingEncoder(4), log)
     rng = np.random.default_rng(0)
     for number in range(n):
-        decision = agent.choose(Query(id=f"q{number}", prompt=f"words {number % 7}"))
+        domain = ("code", "prose", None)[number % 3]
+        decision = agent.choose(Query(id=f"q{number}", prompt=f"words {number % 7}", domain=domain))
         agent.reward(f"q{number}", {"plain": 0.3, "fast": 0.7}[decision.arm] + rng.uniform(-0.1, 0.1))
     agent.choose(Query(id="open", prompt="not rewarded yet"))
     return log
@@ -40,6 +41,9 @@ def test_a_log_being_written_is_valued_for_saved_and_named_policies(tmp_path):
     assert result["conclusion"].startswith("epsilon_greedy (the best of 2 policies) would have earned 0.")
     assert result["conclusion"].endswith("serve it.")
     assert "what was served" in text
+    assert [one["decisions"] for one in result["domains"].values()] == [200, 200, 201]  # one is not rewarded yet
+    assert 0.3 < result["domains"]["code"]["reward"] < 0.7
+    assert text.startswith("What was served, by domain")
     assert "serve it." in " ".join(text.split())
 
 
@@ -65,6 +69,7 @@ def test_a_log_goes_to_dsjson_and_is_valued_from_there_alike(tmp_path):
     with write_log(tmp_path, 300):
         run_cli("replay-log", tmp_path, "--to-dsjson", file)
         direct = json.loads(run_cli("replay-log", tmp_path, *policy).stdout)
+    assert set(direct.pop("domains")) == {"code", "prose", "(none)"}  # dsjson has none
     assert json.loads(run_cli("replay-log", file, *policy).stdout) == direct
     assert "exists" in refused("replay-log", tmp_path, "--to-dsjson", file)
     assert "--policy" in refused("replay-log", tmp_path)

@@ -41,6 +41,21 @@ def test_the_most_tokens_are_those_of_all_answers(fields, most):
     assert read("completions", prompt="x", **fields).max_tokens == most
 
 
+@pytest.mark.parametrize(
+    ("metadata", "domain"), [({"domain": "code", "user": "7"}, "code"), ({"user": "7"}, None), ({}, None), (None, None)]
+)
+def test_a_client_may_name_the_domain_in_its_metadata(metadata, domain):
+    asked = read("completions", prompt="x", metadata=metadata)
+    assert (asked.domain, asked.body["metadata"]) == (domain, metadata)
+
+
+@pytest.mark.parametrize("domain", ["", 7, "x" * 65, "two\nlines", "\ud800", ["code"]])
+def test_a_domain_is_a_short_label(domain):
+    with pytest.raises(Problem, match=r"metadata\.domain must be a label of 1 to 64 printable characters") as caught:
+        read("completions", prompt="x", metadata={"domain": domain})
+    assert (caught.value.status, caught.value.field) == (400, "metadata.domain")
+
+
 def test_unknown_fields_are_kept_for_the_engine():
     assert read("completions", prompt="x", min_p=0.1).body["min_p"] == 0.1
 

@@ -10,6 +10,7 @@ import openai
 import pytest
 from serving_bench.scripted_upstream import Script
 
+from bandits import DecisionLog
 from speculative.serving.settings import ServiceSettings
 from tests.support.front_door import CHAT, LIVE, events, front_door, records, wait_for
 
@@ -54,6 +55,20 @@ def test_an_engine_that_refuses_stream_options_is_not_sent_any(tmp_path):
         [rewarded] = records(door, "rewarded")
     assert "stream_options" not in door.scripts["a"].asked[0][0]
     assert rewarded["observation"]["n_tokens"] == 4
+
+
+def test_the_domain_that_a_client_names_is_in_the_log_and_its_metadata_are_passed_on(tmp_path):
+    with front_door(tmp_path, {"a": Script()}, LIVE, groups=("tools",)) as door:
+        door.chat(metadata={"domain": "code", "user": "7"})
+        door.chat()
+        door.settle()
+        data = DecisionLog.load(tmp_path / "log")
+        page = door.get("/draftpick").text
+    assert data.domains == ("code", None)
+    assert [body.get("metadata") for body, _ in door.scripts["a"].asked] == [{"domain": "code", "user": "7"}, None]
+    assert "The same by domain" in page
+    assert "code" in page
+    assert "(none)" in page
 
 
 def test_headers_name_decision_and_arm(tmp_path):

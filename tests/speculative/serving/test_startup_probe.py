@@ -56,6 +56,14 @@ def test_without_counts_nothing_is_proven():
     check_probed(found, allow_unproven=False)
 
 
+def test_an_engine_that_refuses_metadata_is_asked_without_and_so_are_its_requests():
+    script = Script(refuses=("metadata",), facts=counts(27, 9))
+    found = probed(script, {})
+    assert str(found[0]).endswith("it refuses metadata, which are left out of its requests")
+    assert ["metadata" in body for body, _ in script.asked] == [True, False]
+    assert [one.takes_metadata for one in probed(Script(), {})] == [True]
+
+
 def test_arms_that_do_not_answer_are_told_and_a_pool_of_them_is_refused():
     found = probed(Script(fault="refuse"), {}, OFF)
     assert str(found[0]) == "arm arm0: no answer (status 400: as scripted)"
