@@ -122,6 +122,15 @@ def serve(
     ] = None,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0 for any that is free.")] = 8000,
+    replicas: Annotated[
+        int | None,
+        typer.Option(
+            "--replicas",
+            min=1,
+            help="Serve upstreams with so many processes, which Ray runs: each has a log of its own in --state and "
+            "serves what all of them have learned. Needs the extra ray.",
+        ),
+    ] = None,
     key_file: Annotated[
         Path | None,
         typer.Option("--key-file", help="Keys, one a line, of which a request must bear one.", metavar="FILE"),
@@ -232,6 +241,7 @@ def serve(
     from speculative.serving.server import ServerSettings
     from speculative.serving.server import serve as run_server
     from speculative.serving.settings import ServiceSettings
+    from speculative.serving.upstream_spec import UpstreamPoolSpec
 
     served = read_served_pool(pool, cache, threads)
     selectors = selectors_of(served, rounds, selector or (), cache)
@@ -270,7 +280,14 @@ def serve(
         pool_file=pool,
     )
     learns = forgetting(_policy(policy, settings or (), policy_class or (), seed), discount, window, drift_threshold)
-    run_server(served, learns, service, server, os.environ, options.say)
+    if replicas is None:
+        run_server(served, learns, service, server, os.environ, options.say)
+        return
+    if not isinstance(served, UpstreamPoolSpec):
+        raise ValueError("--replicas is for a pool of upstreams; an engine of one's own is one process: leave it out")
+    from speculative.serving.ray_replicas import serve_replicas
+
+    serve_replicas(served, learns, service, server, replicas, options.say)
 
 
 def _policy(name: str, settings: "list[str] | tuple[()]", classes: "list[str] | tuple[()]", seed: int) -> "Policy":

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import time
 
 from fastapi import FastAPI, Request
@@ -15,6 +13,8 @@ from speculative.serving.door import Door
 from speculative.serving.page_routes import add_page
 from speculative.serving.problem import Problem
 from speculative.serving.reloading import Reloading
+from speculative.serving.replica import Replica
+from speculative.serving.reward_route import RewardRoute
 from speculative.serving.service import Service
 from speculative.serving.spans import Spans
 
@@ -26,6 +26,7 @@ def make_app(
     model: str = "draftpick",
     spans: Spans | None = None,
     reloading: Reloading | None = None,
+    replica: Replica | None = None,
 ) -> FastAPI:
     """Return the application of a service.
 
@@ -35,13 +36,15 @@ def make_app(
         model: the name that clients ask for.
         spans: begin one for each completion; None for none.
         reloading: reads the pool file again when asked to; None where there is none to read.
+        replica: which of several servers this is; None for the only one.
     """
     routes = _Routes(service, model, door, spans, reloading)
+    rewards = RewardRoute(service, door, replica)
     app = FastAPI(title="draftpick", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_api_route("/v1/chat/completions", routes.chat_completions, methods=["POST"])
     app.add_api_route("/v1/completions", routes.completions, methods=["POST"])
     app.add_api_route("/v1/models", routes.models)
-    app.add_api_route("/v1/draftpick/reward", routes.reward, methods=["POST"])
+    app.add_api_route("/v1/draftpick/reward", rewards.post, methods=["POST"])
     app.add_api_route("/v1/draftpick/reload", routes.reload, methods=["POST"])
     app.add_api_route("/health", routes.health)
     app.add_api_route("/metrics", routes.metrics)
@@ -70,11 +73,6 @@ class _Routes:
         self._door.check(request)
         entry = {"id": self._model, "object": "model", "created": self._started, "owned_by": "draftpick"}
         return JSONResponse({"object": "list", "data": [entry]})
-
-    async def reward(self, request: Request) -> Response:
-        self._door.check(request)
-        decision_id, value = _reward(await self._door.body(request))
-        return JSONResponse({"id": decision_id, "counted": await self._service.reward(decision_id, value)})
 
     async def reload(self, request: Request) -> Response:
         self._door.check_owner(request)
@@ -106,22 +104,3 @@ class _Routes:
 async def _told(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, Problem)
     return Response(problem.payload(), problem.status, problem.headers(), "application/json")
-
-
-def _reward(raw: bytes) -> tuple[str, float]:
-    try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise Problem(400, f"the body must be one JSON object ({error})") from error
-    if not isinstance(body, dict) or set(body) != {"id", "reward"}:
-        raise Problem(400, 'the body must be {"id": ..., "reward": ...} and nothing else')
-    decision_id, value = body["id"], body["reward"]
-    if not isinstance(decision_id, str):
-        raise Problem(400, f"id must be a string, got {decision_id!r:.100}", "id")
-    try:
-        number = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise Problem(400, f"reward must be a finite number, got {value!r:.100}", "reward")
-    return decision_id, number

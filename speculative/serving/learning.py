@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 
 from bandits import Learner, Policy
+from bandits.online import PooledLearner
 from bandits.online.learner import with_arms
 from bandits.policies import Discounted, ResetOnDrift, SlidingWindow, resets_since
 from speculative.serving.served_arm import ServedArm
@@ -51,7 +52,7 @@ class LearningThread:
         keeper: changes the stage by what the log shows.
     """
 
-    def __init__(self, service: Service, learner: Learner, keeper: StageKeeper) -> None:
+    def __init__(self, service: Service, learner: Learner | PooledLearner, keeper: StageKeeper) -> None:
         self._service, self._learner, self._keeper = service, learner, keeper
         self._noted = learner.policy  # up to which resets are noted
         self._changing = threading.Lock()  # held while the policy or the arms change

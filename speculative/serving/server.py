@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from uvicorn.loops.auto import auto_loop_factory
 
 from bandits import Agent, ContextEncoder, DecisionLog, Learner, Policy, checks
+from bandits.online import PooledLearner
 from rewards import Reward
 from speculative.serving.app import make_app
 from speculative.serving.door import Door
@@ -24,6 +25,7 @@ from speculative.serving.loop_first import loop_first
 from speculative.serving.metrics import Metrics
 from speculative.serving.rate_limit import RateLimit
 from speculative.serving.reloading import PoolSource, Reloading
+from speculative.serving.replica import LEARNER, Replica
 from speculative.serving.request_columns import (
     ColumnedEncoder,
     ColumnGroup,
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     from speculative.protocols.selector import Selector
     from speculative.serving.look_back import LookBack
 
-_ARM_ORDER = "arms.json"
+ARM_ORDER = "arms.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,7 @@ class ServerSettings:
             from all of them (see `LookBack`); None to learn from rewards alone.
         new_arm_rows: rows of the other arms that an arm which joined the pool starts with the mean of; 0: no data.
         selectors: further arms of a pool of one's own, by name, each of which chooses among the pool's at every round.
+        replica: which of several servers this is, where all of them share `folder`; None for the only one.
         pool_file: where the pool was read, to be read again on SIGHUP and when it is asked for; None for never.
 
     Raises:
@@ -97,6 +100,7 @@ class ServerSettings:
     new_arm_rows: float = 0.0
     hindsight: CostProfile | None = None
     selectors: Mapping[str, Selector] = field(default_factory=dict)
+    replica: Replica | None = None
     pool_file: Path | None = None
 
     def __post_init__(self) -> None:
@@ -109,6 +113,16 @@ class ServerSettings:
         checks.at_least(self.sync_every, 0, "sync_every")
         checks.at_least(self.seed, 0, "seed")
         checks.not_negative(self.new_arm_rows, "new_arm_rows")
+
+    @property
+    def own_folder(self) -> Path:
+        """Where the log is, and the learner's checkpoint: nobody else writes there."""
+        return self.folder if self.replica is None else self.replica.folder
+
+    @property
+    def own_seed(self) -> int:
+        """Seed of this server's draws."""
+        return self.seed if self.replica is None else self.replica.seed(self.seed)
 
     def rate_limit(self) -> RateLimit | None:
         """Return a new limit as the settings say, if they say one."""
@@ -162,7 +176,7 @@ async def opened(
     Args and errors are those of `serve`. What was opened is closed when the block is left.
     """
     names = arm_names(pool, server.selectors)
-    _check_settings(names, settings, server)
+    check_settings(names, settings, server)
     texts = pool.encoder.build() if isinstance(pool, UpstreamPoolSpec) else _text_encoder(pool)
     groups = served_groups(server.columns, None if policy.state is None else policy.learned.encoder)
     encoder = ColumnedEncoder(texts, groups) if groups else texts
@@ -171,19 +185,17 @@ async def opened(
     async with AsyncExitStack() as stack:
         spans = Spans() if server.spans else None
         sock = stack.enter_context(bound_socket(server.host, server.port))
-        log = stack.enter_context(DecisionLog(server.folder / "log", sync_every=server.sync_every))
+        log = stack.enter_context(DecisionLog(server.own_folder / "log", sync_every=server.sync_every))
         stack.enter_context(loop_first())
-        hindsight = _replayed_arms(pool, settings, server)
-        learner = Learner(policy, log.folder, server.folder / "learner", hindsight=hindsight, relearn=server.relearn)
-        stack.enter_context(closing(learner))
+        learner = stack.enter_context(closing(_learner(policy, server, _replayed_arms(pool, settings, server))))
         _keep_arms(learner, names, server.new_arm_rows, say)
         sources = _sources(environment, settings, server)
         arms, found, source = await sources.opened(pool, stack)
         say("\n".join(map(str, found)))
         check_probed(found, server.allow_unproven)
         reward = reward_of(server.folder, settings, server.slowest, found)
-        agent = Agent(learner.policy, encoder, log, reward=reward, seed=server.seed)
-        order = lasting_order(server.folder / _ARM_ORDER, names)
+        agent = Agent(learner.policy, encoder, log, reward=reward, seed=server.own_seed)
+        order = lasting_order(server.folder / ARM_ORDER, names)
         service = Service(arms, agent, settings, sources.metrics, sources.seen, RequestColumns(order, groups))
         service.look_back = _look_back(pool, server, reward)
         learning = LearningThread(service, learner, StageKeeper(service))
@@ -200,16 +212,29 @@ async def opened(
         host, port = sock.getsockname()[:2]
         say(f"serving {model} ({service.stage}) on http://{host}:{port}, seen at /draftpick")
         door = Door(server.keys, server.host, rate_limit=server.rate_limit())
-        yield make_app(service, door, model=model, spans=spans, reloading=reloading), sock
+        app = make_app(service, door, model=model, spans=spans, reloading=reloading, replica=server.replica)
+        yield app, sock
 
 
-def _check_settings(names: Sequence[str], settings: ServiceSettings, server: ServerSettings) -> None:
+def check_settings(names: Sequence[str], settings: ServiceSettings, server: ServerSettings) -> None:
+    """Reject settings that do not agree with the arms, or with each other.
+
+    Raises:
+        ValueError: if they do not.
+    """
     if settings.incumbent not in names:
         raise ValueError(f"incumbent must be one of the arms {', '.join(names)}, got {settings.incumbent!r}")
     if server.slowest is not None and settings.rewards == "caller":
         raise ValueError(
             f"slowest is the scale of rewards 'own', got {server.slowest:g} and rewards 'caller': leave it out"
         )
+
+
+def _learner(policy: Policy, server: ServerSettings, hindsight: Sequence[str]) -> Learner | PooledLearner:
+    log, own = server.own_folder / "log", server.own_folder / LEARNER
+    if server.replica is None:
+        return Learner(policy, log, own, hindsight=hindsight, relearn=server.relearn)
+    return PooledLearner(policy, log, own, server.replica.other_learners, relearn=server.relearn)
 
 
 def _replayed_arms(pool: UpstreamPoolSpec | Pool, settings: ServiceSettings, server: ServerSettings) -> tuple[str, ...]:
@@ -247,11 +272,13 @@ def _reloading(
 ) -> Reloading | None:
     if server.pool_file is None:
         return None
-    order = server.folder / _ARM_ORDER
+    order = server.folder / ARM_ORDER
     return Reloading(server.pool_file, source, learning, service, order, new_arm_rows=server.new_arm_rows)
 
 
-def _keep_arms(learner: Learner, names: Sequence[str], new_arm_rows: float, say: Callable[[str], None]) -> None:
+def _keep_arms(
+    learner: Learner | PooledLearner, names: Sequence[str], new_arm_rows: float, say: Callable[[str], None]
+) -> None:
     """Let the policy choose among a pool's arms, and say which ones it did not know, or knows no more."""
     before = learner.policy.arm_names
     learner.keep_arms(names, new_arm_rows=new_arm_rows)

@@ -198,7 +198,7 @@ class Service:
         self._writer.shutdown()
 
     async def _answer(self, request: CompletionRequest, client: Client) -> int:
-        first_id = f"dp-{secrets.token_hex(8)}"
+        first_id = f"{self.settings.id_prefix}-{secrets.token_hex(8)}"
         failures: dict[str, str] = {}
         for attempt in range(self.settings.attempts):
             decision_id = first_id if attempt == 0 else f"{first_id}-{attempt + 1}"

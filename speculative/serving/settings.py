@@ -43,6 +43,7 @@ class ServiceSettings:
         conservative: seconds that other arms may lose against the incumbent, all answers together (see `TimeBudget`);
             None for no limit. Needs rewards of one's own, whose log keeps the seconds.
         conservative_share: of what the incumbent would have taken for all tokens, by which that budget grows.
+        id_prefix: what the ids of decisions begin with.
         show_texts: let the live page show texts of requests and answers; else it shows figures only.
 
     Raises:
@@ -67,6 +68,7 @@ class ServiceSettings:
     level: float = 0.05
     conservative: float | None = None
     conservative_share: float = 0.0
+    id_prefix: str = "dp"
     show_texts: bool = False
 
     def __post_init__(self) -> None:

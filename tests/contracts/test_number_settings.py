@@ -194,6 +194,7 @@ ELSEWHERE = {
         "PooledLearner",
         "Proposal",
         "TransformersArm",
+        "serve_replicas",
     ),  # beside the class
 }
 
