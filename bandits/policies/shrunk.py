@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bandits.data.policy_data import PolicyData
 from bandits.policies.linear.linear_policy import LinearPolicy
-from bandits.policies.linear.prior_precision import choose_part_precisions, choose_prior_precision
+from bandits.policies.linear.prior_precision import FREE, choose_part_precisions, choose_prior_precision
 from bandits.policies.parameters import constructor_parameters
 from bandits.policies.policy import Policy
 
@@ -30,5 +30,5 @@ def shrunk(policy: Policy, data: PolicyData) -> Policy:
     known = constructor_parameters(type(policy)).get(_NAME)
     if isinstance(policy, LinearPolicy) and known is not None and params[_NAME] == known.default:
         choose = choose_part_precisions if policy.shrinks_parts else choose_prior_precision
-        params[_NAME] = choose(data, intercept_precision=policy.intercept_precision)
+        params[_NAME] = choose(data, intercept_precision=None if policy.intercept_precision is None else FREE)
     return type(policy)(**params)  # type: ignore[arg-type]  # the policy's own arguments, by name

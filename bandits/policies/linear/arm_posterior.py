@@ -74,6 +74,12 @@ class ArmPosterior:
         """Return P^-1, (D, D) float64, lower triangle only."""
         return self._base if self._pending is None else with_gram(self._base, self._pending.rows, -1.0)
 
+    @property
+    def last_column(self) -> Float64:
+        """Return the last column of P^-1, (D,) float64: the intercept's."""
+        column: Float64 = self._base[-1]
+        return column if self._pending is None else column - self._pending.rows[:, -1] @ self._pending.rows
+
     def with_moment(self, moment: Float64) -> ArmPosterior:
         """Return the posterior of an arm that was seen on the same rows, with another moment."""
         same = ArmPosterior(self._base, moment, self.root, self.age, self._pending)

@@ -48,8 +48,8 @@ class ArmSums:
         return self._base if self._pending is None else with_gram(self._base, self._pending.rows)
 
     def shares_precision(self, other: ArmSums) -> bool:
-        """Return whether both precisions are one matrix, and so are the rows that it lacks."""
-        if self._base is not other._base:
+        """Return whether both precisions are equal, and so are the rows that they lack."""
+        if self._base is not other._base and not np.array_equal(self._base, other._base):
             return False
         if self._pending is None or other._pending is None:
             return self._pending is other._pending

@@ -62,7 +62,7 @@ def difference_errors(data: PolicyData, candidates: Sequence[float], intercept_p
     Args:
         data: a log of which `shows_differences` holds; its weights count.
         candidates: c prior precisions, each > 0.
-        intercept_precision: as in `LinearPolicy`.
+        intercept_precision: of an intercept about 0; None leaves it out.
 
     Returns:
         (n, c) float64, of the rows that are averaged over; a row that counts w times as often is w times as large.

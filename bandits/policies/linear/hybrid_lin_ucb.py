@@ -87,6 +87,11 @@ class HybridLinUCB(LinUCB):
         """Return each arm's coefficients (k, D) and covariance (k, D, D), both float64."""
         return self._posterior(self.learned)
 
+    @property
+    def _centred(self) -> float:
+        """Return 0: the shared coefficients hold the common intercept."""
+        return 0.0
+
     def _posterior(self, state: PolicyState) -> tuple[Float64, Float64]:
         return state.derive(("joint", self.shared_precision), lambda: self._joint(state))
 

@@ -22,22 +22,22 @@ class LinUCB(LinearPolicy):
 
     Args:
         ucb_width: how many standard deviations of the mean are added, in units of the noise's; for rewards within about
-            one unit. The paper's 1 + sqrt(ln(2 / delta) / 2) is 2 at delta = 0.27. With 1 an arm may be lost to its
-            first few rewards; on a log, where nothing is learned from the choices, less earns more.
+            one unit. The paper's 1 + sqrt(ln(2 / delta) / 2) is 2 at delta = 0.27; 1 lost less in the environments that
+            it was chosen by. On a log, where nothing is learned from the choices, 0 earns more.
         prior_precision: see `LinearPolicy`.
-        intercept_precision: see `LinearPolicy`.
+        intercept_precision: see `LinearPolicy`; 10 lost less than 0.01 to 3 in the environments that it was chosen by.
         arm_names: see `LinearPolicy`.
 
     Source: Li et al. 2010, Algorithm 1 (arXiv:1003.0146); `ucb_width` is the paper's alpha, `prior_precision`
-    its identity matrix. The unpenalised intercept is ours.
+    its identity matrix. The intercept, shrunk to what all arms share, is ours.
     """
 
     def __init__(
         self,
-        ucb_width: float = 2.0,
+        ucb_width: float = 1.0,
         *,
         prior_precision: float | Parts | None = 1.0,
-        intercept_precision: float | None = 0.01,
+        intercept_precision: float | None = 10.0,
         arm_names: Sequence[str] | None = None,
     ) -> None:
         super().__init__(prior_precision, intercept_precision=intercept_precision, arm_names=arm_names)

@@ -43,8 +43,11 @@ class LinearPolicy(AdditivePolicy, PredictsRewards):
             (see `learned_precision`); without an intercept, whose sums that takes, None means 1. Contexts of
             several parts, such as a text and a segment, may have one each: pairs (number of features, precision),
             as `choose_part_precisions` returns them.
-        intercept_precision: the same for the intercept; small, so that an arm's mean is taken from data and
-            not pulled to zero. None leaves the intercept out.
+        intercept_precision: precision of an arm's intercept about the one that all arms share, which is taken from
+            the data (see `Ridge.common_intercept`): the unit and the offset of rewards do not matter, and an arm with
+            few rows is thought to be like the others. The smaller, the more its mean is its own; offsets that differ
+            from arm to arm as much as coefficients do cost more with the default than with 1. None leaves the intercept
+            out.
         arm_names: see `Policy`.
     """
 
@@ -56,7 +59,7 @@ class LinearPolicy(AdditivePolicy, PredictsRewards):
         self,
         prior_precision: float | Parts | None = 1.0,
         *,
-        intercept_precision: float | None = 0.01,
+        intercept_precision: float | None = 1.0,
         arm_names: Sequence[str] | None = None,
     ) -> None:
         super().__init__(arm_names)
@@ -92,13 +95,24 @@ class LinearPolicy(AdditivePolicy, PredictsRewards):
         return self.prior_precision is None and self.intercept_precision is not None
 
     @property
+    def _centred(self) -> float:
+        """Return the precision of the intercepts about their common one; 0 where each has a prior mean of 0."""
+        return self.intercept_precision or 0.0
+
+    @property
+    def _key(self) -> Hashable:
+        """Return what a state keeps the posteriors under."""
+        return "ridge", self._learns_precision, self._centred
+
+    @property
     def ridge(self) -> Ridge:
         """Return the posteriors of what has been learned so far."""
         return self._ridge(self.learned)
 
     def _ridge(self, state: PolicyState) -> Ridge:
-        learns = self._learns_precision  # an update leaves its posteriors; arrays from elsewhere have none yet
-        return state.derive(_key(learns), lambda: Ridge.of(state.per_arm, learns_precision=learns))
+        learns, centred = self._learns_precision, self._centred
+        # An update leaves its posteriors; arrays from elsewhere have none yet.
+        return state.derive(self._key, lambda: Ridge.of(state.per_arm, learns_precision=learns, centred=centred))
 
     def _update(self, state: PolicyState, data: PolicyData) -> PolicyState:
         """Learn from further rows; see the class for what each kind of data teaches."""
@@ -111,7 +125,7 @@ class LinearPolicy(AdditivePolicy, PredictsRewards):
         else:
             for block in feedback.blocks(_CHUNK):
                 ridge = self._with_block(ridge, data.contexts[block.rows], block)
-        derived: dict[Hashable, object] = {_key(self._learns_precision): ridge}
+        derived: dict[Hashable, object] = {self._key: ridge}
         return PolicyState(state.arm_names, state.n_features, ridge.arrays(), state.shared, derived=derived)
 
     def _with_block(self, ridge: Ridge, contexts: Float32, block: Block) -> Ridge:
@@ -202,11 +216,6 @@ def _checked(precision: float | Parts | None) -> float | Parts | None:
     return tuple(
         (at_least(width, 1, "features of a part"), positive(value, "prior_precision")) for width, value in precision
     )
-
-
-def _key(learns_precision: bool) -> Hashable:
-    """Return what a state keeps the posteriors under."""
-    return ("ridge", learns_precision)
 
 
 def _parts(n_rows: int) -> Iterator[slice]:

@@ -22,11 +22,12 @@ from bandits.policies.linear.linear_policy import Parts
 from bandits.policies.linear.ridge_path import RidgePath, parts
 
 CANDIDATES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+FREE = 0.01  # an intercept's precision about 0 that shrinks it next to nothing, so that no offset of rewards matters
 _RATIOS = (1.0, 10.0, 100.0, 1000.0)  # of an encoder's features' precision over that of the columns beside them
 
 
 def choose_prior_precision(
-    data: PolicyData, candidates: Sequence[float] = CANDIDATES, intercept_precision: float | None = 0.01
+    data: PolicyData, candidates: Sequence[float] = CANDIDATES, intercept_precision: float | None = FREE
 ) -> float:
     """Return the prior precision with which rows left out are predicted best.
 
@@ -37,7 +38,7 @@ def choose_prior_precision(
     Args:
         data: the rows that the policy will be fitted to.
         candidates: values to try, each > 0; the larger, the closer the policy is to the best fixed arm.
-        intercept_precision: as in `LinearPolicy`.
+        intercept_precision: of an intercept about 0; None leaves it out.
     """
     _check(candidates)
     if shows_differences(data.feedback()):
@@ -45,7 +46,7 @@ def choose_prior_precision(
     return candidates[int(np.argmin(leave_one_out_errors(data, candidates, intercept_precision)))]
 
 
-def choose_part_precisions(data: PolicyData, intercept_precision: float | None = 0.01) -> float | Parts:
+def choose_part_precisions(data: PolicyData, intercept_precision: float | None = FREE) -> float | Parts:
     """Return the prior precision of an encoder's features, and that of the columns that stand beside them.
 
     A column, such as a segment, may say more than hundreds of features of a text, whose precision would hide it. The
@@ -55,7 +56,7 @@ def choose_part_precisions(data: PolicyData, intercept_precision: float | None =
 
     Args:
         data: the rows that the policy will be fitted to.
-        intercept_precision: as in `LinearPolicy`.
+        intercept_precision: of an intercept about 0; None leaves it out.
 
     Returns:
         Both parts; one number, that of `choose_prior_precision`, where the contexts have one part.
@@ -84,7 +85,7 @@ def _scaled_errors(data: Data, n_encoded: int, ratio: float, intercept_precision
 
 
 def leave_one_out_errors(
-    data: PolicyData, candidates: Sequence[float], intercept_precision: float | None = 0.01
+    data: PolicyData, candidates: Sequence[float], intercept_precision: float | None = FREE
 ) -> Float64:
     """Return, for each prior precision, the mean squared error of predicting each reward from the other rows.
 
@@ -97,7 +98,7 @@ def leave_one_out_errors(
     Args:
         data: the rows; their weights count.
         candidates: c prior precisions, each > 0.
-        intercept_precision: as in `LinearPolicy`.
+        intercept_precision: of an intercept about 0; None leaves it out.
 
     Returns:
         (c,) float64.

@@ -23,6 +23,7 @@ from bandits.policies.linear.stacked_triangles import StackedTriangles
 
 # A row costs two passes over a triangle, a batch a rank-n product and a factorisation.
 _ROWS_PER_FACTORISATION = 16
+_COMMON_PRECISION = 0.01  # of the prior of what all arms' intercepts share
 _CHUNK = 2048  # rows scored at once, so that temporaries stay near 6 MB at D = 385
 
 
@@ -35,11 +36,14 @@ class Ridge:
     Args:
         sums: of each arm.
         learns_precision: whether the coefficients' prior precision is learned from the sums, which then begin at 0.
+        centred: the intercept's prior precision, if its prior mean is the arms' common one (see `common_intercept`); 0
+            leaves every prior mean at 0.
     """
 
-    def __init__(self, sums: Sequence[ArmSums], *, learns_precision: bool = False) -> None:
+    def __init__(self, sums: Sequence[ArmSums], *, learns_precision: bool = False, centred: float = 0.0) -> None:
         self.sums = tuple(sums)
-        self._learns = learns_precision
+        self._learns, self._centred = learns_precision, centred
+        self._shifted: tuple[float, Float64] | None = None
         # Posteriors known from before some rows, for the prior precision that was learned then; None: to be factorised.
         self._known: tuple[ArmPosterior | None, ...] = (None,) * len(self.sums)
         self._known_for: float | None = None
@@ -51,14 +55,15 @@ class Ridge:
         self._scored: tuple[Float64, dict[int, Float64]] | None = None
 
     @classmethod
-    def of(cls, arrays: Mapping[str, np.ndarray], *, learns_precision: bool = False) -> Ridge:
-        """Return the posteriors over arrays as `arrays` gives them."""
+    def of(cls, arrays: Mapping[str, np.ndarray], *, learns_precision: bool = False, centred: float = 0.0) -> Ridge:
+        """Return the posteriors over arrays as `arrays` gives them; the rest as in the class."""
         precisions = list(arrays["precision"])
         for arm in range(1, len(precisions)):
             if np.array_equal(precisions[arm], precisions[arm - 1]):
                 precisions[arm] = precisions[arm - 1]
         columns = (arrays["moment"], arrays["row_weight"].tolist(), arrays["squared_rewards"].tolist())
-        return cls([ArmSums(*arm) for arm in zip(precisions, *columns, strict=True)], learns_precision=learns_precision)
+        sums = [ArmSums(*arm) for arm in zip(precisions, *columns, strict=True)]
+        return cls(sums, learns_precision=learns_precision, centred=centred)
 
     def arrays(self) -> RidgeArrays:
         """Return the sums as arrays, for `PolicyState`."""
@@ -72,7 +77,20 @@ class Ridge:
     @property
     def coefficients(self) -> Float64:
         """Return (k, D) float64, the posterior means."""
-        return self._solution()[1]
+        return self._about_the_common_intercept()[1]
+
+    @property
+    def common_intercept(self) -> float:
+        """Return the prior mean of the intercepts: the one of greatest likelihood, given what each arm's rows say.
+
+        With precision q of the intercepts about it, a prior of precision 0.01 of its own, and for each arm the
+        intercept c and its variance v as they are about 0,
+
+            common = sum q c / (0.01 + sum q (1 - q v)).
+
+        Source: Lindley and Smith 1972, Bayes Estimates for the Linear Model, the mean of exchangeable coefficients.
+        """
+        return self._about_the_common_intercept()[0]
 
     @property
     def covariance(self) -> Float64:
@@ -140,14 +158,14 @@ class Ridge:
         Wide arms that no row was added to since they were factorised are scored as by `fast_leverages`, which reads
         half as much memory.
         """
-        posteriors, coefficients = self._solution()
+        posteriors, coefficients = self._solution()[0], self.coefficients
         by_arm = len(row) >= WIDE
         leverages = self._leverages_by_arm(posteriors, row) if by_arm else self._leverages_at_once(posteriors, row)
         return coefficients.dot(row)[None], leverages[None]
 
     def mean_and_leverage(self, rows: Float64) -> tuple[Float64, Float64]:
         """Return predicted means and leverages x' P^-1 x, both (n, k) float64, for rows (n, D)."""
-        posteriors, coefficients = self._solution()
+        posteriors, coefficients = self._solution()[0], self.coefficients
         leverages = np.empty((len(rows), len(posteriors)))
         for start in range(0, len(rows), _CHUNK):
             part = slice(start, start + _CHUNK)
@@ -206,6 +224,19 @@ class Ridge:
                 return posterior.product_from(known, row)
         return posterior.product(row)
 
+    def _about_the_common_intercept(self) -> tuple[float, Float64]:
+        """Return the intercepts' prior mean, and the coefficients (k, D) that it leads to: c + mean * q P^-1 e."""
+        if self._shifted is None:
+            posteriors, coefficients = self._solution()
+            mean = 0.0
+            if self._centred:
+                columns = self._centred * np.array([posterior.last_column for posterior in posteriors])
+                informed = float(np.maximum(1.0 - columns[:, -1], 0.0).sum())
+                mean = float(coefficients[:, -1].sum()) / (_COMMON_PRECISION / self._centred + informed)
+                coefficients = coefficients + mean * columns
+            self._shifted = mean, coefficients
+        return self._shifted
+
     def _solution(self) -> tuple[tuple[ArmPosterior, ...], Float64]:
         """Return every arm's posterior and the coefficients (k, D), computed on first use."""
         if self._solved is None:
@@ -242,7 +273,9 @@ class Ridge:
     def _replaced(self, arm: int, sums: ArmSums, posterior: ArmPosterior | None) -> Ridge:
         """Return these posteriors with another one of one arm."""
         known = self._known if self._solved is None else self._solved[0]
-        result = Ridge((*self.sums[:arm], sums, *self.sums[arm + 1 :]), learns_precision=self._learns)
+        result = Ridge(
+            (*self.sums[:arm], sums, *self.sums[arm + 1 :]), learns_precision=self._learns, centred=self._centred
+        )
         result._known, result._known_for = (*known[:arm], posterior, *known[arm + 1 :]), self._known_for
         carried = self._carried if self._solved is None else self._solved[1]
         if carried is not None and posterior is not None:

@@ -44,7 +44,7 @@ class RidgePath:
             rewards: (n, a) float64.
             weights: (n,) float64.
             precisions: (c,) float64, > 0.
-            intercept_precision: as in `LinearPolicy`.
+            intercept_precision: of an intercept about 0; None leaves it out.
         """
         centre, per_row = np.zeros(contexts.shape[1]), 0.0  # without an intercept
         if intercept_precision is not None:

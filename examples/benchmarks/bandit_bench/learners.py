@@ -98,10 +98,10 @@ class Ours(Learner):
 class MABWiser(Learner):
     """MABWiser: `MAB(arms, LearningPolicy.LinUCB | LinTS)`."""
 
-    def __init__(self, rule: str, n_features: int, n_arms: int, seed: int) -> None:
+    def __init__(self, rule: str, n_features: int, n_arms: int, seed: int, *, alpha: float = 1.0) -> None:
         super().__init__(n_features, n_arms, seed)
         library = importlib.import_module("mabwiser.mab")
-        policy = getattr(library.LearningPolicy, rule)(alpha=1.0, l2_lambda=1.0)
+        policy = getattr(library.LearningPolicy, rule)(alpha=alpha, l2_lambda=1.0)
         self.bandit = library.MAB(list(range(n_arms)), policy, seed=seed)
 
     def learn_many(self, contexts: Contexts, actions: Int64, rewards: Float64) -> None:

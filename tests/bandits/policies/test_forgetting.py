@@ -44,7 +44,8 @@ def test_discounted_ridge_sums_are_those_of_the_formula():
         precision *= discount
         precision[log.actions[row]] += np.outer(x, x)
     prior = np.diag([1.0] * 5 + [0.01])
-    found = learned_in_parts(Discounted(LinUCB(), discount=discount), log, [0, 13, 60]).learned.per_arm["precision"]
+    policy = Discounted(LinUCB(intercept_precision=0.01), discount=discount)
+    found = learned_in_parts(policy, log, [0, 13, 60]).learned.per_arm["precision"]
     np.testing.assert_allclose(np.tril(found), np.tril(precision + prior), rtol=1e-9, atol=1e-12)
 
 

@@ -20,26 +20,30 @@ from bandits import (
 from bandits.policies.linear.lin_ts import OFFLINE_SCALE
 from bandits.policies.linear.prior_precision import choose_prior_precision
 from bandits.testing import example_data, example_log
+from tests.support.plain_ridge import common_intercept, plain_ridge, rows_of
 
 
-def plain_ridge(data, arm, prior=1.0, intercept=0.01):
-    rows = np.column_stack([data.contexts.astype(float), np.ones(len(data))])
-    precision = np.diag([prior] * data.n_features + [intercept]) + rows.T @ rows
-    return rows, np.linalg.solve(precision, rows.T @ data.rewards[:, arm]), np.linalg.inv(precision)
+def reference(data, prior=1.0, intercept=3.0):
+    """Return each arm's coefficients and covariance, about the intercept that all share, and that one."""
+    arms = [(data.contexts, rewards) for rewards in data.rewards.T]
+    common = common_intercept(arms, prior=prior, intercept=intercept)
+    fitted = [plain_ridge(*arm, prior=prior, intercept=intercept, common=common) for arm in arms]
+    return [arm[0] for arm in fitted], fitted[0][1], common
 
 
-def test_lin_ucb_picks_the_best_upper_bound():
+@pytest.mark.parametrize("intercept", [0.01, 10.0])
+def test_lin_ucb_picks_the_best_upper_bound(intercept):
     data = example_data()
     log = example_log()
-    policy = LinUCB(ucb_width=0.7).fit(log)
-    bounds = np.empty((len(data), 3))
-    for arm in range(3):
-        own = log.subset(log.actions == arm)
-        rows = np.column_stack([own.contexts.astype(float), np.ones(len(own))])
-        precision = np.diag([1.0] * 5 + [0.01]) + rows.T @ rows
-        every = np.column_stack([data.contexts.astype(float), np.ones(len(data))])
-        means = every @ np.linalg.solve(precision, rows.T @ own.rewards)
-        bounds[:, arm] = means + 0.7 * np.sqrt(np.einsum("nd,de,ne->n", every, np.linalg.inv(precision), every))
+    policy = LinUCB(ucb_width=0.7, intercept_precision=intercept).fit(log)
+    arms = [(log.contexts[log.actions == arm], log.rewards[log.actions == arm]) for arm in range(3)]
+    common = common_intercept(arms, intercept=intercept)
+    assert policy.ridge.common_intercept == pytest.approx(common)
+    every, bounds = rows_of(data.contexts, intercept), np.empty((len(data), 3))
+    for arm, own in enumerate(arms):
+        coefficients, covariance = plain_ridge(*own, intercept=intercept, common=common)
+        spread = np.sqrt(np.einsum("nd,de,ne->n", every, covariance, every))
+        bounds[:, arm] = every @ coefficients + 0.7 * spread
     np.testing.assert_array_equal(policy.probabilities(data.contexts).argmax(axis=1), bounds.argmax(axis=1))
 
 
@@ -48,8 +52,8 @@ def test_lin_ucb_picks_the_best_upper_bound():
 def test_two_arm_thompson_with_known_noise_equals_the_closed_form(seed, noise):
     data = example_data(n_arms=2, seed=seed)
     policy = LinTS(noise_scale=noise, prior_precision=1.0).fit(data)
-    rows, first, covariance = plain_ridge(data, 0)
-    _, second, _ = plain_ridge(data, 1)
+    (first, second), covariance, _ = reference(data)
+    rows = rows_of(data.contexts, 3.0)
     scale = noise * np.sqrt(2 * np.einsum("nd,de,ne->n", rows, covariance, rows))
     expected = stats.norm.cdf(rows @ (first - second) / scale)
     np.testing.assert_allclose(policy.probabilities(data.contexts)[:, 0], expected, atol=2e-5)
@@ -71,10 +75,12 @@ def test_lin_ts_posterior_follows_its_formula(seed, unit):
     data = example_data(seed=seed)
     data = FullInformationData(data.contexts, data.rewards * unit, data.arm_names)
     variances, _ = LinTS(noise_prior={"shape": 3.0, "rate": 0.5}, prior_precision=1.0).fit(data).noise_posterior()
+    fitted, _, common = reference(data)
     for arm in range(3):
-        rows, coefficients, _ = plain_ridge(data, arm)
-        prior = np.array([1.0] * 5 + [0.01])
-        residual = ((data.rewards[:, arm] - rows @ coefficients) ** 2).sum() + (prior * coefficients**2).sum()
+        coefficients = fitted[arm]
+        from_prior = coefficients - [0.0, 0.0, 0.0, 0.0, 0.0, common]
+        residual = ((data.rewards[:, arm] - rows_of(data.contexts, 3.0) @ coefficients) ** 2).sum()
+        residual += ([1.0, 1.0, 1.0, 1.0, 1.0, 3.0] * from_prior**2).sum()
         assert variances[arm] == pytest.approx((0.5 + residual / 2) / (3.0 + 30.0), rel=1e-6)
 
 

@@ -11,6 +11,7 @@ from bandits.policies.linear.difference_errors import (
 )
 from bandits.policies.linear.prior_precision import choose_prior_precision, leave_one_out_errors
 from bandits.testing import example_log
+from tests.support.plain_ridge import plain_ridge, rows_of
 
 PRECISIONS = (0.5, 3.0, 40.0)
 
@@ -22,8 +23,10 @@ def _by_hand(log, precisions, intercept_precision=0.01):
     for row in range(n):
         rest = log.subset(np.delete(np.arange(n), row))
         for i, precision in enumerate(precisions):
-            policy = LinUCB(prior_precision=precision, intercept_precision=intercept_precision, arm_names=log.arm_names)
-            predicted[row, :, i] = policy.fit(rest).predict(log.contexts[[row]])[0][0]
+            for arm in range(k):
+                own = rest.subset(rest.actions == arm)
+                fitted, _ = plain_ridge(own.contexts, own.rewards, prior=precision, intercept=intercept_precision)
+                predicted[row, arm, i] = rows_of(log.contexts[[row]], intercept_precision)[0] @ fitted
     rows = np.arange(n)
     own = predicted[rows, log.actions]
     model = predicted[:, :, np.argmin(((own - log.rewards[:, None]) ** 2).mean(axis=0))]

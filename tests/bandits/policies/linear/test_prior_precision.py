@@ -16,6 +16,7 @@ from bandits.policies.linear.prior_precision import (
 )
 from bandits.policies.shrunk import shrunk
 from bandits.testing import example_data, example_log
+from tests.support.plain_ridge import plain_ridge, rows_of
 
 
 def made(n_rows, n_features, signal, n_arms=3):
@@ -46,8 +47,9 @@ def test_errors_are_those_of_leaving_one_out(intercept_precision):
         squares = []
         for row in range(len(rows)):
             rest = rows.subset(np.delete(np.arange(len(rows)), row))
-            policy = LinUCB(prior_precision=3.0, intercept_precision=intercept_precision, arm_names=rows.arm_names)
-            predicted = policy.fit(rest).predict(rows.contexts[[row]])[0][0, rows.actions[row]]
+            own = rest.subset(rest.actions == rows.actions[row])
+            fitted, _ = plain_ridge(own.contexts, own.rewards, prior=3.0, intercept=intercept_precision)
+            predicted = rows_of(rows.contexts[[row]], intercept_precision)[0] @ fitted
             squares.append((rows.rewards[row] - predicted) ** 2)
         errors = leave_one_out_errors(rows, (0.5, 3.0), intercept_precision)
         assert errors[1] == pytest.approx(np.mean(squares), rel=1e-6)

@@ -36,8 +36,8 @@ def test_weights_are_a_distribution_that_follows_the_order_of_rewards(rewards, s
 def test_sharpness_grows_with_the_rows_learned():
     log = example_log()
     policy, ridge = (
-        SquareCB(sharpness=2.0, growth=0.5, intercept_precision=0.01).fit(log),
-        LinUCB(ucb_width=0.0).fit(log),
+        SquareCB(sharpness=2.0, growth=0.5).fit(log),
+        LinUCB(ucb_width=0.0, intercept_precision=1.0).fit(log),
     )
     expected = inverse_gap_weights(ridge.predict(log.contexts)[0], 2.0 * np.sqrt(60), None)
     np.testing.assert_allclose(policy.probabilities(log.contexts), expected, rtol=1e-9)
