@@ -6,6 +6,7 @@ from pathlib import Path
 from bandits.policies.additive_policy import AdditivePolicy
 from bandits.policies.best_fixed_arm import BestFixedArm
 from bandits.policies.beta_ts import BetaTS
+from bandits.policies.bootstrapped_ts import BootstrappedTS
 from bandits.policies.budgeted import Budgeted
 from bandits.policies.cost_weighted import CostWeighted
 from bandits.policies.discounted import Discounted
@@ -16,6 +17,7 @@ from bandits.policies.hedge import Hedge
 from bandits.policies.kept_rows import KeptRows
 from bandits.policies.knn import KNN
 from bandits.policies.least_cost import LeastCost
+from bandits.policies.linear.diagonal_lin_ucb import DiagonalLinUCB
 from bandits.policies.linear.hybrid_lin_ucb import HybridLinUCB
 from bandits.policies.linear.lin_ts import LinTS, NoisePrior
 from bandits.policies.linear.lin_ucb import LinUCB
@@ -25,6 +27,7 @@ from bandits.policies.logistic.logistic_policy import LogisticPolicy
 from bandits.policies.logistic.logistic_ts import LogisticTS
 from bandits.policies.logistic.logistic_ucb import LogisticUCB
 from bandits.policies.merging import merge
+from bandits.policies.neural_linear.policy import NeuralLinearTS
 from bandits.policies.policy import Policy
 from bandits.policies.predicts_rewards import PredictsRewards
 from bandits.policies.priced import Priced
@@ -50,12 +53,15 @@ POLICIES: dict[str, type[Policy]] = {
     "exp3": Exp3,
     "lin_ucb": LinUCB,
     "hybrid_lin_ucb": HybridLinUCB,
+    "diagonal_lin_ucb": DiagonalLinUCB,
     "lin_ts": LinTS,
     "square_cb": SquareCB,
     "logistic_ucb": LogisticUCB,
     "logistic_ts": LogisticTS,
     "knn": KNN,
     "regression": Regression,
+    "bootstrapped_ts": BootstrappedTS,
+    "neural_linear_ts": NeuralLinearTS,
     "reinforce": Reinforce,
     "epsilon_greedy": EpsilonGreedy,
     "softmax": Softmax,
@@ -126,8 +132,10 @@ __all__ = [
     "AdditivePolicy",
     "BestFixedArm",
     "BetaTS",
+    "BootstrappedTS",
     "Budgeted",
     "CostWeighted",
+    "DiagonalLinUCB",
     "Discounted",
     "DriftReset",
     "EpsilonGreedy",
@@ -142,6 +150,7 @@ __all__ = [
     "LogisticPolicy",
     "LogisticTS",
     "LogisticUCB",
+    "NeuralLinearTS",
     "NoisePrior",
     "ObjectiveSettings",
     "Policy",

@@ -10,7 +10,7 @@ import numpy as np
 
 from arms.optional_import import optional_import
 from arms.plugin import resolve_plugin
-from bandits.checks import Float32, Float64, at_least, whole
+from bandits.checks import Float32, Float64, Int64, at_least, whole
 from bandits.policies.kept_rows import ArmKey, KeptRows
 from bandits.policies.state import PolicyState
 
@@ -94,23 +94,30 @@ class Regression(KeptRows):
 
     def _predict_rewards(self, state: PolicyState, contexts: Float32) -> Float64:
         """Return each arm's predicted reward; -inf for an arm without rows."""
+        return self._predicted(state, contexts, self.seed, None)
+
+    def _predicted(self, state: PolicyState, contexts: Float32, seed: int, counts: Int64 | None) -> Float64:
+        """Return each arm's prediction by regressors of rows each taken so many times, (n,); None for once each.
+
+        Where that leaves an arm none of its rows, it is all of them, once each.
+        """
         predicted = np.full((len(contexts), len(state.arm_names)), -np.inf)
         for arm, weights in enumerate(state.per_arm["weights"]):
             own = np.flatnonzero(weights > 0)
-            rewards = state.per_arm["rewards"][arm, own]
-            if len(own) >= self.min_rows:
-                rows = state.shared["contexts"][own].astype(np.float64)
-                fitted = state.derive(
-                    self._key(arm),
-                    lambda r=rows, y=rewards, w=weights[own]: fitted_regressor(self.estimator, r, y, w, self.seed),  # type: ignore[misc]
-                )
+            if counts is not None and counts[own].any():
+                own = np.repeat(own, counts[own])
+            if (weights > 0).sum() >= self.min_rows:
+                key = ArmKey("regressor", arm, (counts is None, seed, repr(self.estimator.get_params())))
+                fitted = state.derive(key, lambda own=own, arm=arm: self._fitted(state, arm, own, seed))  # type: ignore[misc]
                 predicted[:, arm] = fitted.predict(contexts.astype(np.float64))
             elif len(own) > 0:
-                predicted[:, arm] = np.average(rewards, weights=weights[own])
+                predicted[:, arm] = np.average(state.per_arm["rewards"][arm, own], weights=weights[own])
         return predicted
 
-    def _key(self, arm: int) -> ArmKey:
-        return ArmKey("regressor", arm, (self.min_rows, self.seed, repr(self.estimator.get_params())))
+    def _fitted(self, state: PolicyState, arm: int, rows: Int64, seed: int) -> Regressor:
+        contexts = state.shared["contexts"][rows].astype(np.float64)
+        rewards, weights = state.per_arm["rewards"][arm, rows], state.per_arm["weights"][arm, rows]
+        return fitted_regressor(self.estimator, contexts, rewards, weights, seed)
 
 
 def regressor_of(given: Regressor | str | None, what: str) -> Regressor:

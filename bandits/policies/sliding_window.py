@@ -72,7 +72,7 @@ class SlidingWindow(Forgetting):
         if self._keeps_rows:
             whole = super()._update(state, data)
             per_arm = {name: array[:, -self.n_rows :] for name, array in whole.per_arm.items()}
-            return whole.updated(per_arm, {name: array[-self.n_rows :] for name, array in whole.shared.items()})
+            return whole.updated(per_arm, {"contexts": whole.shared["contexts"][-self.n_rows :]})
         rewards, weights = data.feedback().by_arm()
         propensities = data.feedback().propensities
         if propensities is None:

@@ -24,11 +24,14 @@ from bandits.policies import POLICIES as TABLE
 from bandits.policies import (
     AdamWSettings,
     BetaTS,
+    BootstrappedTS,
+    DiagonalLinUCB,
     Discounted,
     Exp3,
     Hedge,
     LogisticTS,
     LogisticUCB,
+    NeuralLinearTS,
     PolicyState,
     ResetOnDrift,
     SlidingWindow,
@@ -40,7 +43,12 @@ from bandits.testing import check_policy, example_data, example_log
 FEATURES = {"arm_a": (1.0, 0.0), "arm_b": (0.0, 1.0), "arm_c": (0.0, -1.0), "a new arm": (1.0, 0.0)}
 SHORT = AdamWSettings(max_epochs=3, batch_size=16)
 
-POLICIES = {name: Reinforce(training=SHORT) if cls is Reinforce else cls for name, cls in TABLE.items()} | {
+QUICK = {
+    "reinforce": Reinforce(training=SHORT),
+    "neural_linear_ts": NeuralLinearTS(hidden_size=8, training=SHORT),
+    "bootstrapped_ts": BootstrappedTS(n_replicates=4),
+}
+POLICIES = {name: QUICK.get(name, cls) for name, cls in TABLE.items()} | {
     "lin_ucb without intercept": LinUCB(ucb_width=0.3, prior_precision=2.0, intercept_precision=None),
     "lin_ts with known noise": LinTS(noise_scale=0.3),
     "epsilon_greedy of lin_ucb": EpsilonGreedy(LinUCB(), epsilon=0.2),
@@ -49,11 +57,14 @@ POLICIES = {name: Reinforce(training=SHORT) if cls is Reinforce else cls for nam
     "knn of three": KNN(n_neighbors=3),
     "regression of trees": Regression("sklearn.tree:DecisionTreeRegressor", min_rows=5),
     "hedge of a wide range": Hedge(reward_range=10.0),
+    "discounted diagonal_lin_ucb": Discounted(DiagonalLinUCB(0.5, prior_precision=3.0), discount=0.95),
     "beta_ts of another prior": BetaTS(0.5, prior_failures=3.0),
     "discounted beta_ts": Discounted(BetaTS(), discount=0.9),
     "exp3 in a window, with a floor": EpsilonGreedy(SlidingWindow(Exp3(2.0), n_rows=30)),
     "logistic_ts without intercept, in a window": SlidingWindow(LogisticTS(0.5, intercept_precision=None), n_rows=25),
     "logistic_ucb, reset": ResetOnDrift(LogisticUCB(), threshold=2.0, burn_in=3),
+    "neural_linear_ts in a short window": SlidingWindow(NeuralLinearTS(hidden_size=40, training=SHORT), n_rows=35),
+    "bootstrapped ridge": BootstrappedTS("sklearn.linear_model:Ridge", n_replicates=3, min_rows=2),
     "softmax of means": Softmax(BestFixedArm()),
     "softmax of neighbours": Softmax(KNN(n_neighbors=5)),
     "softmax of ucb1": Softmax(UCB1()),

@@ -37,7 +37,7 @@ class Policies(Subject):
     def __init__(self, place: Path) -> None:
         self._files = []
         for name, kind in POLICIES.items():
-            if name not in ("reinforce", "regression"):
+            if name not in ("reinforce", "neural_linear_ts", "regression", "bootstrapped_ts"):
                 self._files.append(kind().fit(example_data(reward_kind=kind.reward_kind)).save(place / name))
         self._last = self._files[0]
 

@@ -80,9 +80,9 @@ class Reinforce(Policy):
         shared = {
             "mean": np.zeros(n_features, np.float32),
             "scale": np.ones(n_features, np.float32),
-            "weight_1": _he_uniform(rng, h, n_features),
+            "weight_1": he_uniform(rng, h, n_features),
             "bias_1": np.zeros(h, np.float32),
-            "weight_2": _he_uniform(rng, h, h),
+            "weight_2": he_uniform(rng, h, h),
             "bias_2": np.zeros(h, np.float32),
             "n_updates": np.zeros(1, np.int64),
         }
@@ -118,7 +118,7 @@ class Reinforce(Policy):
         return softmax((hidden @ per_arm["weight_3"].T + per_arm["bias_3"]).astype(np.float64), available)
 
 
-def _he_uniform(rng: np.random.Generator, n_out: int, n_in: int) -> np.ndarray:
+def he_uniform(rng: np.random.Generator, n_out: int, n_in: int) -> np.ndarray:
     """Return (n_out, n_in) float32, variance 2 / n_in. Source: He et al. 2015 (arXiv:1502.01852)."""
     bound = np.sqrt(6.0 / n_in)
     return rng.uniform(-bound, bound, (n_out, n_in)).astype(np.float32)

@@ -44,7 +44,7 @@ def train(
     shared: dict[str, np.ndarray] = {"n_updates": np.array([n_updates + 1])}
     if n_updates == 0:
         shared["mean"] = data.contexts[training_rows].mean(axis=0)
-        shared["scale"] = _scale(data.contexts[training_rows].std(axis=0))
+        shared["scale"] = feature_scale(data.contexts[training_rows].std(axis=0))
     started = state.updated(shared=shared)
     contexts = (data.contexts - started.shared["mean"]) / started.shared["scale"]
     order = np.argsort(state.arm_names)
@@ -57,8 +57,8 @@ def train(
         objective = FullInformationObjective(aim, feedback, order, generator, settings.device)
     network = network_of(started, order, settings.device)
     rows = (torch.from_numpy(training_rows), torch.from_numpy(held_out_rows))
-    _run(network, torch.from_numpy(contexts), rows, objective, settings, generator)
-    per_arm, layers = _weights(network, order)
+    run_epochs(network, torch.from_numpy(contexts), rows, objective, settings, generator)
+    per_arm, layers = layers_of(network, order)
     return started.updated(per_arm, layers)
 
 
@@ -184,7 +184,7 @@ def baselines(data: PolicyData, training_rows: np.ndarray) -> Float64:
     return ridge.predict_rewards(data.contexts)
 
 
-def _run(
+def run_epochs(
     network: nn.Sequential,
     contexts: Tensor,
     rows: tuple[Tensor, Tensor],
@@ -246,7 +246,7 @@ def network_of(state: PolicyState, order: np.ndarray, device: str) -> nn.Sequent
     return nn.Sequential(*layers[:-1]).to(device)
 
 
-def _weights(network: nn.Sequential, order: np.ndarray) -> tuple[Arrays, Arrays]:
+def layers_of(network: nn.Sequential, order: np.ndarray) -> tuple[Arrays, Arrays]:
     """Return the network's weights as a state's arrays, per arm (back in the state's order) and shared."""
     place = np.argsort(order)
     weights = {name: value.cpu().numpy().copy() for name, value in network.state_dict().items()}
@@ -270,7 +270,7 @@ def _copy(network: nn.Sequential) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in network.state_dict().items()}
 
 
-def _scale(spread: np.ndarray) -> np.ndarray:
+def feature_scale(spread: np.ndarray) -> np.ndarray:
     """Return what features (d,) are divided by: their spread, or the median one, lest rare words become huge."""
     varying = spread > 1e-6
     least = np.median(spread[varying]) if varying.any() else 1.0

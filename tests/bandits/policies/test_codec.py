@@ -270,15 +270,11 @@ def test_a_precision_that_is_not_positive_definite_is_refused(saved):
 
 @pytest.mark.parametrize("name", [name for name in POLICIES if name != "uniform"])
 def test_shapes_are_checked_before_memory_is_taken(tmp_path, name):
-    policy = POLICIES[name](**({"training": {"max_epochs": 1}, "hidden_size": 4} if name == "reinforce" else {}))
+    short = {"training": {"max_epochs": 1}, "hidden_size": 4}
+    policy = POLICIES[name](**(short if name in ("reinforce", "neural_linear_ts") else {}))
     file = policy.fit(example_data(reward_kind=policy.reward_kind)).save(tmp_path)
-    if name not in (
-        "best_fixed_arm",
-        "ucb1",
-        "beta_ts",
-        "hedge",
-        "exp3",
-    ):  # whose arrays do not depend on the context's size
+    of_no_context = ("best_fixed_arm", "ucb1", "beta_ts", "hedge", "exp3")  # whose arrays are of one size
+    if name not in of_no_context:
         rewrite(file, n_features=20_000)
         tracemalloc.start()
         with pytest.raises(ValueError, match=r"must be of shape .* for 3 arms and 20000 features"):

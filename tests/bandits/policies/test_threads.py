@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bandits import Regression, Reinforce
-from bandits.policies import POLICIES, AdamWSettings
+from bandits.policies import POLICIES, AdamWSettings, BootstrappedTS, NeuralLinearTS
 from bandits.testing import example_data
 
 CHOICES = 1500  # of each of three threads
@@ -18,13 +18,15 @@ def made(cls):
     quick = {
         Reinforce: {"training": AdamWSettings(max_epochs=1, batch_size=32)},
         Regression: {"estimator": "sklearn.linear_model:Ridge"},
+        BootstrappedTS: {"estimator": "sklearn.linear_model:Ridge", "n_replicates": 2},
+        NeuralLinearTS: {"training": AdamWSettings(max_epochs=1, batch_size=32), "hidden_size": 4},
     }
     return cls(**quick.get(cls, {}))
 
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_choices_are_whole_while_another_thread_learns(name):
-    n_choices = FEW if name in ("reinforce", "regression") else CHOICES
+    n_choices = FEW if name in ("reinforce", "regression", "bootstrapped_ts", "neural_linear_ts") else CHOICES
     data = example_data(reward_kind=POLICIES[name].reward_kind)
     policy = made(POLICIES[name]).fit(data)
     faults, totals, done = [], [], threading.Event()
