@@ -36,6 +36,7 @@ from bandits.policies.reinforce.policy import Reinforce
 from bandits.policies.reinforce.settings import AdamWSettings, ObjectiveSettings
 from bandits.policies.reset_on_drift import DriftReset, ResetOnDrift, resets_since
 from bandits.policies.saved_policy import read_policy
+from bandits.policies.selected import Selected
 from bandits.policies.settings import policy_of_settings
 from bandits.policies.sliding_window import SlidingWindow
 from bandits.policies.softmax import Softmax
@@ -63,6 +64,7 @@ POLICIES: dict[str, type[Policy]] = {
     "bootstrapped_ts": BootstrappedTS,
     "neural_linear_ts": NeuralLinearTS,
     "reinforce": Reinforce,
+    "selected": Selected,
     "epsilon_greedy": EpsilonGreedy,
     "softmax": Softmax,
     "cost_weighted": CostWeighted,
@@ -160,6 +162,7 @@ __all__ = [
     "Regression",
     "Reinforce",
     "ResetOnDrift",
+    "Selected",
     "SlidingWindow",
     "Softmax",
     "SquareCB",

@@ -75,8 +75,8 @@ DEFAULT_POOL = Path("pool.toml")
 POLICY_NAMES = (
     "uniform, best_fixed_arm, ucb1, beta_ts, hedge, exp3, lin_ucb, hybrid_lin_ucb, diagonal_lin_ucb, lin_ts, "
     "square_cb, logistic_ucb, logistic_ts, knn, regression, bootstrapped_ts, neural_linear_ts, reinforce, "
-    "epsilon_greedy, softmax, cost_weighted, budgeted, least_cost, discounted, sliding_window, reset_on_drift, or "
-    "package.module:Class"
+    "selected, epsilon_greedy, softmax, cost_weighted, budgeted, least_cost, discounted, sliding_window, "
+    "reset_on_drift, or package.module:Class"
 )  # a test compares them with the table, which is imported on use
 REWARD_HELP = (
     "A formula of time_saved, speedup, relative_speed, seconds_per_token, acceptance_length, rouge_l, "
