@@ -3,6 +3,7 @@
 import io
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 MOST_BYTES = 2**30
@@ -51,6 +52,28 @@ def read_bytes(path: str | Path, most_bytes: int = MOST_BYTES) -> bytes:
         if n_bytes > most_bytes:
             raise ValueError(f"{path} must have at most {most_bytes} bytes, got {n_bytes}")
         return file.read()
+
+
+def read_lines(path: str | Path, most_bytes: int) -> Iterator[bytes]:
+    """Yield a file's lines, of which no more than one is in memory.
+
+    Args:
+        path: of the file.
+        most_bytes: that a line may have.
+
+    Raises:
+        FileNotFoundError: if there is nothing.
+        OSError: if it cannot be read.
+        ValueError: if it is no file, or a line is longer.
+    """
+    check_is_file(path)
+    with Path(path).open("rb") as file:
+        number = 0
+        while line := file.readline(most_bytes + 1):
+            number += 1
+            if len(line) > most_bytes:
+                raise ValueError(f"{path}, line {number}: must have at most {most_bytes:,} bytes, got more: shorten it")
+            yield line
 
 
 def read_text(path: str | Path, most_bytes: int = MOST_BYTES, encoding: str = "utf-8") -> str:

@@ -162,16 +162,19 @@ def replay_log(
         split = split_by_time(log, share)
         train, test = split.train, split.test
     rows: list[ReplayedRow] = []
+    first: OffPolicyProblem | None = None  # whose reward models tell of the others too: the log is the same
     for name, policy in named.items():
         fitted = policy
         if train is not None and name in fresh:
             fitted = seeded(shrunk(policy, train), tree.child("policy", name)).fit(train)
         problem = OffPolicyProblem.of(fitted, test)
-        rows += _valued(name, "policy", problem, estimators, confidence)
+        first = first or problem
+        rows += _valued(name, "policy", first.about(problem.probabilities), estimators, confidence)
+    assert first is not None
     rows.append(_served(test, confidence))
     for place, arm in enumerate(test.arm_names):
         always = greedy(np.broadcast_to(np.eye(test.n_arms)[place], (len(test), test.n_arms)), test.available)
-        rows += _valued(arm, "arm", OffPolicyProblem(test, always), estimators[:1], confidence)
+        rows += _valued(arm, "arm", first.about(always), estimators[:1], confidence)
     n_train = len(train) if train is not None and fresh else 0
     return LogReplay(tuple(rows), n_train, len(test), confidence)
 

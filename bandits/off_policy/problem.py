@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -119,6 +119,12 @@ class OffPolicyProblem:
         available = None if log.available is None else log.available[:, columns]
         probabilities[:, columns] = policy.probabilities(log.contexts, available)
         return cls(log, probabilities, reward_range, max_weight)
+
+    def about(self, probabilities: Float64) -> Self:
+        """Ask the same about other probabilities; what reward models predict of the log is shared by both problems."""
+        other = replace(self, probabilities=probabilities)
+        object.__setattr__(other, "_predictions", self._predictions)
+        return other
 
     @property
     def taken(self) -> tuple[Int64, Int64]:

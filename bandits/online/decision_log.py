@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, Self, cast
 
@@ -19,7 +19,7 @@ from bandits.data.decision import Decision
 from bandits.data.logged_data import LoggedData
 from bandits.online.appender import Appender
 from bandits.online.log_index import LogIndex
-from bandits.online.log_table import logged_data
+from bandits.online.log_table import log_batches, logged_data
 from bandits.online.records import LoggedDecision, LoggedReward, PolicyVersion
 from bandits.online.segments import (
     Position,
@@ -316,6 +316,21 @@ class DecisionLog:
         if not rows:
             raise ValueError(f"{folder} holds no rewarded decision yet: reward one, or give open_reward")
         return logged_data(rows, [rewards.get(row.number, cast("float", open_reward)) for row in rows])
+
+    @staticmethod
+    def stream(folder: str | Path, batch_rows: int = 1000) -> Iterator[LoggedData]:
+        """Yield the rewarded decisions of a log in batches, in the order in which they were made; see `load`.
+
+        Of a batch's rows the arms and distributions are in memory, of all others the rewards alone.
+
+        Args:
+            folder: of the log.
+            batch_rows: rows of each batch but the last, >= 1.
+
+        Raises:
+            ValueError: if the log is damaged, or a batch has contexts of two encoders.
+        """
+        return log_batches(Path(folder), checks.at_least(batch_rows, 1, "batch_rows"))
 
     def close(self) -> None:
         """Bring everything to the disk and let the folder go."""

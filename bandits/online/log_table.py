@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import cast
 
 import numpy as np
 
-from bandits.data.logged_data import LoggedData
+from bandits.data.logged_data import DeterministicLogWarning, LoggedData
 from bandits.encoders.encoder import encoder_mismatch
 from bandits.online.records import LoggedDecision
+from bandits.online.segments import read_records
 
 
 def logged_data(
@@ -49,6 +53,37 @@ def logged_data(
         domains=tuple(one.domain for one in decisions) if any(one.domain for one in decisions) else None,
         encoder=first.policy.encoder,
     )
+
+
+def log_batches(folder: Path, batch_rows: int) -> Iterator[LoggedData]:
+    """Yield the rewarded decisions of a log, so many at a time, in the order in which they were made.
+
+    Args:
+        folder: of the log.
+        batch_rows: rows of each batch but the last, >= 1.
+
+    Raises:
+        ValueError: if the log is damaged, or a batch has contexts of two encoders.
+    """
+    rewards: dict[int, float] = {}
+    for placed in read_records(folder):
+        if placed.record["kind"] == "rewarded":
+            rewards[cast("int", placed.record["number"])] = cast("float", placed.record["reward"])
+    batch: list[LoggedDecision] = []
+    for placed in read_records(folder):
+        if placed.record["kind"] == "decided" and placed.record["number"] in rewards:
+            batch.append(LoggedDecision.from_record(placed.record))
+            if len(batch) == batch_rows:
+                yield _batch(batch, rewards)
+                batch = []
+    if batch:
+        yield _batch(batch, rewards)
+
+
+def _batch(decisions: Sequence[LoggedDecision], rewards: Mapping[int, float]) -> LoggedData:
+    with warnings.catch_warnings():  # that a few rows were not drawn at random says nothing of the log
+        warnings.simplefilter("ignore", DeterministicLogWarning)
+        return logged_data(decisions, [rewards[one.number] for one in decisions])
 
 
 def _marked(decision: LoggedDecision) -> str:

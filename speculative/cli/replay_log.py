@@ -1,10 +1,10 @@
 """`draftpick replay-log`."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from speculative.cli import options
 from speculative.cli.data_files import log_folder, read_log
 from speculative.cli.plugins import estimators_of, policies_or_files
 from speculative.cli.progress import busy
+
+if TYPE_CHECKING:
+    from bandits import LoggedData
 
 
 def replay_log(
@@ -75,14 +78,14 @@ def replay_log(
         raise ValueError(f"{to_dsjson} exists: name another --to-dsjson, or remove it")
     _refuse_learners_own(log, policy or ())
     policies, by = policies_or_files(policy or (), policy_class or (), seed), estimators_of(estimators)
-    with busy("reading the log"):
-        logged = read_log(log)
     if to_dsjson is not None:
-        write_dsjson(replace(logged, domains=None), to_dsjson)
-        without = "" if logged.domains is None else " without their domains, for which dsjson has no field"
-        options.say(f"{len(logged)} decisions written to {to_dsjson}{without}")
+        with busy("writing the log"):
+            n = write_dsjson((replace(part, domains=None) for part in _parts(log)), to_dsjson)
+        options.say(f"{n} decisions written to {to_dsjson}, without domains, for which dsjson has no field")
     if not policies:
         return
+    with busy("reading the log"):
+        logged = read_log(log)
     with busy("estimating"):
         replayed = replay(policies, logged, estimators=by, test_share=test_share, seed=seed)
     result = json.loads(replayed.to_json()) | {"conclusion": replayed.conclusion}
@@ -92,6 +95,14 @@ def replay_log(
         result["domains"] = {domain or NO_DOMAIN: one.to_dict() for domain, one in domains.items()}
         text = f"{domains_table(domains).to_text()}\n\n{text}"
     options.report(result, text, as_json)
+
+
+def _parts(log: Path) -> "Iterable[LoggedData]":
+    """Return a log in parts, so that a long one need not be in memory; other logged data as one."""
+    from bandits import DecisionLog
+
+    folder = log_folder(log)
+    return (read_log(log),) if folder is None else DecisionLog.stream(folder)
 
 
 def _refuse_learners_own(log: Path, policies: Sequence[str]) -> None:

@@ -3,49 +3,61 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from arms.atomic_file import atomic_file
-from arms.input_file import read_bytes
-from bandits.checks import Bool, Float32, Float64
+from arms.input_file import read_lines
+from bandits.checks import Bool, Float64
+from bandits.data.io.dsjson_contexts import NAMELESS, DsjsonContexts
 from bandits.data.io.dsjson_line import DsjsonLine, read_line, timestamp
 from bandits.data.logged_data import LoggedData
-from bandits.encoders.columns import mark_of_names
 
-_NAMELESS = "context"
-_MOST_NUMBERS = 1 << 28
+MOST_LINE_BYTES = 64 << 20
 
 
-def write_dsjson(log: LoggedData, path: str | Path) -> None:
+def write_dsjson(log: LoggedData | Iterable[LoggedData], path: str | Path) -> int:
     """Write a log for `vw --dsjson`; `read_dsjson` gives back the same ids, times, arms, propensities and contexts.
 
     Rewards become costs, which are minus the reward. The context is one list of numbers under the name of its encoder,
     an arm's name is its tag.
 
     Args:
-        log: with nothing that dsjson has no field for.
+        log: with nothing that dsjson has no field for; or its parts, one after another, such as `DecisionLog.stream`
+            gives them, of which no more than one is in memory.
         path: of the file.
 
+    Returns:
+        How many rows were written.
+
     Raises:
-        ValueError: if the log has costs, weights, domains or estimated propensities, or a time is no moment.
+        ValueError: if the log has costs, weights, domains or estimated propensities, its parts are of two encoders, or
+            a time is no moment.
 
     Source: https://github.com/VowpalWabbit/vowpal_wabbit/wiki/DSJSON
     """
-    for name in ("costs", "weights", "domains"):
-        if getattr(log, name) is not None:
-            raise ValueError(f"dsjson has no field for {name}: write dataclasses.replace(log, {name}=None)")
-    if log.propensities_estimated:
-        raise ValueError("dsjson has no mark for estimated propensities, so they would be taken for logged ones")
+    n, encoder = 0, None
     with atomic_file(path) as file:
-        for row in range(len(log)):
-            try:
-                line = json.dumps(_record(log, row), separators=(",", ":"))
-            except ValueError as error:
-                raise ValueError(f"row {row}: {error}") from error
-            file.write(line.encode() + b"\n")
+        for part in (log,) if isinstance(log, LoggedData) else log:
+            _check_writable(part)
+            if n and part.encoder != encoder:
+                raise ValueError(
+                    f"row {n} is of the encoder {part.encoder!r}, those before of {encoder!r}: write two files"
+                )
+            encoder = part.encoder
+            for row in range(len(part)):
+                try:
+                    line = json.dumps(_record(part, row), separators=(",", ":"))
+                except ValueError as error:
+                    raise ValueError(f"row {n}: {error}") from error
+                file.write(line.encode() + b"\n")
+                n += 1
+        if n == 0:
+            raise ValueError("a log must hold at least one row, got none")
+    return n
 
 
 def read_dsjson(path: str | Path) -> LoggedData:
@@ -53,7 +65,8 @@ def read_dsjson(path: str | Path) -> LoggedData:
 
     An arm is named by its `_tag`, and by its features where it has none. Numbers of the shared context are features,
     texts and `true` become a feature each that is 1 where they stand and 0 elsewhere, as Vowpal Wabbit takes them;
-    keys that begin with `_` are no features there, and features of the arms are not read.
+    keys that begin with `_` are no features there, and features of the arms are not read. The file is read line by
+    line, in little more memory than its table of contexts takes.
 
     Args:
         path: of a file in UTF-8, with one decision a line.
@@ -64,20 +77,32 @@ def read_dsjson(path: str | Path) -> LoggedData:
             as objects of one list with the same key do.
     """
     lines: list[DsjsonLine] = []
-    for number, text in enumerate(read_bytes(path).split(b"\n"), 1):
+    contexts, known = DsjsonContexts(), dict[tuple[str, ...], tuple[str, ...]]()
+    for number, text in enumerate(read_lines(path, MOST_LINE_BYTES), 1):
         if not text.strip():
             continue
         try:
-            lines.append(read_line(text))
+            line = read_line(text)
+            contexts.take(line)
+            arms = known.setdefault(line.arms, line.arms)  # one tuple for all lines with the same arms
+            lines.append(replace(line, arms=arms, vector=None, features={}))
             _check_alike(lines[0], lines[-1])
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}: line {number}: {error}") from error
     if not lines:
         raise ValueError(f"{path} holds no decision")
     try:
-        return _logged(lines)
+        return _logged(lines, contexts)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def _check_writable(log: LoggedData) -> None:
+    for name in ("costs", "weights", "domains"):
+        if getattr(log, name) is not None:
+            raise ValueError(f"dsjson has no field for {name}: write dataclasses.replace(log, {name}=None)")
+    if log.propensities_estimated:
+        raise ValueError("dsjson has no mark for estimated propensities, so they would be taken for logged ones")
 
 
 def _record(log: LoggedData, row: int) -> dict[str, object]:
@@ -99,7 +124,7 @@ def _record(log: LoggedData, row: int) -> dict[str, object]:
         record["EventId"] = query_id
     record["a"] = [i + 1 for i in order]
     multi = [{"_tag": log.arm_names[arm], "arm": {log.arm_names[arm]: 1}} for arm in able]
-    record["c"] = {log.encoder or _NAMELESS: log.contexts[row].tolist(), "_multi": multi}
+    record["c"] = {log.encoder or NAMELESS: log.contexts[row].tolist(), "_multi": multi}
     if log.action_probabilities is not None:
         record["p"] = log.action_probabilities[row, able[order]].tolist()
     record["VWState"] = {"m": "N/A"}
@@ -109,21 +134,13 @@ def _record(log: LoggedData, row: int) -> dict[str, object]:
 def _check_alike(first: DsjsonLine, line: DsjsonLine) -> None:
     if (first.time is None) != (line.time is None):
         raise ValueError("Timestamp must be in every line or in none")
-    if first.vector != line.vector:
-        raise ValueError(
-            f"c must hold its features in one form: the first line has {_shown(first)}, this one {_shown(line)}"
-        )
 
 
-def _shown(line: DsjsonLine) -> str:
-    return "named features" if line.vector is None else f"{line.vector[1]} numbers under {line.vector[0]!r}"
-
-
-def _logged(lines: Sequence[DsjsonLine]) -> LoggedData:
+def _logged(lines: Sequence[DsjsonLine], gathered: DsjsonContexts) -> LoggedData:
     names = tuple(dict.fromkeys(arm for line in lines for arm in line.arms))
     column = {name: i for i, name in enumerate(names)}
     available = _by_arm(lines, column) > 0
-    contexts, encoder = _contexts(lines)
+    contexts, encoder = gathered.table()
     times = [line.time for line in lines if line.time is not None]
     return LoggedData(
         contexts=contexts,
@@ -154,24 +171,3 @@ def _probabilities(lines: Sequence[DsjsonLine], column: dict[str, int], availabl
         for arm, probability in (line.probabilities or {}).items():
             whole[row, column[arm]] = probability
     return whole
-
-
-def _contexts(lines: Sequence[DsjsonLine]) -> tuple[Float32, str | None]:
-    """Return (n, d) contexts and the mark of what made them."""
-    vector = lines[0].vector
-    if vector is not None:
-        name, length = vector
-        rows = np.array([list(line.features.values()) for line in lines], np.float64).reshape(len(lines), length)
-        return rows.astype(np.float32), None if name == _NAMELESS else name
-    names = tuple(dict.fromkeys(name for line in lines for name in line.features))
-    if len(names) * len(lines) > _MOST_NUMBERS:
-        raise ValueError(
-            f"{len(names)} features in {len(lines)} lines are more than a table holds: leave out texts that are "
-            "different in every line, such as ids (a name that begins with _ is not read)"
-        )
-    place = {name: i for i, name in enumerate(names)}
-    contexts = np.zeros((len(lines), max(1, len(names))), np.float32)
-    for row, line in enumerate(lines):
-        for name, value in line.features.items():
-            contexts[row, place[name]] = value
-    return contexts, mark_of_names(names) if names else None

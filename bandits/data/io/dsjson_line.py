@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import numpy as np
+
 from bandits import checks
+from bandits.checks import Float32
 
 TICKS = 10**7
 """Parts of a second that a time stamp is written to."""
@@ -28,8 +31,8 @@ class DsjsonLine:
         reward: minus the cost.
         propensity: in (0, 1].
         probabilities: of the arms; None where the line does not hold them.
-        features: of the context, shared by the arms, by name; what is missing is 0.
-        vector: (name, length) where the context is one list of numbers and nothing else.
+        vector: name and numbers, where the context is one list of numbers and nothing else.
+        features: of any other context, shared by the arms, by name; what is missing is 0.
     """
 
     event_id: str | None
@@ -39,8 +42,8 @@ class DsjsonLine:
     reward: float
     propensity: float
     probabilities: Mapping[str, float] | None
+    vector: tuple[str, Float32] | None
     features: Mapping[str, float]
-    vector: tuple[str, int] | None
 
 
 def read_line(text: bytes) -> DsjsonLine:
@@ -74,6 +77,7 @@ def read_line(text: bytes) -> DsjsonLine:
     if event_id is not None and not isinstance(event_id, str):
         raise _wrong("EventId", "a string", event_id)
     shared = {name: value for name, value in context.items() if not name.startswith("_")}
+    vector = _vector(shared)
     return DsjsonLine(
         event_id=event_id,
         time=_time(said["Timestamp"]) if "Timestamp" in said else None,
@@ -82,8 +86,8 @@ def read_line(text: bytes) -> DsjsonLine:
         reward=-_number(said, "_label_cost"),
         propensity=propensity,
         probabilities=probabilities,
-        features=_features_by_name(shared),
-        vector=_vector(shared),
+        vector=vector,
+        features=_features_by_name(shared) if vector is None else {},
     )
 
 
@@ -173,13 +177,17 @@ def _probabilities(said: Mapping[str, object], arms: tuple[str, ...]) -> dict[st
     return {arms[place - 1]: value for place, value in zip(order, values, strict=True)}
 
 
-def _vector(shared: Mapping[str, object]) -> tuple[str, int] | None:
+def _vector(shared: Mapping[str, object]) -> tuple[str, Float32] | None:
     if len(shared) != 1:
         return None
     [(name, values)] = shared.items()
     if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
         return None
-    return name, len(values)
+    for place, value in enumerate(values):
+        _number({f"c.{name}[{place}]": value}, f"c.{name}[{place}]")
+    numbers = np.array(values, np.float64)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is told with the table
+        return name, numbers.astype(np.float32)
 
 
 def _features_by_name(shared: Mapping[str, object]) -> dict[str, float]:

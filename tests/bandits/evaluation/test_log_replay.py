@@ -1,14 +1,15 @@
 """What a policy would have earned on a log: near the truth, honest in time, and silent where the log cannot tell."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 
-from bandits import IPS, SNIPS, DoublyRobust, EpsilonGreedy, FullInformationData, LinUCB, Uniform
+from bandits import IPS, SNIPS, DirectMethod, DoublyRobust, EpsilonGreedy, FullInformationData, LinUCB, Uniform
 from bandits.evaluation import LogReplay, replay_log
 from bandits.off_policy.estimators import RejectionReplay
+from bandits.off_policy.reward_model import RewardModel
 
 ARMS = ("plain", "fast")
 
@@ -61,6 +62,34 @@ def test_the_difference_to_what_was_served_is_the_difference_of_the_values(full)
     replayed = replay_log({"greedy": learner()}, served(full), estimators=(IPS(),))
     gain = replayed["greedy"].value - replayed["what was served"].value
     assert replayed["greedy"].gain.value == pytest.approx(gain)
+
+
+@dataclass(frozen=True)
+class CountedModel(RewardModel):
+    """Predicts 0.5, and counts how often it was fitted."""
+
+    fits: list = field(default_factory=list, compare=False)
+
+    def predict(self, log):
+        self.fits.append(len(log))
+        return np.full((len(log), log.n_arms), 0.5)
+
+
+class CountedLearner(EpsilonGreedy):
+    n_fits = 0
+
+    def _update(self, state, data):
+        CountedLearner.n_fits += 1
+        return super()._update(state, data)
+
+
+def test_policies_and_reward_models_are_fitted_once_however_many_estimators_ask(full):
+    model = CountedModel()
+    estimators = (DoublyRobust(model), SNIPS(), DirectMethod(model))
+    CountedLearner.n_fits = 0
+    replay_log({"a": CountedLearner(LinUCB()), "b": Uniform()}, served(full), estimators=estimators)
+    assert CountedLearner.n_fits == 1
+    assert model.fits == [1000]
 
 
 def test_a_fitted_policy_is_valued_on_the_whole_log_as_it_is(full):

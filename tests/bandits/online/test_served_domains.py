@@ -1,5 +1,6 @@
 """What was served is told by domain: what was chosen, what it earned, and the seconds of all tokens together."""
 
+import numpy as np
 import pytest
 
 from arms import Observation, Query
@@ -26,6 +27,16 @@ def write(folder, ends):
                 observation = observation or Observation(arm, f"q{number}", text="", n_tokens=seen, seconds=seconds)
                 log.rewarded(f"q{number}", reward, observation)
         return arms
+
+
+def test_a_log_is_streamed_as_it_is_loaded_with_one_batch_in_memory(tmp_path):
+    write(tmp_path, [("code", 0.1 * number % 1, 1.0, 3) for number in range(50)] + [("code", "refused"), ("code",)])
+    whole, parts = DecisionLog.load(tmp_path), list(DecisionLog.stream(tmp_path, batch_rows=20))
+    assert [len(part) for part in parts] == [20, 20, 10]
+    for name in ("rewards", "propensities", "contexts", "times"):
+        np.testing.assert_array_equal(np.concatenate([getattr(part, name) for part in parts]), getattr(whole, name))
+    with pytest.raises(ValueError, match="batch_rows must be"):
+        DecisionLog.stream(tmp_path, batch_rows=0)
 
 
 def test_choices_rewards_and_seconds_are_told_by_domain(tmp_path):

@@ -1,6 +1,7 @@
 """Vowpal Wabbit's dsjson: what is written is read back exactly, and what is wrong is told by line, field and value."""
 
 import json
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -132,6 +133,34 @@ def test_what_is_wrong_is_told_by_line_field_and_value(tmp_path, change, told):
 def test_what_is_no_line_is_one_clear_error(tmp_path, text):
     with pytest.raises(ValueError, match="line 1: "):
         read_dsjson(wrote(tmp_path, text))
+
+
+@pytest.mark.parametrize("form", ["numbers", "named"])
+def test_reading_takes_little_more_memory_than_the_table(tmp_path, form):
+    n, d = 200, 512
+    values = np.random.default_rng(0).normal(size=d).tolist()
+    context = {"x": values} if form == "numbers" else {"x": {f"f{i}": value for i, value in enumerate(values)}}
+    text = json.dumps({**VW_LINE, "c": {**context, "_multi": VW_LINE["c"]["_multi"]}})
+    path = wrote(tmp_path, *[text] * n)
+    tracemalloc.start()
+    log = read_dsjson(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert log.contexts.shape == (n, d)
+    assert peak < (4 if form == "numbers" else 12) * log.contexts.nbytes  # named ones are kept with their places
+
+
+def test_parts_are_written_as_the_whole_log_is(tmp_path):
+    log = served()
+    assert write_dsjson(log, tmp_path / "whole.dsjson") == 40
+    parts = (log.subset(np.arange(start, start + 8)) for start in range(0, 40, 8))
+    assert write_dsjson(parts, tmp_path / "parts.dsjson") == 40
+    assert (tmp_path / "parts.dsjson").read_bytes() == (tmp_path / "whole.dsjson").read_bytes()
+    with pytest.raises(ValueError, match="row 40 is of the encoder 'other', those before of 'hashing-4'"):
+        write_dsjson([log, replace(log, encoder="other")], tmp_path / "two.dsjson")
+    with pytest.raises(ValueError, match="at least one row"):
+        write_dsjson([], tmp_path / "none.dsjson")
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_what_has_no_field_is_not_left_out_in_silence(tmp_path):
