@@ -14,6 +14,7 @@ from bandits.evaluation.front import hull
 from bandits.statistics.estimate import Estimate
 
 _NEAR = 0.06  # of the picture, about a label's height: points nearer than this share a label
+_MIXED = "mixing arms"
 _WIDE = 20.0  # times the least cost: from here on the axis is logarithmic
 
 
@@ -28,6 +29,7 @@ class CostPoint:
         mark: matplotlib's name of it.
         hollow: whether it is only its outline, so that a policy over its favourite arm hides nothing.
         line: name of the line that it is on, whose colour it has; "" for its own.
+        legend: name in the legend, and of its own colour; "" for none.
     """
 
     name: str
@@ -36,6 +38,12 @@ class CostPoint:
     mark: str
     hollow: bool
     line: str = ""
+    legend: str = ""
+
+    @property
+    def colour_name(self) -> str:
+        """Return the name that its colour is that of."""
+        return self.line or self.legend or self.name
 
 
 def hull_line(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -49,18 +57,18 @@ def draw_front(
     lines: Mapping[str, Sequence[tuple[float, float]]],
     cost_unit: str | None,
 ) -> None:
-    """Draw points over lines; the line named "" is dashed, the others have a legend.
+    """Draw points over lines; the line named "" is dashed, and stands in the legend only beside others.
 
     Raises:
         ImportError: if matplotlib is not installed.
     """
     figure, (axes,) = new_figure(3.6)
-    colours = colours_of(list(dict.fromkeys(point.line or point.name for point in points)))
+    colours = colours_of(list(dict.fromkeys([*filter(None, lines), *(point.colour_name for point in points)])))
     for name, line in lines.items():
         colour, style = (colours[name], "-") if name else (TEXT, "--")
-        axes.plot(*np.array(line).T, color=colour, linewidth=0.9, linestyle=style, zorder=1, label=name or None)
+        axes.plot(*np.array(line).T, color=colour, linewidth=0.9, linestyle=style, zorder=1, label=name or _MIXED)
     for point in points:
-        colour = colours[point.line or point.name]
+        colour = colours[point.colour_name]
         axes.errorbar(
             point.cost.value,
             point.value.value,
@@ -73,6 +81,7 @@ def draw_front(
             capsize=2,
             elinewidth=0.8,
             zorder=2,
+            label=point.legend or None,
         )
     costs = [point.cost.value for point in points]
     if min(costs) > 0 and max(costs) > _WIDE * min(costs):
@@ -81,7 +90,7 @@ def draw_front(
     axes.grid(axis="y", color=GRID, linewidth=0.6)
     for names, cost, value in _labels([point for point in points if point.name], axes.get_xscale() == "log"):
         axes.annotate(names, (cost, value), (7, 5), textcoords="offset points", color=TEXT, size=8)
-    axes.set_xlabel("mean cost a query" + (f", {cost_unit}" if cost_unit else ""), fontsize=9)
+    axes.set_xlabel("mean cost" + (f" ({cost_unit})" if cost_unit else ""), fontsize=9)
     axes.set_ylabel("mean reward (higher is better)", fontsize=9)
     axes.set_title("cost against quality", loc="left", color=TEXT, fontsize=10)
     if any(lines):
@@ -96,17 +105,19 @@ def _error(estimate: Estimate) -> list[list[float]]:
 
 def _labels(points: Sequence[CostPoint], logarithmic: bool) -> list[tuple[str, float, float]]:
     """Return (names, cost, value) of each label; points that lie on one another share one."""
+    if not points:
+        return []
     costs = np.array([point.cost.value for point in points])
     places = np.log(costs) if logarithmic else costs
     tall = float(np.ptp([point.value.value for point in points]))
     wide = float(np.ptp(places))
-    labels: list[tuple[str, float, int]] = []
+    labels: list[tuple[str, int]] = []
     for index, point in enumerate(points):
-        for number, (names, _, first) in enumerate(labels):
+        for number, (names, first) in enumerate(labels):
             near = abs(places[first] - places[index]) <= _NEAR * wide
             if near and abs(points[first].value.value - point.value.value) <= _NEAR * tall:
-                labels[number] = (f"{names}, {point.name}", 0.0, first)
+                labels[number] = (f"{names}, {point.name}", first)
                 break
         else:
-            labels.append((point.name, 0.0, index))
-    return [(names, float(costs[first]), points[first].value.value) for names, _, first in labels]
+            labels.append((point.name, index))
+    return [(names, float(costs[first]), points[first].value.value) for names, first in labels]

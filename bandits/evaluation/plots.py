@@ -70,7 +70,7 @@ def plot_trade_off(result: TradeOff, path: str | Path, *, cost_unit: str | None 
     Raises:
         ImportError: if matplotlib is not installed.
     """
-    points = [CostPoint(arm.name, arm.cost, arm, _MARKS["arm"], False) for arm in result.arms]
+    points = [CostPoint("", arm.cost, arm, _MARKS["arm"], False, legend=arm.name) for arm in result.arms]
     lines: dict[str, list[tuple[float, float]]] = {"": hull_line([(arm.cost.value, arm.value) for arm in result.arms])}
     for name in result.names:
         own = sorted((point for point in result.points if point.name == name), key=lambda point: point.cost.value)

@@ -31,6 +31,7 @@ from bandits.statistics.estimate import Estimate
 
 _STEPS = (0.0, 0.01, 0.03, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 100.0, 1000.0)
 _ARM = "arm"
+_BOUNDS = {"cost_save": (0.0, 1.0), "cpt_50": (0.0, np.inf), "cpt_80": (0.0, np.inf), "pareto_dist": (0.0, np.inf)}
 
 
 def trade_off(
@@ -184,7 +185,8 @@ def _numbers(name: str, arms: Float64, policies: Mapping[str, Float64], estimate
     found = {}
     for key in lines[0]:
         figures = np.array([line[key] for line in lines])
-        found[key] = estimate(figures) if np.isfinite(figures[0]) and np.isfinite(figures[1:]).any() else None
+        defined = np.isfinite(figures[0]) and np.isfinite(figures[1:]).any()
+        found[key] = estimate(figures).within(*_BOUNDS.get(key, (-np.inf, np.inf))) if defined else None
     aiq = found.pop("aiq")
     assert aiq is not None
     return RoutingNumbers(value=aiq.value, low=aiq.low, high=aiq.high, name=name, **found)
