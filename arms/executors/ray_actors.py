@@ -84,7 +84,13 @@ def _connected(ray: ModuleType, address: str, n_workers: int | None) -> Iterator
     if address == LOCAL:
         ray.init(address=LOCAL, num_cpus=n_workers, include_dashboard=False, log_to_driver=False)
     else:
-        ray.init(address=address, log_to_driver=False)
+        try:
+            ray.init(address=address, log_to_driver=False)
+        except ConnectionError as error:
+            raise ConnectionError(
+                f"no Ray cluster answers at {address} ({_first_line(error)}): start one with a client server there; "
+                "where it asks for a token, set RAY_AUTH_MODE=token here too, and give the token"
+            ) from error
     try:
         yield
     finally:

@@ -26,12 +26,15 @@ class FakeRay:
 
     exceptions = SimpleNamespace(RayError=RayError, RayActorError=RayActorError, RayTaskError=RayTaskError)
 
-    def __init__(self, n_cpus=3, n_gpus=1, room=None, connected=False, faulty_start=False):
+    def __init__(self, n_cpus=3, n_gpus=1, room=None, connected=False, faulty_start=False, absent=False):
         self.resources = {"CPU": float(n_cpus), "GPU": float(n_gpus)}
         self.room, self.connected, self.faulty_start = room, connected, faulty_start
+        self.absent = absent
         self.calls, self.actors, self.options = [], [], None
 
     def init(self, **options):
+        if self.absent:
+            raise ConnectionError("ray client connection timeout")
         self.connected, self.options = True, options
 
     def is_initialized(self):

@@ -130,6 +130,12 @@ def test_the_address_given_is_connected_to(start):
     assert not ray.connected
 
 
+def test_an_address_where_no_cluster_answers_is_named(start):
+    start(absent=True)
+    with pytest.raises(ConnectionError, match=r"no Ray cluster answers at ray://head:10001 \(.*timeout\): start one"):
+        list(RayExecutor("ray://head:10001").map(square, [3]))
+
+
 @pytest.mark.parametrize("address", ["", "head", "ray://", "ray://head"])
 def test_an_address_without_host_and_port_is_rejected(address):
     with pytest.raises(ValueError, match=r'address must be "local" or "ray://host:port"'):
