@@ -21,6 +21,9 @@ def test_settings_reach_the_constructor_and_the_policy_inside():
     nested = make_policy("epsilon_greedy", {"epsilon": 0.2, "policy": "softmax", "policy__policy": "knn"})
     assert repr(nested) == "EpsilonGreedy(Softmax(KNN()), epsilon=0.2)"
     assert make_policy("epsilon_greedy", {"policy__ucb_width": 0.7}).policy.ucb_width == 0.7
+    written = make_policy("epsilon_greedy(epsilon=0.2, policy=softmax(policy=knn(n_neighbors=3)))")
+    assert repr(written) == "EpsilonGreedy(Softmax(KNN(n_neighbors=3)), epsilon=0.2)"
+    assert repr(make_policy("epsilon_greedy(policy=knn)", {"epsilon": 0.3})) == "EpsilonGreedy(KNN(), epsilon=0.3)"
     assert make_policy("reinforce", {"training": {"max_epochs": 3}}).training.max_epochs == 3
 
 
@@ -34,6 +37,9 @@ def test_settings_reach_the_constructor_and_the_policy_inside():
         ("lin_ucb", {"ucb_width": True}, TypeError, "lin_ucb: ucb_width must be float, got True"),
         ("lin_ucb", {"ucb_width": -1}, ValueError, "ucb_width must be a finite number >= 0, got -1"),
         ("knn", {"n_neighbors": 2.5}, TypeError, "knn: n_neighbors must be int, got 2.5"),
+        ("lin_ucb(ucb_width=1)", {"ucb_width": 2}, ValueError, "lin_ucb: ucb_width is set twice"),
+        ("lin_ucb(ucb_width=wide)", {}, TypeError, "lin_ucb: ucb_width must be float, got 'wide'"),
+        ("lin_ucb(", {}, ValueError, "write NAME or NAME"),
         ("uniform", {"x": 1}, ValueError, "uniform has no setting 'x'; it has none"),
         ("epsilon_greedy", {"policy": "nobody"}, ValueError, "unknown policy 'nobody'"),
         ("epsilon_greedy", {"policy__speed": 1}, ValueError, "LinUCB has no argument 'speed'"),
