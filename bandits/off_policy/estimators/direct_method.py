@@ -14,6 +14,7 @@ from bandits.off_policy.standard_error import standard_error
 from bandits.off_policy.terms import LARGEST, Terms
 
 _SURE = 3.0  # standard errors; under the null hypothesis 1 in 370
+_NOISE_ONLY = "an interval of refits holds the noise of the reward model, not its bias, which may be larger"
 _BIASED = "none shows how wrong the reward model may be; DoublyRobust corrects the same model, and has one"
 
 
@@ -48,7 +49,7 @@ class DirectMethod(OffPolicyEstimator):
         notes = self._visible_bias(problem)
         terms = problem.terms(expected, range=self.reward_model.range, notes=notes)
         refits = None if notes or self.n_refits == 0 else self._refits(problem)
-        return replace(terms, biased=_BIASED, refits=refits)
+        return replace(terms, biased=_BIASED, refits=refits, notes=notes if refits is None else (_NOISE_ONLY,))
 
     def _refits(self, problem: OffPolicyProblem) -> Float64:
         """Return (B,) float64, the value on redrawn queries, the model fitted to what was drawn."""

@@ -43,6 +43,7 @@ def test_only_the_interval_that_refits_is_given_and_by_one_seed():
     for method in (DeltaMethod(), BootstrapInterval(10)):
         assert "how wrong the reward model" in method.interval(first).refused
     found = estimate_problem(PROBLEM, (DirectMethod(n_refits=5),), (RefittedBootstrap(),))["DirectMethod"]
+    assert "not its bias" in found.notes[0]
     assert found.low < found.value < found.high
 
 
