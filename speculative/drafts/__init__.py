@@ -11,7 +11,7 @@ from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.drafts.spec import DraftedTarget, DraftSpec
 from speculative.drafts.stopping import StoppingDraft, StoppingSpec
 from speculative.drafts.suffix.draft import SuffixDraft
-from speculative.protocols.draft import Draft, DraftSession, Proposal, SharedCache
+from speculative.protocols.draft import Draft, DraftAsk, DraftSession, Proposal, SharedCache
 
 DRAFTS: dict[str, type[Draft]] = {
     "no_draft": NoDraft,
@@ -32,6 +32,7 @@ def read_draft_spec(settings: DraftSpec | Mapping[str, object] | str) -> DraftSp
 __all__ = [
     "DRAFTS",
     "Draft",
+    "DraftAsk",
     "DraftModel",
     "DraftSession",
     "DraftSpec",

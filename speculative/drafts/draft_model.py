@@ -3,38 +3,39 @@
 import json
 import math
 import re
-import time
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 
 from arms.checks import at_least, within
 from arms.fingerprint import digest
 from arms.input_file import read_text
+from speculative.drafts.cache_rows import CacheRows
+from speculative.drafts.drafting_loop import READ_CHUNK, LogitsDraft, propose_together, read_missing
 from speculative.drafts.spec import DraftedTarget
-from speculative.drafts.stopping import Confidence, StoppingDraft, StoppingSpec
+from speculative.drafts.stopping import StoppingSpec
+from speculative.models.decoder import Decoder
 from speculative.models.loading import load_model, resolve_settled
 from speculative.models.settings import DEFAULT_SETTINGS, ModelSettings, WeightPrecision, dtype_of
 from speculative.models.tokenizer import differing_ids, load_tokenizer, tokenizer_fingerprint
 from speculative.protocols.causal_lm import CausalLM
-from speculative.protocols.draft import Draft, DraftSession, Proposal, SharedCache
+from speculative.protocols.draft import Draft, DraftAsk, DraftSession, Proposal, SharedCache
 from speculative.protocols.draft_trace import BestTokens, DraftTrace, trace_of_best
 from speculative.protocols.token_batch import TokenBatch
-from speculative.sampling.logits import largest
 from speculative.sampling.token_sampler import GREEDY, TokenSampler
 
 VOCABULARY_FILE = "draft_vocabulary.json"
-READ_CHUNK = 512  # tokens a pass reads; bounds the memory of attention masks
 
 
 class VocabularyMismatchError(ValueError):
     """The draft's token ids do not mean what the target's do."""
 
 
-class DraftModel(StoppingDraft):
+class DraftModel(LogitsDraft):
     """Proposes the continuation of a small model: greedy, or picked by a sampled request's own noise.
 
     Proposal: deterministic for a greedy or coupled request, else each draft token is drawn from the small model's own
@@ -121,6 +122,7 @@ class DraftModel(StoppingDraft):
             self.proposable = slice(1, model.n_vocab)
             self._target_ids = torch.tensor(target_ids, device=model.device)
             self._draft_ids = torch.zeros(n_target_vocab, dtype=torch.int64, device=model.device)
+            self.entry_ids = self._target_ids[1:]
             self._draft_ids[self._target_ids[1:]] = torch.arange(1, model.n_vocab, device=model.device)
 
     @classmethod
@@ -171,7 +173,28 @@ class DraftModel(StoppingDraft):
 
     def open(self, prompt: Sequence[int], shared: SharedCache | None = None) -> DraftSession:
         """Make a session with its own cache row; the prompt is read at the first proposal."""
-        return _ModelSession(self)
+        together = shared if isinstance(self.model, Decoder) else None  # other models read consecutive rows only
+        return _ModelSession(self, CacheRows.of(self, together, self.model.new_cache))
+
+    def propose_batch(self, asks: Sequence[DraftAsk]) -> list[Proposal | Exception]:
+        """Draft for all requests in the same passes of the small model, catching up included."""
+        sessions = [cast(_ModelSession, ask.session) for ask in asks]
+        held = sessions[0].held
+        if any(session.held is not held for session in sessions):  # each stands alone
+            return super().propose_batch(asks)
+        missing = [session.cut(ask.prefix) for session, ask in zip(sessions, asks, strict=True)]
+
+        def read(which: Sequence[int], token_ids: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
+            batch = TokenBatch.in_rows(token_ids, counts, [sessions[i].row for i in which])
+            return self.model.forward(batch, held.cache, [end - 1 for end in accumulate(counts)]).logits
+
+        def catch_up() -> torch.Tensor:
+            return read_missing(missing, self.model.device, lambda which, ids, n: read(which, self.to_draft(ids), n))
+
+        found = propose_together(self, asks, [len(token_ids) for token_ids in missing], catch_up, read)
+        for session, ask, proposal in zip(sessions, asks, found, strict=True):
+            session.keep(ask.prefix, proposal)
+        return found
 
     def write(self, prompt: Sequence[int], n_tokens: int) -> list[int]:
         """Return the draft's own greedy continuation of a prompt, as far as its context reaches."""
@@ -207,10 +230,9 @@ class DraftModel(StoppingDraft):
         rows = logits[:, self.proposable]
         return rows.index_fill(1, self._unlike, -math.inf) if len(self._unlike) else rows
 
-    def pick(self, logits: torch.Tensor, position: int, sampler: TokenSampler) -> torch.Tensor:
-        """Let a sampler choose from (1, v) allowed logits: a draft id, (1,)."""
-        ids = None if self._target_ids is None else self._target_ids[self.proposable]
-        return sampler.pick(logits[0], position, target_ids=ids)[None] + self.proposable.start
+    def own_ids(self, entries: torch.Tensor) -> torch.Tensor:
+        """Map (n,) entries of the allowed logits to the draft's ids."""
+        return entries + self.proposable.start if self.proposable.start else entries
 
 
 def _name_of(model: str) -> str:
@@ -239,37 +261,36 @@ def read_vocabulary(folder: Path, target_tokenizer: Any) -> list[int]:
 
 
 class _ModelSession(DraftSession):
-    def __init__(self, draft: DraftModel) -> None:
-        self._draft = draft
-        self._cache = draft.model.new_cache(1)
+    """A row of the draft's cache, and which tokens are in it."""
+
+    def __init__(self, draft: DraftModel, held: CacheRows) -> None:
+        self._draft, self.held, self.row = draft, held, held.take()
         self._read: list[int] = []  # target ids in the cache: the prefix last shown, then draft tokens
         self._n_shown = 0
 
     def propose(self, prefix: Sequence[int], draft_length: int, sampler: TokenSampler = GREEDY) -> Proposal:
-        begin = time.perf_counter()
-        draft, model = self._draft, self._draft.model
+        [found] = self._draft.propose_batch([DraftAsk(self, prefix, draft_length, sampler)])
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def close(self, text: Sequence[int]) -> None:
+        self.held.give_back(self.row)
+
+    def cut(self, prefix: Sequence[int]) -> Sequence[int]:
+        """Forget what holds no longer, and return the tokens that are missing, at least one."""
         n_shared = self._n_shared(prefix)
-        self._cache.truncate(0, n_shared)
-        missing = torch.tensor(prefix[n_shared:], device=model.device)
-        for chunk in torch.split(draft.to_draft(missing), READ_CHUNK):
-            output = model.forward(TokenBatch(chunk, [len(chunk)]), self._cache, [len(chunk) - 1])
-        confidence, drafted = Confidence(draft.min_confidence), list[torch.Tensor]()
-        sound, read_s = torch.zeros(()), time.perf_counter() - begin
-        while True:
-            sound = sound + largest(output.logits)  # NaN where any logit is
-            logits = draft.allowed(output.logits)
-            if confidence.falls_below(logits):
-                break
-            drafted.append(draft.pick(logits, len(prefix) + len(drafted), sampler))
-            if len(drafted) == draft_length:
-                break
-            output = model.forward(TokenBatch(drafted[-1], [1]), self._cache)
-        if not math.isfinite(sound):
-            raise FloatingPointError(f"draft {draft.name!r}: its logits hold NaN or infinity")
-        token_ids: list[int] = draft.to_target(torch.cat(drafted)).tolist() if drafted else []
-        self._read, self._n_shown = [*prefix, *token_ids], len(prefix)
-        del self._read[self._cache.lengths[0] :]  # the last draft token was mostly not read
-        return Proposal(token_ids, len(missing), read_s)
+        self.held.cache.truncate(self.row, n_shared)
+        return prefix[n_shared:]
+
+    def keep(self, prefix: Sequence[int], found: Proposal | Exception) -> None:
+        """Note what the cache holds after a proposal; after an error it may hold NaN, and is emptied."""
+        if isinstance(found, Exception):
+            self.held.cache.wipe(self.row)
+            self._read, self._n_shown = [], 0
+            return
+        self._read, self._n_shown = [*prefix, *found.token_ids], len(prefix)
+        del self._read[self.held.cache.lengths[self.row] :]  # the last draft token was mostly not read
 
     def _n_shared(self, prefix: Sequence[int]) -> int:
         """Length of the cached part that still holds; at least the last token is always read again."""

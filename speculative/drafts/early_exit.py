@@ -1,26 +1,24 @@
 """The target's own first layers draft."""
 
-import time
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 import torch
 from pydantic import Field
 
 from arms.checks import at_least, within
 from arms.fingerprint import digest
+from speculative.drafts.drafting_loop import READ_CHUNK, LogitsDraft, propose_together, read_missing
 from speculative.drafts.spec import DraftedTarget
-from speculative.drafts.stopping import Confidence, StoppingDraft, StoppingSpec
+from speculative.drafts.stopping import StoppingSpec
 from speculative.models.decoder import Decoder
-from speculative.protocols.draft import Draft, DraftSession, Proposal, SharedCache
+from speculative.protocols.draft import Draft, DraftAsk, DraftSession, Proposal, SharedCache
 from speculative.protocols.draft_trace import BestTokens, DraftTrace, trace_of_best
 from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.token_sampler import GREEDY, TokenSampler
 
-_READ_CHUNK = 512  # tokens a pass reads; bounds the memory of attention masks
 
-
-class EarlyExit(StoppingDraft):
+class EarlyExit(LogitsDraft):
     """Proposes what the target would say if it stopped after its first layers.
 
     In an engine it works on the target's own KV cache and takes no memory. What it writes for its draft tokens is taken
@@ -82,39 +80,50 @@ class EarlyExit(StoppingDraft):
         """Open a session on the request's row of the target's cache, or on a cache of its own where it stands alone."""
         return _ExitSession(self, SharedCache(self.target, self.target.new_cache(1)) if shared is None else shared)
 
+    def propose_batch(self, asks: Sequence[DraftAsk]) -> list[Proposal | Exception]:
+        """Draft for all requests of an engine in the same passes of the first layers."""
+        shares = [cast(_ExitSession, ask.session).shared for ask in asks]
+        if not all(share.is_beside(shares[0]) for share in shares):  # each stands alone
+            return super().propose_batch(asks)
+        missing: list[Sequence[int]] = []
+        for ask, share in zip(asks, shares, strict=True):
+            n_held = min(share.n_held, len(ask.prefix) - 1)
+            share.take_back(n_held)
+            missing.append(ask.prefix[n_held:])
+
+        def read(which: Sequence[int], token_ids: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
+            return SharedCache.forward_together([shares[i] for i in which], token_ids, counts, self.n_layers)
+
+        def catch_up() -> torch.Tensor:
+            return read_missing(missing, self.target.device, read)
+
+        found = propose_together(self, asks, [len(token_ids) for token_ids in missing], catch_up, read)
+        for ask, share in zip(asks, shares, strict=True):
+            share.take_back(len(ask.prefix) - 1)
+        return found
+
+    def allowed(self, logits: torch.Tensor) -> torch.Tensor:
+        """Cut (n, v) logits to the target's tokens, its padding left out."""
+        return logits[:, : self.n_proposable]
+
     def trace(self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int) -> DraftTrace:
         """One pass over the text tells at which positions the early layers' best token is the target's."""
         text = torch.tensor([*prompt, *new], device=self.target.device)
         cache = self.target.new_cache(1)
         best = []
-        for chunk in torch.split(text[:-1], _READ_CHUNK):
+        for chunk in torch.split(text[:-1], READ_CHUNK):
             logits = self.target.forward(TokenBatch(chunk, [len(chunk)]), cache, n_layers=self.n_layers).logits
-            best.append(BestTokens.of(logits[:, : self.n_proposable]))
+            best.append(BestTokens.of(self.allowed(logits)))
         found = trace_of_best(best, text, len(new), max_draft_length, self.target.max_positions)
         return self.stopped(found, prompt, new)
 
 
 class _ExitSession(DraftSession):
     def __init__(self, draft: EarlyExit, shared: SharedCache) -> None:
-        self._draft, self._shared = draft, shared
+        self._draft, self.shared = draft, shared
 
     def propose(self, prefix: Sequence[int], draft_length: int, sampler: TokenSampler = GREEDY) -> Proposal:
-        begin = time.perf_counter()
-        draft, shared = self._draft, self._shared
-        n_held = min(shared.n_held, len(prefix) - 1)
-        shared.take_back(n_held)
-        missing = torch.tensor(prefix[n_held:], device=draft.target.device)
-        for chunk in torch.split(missing, _READ_CHUNK):
-            logits = shared.forward(chunk, draft.n_layers)
-        tokens: list[torch.Tensor] = []
-        confidence, read_s = Confidence(draft.min_confidence), time.perf_counter() - begin
-        while True:
-            allowed = logits[: draft.n_proposable]
-            if confidence.falls_below(allowed[None]):
-                break
-            tokens.append(sampler.pick(allowed, len(prefix) + len(tokens))[None])
-            if len(tokens) == draft_length:
-                break
-            logits = shared.forward(tokens[-1], draft.n_layers)
-        shared.take_back(len(prefix) - 1)
-        return Proposal(torch.cat(tokens).tolist() if tokens else [], len(missing), read_s)
+        [found] = self._draft.propose_batch([DraftAsk(self, prefix, draft_length, sampler)])
+        if isinstance(found, Exception):
+            raise found
+        return found

@@ -1,36 +1,34 @@
 """A head on the target's own states that drafts."""
 
-import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 import numpy as np
 import torch
 
 from arms.checks import at_least, within
 from arms.fingerprint import digest
+from speculative.drafts.cache_rows import CacheRows
 from speculative.drafts.draft_model import VOCABULARY_FILE, read_vocabulary
+from speculative.drafts.drafting_loop import READ_CHUNK, LogitsDraft, propose_together, read_missing
 from speculative.drafts.spec import DraftedTarget
-from speculative.drafts.stopping import Confidence, StoppingDraft, StoppingSpec
+from speculative.drafts.stopping import StoppingSpec
 from speculative.models.decoder import Decoder
-from speculative.models.feature_head import FeatureHeadModel
+from speculative.models.feature_head import FeatureHeadModel, HeadOutput
 from speculative.models.head_files import load_head
 from speculative.models.sources import resolve_model
-from speculative.protocols.draft import DraftSession, Proposal, SharedCache, trace_of_session
+from speculative.protocols.draft import DraftAsk, DraftSession, Proposal, SharedCache, trace_of_session
 from speculative.protocols.draft_trace import BestTokens, DraftTrace
 from speculative.protocols.state_rows import StateRows, inner_layers
 from speculative.protocols.token_batch import TokenBatch
-from speculative.sampling.logits import largest
 from speculative.sampling.token_sampler import GREEDY, TokenSampler
 
-_READ_CHUNK = 512  # tokens a pass reads
 _States = Callable[[Sequence[int], int], torch.Tensor]
 
 
-class FeatureHead(StoppingDraft):
+class FeatureHead(LogitsDraft):
     """Proposes what a single layer foretells from the target's own states of the text, and from what it foretold.
 
     In an engine the states come with the target's passes, and cost nothing but the memory of a row a token; an engine
@@ -87,11 +85,10 @@ class FeatureHead(StoppingDraft):
         within(at_least(n, 1, "n_target_vocab"), 1, target.n_vocab, "n_target_vocab")
         known = head.config.target_ids
         self._kept: torch.Tensor | slice = slice(0, n)  # the columns of its logits that may be proposed
-        self._target_ids: torch.Tensor | None = None
         if known is not None:
             kept = [i for i, token in enumerate(known) if token < n]
             self._kept = slice(None) if len(kept) == len(known) else torch.tensor(kept, device=target.device)
-            self._target_ids = torch.tensor([known[i] for i in kept], device=target.device)
+            self.entry_ids = torch.tensor([known[i] for i in kept], device=target.device)
 
     @classmethod
     def load(cls, model: str | Path, target: DraftedTarget) -> "FeatureHead":
@@ -116,70 +113,115 @@ class FeatureHead(StoppingDraft):
 
     def open(self, prompt: Sequence[int], shared: SharedCache | None = None) -> DraftSession:
         """Open a session on the states that the engine keeps, or on passes of the target where it stands alone."""
+        held = CacheRows.of(self, shared, self.head.new_cache)
         if shared is None:
-            return _HeadSession(self, _OwnStates(self.target, self.state_layers))
-        return _HeadSession(self, lambda prefix, first: shared.states(self.state_layers, first))
+            return _HeadSession(self, held, _OwnStates(self.target, self.state_layers))
+        return _HeadSession(self, held, lambda prefix, first: shared.states(self.state_layers, first))
+
+    def propose_batch(self, asks: Sequence[DraftAsk]) -> list[Proposal | Exception]:
+        """Draft for all requests in the same passes of the head."""
+        sessions = [cast(_HeadSession, ask.session) for ask in asks]
+        held = sessions[0].held
+        if any(session.held is not held for session in sessions) or any(len(ask.prefix) < 2 for ask in asks):
+            return super().propose_batch(asks)
+        pairs = [session.cut(ask.prefix) for session, ask in zip(sessions, asks, strict=True)]
+        states, missing = [own for own, _ in pairs], [token_ids for _, token_ids in pairs]
+        rows, n_done, foretold = [session.row for session in sessions], [0] * len(asks), dict[int, torch.Tensor]()
+
+        def keep(which: Sequence[int], output: HeadOutput) -> torch.Tensor:
+            foretold.update((i, output.state[k : k + 1]) for k, i in enumerate(which))
+            return output.logits
+
+        def read(which: Sequence[int], token_ids: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
+            parts = [states[i][n_done[i] : n_done[i] + n] for i, n in zip(which, counts, strict=True)]
+            for i, n in zip(which, counts, strict=True):
+                n_done[i] += n
+            batch = TokenBatch.in_rows(token_ids, counts, [rows[i] for i in which])
+            return keep(which, self.head.read(_joined(parts), batch, held.cache))
+
+        def catch_up() -> torch.Tensor:
+            logits = read_missing(missing, self.target.device, read)
+            for i, session in enumerate(sessions):
+                session.note(logits[i : i + 1])
+            return logits
+
+        def go_on(which: Sequence[int], token_ids: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
+            batch = TokenBatch.in_rows(token_ids, counts, [rows[i] for i in which])
+            return keep(which, self.head.go_on(_joined([foretold[i] for i in which]), batch, held.cache))
+
+        found = propose_together(self, asks, [len(token_ids) for token_ids in missing], catch_up, go_on)
+        for session, proposal in zip(sessions, found, strict=True):
+            if isinstance(proposal, Exception):
+                held.cache.wipe(session.row)
+        return found
 
     def trace(self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int) -> DraftTrace:
         """As every draft's, on states of one pass of the target over the text; its confidence beside it."""
-        session = _HeadSession(self, _OwnStates(self.target, self.state_layers, [*prompt, *new]), [])
+        session = _TracingSession(
+            self,
+            CacheRows.of(self, None, self.head.new_cache),
+            _OwnStates(self.target, self.state_layers, [*prompt, *new]),
+        )
         found = trace_of_session(self, session, prompt, new, max_draft_length)
         confidences = np.zeros(len(new), dtype=np.float32)
-        assert session.confidences is not None
         confidences[1 : 1 + len(session.confidences)] = session.confidences
         return replace(found, confidences=confidences, stops=self.min_confidence > 0.0)
 
     def allowed(self, logits: torch.Tensor) -> torch.Tensor:
-        """Return the columns of (1, v) logits that stand for tokens of the target, its padding left out."""
+        """Return the columns of (n, v) logits that stand for tokens of the target, its padding left out."""
         return logits[:, self._kept]
 
-    def pick(self, logits: torch.Tensor, position: int, sampler: TokenSampler) -> torch.Tensor:
-        """Let a sampler choose from (1, v) allowed logits: the target's id, (1,)."""
-        entry = sampler.pick(logits[0], position, target_ids=self._target_ids)[None]
-        return entry if self._target_ids is None else self._target_ids[entry]
+    def own_ids(self, entries: torch.Tensor) -> torch.Tensor:
+        """Map (n,) entries of the allowed logits to the target's ids."""
+        return entries if self.entry_ids is None else self.entry_ids[entries]
+
+
+def _joined(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
 class _HeadSession(DraftSession):
     """Pairs of a true state and the token after it are never taken back; pairs of foretold states are, every round."""
 
-    def __init__(self, draft: FeatureHead, states: _States, confidences: list[float] | None = None) -> None:
-        self._draft, self._states, self.confidences = draft, states, confidences
-        self._cache = draft.head.new_cache()
+    def __init__(self, draft: FeatureHead, held: CacheRows, states: _States) -> None:
+        self._draft, self.held, self.row, self._states = draft, held, held.take(), states
         self._n_true = 0
 
     def propose(self, prefix: Sequence[int], draft_length: int, sampler: TokenSampler = GREEDY) -> Proposal:
-        begin, draft, head, cache = time.perf_counter(), self._draft, self._draft.head, self._cache
-        n_pairs = len(prefix) - 1
-        if n_pairs < 1:
-            self._keep_confidence(None)
+        if len(prefix) < 2:
+            self.note(None)
             return Proposal([])
-        first = min(self._n_true, n_pairs - 1)
-        cache.truncate(0, first)
-        states = self._states(prefix, first)[: n_pairs - first]
-        tokens = torch.tensor(prefix[first + 1 :], device=draft.target.device)
-        for rows, ids in zip(torch.split(states, _READ_CHUNK), torch.split(tokens, _READ_CHUNK), strict=True):
-            output = head.read(rows, ids, cache)
-        self._n_true = n_pairs
-        confidence, read_s, sound = Confidence(draft.min_confidence), time.perf_counter() - begin, torch.zeros(())
-        drafted: list[torch.Tensor] = []
-        self._keep_confidence(output.logits)
-        while True:
-            sound = sound + largest(output.logits)  # NaN where any logit is
-            logits = draft.allowed(output.logits)
-            if confidence.falls_below(logits):
-                break
-            drafted.append(draft.pick(logits, len(prefix) + len(drafted), sampler))
-            if len(drafted) == draft_length:
-                break
-            output = head.go_on(output.state, drafted[-1], cache)
-        if not math.isfinite(sound):
-            raise FloatingPointError(f"draft {draft.name!r}: its logits hold NaN or infinity")
-        return Proposal(torch.cat(drafted).tolist() if drafted else [], len(tokens), read_s)
+        [found] = self._draft.propose_batch([DraftAsk(self, prefix, draft_length, sampler)])
+        if isinstance(found, Exception):
+            raise found
+        return found
 
-    def _keep_confidence(self, logits: torch.Tensor | None) -> None:
-        if self.confidences is not None:
-            best = 0.0 if logits is None else float(BestTokens.of(self._draft.allowed(logits)).probabilities)
-            self.confidences.append(best)
+    def close(self, text: Sequence[int]) -> None:
+        self.held.give_back(self.row)
+
+    def cut(self, prefix: Sequence[int]) -> tuple[torch.Tensor, Sequence[int]]:
+        """Forget what holds no longer; return the states that are missing, at least one, and the tokens after them."""
+        n_pairs = len(prefix) - 1
+        first = min(self._n_true, n_pairs - 1)
+        self.held.cache.truncate(self.row, first)
+        states = self._states(prefix, first)[: n_pairs - first]
+        self._n_true = n_pairs
+        return states, prefix[first + 1 :]
+
+    def note(self, logits: torch.Tensor | None) -> None:
+        """See the (1, v) logits of a first draft token; None where there are none."""
+
+
+class _TracingSession(_HeadSession):
+    """Keeps how sure the head is of each first draft token."""
+
+    def __init__(self, draft: FeatureHead, held: CacheRows, states: _States) -> None:
+        super().__init__(draft, held, states)
+        self.confidences: list[float] = []
+
+    def note(self, logits: torch.Tensor | None) -> None:
+        best = 0.0 if logits is None else float(BestTokens.of(self._draft.allowed(logits)).probabilities)
+        self.confidences.append(best)
 
 
 class _OwnStates:
@@ -196,6 +238,6 @@ class _OwnStates:
 
     def _read(self, text: Sequence[int]) -> None:
         missing = torch.tensor(text[self._rows.n_held :], device=self._target.device).long()
-        for chunk in torch.split(missing, _READ_CHUNK) if len(missing) else ():
+        for chunk in torch.split(missing, READ_CHUNK) if len(missing) else ():
             output = self._target.forward(TokenBatch(chunk, [len(chunk)]), self._cache, [len(chunk) - 1])
             self._rows.put(self._rows.n_held, output)

@@ -12,7 +12,7 @@ from speculative.engine.text_stream import TextStream
 from speculative.engine.verify import Verification, Verifier
 from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.decoding_stats import DecodingStats
-from speculative.protocols.draft import Draft, SharedCache
+from speculative.protocols.draft import Draft, DraftAsk, SharedCache
 from speculative.protocols.kv_cache import KVCache
 from speculative.protocols.request import FinishReason, Generation, Request, RoundResult, TokenLogprob, cut
 from speculative.protocols.round_report import RoundReport
@@ -45,6 +45,7 @@ class Running:
         logprobs: of the committed tokens, where asked for.
         rounds: their reports, where asked for.
         states: the target's states of the tokens that the row holds, where a draft asks for them.
+        common: what drafts hold for all requests of the engine.
         drafting: the drafts at work for it.
     """
 
@@ -63,16 +64,18 @@ class Running:
     logprobs: list[TokenLogprob] = field(default_factory=list)
     rounds: list[RoundReport] = field(default_factory=list)
     states: StateRows | None = None
+    common: dict[int, tuple[object, object]] = field(default_factory=dict)
     drafting: Drafting = field(init=False)
     _is_controlled: bool = field(init=False)
     _draft_controls: SamplingParams = field(init=False)
     _last_row: tuple[TargetRows, int] | None = None
+    _n_faults: int = 0
 
     def __post_init__(self) -> None:
         self._is_controlled = self.request.sampling.controlled
         self._draft_controls = self.request.sampling.without_processors()
         self.tokens = list(self.request.token_ids)
-        shared = SharedCache(self.model, self.cache, lambda: (self.row, len(self.tokens) - 1), self.states)
+        shared = SharedCache(self.model, self.cache, lambda: (self.row, len(self.tokens) - 1), self.states, self.common)
         self.drafting = Drafting(self.request.token_ids, shared, self.stats)
 
     @property
@@ -100,15 +103,21 @@ class Running:
         self.stats.prefill_s = time.perf_counter() - begin
         return verification, QueryState(self.request, hidden_sum / len(prompt), output.hidden[-1].float())
 
-    def propose(self, draft: Draft, draft_length: int) -> DraftTokens:
-        """Let a draft propose at most `draft_length` tokens; leave the cache row as it was."""
-        faults, n_committed = self.stats.faults, len(self.tokens) - 1
-        n_faults = len(faults)
+    def ask(self, draft: Draft, draft_length: int) -> DraftAsk | None:
+        """Return what to ask a draft for, at most `draft_length` tokens; None where it proposes none."""
+        self._n_faults = len(self.stats.faults)
         draft_length = min(draft_length, self.remaining - 1)  # the target adds one token itself
+        return self.drafting.ask(draft, self.tokens, draft_length, self._draft_sampler)
+
+    def settle(self, draft: Draft, asked: DraftAsk | None, found: object) -> DraftTokens:
+        """Return the draft tokens of a proposal, or of an error, and leave the cache row as it was."""
+        n_committed = len(self.tokens) - 1
         try:
-            return self.drafting.propose(draft, self.tokens, draft_length, self.n_tokens, self._draft_sampler)
+            if asked is None:
+                return NO_TOKENS
+            return self.drafting.settle(draft, asked, found, self.tokens, self.n_tokens)
         finally:
-            if len(faults) > n_faults:
+            if len(self.stats.faults) > self._n_faults:
                 self.cache.wipe(self.row, n_committed)  # it may have left NaN there
             else:
                 self.cache.truncate(self.row, n_committed)

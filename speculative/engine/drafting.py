@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from speculative.protocols.decoding_stats import DecodingStats, DraftFault
-from speculative.protocols.draft import Draft, DraftSession, Proposal, SharedCache
+from speculative.protocols.draft import Draft, DraftAsk, DraftSession, Proposal, SharedCache
 from speculative.sampling.token_sampler import NO_TOKENS, DraftTokens, TokenSampler
 
 _LONGEST_REASON = 500  # characters
@@ -62,6 +62,7 @@ class Drafting:
         shared.is_open = False
         self._works: dict[int, _Work] = {}  # by the draft's id: arms that differ in draft length share one
         self._last_draft: Draft | None = None
+        self._idle_before = False
 
     def can_use(self, draft: Draft, n_tokens: int) -> bool:
         """Whether a draft can continue a prefix of so many tokens."""
@@ -93,39 +94,55 @@ class Drafting:
                 found[work.name] = length
         return found
 
-    def propose(
-        self,
-        draft: Draft,
-        prefix: Sequence[int],
-        draft_length: int,
-        n_tokens: int,
-        make_sampler: Callable[[], TokenSampler],
-    ) -> DraftTokens:
-        """Return at most `draft_length` ids below `n_tokens` to verify; none where the draft cannot or must not."""
-        last_draft, self._last_draft = self._last_draft, draft
+    def ask(
+        self, draft: Draft, prefix: Sequence[int], draft_length: int, make_sampler: Callable[[], TokenSampler]
+    ) -> DraftAsk | None:
+        """Open what the draft may use now, and return what to ask it for; None where it cannot or must not propose.
+
+        `settle` has to follow, with what came of it.
+        """
+        self._idle_before = self._last_draft is not None and self._last_draft is not draft
+        self._last_draft = draft
         work = self._works.get(id(draft)) or self._work(draft)
         if work.limit is not None:
             draft_length = min(draft_length, work.limit - len(prefix))
         if draft_length < 1 or work.is_disabled:
-            return NO_TOKENS
-        sampler = make_sampler()
+            return None
         self._shared.is_open = True
         try:
-            session = work.session or self._session(draft, work)
-            proposal = session.propose(work.show(prefix), draft_length, sampler)
-            drawn = sampler.drawn()
+            return DraftAsk(work.session or self._session(draft, work), work.show(prefix), draft_length, make_sampler())
+        except BaseException as error:
+            self._shared.is_open = False
+            self._fail(work, error)
+            return None
+
+    def settle(self, draft: Draft, asked: DraftAsk, found: object, prefix: Sequence[int], n_tokens: int) -> DraftTokens:
+        """Return the tokens to verify: what a draft proposed, if all is right with it.
+
+        Args:
+            draft: that was asked.
+            asked: what for.
+            found: its proposal, or the error that it raised.
+            prefix: the text, as it is.
+            n_tokens: ids must lie below.
+        """
+        self._shared.is_open = False
+        work, draft_length, drawn = self._works[id(draft)], asked.draft_length, NO_TOKENS
+        token_ids: tuple[int, ...] = ()
+        try:
+            drawn = asked.sampler.drawn()
+            if isinstance(found, BaseException):
+                raise found
             work.check_shown(prefix)
-            token_ids, n_read, read_s = _checked(proposal, draft_length, n_tokens, len(prefix))
+            token_ids, n_read, read_s = _checked(found, draft_length, n_tokens, len(prefix))
             if drawn.token_ids and token_ids != drawn.token_ids:
                 raise ValueError(f"token_ids must be all that the sampler drew, {drawn.token_ids}, got {token_ids}")
-            if last_draft is not None and last_draft is not draft:  # idle before: what it read now was catching up
+            if self._idle_before:  # what it read now was catching up
                 self._stats.n_caught_up += n_read
                 self._stats.catch_up_s += read_s
         except BaseException as error:
-            token_ids, drawn = (), sampler.drawn()
+            token_ids = ()
             self._fail(work, error)
-        finally:
-            self._shared.is_open = False
         if not drawn.token_ids:
             return DraftTokens(token_ids)
         assert drawn.probs is not None

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import cast
 
 from speculative.engine.active_request import Running
+from speculative.engine.batch_drafting import propose_all
 from speculative.engine.round_clock import RoundClock
 from speculative.engine.round_context import ArmTable, arm_of_round, round_context
 from speculative.engine.round_reporting import open_rounds, report_rounds
@@ -73,6 +74,7 @@ class Engine:
         self._state_layers = state_layers(self._table)
         self.target = tapped_model(self.target, self._state_layers)
         self.cache = target.new_cache(settings.max_batch)
+        self._common: dict[int, tuple[object, object]] = {}  # what drafts hold for all requests
         self._waiting: deque[Request] = deque()
         self._untold: list[RoundResult] = []
         self.running: list[Running] = []
@@ -221,8 +223,18 @@ class Engine:
         decode, unshown, stop = self.settings.decode, self.settings.unshown, cast(tuple[str, ...], params.stop)
         text = None if decode is None else TextStream(decode, stop, unshown)
         states = StateRows(self._state_layers) if self._state_layers else None
-        row = len(self.running)
-        return Running(request, verifier, self.target, self.cache, self.n_tokens, row, seed, text, states=states)
+        return Running(
+            request,
+            verifier,
+            self.target,
+            self.cache,
+            self.n_tokens,
+            len(self.running),
+            seed,
+            text,
+            states=states,
+            common=self._common,
+        )
 
     def _round(self) -> None:
         states = list(self.running)
@@ -232,11 +244,10 @@ class Engine:
                 self.cache.truncate(state.row, len(state.tokens) - 1)
         actions = self._choose(states)
         clock.selected()
-        drafted: list[tuple[DraftingArm, DraftTokens]] = []
-        for state, action in zip(states, actions, strict=True):
-            arm = arm_of_round(state, self._table, action, len(states))
-            drafted.append((arm, state.propose(arm.draft, arm.draft_length)))
-            clock.drafted()
+        arms = [
+            arm_of_round(state, self._table, action, len(states)) for state, action in zip(states, actions, strict=True)
+        ]
+        drafted = propose_all(states, arms, clock, together=not self.settings.batch_invariant)
         verifications = self._verify(states, drafted)
         clock.verified()
         errors: list[Exception] = []

@@ -20,11 +20,15 @@ class RoundClock:
         """End the choosing of arms."""
         self._select_s = self._lap()
 
-    def drafted(self) -> None:
-        """End one request's drafting; they follow one another."""
-        now = time.perf_counter()
-        self._draft_s.append(now - self._last)
-        self._last = now
+    def drafting(self, n_requests: int) -> None:
+        """Begin the drafting of so many requests; what was done for all of them since is shared evenly."""
+        self._draft_s = [self._lap() / n_requests] * n_requests
+
+    def drafted(self, requests: Sequence[int]) -> None:
+        """End the drafting of some requests, by their numbers; it follows that of others."""
+        share = self._lap() / len(requests)
+        for i in requests:
+            self._draft_s[i] += share
 
     def verified(self) -> None:
         """End the target's pass and the verification."""

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from speculative.protocols.kv_cache import Slots
-from speculative.protocols.token_batch import TokenBatch
+from speculative.protocols.token_batch import TokenBatch, without_waiting
 
 Apart = Literal["none", "rows", "tokens"]
 
@@ -23,7 +23,7 @@ class AttentionPart:
 
     Attributes:
         tokens: which of the pass's tokens.
-        rows: their rows of the cache, b of them.
+        rows: their rows of the cache, b of them; a tensor of them, by which keys are copied, where they are scattered.
         n_rows: b.
         width: the most tokens of one row, t.
         kv_length: keys of the longest row.
@@ -32,7 +32,7 @@ class AttentionPart:
     """
 
     tokens: slice
-    rows: slice
+    rows: slice | torch.Tensor
     n_rows: int
     width: int
     kv_length: int
@@ -63,25 +63,15 @@ class AttentionPlan:
     def __init__(
         self, batch: TokenBatch, starts: Sequence[int], n_groups: int, dtype: torch.dtype, apart: Apart
     ) -> None:
-        device = batch.token_ids.device
-        starts, counts, first = list(starts), list(batch.counts), batch.first_row
+        starts, counts, rows_of = list(starts), list(batch.counts), list(batch.rows)
         self.n_groups, self.apart, self._dtype = n_groups, apart, dtype
-        if len(counts) == 1:
-            end = starts[0] + counts[0]
-            self.positions = torch.arange(starts[0], end, device=device)
-            self.slots = Slots(first, slice(starts[0], end))
-        else:
-            rows, offsets = _rectangle(counts)
-            self.positions = (torch.tensor(starts)[rows] + offsets).to(device)
-            self.slots = Slots((rows + first).to(device), self.positions)
+        self.positions, self.slots = places(batch, starts)
         if apart == "none":
-            pieces = [(first, starts, counts)]
+            pieces = [(rows_of, starts, counts)]
         elif apart == "rows":
-            pieces = [
-                (first + i, [start], [count]) for i, (start, count) in enumerate(zip(starts, counts, strict=True))
-            ]
+            pieces = [([row], [start], [count]) for row, start, count in zip(rows_of, starts, counts, strict=True)]
         else:
-            pieces = [(row, [start], [1]) for row, start in _each_token(first, starts, counts)]
+            pieces = [([row], [start], [1]) for row, start in _each_token(rows_of, starts, counts)]
         self.parts: list[AttentionPart] = []
         n_tokens = 0
         for piece in pieces:
@@ -89,24 +79,42 @@ class AttentionPlan:
             self.parts.append(self._part(tokens, *piece))
             n_tokens = tokens.stop
 
-    def _part(self, tokens: slice, first_row: int, starts: Sequence[int], counts: Sequence[int]) -> AttentionPart:
-        """Consecutive rows as one part."""
+    def _part(self, tokens: slice, rows_of: list[int], starts: Sequence[int], counts: Sequence[int]) -> AttentionPart:
+        """Make one part of some rows."""
         device, n_rows, width = self.positions.device, len(counts), max(counts)
         kv_length = max(start + count for start, count in zip(starts, counts, strict=True))
-        rows = slice(first_row, first_row + n_rows)
+        rows: slice | torch.Tensor = slice(rows_of[0], rows_of[0] + n_rows)
+        if n_rows > 1 and rows_of != [*range(rows_of[0], rows_of[0] + n_rows)]:
+            rows = without_waiting(torch.tensor(rows_of), device)
         if n_rows == 1 and width == 1:
             return AttentionPart(tokens, rows, 1, 1, kv_length)
         padded = None
         if min(counts) < width:
-            places, offsets = _rectangle(counts)
-            padded = (places * width + offsets).to(device)
+            in_row, offsets = _rectangle(counts)
+            padded = without_waiting(in_row * width + offsets, device)
         if n_rows == 1:
             last_seen = torch.arange(starts[0], kv_length, device=device)[None]  # (b, t)
         else:
-            last_seen = (torch.tensor(starts)[:, None] + torch.arange(width)).to(device)
+            last_seen = without_waiting(torch.tensor(starts)[:, None] + torch.arange(width), device)
         hidden = torch.arange(kv_length, device=device) > last_seen[..., None]
         mask = torch.zeros(hidden.shape, dtype=self._dtype, device=device).masked_fill_(hidden, float("-inf"))
         return AttentionPart(tokens, rows, n_rows, width, kv_length, padded, mask.repeat(1, self.n_groups, 1)[:, None])
+
+
+def places(batch: TokenBatch, starts: Sequence[int]) -> tuple[torch.Tensor, Slots]:
+    """Return where a pass's tokens stand in their texts, (n,) int64, and where their keys and values go.
+
+    Args:
+        batch: the new tokens.
+        starts: tokens that each of its rows holds before them.
+    """
+    device, counts = batch.token_ids.device, list(batch.counts)
+    if len(counts) == 1:
+        end = starts[0] + counts[0]
+        return torch.arange(starts[0], end, device=device), Slots(batch.rows[0], slice(starts[0], end))
+    rows, offsets = _rectangle(counts)
+    positions = without_waiting(torch.tensor(starts)[rows] + offsets, device)
+    return positions, Slots(without_waiting(torch.tensor(batch.rows)[rows], device), positions)
 
 
 def attend(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, plan: AttentionPlan) -> torch.Tensor:
@@ -133,8 +141,8 @@ def _attend_part(
     folded = folded[:, 0] if t == 1 else folded.permute(0, 2, 3, 1, 4).reshape(b, -1, g * t, head_dim)
     mixed = functional.scaled_dot_product_attention(
         folded,
-        keys[part.rows, :, : part.kv_length],
-        values[part.rows, :, : part.kv_length],
+        keys[:, :, : part.kv_length][part.rows],
+        values[:, :, : part.kv_length][part.rows],
         attn_mask=part.mask,
     )
     if t == 1:
@@ -143,9 +151,9 @@ def _attend_part(
     return flat if part.padded is None else flat[part.padded]
 
 
-def _each_token(first_row: int, starts: Sequence[int], counts: Sequence[int]) -> Iterator[tuple[int, int]]:
+def _each_token(rows: Sequence[int], starts: Sequence[int], counts: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Row and position of every token."""
-    for row, (start, count) in enumerate(zip(starts, counts, strict=True), first_row):
+    for row, start, count in zip(rows, starts, counts, strict=True):
         yield from ((row, start + i) for i in range(count))
 
 

@@ -20,7 +20,7 @@ from speculative.models.linear import Float32Linear, Int4Linear, Linear
 from speculative.models.weight_blocks import Matrix, WeightBlocks, stack_rows
 from speculative.protocols.causal_lm import ForwardOutput
 from speculative.protocols.kv_cache import CacheShape, KVCache
-from speculative.protocols.token_batch import TokenBatch
+from speculative.protocols.token_batch import TokenBatch, without_waiting
 
 Weights = Mapping[str, torch.Tensor]
 Head = Linear | Float32Linear | RefinedLinear | Int4Linear | Int8Linear
@@ -184,7 +184,7 @@ class Decoder:
         Raises:
             ValueError: if a row would grow beyond `max_positions`.
         """
-        rows = range(batch.first_row, batch.first_row + len(batch.counts))
+        rows = batch.rows
         starts = [cache.lengths[row] for row in rows]
         longest = max(start + count for start, count in zip(starts, batch.counts, strict=True))
         if longest > self.max_positions:
@@ -208,12 +208,12 @@ class Decoder:
             cache.lengths[row] = start + count
         hidden = NORMS[self.plan.norm](x, self.norm, self.config.rms_norm_eps)
         if logit_rows is not None:
-            return ForwardOutput(self.head(hidden[list(logit_rows)]).float(), hidden[:n], tuple(tapped))
+            return ForwardOutput(self.head(_chosen(hidden, logit_rows)).float(), hidden[:n], tuple(tapped))
         return ForwardOutput(self.head(hidden)[:n].float(), hidden[:n], tuple(tapped))
 
     def _each_token(self, batch: TokenBatch, cache: KVCache, n_layers: int | None) -> ForwardOutput:
         """Run every token in a pass of its own."""
-        rows = [row for row, count in enumerate(batch.counts, batch.first_row) for _ in range(count)]
+        rows = [row for row, count in zip(batch.rows, batch.counts, strict=True) for _ in range(count)]
         passes = [TokenBatch(token, [1], row) for token, row in zip(torch.split(batch.token_ids, 1), rows, strict=True)]
         outputs = [self.forward(one, cache, n_layers=n_layers) for one in passes]
         tapped = tuple(torch.cat(rows) for rows in zip(*(output.tapped for output in outputs), strict=True))
@@ -318,6 +318,13 @@ class _Layer:
         x = self._out.add(_filled(mixed, len(x)), x)
         h = self._normalise(x, self._mlp_norm, eps)
         return self._down.add(self._gated(h, plan.apart == "tokens"), x)
+
+
+def _chosen(x: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
+    """Return some rows of (n, d); a card would wait for a list as index, and needs none for a single row."""
+    if len(rows) == 1:
+        return x[rows[0] : rows[0] + 1]
+    return x[list(rows)] if x.device.type == "cpu" else x[without_waiting(torch.tensor(rows), x.device)]
 
 
 def _filled(x: torch.Tensor, n_rows: int) -> torch.Tensor:

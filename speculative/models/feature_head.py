@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal, NamedTuple
 
 import torch
-from torch.nn import functional
 
+from speculative.models.attention import Apart, AttentionPlan, attend, places
 from speculative.models.checkpoint import Checkpoint
 from speculative.models.config import DecoderConfig, inverse_frequencies
 from speculative.models.decoder import Decoder
@@ -15,6 +16,7 @@ from speculative.models.kernels.norm import NORMS
 from speculative.models.kernels.plan import KernelPlan
 from speculative.models.linear import Linear
 from speculative.protocols.kv_cache import CacheShape, KVCache
+from speculative.protocols.token_batch import TokenBatch, without_waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class HeadConfig:
 
 
 class HeadOutput(NamedTuple):
-    """Result of one pass: (1, v) float logits and (1, d) state of the last token; the state feeds the next pass."""
+    """Result of one pass: (b, v) float logits and (b, d) states of each row's last token; states feed the next pass."""
 
     logits: torch.Tensor
     state: torch.Tensor
@@ -103,54 +105,68 @@ class FeatureHeadModel:
         """Longest text that it was made for, pairs of state and token."""
         return self.config.layer.max_positions
 
-    def new_cache(self, capacity: int = 512) -> KVCache:
-        """Make an empty cache of one row."""
+    def new_cache(self, n_rows: int = 1, capacity: int = 512) -> KVCache:
+        """Make an empty cache."""
         layer = self.config.layer
-        shape = CacheShape(1, 1, layer.n_kv_heads, layer.head_dim)
+        shape = CacheShape(1, n_rows, layer.n_kv_heads, layer.head_dim)
         return KVCache(shape, capacity=capacity, dtype=self.dtype, device=self.device)
 
     @torch.inference_mode()
-    def read(self, states: torch.Tensor, token_ids: torch.Tensor, cache: KVCache) -> HeadOutput:
-        """Append pairs of the target's (n, layers * d) states and the (n,) tokens after them to the cache."""
-        return self._forward(self._join(states) if self._is_eagle3 else states, token_ids, cache)
+    def read(self, states: torch.Tensor, batch: TokenBatch, cache: KVCache) -> HeadOutput:
+        """Append pairs of the target's (n, layers * d) states and the tokens after them to rows of the cache."""
+        return self._forward(self._join(states) if self._is_eagle3 else states, batch, cache)
 
     @torch.inference_mode()
-    def go_on(self, state: torch.Tensor, token_ids: torch.Tensor, cache: KVCache) -> HeadOutput:
-        """Append a foretold (1, d) state and the (1,) draft token after it."""
-        return self._forward(state, token_ids, cache)
+    def go_on(self, states: torch.Tensor, batch: TokenBatch, cache: KVCache) -> HeadOutput:
+        """Append foretold (b, d) states and the draft token after each, one a row."""
+        return self._forward(states, batch, cache)
 
-    def _forward(self, states: torch.Tensor, token_ids: torch.Tensor, cache: KVCache) -> HeadOutput:
-        embedded = self._embedding[token_ids]
+    def _forward(self, states: torch.Tensor, batch: TokenBatch, cache: KVCache) -> HeadOutput:
+        embedded = self._embedding[batch.token_ids]
         if self._is_eagle3:
             normed = self._norm(states, "layer.hidden_norm")
             around = normed if self.config.norm_before_residual else states
             inside = torch.cat([self._norm(embedded, "layer.input_layernorm"), normed], dim=1)
         else:
             around = inside = self._join(torch.cat([embedded, states], dim=1))
-        x = self._out.add(self._attend(inside, cache), around[-1:])
+        x = self._out.add(self._attend(inside, batch, cache), _last(around, batch))
         h = self._normalise(x, self._mlp_norm, self._eps)
         x = self._down.add(self._gated(h, False), x)
         return HeadOutput(self._head(self._norm(x, "norm") if self._is_eagle3 else x).float(), x)
 
-    def _attend(self, x: torch.Tensor, cache: KVCache) -> torch.Tensor:
-        """Append the keys and values of (n, 1 or 2 d) rows, and attend for the last one, which sees them all."""
-        layer, start, n = self.config.layer, cache.lengths[0], len(x)
-        end, n_rotated = start + n, layer.n_heads + layer.n_kv_heads
-        cache.reserve(end)
-        heads = self._qkv(x).view(n, -1, layer.head_dim)
-        cos, sin = self._cos[start:end], self._sin[start:end]
+    def _attend(self, x: torch.Tensor, batch: TokenBatch, cache: KVCache) -> torch.Tensor:
+        """Append the keys and values of (n, 1 or 2 d) states; attend for each row's last one, which sees them all."""
+        layer, starts = self.config.layer, [cache.lengths[row] for row in batch.rows]
+        ends = [start + count for start, count in zip(starts, batch.counts, strict=True)]
+        n_rotated, n_groups = layer.n_heads + layer.n_kv_heads, layer.n_heads // layer.n_kv_heads
+        cache.reserve(max(ends))
+        positions, slots = places(batch, starts)
+        heads = self._qkv(x).view(len(x), -1, layer.head_dim)
+        cos, sin = self._cos[positions], self._sin[positions]
         one, other = heads[:, :n_rotated].chunk(2, dim=-1)
         rotated = torch.cat([one * cos - other * sin, other * cos + one * sin], dim=-1)
-        keys, values = cache.keys[0, 0], cache.values[0, 0]  # (h_kv, capacity, hd)
-        keys[:, start:end] = rotated[:, layer.n_heads :].transpose(0, 1)
-        values[:, start:end] = heads[:, n_rotated:].transpose(0, 1)
-        cache.lengths[0] = end
-        query = rotated[-1, : layer.n_heads].view(1, layer.n_kv_heads, -1, layer.head_dim)
-        mixed = functional.scaled_dot_product_attention(query, keys[None, :, :end], values[None, :, :end])
-        return mixed.reshape(1, -1)
+        slots.write(cache.keys[0], rotated[:, layer.n_heads :])
+        slots.write(cache.values[0], heads[:, n_rotated:])
+        for row, end in zip(batch.rows, ends, strict=True):
+            cache.lengths[row] = end
+        queries = _last(rotated[:, : layer.n_heads], batch)
+        apart: Apart = "rows" if self.device.type == "cpu" else "none"
+        of_last = TokenBatch.in_rows(batch.token_ids[: len(ends)], [1] * len(ends), batch.rows)
+        plan = AttentionPlan(of_last, [end - 1 for end in ends], n_groups, self.dtype, apart)
+        return attend(queries, cache.keys[0], cache.values[0], plan)
 
     def _norm(self, x: torch.Tensor, name: str) -> torch.Tensor:
         return self._normalise(x, self._norms[name], self._eps)
+
+
+def _last(x: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
+    """Return what belongs to each row's last token, (b, ...) of (n, ...)."""
+    if len(batch.counts) == 1:
+        return x[-1:]
+    if len(x) == len(batch.counts):
+        return x
+    ends = torch.tensor([end - 1 for end in accumulate(batch.counts)])
+    return x[without_waiting(ends, x.device)]
 
 
 def _check_computable(config: HeadConfig, target: Decoder) -> None:

@@ -3,7 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol, cast
+from itertools import accumulate
+from typing import ClassVar, Literal, Protocol, TypeVar, cast
 
 import numpy as np
 import torch
@@ -45,6 +46,9 @@ def _first_row() -> tuple[int, int]:
     return 0, 0
 
 
+_Common = TypeVar("_Common")
+
+
 class SharedCache:
     """A request's row of the target's cache, for a draft made of the target's own layers.
 
@@ -56,13 +60,14 @@ class SharedCache:
         cache: its keys and values; between rounds the row holds all committed tokens but the last.
         place: gives the request's row as it is now, and how many of its tokens are committed.
         states: the target's states of the committed tokens but the last; None where no draft asks for them.
+        common: drafts, and what they hold for all requests of the engine, by the draft's id.
 
     Attributes:
         is_open: whether it may be used now. The engine opens it only while a draft of its own request proposes: what is
             read then is cut off after, at other times it would stay between the tokens to verify.
     """
 
-    __slots__ = ("_cache", "_model", "_place", "_states", "is_open")
+    __slots__ = ("_cache", "_common", "_model", "_place", "_states", "is_open")
 
     def __init__(
         self,
@@ -70,8 +75,10 @@ class SharedCache:
         cache: KVCache,
         place: Callable[[], tuple[int, int]] = _first_row,
         states: StateRows | None = None,
+        common: dict[int, tuple[object, object]] | None = None,
     ) -> None:
         self._model, self._cache, self._place, self._states = model, cache, place, states
+        self._common: dict[int, tuple[object, object]] = {} if common is None else common
         self.is_open = True
 
     @property
@@ -85,9 +92,50 @@ class SharedCache:
         Raises:
             RuntimeError: if no draft of its request proposes now.
         """
-        self._check_open()
-        model, n = cast(_LayeredLM, self._model), len(token_ids)
-        return model.forward(TokenBatch(token_ids, [n], self._place()[0]), self._cache, [n - 1], n_layers).logits[0]
+        return self.forward_together([self], token_ids, [len(token_ids)], n_layers)[0]
+
+    @staticmethod
+    def forward_together(
+        shares: "Sequence[SharedCache]", token_ids: torch.Tensor, counts: Sequence[int], n_layers: int
+    ) -> torch.Tensor:
+        """Append tokens to the rows of several requests of one engine in one pass.
+
+        Args:
+            shares: of the requests.
+            token_ids: (n,) one request's after the other's.
+            counts: of each request, >= 1.
+            n_layers: of the target, the first ones.
+
+        Returns:
+            (requests, v), the logits of each one's last token.
+
+        Raises:
+            RuntimeError: if for one of them no draft proposes now.
+            ValueError: if they are of different engines.
+        """
+        for share in shares:
+            share._check_open()
+        first = shares[0]
+        if any(share._cache is not first._cache for share in shares):
+            raise ValueError("requests that are read together must be of one engine")
+        batch = TokenBatch.in_rows(token_ids, counts, [share._place()[0] for share in shares])
+        last = [end - 1 for end in accumulate(counts)]
+        return cast(_LayeredLM, first._model).forward(batch, first._cache, last, n_layers).logits
+
+    def is_beside(self, other: "SharedCache") -> bool:
+        """Whether another request is of the same engine."""
+        return self._cache is other._cache
+
+    def in_common(self, draft: "Draft", make: Callable[[int], _Common]) -> _Common:
+        """Return what a draft holds for all requests of the engine.
+
+        Args:
+            draft: whose.
+            make: makes it where there is none yet, for as many requests as can run at once.
+        """
+        if id(draft) not in self._common:
+            self._common[id(draft)] = draft, make(self._cache.n_rows)  # with the draft, so that its id stays its own
+        return cast(_Common, self._common[id(draft)][1])
 
     def states(self, layers: Sequence[int], first: int) -> torch.Tensor:
         """Return the target's states of the committed tokens from position `first` on, but of the last one.
@@ -122,6 +170,23 @@ class SharedCache:
     def _check_open(self) -> None:
         if not self.is_open:
             raise RuntimeError("a request's SharedCache may be used only while a draft of that request proposes")
+
+
+@dataclass(frozen=True, slots=True)
+class DraftAsk:
+    """What a request asks of a draft in a round: the arguments of `DraftSession.propose`, and the session.
+
+    Attributes:
+        session: the request's, opened by the draft that is asked.
+        prefix: as `propose` is given it.
+        draft_length: as `propose` is given it.
+        sampler: as `propose` is given it.
+    """
+
+    session: "DraftSession"
+    prefix: Sequence[int]
+    draft_length: int
+    sampler: TokenSampler = GREEDY
 
 
 class DraftSession(ABC):
@@ -181,6 +246,26 @@ class Draft(ABC):
             prompt: the request's token ids.
             shared: the request in the target, for a draft that works on it.
         """
+
+    def propose_batch(self, asks: Sequence[DraftAsk]) -> list[Proposal | Exception]:
+        """Propose for several requests of one engine; here one after the other, elsewhere in the same passes.
+
+        An engine asks so where two or more requests of a round have the same draft, and the draft's class has its own
+        way to do it. What is proposed to a request must not depend on the others, rounding aside.
+
+        Args:
+            asks: one a request.
+
+        Returns:
+            One each, in their order: the proposal, or the error that concerns this request alone.
+        """
+        found: list[Proposal | Exception] = []
+        for ask in asks:
+            try:
+                found.append(ask.session.propose(ask.prefix, ask.draft_length, ask.sampler))
+            except Exception as error:
+                found.append(error)
+        return found
 
     def write(self, prompt: Sequence[int], n_tokens: int) -> list[int] | None:
         """Return the draft's own continuation of a prompt; None for a draft that only proposes along a text."""

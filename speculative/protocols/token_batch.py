@@ -1,4 +1,4 @@
-"""The tokens of one forward pass: consecutive rows of the cache, each with its own count."""
+"""The tokens of one forward pass: rows of the cache, each with its own count."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,23 +10,42 @@ import torch
 
 @dataclass(frozen=True, slots=True)
 class TokenBatch:
-    """New tokens of rows `first_row`, `first_row + 1`, ..., packed one after another without padding.
+    """New tokens of some rows of a cache, packed one after another without padding.
 
     Attributes:
         token_ids: (n,) int64, all rows' tokens in row order.
         counts: tokens of each row, each >= 1; they sum to n.
-        first_row: cache row of the first count.
+        first_row: cache row of the first count; the others follow, unless `scattered` says which they are.
+        scattered: the cache row of each count, no two the same, where they are not consecutive; such a batch is for
+            draftpick's own decoder.
     """
 
     token_ids: torch.Tensor
     counts: Sequence[int]
     first_row: int = 0
+    scattered: Sequence[int] | None = None
+
+    @property
+    def rows(self) -> Sequence[int]:
+        """Cache row of each count."""
+        return range(self.first_row, self.first_row + len(self.counts)) if self.scattered is None else self.scattered
+
+    @classmethod
+    def in_rows(cls, token_ids: torch.Tensor, counts: Sequence[int], rows: Sequence[int]) -> "TokenBatch":
+        """Make a batch of tokens in these rows, in whatever order they are."""
+        is_run = all(row == rows[0] + i for i, row in enumerate(rows))
+        return cls(token_ids, counts, rows[0], None if is_run else rows)
 
     @classmethod
     def of(cls, tokens: Sequence[Sequence[int]], device: torch.device, first_row: int = 0) -> "TokenBatch":
         """Make a batch of these rows' tokens."""
         flat = np.array(tokens[0] if len(tokens) == 1 else [*chain.from_iterable(tokens)], np.int64)
-        token_ids = torch.from_numpy(flat)  # half the time of torch.tensor
-        if device.type != "cpu":
-            token_ids = token_ids.to(device)
+        token_ids = without_waiting(torch.from_numpy(flat), device)  # half the time of torch.tensor
         return cls(token_ids, [len(row) for row in tokens], first_row)
+
+
+def without_waiting(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Copy a tensor of the host to where it is needed; a card takes it from pinned memory while the host goes on."""
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor if device.type == "cpu" else tensor.to(device)

@@ -82,6 +82,20 @@ def largest(scores: Tensor) -> Tensor:
     return scores.max()
 
 
+def largest_of_rows(logits: Tensor) -> Tensor:
+    """Return the largest of each row of (n, v), NaN where there is one: (n,)."""
+    if logits.device.type == "cpu" and logits.dtype == torch.float32:
+        return torch.from_numpy(logits.numpy().max(1))
+    return logits.amax(1)
+
+
+def best_of_rows(logits: Tensor) -> Tensor:
+    """Return where the first of the largest entries of each row of (n, v) stands: (n,)."""
+    if logits.device.type == "cpu" and logits.dtype == torch.float32:
+        return torch.from_numpy(logits.numpy().argmax(1))
+    return logits.argmax(1)
+
+
 def exclude(scores: Tensor, top: Tensor, params: SamplingParams) -> Tensor:
     """Apply top-k, top-p and min-p by masks over the whole row, without waiting for the device."""
     if 0 < params.top_k < scores.numel():

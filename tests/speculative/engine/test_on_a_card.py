@@ -3,7 +3,11 @@
 import pytest
 import torch
 
+from speculative.engine.engine import Engine
+from speculative.engine.generate import generate
+from speculative.engine.settings import EngineSettings
 from tests.support.card_rounds import ARMS, SAMPLINGS, make_models, play, requests
+from tests.support.hard_cases import RandomSelector
 from tests.support.pretended_card import PretendedCard
 
 N_NEW = 4
@@ -40,3 +44,14 @@ def test_half_precision_runs_on_a_card(dtype):
             for generation in play(models, arm, requests(2, SAMPLINGS["coupled"], N_NEW), 2)[0]:
                 assert generation.finished == "length"
                 assert not generation.stats.faults
+
+
+def test_arms_that_differ_from_request_to_request_keep_the_text_on_a_card(on_cpu, on_card):
+    asked = requests(5, SAMPLINGS["coupled"], 6)
+    here, _ = play(on_cpu, "no draft", asked, 1)
+    with PretendedCard():
+        arms = list(on_card.arms.values())
+        engine = Engine(on_card.target, arms, RandomSelector(len(arms), 1), settings=EngineSettings(max_batch=5))
+        there = generate(engine, asked)
+    assert [generation.stats.faults for generation in there] == [[]] * 5
+    assert [generation.token_ids for generation in there] == [generation.token_ids for generation in here]
