@@ -10,8 +10,8 @@ import torch
 
 from speculative.drafts.stopping import Confidence, StoppingDraft
 from speculative.protocols.draft import DraftAsk, Proposal
-from speculative.protocols.token_batch import without_waiting
 from speculative.sampling.logits import best_of_rows, largest_of_rows
+from speculative.sampling.pinned import without_waiting
 from speculative.sampling.token_sampler import GREEDY
 
 READ_CHUNK = 512  # tokens a pass reads; bounds the memory of attention masks

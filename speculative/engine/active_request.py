@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 import torch
 
 from speculative.engine.drafting import Drafting
-from speculative.engine.target_rows import ControlledRows, InvalidLogitsError, RowsOnDemand, TargetRows, target_rows
+from speculative.engine.target_rows import (
+    ControlledRows,
+    InvalidLogitsError,
+    PickRows,
+    RowsOnDemand,
+    TargetRows,
+    target_rows,
+)
 from speculative.engine.text_stream import TextStream
 from speculative.engine.verify import Verification, Verifier
 from speculative.protocols.causal_lm import CausalLM
@@ -145,6 +152,10 @@ class Running:
         tokens = [*token_ids[: found.n_accepted], *([] if found.next_token is None else [found.next_token])]
         logprobs = tuple(raw.logprob(i, token, sampling.logprobs) for i, token in enumerate(tokens))
         return Verification(found.n_accepted, found.next_token, found.failure, logprobs)
+
+    def picker(self) -> PickRows | None:
+        """Return what picks tokens from this round's rows; None where its controls change the rows before."""
+        return None if self._is_controlled else self.verifier.picker(len(self.tokens))
 
     def certainty(self) -> Certainty | None:
         """Return how sure the target was of the last token, by its own logits; to be asked between two passes."""

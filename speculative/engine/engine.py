@@ -273,8 +273,8 @@ class Engine:
         ids = [[state.tokens[-1], *tokens.token_ids] for state, (_, tokens) in zip(states, drafted, strict=True)]
         batch = TokenBatch.of(ids, self.target.device)
         output = self.target.forward(batch, self.cache)
-        # the round's one device synchronisation, unless it samples
-        rows = target_rows(output.logits, batch.counts, self.n_tokens)
+        pickers = None if self.target.device.type == "cpu" else [state.picker() for state in states]
+        rows = target_rows(output.logits, batch.counts, self.n_tokens, pickers)  # a card is waited for here
         verifications = [
             state.verify(own, tokens) for state, own, (_, tokens) in zip(states, rows, drafted, strict=True)
         ]

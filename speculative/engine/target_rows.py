@@ -24,6 +24,7 @@ class InvalidLogitsError(ValueError):
         self.n_accepted = n_accepted
 
 
+PickRows = Callable[[torch.Tensor], torch.Tensor]  # (n, v) rows of a request to (n,) tokens
 LargestLogits = Callable[[int], tuple[float, int]]  # of row i: its largest logit, and the id it belongs to
 
 
@@ -34,10 +35,15 @@ class TargetRows:
         logits: (n, v) float, of a whole pass.
         largest: gives a row's largest logit and the id it belongs to.
         first: the request's first row; the callers ask for no more rows than it has.
+        picks: the token that the request's sampler picks from each of its rows, where they were found on the device.
     """
 
-    def __init__(self, logits: torch.Tensor, largest: LargestLogits, first: int = 0) -> None:
-        self._logits, self._largest, self._first = logits, largest, first
+    _picks: Sequence[int] | None = None
+
+    def __init__(
+        self, logits: torch.Tensor, largest: LargestLogits, first: int = 0, picks: Sequence[int] | None = None
+    ) -> None:
+        self._logits, self._largest, self._first, self._picks = logits, largest, first, picks
 
     def row(self, i: int) -> torch.Tensor:
         """Logits (v,) after i draft tokens.
@@ -58,6 +64,17 @@ class TargetRows:
         if not isfinite(value):
             raise _not_finite(value, i)
         return token
+
+    def picked(self, i: int) -> int | None:
+        """Return the token that the request's sampler picks after i draft tokens; None where nobody has asked it.
+
+        Raises:
+            InvalidLogitsError: if no token can be chosen.
+        """
+        if self._picks is None:
+            return None
+        self.best(i)
+        return self._picks[i]
 
     def logprob(self, i: int, token: int, n_best: int) -> TokenLogprob:
         """Return the log-probability of the token chosen after i draft tokens, and the `n_best` best ones beside it."""
@@ -92,16 +109,45 @@ def _not_finite(value: float, i: int) -> InvalidLogitsError:
     return InvalidLogitsError(f"the target's largest logit must be finite, got {value}", i)
 
 
-def target_rows(logits: torch.Tensor, counts: Sequence[int], n_tokens: int) -> list[TargetRows]:
-    """Each request's rows of a pass, (n, v) logits; ids from `n_tokens` on are padding and cut off."""
+def target_rows(
+    logits: torch.Tensor, counts: Sequence[int], n_tokens: int, pickers: Sequence[PickRows | None] | None = None
+) -> list[TargetRows]:
+    """Return each request's rows of a pass.
+
+    Args:
+        logits: (n, v) float, of all requests.
+        counts: rows of each request.
+        n_tokens: ids from here on are padding and cut off.
+        pickers: of each request, what picks a token from each of its rows; used on a device, where all that the host
+            needs of a round is then read at once.
+    """
     if n_tokens < logits.shape[1]:
         logits = logits[:, :n_tokens]
-    firsts = accumulate(counts[:-1], initial=0)
+    firsts = list(accumulate(counts[:-1], initial=0))
     if logits.device.type == "cpu" and logits.dtype == torch.float32:
         rows = logits.numpy()
         return [HostRows(logits, rows, first) for first in firsts]
-    largest = largest_logits(logits)
-    return [TargetRows(logits, largest, first) for first in firsts]
+    if logits.device.type == "cpu" or pickers is None:
+        largest = largest_logits(logits)
+        return [TargetRows(logits, largest, first) for first in firsts]
+    return _rows_read_once(logits, firsts, counts, pickers)
+
+
+def _rows_read_once(
+    logits: torch.Tensor, firsts: Sequence[int], counts: Sequence[int], pickers: Sequence[PickRows | None]
+) -> list[TargetRows]:
+    """Find on the device what verification will ask for, and read it in one copy to the host."""
+    picked = [
+        None if pick is None else pick(logits[first : first + count])
+        for pick, first, count in zip(pickers, firsts, counts, strict=True)
+    ]
+    found = [*logits.max(-1), *(picks for picks in picked if picks is not None)]
+    read = torch.cat([column.double() for column in found]).tolist()  # ids are exact below 2**53
+    n = len(logits)
+    values, best, rest = read[:n], read[n : 2 * n], iter(read[2 * n :])
+    own = [None if picks is None else [int(next(rest)) for _ in range(len(picks))] for picks in picked]
+    largest: LargestLogits = lambda i: (values[i], int(best[i]))  # noqa: E731
+    return [TargetRows(logits, largest, first, picks) for first, picks in zip(firsts, own, strict=True)]
 
 
 def largest_logits(logits: torch.Tensor) -> LargestLogits:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-from speculative.engine.target_rows import TargetRows
+from speculative.engine.target_rows import PickRows, TargetRows
 from speculative.protocols.request import TokenLogprob
 from speculative.sampling.logits import probabilities, process_logits
 from speculative.sampling.sampling_params import SamplingParams
@@ -104,6 +104,13 @@ class Verifier(ABC):
     def draft_sampler(self) -> TokenSampler:
         """Return what a draft samples with in the coming round."""
 
+    def picker(self, position: int) -> PickRows | None:
+        """Return what picks a token from each of a request's rows, the first of which gives the one at `position`.
+
+        None where no more is asked of a row than its largest logit, or what is asked hangs on the rows before.
+        """
+        return None
+
     @abstractmethod
     def verify(self, rows: TargetRows, draft_tokens: DraftTokens, position: int) -> Verification:
         """Verify draft tokens, the first of which stands at `position` of the whole text.
@@ -135,11 +142,16 @@ class MatchVerifier(Verifier):
         """Return the target's own sampler, so that both sample under the same noise."""
         return self._draft_sampler
 
+    def picker(self, position: int) -> PickRows | None:
+        """Return the sampler's picks."""
+        return lambda rows: self._sampler.pick_rows(rows, position)
+
     def verify(self, rows: TargetRows, draft_tokens: DraftTokens, position: int) -> Verification:
         """Accept what the target picks."""
 
         def target_token(i: int) -> int:
-            return int(self._sampler.pick(rows.row(i), position + i))
+            picked = rows.picked(i)
+            return int(self._sampler.pick(rows.row(i), position + i)) if picked is None else picked
 
         return verify_match(target_token, draft_tokens.token_ids)
 

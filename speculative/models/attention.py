@@ -8,7 +8,8 @@ import torch
 from torch.nn import functional
 
 from speculative.protocols.kv_cache import Slots
-from speculative.protocols.token_batch import TokenBatch, without_waiting
+from speculative.protocols.token_batch import TokenBatch
+from speculative.sampling.pinned import without_waiting
 
 Apart = Literal["none", "rows", "tokens"]
 

@@ -20,7 +20,8 @@ from speculative.models.linear import Float32Linear, Int4Linear, Linear
 from speculative.models.weight_blocks import Matrix, WeightBlocks, stack_rows
 from speculative.protocols.causal_lm import ForwardOutput
 from speculative.protocols.kv_cache import CacheShape, KVCache
-from speculative.protocols.token_batch import TokenBatch, without_waiting
+from speculative.protocols.token_batch import TokenBatch
+from speculative.sampling.pinned import without_waiting
 
 Weights = Mapping[str, torch.Tensor]
 Head = Linear | Float32Linear | RefinedLinear | Int4Linear | Int8Linear

@@ -16,7 +16,8 @@ from speculative.models.kernels.norm import NORMS
 from speculative.models.kernels.plan import KernelPlan
 from speculative.models.linear import Linear
 from speculative.protocols.kv_cache import CacheShape, KVCache
-from speculative.protocols.token_batch import TokenBatch, without_waiting
+from speculative.protocols.token_batch import TokenBatch
+from speculative.sampling.pinned import without_waiting
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from speculative.sampling.logits_processor import LogitsProcessor
+from speculative.sampling.pinned import without_waiting
 from speculative.sampling.sampling_params import Bias, SamplingParams, TokenSequences
 
 Ids = npt.NDArray[np.int64]
@@ -65,13 +66,14 @@ def control_logits(
 def _added(scores: Tensor, ids: Ids, values: Values) -> Tensor:
     """Add a value to each of these entries; ids, each named once or with one value, beyond the row say nothing."""
     possible = (ids >= 0) & (ids < scores.numel())
-    places = torch.from_numpy(ids[possible]).to(scores.device)
-    return scores.index_put((places,), scores[places] + torch.from_numpy(values[possible]).to(scores.device))
+    places = without_waiting(torch.from_numpy(ids[possible]), scores.device)
+    added = without_waiting(torch.from_numpy(values[possible]), scores.device)
+    return scores.index_put((places,), scores[places] + added)
 
 
 def _penalise(scores: Tensor, penalty: float, prefix: Sequence[int]) -> Tensor:
     ids = np.fromiter(set(prefix), dtype=np.int64)
-    seen = torch.from_numpy(ids[(ids >= 0) & (ids < scores.numel())]).to(scores.device)
+    seen = without_waiting(torch.from_numpy(ids[(ids >= 0) & (ids < scores.numel())]), scores.device)
     values = scores[seen]
     return scores.index_put((seen,), torch.where(values < 0, values * penalty, values / penalty))
 

@@ -15,6 +15,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from speculative.sampling.pinned import without_waiting
+
 UnsignedWords = npt.NDArray[np.uint64]
 
 _N_BITS = 52  # k + 1/2 with k of that many bits is exact in float64, next to 1 too
@@ -75,7 +77,10 @@ def _mix_int(word: int) -> int:
 
 def words_by_torch(seed: int, position: int, token_ids: Tensor) -> Tensor:
     """Compute the same words by torch: its int64 arithmetic wraps, and masks make its shifts logical."""
-    words = (token_ids * _signed(_GOLDEN)).add_(_signed(_key(seed, position)))
+    return _mix_by_torch((token_ids * _signed(_GOLDEN)).add_(_signed(_key(seed, position))))
+
+
+def _mix_by_torch(words: Tensor) -> Tensor:
     for shift, factor in _ROUNDS:
         words.bitwise_xor_((words >> shift).bitwise_and_(_WORD >> shift)).mul_(_signed(factor))
     return words.bitwise_xor_((words >> _LAST_SHIFT).bitwise_and_(_WORD >> _LAST_SHIFT))
@@ -139,6 +144,25 @@ def argmax_with_noise(processed: Tensor, seed: int, position: int, token_ids: Te
     ids_there = torch.arange(processed.numel(), device=processed.device) if token_ids is None else token_ids
     sums = processed.double() - processed.max() + gumbel_noise(seed, position, ids_there)
     return torch.where(processed == -math.inf, -math.inf, sums).argmax()
+
+
+def argmax_of_rows(processed: Tensor, seed: int, first_position: int) -> Tensor:
+    """Draw a token from each of (n, v) rows that follow one another in a text, without waiting for the device.
+
+    Args:
+        processed: as in `argmax_with_noise`, of the target.
+        seed: of the request.
+        first_position: of the first row's token.
+
+    Returns:
+        (n,) int64, what `argmax_with_noise` gives row by row.
+    """
+    n, v = processed.shape
+    keys = torch.tensor([_signed(_key(seed, first_position + i)) for i in range(n)])
+    token_ids = torch.arange(v, device=processed.device)
+    words = (token_ids * _signed(_GOLDEN)) + without_waiting(keys, processed.device)[:, None]
+    sums = processed.double() - processed.amax(1, keepdim=True) + _noise(_mix_by_torch(words))
+    return torch.where(processed == -math.inf, -math.inf, sums).argmax(1)
 
 
 def argmax_on_cpu(

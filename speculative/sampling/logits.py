@@ -45,12 +45,20 @@ def process_logits(
         scores = control_logits(scores, params, prefix, n_prompt, eos_ids)
     if params.greedy:
         return scores
+    if scores.device.type != "cpu":
+        return warp_rows(scores, params)
     scores, top = _divide(scores, params.temperature)
     if top == -math.inf or not (0 < params.top_k < scores.numel() or params.top_p < 1 or params.min_p > 0):
         return scores
-    if scores.device.type == "cpu":
-        return _exclude_cpu(scores, float(top), params)
-    return exclude(scores, top, params)
+    return _exclude_cpu(scores, float(top), params)
+
+
+def warp_rows(scores: Tensor, params: SamplingParams) -> Tensor:
+    """Apply temperature, top-k, top-p and min-p to (..., v) float32 rows, without waiting for a device."""
+    divided, best = scores / params.temperature, scores.amax(-1, keepdim=True)
+    apart = ((scores.double() - best) / params.temperature).float().masked_fill(scores == best, 0.0)  # see `_divide`
+    apart = torch.where(best == -math.inf, scores, apart)
+    return exclude(torch.where(divided.amax(-1, keepdim=True).isfinite(), divided, apart), params)
 
 
 def probabilities(processed: Tensor) -> Tensor:
@@ -96,17 +104,18 @@ def best_of_rows(logits: Tensor) -> Tensor:
     return logits.argmax(1)
 
 
-def exclude(scores: Tensor, top: Tensor, params: SamplingParams) -> Tensor:
-    """Apply top-k, top-p and min-p by masks over the whole row, without waiting for the device."""
-    if 0 < params.top_k < scores.numel():
-        weakest = torch.topk(scores, params.top_k, sorted=False).values.min()
+def exclude(scores: Tensor, params: SamplingParams) -> Tensor:
+    """Apply top-k, top-p and min-p to (..., v) by masks over whole rows, without waiting for the device."""
+    top = scores.amax(-1, keepdim=True)
+    if 0 < params.top_k < scores.shape[-1]:
+        weakest = torch.topk(scores, params.top_k, sorted=False).values.amin(-1, keepdim=True)
         scores = scores.masked_fill(scores < weakest, -math.inf)
     if params.top_p < 1:
-        ordered, order = scores.sort(stable=True)
-        masses = torch.softmax(ordered, dim=0, dtype=torch.float64).cumsum(0)
+        ordered, order = scores.sort(dim=-1, stable=True)
+        masses = torch.softmax(ordered, dim=-1, dtype=torch.float64).cumsum(-1)
         excluded = masses <= 1 - params.top_p
-        excluded[-1] = False
-        scores = scores.masked_fill(torch.empty_like(excluded).scatter_(0, order, excluded), -math.inf)
+        excluded[..., -1] = False
+        scores = scores.masked_fill(torch.empty_like(excluded).scatter_(-1, order, excluded), -math.inf)
     if params.min_p > 0:
         scores = scores.masked_fill(scores < top + math.log(params.min_p), -math.inf)
     return scores

@@ -8,8 +8,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 
-from speculative.sampling.gumbel_noise import argmax_with_noise
-from speculative.sampling.logits import probabilities, process_logits
+from speculative.sampling.gumbel_noise import argmax_of_rows, argmax_with_noise
+from speculative.sampling.logits import probabilities, process_logits, warp_rows
 from speculative.sampling.sampling_params import SamplingParams
 
 
@@ -43,6 +43,10 @@ class TokenSampler(ABC):
         Returns:
             () int64, an index into `logits`.
         """
+
+    def pick_rows(self, logits: torch.Tensor, position: int) -> torch.Tensor:
+        """Choose an entry of each of (n, v) rows of the target, whose tokens stand at `position` and after: (n,)."""
+        return torch.stack([self.pick(row, position + i) for i, row in enumerate(logits.unbind(0))])
 
     def drawn(self) -> "DraftTokens":
         """Return the tokens drawn so far; none where picks are a function of logits, prefix and noise."""
@@ -83,6 +87,12 @@ class CoupledSampler(TokenSampler):
         """Return the best entry once the position's noise is added."""
         processed = process_logits(logits, self._params, ())
         return argmax_with_noise(processed, self._seed, position, target_ids)
+
+    def pick_rows(self, logits: torch.Tensor, position: int) -> torch.Tensor:
+        """Return the best entry of each row once its position's noise is added; on a card the host does not wait."""
+        if logits.device.type == "cpu":
+            return super().pick_rows(logits, position)
+        return argmax_of_rows(warp_rows(logits.float(), self._params), self._seed, position)
 
 
 class RandomSource(Protocol):

@@ -11,6 +11,7 @@ from tests.support.hard_cases import RandomSelector
 from tests.support.pretended_card import PretendedCard
 
 N_NEW = 4
+LOGITS_ARMS = ARMS[3:]
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,9 @@ def test_the_text_on_a_card_is_the_cpus(on_cpu, on_card, arm, sampling, n):
     assert [generation.stats.faults for generation in there] == [[]] * n
     assert [generation.token_ids for generation in there] == [generation.token_ids for generation in here]
     assert rounds
+    if sampling in ("greedy", "coupled", "coupled, top-k, top-p, min-p"):
+        n_waits = 1 + (arm in LOGITS_ARMS)  # what a draft proposes is read before it is verified
+        assert max(each.counts.n_waits for each in rounds) == n_waits
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

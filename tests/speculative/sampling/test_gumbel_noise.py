@@ -10,6 +10,7 @@ from scipy.stats import chi2, norm
 from speculative.sampling.gumbel_noise import (
     GUMBEL_MAX,
     GUMBEL_MIN,
+    argmax_of_rows,
     argmax_on_cpu,
     argmax_with_noise,
     gumbel_noise,
@@ -261,3 +262,10 @@ def test_excluded_tokens_are_never_drawn_and_an_empty_row_gives_its_first():
     assert int(argmax_with_noise(torch.full((4,), -INF), 1, 2)) == 0
     processed = torch.tensor([-INF, 0.0, -INF, -30.0])
     assert {int(argmax_with_noise(processed, seed, 0)) for seed in range(200)} == {1}
+
+
+def test_rows_that_follow_one_another_draw_together_what_each_draws_alone():
+    rows = torch.randn(5, 300, generator=torch.Generator().manual_seed(0)) * 2
+    rows[2, ::2] = -INF
+    alone = [int(argmax_with_noise(row, 2**62 + 5, 40 + i)) for i, row in enumerate(rows)]
+    assert argmax_of_rows(rows, 2**62 + 5, 40).tolist() == alone

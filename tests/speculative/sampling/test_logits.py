@@ -12,7 +12,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from speculative.sampling.logits import exclude, probabilities, process_logits
+from speculative.sampling.logits import exclude, probabilities, process_logits, warp_rows
 from speculative.sampling.sampling_params import SamplingParams
 
 INF = math.inf
@@ -98,7 +98,7 @@ def test_shrinking_lists_keep_what_masks_over_a_sorted_row_keep(top_k, top_p, mi
     params = SamplingParams(1.0, top_k=top_k, top_p=top_p, min_p=min_p)
     for seed in range(5):
         scores = random_logits(seed, 20_000, spread, ("plain", "ties", "holes")[seed % 3])
-        wanted = exclude(scores, scores.max(), params)
+        wanted = exclude(scores, params)
         got = process_logits(scores, params, ())
         differ = got != wanted
         assert int(differ.sum()) <= 1  # float32 and float64 sums may see the edge one token apart
@@ -171,3 +171,23 @@ def test_probabilities_are_float64_and_sum_to_one():
     probs = probabilities(torch.randn(3, 1000, generator=torch.Generator().manual_seed(1)))
     assert probs.dtype == torch.float64
     torch.testing.assert_close(probs.sum(-1), torch.ones(3, dtype=torch.float64), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        SamplingParams(0.7),
+        SamplingParams(1e-38),
+        SamplingParams(0.7, top_k=3),
+        SamplingParams(0.7, top_p=0.8, min_p=0.05),
+    ],
+)
+def test_rows_that_are_warped_together_are_as_each_alone(params):
+    rows = torch.stack([random_logits(seed, 50, 3.0, kind) for seed, kind in enumerate(("plain", "ties", "holes"))])
+    odd = torch.full((2, 50), -INF)
+    odd[0, [3, 7]] = INF
+    rows = torch.cat([rows, odd])
+    together = warp_rows(rows, params)
+    for row, warped in zip(rows, together, strict=True):
+        alone = process_logits(row, params, ())
+        torch.testing.assert_close(warped, alone, atol=0, rtol=0)
