@@ -11,7 +11,8 @@ from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.drafts.spec import DraftedTarget, DraftSpec
 from speculative.drafts.stopping import StoppingDraft, StoppingSpec
 from speculative.drafts.suffix.draft import SuffixDraft
-from speculative.protocols.draft import Draft, DraftAsk, DraftSession, Proposal, SharedCache
+from speculative.protocols.draft import Draft, DraftAsk, DraftSession, Proposal, UnreadProposal
+from speculative.protocols.shared_cache import SharedCache
 
 DRAFTS: dict[str, type[Draft]] = {
     "no_draft": NoDraft,
@@ -46,5 +47,6 @@ __all__ = [
     "StoppingDraft",
     "StoppingSpec",
     "SuffixDraft",
+    "UnreadProposal",
     "read_draft_spec",
 ]

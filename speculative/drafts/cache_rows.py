@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
-from speculative.protocols.draft import Draft, SharedCache
+from speculative.protocols.draft import Draft
 from speculative.protocols.kv_cache import KVCache
+from speculative.protocols.shared_cache import SharedCache
 
 
 class CacheRows:

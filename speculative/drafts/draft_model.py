@@ -15,7 +15,7 @@ from arms.checks import at_least, within
 from arms.fingerprint import digest
 from arms.input_file import read_text
 from speculative.drafts.cache_rows import CacheRows
-from speculative.drafts.drafting_loop import READ_CHUNK, LogitsDraft, propose_together, read_missing
+from speculative.drafts.drafting_loop import READ_CHUNK, LogitsDraft, proposal_of, propose_together, read_missing
 from speculative.drafts.spec import DraftedTarget
 from speculative.drafts.stopping import StoppingSpec
 from speculative.models.decoder import Decoder
@@ -23,8 +23,9 @@ from speculative.models.loading import load_model, resolve_settled
 from speculative.models.settings import DEFAULT_SETTINGS, ModelSettings, WeightPrecision, dtype_of
 from speculative.models.tokenizer import differing_ids, load_tokenizer, tokenizer_fingerprint
 from speculative.protocols.causal_lm import CausalLM
-from speculative.protocols.draft import Draft, DraftAsk, DraftSession, Proposal, SharedCache
+from speculative.protocols.draft import Answer, Draft, DraftAsk, DraftSession, Proposal, UnreadProposal
 from speculative.protocols.draft_trace import BestTokens, DraftTrace, trace_of_best
+from speculative.protocols.shared_cache import SharedCache
 from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.token_sampler import GREEDY, TokenSampler
 
@@ -176,7 +177,7 @@ class DraftModel(LogitsDraft):
         together = shared if isinstance(self.model, Decoder) else None  # other models read consecutive rows only
         return _ModelSession(self, CacheRows.of(self, together, self.model.new_cache))
 
-    def propose_batch(self, asks: Sequence[DraftAsk]) -> list[Proposal | Exception]:
+    def propose_batch(self, asks: Sequence[DraftAsk]) -> list[Answer]:
         """Draft for all requests in the same passes of the small model, catching up included."""
         sessions = [cast(_ModelSession, ask.session) for ask in asks]
         held = sessions[0].held
@@ -265,16 +266,16 @@ class _ModelSession(DraftSession):
 
     def __init__(self, draft: DraftModel, held: CacheRows) -> None:
         self._draft, self.held, self.row = draft, held, held.take()
-        self._read: list[int] = []  # target ids in the cache: the prefix last shown, then draft tokens
-        self._n_shown = 0
+        self._n_shown = 0  # tokens of the prefix last shown, all in the cache
+        self._found: Answer = Proposal([])  # what was proposed to it; the cache holds some of its tokens
 
     def propose(self, prefix: Sequence[int], draft_length: int, sampler: TokenSampler = GREEDY) -> Proposal:
         [found] = self._draft.propose_batch([DraftAsk(self, prefix, draft_length, sampler)])
-        if isinstance(found, Exception):
-            raise found
-        return found
+        return proposal_of(found)
 
     def close(self, text: Sequence[int]) -> None:
+        if isinstance(self._found, UnreadProposal) and not isinstance(self._found.found, Proposal):
+            self.held.cache.wipe(self.row)  # it may hold NaN
         self.held.give_back(self.row)
 
     def cut(self, prefix: Sequence[int]) -> Sequence[int]:
@@ -283,19 +284,18 @@ class _ModelSession(DraftSession):
         self.held.cache.truncate(self.row, n_shared)
         return prefix[n_shared:]
 
-    def keep(self, prefix: Sequence[int], found: Proposal | Exception) -> None:
+    def keep(self, prefix: Sequence[int], found: Answer) -> None:
         """Note what the cache holds after a proposal; after an error it may hold NaN, and is emptied."""
         if isinstance(found, Exception):
             self.held.cache.wipe(self.row)
-            self._read, self._n_shown = [], 0
-            return
-        self._read, self._n_shown = [*prefix, *found.token_ids], len(prefix)
-        del self._read[self.held.cache.lengths[self.row] :]  # the last draft token was mostly not read
+        self._n_shown, self._found = len(prefix), found
 
     def _n_shared(self, prefix: Sequence[int]) -> int:
         """Length of the cached part that still holds; at least the last token is always read again."""
-        limit = min(len(self._read), len(prefix) - 1)
+        found = self._found.found if isinstance(self._found, UnreadProposal) else self._found
+        drafted = found.token_ids if isinstance(found, Proposal) else []
+        limit = min(self.held.cache.lengths[self.row], self._n_shown + len(drafted), len(prefix) - 1)
         n_shared = min(limit, self._n_shown)  # a token once shown is never taken back: only draft tokens are rejected
-        while n_shared < limit and self._read[n_shared] == prefix[n_shared]:
+        while n_shared < limit and drafted[n_shared - self._n_shown] == prefix[n_shared]:
             n_shared += 1
         return n_shared

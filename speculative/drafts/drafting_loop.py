@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 
 from speculative.drafts.stopping import Confidence, StoppingDraft
-from speculative.protocols.draft import DraftAsk, Proposal
+from speculative.protocols.draft import Answer, DraftAsk, Proposal, UnreadProposal
 from speculative.sampling.logits import best_of_rows, largest_of_rows
 from speculative.sampling.pinned import without_waiting
 from speculative.sampling.token_sampler import GREEDY
@@ -62,7 +62,7 @@ def propose_together(
     n_read: Sequence[int],
     catch_up: Callable[[], torch.Tensor],
     go_on: Pass,
-) -> list[Proposal | Exception]:
+) -> list[Answer]:
     """Draft for several requests, a pass a token; those that are done drop out, and an error is its request's own.
 
     Args:
@@ -85,8 +85,10 @@ def propose_together(
                 torch.cat([turns[i].drafted[-1] for i in going]) if len(going) > 1 else turns[going[0]].drafted[-1]
             )
             logits = go_on(going, token_ids, [1] * len(going))
-    found = zip(turns, _token_ids(draft, turns), n_read, strict=True)
-    return [ids if isinstance(ids, Exception) else Proposal(ids, n, read_s) for turn, ids, n in found]
+    if all(ask.unread for ask in asks) and all(_is_done(turn) for turn in turns):
+        return _unread(draft, turns, n_read, read_s)
+    found = zip(_token_ids(draft, turns), n_read, strict=True)
+    return [ids if isinstance(ids, Exception) else Proposal(ids, n, read_s) for ids, n in found]
 
 
 def read_missing(missing: Sequence[Sequence[int]], device: torch.device, read: Pass) -> torch.Tensor:
@@ -106,6 +108,14 @@ def read_missing(missing: Sequence[Sequence[int]], device: torch.device, read: P
             return logits
         rows |= {i: row[None] for i, row in zip(rest, logits, strict=True)}
     return torch.cat([rows[i] for i in range(len(missing))])
+
+
+def proposal_of(found: Answer) -> Proposal:
+    """Return a proposal that was asked to be read; raise an error."""
+    if isinstance(found, Exception):
+        raise found
+    assert isinstance(found, Proposal)
+    return found
 
 
 def _is_done(turn: _Turn) -> bool:
@@ -132,6 +142,15 @@ def _pick(draft: LogitsDraft, logits: torch.Tensor, turns: Sequence[_Turn]) -> l
                 turn.error = error
         picked.append(token)
     return picked
+
+
+def _unread(draft: LogitsDraft, turns: Sequence[_Turn], n_read: Sequence[int], read_s: float) -> list[Answer]:
+    """Leave the draft tokens where they are."""
+    token_ids = draft.to_target(torch.cat([token for turn in turns for token in turn.drafted]))
+    largest = torch.cat([value for turn in turns for value in turn.largest])
+    counts = [len(turn.drafted) for turn in turns]  # of each, a row was looked at
+    parts = zip(torch.split(token_ids, counts), torch.split(largest, counts), n_read, strict=True)
+    return [UnreadProposal(draft.name, ids, values, n, read_s) for ids, values, n in parts]
 
 
 def _token_ids(draft: LogitsDraft, turns: Sequence[_Turn]) -> Iterator[list[int] | Exception]:

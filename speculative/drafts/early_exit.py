@@ -8,12 +8,13 @@ from pydantic import Field
 
 from arms.checks import at_least, within
 from arms.fingerprint import digest
-from speculative.drafts.drafting_loop import READ_CHUNK, LogitsDraft, propose_together, read_missing
+from speculative.drafts.drafting_loop import READ_CHUNK, LogitsDraft, proposal_of, propose_together, read_missing
 from speculative.drafts.spec import DraftedTarget
 from speculative.drafts.stopping import StoppingSpec
 from speculative.models.decoder import Decoder
-from speculative.protocols.draft import Draft, DraftAsk, DraftSession, Proposal, SharedCache
+from speculative.protocols.draft import Answer, Draft, DraftAsk, DraftSession, Proposal
 from speculative.protocols.draft_trace import BestTokens, DraftTrace, trace_of_best
+from speculative.protocols.shared_cache import SharedCache
 from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.token_sampler import GREEDY, TokenSampler
 
@@ -80,7 +81,7 @@ class EarlyExit(LogitsDraft):
         """Open a session on the request's row of the target's cache, or on a cache of its own where it stands alone."""
         return _ExitSession(self, SharedCache(self.target, self.target.new_cache(1)) if shared is None else shared)
 
-    def propose_batch(self, asks: Sequence[DraftAsk]) -> list[Proposal | Exception]:
+    def propose_batch(self, asks: Sequence[DraftAsk]) -> list[Answer]:
         """Draft for all requests of an engine in the same passes of the first layers."""
         shares = [cast(_ExitSession, ask.session).shared for ask in asks]
         if not all(share.is_beside(shares[0]) for share in shares):  # each stands alone
@@ -124,6 +125,4 @@ class _ExitSession(DraftSession):
 
     def propose(self, prefix: Sequence[int], draft_length: int, sampler: TokenSampler = GREEDY) -> Proposal:
         [found] = self._draft.propose_batch([DraftAsk(self, prefix, draft_length, sampler)])
-        if isinstance(found, Exception):
-            raise found
-        return found
+        return proposal_of(found)

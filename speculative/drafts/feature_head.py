@@ -12,15 +12,16 @@ from arms.checks import at_least, within
 from arms.fingerprint import digest
 from speculative.drafts.cache_rows import CacheRows
 from speculative.drafts.draft_model import VOCABULARY_FILE, read_vocabulary
-from speculative.drafts.drafting_loop import READ_CHUNK, LogitsDraft, propose_together, read_missing
+from speculative.drafts.drafting_loop import READ_CHUNK, LogitsDraft, proposal_of, propose_together, read_missing
 from speculative.drafts.spec import DraftedTarget
 from speculative.drafts.stopping import StoppingSpec
 from speculative.models.decoder import Decoder
 from speculative.models.feature_head import FeatureHeadModel, HeadOutput
 from speculative.models.head_files import load_head
 from speculative.models.sources import resolve_model
-from speculative.protocols.draft import DraftAsk, DraftSession, Proposal, SharedCache, trace_of_session
+from speculative.protocols.draft import Answer, DraftAsk, DraftSession, Proposal, trace_of_session
 from speculative.protocols.draft_trace import BestTokens, DraftTrace
+from speculative.protocols.shared_cache import SharedCache
 from speculative.protocols.state_rows import StateRows, inner_layers
 from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.token_sampler import GREEDY, TokenSampler
@@ -118,7 +119,7 @@ class FeatureHead(LogitsDraft):
             return _HeadSession(self, held, _OwnStates(self.target, self.state_layers))
         return _HeadSession(self, held, lambda prefix, first: shared.states(self.state_layers, first))
 
-    def propose_batch(self, asks: Sequence[DraftAsk]) -> list[Proposal | Exception]:
+    def propose_batch(self, asks: Sequence[DraftAsk]) -> list[Answer]:
         """Draft for all requests in the same passes of the head."""
         sessions = [cast(_HeadSession, ask.session) for ask in asks]
         held = sessions[0].held
@@ -192,9 +193,7 @@ class _HeadSession(DraftSession):
             self.note(None)
             return Proposal([])
         [found] = self._draft.propose_batch([DraftAsk(self, prefix, draft_length, sampler)])
-        if isinstance(found, Exception):
-            raise found
-        return found
+        return proposal_of(found)
 
     def close(self, text: Sequence[int]) -> None:
         self.held.give_back(self.row)

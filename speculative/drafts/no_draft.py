@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from speculative.drafts.spec import DraftedTarget, DraftSpec
-from speculative.protocols.draft import Draft, DraftSession, Proposal, SharedCache
+from speculative.protocols.draft import Draft, DraftSession, Proposal
+from speculative.protocols.shared_cache import SharedCache
 from speculative.sampling.token_sampler import GREEDY, TokenSampler
 
 

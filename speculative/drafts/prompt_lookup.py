@@ -7,7 +7,8 @@ from pydantic import Field, model_validator
 
 from arms.checks import at_least
 from speculative.drafts.spec import DraftedTarget, DraftSpec
-from speculative.protocols.draft import Draft, DraftSession, Proposal, SharedCache
+from speculative.protocols.draft import Draft, DraftSession, Proposal
+from speculative.protocols.shared_cache import SharedCache
 from speculative.sampling.token_sampler import GREEDY, TokenSampler
 
 

@@ -19,11 +19,12 @@ from speculative.engine.text_stream import TextStream
 from speculative.engine.verify import Verification, Verifier
 from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.decoding_stats import DecodingStats
-from speculative.protocols.draft import Draft, DraftAsk, SharedCache
+from speculative.protocols.draft import Draft, DraftAsk
 from speculative.protocols.kv_cache import KVCache
 from speculative.protocols.request import FinishReason, Generation, Request, RoundResult, TokenLogprob, cut
 from speculative.protocols.round_report import RoundReport
 from speculative.protocols.selector import QueryState
+from speculative.protocols.shared_cache import SharedCache
 from speculative.protocols.state_rows import StateRows
 from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.certainty import Certainty
@@ -114,20 +115,33 @@ class Running:
         """Return what to ask a draft for, at most `draft_length` tokens; None where it proposes none."""
         self._n_faults = len(self.stats.faults)
         draft_length = min(draft_length, self.remaining - 1)  # the target adds one token itself
-        return self.drafting.ask(draft, self.tokens, draft_length, self._draft_sampler)
+        may_be_unread = self.model.device.type != "cpu" and not self._is_controlled and self.verifier.reads_once
+        return self.drafting.ask(draft, self.tokens, draft_length, self._draft_sampler, may_be_unread)
 
-    def settle(self, draft: Draft, asked: DraftAsk | None, found: object) -> DraftTokens:
-        """Return the draft tokens of a proposal, or of an error, and leave the cache row as it was."""
-        n_committed = len(self.tokens) - 1
+    def settle(self, draft: Draft, asked: DraftAsk | None, found: object, n_held: int | None = None) -> DraftTokens:
+        """Return the draft tokens of a proposal, or of an error, and leave the cache row as it was.
+
+        Args:
+            draft: that was asked.
+            asked: what for.
+            found: its proposal, or the error that it raised.
+            n_held: tokens of the row that hold whatever was proposed; None for those committed but the last.
+        """
+        kept = len(self.tokens) - 1 if n_held is None else n_held
         try:
             if asked is None:
                 return NO_TOKENS
             return self.drafting.settle(draft, asked, found, self.tokens, self.n_tokens)
         finally:
             if len(self.stats.faults) > self._n_faults:
-                self.cache.wipe(self.row, n_committed)  # it may have left NaN there
-            else:
-                self.cache.truncate(self.row, n_committed)
+                self.cache.wipe(self.row, kept)  # it may have left NaN there
+            elif n_held is None:
+                self.cache.truncate(self.row, kept)
+
+    def hold(self) -> None:
+        """Leave the cache row as it was, for a proposal that is to be read later."""
+        self.drafting.shut()
+        self.cache.truncate(self.row, len(self.tokens) - 1)
 
     def _draft_sampler(self) -> TokenSampler:
         sampler, request = self.verifier.draft_sampler(), self.request

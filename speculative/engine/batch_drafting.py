@@ -1,18 +1,48 @@
 """One round's drafting: requests of one draft in the same passes, where the draft knows how."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
 
 from speculative.engine.active_request import Running
 from speculative.engine.round_clock import RoundClock
-from speculative.protocols.draft import Draft, DraftAsk, DraftingArm
-from speculative.sampling.token_sampler import DraftTokens
+from speculative.protocols.draft import Draft, DraftAsk, DraftingArm, UnreadProposal
+from speculative.protocols.token_batch import TokenBatch
+from speculative.sampling.pinned import without_waiting
+from speculative.sampling.token_sampler import NO_TOKENS, DraftTokens
 
-_Drafted = list[tuple[DraftingArm, DraftTokens]]
+
+@dataclass(slots=True)
+class Drafted:
+    """One request's draft tokens.
+
+    Attributes:
+        arm: the arm that drafted.
+        tokens: what is to be verified; none as long as they are unread.
+        unread: tokens that are still on the card.
+        asked: what the draft was asked for.
+    """
+
+    arm: DraftingArm
+    tokens: DraftTokens = NO_TOKENS
+    unread: UnreadProposal | None = None
+    asked: DraftAsk | None = None
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens proposed."""
+        return len(self.tokens.token_ids) if self.unread is None else len(self.unread.token_ids)
+
+    def settle(self, state: Running) -> None:
+        """Take what was read with the target's pass: the row holds it, and the text's last token."""
+        if self.unread is not None:
+            self.tokens = state.settle(self.arm.draft, self.asked, self.unread.found, len(state.tokens))
 
 
 def propose_all(
     states: Sequence[Running], arms: Sequence[DraftingArm], clock: RoundClock, *, together: bool
-) -> _Drafted:
+) -> list[Drafted]:
     """Let each request's arm propose.
 
     Args:
@@ -22,21 +52,38 @@ def propose_all(
         together: whether requests may share passes; what a draft proposes then depends, by rounding, on the others.
     """
     clock.drafting(len(states))
-    tokens: dict[int, DraftTokens] = {}
+    drafted = [Drafted(arm) for arm in arms]
     for requests in _groups(arms, together):
         draft = arms[requests[0]].draft
         asked = [(i, states[i].ask(draft, arms[i].draft_length)) for i in requests]
         found = _found(draft, [ask for _, ask in asked if ask is not None])
         raised: list[BaseException] = []
         for i, ask in asked:
+            answer = None if ask is None else found.pop(0)
             try:
-                tokens[i] = states[i].settle(draft, ask, None if ask is None else found.pop(0))
+                if isinstance(answer, UnreadProposal):
+                    states[i].hold()
+                    drafted[i] = Drafted(arms[i], unread=answer, asked=ask)
+                else:
+                    drafted[i].tokens = states[i].settle(draft, ask, answer)
             except BaseException as error:  # an interrupt; the others' rows are put in order all the same
                 raised.append(error)
         if raised:
             raise raised[0]
         clock.drafted(requests)
-    return [(arm, tokens[i]) for i, arm in enumerate(arms)]
+    return drafted
+
+
+def batch_to_verify(states: Sequence[Running], drafted: Sequence[Drafted], device: torch.device) -> TokenBatch:
+    """Return each request's last token and its draft tokens, those that are unread too, for one pass of the target."""
+    known = [[state.tokens[-1], *each.tokens.token_ids] for state, each in zip(states, drafted, strict=True)]
+    if all(each.unread is None for each in drafted):
+        return TokenBatch.of(known, device)
+    uploaded = without_waiting(torch.tensor([token for row in known for token in row]), device)
+    parts: list[torch.Tensor] = []
+    for each, own in zip(drafted, torch.split(uploaded, [len(row) for row in known]), strict=True):
+        parts += [own] if each.unread is None else [own, each.unread.token_ids]
+    return TokenBatch(torch.cat(parts), [1 + each.n_tokens for each in drafted])
 
 
 def _groups(arms: Sequence[DraftingArm], together: bool) -> list[list[int]]:
@@ -52,7 +99,7 @@ def _groups(arms: Sequence[DraftingArm], together: bool) -> list[list[int]]:
 
 def _found(draft: Draft, asks: Sequence[DraftAsk]) -> list[object]:
     """Return a proposal or an error for each; an error that concerns no single request is everybody's."""
-    if len(asks) == 1:
+    if len(asks) == 1 and (not asks[0].unread or type(draft).propose_batch is Draft.propose_batch):
         try:
             return [asks[0].session.propose(asks[0].prefix, asks[0].draft_length, asks[0].sampler)]
         except BaseException as error:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from speculative.protocols.decoding_stats import DecodingStats, DraftFault
-from speculative.protocols.draft import Draft, DraftAsk, DraftSession, Proposal, SharedCache
+from speculative.protocols.draft import Draft, DraftAsk, DraftSession, Proposal
+from speculative.protocols.shared_cache import SharedCache
 from speculative.sampling.token_sampler import NO_TOKENS, DraftTokens, TokenSampler
 
 _LONGEST_REASON = 500  # characters
@@ -95,7 +96,12 @@ class Drafting:
         return found
 
     def ask(
-        self, draft: Draft, prefix: Sequence[int], draft_length: int, make_sampler: Callable[[], TokenSampler]
+        self,
+        draft: Draft,
+        prefix: Sequence[int],
+        draft_length: int,
+        make_sampler: Callable[[], TokenSampler],
+        may_be_unread: bool = False,
     ) -> DraftAsk | None:
         """Open what the draft may use now, and return what to ask it for; None where it cannot or must not propose.
 
@@ -110,11 +116,16 @@ class Drafting:
             return None
         self._shared.is_open = True
         try:
-            return DraftAsk(work.session or self._session(draft, work), work.show(prefix), draft_length, make_sampler())
+            session = work.session or self._session(draft, work)
+            return DraftAsk(session, work.show(prefix), draft_length, make_sampler(), may_be_unread)
         except BaseException as error:
             self._shared.is_open = False
             self._fail(work, error)
             return None
+
+    def shut(self) -> None:
+        """Take back what the draft that was asked might use."""
+        self._shared.is_open = False
 
     def settle(self, draft: Draft, asked: DraftAsk, found: object, prefix: Sequence[int], n_tokens: int) -> DraftTokens:
         """Return the tokens to verify: what a draft proposed, if all is right with it.
@@ -126,7 +137,7 @@ class Drafting:
             prefix: the text, as it is.
             n_tokens: ids must lie below.
         """
-        self._shared.is_open = False
+        self.shut()
         work, draft_length, drawn = self._works[id(draft)], asked.draft_length, NO_TOKENS
         token_ids: tuple[int, ...] = ()
         try:

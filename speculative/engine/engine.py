@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import cast
 
 from speculative.engine.active_request import Running
-from speculative.engine.batch_drafting import propose_all
+from speculative.engine.batch_drafting import Drafted, batch_to_verify, propose_all
 from speculative.engine.round_clock import RoundClock
 from speculative.engine.round_context import ArmTable, arm_of_round, round_context
 from speculative.engine.round_reporting import open_rounds, report_rounds
@@ -19,12 +19,10 @@ from speculative.engine.text_stream import TextStream
 from speculative.engine.verify import Verification, make_verifier
 from speculative.models.batch_invariance import batch_invariant_model
 from speculative.protocols.causal_lm import CausalLM
-from speculative.protocols.draft import DraftingArm
 from speculative.protocols.drafting_rule import EngineArm, check_arms
 from speculative.protocols.request import FinishReason, Generation, Request, RoundResult, check_length
 from speculative.protocols.selector import Selector
 from speculative.protocols.state_rows import StateRows
-from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.token_sampler import NO_TOKENS, DraftTokens
 
 
@@ -223,18 +221,8 @@ class Engine:
         decode, unshown, stop = self.settings.decode, self.settings.unshown, cast(tuple[str, ...], params.stop)
         text = None if decode is None else TextStream(decode, stop, unshown)
         states = StateRows(self._state_layers) if self._state_layers else None
-        return Running(
-            request,
-            verifier,
-            self.target,
-            self.cache,
-            self.n_tokens,
-            len(self.running),
-            seed,
-            text,
-            states=states,
-            common=self._common,
-        )
+        target, cache, n, row = self.target, self.cache, self.n_tokens, len(self.running)
+        return Running(request, verifier, target, cache, n, row, seed, text, states=states, common=self._common)
 
     def _round(self) -> None:
         states = list(self.running)
@@ -252,8 +240,8 @@ class Engine:
         clock.verified()
         errors: list[Exception] = []
         results = [
-            self._commit(state, tokens, verification, action, errors)
-            for state, (_, tokens), verification, action in zip(states, drafted, verifications, actions, strict=True)
+            self._commit(state, each.tokens, verification, action, errors)
+            for state, each, verification, action in zip(states, drafted, verifications, actions, strict=True)
         ]
         clock.account(states)
         if self.selector is not None:
@@ -263,27 +251,25 @@ class Engine:
                 errors.append(error)
             clock.observed(states)
         if opened:
-            report_rounds(opened, states, self.arms, drafted, results)
+            report_rounds(opened, states, self.arms, [(each.arm, each.tokens) for each in drafted], results)
         self._finish_ended(errors)
 
-    def _verify(
-        self, states: Sequence[Running], drafted: Sequence[tuple[DraftingArm, DraftTokens]]
-    ) -> list[Verification]:
+    def _verify(self, states: Sequence[Running], drafted: Sequence[Drafted]) -> list[Verification]:
         """Let the target read every request's draft tokens in one pass, and verify them."""
-        ids = [[state.tokens[-1], *tokens.token_ids] for state, (_, tokens) in zip(states, drafted, strict=True)]
-        batch = TokenBatch.of(ids, self.target.device)
+        batch = batch_to_verify(states, drafted, self.target.device)
         output = self.target.forward(batch, self.cache)
         pickers = None if self.target.device.type == "cpu" else [state.picker() for state in states]
-        rows = target_rows(output.logits, batch.counts, self.n_tokens, pickers)  # a card is waited for here
-        verifications = [
-            state.verify(own, tokens) for state, own, (_, tokens) in zip(states, rows, drafted, strict=True)
-        ]
+        unread = [each.unread for each in drafted if each.unread is not None]
+        rows = target_rows(output.logits, batch.counts, self.n_tokens, pickers, unread)  # a card is waited for here
+        for state, each in zip(states, drafted, strict=True):
+            each.settle(state)
+        verifications = [state.verify(own, each.tokens) for state, own, each in zip(states, rows, drafted, strict=True)]
         if self._state_layers:
             keep_states(states, batch, output, verifications)
-        for i, (arm, tokens) in enumerate(drafted):
+        for i, each in enumerate(drafted):
             found = verifications[i]
-            if found.next_token is None and found.n_accepted < len(tokens.token_ids):
-                verifications[i] = states[i].verify_again(arm.draft, tokens, found)
+            if found.next_token is None and found.n_accepted < len(each.tokens.token_ids):
+                verifications[i] = states[i].verify_again(each.arm.draft, each.tokens, found)
         return verifications
 
     def _commit(

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from speculative.protocols.draft import UnreadProposal
 from speculative.protocols.request import Request, TokenLogprob
 from speculative.sampling.controls import control_logits
 
@@ -110,7 +111,11 @@ def _not_finite(value: float, i: int) -> InvalidLogitsError:
 
 
 def target_rows(
-    logits: torch.Tensor, counts: Sequence[int], n_tokens: int, pickers: Sequence[PickRows | None] | None = None
+    logits: torch.Tensor,
+    counts: Sequence[int],
+    n_tokens: int,
+    pickers: Sequence[PickRows | None] | None = None,
+    unread: Sequence[UnreadProposal] = (),
 ) -> list[TargetRows]:
     """Return each request's rows of a pass.
 
@@ -120,6 +125,7 @@ def target_rows(
         n_tokens: ids from here on are padding and cut off.
         pickers: of each request, what picks a token from each of its rows; used on a device, where all that the host
             needs of a round is then read at once.
+        unread: proposals to be read with it.
     """
     if n_tokens < logits.shape[1]:
         logits = logits[:, :n_tokens]
@@ -130,22 +136,29 @@ def target_rows(
     if logits.device.type == "cpu" or pickers is None:
         largest = largest_logits(logits)
         return [TargetRows(logits, largest, first) for first in firsts]
-    return _rows_read_once(logits, firsts, counts, pickers)
+    return _rows_read_once(logits, firsts, counts, pickers, unread)
 
 
 def _rows_read_once(
-    logits: torch.Tensor, firsts: Sequence[int], counts: Sequence[int], pickers: Sequence[PickRows | None]
+    logits: torch.Tensor,
+    firsts: Sequence[int],
+    counts: Sequence[int],
+    pickers: Sequence[PickRows | None],
+    unread: Sequence[UnreadProposal],
 ) -> list[TargetRows]:
     """Find on the device what verification will ask for, and read it in one copy to the host."""
     picked = [
         None if pick is None else pick(logits[first : first + count])
         for pick, first, count in zip(pickers, firsts, counts, strict=True)
     ]
-    found = [*logits.max(-1), *(picks for picks in picked if picks is not None)]
+    drafted = [proposal.values() for proposal in unread]
+    found = [*logits.max(-1), *(picks for picks in picked if picks is not None), *drafted]
     read = torch.cat([column.double() for column in found]).tolist()  # ids are exact below 2**53
     n = len(logits)
     values, best, rest = read[:n], read[n : 2 * n], iter(read[2 * n :])
     own = [None if picks is None else [int(next(rest)) for _ in range(len(picks))] for picks in picked]
+    for proposal, values_of in zip(unread, drafted, strict=True):
+        proposal.take([next(rest) for _ in range(len(values_of))])
     largest: LargestLogits = lambda i: (values[i], int(best[i]))  # noqa: E731
     return [TargetRows(logits, largest, first, picks) for first, picks in zip(firsts, own, strict=True)]
 

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 
@@ -98,7 +98,13 @@ def verify_rejection(
 
 
 class Verifier(ABC):
-    """A request's rule: how its drafts propose and how the target verifies them."""
+    """A request's rule: how its drafts propose and how the target verifies them.
+
+    Attributes:
+        reads_once: whether the host needs draft tokens no sooner than what the target makes of them.
+    """
+
+    reads_once: ClassVar[bool] = True
 
     @abstractmethod
     def draft_sampler(self) -> TokenSampler:
@@ -161,6 +167,8 @@ class RejectionVerifier(Verifier):
 
     Drafts and target draw from sources of their own, so that a draft that fails changes nothing of the target's draws.
     """
+
+    reads_once = False
 
     def __init__(self, params: SamplingParams, source: RandomSource, draft_source: RandomSource, n_vocab: int) -> None:
         self._params, self._n_vocab = params.without_controls(), n_vocab

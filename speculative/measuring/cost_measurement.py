@@ -13,8 +13,9 @@ from scipy.optimize import isotonic_regression
 from speculative.measuring.cost_profile import CostProfile, DraftCost
 from speculative.measuring.machine import machine_facts
 from speculative.protocols.causal_lm import CausalLM, ForwardOutput
-from speculative.protocols.draft import Draft, DraftSession, SharedCache
+from speculative.protocols.draft import Draft, DraftSession
 from speculative.protocols.kv_cache import KVCache
+from speculative.protocols.shared_cache import SharedCache
 from speculative.protocols.state_rows import StateRows, inner_layers
 from speculative.protocols.token_batch import TokenBatch
 

@@ -13,8 +13,9 @@ from arms.fingerprint import digest
 from speculative.drafts.spec import DraftedTarget, DraftSpec
 from speculative.drafts.suffix.store import SuffixStore
 from speculative.drafts.suffix.tree import SuffixTree
-from speculative.protocols.draft import Draft, DraftSession, Proposal, SharedCache
+from speculative.protocols.draft import Draft, DraftSession, Proposal
 from speculative.protocols.draft_trace import DraftTrace
+from speculative.protocols.shared_cache import SharedCache
 from speculative.sampling.token_sampler import GREEDY, TokenSampler
 
 

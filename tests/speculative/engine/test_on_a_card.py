@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from speculative.drafts.draft_model import DraftModel
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
 from speculative.engine.settings import EngineSettings
@@ -11,7 +12,6 @@ from tests.support.hard_cases import RandomSelector
 from tests.support.pretended_card import PretendedCard
 
 N_NEW = 4
-LOGITS_ARMS = ARMS[3:]
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +36,7 @@ def test_the_text_on_a_card_is_the_cpus(on_cpu, on_card, arm, sampling, n):
     assert [generation.token_ids for generation in there] == [generation.token_ids for generation in here]
     assert rounds
     if sampling in ("greedy", "coupled", "coupled, top-k, top-p, min-p"):
-        n_waits = 1 + (arm in LOGITS_ARMS)  # what a draft proposes is read before it is verified
-        assert max(each.counts.n_waits for each in rounds) == n_waits
+        assert max(each.counts.n_waits for each in rounds) == 1
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -59,3 +58,32 @@ def test_arms_that_differ_from_request_to_request_keep_the_text_on_a_card(on_cpu
         there = generate(engine, asked)
     assert [generation.stats.faults for generation in there] == [[]] * 5
     assert [generation.token_ids for generation in there] == [generation.token_ids for generation in here]
+
+
+@pytest.mark.parametrize("arm", ["draft model", "head"])
+def test_logits_that_are_no_numbers_are_told_with_the_one_read_and_the_text_stays(on_cpu, arm):
+    asked = requests(3, SAMPLINGS["coupled"], N_NEW)
+    here, _ = play(on_cpu, "no draft", asked, 3)
+    with PretendedCard() as card:
+        models = make_models("cuda")
+        spoil(models.arms[arm].draft)
+        there, rounds = play(models, arm, asked, 3, card)
+    assert [[fault.reason[:18] for fault in generation.stats.faults] for generation in there] == [
+        ["FloatingPointError"]
+    ] * 3
+    assert [generation.token_ids for generation in there] == [generation.token_ids for generation in here]
+    assert max(each.counts.n_waits for each in rounds) == 1
+
+
+def spoil(draft):
+    """Let a draft's own passes give NaN."""
+    if isinstance(draft, DraftModel):
+        draft.model.embedding.fill_(float("nan"))
+    else:
+        read = draft.head.read
+
+        def spoilt(*arguments):
+            output = read(*arguments)
+            return output._replace(logits=output.logits * float("nan"))
+
+        draft.head.read = spoilt
