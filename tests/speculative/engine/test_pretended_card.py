@@ -5,8 +5,7 @@ import types
 import pytest
 import torch
 
-from speculative.drafts import draft_model
-from speculative.drafts.draft_model import DraftModel
+from speculative.drafts import draft_model, drafting_loop
 from speculative.models import attention, decoder
 from speculative.models.decoder import Decoder
 from speculative.protocols.token_batch import TokenBatch
@@ -120,7 +119,7 @@ def texts_and_waits(arm, device="cuda"):
 
 
 def test_a_device_left_out_is_found(monkeypatch):
-    wrong = mutant(attention, "torch.arange(width)).to(device)", "torch.arange(width))")
+    wrong = mutant(attention, "torch.arange(width), device)", "torch.arange(width), torch.device('cpu'))")
     monkeypatch.setattr(decoder, "AttentionPlan", wrong.AttentionPlan)
     with pytest.raises(RuntimeError, match=r"two devices.*attention.py"):
         texts_and_waits("prompt look-up")
@@ -137,9 +136,9 @@ def test_a_forgotten_mask_is_found(monkeypatch):
 
 def test_a_value_read_in_the_loop_is_found(monkeypatch):
     text, _, n_waits = texts_and_waits("draft model")
-    line = "logits = draft.allowed(output.logits)"
-    wrong = mutant(draft_model, f"{line}\n            if", f"{line}\n            float(logits[0, 0])\n            if")
-    monkeypatch.setattr(DraftModel, "open", wrong.DraftModel.open)
+    line = "    picked: list[torch.Tensor | None] = []\n"
+    wrong = mutant(drafting_loop, line, f"{line}    float(rows[0, 0])\n")
+    monkeypatch.setattr(draft_model, "propose_together", wrong.propose_together)
     found = texts_and_waits("draft model")
     assert found[0] == text
-    assert found[2] > n_waits
+    assert found[2] > n_waits == 1
