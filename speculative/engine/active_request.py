@@ -75,12 +75,14 @@ class Running:
     common: dict[int, tuple[object, object]] = field(default_factory=dict)
     drafting: Drafting = field(init=False)
     _is_controlled: bool = field(init=False)
+    _may_be_unread: bool = field(init=False)
     _draft_controls: SamplingParams = field(init=False)
     _last_row: tuple[TargetRows, int] | None = None
     _n_faults: int = 0
 
     def __post_init__(self) -> None:
         self._is_controlled = self.request.sampling.controlled
+        self._may_be_unread = self.model.device.type != "cpu" and not self._is_controlled and self.verifier.reads_once
         self._draft_controls = self.request.sampling.without_processors()
         self.tokens = list(self.request.token_ids)
         shared = SharedCache(self.model, self.cache, lambda: (self.row, len(self.tokens) - 1), self.states, self.common)
@@ -115,10 +117,15 @@ class Running:
         """Return what to ask a draft for, at most `draft_length` tokens; None where it proposes none."""
         self._n_faults = len(self.stats.faults)
         draft_length = min(draft_length, self.remaining - 1)  # the target adds one token itself
-        may_be_unread = self.model.device.type != "cpu" and not self._is_controlled and self.verifier.reads_once
-        return self.drafting.ask(draft, self.tokens, draft_length, self._draft_sampler, may_be_unread)
+        if draft_length < 1:
+            self.drafting.rest(draft)
+            return None
+        asked = self.drafting.ask(draft, self.tokens, draft_length, self._draft_sampler, self._may_be_unread)
+        if asked is None and len(self.stats.faults) > self._n_faults:
+            self.cache.wipe(self.row, len(self.tokens) - 1)  # it may have left NaN there
+        return asked
 
-    def settle(self, draft: Draft, asked: DraftAsk | None, found: object, n_held: int | None = None) -> DraftTokens:
+    def settle(self, draft: Draft, asked: DraftAsk, found: object, n_held: int | None = None) -> DraftTokens:
         """Return the draft tokens of a proposal, or of an error, and leave the cache row as it was.
 
         Args:
@@ -129,8 +136,6 @@ class Running:
         """
         kept = len(self.tokens) - 1 if n_held is None else n_held
         try:
-            if asked is None:
-                return NO_TOKENS
             return self.drafting.settle(draft, asked, found, self.tokens, self.n_tokens)
         finally:
             if len(self.stats.faults) > self._n_faults:

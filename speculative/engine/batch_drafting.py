@@ -12,6 +12,8 @@ from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.pinned import without_waiting
 from speculative.sampling.token_sampler import NO_TOKENS, DraftTokens
 
+_ONE: Sequence[Sequence[int]] = ((0,),)
+
 
 @dataclass(slots=True)
 class Drafted:
@@ -36,7 +38,7 @@ class Drafted:
 
     def settle(self, state: Running) -> None:
         """Take what was read with the target's pass: the row holds it, and the text's last token."""
-        if self.unread is not None:
+        if self.unread is not None and self.asked is not None:
             self.tokens = state.settle(self.arm.draft, self.asked, self.unread.found, len(state.tokens))
 
 
@@ -53,31 +55,42 @@ def propose_all(
     """
     clock.drafting(len(states))
     drafted = [Drafted(arm) for arm in arms]
-    for requests in _groups(arms, together):
+    for requests in _groups(arms, together) if len(arms) > 1 else _ONE:
         draft = arms[requests[0]].draft
-        asked = [(i, states[i].ask(draft, arms[i].draft_length)) for i in requests]
-        found = _found(draft, [ask for _, ask in asked if ask is not None])
-        raised: list[BaseException] = []
-        for i, ask in asked:
-            answer = None if ask is None else found.pop(0)
-            try:
-                if isinstance(answer, UnreadProposal):
-                    states[i].hold()
-                    drafted[i] = Drafted(arms[i], unread=answer, asked=ask)
-                else:
-                    drafted[i].tokens = states[i].settle(draft, ask, answer)
-            except BaseException as error:  # an interrupt; the others' rows are put in order all the same
-                raised.append(error)
-        if raised:
-            raise raised[0]
+        asked = [(i, ask) for i in requests if (ask := states[i].ask(draft, arms[i].draft_length)) is not None]
+        if asked:
+            _settle(states, drafted, asked, _found(draft, [ask for _, ask in asked]))
+            requests = [i for i, _ in asked]
         clock.drafted(requests)
     return drafted
+
+
+def _settle(
+    states: Sequence[Running],
+    drafted: Sequence[Drafted],
+    asked: Sequence[tuple[int, DraftAsk]],
+    answers: Sequence[object],
+) -> None:
+    """Put what was answered beside the arms; an interrupt is raised once every row is in order."""
+    raised: list[BaseException] = []
+    for (i, ask), answer in zip(asked, answers, strict=True):
+        each = drafted[i]
+        try:
+            if isinstance(answer, UnreadProposal):
+                states[i].hold()
+                each.unread, each.asked = answer, ask
+            else:
+                each.tokens = states[i].settle(each.arm.draft, ask, answer)
+        except BaseException as error:
+            raised.append(error)
+    if raised:
+        raise raised[0]
 
 
 def batch_to_verify(states: Sequence[Running], drafted: Sequence[Drafted], device: torch.device) -> TokenBatch:
     """Return each request's last token and its draft tokens, those that are unread too, for one pass of the target."""
     known = [[state.tokens[-1], *each.tokens.token_ids] for state, each in zip(states, drafted, strict=True)]
-    if all(each.unread is None for each in drafted):
+    if device.type == "cpu" or all(each.unread is None for each in drafted):
         return TokenBatch.of(known, device)
     uploaded = without_waiting(torch.tensor([token for row in known for token in row]), device)
     parts: list[torch.Tensor] = []
@@ -86,15 +99,13 @@ def batch_to_verify(states: Sequence[Running], drafted: Sequence[Drafted], devic
     return TokenBatch(torch.cat(parts), [1 + each.n_tokens for each in drafted])
 
 
-def _groups(arms: Sequence[DraftingArm], together: bool) -> list[list[int]]:
+def _groups(arms: Sequence[DraftingArm], together: bool) -> Sequence[Sequence[int]]:
     """Return which requests are asked at once: those of one draft whose class has a way of its own to draft for all."""
-    if len(arms) == 1:
-        return [[0]]
     groups: dict[int, list[int]] = {}
     for i, arm in enumerate(arms):
         is_shared = together and type(arm.draft).propose_batch is not Draft.propose_batch
         groups.setdefault(id(arm.draft) if is_shared else -1 - i, []).append(i)
-    return list(groups.values())
+    return [*groups.values()]
 
 
 def _found(draft: Draft, asks: Sequence[DraftAsk]) -> list[object]:
@@ -104,8 +115,6 @@ def _found(draft: Draft, asks: Sequence[DraftAsk]) -> list[object]:
             return [asks[0].session.propose(asks[0].prefix, asks[0].draft_length, asks[0].sampler)]
         except BaseException as error:
             return [error]
-    if not asks:
-        return []
     try:
         found: list[object] = [*draft.propose_batch(asks)]
     except BaseException as error:

@@ -107,8 +107,7 @@ class Drafting:
 
         `settle` has to follow, with what came of it.
         """
-        self._idle_before = self._last_draft is not None and self._last_draft is not draft
-        self._last_draft = draft
+        self.rest(draft)
         work = self._works.get(id(draft)) or self._work(draft)
         if work.limit is not None:
             draft_length = min(draft_length, work.limit - len(prefix))
@@ -122,6 +121,11 @@ class Drafting:
             self._shared.is_open = False
             self._fail(work, error)
             return None
+
+    def rest(self, draft: Draft) -> None:
+        """Note whose turn it is; the others are idle meanwhile, and catch up later."""
+        self._idle_before = self._last_draft is not None and self._last_draft is not draft
+        self._last_draft = draft
 
     def shut(self) -> None:
         """Take back what the draft that was asked might use."""

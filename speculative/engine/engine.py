@@ -258,11 +258,14 @@ class Engine:
         """Let the target read every request's draft tokens in one pass, and verify them."""
         batch = batch_to_verify(states, drafted, self.target.device)
         output = self.target.forward(batch, self.cache)
-        pickers = None if self.target.device.type == "cpu" else [state.picker() for state in states]
-        unread = [each.unread for each in drafted if each.unread is not None]
-        rows = target_rows(output.logits, batch.counts, self.n_tokens, pickers, unread)  # a card is waited for here
-        for state, each in zip(states, drafted, strict=True):
-            each.settle(state)
+        if self.target.device.type == "cpu":
+            rows = target_rows(output.logits, batch.counts, self.n_tokens)
+        else:  # the host waits for the card here
+            unread = [each.unread for each in drafted if each.unread is not None]
+            pickers = [state.picker() for state in states]
+            rows = target_rows(output.logits, batch.counts, self.n_tokens, pickers, unread)
+            for state, each in zip(states, drafted, strict=True):
+                each.settle(state)
         verifications = [state.verify(own, each.tokens) for state, own, each in zip(states, rows, drafted, strict=True)]
         if self._state_layers:
             keep_states(states, batch, output, verifications)

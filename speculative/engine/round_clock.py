@@ -22,7 +22,7 @@ class RoundClock:
 
     def drafting(self, n_requests: int) -> None:
         """Begin the drafting of so many requests; what was done for all of them since is shared evenly."""
-        self._draft_s = [self._lap() / n_requests] * n_requests
+        self._draft_s = [self._lap() / n_requests] * n_requests if n_requests > 1 else [0.0]
 
     def drafted(self, requests: Sequence[int]) -> None:
         """End the drafting of some requests, by their numbers; it follows that of others."""

@@ -151,6 +151,7 @@ FILLED_BY_THE_LIBRARY = [
     "DataStream",
     "Decision",
     "Diagnostics",
+    "DraftAsk",
     "DriftReset",
     "Estimate",
     "Evaluation",
@@ -181,6 +182,7 @@ FILLED_BY_THE_LIBRARY = [
     "acceptance_rate",
     "load_policy",
     "part_indices",
+    "UnreadProposal",
 ]
 ELSEWHERE = {
     *(kind.__name__ for table in (POLICIES, ESTIMATORS, REWARDS) for kind in table.values()),  # by their contracts
