@@ -18,6 +18,7 @@ from speculative.models.feature_head import FeatureHeadModel, HeadConfig
 from speculative.models.weight_files import read_weights
 from speculative.pools.pool import Pool, load_target
 from speculative.pools.spec import read_pool_spec
+from speculative.protocols.token_batch import TokenBatch
 from tests.support.tiny_pool import POOL, queries, save_pool
 
 SETTINGS = HeadSettings(n_epochs=2, n_vocab=64, n_teacher=4, batch_tokens=256, learning_rate=3e-3, n_unrolled=2)
@@ -60,9 +61,9 @@ def test_what_is_trained_is_what_drafts(target):
     for i in range(n):
         for position in range(i, t):
             n_true, cache = position - i + 1, head.new_cache()
-            output = head.read(states[:n_true], tokens[:n_true], cache)
+            output = head.read(states[:n_true], TokenBatch(tokens[:n_true], [n_true]), cache)
             for token in tokens[n_true : position + 1]:
-                output = head.go_on(output.state, token[None], cache)
+                output = head.go_on(output.state, TokenBatch(token[None], [1]), cache)
             torch.testing.assert_close(found[i][0, position], output.logits[0], rtol=1e-4, atol=1e-4)
 
 
