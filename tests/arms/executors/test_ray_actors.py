@@ -136,6 +136,13 @@ def test_an_address_where_no_cluster_answers_is_named(start):
         list(RayExecutor("ray://head:10001").map(square, [3]))
 
 
+def test_a_cluster_that_goes_away_is_told_and_its_workers_are_not_asked_to_end(start):
+    ray = start(lost=True)
+    with pytest.raises(ConnectionError, match=r"the Ray cluster went away \(.*shutting down\): begin again"):
+        list(RayExecutor("ray://head:10001").map(square, [3]))
+    assert not any(actor.killed for actor in ray.actors)
+
+
 @pytest.mark.parametrize("address", ["", "head", "ray://", "ray://head"])
 def test_an_address_without_host_and_port_is_rejected(address):
     with pytest.raises(ValueError, match=r'address must be "local" or "ray://host:port"'):
