@@ -321,7 +321,7 @@ class DecisionLog:
     def stream(folder: str | Path, batch_rows: int = 1000) -> Iterator[LoggedData]:
         """Yield the rewarded decisions of a log in batches, in the order in which they were made; see `load`.
 
-        Of a batch's rows the arms and distributions are in memory, of all others the rewards alone.
+        One batch is in memory at a time, and of all other decisions their rewards.
 
         Args:
             folder: of the log.
