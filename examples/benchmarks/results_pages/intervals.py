@@ -32,11 +32,11 @@ def _coverage(record: Record) -> list[str]:
         f"Share of {record['repeats']} logs whose printed interval holds the true value, and in parentheses the share "
         "of logs for which it was printed, where that is not all. A dash: never printed, with the reason below.",
         "",
-        "The refitted bootstrap of the direct method holds the reward model's noise, not its bias: it is right in the "
-        "linear environment, where the model is, and nowhere else.",
-        "",
     ]
     rows = record["rows"]
+    if any(row["interval"] == "refitted bootstrap" for row in rows):
+        noise = "holds the reward model's noise, not its bias, so it needs a model that is right, as in the linear one"
+        lines += [f"The refitted bootstrap of the direct method {noise}.", ""]
     lines += _slope(rows)
     for environment in dict.fromkeys(row["environment"] for row in rows):
         for n_rows in dict.fromkeys(row["n_rows"] for row in rows):
