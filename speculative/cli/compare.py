@@ -51,6 +51,8 @@ def compare(
     context_columns: options.ContextColumnsOption = None,
     unknown_levels: options.UnknownLevelsOption = "refuse",
     propensities: options.PropensitiesOption = "logged",
+    arm_columns: options.ArmColumnsOption = None,
+    cost_suffix: options.CostSuffixOption = None,
     bandit_feedback: Annotated[
         bool,
         typer.Option("--bandit-feedback", help="Full information: learn from one arm a query only, drawn uniformly."),
@@ -111,7 +113,8 @@ def compare(
         cost_weight=weights[0] if len(weights) == 1 else None,
         executor=options.workers(executor, jobs),
     )
-    read = _read_all(data, TableOptions(encoder, column or (), context_columns, unknown_levels, propensities))
+    table = TableOptions(encoder, column or (), context_columns, unknown_levels, propensities, arm_columns, cost_suffix)
+    read = _read_all(data, table)
     results: dict[str, dict[str, object]] = {}
     texts: list[str] = []
     for name, unvalued in read.items():

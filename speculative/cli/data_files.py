@@ -28,6 +28,8 @@ class TableOptions:
         context_columns: names of columns that are features, separated by commas.
         unknown_levels: what becomes of a level that training did not have.
         propensities: whether a log states them.
+        arm_columns: names of a wide table's columns that are arms, separated by commas.
+        cost_suffix: of a wide table's columns of costs.
         fixed_by: the mark of a policy, whose columns and levels are taken; None where none is there yet.
     """
 
@@ -36,6 +38,8 @@ class TableOptions:
     context_columns: str | None = None
     unknown_levels: Literal["refuse", "own_column"] = "refuse"
     propensities: Literal["logged", "estimated"] = "logged"
+    arm_columns: str | None = None
+    cost_suffix: str | None = None
     fixed_by: str | None = None
 
     def given(self) -> list[str]:
@@ -46,6 +50,8 @@ class TableOptions:
             "--context-columns": self.context_columns is not None,
             "--unknown-levels": self.unknown_levels != "refuse",
             "--propensities": self.propensities != "logged",
+            "--arm-columns": self.arm_columns is not None,
+            "--cost-suffix": self.cost_suffix is not None,
         }
         return [name for name, given in named.items() if given]
 
@@ -108,14 +114,17 @@ def log_folder(path: Path) -> Path | None:
 
 
 def _is_folder_of_tables(folder: Path) -> bool:
-    """Return whether a folder holds Parquet files as Hive and Spark write them, and nothing of draftpick's."""
+    """Return whether a folder is a table of Hive, Spark or Hugging Face datasets, and holds nothing of draftpick's."""
     from bandits.data.closed_folder import MANIFEST
+    from bandits.data.io.arrow_files import is_saved_dataset
     from bandits.data.io.table_files import visible_files
     from bandits.data.parquet_parts import is_part_name
     from bandits.online.segments import segment_numbers
 
     if (folder / MANIFEST).exists() or segment_numbers(folder):
         return False
+    if is_saved_dataset(folder):
+        return True
     files = [path.relative_to(folder) for path in visible_files(folder)]
     values = [part for file in files for part in file.parent.parts]
     return bool(files) and all("=" in part for part in values) and not any(is_part_name(file.name) for file in files)
@@ -219,7 +228,7 @@ def without_observations(data: "FullInformationData | LoggedData") -> "FullInfor
 
 def _read_table(path: Path, options: TableOptions) -> "FullInformationData | LoggedData":
     from bandits import from_long_table
-    from bandits.data.io import TableLayout
+    from bandits.data.io import TableLayout, from_wide_table
     from bandits.data.io.table_files import read_table
     from bandits.data.io.table_layout import TEXT_ROLES
     from bandits.encoders import ColumnFeatures
@@ -236,7 +245,12 @@ def _read_table(path: Path, options: TableOptions) -> "FullInformationData | Log
             )
             table = read_table(path, [layout.column(role) for role in TEXT_ROLES])
             encoder, layout = _encoder(options, layout, table.column_names)
-            return from_long_table(table, encoder, layout, options.propensities)
+            if options.arm_columns is None and options.cost_suffix is None:
+                return from_long_table(table, encoder, layout, options.propensities)
+            if options.propensities != "logged":
+                raise ValueError("a wide table holds every arm's reward and needs no --propensities: leave it out")
+            arms = None if options.arm_columns is None else listed(options.arm_columns)
+            return from_wide_table(table, arms, encoder, layout, cost_suffix=options.cost_suffix)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: {error} {_hint(str(error))}".rstrip()) from error
 
@@ -266,7 +280,8 @@ def _hint(message: str) -> str:
     options = {
         "contexts need an encoder": "(--encoder, such as --encoder hashing, or --context-columns NAMES)",
         "ask for estimated ones": "(--column propensity=NAME, or --propensities estimated)",
-        "the table needs a column": "(--column ROLE=NAME maps one of another name)",
+        "the table needs a column": "(--column ROLE=NAME maps one of another name; --arm-columns NAMES reads a table "
+        "with a column of rewards an arm)",
     }
     return next((option for start, option in options.items() if start in message), "")
 

@@ -48,6 +48,8 @@ def evaluate(
     policy_class: options.PolicyClassOption = None,
     encoder: options.EncoderOption = None,
     column: options.ColumnOption = None,
+    arm_columns: options.ArmColumnsOption = None,
+    cost_suffix: options.CostSuffixOption = None,
     features: Annotated[
         bool,
         typer.Option(
@@ -63,7 +65,7 @@ def evaluate(
     policy or a fixed arm. Nothing is generated, and torch is needed with --rounds only.
     """
     if rounds:
-        if policy or reward or baseline or policy_class or encoder or column or features:
+        if policy or reward or baseline or policy_class or encoder or column or arm_columns or cost_suffix or features:
             raise ValueError(
                 "--rounds plays the rounds of collected texts: give no option but --train-data, --out, --seed"
             )
@@ -75,7 +77,8 @@ def evaluate(
     import bandits
 
     policies = load_policies(policy, policy_class or ())
-    table = TableOptions(encoder, column or (), fixed_by=next(iter(policies.values())).learned.encoder)
+    fixed_by = next(iter(policies.values())).learned.encoder
+    table = TableOptions(encoder, column or (), arm_columns=arm_columns, cost_suffix=cost_suffix, fixed_by=fixed_by)
     held_out = read_full_information(data, table)
     training = None if train_data is None else read_full_information(train_data, table)
     if training is not None:

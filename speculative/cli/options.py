@@ -119,6 +119,23 @@ PropensitiesOption = Annotated[
     Literal["logged", "estimated"],
     typer.Option("--propensities", help="For a table that is a log without them: estimated from its contexts."),
 ]
+ArmColumnsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--arm-columns",
+        help="For a wide table, a row a query: its columns that hold an arm's reward, separated by commas. Default "
+        "with --cost-suffix: those that have costs.",
+        metavar="NAMES",
+    ),
+]
+CostSuffixOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cost-suffix",
+        help="For a wide table: how a column of costs ends whose name begins as its arm's, such as '|total_cost'.",
+        metavar="SUFFIX",
+    ),
+]
 PolicyClassOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -134,9 +151,9 @@ SetOption = Annotated[
     ),
 ]
 TABLE_HELP = (
-    "a folder that draftpick wrote (collected data, a log, decisions), or a Parquet, CSV or JSON lines table, or a "
-    "folder of Parquet files, with columns arm, reward and, where there are, query_id, query (text), domain, cost, "
-    "propensity, or Vowpal Wabbit's .dsjson"
+    "a folder that draftpick wrote (collected data, a log, decisions), a Parquet, CSV, JSON lines or Arrow table, or "
+    "a folder of Parquet files or of Hugging Face datasets, with columns arm, reward and, where there are, query_id, "
+    "query (text), domain, cost, propensity (or a column an arm: --arm-columns), or Vowpal Wabbit's .dsjson"
 )
 
 

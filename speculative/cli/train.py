@@ -31,6 +31,8 @@ def train(
     context_columns: options.ContextColumnsOption = None,
     unknown_levels: options.UnknownLevelsOption = "refuse",
     propensities: options.PropensitiesOption = "logged",
+    arm_columns: options.ArmColumnsOption = None,
+    cost_suffix: options.CostSuffixOption = None,
     rounds: Annotated[
         bool,
         typer.Option(
@@ -49,7 +51,8 @@ def train(
     --set gives another than the default. Only reinforce, --encoder sentence and --rounds need torch.
     """
     if rounds:
-        of_tables = (column, context_columns, unknown_levels != "refuse", propensities != "logged")
+        of_wide = (arm_columns, cost_suffix)
+        of_tables = (column, context_columns, unknown_levels != "refuse", propensities != "logged", *of_wide)
         _refuse_with_rounds(policy != "lin_ucb", reward, settings, folds != 10, encoder, *of_tables)
         options.start_torch(threads)
         train_rounds(data, out, seed, as_json)
@@ -60,7 +63,8 @@ def train(
     if policy == "reinforce" or threads is not None:
         options.start_torch(threads)
     learner = policy_of(policy, settings or (), seed)
-    stored = read_data(data, TableOptions(encoder, column or (), context_columns, unknown_levels, propensities))
+    table = TableOptions(encoder, column or (), context_columns, unknown_levels, propensities, arm_columns, cost_suffix)
+    stored = read_data(data, table)
     rows, reward_name = valued(stored, reward)
     with busy("scoring on queries held out"):
         score = cross_validated(learner, rows, seed=seed, n_folds=folds)

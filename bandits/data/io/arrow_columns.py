@@ -19,7 +19,7 @@ from bandits.data.io.table_files import read_table
 def arrow_table(
     table: str | Path | pa.Table | Mapping[str, Sequence[object]], text_columns: Collection[str] = ()
 ) -> pa.Table:
-    """Return a file, a pandas frame or columns by name as an Arrow table.
+    """Return a file, a frame of pandas or polars, or columns by name as an Arrow table.
 
     Args:
         table: as `from_long_table` takes it.
@@ -38,10 +38,12 @@ def arrow_table(
         return plain_columns(pa.Table.from_batches([table]))
     if type(table).__module__.split(".")[0] == "pandas" and hasattr(table, "columns"):
         return _of_frame(cast("Any", table))
+    if hasattr(table, "__arrow_c_stream__"):  # polars and others hand their columns over as Arrow
+        return plain_columns(pa.table(table))
     if not isinstance(table, Mapping):
         raise TypeError(
-            "table must be a file's path, an Arrow table, a pandas frame or a mapping of columns by name, got "
-            f"{type(table).__name__}"
+            "table must be a file's path, an Arrow table, a frame of pandas or polars or a mapping of columns by name, "
+            f"got {type(table).__name__}"
         )
     try:
         columns = {str(name): pa.array(_ordered(values, str(name)), from_pandas=True) for name, values in table.items()}

@@ -35,7 +35,8 @@ def from_long_table(
     and no propensity could mean either, and is rejected unless propensities are to be estimated.
 
     Args:
-        table: a Parquet, CSV or JSON lines file (see `read_table`), an Arrow table, a pandas frame, or columns by name.
+        table: a file or folder (Parquet, CSV, JSON lines, Arrow, Hugging Face datasets: see `read_table`), an Arrow
+            table, a frame of pandas, polars or another library that exports Arrow, or columns by name.
         encoder: makes contexts from the column `query`; None takes them from the layout's context columns.
         layout: names of the columns, where they are not those above.
         propensities: "estimated" makes a log of a table without them; see `estimate_propensities`.

@@ -1,4 +1,4 @@
-"""Tables from files: Parquet, CSV and JSON lines, the same table whichever holds it."""
+"""Tables from files: Parquet, CSV, JSON lines and Arrow, the same table whichever holds it."""
 
 from __future__ import annotations
 
@@ -15,24 +15,27 @@ import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
 from arms.input_file import check_is_file, read_text
+from bandits.data.io.arrow_files import is_saved_dataset, read_arrow, read_saved_dataset
 from bandits.data.io.plain_columns import plain_columns
 from bandits.data.parquet_file import open_parquet, read_batches
 
 _NO_PARTITION = "__HIVE_DEFAULT_PARTITION__"
-ENDINGS = (".parquet", ".csv", ".jsonl", ".json")
+ENDINGS = (".parquet", ".csv", ".jsonl", ".json", ".arrow", ".feather")
+_UNNAMED = "Unnamed: 0"  # as pandas calls the column that it wrote of an index
 
 
 def read_table(path: str | Path, text_columns: Collection[str] = ()) -> pa.Table:
     """Read a table with at least one row.
 
-    A CSV file starts with a line of names; quoted values may span lines, an empty one is missing. A column becomes
+    A CSV file starts with a line of names, of which the first may be empty (pandas writes an index so; it is called
+    "Unnamed: 0"); quoted values may span lines, an empty one is missing. A column becomes
     numbers (or true and false) if every value is written as one, without leading zeros, else text, so that the ids
     "007" and "7" stay apart. A JSON file holds one object a line, or one list of objects; a key that an object lacks
     is missing there.
 
     Args:
-        path: ends in .parquet, .csv, .jsonl or .json; or a folder of Parquet files, whose folders called
-            domain=math become a column `domain`.
+        path: ends in .parquet, .csv, .jsonl, .json, .arrow or .feather; or a folder of Parquet files, whose folders
+            called domain=math become a column `domain`; or one that Hugging Face datasets' `save_to_disk` wrote.
         text_columns: columns of a CSV file, or of folders' names, that stay text as it is written: ids and names.
 
     Raises:
@@ -46,9 +49,11 @@ def read_table(path: str | Path, text_columns: Collection[str] = ()) -> pa.Table
         ".csv": partial(_read_csv, text_columns=text_columns),
         ".jsonl": _read_json,
         ".json": _read_json,
+        ".arrow": read_arrow,
+        ".feather": read_arrow,
     }
     if path.is_dir():
-        table = _read_folder(path, text_columns)
+        table = read_saved_dataset(path) if is_saved_dataset(path) else _read_folder(path, text_columns)
     else:
         check_is_file(path)
         if path.suffix not in readers:
@@ -103,9 +108,10 @@ def _read_folder(folder: Path, text_columns: Collection[str]) -> pa.Table:
 def _read_csv(path: Path, text_columns: Collection[str]) -> pa.Table:
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:
-            names = next(csv.reader(lines), [])
+            written = next(csv.reader(lines), [])
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path} must be CSV in UTF-8 ({error})") from error
+    names = [written[0] or _UNNAMED, *written[1:]] if written else []
     twice = [name for name in names if names.count(name) > 1]
     if twice or not all(names):
         raise ValueError(f"{path}, line 1: columns must have names that differ, got {reprlib.repr(names)}")
@@ -117,12 +123,13 @@ def _read_csv(path: Path, text_columns: Collection[str]) -> pa.Table:
             arrow_csv.ReadOptions(use_threads=False),  # with threads, errors name no row
             arrow_csv.ParseOptions(newlines_in_values=True),
             arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""]
+                column_types=dict.fromkeys(written, pa.string()), strings_can_be_null=True, null_values=[""]
             ),
         )
     except pa.ArrowException as error:
         raise ValueError(f"{path} cannot be read as CSV: {error}") from error
-    return pa.table({n: table.column(n) if n in text_columns else _typed(table.column(n)) for n in names})
+    columns = zip(names, table.columns, strict=True)
+    return pa.table({name: column if name in text_columns else _typed(column) for name, column in columns})
 
 
 def _typed(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -22,7 +22,7 @@ from bandits.encoders.encoder import ContextEncoder
 
 def from_wide_table(
     table: str | Path | pa.Table | Mapping[str, Sequence[object]],
-    arm_names: Sequence[str],
+    arm_names: Sequence[str] | None,
     encoder: ContextEncoder | None = None,
     layout: TableLayout | None = None,
     *,
@@ -32,7 +32,7 @@ def from_wide_table(
 
     Args:
         table: as `from_long_table` takes it; an empty entry of an arm's column is not observed.
-        arm_names: the columns that are arms, in order.
+        arm_names: the columns that are arms, in order; None takes those that have a column of costs.
         encoder: makes contexts from the column `query`; None takes the layout's context columns.
         layout: names of the columns query_id, domain and query, where they differ, and of context columns. Without
             ids each row is a query of its own, with an id made from its text and context columns, the same in every
@@ -42,8 +42,9 @@ def from_wide_table(
     Raises:
         ValueError: if a column is missing, a row has no observed arm, or as `from_long_table`.
     """
-    layout, arms = layout or TableLayout(), checks.names(arm_names)
+    layout = layout or TableLayout()
     wide = _with_ids(arrow_table(table, [layout.column(role) for role in TEXT_ROLES]), layout)
+    arms = checks.names(_with_costs(wide, cost_suffix) if arm_names is None else arm_names)
     costs = {} if cost_suffix is None else {arm: f"{arm}{cost_suffix}" for arm in arms}
     missing = [name for name in (*arms, *costs.values()) if name not in wide.column_names]
     if missing:
@@ -69,6 +70,18 @@ def from_wide_table(
     if not isinstance(data, FullInformationData):
         raise ValueError("the table has propensities, as a log has: read it with from_long_table")
     return data
+
+
+def _with_costs(wide: pa.Table, cost_suffix: str | None) -> list[str]:
+    """Return the columns beside which there is one of costs."""
+    if not cost_suffix:
+        raise ValueError("name the columns that are arms, or the cost_suffix that tells them from others")
+    arms = [name for name in wide.column_names if f"{name}{cost_suffix}" in wide.column_names]
+    if not arms:
+        raise ValueError(
+            f"no column has one of costs beside it (NAME{cost_suffix}); the table has {', '.join(wide.column_names)}"
+        )
+    return arms
 
 
 def _with_ids(wide: pa.Table, layout: TableLayout) -> pa.Table:

@@ -66,6 +66,15 @@ def test_ids_with_leading_zeros_stay_text(tmp_path):
     }
 
 
+def test_the_unnamed_index_that_pandas_writes_is_a_column(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(",arm\n0,x\n1,y\n")
+    assert read_table(path).to_pydict() == {"Unnamed: 0": [0, 1], "arm": ["x", "y"]}
+    path.write_text("arm,\nx,0\n")
+    with pytest.raises(ValueError, match="columns must have names that differ"):
+        read_table(path)
+
+
 def test_a_key_that_a_line_lacks_is_missing_there(tmp_path):
     path = tmp_path / "table.jsonl"
     path.write_text('{"a": 1}\n{"b": "x"}\n')
@@ -75,7 +84,7 @@ def test_a_key_that_a_line_lacks_is_missing_there(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("table.xlsx", "", r"must end in \.parquet, \.csv, \.jsonl, \.json, got '\.xlsx'"),
+        ("table.xlsx", "", r"must end in \.parquet, \.csv, \.jsonl, \.json, \.arrow, \.feather, got"),
         ("table", "", "must end in"),
         ("table.csv", "", "must start with a line of column names, got an empty file"),
         ("table.csv", "a,b\n", "must hold at least one row, got none"),

@@ -30,6 +30,14 @@ def test_one_row_a_query_and_a_column_an_arm():
     assert from_wide_table(TABLE, ARMS, HashingEncoder(8), LAYOUT).costs is None
 
 
+def test_the_columns_that_have_costs_are_the_arms():
+    data = from_wide_table(TABLE, None, HashingEncoder(8), LAYOUT, cost_suffix="|total_cost")
+    assert data.arm_names == ("gpt-4", "mixtral")
+    for suffix, message in ((None, "name the columns that are arms"), ("|price", r"no column .* \(NAME\|price\)")):
+        with pytest.raises(ValueError, match=message):
+            from_wide_table(TABLE, None, HashingEncoder(8), LAYOUT, cost_suffix=suffix)
+
+
 def test_ids_and_domains_of_a_file_are_text_as_written(tmp_path):
     file = tmp_path / "wide.csv"
     file.write_text("query_id,domain,context_0,a,b\n1e3,1.50,0,1,0\n1000,1.5,1,0,1\n")
