@@ -38,7 +38,7 @@ def arrow_table(
         return plain_columns(pa.Table.from_batches([table]))
     if type(table).__module__.split(".")[0] == "pandas" and hasattr(table, "columns"):
         return _of_frame(cast("Any", table))
-    if hasattr(table, "__arrow_c_stream__"):  # polars and others hand their columns over as Arrow
+    if hasattr(table, "__arrow_c_stream__") and hasattr(table, "columns"):  # of polars and others; a series has none
         return plain_columns(pa.table(table))
     if not isinstance(table, Mapping):
         raise TypeError(

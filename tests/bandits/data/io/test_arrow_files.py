@@ -34,6 +34,10 @@ class Frame:
 
     table: pa.Table
 
+    @property
+    def columns(self):
+        return self.table.column_names
+
     def __arrow_c_stream__(self, requested_schema=None):
         return self.table.__arrow_c_stream__(requested_schema)
 
