@@ -12,6 +12,7 @@ from results_pages.intervals import intervals_page
 from results_pages.llama_cpp import llama_cpp_page
 from results_pages.loading import loading_page
 from results_pages.policies import policies_page
+from results_pages.regret import regret_page
 from results_pages.rounds import rounds_page
 from results_pages.routing import routing_page
 from results_pages.scale import scale_page
@@ -27,6 +28,7 @@ PAGES: Mapping[str, Callable[[Path], str]] = {
     "drafts.md": drafts_page,
     "bandits.md": bandits_page,
     "intervals.md": intervals_page,
+    "regret.md": regret_page,
     "routing.md": routing_page,
     "scale.md": scale_page,
     "serving.md": serving_page,

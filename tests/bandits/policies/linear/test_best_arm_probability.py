@@ -156,3 +156,20 @@ def test_one_arm_is_certain():
         [1.0],
         [1.0],
     ]
+
+
+def test_the_work_of_a_row_grows_with_the_arms_not_with_their_square(monkeypatch):
+    cells = []
+
+    def counted(t, distributions):
+        cells.append(t.size)
+        return t_distribution(t, distributions)
+
+    monkeypatch.setattr("bandits.policies.linear.many_arms.t_distribution", counted)
+    per_arm = {}
+    for n_arms in (50, 1_000):
+        locations, scales, df = many_arms(0, n_arms)
+        best_arm_probabilities(locations[None], scales[None], df)
+        per_arm[n_arms] = sum(cells) / n_arms
+        cells.clear()
+    assert 0 < per_arm[1_000] < 2 * per_arm[50]

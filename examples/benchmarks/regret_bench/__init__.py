@@ -1,0 +1,1 @@
+"""What bench_regret.py measures, one file a table."""
