@@ -61,9 +61,10 @@ def compare(
         str,
         typer.Option(
             "--estimators",
-            help="For a log: names, separated by commas, the one to trust most first, of doubly_robust, snips, ips, "
-            "slope, shrunk_dr and the others of ESTIMATORS, or package.module:Class; settings in parentheses: "
-            "clipped_ips(max_weight=20).",
+            help="For a log: names, separated by commas, the one to trust most first, of ips, clipped_ips, snips, "
+            "direct_method, doubly_robust, self_normalised_dr, rejection_replay, switch_dr, shrunk_dr, "
+            "sub_gaussian_ips, sub_gaussian_dr, slope, more_robust_dr, balanced_ips, marginalised_ips, multi_logger, "
+            "additive_slate, or package.module:Class; settings in parentheses: clipped_ips(max_weight=20).",
             metavar="NAMES",
         ),
     ] = "doubly_robust, snips, ips",
