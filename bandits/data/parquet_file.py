@@ -50,14 +50,14 @@ def read_batches(path: Path, file: pq.ParquetFile, batch_rows: int | None = None
     Raises:
         ValueError: if a page is damaged, or what is held at once unfolds to more bytes than any file of its size does.
     """
-    allowed = max(MOST_BYTES, MOST_GROWTH * path.stat().st_size)
+    allowed = most_bytes(path.stat().st_size)
     n_rows = max(1, file.metadata.num_rows) if batch_rows is None else batch_rows
-    row_bytes = sum(_width(field.type) for field in file.schema_arrow)
+    row_bytes = sum(width(field.type) for field in file.schema_arrow)
     _check_size(path, min(n_rows, file.metadata.num_rows) * row_bytes, allowed)
     _check_size(path, max(_group_bytes(file), default=0), allowed)
     held: list[pa.RecordBatch] = []
     try:
-        if batch_rows is None and all(_width(field.type) for field in file.schema_arrow):
+        if batch_rows is None and all(width(field.type) for field in file.schema_arrow):
             yield file.read()  # checked already: no text that could be long
             return
         for batch in file.iter_batches(min(n_rows, _safe_rows(file, allowed))):
@@ -71,6 +71,21 @@ def read_batches(path: Path, file: pq.ParquetFile, batch_rows: int | None = None
             yield pa.Table.from_batches(held, file.schema_arrow)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise unreadable(path, error) from error
+
+
+def most_bytes(n_bytes: int) -> int:
+    """Return what a file or table of so many bytes may unfold to."""
+    return max(MOST_BYTES, MOST_GROWTH * n_bytes)
+
+
+def width(kind: pa.DataType) -> int:
+    """Return the bytes of a value of fixed size, at least 1; 0 where values differ in size."""
+    if pa.types.is_fixed_size_list(kind):
+        return int(kind.list_size) * width(kind.value_type)
+    try:
+        return max(1, int(kind.bit_width) // 8)
+    except ValueError:
+        return 0
 
 
 def unreadable(path: Path, error: Exception) -> ValueError:
@@ -95,16 +110,6 @@ def _group_bytes(file: pq.ParquetFile) -> list[int]:
 
 def _safe_rows(file: pq.ParquetFile, allowed: int) -> int:
     """Return how many rows cannot exceed the bound, even if each held the longest text that its row group can hold."""
-    if all(_width(field.type) for field in file.schema_arrow):
+    if all(width(field.type) for field in file.schema_arrow):
         return ROW_GROUP_ROWS
     return max(1, min(ROW_GROUP_ROWS, allowed // max(1, *_group_bytes(file), 1)))
-
-
-def _width(kind: pa.DataType) -> int:
-    """Return the bytes of a value of fixed size, at least 1; 0 where values differ in size."""
-    if pa.types.is_fixed_size_list(kind):
-        return int(kind.list_size) * _width(kind.value_type)
-    try:
-        return max(1, int(kind.bit_width) // 8)
-    except ValueError:
-        return 0

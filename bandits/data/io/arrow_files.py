@@ -8,9 +8,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from arms.input_file import check_is_file, read_text
+from bandits.data.io.arrow_messages import unfolded_bytes
+from bandits.data.parquet_file import MOST_GROWTH, most_bytes
 
 _STATE, _SPLITS = "state.json", "dataset_dict.json"  # of a data set, and of several splits of one
-_FILE_START = b"ARROW1"  # a file of Arrow's file format; the stream format has no mark
+_FILE_START = b"ARROW1\0\0"  # of Arrow's file format, which is a stream and a footer; a stream alone has no mark
 
 
 def read_arrow(path: Path) -> pa.Table:
@@ -18,17 +20,27 @@ def read_arrow(path: Path) -> pa.Table:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is a pipe or a device, or damaged.
+        ValueError: if it is a pipe or a device, damaged, or unfolds to more bytes than any file of its size does.
     """
     check_is_file(path)
     try:
         with pa.OSFile(str(path)) as file:
-            of_file_format = file.read(len(_FILE_START)) == _FILE_START
-            file.seek(0)
-            table = (pa.ipc.open_file if of_file_format else pa.ipc.open_stream)(file).read_all()
-        table.validate(full=True)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            start = len(_FILE_START) if file.read(len(_FILE_START)) == _FILE_START else 0
+            if start:
+                pa.ipc.open_file(file)  # its footer is written last
+            file.seek(start)
+            unfolded, allowed = unfolded_bytes(file), most_bytes(file.size())
+            if unfolded <= allowed:
+                file.seek(start)
+                table = pa.ipc.open_stream(file).read_all()
+                table.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise ValueError(f"{path} is not a readable Arrow file ({error})") from error
+    if unfolded > allowed:
+        raise ValueError(
+            f"{path} must unfold to at most {allowed:,} bytes, {MOST_GROWTH} times its size, got {unfolded:,}: it was "
+            "made to fill memory, or write it without compression"
+        )
     return table
 
 

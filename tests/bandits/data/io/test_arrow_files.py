@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from bandits import from_long_table
+from bandits.data import parquet_file
 from bandits.data.io.table_files import read_table
 
 TABLE = pa.table({"arm": ["x", "y"], "reward": [1.5, -2.0], "propensity": [0.5, 0.5], "context_0": [1, 2]})
@@ -86,3 +87,37 @@ def test_a_missing_or_damaged_file_is_named(tmp_path):
     (folder / "data-00001-of-00002.arrow").unlink()
     with pytest.raises(FileNotFoundError, match="data-00001-of-00002"):
         read_table(folder)
+
+
+@pytest.mark.parametrize("codec", ["zstd", "lz4"])
+@pytest.mark.parametrize("new", [pa.ipc.new_stream, pa.ipc.new_file])
+@pytest.mark.parametrize("stored", ["as it is", "dictionary"])
+def test_a_compressed_file_is_read_unless_it_unfolds_to_far_more_than_its_size(
+    tmp_path, monkeypatch, new, codec, stored
+):
+    long = pa.array(["x" * 200_000] * 20)
+    table = pa.table({"arm": long.dictionary_encode() if stored == "dictionary" else long, "reward": range(20)})
+    path, options = tmp_path / "table.arrow", pa.ipc.IpcWriteOptions(compression=codec)
+    with pa.OSFile(str(path), "wb") as file, new(file, table.schema, options=options) as writer:
+        writer.write_table(table, max_chunksize=5)
+    assert read_table(path).to_pydict() == table.to_pydict()
+    monkeypatch.setattr(parquet_file, "MOST_BYTES", 2**10)
+    monkeypatch.setattr(parquet_file, "MOST_GROWTH", 10)
+    with pytest.raises(ValueError, match=r"must unfold to at most .* bytes, .* it was made to fill memory"):
+        read_table(path)
+
+
+@pytest.mark.parametrize("kind", ["dictionary", "views", "runs"])
+def test_a_column_that_unfolds_to_far_more_than_its_table_is_named(monkeypatch, kind):
+    monkeypatch.setattr(parquet_file, "MOST_BYTES", 2**10)
+    monkeypatch.setattr(parquet_file, "MOST_GROWTH", 10)
+    long = pa.array(["x" * 1000])
+    _, view, text = long.cast(pa.string_view()).buffers()
+    views = [None, pa.py_buffer(view.to_pybytes()[:16] * 5000), text]
+    packed = {
+        "dictionary": pa.DictionaryArray.from_arrays(pa.array([0] * 5000, pa.int8()), long),
+        "views": pa.Array.from_buffers(pa.string_view(), 5000, views),
+        "runs": pa.RunEndEncodedArray.from_arrays(pa.array([5000], pa.int32()), long),
+    }[kind]
+    with pytest.raises(ValueError, match=r"column 'arm' must unfold to at most .* got 5,000,000: it was made to fill"):
+        from_long_table(pa.table({"arm": packed}))
