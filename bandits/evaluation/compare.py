@@ -15,7 +15,7 @@ from bandits.data.logged_data import LoggedData
 from bandits.data.splits import query_numbers
 from bandits.evaluation.comparison import Comparison, RefusedRow
 from bandits.evaluation.conclusion import Conclusion
-from bandits.evaluation.objective import Objective, learned, notes_on_costs, objective_of
+from bandits.evaluation.objective import Objective, learned, notes_on_costs, notes_on_propensities, objective_of
 from bandits.evaluation.resampled import Resampled, ScoredCandidate, grouped, notes_on, refused_rows
 from bandits.evaluation.scores import BEST_BY_SEGMENT, BEST_FIXED, LOGGING_POLICY, ORACLE, RefusedScores, Scores
 from bandits.evaluation.segments import SegmentRow, query_segments, segments_of
@@ -212,6 +212,4 @@ def _notes(candidates: Sequence[ScoredCandidate], data: Data, cost_weight: float
     notes = notes_on(candidates)
     if cost_weight is not None:
         notes.insert(0, f"the reward is reward - {cost_weight:g} * cost")
-    if isinstance(data, LoggedData) and data.propensities_estimated:
-        notes.insert(0, "the log's propensities were estimated, not recorded: all values rest on that estimate")
-    return (*notes_on_costs(data), *notes)
+    return (*notes_on_costs(data), *notes_on_propensities(data), *notes)

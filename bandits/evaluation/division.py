@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from bandits.data.array_data import Data
 from bandits.data.full_information_data import FullInformationData
 from bandits.data.splits import n_test_queries, query_numbers, query_ranks
 from bandits.evaluation.settings import ComparisonSettings
+from bandits.off_policy.problem import OffPolicyProblem
 from bandits.off_policy.terms import TermSums
 from bandits.policies.policy import Policy
 from bandits.seeds import SeedTree
@@ -46,6 +48,7 @@ class Division:
         self.queries, self._place = np.unique(query[scored], return_inverse=True)
         self._train_rank = ranks[~tested]
         self._n_train = len(np.unique(query[~tested]))
+        self._asked: tuple[OffPolicyProblem, OffPolicyProblem | None] | None = None
 
     @classmethod
     def random(cls, data: Data, settings: ComparisonSettings, tree: SeedTree) -> Division:
@@ -73,6 +76,16 @@ class Division:
         """Return the rows of the first `share` of the training queries."""
         kept: Bool = self._train_rank < math.ceil(share * self._n_train)
         return self.train if kept.all() else self.train.subset(kept)
+
+    def questions(self, problem: OffPolicyProblem) -> tuple[OffPolicyProblem, OffPolicyProblem | None]:
+        """Return a question about the test log, and the same about its costs; all share what reward models predict."""
+        if self._asked is None:
+            log, chosen = problem.log, problem.probabilities
+            priced = None if log.costs is None else OffPolicyProblem(replace(log, rewards=log.costs), chosen)
+            self._asked = problem, priced
+            return self._asked
+        first, priced = self._asked
+        return first.about(problem.probabilities), None if priced is None else priced.about(problem.probabilities)
 
     def mean_sums(self, values: Float64, weights: Float64 | None = None) -> TermSums:
         """Return the sums by query (t,) of a plain mean of values (n,) of the test rows."""

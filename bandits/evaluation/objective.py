@@ -73,3 +73,10 @@ def notes_on_costs(*data: FullInformationData | LoggedData | None) -> tuple[str,
         f"WARNING: the costs were priced by {len(found)} cost profiles ({', '.join(found)}): seconds, speeds and "
         "rewards made of them are not on one scale; price all data with one profile (draftpick collect --recost)",
     )
+
+
+def notes_on_propensities(data: FullInformationData | LoggedData) -> tuple[str, ...]:
+    """Return a warning if the propensities of a log were estimated."""
+    if not (isinstance(data, LoggedData) and data.propensities_estimated):
+        return ()
+    return ("the log's propensities were estimated, not recorded: all values rest on that estimate",)

@@ -11,7 +11,6 @@ import numpy as np
 from bandits.checks import Float64, Int64
 from bandits.data.array_data import Data
 from bandits.data.full_information_data import FullInformationData
-from bandits.data.logged_data import LoggedData
 from bandits.evaluation.division import Division
 from bandits.evaluation.objective import Objective, best_fixed_arm, fixed_policy
 from bandits.evaluation.segments import arms_by_segment
@@ -150,12 +149,11 @@ def arm_scores(division: Division, estimators: Sequence[OffPolicyEstimator]) -> 
     return found
 
 
-def reference_scores(division: Division) -> Iterator[Scores]:
+def reference_scores(division: Division) -> Iterator[Scores | RefusedScores]:
     """Yield every arm and the oracle on full information; on a log, what the log itself earned."""
     test, n_train = division.test, len(division.train)
     if isinstance(test, FullInformationData):
-        for arm in test.arm_names:
-            yield _exact(division, test, Candidate(arm, "arm", EXACT), _always(test, arm), n_train)
+        yield from arm_scores(division, ())
         yield _exact(division, test, Candidate(ORACLE, "oracle", EXACT), greedy(test.rewards, None), n_train)
         return
     yield Scores(
@@ -190,7 +188,7 @@ def _estimated(
     n_train: int,
 ) -> list[Scores | RefusedScores]:
     """Return the scores that each estimator gives one fitted policy on the test log."""
-    priced = _priced(problem)
+    problem, priced = division.questions(problem)
     diagnostics = diagnose(problem)
     result: list[Scores | RefusedScores] = []
     for candidate, estimator in zip(candidates, estimators, strict=True):
@@ -213,12 +211,6 @@ def _estimated(
         )
         result.append(scores)
     return result
-
-
-def _priced(problem: OffPolicyProblem) -> OffPolicyProblem | None:
-    """Return the same question about the costs; None where the log holds none."""
-    log: LoggedData = problem.log
-    return None if log.costs is None else OffPolicyProblem(replace(log, rewards=log.costs), problem.probabilities)
 
 
 def _estimator_sums(

@@ -15,7 +15,8 @@ from bandits.data.full_information_data import FullInformationData
 from bandits.data.splits import query_numbers
 from bandits.evaluation.division import Division
 from bandits.evaluation.front import Front
-from bandits.evaluation.objective import notes_on_costs
+from bandits.evaluation.objective import notes_on_costs, notes_on_propensities
+from bandits.evaluation.resampled import ScoredCandidate, notes_on
 from bandits.evaluation.scores import RefusedScores, Scores, arm_scores, policy_scores
 from bandits.evaluation.settings import ComparisonSettings
 from bandits.evaluation.trade_off_result import RoutingNumbers, TradeOff, TradeOffPoint
@@ -29,8 +30,8 @@ from bandits.seeds import SeedTree
 from bandits.statistics.bootstrap import Bootstrap
 from bandits.statistics.estimate import Estimate
 
+_Key = tuple[str | None, int]  # a policy's name and the place of a weight, or None and the place of an arm
 _STEPS = (0.0, 0.01, 0.03, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 100.0, 1000.0)
-_ARM = "arm"
 _BOUNDS = {"cost_save": (0.0, 1.0), "cpt_50": (0.0, np.inf), "cpt_80": (0.0, np.inf), "pareto_dist": (0.0, np.inf)}
 
 
@@ -74,7 +75,7 @@ def trade_off(
     bootstrap = Bootstrap(n_resamples=settings.n_bootstrap, confidence=settings.confidence, seed=min(seeds))
     points, n_units = _points(by_seed, int(query_numbers(data).max()) + 1, bootstrap)
     estimate = partial(bootstrap.estimate, n_units=n_units)
-    arms = np.stack([points[_ARM, name] for name in range(data.n_arms)], axis=1)  # (1 + B, k, 2)
+    arms = np.stack([points[None, place] for place in range(data.n_arms)], axis=1)  # (1 + B, k, 2)
     own = {name: np.stack([points[name, place] for place in range(len(weights))], axis=1) for name in named}
     return TradeOff(
         rows=tuple(_numbers(name, arms, own, estimate) for name in named),
@@ -90,7 +91,7 @@ def trade_off(
         test_share=settings.test_share,
         confidence=settings.confidence,
         n_bootstrap=settings.n_bootstrap,
-        notes=notes_on_costs(data),
+        notes=(*notes_on_costs(data), *notes_on_propensities(data), *_notes(by_seed)),
     )
 
 
@@ -123,20 +124,21 @@ def _checked(cost_weights: Sequence[float]) -> tuple[float, ...]:
 
 def _seed_scores(
     policies: Mapping[str, Policy], data: Data, weights: Sequence[float], seed: int, settings: ComparisonSettings
-) -> dict[tuple[str, int], Scores]:
+) -> dict[_Key, Scores]:
     """Return one seed's scores of each policy at each weight, and of each arm."""
     tree = SeedTree(seed)
     division = Division.random(data, settings, tree)
     estimator = settings.estimators[:1]
-    found: dict[tuple[str, int], Scores] = {}
+    found: dict[_Key, Scores] = {}
     for name, policy in policies.items():
         inner = seeded(shrunk(policy, division.train), tree.child("policy", name))
         fitted = CostWeighted(inner).fit(division.train)
         for place, weight in enumerate(weights):
-            scored = policy_scores(division, fitted.at(weight), name, estimator, n_train=len(division.train))
+            shown = f"{name}, weight {weight:.3g}"
+            scored = policy_scores(division, fitted.at(weight), shown, estimator, n_train=len(division.train))
             found[name, place] = _valued(scored[0])
     for place, scores in enumerate(arm_scores(division, estimator)):
-        found[_ARM, place] = _valued(scores)
+        found[None, place] = _valued(scores)
     return found
 
 
@@ -146,9 +148,18 @@ def _valued(scores: Scores | RefusedScores) -> Scores:
     return scores
 
 
+def _notes(by_seed: Sequence[dict[_Key, Scores]]) -> tuple[str, ...]:
+    """Return why the log cannot support the points, for the first such point of each policy and of the arms."""
+    found: dict[str | None, list[str]] = {}
+    for key in by_seed[0]:
+        scores = tuple(scored[key] for scored in by_seed)
+        found[key[0]] = found.get(key[0]) or notes_on([ScoredCandidate(scores[0].candidate, scores)])
+    return tuple(dict.fromkeys(note for notes in found.values() for note in notes))
+
+
 def _points(
-    by_seed: Sequence[dict[tuple[str, int], Scores]], n_queries: int, bootstrap: Bootstrap
-) -> tuple[dict[tuple[str, int], Float64], int]:
+    by_seed: Sequence[dict[_Key, Scores]], n_queries: int, bootstrap: Bootstrap
+) -> tuple[dict[_Key, Float64], int]:
     """Return (1 + B, 2) float64, mean cost and mean reward of each candidate; and the fewest tested queries."""
     keys = list(by_seed[0])
     tested = [scores[keys[0]].queries for scores in by_seed]

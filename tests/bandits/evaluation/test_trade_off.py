@@ -1,6 +1,6 @@
 """Cost against quality: points, the hull, and the numbers of routing papers against figures worked out by hand."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -9,7 +9,8 @@ from bandits import ComparisonSettings, FullInformationData, LinUCB, Reinforce, 
 from bandits.evaluation import TradeOff, trade_off
 from bandits.evaluation.front import Front, hull, undominated
 from bandits.evaluation.plots import plot_pareto, plot_trade_off
-from bandits.off_policy.estimators import SNIPS
+from bandits.off_policy.estimators import SNIPS, DoublyRobust
+from bandits.off_policy.reward_model import RewardModel
 
 QUICK = ComparisonSettings(n_bootstrap=50, test_share=0.4)
 ARMS = np.array([[0.0, 0.2], [1.0, 0.6]])
@@ -96,6 +97,43 @@ def test_a_log_gives_off_policy_points_of_the_same_front():
     for estimated, known in zip(told.points, exact.points, strict=True):
         assert estimated.value == pytest.approx(known.value, abs=0.12)
         assert estimated.cost.value == pytest.approx(known.cost.value, abs=0.3)
+
+
+@dataclass(frozen=True)
+class CountedModel(RewardModel):
+    """Predicts 0.5, and counts how often it was fitted."""
+
+    fits: list = field(default_factory=list, compare=False)
+
+    def predict(self, log):
+        self.fits.append(len(log))
+        return np.full((len(log), log.n_arms), 0.5)
+
+
+def test_reward_models_are_fitted_once_a_seed_however_many_weights_and_arms_there_are():
+    log = priced().log_with(Uniform(), np.random.default_rng(0))
+    model = CountedModel()
+    settings = replace(QUICK, estimators=(DoublyRobust(model),))
+    trade_off({"a": LinUCB(0.0), "b": LinUCB()}, log, (0.0, 0.3, 1.0), (0, 1), settings=settings)
+    assert len(model.fits) == 2 * 2  # rewards and costs of each seed
+    model.fits.clear()
+    compare({"a": LinUCB(0.0)}, log, (0,), settings=replace(settings, train_shares=(0.5, 1.0)))
+    assert len(model.fits) == 2 * 2  # of the policy's task, and of the references'
+
+
+def test_a_policy_may_have_any_name():
+    data = priced(100)
+    results = [trade_off({name: LinUCB(0.0)}, data, (0.0, 9.0), (0,), settings=QUICK) for name in ("arm", "x")]
+    assert [point.value for point in results[0].points] == [point.value for point in results[1].points]
+
+
+def test_what_a_log_cannot_support_is_told():
+    log = priced(300).log_with(Uniform(), np.random.default_rng(0))
+    log = replace(log, propensities_estimated=True).subset(range(120))
+    notes = trade_off({"linear": LinUCB(0.0)}, log, (0.0, 9.0), (0,), settings=QUICK).notes
+    assert any("propensities were estimated" in note for note in notes)
+    assert any(note.startswith("linear, weight 0: the log cannot support") for note in notes)
+    assert any(note.startswith("small: the log cannot support") for note in notes)
 
 
 def test_a_weight_of_the_cost_changes_what_compare_ranks_by():
