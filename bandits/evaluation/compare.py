@@ -15,7 +15,14 @@ from bandits.data.logged_data import LoggedData
 from bandits.data.splits import query_numbers
 from bandits.evaluation.comparison import Comparison, RefusedRow
 from bandits.evaluation.conclusion import Conclusion
-from bandits.evaluation.objective import Objective, learned, notes_on_costs, notes_on_propensities, objective_of
+from bandits.evaluation.objective import (
+    Objective,
+    learned,
+    net_of_costs,
+    notes_on_costs,
+    notes_on_propensities,
+    objective_of,
+)
 from bandits.evaluation.resampled import Resampled, ScoredCandidate, grouped, notes_on, refused_rows
 from bandits.evaluation.scores import BEST_BY_SEGMENT, BEST_FIXED, LOGGING_POLICY, ORACLE, RefusedScores, Scores
 from bandits.evaluation.segments import SegmentRow, query_segments, segments_of
@@ -75,9 +82,9 @@ def compare(
     settings = settings or ComparisonSettings()
     policies = _checked_policies(policies, data)
     _check(data, seeds, settings)
-    objective = objective_of(data, settings.objective)
+    objective = objective_of(data, settings.objective if settings.cost_weight is None else "reward")
     baseline = _checked_baseline(policies, data, settings.baseline)
-    data = _net_of_costs(_scored_data(data, reward), settings.cost_weight)
+    data = net_of_costs(_scored_data(data, reward), settings.cost_weight)
     tasks = [ComparisonTask(seed, name, policy) for seed in seeds for name, policy in [*policies.items(), (None, None)]]
     scores: list[Scores | RefusedScores] = []
     scored = _scored(ComparisonWork(data, replace(settings, executor=None), objective), tasks, settings.executor)
@@ -106,6 +113,7 @@ def compare(
         notes=_notes(candidates, data, settings.cost_weight),
         refused=refused,
         segments=_by_segment(resampled, data) if settings.by_segment else (),
+        cost_weight=settings.cost_weight,
     )
 
 
@@ -169,19 +177,6 @@ def _scored_data(data: Data, reward: Reward | None) -> Data:
     if reward is not None:
         raise ValueError("reward needs the stored observations of full information, and a log holds none")
     return data
-
-
-def _net_of_costs(data: Data, cost_weight: float | None) -> Data:
-    """Return the data whose rewards are net of the price; costs stay beside them.
-
-    Raises:
-        ValueError: if the data hold no costs.
-    """
-    if cost_weight is None:
-        return data
-    if data.costs is None:
-        raise ValueError(f"cost_weight {cost_weight:g} needs costs, and the data hold none: give each row its cost")
-    return replace(data, rewards=data.rewards - cost_weight * data.costs)
 
 
 def _scored(

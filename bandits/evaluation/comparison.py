@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from bandits.data.array_data import Data
 from bandits.data.full_information_data import FullInformationData
 from bandits.evaluation.conclusion import Conclusion
+from bandits.evaluation.objective import net_of_costs
 from bandits.evaluation.scores import Kind
 from bandits.evaluation.segments import SegmentRow, segment_table
 from bandits.policies.policy import Policy
@@ -99,6 +100,7 @@ class Comparison(Results[ComparisonRow]):
         n_bootstrap: see `ComparisonSettings`.
         notes: what the reader must know.
         segments: what policies earn in each segment, where `ComparisonSettings.by_segment` asks for it.
+        cost_weight: see `ComparisonSettings`.
         refused: candidates that an estimator does not value, with the reason; the table shows them last.
     """
 
@@ -120,6 +122,7 @@ class Comparison(Results[ComparisonRow]):
     notes: tuple[str, ...]
     refused: tuple[RefusedRow, ...] = ()
     segments: tuple[SegmentRow, ...] = ()
+    cost_weight: float | None = None
 
     def row(self, name: str, estimator: str) -> ComparisonRow:
         """Return a candidate's row under one estimator; `comparison[name]` is that of the first."""
@@ -137,6 +140,8 @@ class Comparison(Results[ComparisonRow]):
     def fit_best(self, policies: Mapping[str, Policy], data: Data, reward: Reward | None = None) -> Policy:
         """Return a copy of the best policy, fitted to all rows; a linear one's default shrinkage is chosen on them.
 
+        With a `cost_weight` it learns from rewards net of the costs, as it did in the comparison.
+
         Args:
             policies: as they were given to `compare`.
             data: all rows to learn from.
@@ -144,7 +149,7 @@ class Comparison(Results[ComparisonRow]):
 
         Raises:
             KeyError: if `best` is not among the policies.
-            ValueError: if a reward is given for data without observations.
+            ValueError: if a reward is given for data without observations, or the data hold no costs to weigh.
         """
         if self.best not in policies:
             raise KeyError(f"the best policy {self.best!r} is not among {', '.join(policies)}")
@@ -152,6 +157,7 @@ class Comparison(Results[ComparisonRow]):
             if not isinstance(data, FullInformationData):
                 raise ValueError("reward needs the stored observations of full information, and a log holds none")
             data = data.with_reward(reward)
+        data = net_of_costs(data, self.cost_weight)
         return shrunk(policies[self.best], data).fit(data)
 
     def pareto(self, estimator: str | None = None) -> tuple[ComparisonRow, ...]:

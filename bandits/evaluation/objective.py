@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from bandits.data.array_data import Data
 from bandits.data.full_information_data import FullInformationData
 from bandits.data.logged_data import LoggedData
 from bandits.policies.best_fixed_arm import BestFixedArm
@@ -55,6 +56,19 @@ def fixed_policy(data: FullInformationData | LoggedData, objective: Objective) -
     if objective == "reward" or data.costs is None:
         return BestFixedArm().fit(data)
     return BestFixedArm().fit(replace(data, rewards=-data.costs))
+
+
+def net_of_costs(data: Data, cost_weight: float | None) -> Data:
+    """Return the data whose rewards are net of the price; costs stay beside them.
+
+    Raises:
+        ValueError: if the data hold no costs.
+    """
+    if cost_weight is None:
+        return data
+    if data.costs is None:
+        raise ValueError(f"cost_weight {cost_weight:g} needs costs, and the data hold none: give each row its cost")
+    return replace(data, rewards=data.rewards - cost_weight * data.costs)
 
 
 def learned(policies: Mapping[str, Policy]) -> list[str]:

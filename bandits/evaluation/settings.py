@@ -23,7 +23,8 @@ class ComparisonSettings:
         logging_policy: on full information, learn from the log that this policy would have written (drawn anew
             for each seed) instead of from every arm's reward; None shows all rewards.
         estimators: for a log, the one to trust most first.
-        objective: what the conclusion ranks by; None as in `objective_of`.
+        objective: what the conclusion ranks by; None as in `objective_of`, and the reward where there is a
+            `cost_weight`.
         baseline: the row that differences refer to: a policy, an arm, "best fixed arm" or "logging policy"; None takes
             the first policy.
         by_segment: also say what each policy earns on the queries of each domain: `Comparison.segment_table`.
@@ -57,6 +58,8 @@ class ComparisonSettings:
         checks.share(self.confidence, "confidence")
         if self.cost_weight is not None:
             checks.within(self.cost_weight, 0, LARGEST, "cost_weight")
+            if self.objective == "seconds":
+                raise ValueError("objective 'seconds' ranks by costs alone, so it takes no cost_weight: leave one out")
         if self.executor is not None and not isinstance(self.executor, Executor):
             raise TypeError(f"executor must be an Executor, got {self.executor!r}")
         names = [estimator.name for estimator in self.estimators]

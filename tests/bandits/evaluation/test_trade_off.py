@@ -143,6 +143,17 @@ def test_a_weight_of_the_cost_changes_what_compare_ranks_by():
     assert result["small"].value == pytest.approx(0.5 - 0.5)
     assert result["best fixed arm"].value == pytest.approx(result["small"].value)
     assert "reward - 0.5 * cost" in result.to_text()
+    best = result.fit_best({"linear": LinUCB(0.0)}, data)
+    at_zero = np.zeros((1, 2), np.float32)
+    assert best.predict_rewards(at_zero)[0] == pytest.approx([0.5 - 0.5, 0.8 - 4 * 0.5], abs=0.1)
+
+
+def test_a_weight_of_the_cost_ranks_by_the_reward_where_costs_are_seconds():
+    data = replace(priced(), arm_names=("no_draft", "draft"))
+    settings = replace(QUICK, train_shares=(1.0,), cost_weight=0.5)
+    assert compare({"linear": LinUCB(0.0)}, data, (0,), settings=settings).conclusion.objective == "reward"
+    with pytest.raises(ValueError, match="takes no cost_weight"):
+        replace(settings, objective="seconds")
 
 
 def test_what_cannot_be_asked_is_refused():
