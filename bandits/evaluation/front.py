@@ -25,7 +25,7 @@ class Front:
 
     def numbers(self) -> dict[str, float]:
         """Return what `RoutingNumbers` defines; NaN where it is not defined."""
-        own = hull(np.vstack([self._points, self._arms[[np.argmin(self._arms[:, 0])]]]))
+        own = hull(np.vstack([self._points, self._weak]))
         aiq = _mean(own, self._low, self._high)
         return {
             "aiq": aiq,

@@ -11,6 +11,7 @@ from bandits.checks import Float64, Int64
 from bandits.data.array_data import Data
 from bandits.data.splits import query_numbers
 from bandits.evaluation.objective import Objective, fixed_policy
+from bandits.off_policy.by_segment import NO_SEGMENT
 from bandits.off_policy.terms import TermSums
 from bandits.statistics.bootstrap import Bootstrap
 from bandits.statistics.estimate import Estimate
@@ -69,12 +70,12 @@ def arms_by_segment(train: Data, test: Data, objective: Objective) -> Float64:
 
 
 def query_segments(data: Data) -> tuple[str, ...] | None:
-    """Return the label of each query, that of its first row; "" where it has none; None as in `segments_of`."""
+    """Return the label of each query, that of its first row; "(none)" without one; None as in `segments_of`."""
     labels = segments_of(data)
     if labels is None:
         return None
     _, first = np.unique(query_numbers(data), return_index=True)
-    return tuple(labels[row] or "" for row in first.tolist())
+    return tuple(labels[row] or NO_SEGMENT for row in first.tolist())
 
 
 def segment_rows(
@@ -93,27 +94,29 @@ def segment_rows(
         segments: of each query.
         bootstrap: of divisions and queries.
     """
-    labels = np.array(segments, dtype=object)
-    everyone = labels[np.unique(np.concatenate(tested))]
-    sizes = {label: int((everyone == label).sum()) for label in dict.fromkeys(everyone.tolist())}
-    large = sorted((label for label, size in sizes.items() if size >= MIN_QUERIES), key=lambda one: (-sizes[one], one))
+    labels, place = np.unique(np.array(segments, dtype=object), return_inverse=True)
+    everyone = np.unique(np.concatenate(tested))
+    sizes = np.bincount(place[everyone], minlength=len(labels))
+    large = [int(one) for one in np.argsort(-sizes, kind="stable") if sizes[one] >= MIN_QUERIES]
     confidence = 1 - (1 - bootstrap.confidence) / max(len(large) * len(named), 1)
     few = replace(bootstrap, n_resamples=min(bootstrap.n_resamples, _RESAMPLES), confidence=confidence)
     rows = []
-    for label in large:
-        own = [labels[queries] == label for queries in tested]
+    for segment in large:
+        label, size = str(labels[segment]), int(sizes[segment])
+        members = everyone[place[everyone] == segment]
+        own = [place[queries] == segment for queries in tested]
         lines = [
             np.concatenate([sums[division].stack()[kept] for sums in (*named.values(), fixed)], axis=1)
             for division, kept in enumerate(own)
         ]
-        units = [queries[kept] for queries, kept in zip(tested, own, strict=True)]
-        drawn = few.two_way_sums(lines, units, len(labels)).reshape(1 + few.n_resamples, -1, 4)
+        units = [np.searchsorted(members, queries[kept]) for queries, kept in zip(tested, own, strict=True)]
+        drawn = few.two_way_sums(lines, units, size).reshape(1 + few.n_resamples, -1, 4)
         values = TermSums.unstack(drawn).values
-        for place, name in enumerate(named):
-            if not np.isfinite(values[0, [place, -1]]).all():  # a log on which it is 0 / 0
+        for column, name in enumerate(named):
+            if not np.isfinite(values[0, [column, -1]]).all():  # a log on which it is 0 / 0
                 continue
-            value = few.normal_estimate(values[:, place], sizes[label])
-            less = few.normal_estimate(values[:, place] - values[:, -1], sizes[label])
+            value = few.normal_estimate(values[:, column], size)
+            less = few.normal_estimate(values[:, column] - values[:, -1], size)
             rows.append(
                 SegmentRow(
                     value=value.value,
@@ -121,7 +124,7 @@ def segment_rows(
                     high=value.high,
                     name=name,
                     segment=label,
-                    n_queries=sizes[label],
+                    n_queries=size,
                     difference=less,
                 )
             )

@@ -71,13 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         "bars": bars_of(rows),
     }
     if not options.smoke:
-        write_file(options.out / "bench_routing.json", json.dumps(record, indent=1, allow_nan=False) + "\n")
+        write_file(kept, json.dumps(record, indent=1, allow_nan=False) + "\n")
     return record
-
-
-def read_tables(folder: Path, names: Sequence[str]) -> dict[str, pa.Table]:
-    """Return the logs of these names."""
-    return {name: pq.read_table(folder / f"{name}.parquet") for name in names}
 
 
 def made_up() -> pa.Table:

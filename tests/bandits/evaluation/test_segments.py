@@ -73,6 +73,32 @@ def test_values_by_segment_are_means_over_its_queries_and_intervals_are_bonferro
     assert (row.high - row.low) / 2 == pytest.approx(exact, rel=0.2)
 
 
+def test_a_segments_intervals_rest_on_its_own_queries_alone():
+    data, other = two_segments(), two_segments(600)
+    both = FullInformationData(
+        np.vstack([data.contexts, other.contexts]),
+        np.vstack([data.rewards, other.rewards]),
+        data.arm_names,
+        domains=[*data.domains, *(f"far {label}" for label in other.domains)],
+    )
+    policies = {"uniform": Uniform(data.arm_names)}
+    widths = {}
+    for rows in (data, both):
+        for row in evaluate(policies, rows, bootstrap=Bootstrap(n_resamples=200)).segments:
+            if row.segment == "y":
+                assert row.value == pytest.approx(data.rewards[::3].mean())
+                widths[len(rows)] = row.high - row.low
+    student_again = student.ppf(1 - 0.05 / 8, 39) / student.ppf(1 - 0.05 / 4, 39)
+    assert widths[720] / widths[120] == pytest.approx(student_again)  # the same draws, at a higher confidence
+
+
+def test_queries_without_a_label_are_a_segment_called_none():
+    data = two_segments()
+    data = replace(data, domains=[label if label == "x" else None for label in data.domains])
+    result = evaluate({"uniform": Uniform(data.arm_names)}, data, bootstrap=Bootstrap(n_resamples=20))
+    assert [row.segment for row in result.segments] == ["x", "(none)"]
+
+
 def test_the_table_names_the_correction_and_is_saved():
     result = compare({"uniform": Uniform()}, two_segments(), (0, 1), settings=QUICK)
     text = result.segment_table().to_text(200)
