@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bandits.checks import Float64
+from bandits.data.absent_arms import absent_arms
 from bandits.off_policy.problem import OffPolicyProblem
 from bandits.off_policy.standard_error import standard_error
 
@@ -214,7 +215,21 @@ def _problems(problem: OffPolicyProblem, facts: _Facts, rare: np.ndarray) -> lis
         found.append("the logging policy was deterministic (every propensity is 1): nothing is known of other arms")
     if facts.worst_share > MAX_WEIGHT_SHARE:
         found.append(f"one query carries {facts.worst_share:.0%} of all weight, so its reward decides")
-    return found + _contradictions(problem, facts)
+    return found + _absences(problem) + _contradictions(problem, facts)
+
+
+def _absences(problem: OffPolicyProblem) -> list[str]:
+    """Return a sentence for each arm that the policy chooses at times at which the log seems not to have had it."""
+    absent = absent_arms(problem.log)
+    if absent is None or not absent.any():
+        return []
+    shares = problem.row_weights / problem.row_weights.sum() @ np.where(absent, problem.probabilities, 0.0)
+    return [
+        f"{share:.0%} of the policy's probability lies on {name!r} before its first decision in the log or after its "
+        "last: if it could not be chosen then, say so in `available`, or leave those rows out"
+        for name, share in zip(problem.log.arm_names, shares.tolist(), strict=True)
+        if share > MASS_THAT_MATTERS
+    ]
 
 
 def _contradictions(problem: OffPolicyProblem, facts: _Facts) -> list[str]:
