@@ -11,6 +11,7 @@ import numpy as np
 from bandits.checks import Float64, Int64
 from bandits.data.array_data import Data
 from bandits.data.full_information_data import FullInformationData
+from bandits.data.logged_data import LoggedData
 from bandits.evaluation.division import Division
 from bandits.evaluation.objective import Objective, best_fixed_arm, fixed_policy
 from bandits.evaluation.segments import arms_by_segment
@@ -124,10 +125,8 @@ def fixed_arm_scores(
 def segment_scores(
     division: Division, estimators: Sequence[OffPolicyEstimator], objective: Objective
 ) -> list[Scores | RefusedScores]:
-    """Return the scores of the arm that is best on the training rows of a query's segment; none without segments."""
+    """Return the scores of the arm that is best on the training rows of a query's segment."""
     test, n_train = division.test, len(division.train)
-    if division.train.domains is None or test.domains is None:
-        return []
     chosen = arms_by_segment(division.train, test, objective)
     if isinstance(test, FullInformationData):
         return [_exact(division, test, Candidate(BEST_BY_SEGMENT, "segment", EXACT), chosen, n_train)]
@@ -167,8 +166,9 @@ def reference_scores(division: Division) -> Iterator[Scores | RefusedScores]:
 
 
 def _always(test: Data, arm: str) -> Float64:
-    one_hot = np.eye(test.n_arms)[test.arm_names.index(arm)]
-    return np.broadcast_to(one_hot, (len(test), test.n_arms))
+    """Return probability 1 for an arm; where a log could not choose it, alike for the arms that it could."""
+    one_hot = np.broadcast_to(np.eye(test.n_arms)[test.arm_names.index(arm)], (len(test), test.n_arms))
+    return greedy(one_hot, test.available) if isinstance(test, LoggedData) else one_hot
 
 
 def _exact(

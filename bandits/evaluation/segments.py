@@ -9,6 +9,7 @@ import numpy as np
 
 from bandits.checks import Float64, Int64
 from bandits.data.array_data import Data
+from bandits.data.logged_data import LoggedData
 from bandits.data.splits import query_numbers
 from bandits.evaluation.objective import Objective, fixed_policy
 from bandits.off_policy.by_segment import NO_SEGMENT
@@ -50,23 +51,28 @@ def segments_of(data: Data) -> tuple[str | None, ...] | None:
 
 
 def arms_by_segment(train: Data, test: Data, objective: Objective) -> Float64:
-    """Return probability 1 for the arm that was best on the training rows of each test row's segment, (n, k) float64.
+    """Return probability 1 for the available arm that was best on the training rows of a test row's segment, (n, k).
 
-    A segment that no training row has, or none that shows an arm, gets the arm that is best on all of them.
+    A segment that no training row has, or of which none shows an arm that is available, gets the arm that is best on
+    all of them.
 
     Args:
         train: labelled rows to learn from.
         test: labelled rows, with the same arms.
         objective: as in `best_fixed_arm`.
     """
-    labels = np.array(train.domains, dtype=object)
-    everywhere = int(np.argmax(fixed_policy(train, objective).mean_rewards()))
-    best = {
-        label: int(np.argmax(fixed_policy(train.subset(labels == label), objective).mean_rewards()))
-        for label in dict.fromkeys(labels.tolist())
-    }
-    chosen = [best.get(label, everywhere) for label in test.domains or ()]
-    return np.asarray(np.eye(test.n_arms)[chosen])
+    rows: dict[str | None, list[int]] = {}
+    for row, label in enumerate(train.domains or ()):
+        rows.setdefault(label, []).append(row)
+    everywhere = fixed_policy(train, objective).mean_rewards()
+    by_label = {label: fixed_policy(train.subset(own), objective).mean_rewards() for label, own in rows.items()}
+    means = np.stack([by_label.get(label, everywhere) for label in test.domains or ()])
+    if isinstance(test, LoggedData) and test.available is not None:
+        means = np.where(test.available, means, -np.inf)
+        lowest = np.nan_to_num(everywhere, neginf=np.finfo(np.float64).min)
+        shown = np.isfinite(means).any(axis=1, keepdims=True)
+        means = np.where(shown, means, np.where(test.available, lowest, -np.inf))
+    return np.asarray(np.eye(test.n_arms)[means.argmax(axis=1)])
 
 
 def query_segments(data: Data) -> tuple[str, ...] | None:

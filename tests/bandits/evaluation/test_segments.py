@@ -16,6 +16,7 @@ from bandits import (
     compare,
     evaluate,
 )
+from bandits.evaluation import trade_off
 from bandits.evaluation.segments import arms_by_segment
 from bandits.off_policy.estimators import SNIPS
 
@@ -56,6 +57,23 @@ def test_a_log_shows_the_look_up_too():
     result = compare({"linear": LinUCB()}, log, (0, 1), settings=settings)
     assert result["best arm by segment"].value == pytest.approx(0.93, abs=0.03)
     assert {row.segment for row in result.segments} == {"x", "y"}
+
+
+def test_where_the_best_arm_is_not_available_the_next_best_one_is_taken():
+    data = two_segments(400)
+    log = data.log_with(Uniform(), np.random.default_rng(0))
+    available = np.ones((len(log), 2), np.bool_)
+    available[::5, 0] = False
+    available[log.actions == 0] = True
+    log = replace(log, available=available, action_probabilities=None, costs=np.ones(len(log)))
+    chosen = arms_by_segment(log, log, "reward")
+    best = np.where(np.array(data.domains) == "x", 0, 1)
+    assert (chosen.argmax(axis=1) == np.where(available[:, 0], best, 1)).all()
+    only_a = log.subset((log.actions == 0) & (np.array(log.domains) == "x"))
+    assert arms_by_segment(only_a, log, "reward")[available[:, 0] == 0].argmax(axis=1).all()
+    settings = replace(QUICK, estimators=(SNIPS(),))
+    assert "best arm by segment" in compare({"linear": LinUCB()}, log, (0,), settings=settings)
+    assert trade_off({"linear": LinUCB()}, log, (0.0,), (0,), settings=settings).arms[0].value > 0
 
 
 def test_values_by_segment_are_means_over_its_queries_and_intervals_are_bonferronis():
