@@ -14,7 +14,7 @@ import torch
 from arms.checks import at_least, within
 from arms.fingerprint import digest
 from arms.input_file import read_text
-from speculative.drafts.cache_rows import CacheRows
+from speculative.drafts.cache_rows import CacheRows, RowSession
 from speculative.drafts.drafting_loop import READ_CHUNK, LogitsDraft, proposal_of, propose_together, read_missing
 from speculative.drafts.spec import DraftedTarget
 from speculative.drafts.stopping import StoppingSpec
@@ -194,7 +194,8 @@ class DraftModel(LogitsDraft):
 
         found = propose_together(self, asks, [len(token_ids) for token_ids in missing], catch_up, read)
         for session, ask, proposal in zip(sessions, asks, found, strict=True):
-            session.keep(ask.prefix, proposal)
+            session.keep(proposal)
+            session.n_shown = len(ask.prefix)
         return found
 
     def write(self, prompt: Sequence[int], n_tokens: int) -> list[int]:
@@ -261,22 +262,17 @@ def read_vocabulary(folder: Path, target_tokenizer: Any) -> list[int]:
     return target_ids
 
 
-class _ModelSession(DraftSession):
-    """A row of the draft's cache, and which tokens are in it."""
+class _ModelSession(RowSession):
+    """The tokens that its row holds: those of the prefix last shown, then draft tokens."""
 
     def __init__(self, draft: DraftModel, held: CacheRows) -> None:
-        self._draft, self.held, self.row = draft, held, held.take()
-        self._n_shown = 0  # tokens of the prefix last shown, all in the cache
-        self._found: Answer = Proposal([])  # what was proposed to it; the cache holds some of its tokens
+        super().__init__(held)
+        self._draft = draft
+        self.n_shown = 0  # tokens of the prefix last shown, all in the cache
 
     def propose(self, prefix: Sequence[int], draft_length: int, sampler: TokenSampler = GREEDY) -> Proposal:
         [found] = self._draft.propose_batch([DraftAsk(self, prefix, draft_length, sampler)])
         return proposal_of(found)
-
-    def close(self, text: Sequence[int]) -> None:
-        if isinstance(self._found, UnreadProposal) and not isinstance(self._found.found, Proposal):
-            self.held.cache.wipe(self.row)  # it may hold NaN
-        self.held.give_back(self.row)
 
     def cut(self, prefix: Sequence[int]) -> Sequence[int]:
         """Forget what holds no longer, and return the tokens that are missing, at least one."""
@@ -284,18 +280,12 @@ class _ModelSession(DraftSession):
         self.held.cache.truncate(self.row, n_shared)
         return prefix[n_shared:]
 
-    def keep(self, prefix: Sequence[int], found: Answer) -> None:
-        """Note what the cache holds after a proposal; after an error it may hold NaN, and is emptied."""
-        if isinstance(found, Exception):
-            self.held.cache.wipe(self.row)
-        self._n_shown, self._found = len(prefix), found
-
     def _n_shared(self, prefix: Sequence[int]) -> int:
         """Length of the cached part that still holds; at least the last token is always read again."""
-        found = self._found.found if isinstance(self._found, UnreadProposal) else self._found
+        found = self.found.found if isinstance(self.found, UnreadProposal) else self.found
         drafted = found.token_ids if isinstance(found, Proposal) else []
-        limit = min(self.held.cache.lengths[self.row], self._n_shown + len(drafted), len(prefix) - 1)
-        n_shared = min(limit, self._n_shown)  # a token once shown is never taken back: only draft tokens are rejected
-        while n_shared < limit and drafted[n_shared - self._n_shown] == prefix[n_shared]:
+        limit = min(self.held.cache.lengths[self.row], self.n_shown + len(drafted), len(prefix) - 1)
+        n_shared = min(limit, self.n_shown)  # a token once shown is never taken back: only draft tokens are rejected
+        while n_shared < limit and drafted[n_shared - self.n_shown] == prefix[n_shared]:
             n_shared += 1
         return n_shared

@@ -10,7 +10,7 @@ import torch
 
 from arms.checks import at_least, within
 from arms.fingerprint import digest
-from speculative.drafts.cache_rows import CacheRows
+from speculative.drafts.cache_rows import CacheRows, RowSession
 from speculative.drafts.draft_model import VOCABULARY_FILE, read_vocabulary
 from speculative.drafts.drafting_loop import READ_CHUNK, LogitsDraft, proposal_of, propose_together, read_missing
 from speculative.drafts.spec import DraftedTarget
@@ -152,8 +152,7 @@ class FeatureHead(LogitsDraft):
 
         found = propose_together(self, asks, [len(token_ids) for token_ids in missing], catch_up, go_on)
         for session, proposal in zip(sessions, found, strict=True):
-            if isinstance(proposal, Exception):
-                held.cache.wipe(session.row)
+            session.keep(proposal)
         return found
 
     def trace(self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int) -> DraftTrace:
@@ -181,12 +180,12 @@ def _joined(parts: Sequence[torch.Tensor]) -> torch.Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
-class _HeadSession(DraftSession):
+class _HeadSession(RowSession):
     """Pairs of a true state and the token after it are never taken back; pairs of foretold states are, every round."""
 
     def __init__(self, draft: FeatureHead, held: CacheRows, states: _States) -> None:
-        self._draft, self.held, self.row, self._states = draft, held, held.take(), states
-        self._n_true = 0
+        super().__init__(held)
+        self._draft, self._states, self._n_true = draft, states, 0
 
     def propose(self, prefix: Sequence[int], draft_length: int, sampler: TokenSampler = GREEDY) -> Proposal:
         if len(prefix) < 2:
@@ -194,9 +193,6 @@ class _HeadSession(DraftSession):
             return Proposal([])
         [found] = self._draft.propose_batch([DraftAsk(self, prefix, draft_length, sampler)])
         return proposal_of(found)
-
-    def close(self, text: Sequence[int]) -> None:
-        self.held.give_back(self.row)
 
     def cut(self, prefix: Sequence[int]) -> tuple[torch.Tensor, Sequence[int]]:
         """Forget what holds no longer; return the states that are missing, at least one, and the tokens after them."""

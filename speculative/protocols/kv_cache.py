@@ -66,9 +66,9 @@ class KVCache:
         if n_rows < 1 or capacity < 1:
             raise ValueError(f"a KV cache needs n_rows >= 1 and capacity >= 1, got {n_rows} and {capacity}")
         store = (shape.n_layers, n_rows, shape.n_kv_heads, capacity, shape.head_dim)
-        self._token_bytes = 2 * math.prod(store) // capacity * torch.empty(0, dtype=dtype).element_size()
+        self._slot_bytes = 2 * math.prod(store) // (capacity * n_rows) * torch.empty(0, dtype=dtype).element_size()
         self._device, self._growth = torch.device(device), growth
-        self._check_memory(capacity, 0)
+        self._check_memory(n_rows, capacity, 0)
         self.keys = torch.zeros(store, dtype=dtype, device=device)
         self.values = torch.zeros(store, dtype=dtype, device=device)
         self.lengths = [0] * n_rows
@@ -95,7 +95,7 @@ class KVCache:
             ValueError: naming the memory needed and the memory that is free.
         """
         if n_tokens > self.capacity:
-            self._check_memory(self.capacity + self._extra(n_tokens), self.n_bytes // 2)
+            self._check_memory(self.n_rows, self.capacity + self._extra(n_tokens), self.n_bytes // 2)
 
     def reserve(self, n_tokens: int) -> None:
         """Make room for rows of `n_tokens`, growing in whole steps so that copies stay rare.
@@ -106,19 +106,32 @@ class KVCache:
         if n_tokens <= self.capacity:
             return
         self.check_room(n_tokens)
-        extra = self._extra(n_tokens)
-        n_layers, n_rows, n_kv_heads, _, head_dim = self.keys.shape
+        self._extend(3, self._extra(n_tokens))
+
+    @torch.inference_mode()
+    def add_rows(self, n: int) -> None:
+        """Append so many empty rows.
+
+        Raises:
+            ValueError: see `check_room`.
+        """
+        self._check_memory(self.n_rows + n, self.capacity, self.n_bytes // 2)
+        self._extend(1, n)
+        self.lengths += [0] * n
+
+    def _extend(self, dim: int, n: int) -> None:
         for name in ("keys", "values"):
             old = getattr(self, name)
-            pad = old.new_zeros((n_layers, n_rows, n_kv_heads, extra, head_dim))
-            setattr(self, name, torch.cat([old, pad], dim=3))
+            shape = [*old.shape]
+            shape[dim] = n
+            setattr(self, name, torch.cat([old, old.new_zeros(shape)], dim))
 
     def _extra(self, n_tokens: int) -> int:
         return -(-(n_tokens - self.capacity) // self._growth) * self._growth
 
-    def _check_memory(self, capacity: int, reused: int) -> None:
+    def _check_memory(self, n_rows: int, capacity: int, reused: int) -> None:
         """`reused` bytes come free while the cache grows: keys and values are copied one after the other."""
-        needed, free = self._token_bytes * capacity, free_bytes(self._device)
+        needed, free = self._slot_bytes * n_rows * capacity, free_bytes(self._device)
         if needed > free + reused:
             raise ValueError(
                 f"a KV cache of {capacity} tokens a row would take {needed / 1e9:.1f} GB, but {free / 1e9:.1f} GB are "

@@ -76,6 +76,22 @@ def test_a_batch_invariant_engine_drafts_request_by_request(models, monkeypatch)
     assert 2 in asked_for
 
 
+@pytest.mark.parametrize("arm", ["draft model", "head"])
+def test_a_draft_holds_rows_for_the_requests_that_ran_at_once_not_for_all_that_could(models, arm, monkeypatch):
+    caches = []
+    held = models.arms[arm].draft
+    owner = held.model if isinstance(held, DraftModel) else held.head
+    new_cache = owner.new_cache
+    monkeypatch.setattr(owner, "new_cache", lambda n_rows: caches.append(new_cache(n_rows)) or caches[-1])
+    engine = Engine(models.target, [models.arms[arm]], settings=EngineSettings(max_batch=7))
+    n_rows = []
+    for n in (1, 2, 3, 7, 1):
+        for generation in generate(engine, requests(n, SAMPLINGS["greedy"], 4)):
+            assert not generation.stats.faults
+        n_rows.append([cache.n_rows for cache in caches])
+    assert n_rows == [[1], [2], [4], [7], [7]]
+
+
 def test_a_row_without_numbers_fails_alone(models):
     draft = DraftModel(broken_at(3), name="broken", n_target_vocab=24)
     sessions = [draft.open([1, 2]), draft.open([3, 2])]

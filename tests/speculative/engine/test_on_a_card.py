@@ -75,6 +75,29 @@ def test_logits_that_are_no_numbers_are_told_with_the_one_read_and_the_text_stay
     assert max(each.counts.n_waits for each in rounds) == 1
 
 
+@pytest.mark.parametrize("arm", ["draft model", "head"])
+def test_what_is_no_number_in_a_drafts_cache_reaches_no_later_request(arm):
+    long, short, longest = (requests(4, SAMPLINGS["coupled"], N_NEW)[i] for i in (2, 0, 3))
+    with PretendedCard():
+        models = make_models("cuda")
+        engine = Engine(models.target, [models.arms[arm]], settings=EngineSettings(max_batch=2))
+        with pytest.MonkeyPatch.context() as patch:
+            spoil_passes(models.arms[arm].draft, patch)
+            [spoilt] = generate(engine, [long])
+        later = generate(engine, [short, longest])
+    assert spoilt.stats.faults
+    assert [generation.stats.faults for generation in later] == [[], []]
+
+
+def spoil_passes(draft, patch):
+    """Let a draft's own passes take in NaN, keys and values too."""
+    if isinstance(draft, DraftModel):
+        patch.setattr(draft.model, "embedding", draft.model.embedding * float("nan"))
+    else:
+        read = draft.head.read
+        patch.setattr(draft.head, "read", lambda states, *more: read(states * float("nan"), *more))
+
+
 def spoil(draft):
     """Let a draft's own passes give NaN."""
     if isinstance(draft, DraftModel):

@@ -29,6 +29,19 @@ def test_growing_keeps_what_is_held_and_comes_in_whole_steps():
     assert cache.n_bytes == 2 * 2 * 3 * 12 * 1 * 2 * 4
 
 
+def test_added_rows_are_empty_and_the_others_keep_what_they_hold():
+    cache = filled(n_rows=2)
+    cache.lengths = [1, 3]
+    held = [cache.held(0), cache.held(1)]
+    cache.add_rows(2)
+    assert (cache.n_rows, cache.lengths) == (4, [1, 3, 0, 0])
+    assert torch.equal(cache.held(0), held[0])
+    assert torch.equal(cache.held(1), held[1])
+    assert not cache.keys[:, 2:].any()
+    cache.reserve(5)
+    assert cache.n_bytes == 2 * 2 * 4 * 8 * 1 * 2 * 4
+
+
 def test_a_moved_row_replaces_the_other_and_leaves_its_own_free():
     cache = filled()
     cache.lengths = [1, 2, 3]
