@@ -53,9 +53,11 @@ def propose_all(
         clock: told whose drafting has ended.
         together: whether requests may share passes; what a draft proposes then depends, by rounding, on the others.
     """
-    clock.drafting(len(states))
-    drafted = [Drafted(arm) for arm in arms]
-    for requests in _groups(arms, together) if len(arms) > 1 else _ONE:
+    drafted, groups = [Drafted(arm) for arm in arms], _ONE
+    if len(arms) > 1:
+        clock.drafted(range(len(arms)))
+        groups = _groups(arms, together)
+    for requests in groups:
         draft = arms[requests[0]].draft
         asked = [(i, ask) for i in requests if (ask := states[i].ask(draft, arms[i].draft_length)) is not None]
         if asked:

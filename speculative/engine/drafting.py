@@ -141,7 +141,7 @@ class Drafting:
             prefix: the text, as it is.
             n_tokens: ids must lie below.
         """
-        self.shut()
+        self._shared.is_open = False
         work, draft_length, drawn = self._works[id(draft)], asked.draft_length, NO_TOKENS
         token_ids: tuple[int, ...] = ()
         try:

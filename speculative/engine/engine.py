@@ -91,9 +91,11 @@ class Engine:
         check_arms(arms, self.target)
         grown = [*self.arms, *arms]
         table = ArmTable(grown)
-        if self.settings.batch_invariant or state_layers(table) != self._state_layers:
-            names = ", ".join(arm.name for arm in arms)
-            raise ValueError(f"{names} needs what this engine was not made with (states of the target): make a new one")
+        if self.settings.batch_invariant:
+            raise ValueError("a batch-invariant engine was tested with the arms that it has: make a new one")
+        if (asked := state_layers(table)) != self._state_layers:
+            kept = self._state_layers
+            raise ValueError(f"drafts ask for states of the target of layers {asked}, kept are {kept}: make a new one")
         self.arms, self._table = grown, table
 
     @property
@@ -226,7 +228,7 @@ class Engine:
 
     def _round(self) -> None:
         states = list(self.running)
-        opened, clock = open_rounds(states, self._table), RoundClock()
+        opened, clock = open_rounds(states, self._table), RoundClock(len(states))
         for state in states:
             if self.cache.lengths[state.row] >= len(state.tokens):  # left by a step that raised
                 self.cache.truncate(state.row, len(state.tokens) - 1)
@@ -256,9 +258,10 @@ class Engine:
 
     def _verify(self, states: Sequence[Running], drafted: Sequence[Drafted]) -> list[Verification]:
         """Let the target read every request's draft tokens in one pass, and verify them."""
-        batch = batch_to_verify(states, drafted, self.target.device)
+        device = self.target.device
+        batch = batch_to_verify(states, drafted, device)
         output = self.target.forward(batch, self.cache)
-        if self.target.device.type == "cpu":
+        if device.type == "cpu":
             rows = target_rows(output.logits, batch.counts, self.n_tokens)
         else:  # the host waits for the card here
             unread = [each.unread for each in drafted if each.unread is not None]

@@ -9,23 +9,23 @@ from speculative.protocols.selector import RoundObservation
 
 
 class RoundClock:
-    """Measures the parts of one round; each method ends one. Shared parts are divided evenly among the requests."""
+    """Measures the parts of one round; each method ends one. Shared parts are divided evenly among the requests.
 
-    def __init__(self) -> None:
+    Args:
+        n_requests: that take part.
+    """
+
+    def __init__(self, n_requests: int) -> None:
         self._last = time.perf_counter()
         self._select_s = self._verify_s = self._shared_s = 0.0
-        self._draft_s: list[float] = []
+        self._draft_s = [0.0] * n_requests
 
     def selected(self) -> None:
         """End the choosing of arms."""
         self._select_s = self._lap()
 
-    def drafting(self, n_requests: int) -> None:
-        """Begin the drafting of so many requests; what was done for all of them since is shared evenly."""
-        self._draft_s = [self._lap() / n_requests] * n_requests if n_requests > 1 else [0.0]
-
     def drafted(self, requests: Sequence[int]) -> None:
-        """End the drafting of some requests, by their numbers; it follows that of others."""
+        """End what was done for the drafting of some requests, by their numbers; it follows that of others."""
         share = self._lap() / len(requests)
         for i in requests:
             self._draft_s[i] += share

@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -70,8 +70,7 @@ Answer = Proposal | UnreadProposal | Exception
 """What a draft gives a request: tokens, tokens to be read, or an error."""
 
 
-@dataclass(frozen=True, slots=True)
-class DraftAsk:
+class DraftAsk(NamedTuple):
     """What a request asks of a draft in a round: the arguments of `DraftSession.propose`, and the session.
 
     Attributes:
