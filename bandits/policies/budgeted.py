@@ -27,8 +27,8 @@ class Budgeted(Constrained):
 
     Args:
         policy: see `Priced`.
-        budget: > 0, cost a decision, in the data's unit; None takes what always the arm of the highest predicted mean
-            reward costs.
+        budget: > 0, cost a decision, in the data's unit; None takes the predicted mean cost of the arm of the highest
+            predicted mean reward.
         period: decisions, >= 1, of which the costs must not exceed period * budget; None bounds the mean only.
 
     Raises:
@@ -59,7 +59,7 @@ class Budgeted(Constrained):
             for cost in costs.tolist():
                 spent, n_decided = (spent, n_decided) if n_decided < self.period else (0.0, 0.0)
                 spent, n_decided = spent + cost, n_decided + 1
-        booked = state.updated({_DEAREST: _dearest(state, data)}, {_SPENT: np.array([spent, n_decided])})
+        booked = self._with_own(state, {_DEAREST: _dearest(state, data)}, {_SPENT: np.array([spent, n_decided])})
         return super()._update(booked, data)
 
     def _figure(self, state: PolicyState, rewards: Float64, costs: Float64) -> tuple[Float64, float]:

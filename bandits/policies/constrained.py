@@ -66,7 +66,7 @@ class Constrained(Priced, ABC):
         kept = np.zeros_like(state.shared[_KEPT])
         kept[: len(contexts)] = contexts
         mix = self._solved(new, contexts)
-        return new.updated(shared={_MIX: mix, _KEPT: kept, _N_KEPT: np.array([float(len(contexts))])})
+        return self._with_own(new, shared={_MIX: mix, _KEPT: kept, _N_KEPT: np.array([float(len(contexts))])})
 
     def _solved(self, state: PolicyState, contexts: Float32) -> Float64:
         """Return t below and above the bound, the probability of the second, R and C."""

@@ -10,6 +10,7 @@ from bandits import (
     BestFixedArm,
     EpsilonGreedy,
     FullInformationData,
+    LinTS,
     LinUCB,
     LoggedData,
     Reinforce,
@@ -17,6 +18,7 @@ from bandits import (
     estimate,
 )
 from bandits.policies import Budgeted, CostWeighted, Discounted, LeastCost, LogisticUCB, load_policy
+from bandits.policies.linear.arm_posterior import ArmPosterior
 from bandits.testing import check_policy, example_data
 
 COSTS = np.array([1.0, 3.0, 9.0])
@@ -53,12 +55,13 @@ def test_wrappers_of_other_policies_keep_the_contract(policy):
 
 def test_one_fitted_policy_serves_every_weight():
     data = priced()
-    policy = CostWeighted(cost_weight=0.0).fit(data)
+    ridge = LinUCB(0.0, intercept_precision=0.01)
+    policy = CostWeighted(ridge, cost_weight=0.0).fit(data)
     net = {weight: replace(data, rewards=data.rewards - weight * data.costs) for weight in (0.0, 0.05, 0.2, 10.0)}
     for weight, rows in net.items():
         np.testing.assert_array_equal(
             policy.at(weight).probabilities(data.contexts),
-            LinUCB(0.0).fit(rows).probabilities(data.contexts),
+            ridge.clone().fit(rows).probabilities(data.contexts),
         )
     costs = [mean_cost(policy.at(weight), data) for weight in net]
     assert costs == sorted(costs, reverse=True)
@@ -78,11 +81,34 @@ def test_a_budget_earns_what_the_linear_program_does():
     from scipy.optimize import linprog
 
     data = priced(60)
-    policy = Budgeted(LinUCB(0.0, prior_precision=1e-6), budget=3.0).fit(data)
+    policy = Budgeted(LinUCB(0.0, prior_precision=1e-6, intercept_precision=1e-6), budget=3.0).fit(data)
     n, k = data.rewards.shape
     rows = np.kron(np.eye(n), np.ones(k))
     best = linprog(-data.rewards.ravel(), [data.costs.ravel()], [3.0 * n], rows, np.ones(n))
     assert data.value(policy) == pytest.approx(-best.fun / n, abs=1e-3)
+
+
+@pytest.mark.parametrize("inner", [LinUCB(0.0), Discounted(LinUCB(0.0), discount=0.99), LinTS()], ids=repr)
+def test_what_dear_arms_cost_is_not_shared_with_cheap_ones(inner):
+    costs = np.tile([0.001, 1.0], (20, 1))
+    rewards = np.tile([0.4, 0.6], (20, 1))
+    data = FullInformationData(np.eye(4)[np.arange(20) % 4], rewards, ("cheap", "dear"), costs=costs)
+    found = CostWeighted(inner).fit(data).predict_costs(np.zeros((1, 4)))[0]
+    assert found[0] < 0.003
+    assert found[1] > 0.9
+
+
+def test_the_weight_is_solved_without_solving_the_models_anew(monkeypatch):
+    data = replace(priced(60), contexts=np.random.default_rng(0).normal(size=(60, 20)))
+    log = data.log_with(Uniform(), np.random.default_rng(0))
+    policy = Budgeted(budget=3.0, period=50).fit(log)
+    factorised = []
+    whole = ArmPosterior.of
+    monkeypatch.setattr(ArmPosterior, "of", lambda *sums: factorised.append(sums) or whole(*sums))
+    for row in range(3):
+        policy.update(log.subset([row]))
+        policy.probabilities(log.contexts[:1])
+    assert not factorised
 
 
 def test_a_hard_budget_holds_in_every_period():
