@@ -12,7 +12,7 @@ from bandits.checks import Float64, Int64
 from bandits.data.logged_data import LoggedData
 from bandits.data.splits import query_numbers
 from bandits.encoders.encoder import check_same_encoder
-from bandits.off_policy.reward_model import RewardModel
+from bandits.off_policy.reward_model import RewardModel, predicted
 from bandits.off_policy.terms import LARGEST, Range, Terms
 from bandits.policies.policy import Policy
 
@@ -134,11 +134,7 @@ class OffPolicyProblem:
     def predictions(self, model: RewardModel) -> Float64:
         """Return the model's (n, k) predicted rewards; computed once, however many estimators ask."""
         if model not in self._predictions:
-            predicted = checks.matrix(
-                model.predict(self.log), f"{type(model).__name__}'s predictions", np.float64, self.probabilities.shape
-            )
-            checks.finite(predicted, f"{type(model).__name__}'s predictions")
-            self._predictions[model] = checks.frozen(predicted)
+            self._predictions[model] = checks.frozen(predicted(model, self.log))
         return self._predictions[model]
 
     def expected(self, predictions: Float64) -> Float64:

@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bandits.checks import Float64, Int64, at_least, number, positive
+from bandits.checks import Float64, Int64, at_least, finite, matrix, number, positive
 from bandits.data.logged_data import LoggedData
 from bandits.data.splits import query_numbers
 from bandits.off_policy.terms import Range
@@ -39,6 +39,18 @@ def check_reward_model(model: object) -> None:
             "reward_model must be a RewardModel, such as CrossFittedRidge(), or CrossFittedRegression(regressor) for "
             f"one of scikit-learn, got {model!r}"
         )
+
+
+def predicted(model: RewardModel, log: LoggedData) -> Float64:
+    """Return the model's (n, k) float64 predictions.
+
+    Raises:
+        ValueError: if they are not finite, or not of this shape.
+    """
+    what = f"{type(model).__name__}'s predictions"
+    predictions = matrix(model.predict(log), what, np.float64, (len(log), log.n_arms))
+    finite(predictions, what)
+    return predictions
 
 
 @dataclass(frozen=True, kw_only=True)

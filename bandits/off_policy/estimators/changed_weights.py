@@ -6,22 +6,20 @@ from dataclasses import replace
 
 from bandits.checks import Float64
 from bandits.off_policy.problem import OffPolicyProblem
-from bandits.off_policy.reward_model import RewardModel
 from bandits.off_policy.terms import Terms
 
 _BIASED = "it would hold the mean of terms of smaller weights, which is not the policy's value; IPS and SNIPS have one"
 _MODELLED = "none shows how wrong the reward model is where weights were made smaller; DoublyRobust has one"
 
 
-def model_and_residuals(problem: OffPolicyProblem, model: RewardModel, weights: Float64) -> Terms:
+def model_and_residuals(problem: OffPolicyProblem, predictions: Float64, weights: Float64) -> Terms:
     """Return the terms of the mean of sum_a pi_e(a given x) q(x, a) + weight (r - q(x, action)).
 
     Args:
         problem: the question.
-        model: q.
+        predictions: (n, k) float64, q.
         weights: (n,) float64, of the residuals: the importance weights, or what was made of them.
     """
-    predictions = problem.predictions(model)
     residuals = problem.log.rewards - predictions[problem.taken]
     return problem.terms(weights * residuals, offset=problem.expected(predictions), weights=weights)
 

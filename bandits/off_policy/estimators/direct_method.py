@@ -9,7 +9,7 @@ import numpy as np
 from bandits.checks import Float64, at_least
 from bandits.off_policy.estimators.estimator import OffPolicyEstimator
 from bandits.off_policy.problem import OffPolicyProblem
-from bandits.off_policy.reward_model import CrossFittedRidge, RewardModel, check_reward_model
+from bandits.off_policy.reward_model import CrossFittedRidge, RewardModel, check_reward_model, predicted
 from bandits.off_policy.standard_error import standard_error
 from bandits.off_policy.terms import LARGEST, Terms
 
@@ -54,11 +54,12 @@ class DirectMethod(OffPolicyEstimator):
     def _refits(self, problem: OffPolicyProblem) -> Float64:
         """Return (B,) float64, the value on redrawn queries, the model fitted to what was drawn."""
         rng, n_queries = np.random.default_rng(self.seed), int(problem.queries.max()) + 1
+        units = np.unique(problem.queries[problem.row_weights > 0])
         values = np.empty(self.n_refits)
         for place in range(self.n_refits):
-            drawn = np.bincount(rng.integers(n_queries, size=n_queries), minlength=n_queries)[problem.queries]
-            weights = problem.row_weights * drawn
-            predictions = self.reward_model.predict(replace(problem.log, weights=weights))
+            drawn = np.bincount(units[rng.integers(len(units), size=len(units))], minlength=n_queries)
+            weights = problem.row_weights * drawn[problem.queries]
+            predictions = predicted(self.reward_model, replace(problem.log, weights=weights))
             values[place] = weights @ problem.expected(predictions) / weights.sum()
         return values
 

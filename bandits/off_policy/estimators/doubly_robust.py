@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from bandits.checks import Float64
 from bandits.off_policy.estimators.changed_weights import model_and_residuals
 from bandits.off_policy.estimators.estimator import OffPolicyEstimator
 from bandits.off_policy.problem import OffPolicyProblem
@@ -30,8 +31,11 @@ class DoublyRobust(OffPolicyEstimator):
 
     def terms(self, problem: OffPolicyProblem) -> Terms:
         """Return weighted residuals, with the predictions as offset."""
-        terms = model_and_residuals(problem, self.reward_model, problem.weights)
+        terms = model_and_residuals(problem, self._predictions(problem), problem.weights)
         return replace(terms, range=self._range(problem))
+
+    def _predictions(self, problem: OffPolicyProblem) -> Float64:
+        return problem.predictions(self.reward_model)
 
     def _range(self, problem: OffPolicyProblem) -> Range:
         predicted = self.reward_model.range

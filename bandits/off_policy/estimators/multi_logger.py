@@ -64,6 +64,7 @@ class MultiLogger(OffPolicyEstimator):
             offset=np.full(len(values), value),
             weights=None,
             range="each logging policy's share depends on the log",
+            refits=None,
         )
 
 

@@ -46,5 +46,5 @@ class ShrunkDR(OffPolicyEstimator):
         w = problem.weights
         # w / (1 + w^2 / lambda), whose square stays in float64
         weights = w / (1 + np.square(np.minimum(w / np.sqrt(self.shrinkage), 1e150)))
-        terms = model_and_residuals(problem, self.reward_model, weights)
+        terms = model_and_residuals(problem, problem.predictions(self.reward_model), weights)
         return without_interval(terms, problem, weights, modelled=True)

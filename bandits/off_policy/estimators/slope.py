@@ -90,4 +90,4 @@ class Slope(OffPolicyEstimator):
             kept.append(place)
         chosen = kept[-1]
         note = f"SLOPE chose {self.candidates[chosen].name} of {len(found)} candidates"
-        return replace(found[chosen], biased=_BIASED, notes=(*found[chosen].notes, note))
+        return replace(found[chosen], biased=_BIASED, refits=None, notes=(*found[chosen].notes, note))

@@ -41,5 +41,5 @@ class SubGaussianDR(OffPolicyEstimator):
     def terms(self, problem: OffPolicyProblem) -> Terms:
         """Return residuals of smoothed weights, with the predictions as offset."""
         weights = sub_gaussian_weights(problem, self.smoothing)
-        terms = model_and_residuals(problem, self.reward_model, weights)
+        terms = model_and_residuals(problem, problem.predictions(self.reward_model), weights)
         return without_interval(terms, problem, weights, modelled=True)

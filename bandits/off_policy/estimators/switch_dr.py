@@ -43,6 +43,6 @@ class SwitchDR(OffPolicyEstimator):
     def terms(self, problem: OffPolicyProblem) -> Terms:
         """Return residuals of small weights, with the predictions as offset."""
         weights = np.where(problem.weights <= self.max_weight, problem.weights, 0.0)
-        terms = model_and_residuals(problem, self.reward_model, weights)
+        terms = model_and_residuals(problem, problem.predictions(self.reward_model), weights)
         never = problem.max_weight is not None and problem.max_weight <= self.max_weight
         return terms if never else without_interval(terms, problem, weights, modelled=True)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bandits import DirectMethod
+from bandits import DirectMethod, DoublyRobust
 from bandits.off_policy import (
     BootstrapInterval,
     ConstantReward,
@@ -16,6 +16,7 @@ from bandits.off_policy import (
     RewardModel,
     estimate_problem,
 )
+from bandits.off_policy.estimators import MultiLogger, Slope
 from tests.support.enumerated_problem import EnumeratedProblem
 
 PROBLEM = EnumeratedProblem().draw(500, np.random.default_rng(0))
@@ -53,3 +54,16 @@ def test_a_model_that_the_log_speaks_against_has_none():
     assert "how wrong the reward model" in RefittedBootstrap().interval(terms).refused
     without = replace(DirectMethod().terms(PROBLEM), biased=None)
     assert RefittedBootstrap().interval(without).refused == "nothing was refitted: DirectMethod(n_refits=100) does"
+
+
+def test_an_estimate_made_of_others_has_no_interval_of_their_refits():
+    refitted = DirectMethod(n_refits=3)
+    for estimator in (MultiLogger(refitted), Slope((DoublyRobust(), refitted), tolerance=1e3)):
+        assert RefittedBootstrap().interval(estimator.terms(PROBLEM)).low is None
+
+
+def test_rows_of_weight_0_are_not_redrawn():
+    rows = [0, 1, 2]
+    log = replace(PROBLEM.log.subset(rows), weights=np.array([1.0, 0.0, 0.0]))
+    terms = DirectMethod(ConstantReward(0.5), n_refits=20).terms(OffPolicyProblem(log, PROBLEM.probabilities[rows]))
+    np.testing.assert_allclose(terms.refits, 0.5)
