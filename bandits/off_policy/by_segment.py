@@ -12,8 +12,9 @@ from bandits.checks import labels, share
 from bandits.data.logged_data import LoggedData
 from bandits.off_policy.diagnostics import diagnose
 from bandits.off_policy.estimate import DEFAULT_INTERVALS, OffPolicyEstimate, estimate_problem
-from bandits.off_policy.estimators import DoublyRobust, OffPolicyEstimator, make_estimator
+from bandits.off_policy.estimators import OffPolicyEstimator, make_estimator
 from bandits.off_policy.intervals import IntervalMethod
+from bandits.off_policy.named import make_interval
 from bandits.off_policy.problem import OffPolicyProblem
 from bandits.policies.policy import Policy
 from bandits.statistics.results import Results
@@ -63,7 +64,7 @@ def estimate_by_segment(
     log: LoggedData,
     *,
     segments: Sequence[str | None] | None = None,
-    estimator: OffPolicyEstimator | str = DoublyRobust(),  # noqa: B008  # frozen
+    estimator: OffPolicyEstimator | str = "doubly_robust",
     intervals: Sequence[IntervalMethod | str] = DEFAULT_INTERVALS,
     confidence: float = 0.95,
 ) -> SegmentEstimates:
@@ -81,7 +82,7 @@ def estimate_by_segment(
         confidence: in (0, 1), of all intervals together.
 
     Raises:
-        ValueError: if there are no labels, or policy and log do not fit.
+        ValueError: if there are no labels, a name is unknown, or policy and log do not fit.
     """
     share(confidence, "confidence")
     given = labels(log.domains if segments is None else segments, "segments", len(log))
@@ -89,10 +90,11 @@ def estimate_by_segment(
         raise ValueError("segments must be a label a row: the log has no domains, so pass segments=")
     problem = OffPolicyProblem.of(policy, log)
     one = make_estimator(estimator) if isinstance(estimator, str) else estimator
+    methods = [make_interval(method) if isinstance(method, str) else method for method in intervals]
     named = np.array([NO_SEGMENT if label is None else label for label in given])
     names = list(dict.fromkeys(named.tolist()))
     level = 1 - (1 - confidence) / len(names)
-    rows = [_row(problem, named == name, name, one, intervals, level) for name in names]
+    rows = [_row(problem, named == name, name, one, methods, level) for name in names]
     counts = {name: int((named == name).sum()) for name in names}
     return SegmentEstimates(tuple(rows), one.name, confidence, counts)
 
@@ -102,7 +104,7 @@ def _row(
     of_segment: np.ndarray,
     name: str,
     estimator: OffPolicyEstimator,
-    intervals: Sequence[IntervalMethod | str],
+    intervals: Sequence[IntervalMethod],
     level: float,
 ) -> OffPolicyEstimate:
     own = OffPolicyProblem(problem.log.subset(np.flatnonzero(of_segment)), problem.probabilities[of_segment])

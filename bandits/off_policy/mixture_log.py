@@ -16,7 +16,9 @@ from bandits.policies.policy import Policy
 def mixture_log(logs: Mapping[str, LoggedData], policies: Mapping[str, Policy]) -> LoggedData:
     """Return the rows of all logs, each with the probability that a logging policy drawn by rows would act as logged.
 
-        propensity = sum over logs of (rows of the log / all rows) * probability of the action under its policy
+        propensity = sum over logs of (rows of the log / all rows) * probability of the action under its policy,
+
+    where a row of weight 2 counts as two rows.
 
     Every estimator then has the weights of the mixture, which are smaller than those of a policy that hardly ever took
     the action. `domains` names each row's logging policy.
@@ -36,6 +38,7 @@ def mixture_log(logs: Mapping[str, LoggedData], policies: Mapping[str, Policy]) 
     whole = LoggedData.concat(
         replace(log, domains=(name,) * len(log), action_probabilities=None) for name, log in logs.items()
     )
+    counts = np.ones(len(whole)) if whole.weights is None else whole.weights
     mixture = np.zeros((len(whole), whole.n_arms))
     start = 0
     for name, log in logs.items():
@@ -49,7 +52,7 @@ def mixture_log(logs: Mapping[str, LoggedData], policies: Mapping[str, Policy]) 
                 f"policies must be those that logged: row {row} of log {name!r} has the propensity "
                 f"{log.propensities[row]:.6g}, and its policy gives that action {stated[row]:.6g}"
             )
-        mixture += probabilities * (len(log) / len(whole))
+        mixture += probabilities * (counts[own].sum() / counts.sum())
         start += len(log)
     chosen = mixture[np.arange(len(whole)), whole.actions]
     return replace(whole, propensities=chosen, action_probabilities=mixture)

@@ -30,18 +30,19 @@ class AdditiveSlate(OffPolicyEstimator):
         """Return each slot's part of its slate's term.
 
         Raises:
-            ValueError: if rows of one query differ in reward.
+            ValueError: if rows of one query differ in reward or weight.
         """
         rewards, queries = problem.log.rewards, problem.queries
-        first = np.zeros(int(queries.max()) + 1)
-        first[queries[::-1]] = rewards[::-1]
-        other = rewards != first[queries]
+        first = np.unique(queries, return_index=True)[1][queries]
+        other = rewards != rewards[first]
         if other.any():
             row = int(np.argmax(other))
             raise ValueError(
                 f"AdditiveSlate needs the slate's reward on each of its rows: row {row} has {rewards[row]:g} where its "
-                f"query began with {first[queries[row]]:g}; for rewards of slots, use IPS"
+                f"query began with {rewards[first[row]]:g}; for rewards of slots, use IPS"
             )
+        if (problem.row_weights != problem.row_weights[first]).any():
+            raise ValueError("AdditiveSlate counts whole slates: all rows of a query must have one weight")
         slots = np.bincount(queries)[queries].astype(np.float64)
         if np.ptp(slots) == 0:
             return problem.terms(rewards * (slots * problem.weights - slots + 1))

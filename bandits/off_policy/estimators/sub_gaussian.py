@@ -21,15 +21,16 @@ def sub_gaussian_weights(problem: OffPolicyProblem, smoothing: float | None) -> 
 
     Args:
         problem: the question.
-        smoothing: lambda; None takes sqrt(2 log(1 / 0.05) / (3 n d)), at most 1, with d the mean squared
-            weight. There lambda d, a bound on the bias of rewards in [0, 1], equals the part of Bernstein's
-            deviation that the largest weight, 1 / lambda, decides: 2 log(1 / 0.05) / (3 n lambda).
+        smoothing: lambda; None takes sqrt(2 log(1 / 0.05) / (3 n d)), at most 1, with n the sum of the rows' weights
+            and d the mean squared importance weight. There lambda d, a bound on the bias of rewards in [0, 1],
+            equals the part of Bernstein's deviation that the largest weight, 1 / lambda, decides:
+            2 log(1 / 0.05) / (3 n lambda).
 
     Source: Metelli, Russo and Restelli 2021, Subgaussian and Differentiable Importance Sampling for Off-Policy
         Evaluation and Learning (NeurIPS 2021), with s = -1.
     """
     w = problem.weights
     if smoothing is None:
-        n, squared = len(w), problem.mean(np.square(np.minimum(w, 1e150)))
+        n, squared = problem.row_weights.sum(), problem.mean(np.square(np.minimum(w, 1e150)))
         smoothing = min(1.0, float(np.sqrt(2 * np.log(1 / _MISSED) / (3 * n * max(squared, 1.0)))))
     return np.divide(w, 1 - smoothing + smoothing * w, out=np.zeros_like(w), where=w > 0)

@@ -48,5 +48,7 @@ def test_labels_are_asked_for_and_counted(asked):
         estimate_by_segment(policy, bare)
     with pytest.raises(ValueError, match="segments must have 900 entries"):
         estimate_by_segment(policy, bare, segments=["a"])
+    with pytest.raises(ValueError, match="unknown interval 'wide'"):
+        estimate_by_segment(policy, log, intervals=("wide",))
     halves = estimate_by_segment(policy, bare, segments=["a", "b"] * 450)
     assert halves.names == ("a", "b")

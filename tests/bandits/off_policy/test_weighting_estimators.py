@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 from bandits import IPS, SNIPS, BestFixedArm, DoublyRobust, LoggedData, Uniform
-from bandits.off_policy import ConstantReward, DeltaMethod, GivenPredictions, OffPolicyProblem, RewardModel, mixture_log
+from bandits.off_policy import (
+    ConstantReward,
+    CrossFittedRidge,
+    DeltaMethod,
+    GivenPredictions,
+    OffPolicyProblem,
+    RewardModel,
+    mixture_log,
+)
 from bandits.off_policy.estimators import (
     AdditiveSlate,
     BalancedIPS,
@@ -91,6 +99,14 @@ def test_the_default_smoothing_falls_with_the_root_of_the_rows():
     assert sums[0] / sums[1] == pytest.approx(10, rel=0.1)
 
 
+def test_the_default_smoothing_takes_a_row_of_weight_2_for_two_rows():
+    problem = random_problem(np.random.default_rng(2))
+    rows = np.repeat(np.arange(40), np.arange(40) % 3)
+    repeated = OffPolicyProblem(problem.log.subset(rows), problem.probabilities[rows])
+    weighted = OffPolicyProblem(replace(problem.log, weights=np.arange(40.0) % 3), problem.probabilities)
+    assert SubGaussianIPS().value(weighted) == pytest.approx(SubGaussianIPS().value(repeated))
+
+
 @pytest.mark.parametrize("estimator", [SwitchDR(1.5), ShrunkDR(), SubGaussianIPS(), SubGaussianDR(), BalancedIPS()])
 def test_where_the_bias_shows_in_no_interval_there_is_none(estimator):
     interval = DeltaMethod().interval(estimator.terms(PROBLEM.draw(500, np.random.default_rng(3))))
@@ -134,6 +150,12 @@ def test_more_robust_dr_is_doubly_robust_where_the_propensities_leave_no_varianc
     log = replace(random_problem(np.random.default_rng(4)).log, propensities=np.ones(40))
     problem = OffPolicyProblem(log, np.eye(3)[log.actions])
     assert MoreRobustDR().value(problem) == DoublyRobust().value(problem)
+
+
+def test_more_robust_dr_has_bounds_of_its_terms_where_the_doubly_robust_one_has_them():
+    problem = PROBLEM.draw(60, np.random.default_rng(4), reward_range=(-1.0, 2.0), max_weight=PROBLEM.max_weight)
+    for model in (CrossFittedRidge(), ConstantReward(0.5)):
+        assert MoreRobustDR(model).terms(problem).range == DoublyRobust(model).terms(problem).range
 
 
 def test_balanced_ips_finds_the_weights_without_propensities():
@@ -223,6 +245,9 @@ def test_additive_slate_takes_slates_of_several_lengths_and_is_ips_on_slates_of_
     rewards[3] += 1
     with pytest.raises(ValueError, match="needs the slate's reward on each of its rows: row 3 has"):
         AdditiveSlate().value(OffPolicyProblem(replace(problem.log, rewards=rewards), problem.probabilities))
+    weighted = replace(problem.log, weights=np.array([1.0, 1.0, 1.0, 2.0]))
+    with pytest.raises(ValueError, match="all rows of a query must have one weight"):
+        AdditiveSlate().value(OffPolicyProblem(weighted, problem.probabilities))
 
 
 def test_multi_logger_weighs_each_logging_policy_by_the_decisions_that_it_knows():
@@ -280,6 +305,16 @@ def test_a_mixture_of_logging_policies_is_unbiased_with_bounded_weights():
         largest = max(largest, problem.weights.max())
     assert total == pytest.approx(float(evaluated[0] @ rewards))
     assert largest == pytest.approx(0.7 / 0.25)
+
+
+def test_a_mixture_takes_a_row_of_weight_2_for_two_rows():
+    names = ("a", "b")
+    favourite = BestFixedArm().fit(LoggedData(np.ones((2, 1)), [0, 1], [1.0, 0.0], [0.5, 0.5], names))
+    policies = {"uniform": Uniform(names), "favourite": favourite}
+    first = LoggedData(np.ones((2, 1)), [0, 0], [1.0, 1.0], [0.5, 0.5], names, weights=np.ones(2))
+    second = LoggedData(np.ones((1, 1)), [0], [1.0], [1.0], names, weights=np.array([2.0]))
+    mixed = mixture_log({"uniform": first, "favourite": second}, policies)
+    np.testing.assert_allclose(mixed.propensities, 0.75)
 
 
 def test_a_mixture_refuses_policies_that_did_not_log():
