@@ -168,7 +168,7 @@ def estimate(
         log: decisions with propensities.
         estimators: by default doubly robust, self-normalised doubly robust, SNIPS, IPS and the direct method, the one
             to trust most first. A text is made by `make_estimator`: "clipped_ips(max_weight=20)".
-        intervals: by default the delta method. A text is made by `make_interval`: "anytime".
+        intervals: by default the delta method. A text is made by `make_interval`: "bootstrap(n_resamples=500)".
         confidence: in (0, 1).
         reward_range: bounds that every possible reward keeps; no interval leaves them.
 

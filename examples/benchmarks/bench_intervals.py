@@ -2,11 +2,11 @@
 
 In five environments the evaluated policy's value is known: five arms with rewards of 0 or 1, five arms with linear
 rewards and normal noise, handwritten digits, five arms that a log of sharp choices hardly compares, and sixty arms of
-six families. Again and again a log is drawn, every estimator is run on it as `estimate` does, and each interval that is
-printed either holds the true value or does not.
+six families. Again and again a log is drawn, every estimator that suits it is run as `estimate` does, and each interval
+that is printed either holds the true value or does not.
 
-    python examples/benchmarks/bench_intervals.py            # minutes on one thread; writes docs/results/
-    python examples/benchmarks/bench_intervals.py --smoke    # a few repeats; writes nothing
+    python examples/benchmarks/bench_intervals.py --workers 2 # tens of minutes; writes docs/results/
+    python examples/benchmarks/bench_intervals.py --smoke     # a few repeats; writes nothing
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def estimators(environment: Environment, seed: int, n_refits: int) -> tuple[OffPolicyEstimator, ...]:
-    """Return every estimator that applies.
+    """Return every estimator that applies, without what fits again and again where that takes long.
 
     Rejection replay draws anew on each log, or the luck of its draws would not average.
     """
@@ -260,12 +260,17 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
                         face = colour if size == sizes[-1] else "none"
                         share = max(float(row["coverage"]), LEAST_SHOWN)
                         panel.plot(share, height, "o", ms=5, color=colour, markerfacecolor=face)
-            panel.plot([], [], "o", ms=5, color=colour, label=f"{kind} (hollow: {sizes[0]:,} rows)")
+            panel.plot([], [], "o", ms=5, color=colour, label=f"{kind} (filled: {sizes[-1]:,} rows, hollow: fewer)")
         panel.axvline(0.95, color=TEXT, linewidth=0.8, linestyle="--")
         panel.set_yticks(range(len(names)), names)
         panel.set_xlim(LEAST_SHOWN - 0.005, 1.005)
         panel.invert_yaxis()
-        panel.set_title(f"Coverage of 95 % intervals, {environment}", loc="left", color=TEXT, fontsize=10)
+        panel.set_title(
+            f"Coverage of 95 % intervals, {environment} (at the left edge: {LEAST_SHOWN} or less)",
+            loc="left",
+            color=TEXT,
+            fontsize=10,
+        )
     legend_below(figure, panels[-1])
     save_figure(figure, path)
 

@@ -28,8 +28,8 @@ class BalancedIPS(OffPolicyEstimator):
     Args:
         prior_precision: of the regressions' coefficients, > 0; 1 suits contexts of about unit length.
 
-    Source: Arbour, Dimmery and Sondhi 2021, Permutation Weighting (arXiv:1901.01230), with the evaluated
-        policy in place of a permutation; self-normalised here.
+    Source: Sondhi, Arbour and Dimmery 2020, Balanced Off-Policy Evaluation in General Action Spaces
+        (arXiv:1906.03694); one regression for each arm and self-normalised here.
     """
 
     prior_precision: float = 1.0

@@ -47,7 +47,7 @@ def _coverage(record: Record) -> list[str]:
 
 
 def _slope(rows: Sequence[Record]) -> list[str]:
-    """Return the error of each estimator without an interval beside that of the doubly robust one."""
+    """Return the errors of some estimators beside that of the doubly robust one."""
     names = ("Slope", "MoreRobustDR", "SubGaussianDR", "ShrunkDR(100)", "SwitchDR(10)", "DirectMethod", "SNIPS")
     error = {(row["environment"], row["n_rows"], row["estimator"]): row["rmse"] for row in rows}
     if not any(estimator == "Slope" for _, _, estimator in error):
