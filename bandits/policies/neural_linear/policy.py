@@ -32,8 +32,9 @@ class NeuralLinearTS(KeptRows):
     `LinTS` on the features of all rows, taken anew whenever rows come or the network changes. So it is uncertain of
     the last layer, not of the features.
 
-    The network is trained when there are 32 rows, and again whenever there are `growth` times as many as at the last
-    training; in between updates are cheap. All rows are kept. Training needs torch (extra `llm`); choosing needs numpy
+    The network is trained when there are 32 rows, and again whenever there would be `growth` times as many as at the
+    last training, had none been forgotten; in between an update costs a copy of the rows, and the choice after it one
+    pass over them. All rows are kept. Training needs torch (extra `llm`); choosing needs numpy
     only. One seed gives one result; no global generator is touched.
 
     Args:
@@ -80,6 +81,7 @@ class NeuralLinearTS(KeptRows):
             "weight_2": he_uniform(rng, h, h),
             "bias_2": np.zeros(h, np.float32),
             "trained_rows": np.zeros(1, np.int64),
+            "rows_since": np.zeros(1, np.int64),
         }
         return super()._initial_state(arm_names, n_features).updated(shared=shared)
 
@@ -89,7 +91,7 @@ class NeuralLinearTS(KeptRows):
         if width != (self.hidden_size,):
             raise ValueError(f"shared.bias_1 must be of shape ({self.hidden_size},), hidden_size, got {width}")
         check_positive(arrays, "shared.scale")
-        check_not_negative(arrays, "shared.trained_rows")
+        check_not_negative(arrays, "shared.trained_rows", "shared.rows_since")
         super().check_arrays(arrays)
 
     def check_state(self) -> None:
@@ -105,14 +107,15 @@ class NeuralLinearTS(KeptRows):
             ImportError: if torch is missing.
         """
         new = super()._update(state, data)
-        n_rows = len(new.shared["contexts"])
-        if n_rows < max(_FIRST_ROWS, self.growth * float(new.shared["trained_rows"][0])):
-            return new
+        n_rows, n_since = len(new.shared["contexts"]), int(state.shared["rows_since"][0]) + len(data)
+        if n_rows < _FIRST_ROWS or n_since < (self.growth - 1) * float(state.shared["trained_rows"][0]):
+            return new.updated(shared={"rows_since": np.array([n_since])})
         optional_import("torch", "llm")
         from bandits.policies.neural_linear.training import trained_layers
 
         layers = trained_layers(new, self.training, self.seed)
-        return new.updated(shared={**layers, "trained_rows": np.array([n_rows])})
+        counts = {"trained_rows": np.array([n_rows]), "rows_since": np.zeros(1, np.int64)}
+        return new.updated(shared={**layers, **counts})
 
     def _features(self, state: PolicyState, contexts: Float32) -> Float32:
         """Return the last hidden layer, (n, hidden_size) float32."""

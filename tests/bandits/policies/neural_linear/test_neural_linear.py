@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bandits import FullInformationData, LinTS
-from bandits.policies import AdamWSettings, NeuralLinearTS
+from bandits.policies import AdamWSettings, NeuralLinearTS, SlidingWindow
 from bandits.testing import example_log
 
 SHORT = AdamWSettings(max_epochs=3, batch_size=16)
@@ -45,6 +45,17 @@ def test_it_trains_at_32_rows_and_again_when_these_have_grown():
         policy.update(log.subset(np.arange(start, start + 4)))
         trained.append(int(policy.learned.shared["trained_rows"][0]))
     assert sorted(set(trained)) == [0, 32, 48]
+
+
+def test_in_a_window_it_is_trained_again_too():
+    log = example_log()
+    policy = SlidingWindow(NeuralLinearTS(hidden_size=4, growth=1.5, training=SHORT), n_rows=36)
+    policy.start(log.arm_names, log.n_features)
+    layers = []
+    for start in range(0, 60, 4):
+        policy.update(log.subset(np.arange(start, start + 4)))
+        layers.append(policy.learned.shared["weight_1"].tobytes())
+    assert len(set(layers)) == 3  # as drawn, at 32 rows, and 16 rows later
 
 
 @pytest.mark.parametrize("growth", [1.0, 0.5, float("nan")])
