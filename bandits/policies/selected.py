@@ -27,9 +27,9 @@ class Selected(Policy):
         value = sum of w r / sum of w,   w = policy's probability of the arm / propensity,
 
     over all rows, each valued by what the policy knows without it: the rows of one update are parted into folds, and
-    those of a fold are valued by the policy after all earlier rows and the other folds; a row that comes alone, by the
-    policy before it. Where every arm is known, and on rows without propensities, w is the probability alone. Both
-    policies then learn all rows.
+    those of a fold are valued by the policy after all earlier rows and the other folds; an update of fewer queries than
+    folds, such as a row that comes alone, by the policy before it. Where every arm is known, and on rows without
+    propensities, w is the probability alone. Both policies then learn all rows.
 
     Of more than two: `Selected(a, Selected(b, c))`. An update costs `n_folds` + 1 of each policy's. On its own choices
     the other policy's value is of few rows, because it would often have chosen otherwise: made for logs of a policy
@@ -112,7 +112,13 @@ class Selected(Policy):
     def check_arrays(self, arrays: Arrays) -> None:
         """Reject what one of the two rejects."""
         for side in _SIDES:
-            own = {name.replace(f".{side}.", ".", 1): array for name, array in arrays.items() if f".{side}." in name}
+            known = {f"{group}.": f"{group}.{side}." for group in ("per_arm", "shared")}
+            own = {
+                group + name.removeprefix(prefix): array
+                for group, prefix in known.items()
+                for name, array in arrays.items()
+                if name.startswith(prefix)
+            }
             self._policy(side).check_arrays(own)
 
     def check_state(self) -> None:

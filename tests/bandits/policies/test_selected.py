@@ -57,3 +57,15 @@ def test_three_are_two_of_which_one_is_two_and_rewards_are_what_all_take():
         nested.fit(LoggedData(np.zeros((1, 2)), [0], [0.5], [0.5], ("a", "b")))
     with pytest.raises(TypeError, match="second must be a Policy, got 3"):
         Selected(BetaTS(), 3)
+
+
+def test_a_nested_one_checks_its_own_arrays_and_all_of_them():
+    nested = Selected(Selected(BetaTS(), LinUCB()), Selected(LinUCB(), BetaTS())).fit(
+        example_data(reward_kind="binary")
+    )
+    for name in ("first.first.counts", "first.second.row_weight", "second.first.row_weight", "second.second.counts"):
+        arrays = nested.learned.tensors()
+        nested.check_arrays(arrays)
+        arrays[f"per_arm.{name}"] = arrays[f"per_arm.{name}"] - 1e6
+        with pytest.raises(ValueError, match="must not be negative"):
+            nested.check_arrays(arrays)
