@@ -21,9 +21,9 @@ class BootstrappedTS(Regression):
 
         probability(a given x) = share of replicates b in which f_ab(x) is the highest; ties share,
 
-    where f_ab is fitted to arm a's rows, each taken as often as a Poisson number of mean 1 says, which it keeps for
-    good. That stands for a draw from a posterior where the regressor has none. The probabilities are those of a
-    replicate taken at random, counted out; so they are multiples of 1 / n_replicates, and an arm that no replicate
+    where f_ab is fitted to arm a's rows, each taken as often as a Poisson number of mean 1 says, which it keeps while
+    none is forgotten. That stands for a draw from a posterior where the regressor has none. The probabilities are those
+    of a replicate taken at random, counted out; so they are multiples of 1 / n_replicates, and an arm that no replicate
     prefers has 0: put `EpsilonGreedy` around it where others are to be valued on its log.
 
     An arm with fewer than `min_rows` rows comes before all others, as by `UCB1`, because replicates of few rows are
@@ -63,7 +63,7 @@ class BootstrappedTS(Regression):
         """Return each replicate's predicted rewards, (b, n, k) float64."""
         counts = state.derive(("bootstrap", self.seed, self.n_replicates), lambda: self._counts(state))
         seeds = [(self.seed + number) % _SEEDS for number in range(self.n_replicates)]
-        return np.stack([self._predicted(state, contexts, seed, own) for seed, own in zip(seeds, counts, strict=True)])
+        return self._predicted(state, contexts, list(zip(seeds, counts, strict=True)))
 
     def _counts(self, state: PolicyState) -> Int64:
         """Return how often each replicate takes each row, (b, n) int64; a row's numbers stay when others follow."""
@@ -77,5 +77,5 @@ class BootstrappedTS(Regression):
     def _probabilities(self, state: PolicyState, contexts: Float32, available: Bool | None) -> Float64:
         """Return the share of replicates in which each arm is the best."""
         replicates = self._replicates(state, contexts)
-        replicates[:, :, (state.per_arm["weights"] > 0).sum(axis=1) < self.min_rows] = np.inf
+        replicates[:, :, self._n_rows(state) < self.min_rows] = np.inf
         return np.asarray(np.mean([greedy(scores, available) for scores in replicates], axis=0))

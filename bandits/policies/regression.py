@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol, Self, cast, runtime_checkable
 
 import numpy as np
@@ -94,30 +95,44 @@ class Regression(KeptRows):
 
     def _predict_rewards(self, state: PolicyState, contexts: Float32) -> Float64:
         """Return each arm's predicted reward; -inf for an arm without rows."""
-        return self._predicted(state, contexts, self.seed, None)
+        return np.asarray(self._predicted(state, contexts, [(self.seed, None)])[0])
 
-    def _predicted(self, state: PolicyState, contexts: Float32, seed: int, counts: Int64 | None) -> Float64:
-        """Return each arm's prediction by regressors of rows each taken so many times, (n,); None for once each.
+    def _predicted(
+        self, state: PolicyState, contexts: Float32, replicates: Sequence[tuple[int, Int64 | None]]
+    ) -> Float64:
+        """Return each arm's prediction (b, n, k) by b regressors, of a seed and of rows taken so many times (n,).
 
-        Where that leaves an arm none of its rows, it is all of them, once each.
+        None takes each once, and so do counts that leave an arm none of its rows.
         """
-        predicted = np.full((len(contexts), len(state.arm_names)), -np.inf)
-        for arm, weights in enumerate(state.per_arm["weights"]):
-            own = np.flatnonzero(weights > 0)
-            if counts is not None and counts[own].any():
-                own = np.repeat(own, counts[own])
-            if (weights > 0).sum() >= self.min_rows:
-                key = ArmKey("regressor", arm, (counts is None, seed, repr(self.estimator.get_params())))
-                fitted = state.derive(key, lambda own=own, arm=arm: self._fitted(state, arm, own, seed))  # type: ignore[misc]
-                predicted[:, arm] = fitted.predict(contexts.astype(np.float64))
-            elif len(own) > 0:
-                predicted[:, arm] = np.average(state.per_arm["rewards"][arm, own], weights=weights[own])
+        predicted = np.full((len(replicates), len(contexts), len(state.arm_names)), -np.inf)
+        rows, settings = contexts.astype(np.float64), repr(self.estimator.get_params())
+        for arm, n_rows in enumerate(self._n_rows(state).tolist()):
+            for place, (seed, counts) in enumerate(replicates):
+                if n_rows >= self.min_rows:
+                    key = ArmKey("regressor", arm, (counts is None, len(replicates), seed, settings))
+                    make = partial(self._fitted, state, arm, seed, counts)
+                    predicted[place, :, arm] = state.derive(key, make).predict(rows)
+                elif n_rows > 0:
+                    own = _own_rows(state, arm, counts)
+                    rewards, weights = state.per_arm["rewards"][arm, own], state.per_arm["weights"][arm, own]
+                    predicted[place, :, arm] = np.average(rewards, weights=weights)
         return predicted
 
-    def _fitted(self, state: PolicyState, arm: int, rows: Int64, seed: int) -> Regressor:
-        contexts = state.shared["contexts"][rows].astype(np.float64)
-        rewards, weights = state.per_arm["rewards"][arm, rows], state.per_arm["weights"][arm, rows]
+    def _n_rows(self, state: PolicyState) -> Int64:
+        """Return how many rows each arm has, (k,) int64."""
+        return state.derive("rows of arms", lambda: np.asarray((state.per_arm["weights"] > 0).sum(axis=1)))
+
+    def _fitted(self, state: PolicyState, arm: int, seed: int, counts: Int64 | None) -> Regressor:
+        own = _own_rows(state, arm, counts)
+        contexts = state.shared["contexts"][own].astype(np.float64)
+        rewards, weights = state.per_arm["rewards"][arm, own], state.per_arm["weights"][arm, own]
         return fitted_regressor(self.estimator, contexts, rewards, weights, seed)
+
+
+def _own_rows(state: PolicyState, arm: int, counts: Int64 | None) -> Int64:
+    """Return the rows of an arm, each as often as it counts; all of them once where that leaves none."""
+    own = np.flatnonzero(state.per_arm["weights"][arm] > 0)
+    return np.repeat(own, counts[own]) if counts is not None and counts[own].any() else own
 
 
 def regressor_of(given: Regressor | str | None, what: str) -> Regressor:

@@ -36,6 +36,14 @@ def test_more_rows_leave_the_replicates_of_the_others_as_they_were():
     np.testing.assert_array_equal(np.random.default_rng(0).poisson(1.0, (len(LOG) + 1, 3))[:-1], first)
 
 
+def test_another_number_of_replicates_takes_no_regressor_of_this_one():
+    policy, other = BootstrappedTS(Ridge(), n_replicates=2).fit(LOG), BootstrappedTS(Ridge(), n_replicates=3)
+    policy.predict_rewards(LOG.contexts)
+    other.state = policy.state
+    fresh = BootstrappedTS(Ridge(), n_replicates=3).fit(LOG)
+    np.testing.assert_array_equal(other.predict_rewards(LOG.contexts), fresh.predict_rewards(LOG.contexts))
+
+
 def test_an_arm_with_few_rows_comes_first_and_predicts_its_mean():
     log = LoggedData(np.zeros((7, 1)), [0] * 6 + [1], [1.0] * 6 + [0.25], np.full(7, 0.5), ("a", "b", "c"))
     policy = BootstrappedTS(min_rows=3, n_replicates=2).fit(log)
