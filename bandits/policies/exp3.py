@@ -19,10 +19,10 @@ class Exp3(AdditivePolicy):
         p(a) proportional to exp(-rate L(a)),   rate = learning_rate * sqrt(ln k / (n k)),
         L(a) = sum over the rows on which a was taken of (1 - reward) / propensity,
 
-    an unbiased estimate of what arm a would have lost on all n rows. Nothing is assumed about where rewards come from:
-    with `learning_rate` 1 and rewards fixed beforehand, the expected sum over n decisions of its own is below the best
-    arm's by at most 2 sqrt(n k ln k). Where rewards do not change, `UCB1` and `BetaTS` lose less; where they do, so do
-    `Discounted(UCB1())` and its like as a rule, but without a promise.
+    n the number of rewards seen; L(a) is an unbiased estimate of what arm a would have lost on all rows. Nothing is
+    assumed about where rewards come from: with `learning_rate` 1 and rewards fixed beforehand, the expected sum over n
+    decisions of its own is below the best arm's by at most 2 sqrt(n k ln k). Where rewards do not change, `UCB1` and
+    `BetaTS` lose less; where they do, so do `Discounted(UCB1())` and its like as a rule, but without a promise.
 
     Rewards lie in [0, 1]. Rows must say with which propensity their arm was taken. On full information, for which
     `Hedge` is made, every observed loss counts as it is. An arm that is added later has lost nothing yet, and is

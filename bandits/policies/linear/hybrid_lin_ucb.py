@@ -36,8 +36,8 @@ class HybridLinUCB(LinUCB):
         shared_precision: precision of the shared coefficients' prior; the smaller against `prior_precision`,
             the more is shared.
         ucb_width: see `LinUCB`.
-        prior_precision: see `LinUCB`.
-        intercept_precision: see `LinUCB`.
+        prior_precision: see `LinUCB`; one number.
+        intercept_precision: of each arm's difference from the shared intercept, about 0; None leaves it out.
         arm_names: see `LinUCB`.
 
     Source: Li et al. 2010, Algorithm 2 (arXiv:1003.0146), where H is A_0 and z_a is any joint feature.

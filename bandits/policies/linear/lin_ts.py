@@ -16,11 +16,7 @@ from bandits.policies.linear.student_t import StudentT
 from bandits.policies.parameters import settings_of
 from bandits.policies.state import PolicyState
 
-OFFLINE_SCALE = (
-    0.2  # of 0.1 to 1, by held-out rows of logs: what a `posterior_scale` may be where nothing is learned later
-)
-
-
+OFFLINE_SCALE = 0.2  # of 0.1 to 1, by held-out rows of logs: a `posterior_scale` where nothing is learned later
 _LEAST_SCALE = 1e-154  # its square is a float64
 
 
