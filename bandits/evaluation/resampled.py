@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from bandits.checks import Float64
-from bandits.evaluation.comparison import ComparisonRow, CurvePoint, RefusedRow
+from bandits.evaluation.comparison import UNSUPPORTED, ComparisonRow, CurvePoint, RefusedRow
 from bandits.evaluation.conclusion import Conclusion, conclude
 from bandits.evaluation.objective import Objective
 from bandits.evaluation.scores import BEST_FIXED, Candidate, RefusedScores, Scores
@@ -188,7 +188,7 @@ def notes_on(candidates: Sequence[ScoredCandidate]) -> list[str]:
         bad = [scores for scores in scored.scores if scores.problems]
         if bad:
             notes.append(
-                f"{scored.candidate.name}: the log cannot support an estimate in {len(bad)} of "
+                f"{scored.candidate.name}: {UNSUPPORTED} in {len(bad)} of "
                 f"{len(scored.scores)} seeds; in the first: {'; '.join(bad[0].problems)}"
             )
     return list(dict.fromkeys(notes))

@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -39,6 +41,14 @@ def compare(
         ),
     ] = DEFAULT_POLICIES,
     reward: options.RewardOption = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            help="Also write all of it as one HTML page that needs no network and prints well.",
+            metavar="FILE.html",
+        ),
+    ] = None,
     save_best: Annotated[
         Path | None,
         typer.Option(
@@ -105,6 +115,7 @@ def compare(
 
     if save_best is not None and len(data) > 1:
         raise ValueError(f"--save-best saves the best policy of one DATA, got {len(data)}: compare one at a time")
+    _check_report(report, data)
     learners, weights = policies_of(policies, 0), weights_of(cost_weight)
     settings = bandits.ComparisonSettings(
         logging_policy=bandits.Uniform() if bandit_feedback else None,
@@ -128,6 +139,7 @@ def compare(
         folder = out if len(data) == 1 else out / name
         _write(comparison, folder, cost_unit)
         texts.append(f"{name}, reward: {reward_name}\n{comparison.to_text()}")
+        front = None
         if len(weights) > 1:
             with busy(f"weighing costs on {name}"):
                 front = trade_off_of(learners, rows, weights, seeds, settings)
@@ -136,9 +148,24 @@ def compare(
         if by_segment:
             texts.append(comparison.segment_table().to_text())
         results[name] = json.loads(comparison.to_json()) | {"reward": reward_name}
+        if report is not None:
+            command = shlex.join(["draftpick", *sys.argv[1:]])
+            comparison.report(report, files=data, command=command, trade_off=front, cost_unit=cost_unit)
+            options.say(f"the report is {report}")
         if save_best is not None:
             results[name]["best_policy_file"] = str(_save_best(comparison, learners, rows, save_best))
     options.report(results, "\n\n".join(texts), as_json)
+
+
+def _check_report(report: Path | None, data: Sequence[Path]) -> None:
+    """Refuse what could not be written, before anything is computed."""
+    if report is None:
+        return
+    from bandits.evaluation.report import report_path
+
+    report_path(report)
+    if len(data) > 1:
+        raise ValueError(f"--report writes one page on one DATA, got {len(data)}: compare one at a time")
 
 
 def _read_all(paths: Sequence[Path], table: TableOptions) -> "dict[str, FullInformationData | LoggedData]":

@@ -1,12 +1,12 @@
 """Explained answers as one page that needs nothing else: no network, no other file."""
 
 from collections.abc import Iterable, Sequence
-from html import escape
 from importlib.resources import files
 from string import Template
 
+from arms.shown_text import escape
 from speculative.explaining.answer import ExplainedAnswer, ExplainedRound, Piece, PieceKind
-from speculative.explaining.wording import NEW_LINE, known, milliseconds, outline, picked, visible
+from speculative.explaining.wording import NEW_LINE, known, milliseconds, outline, picked
 
 _CLASSES: dict[PieceKind, str] = {"accepted": "a", "rejected": "r", "target": "o"}
 _HEADINGS = ("round", "picked", "proposed", "accepted", "ms", "known before", "text")
@@ -29,7 +29,7 @@ def to_html(answers: Sequence[ExplainedAnswer], title: str = "Whose tokens these
         raise ValueError("a page explains at least one answer, got none")
     template = Template(files("speculative.explaining").joinpath("page.html").read_text(encoding="utf-8"))
     sections = "\n".join(_section(number, answer) for number, answer in enumerate(answers, 1))
-    return template.substitute(title=_html(title), answers=sections)
+    return template.substitute(title=escape(title), answers=sections)
 
 
 def _section(number: int, answer: ExplainedAnswer) -> str:
@@ -40,9 +40,9 @@ def _section(number: int, answer: ExplainedAnswer) -> str:
     heads = "".join(f'<th class="n">{name}</th>' if name in _NUMBERS else f"<th>{name}</th>" for name in _HEADINGS)
     return "\n".join(
         [
-            f"<section><h2>{_html(answer.name)}</h2>",
-            f"<pre>{_html(answer.prompt)}</pre>" if answer.prompt else "",
-            "<ul>" + "".join(f"<li>{_html(line)}</li>" for line in outline(answer)) + "</ul>",
+            f"<section><h2>{escape(answer.name)}</h2>",
+            f"<pre>{escape(answer.prompt)}</pre>" if answer.prompt else "",
+            "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in outline(answer)) + "</ul>",
             f'<div class="text">{_first(answer)}{"".join(groups)}</div>',
             f"<table><thead><tr>{heads}</tr></thead><tbody>",
             *rows,
@@ -79,13 +79,13 @@ def _row(number: int, one: ExplainedRound, anchor: str) -> str:
     report = one.report
     cells = [
         f'<td class="n first"><a href="#{anchor}">{number}</a></td>',
-        f'<td class="wide">{_html(picked(report))}</td>',
+        f'<td class="wide">{escape(picked(report))}</td>',
         *(
             f'<td class="n" data-h="{name}">{value}</td>'
             for name, value in (("proposed", report.n_proposed), ("accepted", report.n_accepted))
         ),
         f'<td class="n" data-h="ms">{report.seconds * 1000:.1f}</td>',
-        f'<td class="wide" data-h="known:">{_html(known(one))}</td>',
+        f'<td class="wide" data-h="known:">{escape(known(one))}</td>',
         f'<td class="t wide">{_tokens(one.pieces, one_line=True)}</td>',
     ]
     return f"<tr>{''.join(cells)}</tr>"
@@ -96,14 +96,10 @@ def _tokens(pieces: Iterable[Piece], one_line: bool = False) -> str:
     spans = []
     for piece in pieces:
         stays = one_line or piece.kind == "rejected"
-        text = _html(piece.text).replace("\n", NEW_LINE if stays else NEW_LINE + "\n")
+        text = escape(piece.text).replace("\n", NEW_LINE if stays else NEW_LINE + "\n")
         spans.append(f'<span class="{_CLASSES[piece.kind]}">{text}</span>')
     return "".join(spans)
 
 
 def _data(values: dict[str, str]) -> str:
-    return "".join(f' data-{name}="{_html(value)}"' for name, value in values.items())
-
-
-def _html(text: str) -> str:
-    return escape(visible(text))
+    return "".join(f' data-{name}="{escape(value)}"' for name, value in values.items())

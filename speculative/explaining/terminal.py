@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from itertools import groupby
 
+from arms.shown_text import visible
 from speculative.explaining.answer import ExplainedAnswer, Piece, PieceKind
-from speculative.explaining.wording import NEW_LINE, known, picked, visible
+from speculative.explaining.wording import NEW_LINE, known, picked
 
 Style = dict[PieceKind, tuple[str, str]]
 _COLOURS: Style = {

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 
+from arms.shown_text import escape
 from speculative.serving.trial_curve import CurvePoint
 
 N_BINS = 48

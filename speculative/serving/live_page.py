@@ -8,10 +8,10 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from html import escape
 from importlib.resources import files
 from string import Template
 
+from arms.shown_text import escape
 from bandits.evaluation.colours import PALETTE, colours_of
 from bandits.online import ServedDomain
 from bandits.online.served_domains import NO_DOMAIN

@@ -126,6 +126,7 @@ READERS = {
     "bandits/data/closed_folder.py": "checks first: it reads piece by piece",
     "bandits/data/io/table_files.py": "checks first: it reads the first line",
     "bandits/encoders/sentence.py": "finds the files itself",
+    "bandits/evaluation/report.py": "a file of the package",
     "bandits/online/segments.py": "checks first: it reads line by line",
     "bandits/policies/codec.py": "checks first: it reads the first bytes",
     "speculative/cli/demo.py": "what it has written itself",

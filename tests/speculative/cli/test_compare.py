@@ -65,7 +65,11 @@ def place(tmp_path_factory):
 
 
 def test_a_long_table_is_compared(place, tmp_path):
-    result = _run(place / "table.parquet", "--encoder", "hashing", "--out", tmp_path, "--seeds", 2)
+    report = ("--report", tmp_path / "page.html")
+    result = _run(place / "table.parquet", "--encoder", "hashing", "--out", tmp_path, "--seeds", 2, *report)
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert str(place / "table.parquet") in page
+    assert Comparison.load(tmp_path / "comparison.json").conclusion.policy in page
     assert "minus best_fixed_arm" in result.stdout
     comparison = Comparison.load(tmp_path / "comparison.json")
     assert comparison.seeds == (0, 1)
@@ -108,6 +112,7 @@ def test_policies_and_estimators_take_settings_in_parentheses(place, tmp_path):
         (("full", "--policies", "lin_ucb,nobody"), "unknown policy 'nobody'"),
         (("full", "--policies", "lin_ucb,lin_ucb"), "different policies"),
         (("full", "--baseline", "nobody"), "baseline must be one of"),
+        (("full", "--report", "page.txt"), "must end in .html, got 'page.txt'"),
         (("log", "--estimators", "Magic"), "unknown estimator 'Magic'"),
         (("full", "--policies", "lin_ucb(width=1)"), "has no setting 'width'"),
         (("log", "--estimators", "clipped_ips(max_weight=0)"), "max_weight must be"),
