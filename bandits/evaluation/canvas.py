@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from arms.atomic_file import atomic_file
 from arms.optional_import import optional_import
+from arms.shown_text import visible
 from bandits.evaluation.colours import GRID, TEXT, colours_of
 from bandits.statistics.estimate import Estimate
 
@@ -55,6 +56,11 @@ def _styled(figure: Figure, panels: Iterable[Axes]) -> list[Axes]:
         axes.patch.set_alpha(0)
     figure.patch.set_alpha(0)
     return list(panels)
+
+
+def plain(text: str) -> str:
+    """Return a text that a picture shows as it is: without this, what stands between two dollar signs is a formula."""
+    return visible(text).replace("$", r"\$")
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
@@ -107,7 +113,7 @@ def interval_bars(
         if line is not None and end <= line < end + room:  # or the dashes would cross the figure
             end = line
         axes.annotate(f"{value:.2f}", (end, place), (4, 0), textcoords="offset points", va="center", color=TEXT, size=9)
-    axes.set_yticks(places, names)
+    axes.set_yticks(places, [plain(name) for name in names])
     axes.invert_yaxis()
     axes.margins(x=0.12)
     if line is not None:
@@ -145,11 +151,18 @@ def stacked_shares(
         left = [0.0] * len(by_group)
         for name in names:
             widths = [group.get(name, 0.0) for group in by_group.values()]
-            axes.barh(list(by_group), widths, left=left, height=0.75, color=colours[name], label=name)
+            axes.barh(
+                [plain(group) for group in by_group],
+                widths,
+                left=left,
+                height=0.75,
+                color=colours[name],
+                label=plain(name),
+            )
             left = [a + b for a, b in zip(left, widths, strict=True)]
         axes.set_xlim(0, 1)
         axes.invert_yaxis()
-        axes.set_title(title, loc="left", color=TEXT, fontsize=10)
+        axes.set_title(plain(title), loc="left", color=TEXT, fontsize=10)
     panels[-1].set_xlabel("share of queries", color=TEXT, fontsize=9)
     legend_below(figure, panels[0], 3)
     save_figure(figure, path)
@@ -169,7 +182,9 @@ def curves(
     colours = colours_of(list(lines))
     for name, (places, points) in lines.items():
         mark = "o" if len(points) < 20 else None
-        axes.plot(places, [point.value for point in points], color=colours[name], marker=mark, markersize=3, label=name)
+        axes.plot(
+            places, [point.value for point in points], color=colours[name], marker=mark, markersize=3, label=plain(name)
+        )
         low, high = [point.low for point in points], [point.high for point in points]
         axes.fill_between(places, low, high, color=colours[name], alpha=0.15, linewidth=0)
     if x_ticks is not None:
@@ -184,7 +199,7 @@ def curves(
 
 
 def _label(axes: Axes, title: str, x_label: str, y_label: str | None = None) -> None:
-    axes.set_title(title, loc="left", color=TEXT, fontsize=10)
-    axes.set_xlabel(x_label, color=TEXT, fontsize=9)
+    axes.set_title(plain(title), loc="left", color=TEXT, fontsize=10)
+    axes.set_xlabel(plain(x_label), color=TEXT, fontsize=9)
     if y_label is not None:
         axes.set_ylabel(y_label, color=TEXT, fontsize=9)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bandits.evaluation.canvas import legend_below, new_figure, save_figure
+from bandits.evaluation.canvas import legend_below, new_figure, plain, save_figure
 from bandits.evaluation.colours import GRID, TEXT, colours_of
 from bandits.evaluation.front import hull
 from bandits.statistics.estimate import Estimate
@@ -66,7 +66,9 @@ def draw_front(
     colours = colours_of(list(dict.fromkeys([*filter(None, lines), *(point.colour_name for point in points)])))
     for name, line in lines.items():
         colour, style = (colours[name], "-") if name else (TEXT, "--")
-        axes.plot(*np.array(line).T, color=colour, linewidth=0.9, linestyle=style, zorder=1, label=name or _MIXED)
+        axes.plot(
+            *np.array(line).T, color=colour, linewidth=0.9, linestyle=style, zorder=1, label=plain(name) or _MIXED
+        )
     for point in points:
         colour = colours[point.colour_name]
         axes.errorbar(
@@ -81,7 +83,7 @@ def draw_front(
             capsize=2,
             elinewidth=0.8,
             zorder=2,
-            label=point.legend or None,
+            label=plain(point.legend) or None,
         )
     costs = [point.cost.value for point in points]
     if min(costs) > 0 and max(costs) > _WIDE * min(costs):
@@ -89,8 +91,8 @@ def draw_front(
     axes.margins(x=0.15)
     axes.grid(axis="y", color=GRID, linewidth=0.6)
     for names, cost, value in _labels([point for point in points if point.name], axes.get_xscale() == "log"):
-        axes.annotate(names, (cost, value), (7, 5), textcoords="offset points", color=TEXT, size=8)
-    axes.set_xlabel("mean cost" + (f" ({cost_unit})" if cost_unit else ""), fontsize=9)
+        axes.annotate(plain(names), (cost, value), (7, 5), textcoords="offset points", color=TEXT, size=8)
+    axes.set_xlabel("mean cost" + (f" ({plain(cost_unit)})" if cost_unit else ""), fontsize=9)
     axes.set_ylabel("mean reward (higher is better)", fontsize=9)
     axes.set_title("cost against quality", loc="left", color=TEXT, fontsize=10)
     if any(lines):

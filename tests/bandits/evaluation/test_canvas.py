@@ -1,5 +1,7 @@
 """An interval is seen wherever it lies: light on its bar, in the colour of text beside it."""
 
+from dataclasses import replace
+
 import pytest
 
 pytest.importorskip("matplotlib")
@@ -8,6 +10,7 @@ from matplotlib.colors import to_hex
 
 from bandits.evaluation import canvas
 from bandits.evaluation.colours import TEXT
+from bandits.evaluation.cost_picture import CostPoint, draw_front
 from bandits.statistics.estimate import Estimate
 
 LIGHT = "#ffffff"
@@ -34,3 +37,14 @@ def test_an_interval_is_light_on_its_bar_alone(tmp_path, monkeypatch, value, int
     assert lines == pieces
     on_bar = {end for end in interval if min(value, 0) < end < max(value, 0)}
     assert caps == {(end, end): LIGHT if end in on_bar else TEXT for end in interval}
+
+
+def test_names_in_pictures_are_no_formulas(tmp_path):
+    bad = r"$\nothing{$ a$b <c> \$"
+    estimate = Estimate(0.5, 0.3, 0.6)
+    canvas.interval_bars(tmp_path / "bars.svg", {bad: estimate}, title=bad, x_label=bad)
+    canvas.stacked_shares(tmp_path / "shares.svg", {bad: {bad: {bad: 1.0}}}, [bad])
+    canvas.curves(tmp_path / "curves.svg", {bad: ([1, 2], [estimate] * 2)}, title=bad, x_label=bad, y_label="y")
+    point = CostPoint(bad, estimate, estimate, "o", True)
+    draw_front(tmp_path / "front.svg", [point, replace(point, name="", legend=bad)], {bad: [(0.5, 0.5)]}, bad)
+    assert canvas.plain("$5 or $6") == r"\$5 or \$6"
