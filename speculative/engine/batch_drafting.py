@@ -1,6 +1,6 @@
 """One round's drafting: requests of one draft in the same passes, where the draft knows how."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -59,23 +59,26 @@ def propose_all(
         groups = _groups(arms, together)
     for requests in groups:
         draft = arms[requests[0]].draft
-        asked = [(i, ask) for i in requests if (ask := states[i].ask(draft, arms[i].draft_length)) is not None]
+        asked: dict[int, DraftAsk] = {}
+        for i in requests:
+            ask = states[i].ask(draft, arms[i].draft_length)
+            if ask is not None:
+                asked[i] = ask
         if asked:
-            _settle(states, drafted, asked, _found(draft, [ask for _, ask in asked]))
-            requests = [i for i, _ in asked]
-        clock.drafted(requests)
+            _settle(states, drafted, asked, _found(draft, [*asked.values()]))
+        clock.drafted([*asked] or requests)
     return drafted
 
 
 def _settle(
     states: Sequence[Running],
     drafted: Sequence[Drafted],
-    asked: Sequence[tuple[int, DraftAsk]],
+    asked: Mapping[int, DraftAsk],
     answers: Sequence[object],
 ) -> None:
     """Put what was answered beside the arms; an interrupt is raised once every row is in order."""
     raised: list[BaseException] = []
-    for (i, ask), answer in zip(asked, answers, strict=True):
+    for (i, ask), answer in zip(asked.items(), answers, strict=True):
         each = drafted[i]
         try:
             if isinstance(answer, UnreadProposal):

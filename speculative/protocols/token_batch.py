@@ -35,7 +35,7 @@ class TokenBatch:
     @classmethod
     def in_rows(cls, token_ids: torch.Tensor, counts: Sequence[int], rows: Sequence[int]) -> "TokenBatch":
         """Make a batch of tokens in these rows, in whatever order they are."""
-        is_run = all(row == rows[0] + i for i, row in enumerate(rows))
+        is_run = len(rows) == 1 or all(row == rows[0] + i for i, row in enumerate(rows))
         return cls(token_ids, counts, rows[0], None if is_run else rows)
 
     @classmethod
