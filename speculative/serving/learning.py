@@ -15,6 +15,7 @@ from speculative.serving.service import Service
 from speculative.serving.stage_keeper import StageKeeper
 
 LOGGER = logging.getLogger(__name__)
+_MOST_BATCHES = 20  # at once
 
 
 def forgetting(policy: Policy, discount: float | None, window: int | None, drift_threshold: float | None) -> Policy:
@@ -42,7 +43,8 @@ def forgetting(policy: Policy, discount: float | None, window: int | None, drift
 class LearningThread:
     """Reads the log every so often, and lets what was learned decide from then on.
 
-    Only a full batch is followed by the next one at once: what comes in during a step waits for the pause to pass.
+    Only a full batch is followed by the next one at once, up to twenty of them: what comes in during a step waits for
+    the pause to pass, and a log that grows faster than it is learned keeps no other job from its turn.
     A job that fails is told and tried again, and keeps no other from being done: a policy that cannot learn serves as
     it was, and still goes back to shadow where it is worse.
 
@@ -119,11 +121,12 @@ class LearningThread:
         self._service.metrics.set("learning_failed", float(has_failed))
 
     def _learn(self) -> None:
-        n_new = self._learner.batch
-        while n_new == self._learner.batch and not self._stop.is_set():
+        for _ in range(_MOST_BATCHES):
             n_new = self._learner.step(whole_batches=False)
             if n_new:
                 self._adopt()
+            if n_new < self._learner.batch or self._stop.is_set():  # more than a batch where others have learned too
+                break
 
     def _look_back(self) -> None:
         look_back, metrics = self._service.look_back, self._service.metrics

@@ -1,6 +1,7 @@
 """The learning thread keeps its pauses, however many requests come in."""
 
 import threading
+from itertools import repeat
 
 import pytest
 
@@ -19,7 +20,7 @@ from tests.support.silent_arm import SilentArm
 class BusyLearner(Learner):
     """Finds something new in the log at every step."""
 
-    sizes = iter([10, 10, 3, *[1] * 10_000])
+    sizes = iter([10, 12, 3, *[1] * 10_000])  # others have learned 2 of the 12
 
     def step(self, *, whole_batches=True):
         self.noted.append(next(self.sizes))
@@ -64,7 +65,18 @@ def steps_of(folder, learner_class, service_class=Service):
 
 def test_only_a_full_batch_is_followed_by_the_next_one_at_once(tmp_path):
     noted, _ = steps_of(tmp_path, BusyLearner)
-    assert noted[:8] == [10, 10, 3, "pause", 1, "pause", 1, "pause"]
+    assert noted[:8] == [10, 12, 3, "pause", 1, "pause", 1, "pause"]
+
+
+class FullLearner(BusyLearner):
+    """Finds a full batch at every step."""
+
+    sizes = repeat(10)
+
+
+def test_a_log_that_grows_faster_than_it_is_learned_keeps_no_other_job_from_its_turn(tmp_path):
+    noted, _ = steps_of(tmp_path, FullLearner)
+    assert noted[:42] == [*[10] * 20, "pause"] * 2
 
 
 def test_an_arm_that_is_forgotten_is_noted_with_its_reason(tmp_path):
