@@ -117,5 +117,8 @@ class Reloading:
         names, incumbent = [arm.name for arm in arms], self._service.settings.incumbent
         if incumbent not in names:
             raise ValueError(f"the incumbent {incumbent!r} cannot leave while the server runs: start it with another")
-        lasting_order(self._order, names)
         self._learning.change_arms(arms, self._new_arm_rows, cause)
+        try:  # not before: an arm that was refused would keep columns that the next start gives to another
+            lasting_order(self._order, names)
+        except (OSError, ValueError) as error:
+            LOGGER.error("the order of the arms' columns cannot be saved: %s", error)

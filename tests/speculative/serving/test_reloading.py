@@ -14,7 +14,7 @@ from bandits.online.segments import read_records
 from speculative.serving.learning import LearningThread
 from speculative.serving.metrics import Metrics
 from speculative.serving.reloading import Reloading
-from speculative.serving.request_columns import RequestColumns
+from speculative.serving.request_columns import RequestColumns, lasting_order
 from speculative.serving.service import Service
 from speculative.serving.settings import CallerReward, ServiceSettings
 from speculative.serving.stage_keeper import StageKeeper
@@ -171,7 +171,7 @@ def test_learner_and_service_agree_at_every_moment_while_arms_come_and_go(tmp_pa
 
         def decide():
             nonlocal n_decided
-            while not stop.is_set():
+            while not stop.wait(0.001):  # slower than it is learned
                 query = Query(id=f"q{n_decided}", prompt="words")
                 service.after_writing(lambda query=query: service.agent.choose(query, list(service.arms))).result()
                 service.agent.reward(query.id, 0.5)
@@ -232,6 +232,9 @@ def test_more_arms_than_a_setting_allows_are_refused(tmp_path):
         with pytest.raises(ValueError, match="propensity_floor"):
             asyncio.run(reloading.reload("a test"))
         assert learner.policy.arm_names == tuple(service.arms) == ("a", "b")
+        source.names = ("a", "b", "g")
+        asyncio.run(reloading.reload("a test"))
+    assert lasting_order(tmp_path / "arms.json", ()) == ["a", "b", "g"], "those refused take no columns"
 
 
 def test_a_signal_tells_what_is_wrong_in_the_log_of_messages(tmp_path, caplog):
