@@ -59,7 +59,7 @@ class HealthChecks:
             failure = error.kind if isinstance(error, ArmFailure) else type(error).__name__
             self._service.metrics.add("health_checks_failed_total", arm=arm.name)
         breaker = self._service.breakers.get(arm.name)
-        if breaker is not None:  # else it has left meanwhile
+        if breaker is not None and self._service.arms.get(arm.name) is arm:  # else it has left meanwhile
             if failure is None and breaker.is_down:
                 LOGGER.warning("arm %s is up again", arm.name)
             elif failure is not None and not breaker.is_down:

@@ -32,7 +32,6 @@ class Upstream:
 
     Attributes:
         n_waiting: requests in its queue, of all its clients, as the last health check found; 0 where it does not tell.
-
         takes_metadata: whether requests are passed on with their `metadata`; the start-up probe finds out whether the
             server refuses them.
 

@@ -4,12 +4,16 @@ import asyncio
 import math
 import socket
 from contextlib import closing
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from serving_bench.scripted_upstream import Script, ScriptedUpstream
 
 from bandits.online import LoggedDecision
+from speculative.serving.circuit_breaker import CircuitBreaker
+from speculative.serving.health_checks import HealthChecks
+from speculative.serving.metrics import Metrics
 from speculative.serving.problem import ArmFailure
 from speculative.serving.queue_length import queue_length
 from speculative.serving.settings import ServiceSettings
@@ -42,6 +46,26 @@ def checked(url, **settings):
             return upstream.n_waiting
 
     return asyncio.run(check())
+
+
+def test_what_is_found_of_an_arm_that_has_left_says_nothing_of_one_that_took_its_name():
+    class Leaving(Upstream):
+        async def check_health(self):
+            served.arms = {"a": other}
+            raise ArmFailure("gone")
+
+    first = Leaving(upstream_spec("a", "http://127.0.0.1:9"), {})
+    other = Upstream(upstream_spec("a", "http://127.0.0.1:8", health_path=""), {})
+    served = SimpleNamespace(arms={"a": first}, breakers={"a": CircuitBreaker()}, metrics=Metrics())
+
+    async def check():
+        async with HealthChecks(served).running():
+            while served.arms["a"] is first:
+                await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+    asyncio.run(check())
+    assert served.breakers["a"].state == "up"
 
 
 @pytest.mark.parametrize("path", ["/health", "/v1/models"])
