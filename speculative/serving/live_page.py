@@ -25,6 +25,7 @@ _STAGES = {
     "live": "The policy decides {share:.0%} of the requests.",
 }
 _UNKNOWN = "#8a8f98"  # of an arm that has left
+_MOST_DOMAINS = 20  # clients name them as they like
 _HEADS = ("time", "arm", "drawn with", "policy alone", "expected now", "reward", "ms a token", "id")
 _NUMBERS = frozenset({"drawn with", "reward", "ms a token"})
 
@@ -167,6 +168,8 @@ def _rounds_row(one: RoundsView, n_of_arm: int, colours: Mapping[str, str]) -> s
 def _domains(view: LiveView, colours: Mapping[str, str]) -> str:
     if not view.domains:
         return ""
+    most = sorted(view.domains.items(), key=lambda item: -item[1].chosen.total())[:_MOST_DOMAINS]
+    n_left = len(view.domains) - len(most)
     rows = "".join(
         _row(
             [
@@ -178,19 +181,20 @@ def _domains(view: LiveView, colours: Mapping[str, str]) -> str:
                 ("n", "failed", str(one.n_failed)),
             ]
         )
-        for domain, one in view.domains.items()
+        for domain, one in most
     )
     heads = _heads(
         ("domain", "decisions", "chosen", "reward", "ms a token", "failed"),
         frozenset({"decisions", "reward", "failed"}),
     )
-    return f"<h2>The same by domain</h2><table>{heads}<tbody>{rows}</tbody></table>"
+    left = f"<p>{n_left} further domains have fewer decisions.</p>" if n_left else ""
+    return f"<h2>The same by domain</h2><table>{heads}<tbody>{rows}</tbody></table>{left}"
 
 
 def _shares(domain: ServedDomain, colours: Mapping[str, str]) -> str:
     n = max(1, domain.chosen.total())
     arms = domain.chosen.most_common()
-    return " ".join(_swatch(f"{arm} {count / n:.0%}", colours.get(arm, "#8a8f98")) for arm, count in arms)
+    return " ".join(_swatch(f"{arm} {count / n:.0%}", colours.get(arm, _UNKNOWN)) for arm, count in arms)
 
 
 def _decisions(decisions: Sequence[ExplainedDecision], colours: Mapping[str, str]) -> str:

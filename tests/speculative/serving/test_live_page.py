@@ -62,6 +62,17 @@ def test_a_page_before_any_decision_says_so(tmp_path):
     assert answers.status_code == 404
 
 
+def test_the_domains_of_most_decisions_are_shown_however_many_clients_name(tmp_path):
+    with front_door(tmp_path, {"a": Script()}) as door:
+        for number in range(31):
+            query = Query(id=f"q{number}", prompt="words", domain=f"domain {min(number, 24)}.")
+            door.service.agent.choose(query)
+        page = door.get("/draftpick").text
+    assert "domain 24." in page
+    assert page.count("domain ") == 20
+    assert "5 further domains have fewer decisions" in page
+
+
 def test_the_page_needs_a_key_where_the_api_does_and_a_browser_may_give_it_as_a_password(tmp_path):
     with front_door(tmp_path, {"a": Script()}, keys=[KEY]) as door:
         for path in ("/draftpick", "/draftpick?part=main", "/draftpick/answers"):
