@@ -13,7 +13,7 @@ from bandits.policies import Discounted
 from speculative.serving import ServerSettings, ServiceSettings, UpstreamPoolSpec, serve_replicas
 from speculative.serving.replica import Replica, claim
 from speculative.serving.replica_server import running_replica
-from tests.support.front_door import CHAT, wait_for
+from tests.support.front_door import CHAT, NO_TLS, wait_for
 
 CALLER = ServiceSettings("a", stage="live", rewards="caller", learn_every_s=0.01)
 
@@ -26,7 +26,7 @@ class Replicas:
         self._server = ServerSettings(folder=folder, columns=(), **server)
         self._loop = asyncio.new_event_loop()
         self._running = []
-        self._client = httpx2.Client(trust_env=False, timeout=20)
+        self._client = httpx2.Client(trust_env=False, verify=NO_TLS, timeout=20)
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
 

@@ -5,10 +5,11 @@ import math
 
 import numpy as np
 import pytest
-from serving_bench.scripted_upstream import Script
 
 from bandits import Agent, DecisionLog, HashingEncoder, LinUCB
 from bandits.testing import check_encoder
+from speculative.serving import service
+from speculative.serving.answer_watch import AnswerWatch
 from speculative.serving.completion_request import read_request
 from speculative.serving.prefix_cache import BLOCK
 from speculative.serving.request_columns import (
@@ -86,14 +87,30 @@ def test_arms_keep_their_columns_when_others_join_or_leave(tmp_path):
         lasting_order(file, ("a",))
 
 
-def test_served_contexts_hold_what_each_arms_cache_saves_and_propensities_are_the_policys_own(tmp_path):
+class ReadingArm:
+    """Takes 2 microseconds for each character that it has not read before, by its own clock."""
+
+    name, n_waiting = "a", 0
+
+    def __init__(self):
+        self.now_s, self._read = 0.0, ""
+
+    async def answer(self, request):
+        n_known = len(self._read) if request.text.startswith(self._read) else 0
+        self.now_s += 2e-6 * (len(request.text) - n_known)
+        self._read = request.text
+        yield json.dumps({"choices": [{"delta": {"content": "hello"}}]}).encode()
+
+
+def test_served_contexts_hold_what_each_arms_cache_saves_and_propensities_are_the_policys_own(tmp_path, monkeypatch):
     settings = ServiceSettings("a", stage="live", exploration=0.2)
-    script = Script(n_tokens=1, character_s=2e-6)
-    groups = ("load", "prefix")
-    with front_door(tmp_path, {"a": script}, settings, groups=groups) as door:
+    arm, groups, n_read = ReadingArm(), ("load", "prefix"), []
+    monkeypatch.setattr(service, "AnswerWatch", lambda asked: AnswerWatch(asked, lambda: arm.now_s))
+    with front_door(tmp_path, {}, settings, own=[arm], groups=groups) as door:
         text = ""
         for turn in range(12):
-            text += f"{turn} ".ljust(8 * BLOCK, "x")
+            n_read.append(len(text))
+            text += f"{turn} ".ljust((8 + turn % 3) * BLOCK, "x")
             door.chat(stream=True, messages=[{"role": "user", "content": text}])
         door.chat(messages=[{"role": "user", "content": "something else " * 200}])
         decided = records(door, "decided")
@@ -101,7 +118,7 @@ def test_served_contexts_hold_what_each_arms_cache_saves_and_propensities_are_th
     data = DecisionLog.load(tmp_path / "log")
     saved = data.contexts[:, names_of(groups).index("saved_0") + 8]
     assert (saved[:8] == 0).all()
-    assert (saved[9:12] > 0.005).all()
+    np.testing.assert_allclose(saved[8:12], np.tanh(2e-6 * np.array(n_read[8:])), rtol=0.01)
     assert saved[12] == 0
     assert np.allclose(policy.probabilities(data.contexts)[:, 0], [one["propensity"] for one in decided])
 
