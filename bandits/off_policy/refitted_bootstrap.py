@@ -17,8 +17,9 @@ class RefittedBootstrap(IntervalMethod):
 
         value +- t * standard deviation of the refits,  t with min(queries, refits) - 1 degrees of freedom
 
-    For `DirectMethod(n_refits=100)`. Right where the model is. Where it is wrong the interval mostly misses the truth
-    (examples/benchmarks/bench_intervals.py), and there is none where the log shows that it is; a thin log may not.
+    For `DirectMethod(n_refits=100)`. Right where the model is. Where it is wrong the interval misses the truth often,
+    and on large logs nearly always (examples/benchmarks/bench_intervals.py); there is none where the log shows it,
+    which a thin log may not.
 
     Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapters 6 and 12.
     """
