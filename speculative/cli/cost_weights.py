@@ -18,12 +18,18 @@ def weights_of(text: str | None) -> tuple[float, ...]:
     """Return the numbers of the option; none where it was not given.
 
     Raises:
-        ValueError: if one is no number.
+        ValueError: if one is no number, or there is none.
     """
+    if text is None:
+        return ()
+    rule = f"--cost-weight must be numbers separated by commas, got {text!r}"
     try:
-        return () if text is None else tuple(float(word) for word in listed(text))
+        weights = tuple(float(word) for word in listed(text))
     except ValueError as error:
-        raise ValueError(f"--cost-weight must be numbers separated by commas, got {text!r}") from error
+        raise ValueError(rule) from error
+    if not weights:
+        raise ValueError(rule)
+    return weights
 
 
 def trade_off_of(

@@ -210,4 +210,5 @@ def test_weights_of_the_cost_give_net_rewards_or_a_front(labelled, tmp_path):
     front = TradeOff.load(tmp_path / "front" / "trade_off.json")
     assert [point.cost_weight for point in front.points] == [0.0, 0.1, 9.0]
     assert (tmp_path / "front" / "trade_off.png").stat().st_size > 5_000
-    assert "--cost-weight must be numbers" in _refused(*words, "--cost-weight", "much", "--out", tmp_path)
+    for wrong in ("much", ","):
+        assert "--cost-weight must be numbers" in _refused(*words, "--cost-weight", wrong, "--out", tmp_path)
