@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.ensemble import GradientBoostingRegressor
 
 from bandits import (
     KNN,
@@ -47,7 +48,8 @@ SHORT = AdamWSettings(max_epochs=3, batch_size=16)
 QUICK = {
     "reinforce": Reinforce(training=SHORT),
     "neural_linear_ts": NeuralLinearTS(hidden_size=8, training=SHORT),
-    "bootstrapped_ts": BootstrappedTS(n_replicates=4),
+    "regression": Regression(GradientBoostingRegressor(n_estimators=3)),
+    "bootstrapped_ts": BootstrappedTS(n_replicates=2),
 }
 POLICIES = {name: QUICK.get(name, cls) for name, cls in TABLE.items()} | {
     "lin_ucb without intercept": LinUCB(ucb_width=0.3, prior_precision=2.0, intercept_precision=None),
