@@ -8,8 +8,8 @@ from bandits.evaluation.importance import FeatureImportance, feature_importance,
 from bandits.evaluation.log_replay import LogReplay, ReplayedRow, replay_log
 from bandits.evaluation.objective import best_fixed_arm, objective_of
 from bandits.evaluation.segments import SegmentRow
-from bandits.evaluation.trade_off import trade_off
 from bandits.evaluation.trade_off_result import RoutingNumbers, TradeOff, TradeOffPoint
+from bandits.evaluation.weight_sweep import trade_off
 
 __all__ = [
     "Comparison",

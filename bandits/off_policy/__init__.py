@@ -6,12 +6,12 @@ from bandits.off_policy.confidence_sequence import LowerConfidenceSequence, lowe
 from bandits.off_policy.diagnostics import Diagnostics, diagnose
 from bandits.off_policy.estimate import OffPolicyEstimate, OffPolicyEstimates, estimate_problem
 from bandits.off_policy.intervals import BootstrapInterval, DeltaMethod, EmpiricalBernstein, Interval, IntervalMethod
-from bandits.off_policy.mixture_log import mixture_log
 from bandits.off_policy.named import INTERVALS, REWARD_MODELS, make_interval, make_reward_model
 from bandits.off_policy.problem import OffPolicyProblem
 from bandits.off_policy.refitted_bootstrap import RefittedBootstrap
 from bandits.off_policy.regression_model import CrossFittedRegression
 from bandits.off_policy.reward_model import ConstantReward, CrossFittedRidge, GivenPredictions, RewardModel
+from bandits.off_policy.several_logs import mixture_log
 from bandits.off_policy.terms import Terms, TermSums
 
 __all__ = [

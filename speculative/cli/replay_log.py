@@ -70,7 +70,7 @@ def replay_log(
     """
     from bandits.data.io import write_dsjson
     from bandits.evaluation import replay_log as replay
-    from bandits.online.served_domains import NO_DOMAIN, domains_table, served_domains
+    from bandits.online.domains import NO_DOMAIN, domains_table, served_domains
 
     if not policy and to_dsjson is None:
         raise ValueError("give --policy, what to value, or --to-dsjson, a file to write the log to")

@@ -216,8 +216,8 @@ def serve(
         list[str] | None,
         typer.Option(
             "--selector",
-            help="A further arm of a pool with a target: at every round this rule chooses, such as meta_sd, "
-            "ucb_spec(ucb_width=0.5) or package.module:Class; may be repeated.",
+            help="A further arm of a pool with a target: at every round this rule chooses, such as meta_sd or "
+            "package.module:Class, with settings in brackets; may be repeated.",
             metavar="NAME",
         ),
     ] = None,

@@ -14,7 +14,7 @@ from string import Template
 from arms.shown_text import escape
 from bandits.evaluation.colours import PALETTE, colours_of
 from bandits.online import ServedDomain
-from bandits.online.served_domains import NO_DOMAIN
+from bandits.online.domains import NO_DOMAIN
 from speculative.serving.live_charts import gain_chart, gain_scale, shares_chart
 from speculative.serving.live_view import ArmView, ExplainedDecision, LiveView, RoundsView
 from speculative.serving.trial_curve import CurvePoint

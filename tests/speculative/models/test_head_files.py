@@ -13,6 +13,10 @@ from tests.support.heads import FORMS, foretold, save_head
 PREFIX = [3, 1, 4, 1, 5, 9, 2, 6]
 
 
+def of_one(tokens):
+    return TokenBatch.of([tokens], torch.device("cpu"))
+
+
 def states_of(target, layers, prefix):
     rows = StateRows(layers)
     model = target.tapping([layer for layer in layers if layer != LAST])
@@ -27,10 +31,10 @@ def test_every_published_form_computes_what_the_plainest_loop_does(tiny, tmp_pat
     assert head.config.state_layers == saved.layers
     tokens, logits = foretold(saved, target.reference, PREFIX, 4)
     cache = head.new_cache()
-    output = head.read(states_of(target.decoder, saved.layers, PREFIX)[:-1], torch.tensor(PREFIX[1:]), cache)
+    output = head.read(states_of(target.decoder, saved.layers, PREFIX)[:-1], of_one(PREFIX[1:]), cache)
     torch.testing.assert_close(output.logits[0], logits[0], rtol=1e-4, atol=1e-4)
     for token, expected in zip(tokens, logits[1:], strict=False):
-        output = head.go_on(output.state, torch.tensor([token]), cache)
+        output = head.go_on(output.state, of_one([token]), cache)
         torch.testing.assert_close(output.logits[0], expected, rtol=1e-4, atol=1e-4)
 
 
@@ -39,11 +43,11 @@ def test_pairs_read_in_parts_give_what_they_give_at_once(tiny, tmp_path, form):
     target = tiny("llama")
     save_head(form, tmp_path)
     head: FeatureHeadModel = load_head(tmp_path, target.decoder)
-    states, tokens = states_of(target.decoder, head.config.state_layers, PREFIX), torch.tensor(PREFIX[1:])
-    whole = head.read(states[:-1], tokens, head.new_cache())
-    cache = head.new_cache(4)
+    states, tokens = states_of(target.decoder, head.config.state_layers, PREFIX), PREFIX[1:]
+    whole = head.read(states[:-1], of_one(tokens), head.new_cache())
+    cache = head.new_cache(capacity=4)
     for begin, end in ((0, 3), (3, 4), (4, 7)):
-        part = head.read(states[begin:end], tokens[begin:end], cache)
+        part = head.read(states[begin:end], of_one(tokens[begin:end]), cache)
     torch.testing.assert_close(part, whole)
 
 

@@ -6,7 +6,7 @@ import pytest
 from arms import Observation, Query
 from bandits import Agent, DecisionLog, HashingEncoder, Uniform
 from bandits.online import served_domains
-from bandits.online.served_domains import domains_table
+from bandits.online.domains import domains_table
 
 ARMS = ("plain", "fast")
 
