@@ -7,6 +7,7 @@ from bandits.evaluation.evaluation import Evaluation, EvaluationRow
 from bandits.evaluation.importance import FeatureImportance, feature_importance, held_out_importance
 from bandits.evaluation.log_replay import LogReplay, ReplayedRow, replay_log
 from bandits.evaluation.objective import best_fixed_arm, objective_of
+from bandits.evaluation.report import write_report
 from bandits.evaluation.segments import SegmentRow
 from bandits.evaluation.trade_off_result import RoutingNumbers, TradeOff, TradeOffPoint
 from bandits.evaluation.weight_sweep import trade_off
@@ -33,4 +34,5 @@ __all__ = [
     "objective_of",
     "replay_log",
     "trade_off",
+    "write_report",
 ]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from arms.atomic_file import write_file
 from bandits.data.array_data import Data
 from bandits.data.full_information_data import FullInformationData
 from bandits.evaluation.conclusion import Conclusion
@@ -21,7 +19,6 @@ from bandits.statistics.results import Results
 from bandits.statistics.table import Table
 
 if TYPE_CHECKING:
-    from bandits.evaluation.trade_off_result import TradeOff
     from rewards import Reward
 
 UNSUPPORTED = "the log cannot support an estimate"  # how a note begins, after the name, that says so
@@ -182,35 +179,6 @@ class Comparison(Results[ComparisonRow]):
             if not front or -negative > front[-1].value:
                 front.append(candidates[index])
         return tuple(front)
-
-    def report(
-        self,
-        path: str | Path,
-        *,
-        files: Sequence[str | Path] = (),
-        command: str | None = None,
-        trade_off: TradeOff | None = None,
-        cost_unit: str | None = None,
-    ) -> None:
-        """Write all of it as one HTML page that needs nothing else: no network, no other file, no script.
-
-        Args:
-            path: of the page, which ends in .html.
-            files: files or folders that the data were read from; the page has their digests.
-            command: that made the comparison, for the page.
-            trade_off: of the same policies at several weights of the cost, to stand beside it.
-            cost_unit: what the costs are in, such as "$".
-
-        Raises:
-            ValueError: if the path does not end in .html, or is of a folder.
-            FileNotFoundError: if one of the files is not there.
-        """
-        from bandits.evaluation.report import report_page, report_path
-        from bandits.evaluation.report_sources import sources_of
-
-        file = report_path(path)
-        sources = sources_of(files, command, self.seeds)
-        write_file(file, report_page(self, sources, trade_off, cost_unit))
 
     def table(self) -> Table:
         """Return one line a row, intervals in brackets, the conclusion last."""

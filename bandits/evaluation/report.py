@@ -7,10 +7,12 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
+from arms.atomic_file import write_file
 from arms.shown_text import escape
 from bandits.evaluation.colours import TEXT, colours_of
 from bandits.evaluation.comparison import Comparison, ComparisonRow
 from bandits.evaluation.report_charts import Axis, Mark, cost_chart, curve_chart, strip
+from bandits.evaluation.report_sources import sources_of
 from bandits.evaluation.report_wording import basis, limits
 from bandits.evaluation.trade_off_result import TradeOff
 from bandits.statistics.estimate import Estimate
@@ -18,6 +20,34 @@ from bandits.statistics.table import Table
 
 _MARKED = ("policy", "arm", "log", "oracle")
 _FITTING = 7  # columns of figures with intervals, each on one line
+
+
+def write_report(
+    comparison: Comparison,
+    path: str | Path,
+    *,
+    files: Sequence[str | Path] = (),
+    command: str | None = None,
+    trade_off: TradeOff | None = None,
+    cost_unit: str | None = None,
+) -> None:
+    """Write all of a comparison as one HTML page that needs nothing else: no network, no other file, no script.
+
+    Args:
+        comparison: of `compare`.
+        path: of the page, which ends in .html.
+        files: files or folders that the data were read from; the page has their digests.
+        command: that made the comparison, for the page.
+        trade_off: of the same policies at several weights of the cost, to stand beside it.
+        cost_unit: what the costs are in, such as "$".
+
+    Raises:
+        ValueError: if the path does not end in .html, or is of a folder.
+        FileNotFoundError: if one of the files is not there.
+    """
+    file = report_path(path)
+    sources = sources_of(files, command, comparison.seeds)
+    write_file(file, report_page(comparison, sources, trade_off, cost_unit))
 
 
 def report_path(path: str | Path) -> Path:

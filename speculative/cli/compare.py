@@ -149,8 +149,10 @@ def compare(
             texts.append(comparison.segment_table().to_text())
         results[name] = json.loads(comparison.to_json()) | {"reward": reward_name}
         if report is not None:
+            from bandits.evaluation import write_report
+
             command = shlex.join(["draftpick", *sys.argv[1:]])
-            comparison.report(report, files=data, command=command, trade_off=front, cost_unit=cost_unit)
+            write_report(comparison, report, files=data, command=command, trade_off=front, cost_unit=cost_unit)
             options.say(f"the report is {report}")
         if save_best is not None:
             results[name]["best_policy_file"] = str(_save_best(comparison, learners, rows, save_best))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bandits import BestFixedArm, ComparisonSettings, LinUCB, Uniform, compare
-from bandits.evaluation import trade_off
+from bandits.evaluation import trade_off, write_report
 from bandits.evaluation.report_charts import Axis
 from bandits.testing import example_data
 
@@ -41,7 +41,7 @@ def _data(name):
 def _page(name, folder, **report):
     policies = {f"{name}p": LinUCB(), f"{name}q": BestFixedArm()}
     comparison = compare(policies, _data(name), (0, 1), settings=SETTINGS)
-    comparison.report(folder / "page.html", **report)
+    write_report(comparison, folder / "page.html", **report)
     return (folder / "page.html").read_text(encoding="utf-8"), comparison
 
 
@@ -85,7 +85,7 @@ def test_what_a_log_cannot_support_is_said(tmp_path):
     log = replace(_data("a").log_with(Uniform(), np.random.default_rng(0)), costs=None)
     comparison = compare({"lin_ucb": LinUCB()}, log, (0,), settings=replace(SETTINGS, by_segment=False))
     assert not comparison.conclusion.supported
-    comparison.report(tmp_path / "page.html")
+    write_report(comparison, tmp_path / "page.html")
     text = Page((tmp_path / "page.html").read_text(encoding="utf-8")).text
     assert "The conclusion: the log cannot support it." in text
     assert "lin_ucb: the log cannot support an estimate in 1 of 1 seeds" in text
@@ -109,7 +109,7 @@ def test_files_command_and_weights_of_the_cost_are_on_the_page(tmp_path):
 def test_a_path_that_is_no_page_is_refused(plain, tmp_path, name, message):
     (tmp_path / "folder.html").mkdir()
     with pytest.raises(ValueError, match=message):
-        plain[1].report(tmp_path / name)
+        write_report(plain[1], tmp_path / name)
 
 
 @pytest.mark.parametrize(
