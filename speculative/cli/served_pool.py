@@ -28,13 +28,14 @@ def selectors_of(
     Raises:
         ValueError: if the pool has no target of its own, or a file, a name or a setting is wrong.
     """
-    from speculative.selectors.arm_subset import ArmSubset
     from speculative.serving.upstream_spec import UpstreamPoolSpec
 
     if rounds is None and not rules:
         return {}
     if isinstance(served, UpstreamPoolSpec):
         raise ValueError("--rounds and --selector need a pool with a target of its own: leave them out")
+    from speculative.selectors.arm_subset import ArmSubset  # it needs torch, upstreams do not
+
     found = {} if rounds is None else {PER_ROUND: round_selector(rounds, served, cache)}
     for entry in rules:
         if not (entry.isascii() and entry.isprintable() and len(entry) <= 100):  # a header of each answer holds it
