@@ -112,6 +112,15 @@ def seconds_of(times: ArrayLike) -> ArrayLike:
     return cast("ArrayLike", whole)
 
 
+def moments(times: ArrayLike | None, n_rows: int) -> Float64 | None:
+    """Return (n,) float64, finite seconds, moments (datetime64) as seconds since 1970; None stays None."""
+    if times is None:
+        return None
+    seconds: Float64 = vector(seconds_of(times), "times", np.float64, n_rows)
+    finite(seconds, "times")
+    return seconds
+
+
 def _first_fault(values: object, dtype: type[np.generic]) -> str:
     """Return where values cannot be read as numbers, or where their rows first differ in length."""
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):

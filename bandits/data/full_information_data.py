@@ -35,6 +35,7 @@ class FullInformationData(PolicyData):
         arm_names: the k arms, in column order.
         observed: (n, k) bool, which rewards are known (an arm added late, a ragged log); None means all.
         costs: (n, k) float64, finite and >= 0 where observed; seconds in draftpick's own data.
+        times: (n,) float64, seconds since any fixed moment; datetime64 becomes seconds since 1970.
         query_ids: a query's id a row; rows that share one are never separated by a split.
         domains: a label a row.
         observations: n rows of k raw observations (None where not observed), from which another reward is
@@ -52,6 +53,7 @@ class FullInformationData(PolicyData):
         PerArm("rewards"),
         PerArm("observed", of_new_arm=False, all_true=True),
         PerArm("costs"),
+        Numbers("times"),
         Texts("query_ids", "query_id"),
         Texts("domains", "domain"),
         Observations("observations"),
@@ -65,6 +67,7 @@ class FullInformationData(PolicyData):
     _: KW_ONLY
     observed: Bool | None = None
     costs: Float64 | None = None
+    times: Float64 | None = None
     query_ids: tuple[str | None, ...] | None = None
     domains: tuple[str | None, ...] | None = None
     observations: tuple[ObservationRow, ...] | None = None
@@ -86,6 +89,7 @@ class FullInformationData(PolicyData):
             "encoder": mark_of_names(names_of_frame(self.contexts)) if self.encoder is None else self.encoder,
             "observed": observed,
             "rewards": _observed_matrix(self.rewards, "rewards", (n, k), observed),
+            "times": checks.moments(self.times, n),
             "query_ids": checks.labels(self.query_ids, "query_ids", n),
             "domains": checks.labels(self.domains, "domains", n),
             "cost_profiles": _texts(self.cost_profiles, "cost_profiles"),
@@ -219,6 +223,7 @@ class FullInformationData(PolicyData):
             available=None if available.all() else available,
             action_probabilities=probabilities,
             costs=None if self.costs is None else self.costs[rows, index[actions]],
+            times=self.times,
             query_ids=self.query_ids,
             domains=self.domains,
             encoder=self.encoder,

@@ -107,8 +107,9 @@ class LoggedData(PolicyData):
             "propensities": checks.propensities(self.propensities, n),
             "query_ids": checks.labels(self.query_ids, "query_ids", n),
             "domains": checks.labels(self.domains, "domains", n),
+            "times": checks.moments(self.times, n),
         }
-        for name in ("costs", "weights", "times"):
+        for name in ("costs", "weights"):
             checked[name] = _optional_vector(getattr(self, name), name, n)
         if self.available is not None:
             checked["available"] = checks.availability(self.available, n, k)
@@ -196,8 +197,8 @@ class LoggedData(PolicyData):
 def _optional_vector(values: ArrayLike | None, name: str, n_rows: int) -> np.ndarray | None:
     if values is None:
         return None
-    array = checks.vector(checks.seconds_of(values) if name == "times" else values, name, np.float64, n_rows)
+    array = checks.vector(values, name, np.float64, n_rows)
     checks.finite(array, name)
-    if name != "times" and (array < 0).any():
+    if (array < 0).any():
         checks.refuse(array, array < 0, name, "must be >= 0")
     return array

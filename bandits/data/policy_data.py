@@ -42,6 +42,7 @@ class PolicyData(ABC):
         encoder: name of the context encoder that made `contexts`, or None.
         query_ids: a label a row, or None.
         domains: a label a row, or None.
+        times: (n,) float64, seconds, or None.
     """
 
     kind: ClassVar[str]
@@ -54,6 +55,7 @@ class PolicyData(ABC):
     encoder: str | None
     query_ids: tuple[str | None, ...] | None
     domains: tuple[str | None, ...] | None
+    times: Float64 | None
 
     def __len__(self) -> int:
         """Return the number of rows."""

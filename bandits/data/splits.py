@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike
 
 from bandits import checks
 from bandits.checks import Bool, Int64
-from bandits.data.logged_data import LoggedData
 from bandits.data.policy_data import PolicyData
 
 AnyData = TypeVar("AnyData", bound=PolicyData)
@@ -105,17 +104,15 @@ def split_by_time(data: AnyData, test_share: float, times: ArrayLike | None = No
     Args:
         data: rows in any order.
         test_share: in (0, 1), of the rows; a query that spans the moment makes the test rows more.
-        times: (n,) float64, seconds; None takes those of the log.
+        times: (n,) float64, seconds; None takes those of the data.
 
     Raises:
         ValueError: if times are missing or not finite, or one side would be empty.
     """
     checks.share(test_share, "test_share")
-    stored = data.times if times is None and isinstance(data, LoggedData) else times
-    if stored is None:
+    moments = data.times if times is None else checks.moments(times, len(data))
+    if moments is None:
         raise ValueError("split_by_time needs times: pass times=, one a row (these data hold none)")
-    moments = checks.vector(stored, "times", np.float64, len(data))
-    checks.finite(moments, "times")
     moment = np.quantile(moments, 1 - test_share, method="higher")
     query = query_numbers(data)
     last = np.full(int(query.max()) + 1, -np.inf)

@@ -127,13 +127,18 @@ class _Rows:
         if stated is not None:
             costs = np.full(shape, np.nan)
             costs[query, self.actions] = stated
-        domains = self.texts("domain")
+        domains, times = self.texts("domain"), self._times()
+        if times is not None:
+            earliest = np.full(len(place), np.inf)
+            np.minimum.at(earliest, query, times)
+            times = earliest
         return FullInformationData(
             contexts=contexts[first],
             rewards=rewards,
             arm_names=self.arm_names,
             observed=observed,
             costs=costs,
+            times=times,
             query_ids=tuple(place),
             domains=None if domains is None else tuple(domains[row] for row in first.tolist()),
             encoder=self.encoder,

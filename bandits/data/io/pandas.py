@@ -78,6 +78,7 @@ def _full_columns(data: FullInformationData) -> dict[str, object]:
         "arm": np.array(data.arm_names, dtype=object)[arm],
         "reward": data.rewards[row, arm],
         "cost": None if data.costs is None else data.costs[row, arm],
+        "time": None if data.times is None else data.times[row],
     }
     return columns | _context_columns(data.contexts[row])
 

@@ -23,6 +23,7 @@ def full(n=5, seed=0):
         NAMES,
         observed=observed,
         costs=rng.random((n, K)),
+        times=np.arange(n),
         query_ids=[f"q{i}" for i in range(n)],
         domains=["x", None] * (n // 2) + ["y"] * (n % 2),
         observations=[

@@ -1,5 +1,7 @@
 """Splits keep all rows and never put a query on both sides."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -77,6 +79,8 @@ def test_split_by_time_takes_times_for_full_information():
         split_by_time(data, 0.5)
     split = split_by_time(data, 0.25, times=[3, 0, 1, 2])
     np.testing.assert_array_equal(split.test.contexts, data.contexts[:1])
+    timed = replace(data, times=np.array([3, 0, 1, 2], dtype="datetime64[D]"))
+    assert split_by_time(timed, 0.25).test.times.tolist() == [3 * 86_400.0]
 
 
 def test_split_by_domain():

@@ -1,5 +1,7 @@
 """Long tables, frames and Open Bandit Pipeline's dictionary: what is read, and what is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -184,15 +186,22 @@ def test_wrong_layouts_and_files_are_refused(tmp_path):
         from_long_table(tmp_path / "bad.parquet")
 
 
-@pytest.mark.parametrize("data", [example_data(), example_log()])
+@pytest.mark.parametrize("data", [replace(example_data(), times=np.arange(len(example_data()))), example_log()])
 def test_frames_bring_everything_back(data):
     pytest.importorskip("pandas")
     again = from_pandas(to_pandas(data))
     assert type(again) is type(data)
     for name in ("arm_names", "query_ids", "domains", "encoder"):
         assert getattr(again, name) == getattr(data, name)
-    for name in ("contexts", "rewards", "costs", "observed", "actions", "propensities", "action_probabilities"):
+    numbers = "contexts rewards costs times observed actions propensities action_probabilities"
+    for name in numbers.split():
         np.testing.assert_array_equal(getattr(again, name, None), getattr(data, name, None))
+
+
+def test_a_query_is_of_the_time_of_its_earliest_row():
+    table = {"query_id": ["q", "q", "r", "r"], "arm": ["a", "b"] * 2, "reward": [1.0] * 4, "context_0": [1.0] * 4}
+    data = from_long_table(table | {"time": [7.0, 5.0, 6.0, 9.0]})
+    assert data.times.tolist() == [5.0, 6.0]
 
 
 def test_a_frame_keeps_that_propensities_were_estimated():
