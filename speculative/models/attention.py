@@ -7,13 +7,15 @@ from typing import Literal
 import torch
 from torch.nn import functional
 
+from speculative.models.flash_attention import HALVES, FlashRows, attend_flash
 from speculative.protocols.kv_cache import Slots
 from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.pinned import without_waiting
 
-Apart = Literal["none", "rows", "tokens"]
+Apart = Literal["ragged", "none", "rows", "tokens"]
 
 _CACHE_LINE = 64  # bytes; tensors begin on one
+_MASK_STEP = 8  # a card's kernel takes rows of a mask that begin at a multiple of this, and copies any other
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,8 @@ class AttentionPart:
         width: the most tokens of one row, t.
         kv_length: keys of the longest row.
         padded: (n,) int64, each token's place among b * t; None where every row has t of them.
-        mask: additive, (b, 1, groups * t, kv_length); None where every query sees every key.
+        mask: additive, (b, 1, groups * t, kv_length); None where every query sees every key, or `is_causal`.
+        is_causal: whether the tokens are the first of their row, each of which sees itself and those before.
     """
 
     tokens: slice
@@ -39,6 +42,7 @@ class AttentionPart:
     kv_length: int
     padded: torch.Tensor | None = None
     mask: torch.Tensor | None = None
+    is_causal: bool = False
 
 
 class AttentionPlan:
@@ -49,14 +53,16 @@ class AttentionPlan:
         starts: tokens that each of its rows holds before them.
         n_groups: query heads that share a key head.
         dtype: of the masks.
-        apart: what is attended for one by one. "none": one call for all, in which shorter rows are padded; for a device
-            on which calls cost more than padding. "rows": no padding, which costs less on a CPU where rows differ in
-            length. "tokens": a token's result cannot depend on what else is in the pass.
+        apart: what is attended for one by one. "ragged": one call for all, without padding, by a flash kernel, see
+            `has_flash`. "none": one call for all, in which shorter rows are padded; for a device on which calls cost
+            more than padding. "rows": no padding, which costs less on a CPU where rows differ in length. "tokens": a
+            token's result cannot depend on what else is in the pass.
 
     Attributes:
         positions: (n,) int64, each token's place in its text.
         slots: where its key and value go.
-        parts: the calls, in the order of the tokens.
+        flash: what the flash kernel asks for, where it attends.
+        parts: the calls otherwise, in the order of the tokens.
         n_groups: as given.
         apart: as given.
     """
@@ -67,7 +73,10 @@ class AttentionPlan:
         starts, counts, rows_of = list(starts), list(batch.counts), list(batch.rows)
         self.n_groups, self.apart, self._dtype = n_groups, apart, dtype
         self.positions, self.slots = places(batch, starts)
-        if apart == "none":
+        self.flash = FlashRows.of(batch, starts) if apart == "ragged" else None
+        if self.flash is not None:
+            pieces = []
+        elif apart == "none":
             pieces = [(rows_of, starts, counts)]
         elif apart == "rows":
             pieces = [([row], [start], [count]) for row, start, count in zip(rows_of, starts, counts, strict=True)]
@@ -89,6 +98,8 @@ class AttentionPlan:
             rows = without_waiting(torch.tensor(rows_of), device)
         if n_rows == 1 and width == 1:
             return AttentionPart(tokens, rows, 1, 1, kv_length)
+        if n_rows == 1 and starts[0] == 0 and device.type != "cpu" and self._dtype in HALVES:
+            return AttentionPart(tokens, rows, 1, width, kv_length, is_causal=True)
         padded = None
         if min(counts) < width:
             in_row, offsets = _rectangle(counts)
@@ -97,9 +108,11 @@ class AttentionPlan:
             last_seen = torch.arange(starts[0], kv_length, device=device)[None]  # (b, t)
         else:
             last_seen = without_waiting(torch.tensor(starts)[:, None] + torch.arange(width), device)
-        hidden = torch.arange(kv_length, device=device) > last_seen[..., None]
+        n_keys = kv_length if device.type == "cpu" else -(-kv_length // _MASK_STEP) * _MASK_STEP
+        hidden = torch.arange(n_keys, device=device) > last_seen[..., None]
         mask = torch.zeros(hidden.shape, dtype=self._dtype, device=device).masked_fill_(hidden, float("-inf"))
-        return AttentionPart(tokens, rows, n_rows, width, kv_length, padded, mask.repeat(1, self.n_groups, 1)[:, None])
+        mask = mask.repeat(1, self.n_groups, 1)[:, None, :, :kv_length]
+        return AttentionPart(tokens, rows, n_rows, width, kv_length, padded, mask)
 
 
 def places(batch: TokenBatch, starts: Sequence[int]) -> tuple[torch.Tensor, Slots]:
@@ -120,6 +133,8 @@ def places(batch: TokenBatch, starts: Sequence[int]) -> tuple[torch.Tensor, Slot
 
 def attend(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, plan: AttentionPlan) -> torch.Tensor:
     """Attention of a pass's (n, h, hd) queries over one layer's (rows, h_kv, capacity, hd) keys: (n, h * hd)."""
+    if plan.flash is not None:
+        return attend_flash(queries, keys, values, plan.flash)
     if len(plan.parts) == 1:
         return _attend_part(queries, keys, values, plan.parts[0], plan.n_groups)
     pieces = [queries[part.tokens] for part in plan.parts]
@@ -136,6 +151,15 @@ def _attend_part(
 ) -> torch.Tensor:
     _, n_heads, head_dim = queries.shape
     b, t = part.n_rows, part.width
+    if part.is_causal:
+        mixed = functional.scaled_dot_product_attention(
+            queries[None].transpose(1, 2),
+            keys[part.rows, :, :t],
+            values[part.rows, :, :t],
+            is_causal=True,
+            enable_gqa=g > 1,
+        )
+        return mixed.transpose(1, 2).reshape(t, n_heads * head_dim)
     if part.padded is not None:
         queries = queries.new_zeros(b * t, n_heads, head_dim).index_copy_(0, part.padded, queries)
     folded = queries.view(b, t, -1, g, head_dim)

@@ -11,6 +11,7 @@ from speculative.models.attention import Apart, AttentionPlan, attend
 from speculative.models.checkpoint import Checkpoint
 from speculative.models.config import DecoderConfig, inverse_frequencies
 from speculative.models.fingerprint import model_fingerprint
+from speculative.models.flash_attention import fits_pages, has_flash
 from speculative.models.int8_linear import Int8Linear
 from speculative.models.kernels.norm import NORMS
 from speculative.models.kernels.plan import SAFE_PLAN, KernelPlan
@@ -103,6 +104,8 @@ class Decoder:
         angles = torch.outer(torch.arange(config.max_positions).float(), inverse_frequencies(config))
         rotations = torch.polar(torch.ones_like(angles), angles)[:, None]  # (positions, 1, head_dim / 2)
         self._rotations = rotations.to(self.device)
+        self._n_groups = config.n_heads // config.n_kv_heads
+        self._has_flash = has_flash(dtype, self.device, self._n_groups, config.head_dim)
         self._fingerprint = model_fingerprint(f"{config} {dtype} {products_used}", checkpoint.digests.items())
 
     def fingerprint(self) -> str:
@@ -194,9 +197,10 @@ class Decoder:
         if invariant and self._one_token and n > 1:
             return self._each_token(batch, cache, n_layers)
         cache.reserve(longest)
-        n_groups = self.config.n_heads // self.config.n_kv_heads
         apart: Apart = "tokens" if invariant else "rows" if self.device.type == "cpu" else "none"
-        plan = AttentionPlan(batch, starts, n_groups, self.dtype, apart)
+        if apart == "none" and self._has_flash and fits_pages(cache.capacity):
+            apart = "ragged"
+        plan = AttentionPlan(batch, starts, self._n_groups, self.dtype, apart)
         rotations = self._rotations[plan.positions]
         x = _filled(self.embedding[batch.token_ids], self._min_rows)
         tapped: list[torch.Tensor] = []

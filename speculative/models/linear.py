@@ -40,9 +40,14 @@ class Linear:
     @classmethod
     def gated(
         cls, gate: tuple[Matrix, torch.Tensor | None], up: tuple[Matrix, torch.Tensor | None], plan: KernelPlan
-    ) -> "SplitGate":
-        """Return the gated first half of a feed-forward block, from two matrices with their biases."""
-        return SplitGate(cls(*gate, plan), cls(*up, plan))
+    ) -> "SplitGate | StackedGate":
+        """Return the gated first half of a feed-forward block, from two matrices with their biases.
+
+        On a CPU the second product multiplies by the first one's results; on a card each product is a launch.
+        """
+        if isinstance(gate[0], WeightBlocks) or gate[0].device.type == "cpu":
+            return SplitGate(cls(*gate, plan), cls(*up, plan))
+        return StackedGate(cls(*_stacked(gate, up), plan))
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Map (n, in_features) to (n, out_features)."""
@@ -149,8 +154,7 @@ class Int4Linear:
         Raises:
             ValueError: as the constructor does.
         """
-        biases = [bias for _, bias in (gate, up) if bias is not None]
-        return StackedGate(cls(stack_rows([gate[0], up[0]]), torch.cat(biases) if biases else None, plan))
+        return StackedGate(cls(*_stacked(gate, up), plan).half)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Map (n, in_features) to (n, out_features), in the type of `x`."""
@@ -220,15 +224,23 @@ class SplitGate:
 
 
 class StackedGate:
-    """`silu(gate(x)) * up(x)` from one product of both matrices' rows, bfloat16 throughout."""
+    """`silu(gate(x)) * up(x)` from one product of both matrices' rows, in its type throughout."""
 
-    def __init__(self, both: Int4Linear) -> None:
+    def __init__(self, both: Callable[[torch.Tensor], torch.Tensor]) -> None:
         self._both = both
 
     def __call__(self, x: torch.Tensor, each_row: bool = False) -> torch.Tensor:
-        """Map (n, in_features) to (n, out_features) bfloat16; `each_row` as in `_silu_`."""
-        gate, up = self._both.half(x).chunk(2, dim=-1)
+        """Map (n, in_features) to (n, out_features); `each_row` as in `_silu_`."""
+        gate, up = self._both(x).chunk(2, dim=-1)
         return _silu_(gate, each_row) * up
+
+
+def _stacked(
+    gate: tuple[Matrix, torch.Tensor | None], up: tuple[Matrix, torch.Tensor | None]
+) -> tuple[Matrix, torch.Tensor | None]:
+    """Return both matrices' rows as one matrix, and their biases as one."""
+    biases = [bias for _, bias in (gate, up) if bias is not None]
+    return stack_rows([gate[0], up[0]]), torch.cat(biases) if biases else None
 
 
 def _silu_(x: torch.Tensor, each_row: bool) -> torch.Tensor:

@@ -7,6 +7,7 @@ from torch.nn import functional
 from speculative.models.kernels.plan import SAFE_PLAN, KernelPlan, Packing
 from speculative.models.linear import Int4Linear, Linear, WideInt4Linear
 from speculative.models.weight_blocks import WeightBlocks
+from tests.support.pretended_card import PretendedCard
 
 PLAN = KernelPlan(wide_rows=20)
 
@@ -158,3 +159,17 @@ def test_a_matrix_packed_in_slabs_is_the_matrix():
     x = torch.randn(3, 32, generator=torch.Generator().manual_seed(6))
     whole, parts = Int4Linear(weight)(x), [Int4Linear(part)(x) for part in (weight[:4096], weight[4096:])]
     assert torch.equal(whole, torch.cat(parts, dim=1))
+
+
+def test_gate_and_up_are_one_product_on_a_card_and_give_the_cpus_results():
+    generator = torch.Generator().manual_seed(3)
+    gate, up = ((torch.randn(12, 8, generator=generator), torch.randn(12, generator=generator)) for _ in range(2))
+    x = torch.randn(3, 8, generator=generator)
+    here = Linear.gated(gate, up, SAFE_PLAN)(x)
+    with PretendedCard() as card:
+        on_card = [tuple(part.to("cuda") for part in pair) for pair in (gate, up)]
+        gated = Linear.gated(*on_card, SAFE_PLAN)
+        card.counted()
+        there = gated(x.to("cuda")).cpu()
+        assert len(card.counted().kernels) == 3  # the product, silu, and their product
+    torch.testing.assert_close(there, here)
