@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from arms import Observation
 from arms.plugin import find_plugin
-from rewards import REWARDS, FittedReward, OnFailure, RelativeSpeed, Reward, RougeL
+from rewards import REWARDS, FittedReward, OnFailure, RelativeSpeed, Reward, RougeL, WeightedAverage
 
 DEFAULT_REWARD = "time_saved"
 """What the speed of drafts is valued by where nothing else is asked for: its sum is the time saved in all."""
@@ -35,7 +35,8 @@ def make_reward(formula: str, training: Iterable[Observation] | None = None) -> 
 
     Args:
         formula: at most 500 characters, such as "0.5 * rouge_l(missing=1) + 0.5 * relative_speed". Beside rewards,
-            `on_failure(REWARD, VALUE)` values failed pulls, and `paper(A)` is A * rouge_l + (1 - A) * relative_speed.
+            `on_failure(REWARD, VALUE)` values failed pulls, and `paper(A)` is A * rouge_l + (1 - A) * relative_speed,
+            with another agreement of texts where one is named: `paper(A, agreement=gleu(missing=0))`.
         training: every arm's observations of the training queries; None where there are none.
 
     Raises:
@@ -73,8 +74,10 @@ class _Reader:
         if depth > MAX_DEPTH:
             raise self._error(f"it must be nested at most {MAX_DEPTH} deep")
         match node:
-            case ast.Constant(value=None | str() as setting):
-                return setting
+            case ast.Constant(value=None):
+                return None
+            case ast.Constant(value=str() as setting):  # a path in it was stood in for, too
+                return re.sub(r"path_\d+_", lambda found: self._paths.get(found[0], found[0]), setting)
             case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
                 return self._number(number)
             case ast.Name(id=name):
@@ -123,11 +126,11 @@ class _Reader:
             raise self._error(f"{name} is fitted on training observations: give some, or its settings in parentheses")
         return reward.fitted(self._training)
 
-    def _paper(self, alpha: float, missing: float | None = None) -> Reward:
-        if not 0 <= alpha <= 1:
-            raise self._error(f"paper(A) needs A in [0, 1], got {alpha:g}")
+    def _paper(self, weight: float, missing: float | None = None, agreement: Reward | None = None) -> Reward:
+        if missing is not None and agreement is not None:
+            raise self._error("paper(A) takes missing or an agreement, which says it itself: gleu(missing=0)")
         speed = self._fitted(RelativeSpeed, "relative_speed")
-        return alpha * RougeL(missing) + (1 - alpha) * speed
+        return WeightedAverage(weight, agreement or RougeL(missing), speed)
 
     def _number(self, number: float) -> float:
         try:

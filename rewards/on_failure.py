@@ -1,5 +1,7 @@
 """What a failed pull is worth."""
 
+from collections.abc import Sequence
+
 from arms import Observation, checks
 from rewards.reward import Reward, bounds_of
 
@@ -23,6 +25,10 @@ class OnFailure(Reward):
         low, high = bounds_of(reward)
         self.bounds = min(low, self.value), max(high, self.value)
         self.name = f"OnFailure({reward.name}, {self.value:g})"
+
+    def prepare(self, observations: Sequence[Observation]) -> None:
+        """Prepare what values the pulls that did not fail."""
+        self.reward.prepare(observations)
 
     def _value(self, observation: Observation) -> float:
         return self.reward(observation)

@@ -67,6 +67,9 @@ class Reward(ABC):
             "or leave failed pulls out",
         )
 
+    def prepare(self, observations: Sequence[Observation]) -> None:  # noqa: B027 (most rewards share nothing)
+        """Compute at once what valuing these observations shares, such as embeddings; values do without it too."""
+
     def unfit(self, observation: Observation, reason: str) -> ValueError:
         """Make the error to raise for an observation that cannot be valued."""
         return ValueError(f"{self.name} cannot value the {observation}: {reason}")
@@ -121,10 +124,8 @@ class FittedReward(Reward):
 class WeightedSum(Reward):
     """sum_i weight_i * reward_i(observation); what `+`, `-`, `*` and `/` on rewards build.
 
-    `a * RougeL() + (1 - a) * RelativeSpeed(fastest)` is the weighted average of alignment and speed. A failed pull
-    is worth the sum of what its terms say, so each term must say it, or the whole sum be wrapped in `OnFailure`.
-    Source: Huang et al. 2024 (arXiv:2408.08470), the reward as reviews of the paper print it, there
-    a = alpha; how the paper scales speed is not known to us.
+    A failed pull is worth the sum of what its terms say, so each term must say it, or the whole sum be wrapped in
+    `OnFailure`.
 
     Args:
         terms: (weight, reward) pairs; sums among them are flattened.
@@ -147,6 +148,11 @@ class WeightedSum(Reward):
         self.terms: tuple[tuple[float, Reward], ...] = tuple(flat)
         self.name = _formula(self.terms)
         self.bounds = _bounds(self.terms)
+
+    def prepare(self, observations: Sequence[Observation]) -> None:
+        """Prepare each term."""
+        for _, reward in self.terms:
+            reward.prepare(observations)
 
     def _value(self, observation: Observation) -> float:
         total = 0.0

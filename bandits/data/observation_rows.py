@@ -40,6 +40,7 @@ def check_rows_are_of(queries: Sequence[Query], rows: Sequence[ObservationRow], 
 def rewards_of(rows: Sequence[ObservationRow], reward: Reward) -> Float64:
     """Return (n, k) float64, NaN where nothing was observed."""
     values = np.full((len(rows), len(rows[0]) if rows else 0), np.nan)
+    reward.prepare([observation for row in rows for observation in row if observation is not None])
     for row, observations in enumerate(rows):
         for arm, observation in enumerate(observations):
             if observation is None:

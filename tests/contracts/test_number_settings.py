@@ -187,6 +187,7 @@ FILLED_BY_THE_LIBRARY = [
 ELSEWHERE = {
     *(kind.__name__ for table in (POLICIES, ESTIMATORS, REWARDS) for kind in table.values()),  # by their contracts
     *("ConstantReward", "EpsilonGreedy", "LinearPolicy", "LogisticPolicy", "OnFailure", "Softmax"),
+    *("TextAgreement", "WeightedAverage"),  # beside the class
     *("DraftModel", "EarlyExit", "SpeculativeArm"),  # by the last test of this file
     *(
         "Agent",

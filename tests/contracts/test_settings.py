@@ -54,7 +54,8 @@ def test_a_setting_that_is_no_number_is_refused_by_its_name(kind, name, is_whole
 
 def test_every_plug_in_is_among_them_that_has_numbers():
     assert {kind for kind in CLASSES if not list(numbers_of(CLASSES[kind]))} == {
-        *("uniform", "best_fixed_arm", "time_saved", "speedup", "acceptance_length", "ips", "snips"),
+        *("uniform", "best_fixed_arm", "time_saved", "speedup", "tokens_per_second", "acceptance_length"),
+        *("ips", "snips"),
         *("doubly_robust", "self_normalised_dr", "more_robust_dr"),
         *("marginalised_ips", "multi_logger", "additive_slate"),
     }

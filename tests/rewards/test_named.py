@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arms import Observation, Reference
-from rewards import OnFailure, RelativeSpeed, Reward, RougeL, Speedup, TimeSaved
+from rewards import Gleu, OnFailure, RelativeSpeed, Reward, RougeL, Speedup, TimeSaved
 from rewards.named import MAX_LENGTH, make_reward
 
 GOOD = Observation("a", "q", "t", n_tokens=4, seconds=1.0, own_text="t", reference=Reference("t", 2.0, 4))
@@ -48,6 +48,7 @@ def test_a_name_with_or_without_settings_is_a_reward(formula, expected):
         ("0.5 * rouge_l + 0.5 * relative_speed", 0.5 * RougeL() + 0.5 * SPEED),
         ("paper(0.25)", 0.25 * RougeL() + 0.75 * SPEED),
         ("paper(0.5, missing=1)", 0.5 * RougeL(1) + 0.5 * SPEED),
+        ("paper(0.5, agreement=gleu(missing=1))", 0.5 * Gleu(1) + 0.5 * SPEED),
         ("-(speedup - time_saved / 4) * (1 - 0.5)", -(Speedup() - TimeSaved() / 4) * 0.5),
         ("speedup*1e-3+2*-time_saved", Speedup() * 1e-3 + 2 * -TimeSaved()),
     ],
@@ -112,7 +113,10 @@ def test_a_name_without_a_colon_imports_nothing(own):
         ("speedup(*[1])", "is no number"),
         ("speedup(**{})", "is no number"),
         ("rouge_l(missing=2)", "missing must be a finite number in [0, 1], got 2"),
-        ("paper(2)", "paper(A) needs A in [0, 1], got 2"),
+        ("paper(2)", "weight must be a finite number in [0, 1], got 2"),
+        ("paper(0.5, 1, gleu)", "paper(A) takes missing or an agreement"),
+        ("paper(0.5, agreement=2)", "a WeightedSum adds instances of Reward, got 2.0"),
+        ("semantic_similarity('bandits:LinUCB')", "encoder 'bandits:LinUCB' must be a subclass of"),
         ("paper()", "paper does not take these settings"),
         ("on_failure(speedup)", "on_failure does not take these settings"),
         ("relative_speed(0)", "fastest must be a finite number > 0"),

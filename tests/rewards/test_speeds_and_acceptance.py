@@ -6,7 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arms import Observation, Reference
-from rewards import AcceptanceLength, RelativeSpeed, SecondsPerToken, Speedup, TimeSaved
+from rewards import (
+    AcceptanceLength,
+    AcceptanceRate,
+    Price,
+    RelativeSpeed,
+    SecondsPerToken,
+    Speedup,
+    TimeSaved,
+    TokensPerSecond,
+)
 
 BASE = Observation(
     arm="a",
@@ -131,3 +140,30 @@ def test_seconds_per_token_are_a_share_of_the_slowest_and_a_failure_is_the_slowe
     assert SecondsPerToken(0.4)(Observation.failed("a", "q", "no answer", 0.1)) == -1.0
     with pytest.raises(ValueError, match=r"slowest must be a finite number > 0, got 0"):
         SecondsPerToken(0)
+
+
+def test_acceptance_rate_is_accepted_over_proposed_and_needs_proposals():
+    assert AcceptanceRate()(BASE) == 6 / 12
+    drafted_nothing = dataclasses.replace(BASE, proposed=(0, 0), accepted=(0, 0))
+    with pytest.raises(ValueError, match=rf"AcceptanceRate {NAMED}nothing was proposed.*acceptance_rate\(missing=0\)"):
+        AcceptanceRate()(drafted_nothing)
+    assert AcceptanceRate(missing=0.25)(drafted_nothing) == 0.25
+    with pytest.raises(ValueError, match=r"missing must be a finite number in \[0, 1\], got 2"):
+        AcceptanceRate(missing=2)
+
+
+def test_tokens_per_second_need_time():
+    assert TokensPerSecond()(BASE) == 5.0
+    with pytest.raises(ValueError, match=f"TokensPerSecond {NAMED}seconds must be > 0"):
+        TokensPerSecond()(dataclasses.replace(BASE, seconds=0.0))
+
+
+def test_the_price_is_the_pulls_own_cost_and_the_machines_time():
+    bought = dataclasses.replace(BASE, cost=0.5)
+    assert Price()(bought) == -0.5
+    assert Price(per_hour=3600.0)(bought) == -2.5
+    assert Price(per_hour=3600.0)(BASE) == -2.0
+    with pytest.raises(ValueError, match=rf"Price {NAMED}cost is missing; .*price\(per_hour=2\.5\)"):
+        Price()(BASE)
+    with pytest.raises(ValueError, match="per_hour must be a finite number >= 0, got -1"):
+        Price(per_hour=-1)

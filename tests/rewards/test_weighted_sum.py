@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arms import Observation, Reference
-from rewards import RelativeSpeed, Reward, RougeL, Speedup, WeightedSum
+from rewards import RelativeSpeed, Reward, RougeL, Speedup, WeightedAverage, WeightedSum
 
 OBSERVATION = Observation(
     arm="a",
@@ -49,6 +49,14 @@ def test_is_the_weighted_average_of_alignment_and_speed():
     assert reward(OBSERVATION) == pytest.approx(0.3 * 2 / 3 + 0.7 * 0.5)
     assert reward.bounds == (0.0, 1.0)
     assert reward.name == "0.3 * RougeL + 0.7 * RelativeSpeed"
+
+
+def test_a_weighted_average_is_that_sum_and_takes_weights_in_0_to_1_only():
+    average = WeightedAverage(0.25, RougeL(), RelativeSpeed(60.0))
+    assert average.terms == (0.25 * RougeL() + 0.75 * RelativeSpeed(60.0)).terms
+    for weight in (-0.1, 1.1, math.nan):
+        with pytest.raises(ValueError, match=re.escape(f"weight must be a finite number in [0, 1], got {weight}")):
+            WeightedAverage(weight, RougeL(), Speedup())
 
 
 @settings(deadline=None)
