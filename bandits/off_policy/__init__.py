@@ -7,7 +7,7 @@ from bandits.off_policy.diagnostics import Diagnostics, diagnose
 from bandits.off_policy.estimate import OffPolicyEstimate, OffPolicyEstimates, estimate_problem
 from bandits.off_policy.intervals import BootstrapInterval, DeltaMethod, EmpiricalBernstein, Interval, IntervalMethod
 from bandits.off_policy.named import INTERVALS, REWARD_MODELS, make_interval, make_reward_model
-from bandits.off_policy.problem import OffPolicyProblem
+from bandits.off_policy.problem import Bounds, OffPolicyProblem
 from bandits.off_policy.refitted_bootstrap import RefittedBootstrap
 from bandits.off_policy.regression_model import CrossFittedRegression
 from bandits.off_policy.reward_model import ConstantReward, CrossFittedRidge, GivenPredictions, RewardModel
@@ -19,6 +19,7 @@ __all__ = [
     "REWARD_MODELS",
     "Anytime",
     "BootstrapInterval",
+    "Bounds",
     "ConstantReward",
     "CrossFittedRegression",
     "CrossFittedRidge",

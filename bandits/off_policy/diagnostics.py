@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bandits.checks import Float64
 from bandits.data.absent_arms import absent_arms
+from bandits.off_policy.evidence import Evidence, effective_number, evidence_of
 from bandits.off_policy.problem import OffPolicyProblem
-from bandits.off_policy.standard_error import standard_error
 
 # With 77 on average, 95 % intervals of DoublyRobust on 300 digits held the truth in 90.8 % of 500 logs.
 MIN_EFFECTIVE_SIZE = 100
@@ -88,134 +88,68 @@ class Diagnostics:
 
 def diagnose(problem: OffPolicyProblem) -> Diagnostics:
     """Return the diagnostics of a log for one evaluated policy."""
-    per_query = _by_query(problem, problem.relative_weights)
-    total = float(per_query.sum())
-    rare = np.bincount(problem.log.actions, minlength=problem.log.n_arms) < FEW_ROWS
-    worst = int(np.argmax(problem.weights))
-    facts = _Facts(
-        effective=_effective_number(per_query),
-        worst_share=float(per_query.max()) / total if total > 0 else 0.0,
-        mean_weight=problem.mean(problem.weights),
-        rare_mass=problem.mean(problem.probabilities[:, rare].sum(axis=1)),
-        deviating=_n_deviating(problem),
-        outside=_mass_outside(problem),
-        calibration=_calibration(problem),
+    return diagnosis(evidence_of(problem), problem.log.arm_names, _absences(problem))
+
+
+def diagnosis(evidence: Evidence, arm_names: Sequence[str], absences: Sequence[str] = ()) -> Diagnostics:
+    """Return the diagnostics that follow from the sums of a log, or of batches of one.
+
+    Args:
+        evidence: of all rows.
+        arm_names: of the log.
+        absences: sentences on times at which the log seems not to have had an arm.
+    """
+    total = evidence.weights[0]
+    rare = evidence.n_taken < FEW_ROWS
+    *of_arms, of_weights = evidence.calibration.deviations()
+    found = Diagnostics(
+        n_rows=evidence.n_rows,
+        n_queries=evidence.n_queries,
+        effective_sample_size=effective_number(evidence.weights),
+        overlap=evidence.overlap / evidence.row_weight,
+        mean_weight=1 + float(evidence.calibration.mean[-1]),
+        worst_weight=evidence.worst_weight,
+        worst_row=evidence.worst_row,
+        worst_weight_share=evidence.most_weight / total if total > 0 else 0.0,
+        mass_on_rare_arms=float(evidence.mass[rare].sum()) / evidence.row_weight,
+        n_deviating=effective_number(evidence.deviating),
+        mass_outside=None if evidence.outside is None else evidence.outside / evidence.row_weight,
+        calibration=dict(zip(arm_names, of_arms, strict=True)),
+        problems=(),
     )
-    return Diagnostics(
-        n_rows=len(problem.log),
-        n_queries=len(per_query),
-        effective_sample_size=facts.effective,
-        overlap=problem.mean(_overlap(problem)),
-        mean_weight=facts.mean_weight,
-        worst_weight=float(problem.weights[worst]),
-        worst_row=worst,
-        worst_weight_share=facts.worst_share,
-        mass_on_rare_arms=facts.rare_mass,
-        n_deviating=facts.deviating,
-        mass_outside=facts.outside,
-        calibration=facts.calibration,
-        problems=tuple(_problems(problem, facts, rare)),
-    )
+    rare_names = [name for name, is_rare in zip(arm_names, rare, strict=True) if is_rare]
+    contradictions = _contradictions(found, evidence.whole, of_weights)
+    return replace(found, problems=(*_problems(found, evidence, rare_names), *absences, *contradictions))
 
 
-@dataclass(frozen=True, slots=True)
-class _Facts:
-    effective: float
-    worst_share: float
-    mean_weight: float
-    rare_mass: float
-    deviating: float
-    outside: float | None
-    calibration: dict[str, float | None]
-
-
-def _by_query(problem: OffPolicyProblem, values: Float64) -> Float64:
-    return np.bincount(problem.queries, problem.row_weights * values).astype(np.float64)
-
-
-def _effective_number(weights: Float64) -> float:
-    """Return (sum W)^2 / sum W^2; 0 without any weight."""
-    squares = float(np.square(weights).sum())
-    return float(weights.sum()) ** 2 / squares if squares > 0 else 0.0
-
-
-def _n_deviating(problem: OffPolicyProblem) -> float:
-    rewards = problem.log.rewards
-    weight = problem.row_weights * problem.relative_weights
-    values, kinds = np.unique(rewards, return_inverse=True)
-    deviates = np.ones(len(rewards), np.bool_)
-    if len(values) < len(rewards):
-        deviates = kinds != np.bincount(kinds, weight).argmax()
-    return _effective_number(_by_query(problem, problem.relative_weights * deviates))
-
-
-def _overlap(problem: OffPolicyProblem) -> Float64:
-    logged = problem.log.action_probabilities
-    if logged is None:
-        return np.minimum(problem.weights, 1.0)
-    return np.asarray(np.minimum(logged, problem.probabilities).sum(axis=1))
-
-
-def _mass_outside(problem: OffPolicyProblem) -> float | None:
-    logged = problem.log.action_probabilities
-    if logged is None:
-        return None
-    return problem.mean(np.where(logged == 0, problem.probabilities, 0.0).sum(axis=1))
-
-
-def _calibration(problem: OffPolicyProblem) -> dict[str, float | None]:
-    """Return each arm's mean of 1{taken} - pi_b, or of 1{taken} / propensity - 1, in standard errors."""
-    log = problem.log
-    taken = np.zeros(problem.probabilities.shape)
-    if log.action_probabilities is None:
-        taken[problem.taken] = 1 / log.propensities
-        surplus = taken - (1.0 if log.available is None else log.available)
-    else:
-        taken[problem.taken] = 1.0
-        surplus = taken - log.action_probabilities
-    return {name: _deviation(problem, surplus[:, arm]) for arm, name in enumerate(log.arm_names)}
-
-
-def _deviation(problem: OffPolicyProblem, values: Float64) -> float | None:
-    """Return the mean of values in standard errors from 0; None where values do not vary or there is one query."""
-    largest = float(np.abs(values).max())
-    terms = problem.terms(values / largest if largest > 1 else values)
-    if terms.n_queries < 2:
-        return None
-    error = standard_error(terms)
-    return terms.value / error if error > 0 else None
-
-
-def _problems(problem: OffPolicyProblem, facts: _Facts, rare: np.ndarray) -> list[str]:
-    log = problem.log
-    found = []
-    if facts.effective < MIN_EFFECTIVE_SIZE:
-        found.append(
-            f"the log is worth {facts.effective:.1f} decisions of this policy (of {len(log)} rows): with fewer than "
-            f"{MIN_EFFECTIVE_SIZE} an interval covers the truth less often than its nominal level"
+def _problems(found: Diagnostics, evidence: Evidence, rare: Sequence[str]) -> list[str]:
+    said = []
+    if found.effective_sample_size < MIN_EFFECTIVE_SIZE:
+        said.append(
+            f"the log is worth {found.effective_sample_size:.1f} decisions of this policy (of {found.n_rows} rows): "
+            f"with fewer than {MIN_EFFECTIVE_SIZE} an interval covers the truth less often than its nominal level"
         )
-    if facts.deviating < FEW_DEVIATING and facts.effective >= FEW_DEVIATING:
-        found.append(
-            f"rewards other than the commonest are rare: the log is worth {facts.deviating:.1f} of them under this "
+    if found.n_deviating < FEW_DEVIATING and found.effective_sample_size >= FEW_DEVIATING:
+        said.append(
+            f"rewards other than the commonest are rare: the log is worth {found.n_deviating:.1f} of them under this "
             f"policy, and with fewer than {FEW_DEVIATING} an interval covers the truth less often than it says"
         )
-    if facts.rare_mass > MASS_THAT_MATTERS:
-        names = [name for name, is_rare in zip(log.arm_names, rare, strict=True) if is_rare]
-        shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-        found.append(
-            f"{facts.rare_mass:.0%} of the policy's probability lies on arms that the log hardly tried ({shown}: fewer "
-            f"than {FEW_ROWS} rows each), so their rewards are not in the log"
+    if found.mass_on_rare_arms > MASS_THAT_MATTERS:
+        shown = ", ".join(rare[:3]) + (f" and {len(rare) - 3} more" if len(rare) > 3 else "")
+        said.append(
+            f"{found.mass_on_rare_arms:.0%} of the policy's probability lies on arms that the log hardly tried "
+            f"({shown}: fewer than {FEW_ROWS} rows each), so their rewards are not in the log"
         )
-    if facts.outside is not None and facts.outside > MASS_THAT_MATTERS:
-        found.append(
-            f"{facts.outside:.0%} of the policy's probability lies where the logging policy never acts, and no "
+    if found.mass_outside is not None and found.mass_outside > MASS_THAT_MATTERS:
+        said.append(
+            f"{found.mass_outside:.0%} of the policy's probability lies where the logging policy never acts, and no "
             "weighting can recover that"
         )
-    if (log.propensities == 1).all() and (problem.weights != 1).any():
-        found.append("the logging policy was deterministic (every propensity is 1): nothing is known of other arms")
-    if facts.worst_share > MAX_WEIGHT_SHARE:
-        found.append(f"one query carries {facts.worst_share:.0%} of all weight, so its reward decides")
-    return found + _absences(problem) + _contradictions(problem, facts)
+    if evidence.certain and evidence.reweighted:
+        said.append("the logging policy was deterministic (every propensity is 1): nothing is known of other arms")
+    if found.worst_weight_share > MAX_WEIGHT_SHARE:
+        said.append(f"one query carries {found.worst_weight_share:.0%} of all weight, so its reward decides")
+    return said
 
 
 def _absences(problem: OffPolicyProblem) -> list[str]:
@@ -232,20 +166,18 @@ def _absences(problem: OffPolicyProblem) -> list[str]:
     ]
 
 
-def _contradictions(problem: OffPolicyProblem, facts: _Facts) -> list[str]:
-    found = []
-    whole = problem.log.action_probabilities is not None
-    for name, deviation in facts.calibration.items():
+def _contradictions(found: Diagnostics, whole: bool, of_weights: float | None) -> list[str]:
+    said = []
+    for name, deviation in found.calibration.items():
         # Too few rows of an arm may only mean that some contexts never try it; too many contradict the propensities.
         if deviation is not None and (deviation > SURE or (whole and deviation < -SURE)):
-            found.append(
+            said.append(
                 f"arm {name!r} was taken {abs(deviation):.1f} standard errors {'more' if deviation > 0 else 'less'} "
                 "often than the propensities say: they are wrong"
             )
-    off = _deviation(problem, problem.weights - 1)
-    if off is not None and abs(off) > SURE:
-        found.append(
-            f"weights average {facts.mean_weight:.2f} where 1 is expected ({off:+.1f} standard errors): the "
+    if of_weights is not None and abs(of_weights) > SURE:
+        said.append(
+            f"weights average {found.mean_weight:.2f} where 1 is expected ({of_weights:+.1f} standard errors): the "
             "propensities are wrong, or the log never tries some of what the policy does"
         )
-    return found
+    return said

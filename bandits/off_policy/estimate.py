@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from bandits.data.data_stream import DataStream
 from bandits.data.logged_data import LoggedData
 from bandits.off_policy.diagnostics import Diagnostics, diagnose
 from bandits.off_policy.estimators import (
@@ -22,7 +23,8 @@ from bandits.off_policy.estimators import (
 )
 from bandits.off_policy.intervals import NO_WIDTH, DeltaMethod, Interval, IntervalMethod, no_width
 from bandits.off_policy.named import make_interval
-from bandits.off_policy.problem import OffPolicyProblem
+from bandits.off_policy.problem import Bounds, OffPolicyProblem
+from bandits.off_policy.streamed import AskedTerms, streamed_terms
 from bandits.off_policy.terms import Terms
 from bandits.policies.policy import Policy
 from bandits.statistics.results import Results
@@ -151,26 +153,28 @@ def _cell(interval: Interval | None) -> str:
 
 def estimate(
     policy: Policy,
-    log: LoggedData,
+    log: LoggedData | DataStream[LoggedData],
     *,
     estimators: Sequence[OffPolicyEstimator | str] = DEFAULT_ESTIMATORS,
     intervals: Sequence[IntervalMethod | str] = DEFAULT_INTERVALS,
     confidence: float = 0.95,
-    reward_range: tuple[float, float] | None = None,
+    bounds: Bounds | None = None,
 ) -> OffPolicyEstimates:
     """Estimate what `policy` would have earned on the log of another policy.
 
-    Where a bound of the weights is known for certain too, `EmpiricalBernstein` and `RejectionReplay` use it:
-    `estimate_problem(OffPolicyProblem.of(policy, log, reward_range=..., max_weight=...))`.
+    A stream, `LoggedData.stream(folder, 65_536)`, is estimated on batch by batch, in memory that does not grow with the
+    log: a reward model is fitted to each batch (of at least 10,000 rows), and intervals are made of 10,000 groups of
+    queries. Estimators that need the whole log at once are refused there, and nothing is said of arms that came late.
 
     Args:
         policy: fitted on other rows than those of `log`.
-        log: decisions with propensities.
+        log: decisions with propensities, in memory or streamed.
         estimators: by default doubly robust, self-normalised doubly robust, SNIPS, IPS and the direct method, the one
             to trust most first. A text is made by `make_estimator`: "clipped_ips(max_weight=20)".
         intervals: by default the delta method. A text is made by `make_interval`: "bootstrap(n_resamples=500)".
         confidence: in (0, 1).
-        reward_range: bounds that every possible reward keeps; no interval leaves them.
+        bounds: what every possible reward keeps (no interval leaves it), and what every possible weight keeps: 1 over
+            the smallest probability that the logging policy gives an arm. `EmpiricalBernstein` and `Anytime` need both.
 
     Returns:
         A row for each estimator, by its name: `estimate(policy, log)["SNIPS"].value`.
@@ -181,7 +185,12 @@ def estimate(
     """
     if not isinstance(policy, Policy):
         raise TypeError(f"policy must be one Policy, got {policy!r}: rows are of its estimators")
-    problem = OffPolicyProblem.of(policy, log, reward_range=reward_range)
+    known = bounds or Bounds()
+    if isinstance(log, DataStream):
+        made, methods = _made(estimators, intervals)
+        found = streamed_terms(policy, log, made, known)
+        return _estimates(made, methods, found, confidence)
+    problem = OffPolicyProblem.of(policy, log, reward_range=known.reward_range, max_weight=known.max_weight)
     return estimate_problem(problem, estimators, intervals, confidence)
 
 
@@ -191,27 +200,40 @@ def estimate_problem(
     intervals: Sequence[IntervalMethod | str] = DEFAULT_INTERVALS,
     confidence: float = 0.95,
 ) -> OffPolicyEstimates:
-    """Do what `estimate` does for a problem with bounds, or with probabilities that no policy here computes."""
+    """Do what `estimate` does for a problem of probabilities that no policy here computes."""
+    made, methods = _made(estimators, intervals)
+    found = [_terms(estimator, problem) for estimator in made]
+    return _estimates(
+        made, methods, AskedTerms(found, diagnose(problem), problem.log.propensities_estimated), confidence
+    )
+
+
+def _made(
+    estimators: Sequence[OffPolicyEstimator | str], intervals: Sequence[IntervalMethod | str]
+) -> tuple[list[OffPolicyEstimator], list[IntervalMethod]]:
     made = [make_estimator(one) if isinstance(one, str) else one for one in estimators]
-    methods = [make_interval(one) if isinstance(one, str) else one for one in intervals]
     names = [estimator.name for estimator in made]
     doubles = sorted({name for name in names if names.count(name) > 1})
     if doubles:
         raise ValueError(f"estimators must differ in name, got {doubles[0]!r} twice")
-    diagnostics = diagnose(problem)
-    found = [_terms(estimator, problem) for estimator in made]
-    defined = [terms for terms in found if isinstance(terms, Terms)]
+    return made, [make_interval(one) if isinstance(one, str) else one for one in intervals]
+
+
+def _estimates(
+    made: Sequence[OffPolicyEstimator], methods: Sequence[IntervalMethod], asked: AskedTerms, confidence: float
+) -> OffPolicyEstimates:
+    names, diagnostics = [estimator.name for estimator in made], asked.diagnostics
+    defined = [terms for terms in asked.terms if isinstance(terms, Terms)]
     if made and not defined:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in zip(names, found, strict=True))
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in zip(names, asked.terms, strict=True))
         raise ValueError(f"no estimate is defined on this log: {reasons}")
     by_method = [_intervals(method, defined, confidence, diagnostics) for method in methods]
     own = iter([tuple(of_method[place] for of_method in by_method) for place in range(len(defined))])
-    estimated = problem.log.propensities_estimated
     rows = [
-        OffPolicyEstimate(name, None, (), diagnostics, estimated, refused=terms)
+        OffPolicyEstimate(name, None, (), diagnostics, asked.estimated, refused=terms)
         if isinstance(terms, str)
-        else _row(name, terms, next(own), diagnostics, estimated)
-        for name, terms in zip(names, found, strict=True)
+        else _row(name, terms, next(own), diagnostics, asked.estimated)
+        for name, terms in zip(names, asked.terms, strict=True)
     ]
     return OffPolicyEstimates(tuple(rows), diagnostics.n_rows, diagnostics.n_queries)
 

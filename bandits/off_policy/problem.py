@@ -17,6 +17,14 @@ from bandits.off_policy.terms import LARGEST, Range, Terms
 from bandits.policies.policy import Policy
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What rewards and weights keep for certain, seen or not; None where nobody knows. See `OffPolicyProblem`."""
+
+    reward_range: tuple[float, float] | None = None
+    max_weight: float | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class OffPolicyProblem:
     """A log, and the probabilities that the evaluated policy gives each arm on each of its rows.

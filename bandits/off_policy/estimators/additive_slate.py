@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -25,6 +26,8 @@ class AdditiveSlate(OffPolicyEstimator):
     Source: Swaminathan et al. 2017, Off-policy evaluation for slate recommendation (arXiv:1605.04812); for independent
         slots the pseudo-inverse has this form.
     """
+
+    by_batch: ClassVar[bool] = False
 
     def terms(self, problem: OffPolicyProblem) -> Terms:
         """Return each slot's part of its slate's term.

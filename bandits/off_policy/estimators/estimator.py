@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from bandits.off_policy.problem import OffPolicyProblem
 from bandits.off_policy.terms import Terms
@@ -14,7 +15,13 @@ class OffPolicyEstimator(ABC):
     A subclass writes `terms`: what each row adds to a mean, or to the numerator and denominator of a ratio, and
     the bounds that these terms keep for certain. Value, intervals and diagnostics are derived from the terms.
     `bandits.testing.policies.check_estimator` tests the result.
+
+    Attributes:
+        by_batch: whether a log may be asked about batch by batch, as a stream is: not where what is done to a row
+            depends on the rows of the whole log, or rows are left out.
     """
+
+    by_batch: ClassVar[bool] = True
 
     @property
     def name(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -28,6 +29,8 @@ class MultiLogger(OffPolicyEstimator):
         Loggers (arXiv:1703.06180), weighted estimator. There lambda is in proportion to the inverse
         variance of w r, which has no measure where few rows of a policy happen to agree; that of the weights has.
     """
+
+    by_batch: ClassVar[bool] = False
 
     estimator: OffPolicyEstimator = field(default_factory=IPS)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -31,6 +32,8 @@ class RejectionReplay(OffPolicyEstimator):
     Source: Li, Chu, Langford and Wang 2011, Unbiased Offline Evaluation, algorithm 2 (arXiv:1003.5956), for uniform
         logging; Dudik et al. 2012, Sample-efficient Nonstationary Policy Evaluation (arXiv:1210.4862).
     """
+
+    by_batch: ClassVar[bool] = False
 
     seed: int = 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -39,6 +39,8 @@ class Slope(OffPolicyEstimator):
         a bias of several of the noisiest one's standard errors through; candidates of one log are so much alike that
         the interval of their difference is far narrower.
     """
+
+    by_batch: ClassVar[bool] = False
 
     candidates: tuple[OffPolicyEstimator, ...] = (DoublyRobust(), *(ShrunkDR(shrinkage) for shrinkage in _GRID))
     tolerance: float = 0.75

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from bandits.off_policy.estimators.changed_weights import model_and_residuals, without_interval
 from bandits.off_policy.estimators.estimator import OffPolicyEstimator
@@ -25,6 +26,8 @@ class SubGaussianDR(OffPolicyEstimator):
     Source: Metelli, Russo and Restelli 2021, Subgaussian and Differentiable Importance Sampling for Off-Policy
         Evaluation and Learning (NeurIPS 2021), with s = -1; here of residuals rather than rewards.
     """
+
+    by_batch: ClassVar[bool] = False
 
     smoothing: float | None = None
     reward_model: RewardModel = field(default_factory=CrossFittedRidge)

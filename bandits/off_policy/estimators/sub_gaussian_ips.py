@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from bandits.off_policy.estimators.changed_weights import without_interval
 from bandits.off_policy.estimators.estimator import OffPolicyEstimator
@@ -24,6 +25,8 @@ class SubGaussianIPS(OffPolicyEstimator):
     Source: Metelli, Russo and Restelli 2021, Subgaussian and Differentiable Importance Sampling for Off-Policy
         Evaluation and Learning (NeurIPS 2021), with s = -1.
     """
+
+    by_batch: ClassVar[bool] = False
 
     smoothing: float | None = None
 

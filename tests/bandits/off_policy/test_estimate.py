@@ -22,6 +22,7 @@ from bandits import (
 )
 from bandits.off_policy import (
     BootstrapInterval,
+    Bounds,
     ConstantReward,
     DeltaMethod,
     EmpiricalBernstein,
@@ -280,7 +281,7 @@ def test_intervals_keep_within_the_range_of_rewards():
     methods = (DeltaMethod(), BootstrapInterval(200))
     for estimators in ((SelfNormalisedDR(), SNIPS()), (DoublyRobust(),)):
         bare, within = (
-            estimate(Uniform(), log, estimators=estimators, intervals=methods, reward_range=bounds)
+            estimate(Uniform(), log, estimators=estimators, intervals=methods, bounds=Bounds(reward_range=bounds))
             for bounds in (None, (0.0, 1.0))
         )
         for free, kept in zip(bare, within, strict=True):
