@@ -24,6 +24,12 @@ class Bounds:
     reward_range: tuple[float, float] | None = None
     max_weight: float | None = None
 
+    def __post_init__(self) -> None:
+        if self.reward_range is not None:
+            _check_reward_range(*self.reward_range)
+        if self.max_weight is not None:
+            check_max_weight(self.max_weight)
+
 
 @dataclass(frozen=True, eq=False)
 class OffPolicyProblem:
@@ -79,8 +85,7 @@ class OffPolicyProblem:
             raise ValueError("an estimate needs at least one row that counts, and every row has weight 0")
         if self.reward_range is not None:
             low, high = self.reward_range
-            if not (np.isfinite([low, high]).all() and low < high):
-                raise ValueError(f"reward_range must be two finite numbers, low < high, got {self.reward_range}")
+            _check_reward_range(low, high)
             outside = (self.log.rewards < low) | (self.log.rewards > high)
             if outside.any():
                 checks.refuse(self.log.rewards, outside, "rewards", f"must be in reward_range [{low}, {high}]")
@@ -202,6 +207,11 @@ def _weights(probabilities: Float64, propensities: Float64) -> Float64:
             propensities, infinite, "propensities", "must be large enough that the weight 1 / propensity is finite"
         )
     return weights
+
+
+def _check_reward_range(low: float, high: float) -> None:
+    if not (np.isfinite([low, high]).all() and low < high):
+        raise ValueError(f"reward_range must be two finite numbers, low < high, got {(low, high)}")
 
 
 def check_max_weight(value: float) -> None:

@@ -73,6 +73,7 @@ def of_data() -> dict[str, Callable[..., object]]:
         "split_by_time": partial(data.split_by_time, table, test_share=0.5),
         "estimate_by_segment": partial(off_policy.estimate_by_segment, policy.fit(log), log),
         "estimate_problem": partial(off_policy.estimate_problem, off_policy.OffPolicyProblem.of(policy, log)),
+        "Bounds": off_policy.Bounds,
         "OffPolicyProblem.of": partial(off_policy.OffPolicyProblem.of, policy, log),
         "arm_frequencies": partial(data.arm_frequencies, log.actions, n_arms=log.n_arms),
         "replay_log": partial(evaluation.replay_log, policy, log),
