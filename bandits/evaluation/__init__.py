@@ -1,5 +1,6 @@
 """Held-out value of policies: evaluate, compare, their tables and plots."""
 
+from bandits.evaluation.arm_changes import ArmChange, arm_changes
 from bandits.evaluation.comparison import Comparison, ComparisonRow, CurvePoint, RefusedRow
 from bandits.evaluation.conclusion import Conclusion
 from bandits.evaluation.cross_validation import HeldOutScore
@@ -13,6 +14,7 @@ from bandits.evaluation.trade_off_result import RoutingNumbers, TradeOff, TradeO
 from bandits.evaluation.weight_sweep import trade_off
 
 __all__ = [
+    "ArmChange",
     "Comparison",
     "ComparisonRow",
     "Conclusion",
@@ -28,6 +30,7 @@ __all__ = [
     "SegmentRow",
     "TradeOff",
     "TradeOffPoint",
+    "arm_changes",
     "best_fixed_arm",
     "feature_importance",
     "held_out_importance",

@@ -13,6 +13,7 @@ from bandits.data.array_data import Data
 from bandits.data.full_information_data import FullInformationData
 from bandits.data.logged_data import LoggedData
 from bandits.data.splits import query_numbers
+from bandits.evaluation.arm_changes import notes_on_changes
 from bandits.evaluation.comparison import Comparison, RefusedRow
 from bandits.evaluation.conclusion import Conclusion
 from bandits.evaluation.objective import (
@@ -207,4 +208,4 @@ def _notes(candidates: Sequence[ScoredCandidate], data: Data, cost_weight: float
     notes = notes_on(candidates)
     if cost_weight is not None:
         notes.insert(0, f"the reward is reward - {cost_weight:g} * cost")
-    return (*notes_on_costs(data), *notes_on_propensities(data), *notes)
+    return (*notes_on_costs(data), *notes_on_propensities(data), *notes_on_changes(data), *notes)

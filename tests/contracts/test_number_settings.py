@@ -5,6 +5,7 @@ import inspect
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import is_typeddict
@@ -63,6 +64,7 @@ def of_rounds() -> dict[str, Callable[..., object]]:
 def of_data() -> dict[str, Callable[..., object]]:
     table, log, policy = example_data(12), example_log(), bandits.LinUCB()
     return {
+        "arm_changes": partial(evaluation.arm_changes, replace(log, times=range(len(log)))),
         "cross_validated": partial(bandits.cross_validated, policy, table),
         "estimate": partial(bandits.estimate, policy.fit(log), log),
         "estimate_propensities": partial(data.estimate_propensities, log),
@@ -144,6 +146,7 @@ SPECS = [
     *(ArmSpec, ClauseSpec, PoolSpec, serving.UpstreamSpec),
 ]
 FILLED_BY_THE_LIBRARY = [
+    "ArmChange",
     "Comparison",
     "ComparisonRow",
     "Conclusion",
