@@ -127,6 +127,8 @@ class _Reader:
         return reward.fitted(self._training)
 
     def _paper(self, weight: float, missing: float | None = None, agreement: Reward | None = None) -> Reward:
+        if not 0 <= weight <= 1:
+            raise self._error(f"paper(A) needs A in [0, 1], got {weight:g}")
         if missing is not None and agreement is not None:
             raise self._error("paper(A) takes missing or an agreement, which says it itself: gleu(missing=0)")
         speed = self._fitted(RelativeSpeed, "relative_speed")

@@ -12,6 +12,7 @@ from speculative.cli.progress import progress
 
 if TYPE_CHECKING:
     from bandits import FullInformationData
+    from speculative.collection.label_cost import LabelSeconds
 
 
 def collect(
@@ -19,7 +20,12 @@ def collect(
     out: Annotated[Path, typer.Option("--out", help="Folder of the data; a stopped run goes on there.")],
     pool: options.PoolOption = options.DEFAULT_POOL,
     own_texts: Annotated[
-        bool, typer.Option("--own-texts", help="Let each draft answer alone too, for the reward rouge_l.")
+        bool,
+        typer.Option(
+            "--own-texts",
+            help="Let each draft model answer alone too, for rewards that compare texts; a finished folder gets them "
+            "added.",
+        ),
     ] = False,
     too_long: Annotated[
         Literal["refuse", "truncate", "skip"],
@@ -66,6 +72,7 @@ def collect(
     queries = read_queries(prompts)
     options.start_torch(threads)
     from speculative.collection.collect import collect as run
+    from speculative.collection.label_cost import label_seconds
     from speculative.collection.priced_folder import stored_costs
     from speculative.collection.recost import recost as price_anew
     from speculative.collection.settings import CollectSettings
@@ -80,7 +87,7 @@ def collect(
     loaded = options.open_pool(options.read_spec(pool, device=device, dtype=dtype, weights=weights), cache)
     costs = stored_costs(out) or options.pool_costs(loaded, cache)
     options.tell_drift(loaded, costs)
-    with progress("collecting", len(queries)) as advance:
+    with progress("collecting", len(queries) * (2 if own_texts else 1)) as advance:
         data = run(
             queries,
             loaded,
@@ -97,6 +104,8 @@ def collect(
     speeds = _speeds(data, next(arm.name for arm in loaded.arms if not arm.draft_length))
     lines = [f"{len(data)} queries in {out}; times as fast as no draft, by total seconds:"]
     lines += [f"  {name:<24} {value:.3f}" for name, value in speeds.items()]
+    labels = label_seconds(out)
+    lines += [_told(name, seconds) for name, seconds in labels.items() if seconds.own is not None]
     result = {"folder": str(out), "n_queries": len(data), "encoder": data.encoder, "speed": speeds}
     result["costs"] = {
         "digest": costs.digest,
@@ -104,7 +113,15 @@ def collect(
         "threads": costs.threads,
         "noise": costs.spread,
     }
+    result["label_seconds"] = {name: {"traced": one.traced, "own": one.own} for name, one in labels.items()}
     options.report(result, "\n".join(lines), as_json)
+
+
+def _told(draft: str, seconds: "LabelSeconds") -> str:
+    return (
+        f"labels of {draft}: {seconds.traced:.4f} s a query by tracing, {seconds.own:.4f} s by its own text, "
+        f"{seconds.ratio:.1f} times as long"
+    )
 
 
 def _tell_too_long(folder: Path, too_long: str, n_queries: int) -> None:

@@ -4,11 +4,12 @@ import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from arms import Query
+from arms import Executor, Query
 from arms.atomic_file import remove_partial_files
 from arms.folder_lock import FolderLock
 from arms.manifest import check_manifest, digest_queries
@@ -18,18 +19,20 @@ from bandits.data.closed_folder import MANIFEST
 from rewards import Reward
 from rewards.named import DEFAULT_REWARD, make_reward
 from speculative.collection.long_prompts import long_prompts
-from speculative.collection.priced_folder import COSTS, keep_costs, stored_costs, whole_data, write_data
+from speculative.collection.own_texts import OWN_TEXTS, are_whole, with_own_texts, write_missing, write_part
+from speculative.collection.pool_work import ArmsAndEncoder, PoolWork, pool_facts
+from speculative.collection.priced_folder import COSTS, keep_costs, made_of, stored_costs, whole_data, write_data
 from speculative.collection.replay import Replayer, observe
 from speculative.collection.settings import DEFAULT, CollectSettings
 from speculative.collection.trace import Trace
 from speculative.collection.trace_store import (
     TRACES,
     close_traces,
-    missing_parts,
+    missing_trace_parts,
     read_trace_parts,
     write_traces,
 )
-from speculative.collection.tracing import ArmsAndEncoder, PartTracing, pool_facts, trace_parts
+from speculative.collection.tracing import trace_part
 from speculative.measuring.cost_profile import CostProfile
 from speculative.targets.rule_arm import PoolArm
 from speculative.targets.target_arm import target_of
@@ -54,15 +57,17 @@ def collect(
 
     Work is done and written in parts of 16 queries. A stopped run goes on where it was when it is called again with the
     same queries, pool and settings; nothing written is lost, and the data cannot be loaded before all are there. A
-    finished folder is read, never rewritten: it keeps the costs that priced it until `recost`.
+    finished folder is read, never rewritten: it keeps the costs that priced it until `recost`; the drafts' own texts
+    are added to it when they are asked for.
 
     Args:
         queries: at least one; ids are unique.
         pool: a `Pool`, or anything with `arms` of one target and the `encoder` that makes the contexts.
-        folder: part files of `FullInformationData`; `traces/` inside it holds what replay needs.
+        folder: part files of `FullInformationData`; `traces/` inside it holds what replay needs, `own_texts/`
+            what drafts write alone.
         costs: seconds on this machine, from `cached_costs`; a folder that was begun keeps its own (`stored_costs`).
         settings: what is done about prompts that are too long, noisy costs, and the drafts' own answers.
-        on_progress: told how many more queries are done.
+        on_progress: told how many more queries are traced, and then how many the drafts have answered alone.
 
     Returns:
         The data: rewards are seconds saved over no draft, costs are seconds.
@@ -80,12 +85,11 @@ def collect(
     """
     folder = Path(folder)
     arms, encoder = pool.arms, pool.encoder
-    own_texts, too_long = settings.own_texts, settings.too_long
+    too_long = settings.too_long
     long_ids = long_prompts(queries, target_of(arms), too_long)
     facts = pool_facts(pool)
     asked = {  # all that the data depend on, except the costs
         "queries": digest_queries(queries),
-        "own_texts": own_texts,
         "too_long": {too_long: long_ids},
         **facts,
     }
@@ -96,23 +100,39 @@ def collect(
         costs = _begin(folder, asked, costs, settings.allow_noisy_costs)
         remove_partial_files(folder)
         parts = [queries[begin : begin + PART_SIZE] for begin in range(0, len(queries), PART_SIZE)]
-        missing = missing_parts(folder / TRACES, len(parts))
-        work = PartTracing(
-            pool=pool, facts=facts, own_texts=own_texts, truncate=too_long == "truncate", threads=settings.threads
-        )
-        traced_parts = trace_parts(work, [parts[index] for index in missing], settings.executor)
-        for index, part in enumerate(parts):
-            if index in missing:
-                write_traces(folder / TRACES, index, next(traced_parts))
-            if on_progress is not None:
-                on_progress(len(part))
-        close_traces(folder / TRACES)
+        truncate, tell, threads = too_long == "truncate", on_progress or (lambda _: None), settings.threads
+        tracing = PoolWork(pool=pool, facts=facts, step=partial(trace_part, truncate=truncate), threads=threads)
+        _trace_missing(folder / TRACES, parts, tracing, settings.executor, tell)
+        if settings.own_texts:
+            writing = PoolWork(pool=pool, facts=facts, step=partial(write_part, truncate=truncate), threads=threads)
+            write_missing(folder / OWN_TEXTS, parts, writing, settings.executor, tell)
+        has_own = are_whole(folder / OWN_TEXTS)
         data = whole_data(folder)
-        if data is None:
-            traced = zip(parts, read_trace_parts(folder / TRACES), strict=True)
-            priced = (data_from_traces(part, traces, arms, encoder, costs) for part, traces in traced)
-            data = write_data(folder, priced, costs, asked)
+        if data is None or (has_own and not made_of(folder).get(OWN_TEXTS)):
+            traces = read_trace_parts(folder / TRACES)
+            traces = with_own_texts(traces, folder / OWN_TEXTS) if has_own else traces
+            priced = (
+                data_from_traces(part, traced, arms, encoder, costs) for part, traced in zip(parts, traces, strict=True)
+            )
+            data = write_data(folder, priced, costs, {**asked, OWN_TEXTS: has_own})
         return data
+
+
+def _trace_missing(
+    folder: Path,
+    parts: Sequence[Sequence[Query]],
+    work: PoolWork[Trace],
+    executor: Executor | None,
+    on_progress: Callable[[int], None],
+) -> None:
+    """Trace the parts that are missing, and close the folder."""
+    missing = missing_trace_parts(folder, len(parts))
+    traced = work.over([parts[index] for index in missing], executor)
+    for index, part in enumerate(parts):
+        if index in missing:
+            write_traces(folder, index, next(traced))
+        on_progress(len(part))
+    close_traces(folder)
 
 
 def data_from_traces(

@@ -226,8 +226,7 @@ def _check(trace: Trace, plan: ArmPlan) -> None:
 def _own_text(trace: Trace, arm: PoolArm, text: str) -> str | None:
     if all(isinstance(draft, NoDraft) for draft in arm.drafts):
         return text
-    own_ids = None if isinstance(arm, RuleArm) else trace.drafts[arm.draft.name].own_ids
-    if own_ids is None:
+    own = None if isinstance(arm, RuleArm) else trace.drafts[arm.draft.name].own
+    if own is None:
         return None
-    ends = [i for i, token in enumerate(own_ids) if token in arm.target.eos_ids]
-    return arm.target.text(own_ids[: ends[0]] if ends else own_ids)
+    return arm.target.text([token for token in own.token_ids if token not in arm.target.eos_ids])

@@ -12,7 +12,8 @@ class CollectSettings:
     """The options of `collect`.
 
     Attributes:
-        own_texts: also let each draft model write its own answer, which `RougeL` compares with the target's.
+        own_texts: then also let each draft model write its own answer, which `RougeL` and the like compare with the
+            target's; without it, those that are there are kept.
         allow_noisy_costs: go on with a profile that is too noisy or contradicts itself, with a warning.
         too_long: what to do with a prompt that does not fit the target's context with its answer: "refuse" it before
             anything is generated, "truncate" it to its last tokens, or "skip" its query. `collect.json` says which.

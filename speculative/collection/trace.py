@@ -1,5 +1,6 @@
 """What each draft would have got accepted from every start position of the target's own text."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -90,26 +91,19 @@ class Trace:
         return max(0, min(n_proposed + 1, room))
 
 
-def trace_draft(
-    draft: Draft,
-    prompt_ids: Sequence[int],
-    new_ids: Sequence[int],
-    max_draft_length: int,
-    own_text: bool = False,
-) -> DraftTrace:
-    """Find what `draft` would get accepted from every position of a text: `Draft.trace`, and its own answer if asked.
+def trace_draft(draft: Draft, prompt_ids: Sequence[int], new_ids: Sequence[int], max_draft_length: int) -> DraftTrace:
+    """Find what `draft` would get accepted from every position of a text, `Draft.trace`, and how long that takes.
 
     Args:
         draft: the proposer; nothing it has stored may hold this text.
         prompt_ids: the prompt.
         new_ids: the target's greedy text.
         max_draft_length: longest proposal asked for, >= 1.
-        own_text: also let the draft write its own answer, if it can.
 
     Raises:
         ValueError: if `max_draft_length` is below 1.
     """
     at_least(max_draft_length, 1, "max_draft_length")
-    own = draft.write(prompt_ids, len(new_ids)) if own_text else None
+    begin = time.perf_counter()
     found = draft.trace(prompt_ids, new_ids, max_draft_length)
-    return replace(found, own_ids=None if own is None else tuple(own))
+    return replace(found, seconds=time.perf_counter() - begin)

@@ -8,16 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from bandits.data.closed_folder import (
-    Manifest,
-    close_folder,
-    closed_manifest,
-    open_again,
-    read_closed,
-    survey,
-    survey_parts,
-)
-from bandits.data.parquet_parts import part_indices, part_path, write_table
+from bandits.data.closed_folder import Manifest, closed_manifest, read_closed
+from bandits.data.parquet_parts import write_table
+from speculative.collection.resumed_parts import close_parts, missing_parts
 from speculative.collection.trace import Trace
 from speculative.protocols.draft_trace import DraftTrace
 
@@ -53,7 +46,7 @@ def write_traces(folder: Path, part_index: int, traces: Sequence[Trace]) -> None
         columns[f"accepted_{i}"] = _lists([item.accepted for item in found], pa.int32())
         columns[f"match_lengths_{i}"] = _lists([item.match_lengths for item in found], pa.int32())
         columns[f"confidences_{i}"] = _lists([item.confidences for item in found], pa.float32())
-        columns[f"own_{i}"] = pa.array([item.own_ids for item in found], pa.list_(pa.int32()))
+        columns[f"seconds_{i}"] = pa.array([item.seconds for item in found], pa.float64())
     header: dict[str, object] = {
         "kind": KIND,
         "version": VERSION,
@@ -66,36 +59,14 @@ def write_traces(folder: Path, part_index: int, traces: Sequence[Trace]) -> None
     write_table(folder, part_index, pa.table(columns), header)
 
 
-def missing_parts(folder: Path, n_parts: int) -> list[int]:
-    """Return the indices of the parts that are still to be written, and open the folder again if there are any.
-
-    Raises:
-        ValueError: if a part on disk is damaged, foreign or none of these `n_parts`; the message names it.
-    """
-    there = part_indices(folder)
-    if there and there[-1] >= n_parts:
-        raise ValueError(f"{part_path(folder, there[-1])} is foreign, there are {n_parts} part(s): move it away")
-    manifest = Manifest.read(folder)
-    known = {} if manifest is None else {part.name: part for part in manifest.parts}
-    found = survey_parts(folder, KIND, there)
-    for part in found:
-        if part != known.get(part.name, part):
-            raise ValueError(
-                f"{folder / part.name} is damaged or of another run: its digest is not that in the manifest; delete "
-                "it and run again"
-            )
-    for _ in _traces(folder, Manifest(KIND, found)):
-        pass
-    missing = sorted(set(range(n_parts)) - set(there))
-    if missing and manifest is not None:
-        open_again(folder)
-    return missing
+def missing_trace_parts(folder: Path, n_parts: int) -> list[int]:
+    """Return the indices of the parts that are still to be written: `missing_parts`."""
+    return missing_parts(folder, n_parts, KIND, _traces)
 
 
 def close_traces(folder: Path) -> None:
     """Close a folder of traces that lacks no part."""
-    if Manifest.read(folder) is None:
-        close_folder(folder, survey(folder, KIND))
+    close_parts(folder, KIND)
 
 
 def read_trace_parts(folder: Path) -> Iterator[list[Trace]]:
@@ -130,15 +101,15 @@ def _trace(row: _Row, header: _Row) -> Trace:
     drafts = {}
     stops = header.get("stops") or [False] * len(header["drafts"])  # written before drafts could
     for i, draft in enumerate(header["drafts"]):
-        own, matches, confidences = row[f"own_{i}"], row[f"match_lengths_{i}"], row[f"confidences_{i}"]
+        matches, confidences = row[f"match_lengths_{i}"], row[f"confidences_{i}"]
         drafts[draft] = DraftTrace(
             proposed=np.array(row[f"proposed_{i}"], dtype=np.int32),
             accepted=np.array(row[f"accepted_{i}"], dtype=np.int32),
             match_lengths=None if matches is None else np.array(matches, dtype=np.int32),
             confidences=None if confidences is None else np.array(confidences, dtype=np.float32),
             max_positions=header["max_positions"][i],
-            own_ids=None if own is None else tuple(own),
             stops=stops[i],
+            seconds=row.get(f"seconds_{i}"),  # traced before it was timed
         )
     margins, entropies = row["margins"], row["entropies"]
     return Trace(

@@ -15,7 +15,14 @@ from arms.checks import at_least, within
 from arms.fingerprint import digest
 from arms.input_file import read_text
 from speculative.drafts.cache_rows import CacheRows, RowSession
-from speculative.drafts.drafting_loop import READ_CHUNK, LogitsDraft, proposal_of, propose_together, read_missing
+from speculative.drafts.drafting_loop import (
+    READ_CHUNK,
+    LogitsDraft,
+    proposal_of,
+    propose_together,
+    read_missing,
+    write_alone,
+)
 from speculative.drafts.spec import DraftedTarget
 from speculative.drafts.stopping import StoppingSpec
 from speculative.models.decoder import Decoder
@@ -198,10 +205,9 @@ class DraftModel(LogitsDraft):
             session.n_shown = len(ask.prefix)
         return found
 
-    def write(self, prompt: Sequence[int], n_tokens: int) -> list[int]:
+    def write(self, prompt: Sequence[int], n_tokens: int, eos_ids: Collection[int] = frozenset()) -> list[int]:
         """Return the draft's own greedy continuation of a prompt, as far as its context reaches."""
-        n_tokens = min(n_tokens, self.model.max_positions - len(prompt))
-        return self.open(prompt).propose(prompt, n_tokens).token_ids if n_tokens >= 1 else []
+        return write_alone(self, prompt, n_tokens, eos_ids)
 
     def trace(self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int) -> DraftTrace:
         """One pass over the text tells where the draft's best token is the target's, and how sure it is."""

@@ -3,7 +3,7 @@
 import math
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -43,6 +43,19 @@ class LogitsDraft(StoppingDraft):
     def to_target(self, token_ids: torch.Tensor) -> torch.Tensor:
         """Map (n,) ids that its passes read to the target's."""
         return token_ids
+
+
+def write_alone(draft: LogitsDraft, prompt: Sequence[int], n_tokens: int, eos_ids: Collection[int]) -> list[int]:
+    """Return a draft's own greedy continuation of a prompt, a pass a token, as far as its context reaches."""
+    session, text = draft.unstopped().open(prompt), list(prompt)
+    end = min(len(prompt) + n_tokens, draft.max_positions or math.inf)
+    while len(text) < end:
+        token_ids = session.propose(text, 1).token_ids
+        text += token_ids
+        if not token_ids or token_ids[-1] in eos_ids:
+            break
+    session.close(prompt)
+    return text[len(prompt) :]
 
 
 @dataclass(slots=True)

@@ -1,6 +1,6 @@
 """The target's own first layers draft."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import ClassVar, Literal, cast
 
 import torch
@@ -8,7 +8,14 @@ from pydantic import Field
 
 from arms.checks import at_least, within
 from arms.fingerprint import digest
-from speculative.drafts.drafting_loop import READ_CHUNK, LogitsDraft, proposal_of, propose_together, read_missing
+from speculative.drafts.drafting_loop import (
+    READ_CHUNK,
+    LogitsDraft,
+    proposal_of,
+    propose_together,
+    read_missing,
+    write_alone,
+)
 from speculative.drafts.spec import DraftedTarget
 from speculative.drafts.stopping import StoppingSpec
 from speculative.models.decoder import Decoder
@@ -106,6 +113,10 @@ class EarlyExit(LogitsDraft):
     def allowed(self, logits: torch.Tensor) -> torch.Tensor:
         """Cut (n, v) logits to the target's tokens, its padding left out."""
         return logits[:, : self.n_proposable]
+
+    def write(self, prompt: Sequence[int], n_tokens: int, eos_ids: Collection[int] = frozenset()) -> list[int]:
+        """Return the draft's own greedy continuation of a prompt, on its first layers alone."""
+        return write_alone(self, prompt, n_tokens, eos_ids)
 
     def trace(self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int) -> DraftTrace:
         """One pass over the text tells at which positions the early layers' best token is the target's."""

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple, Protocol
 
@@ -167,8 +167,14 @@ class Draft(ABC):
                 found.append(error)
         return found
 
-    def write(self, prompt: Sequence[int], n_tokens: int) -> list[int] | None:
-        """Return the draft's own continuation of a prompt; None for a draft that only proposes along a text."""
+    def write(self, prompt: Sequence[int], n_tokens: int, eos_ids: Collection[int] = frozenset()) -> list[int] | None:
+        """Return the draft's own continuation of a prompt; None for a draft that only proposes along a text.
+
+        Args:
+            prompt: its token ids.
+            n_tokens: most tokens to write.
+            eos_ids: tokens that end the text, which holds the one it ends with.
+        """
         return None
 
     def unstopped(self) -> "Draft":

@@ -12,6 +12,19 @@ NO_MATCH_LENGTH = -1  # in an array of match lengths: None
 
 
 @dataclass(frozen=True, slots=True)
+class OwnText:
+    """What a draft writes alone.
+
+    Attributes:
+        token_ids: of its own greedy text, an end-of-text token last where it wrote one.
+        seconds: that it took, the prompt's reading included.
+    """
+
+    token_ids: tuple[int, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class DraftTrace:
     """One draft against one text; entry j of an array: asked after j new tokens.
 
@@ -25,9 +38,10 @@ class DraftTrace:
         confidences: (n_new,) float32 in [0, 1]; the draft's own probability of its first draft token, 0 where it
             cannot draft; None for a draft that knows none.
         max_positions: the draft's, longest prefix that it can continue.
-        own_ids: what the draft writes alone, where it was asked and can.
+        own: what the draft writes alone, where it was asked and can.
         stops: whether the draft stops early where it is unsure: then what it proposes short of what was asked for took
             it a pass more.
+        seconds: that the tracing took; None where it was not timed.
     """
 
     proposed: Counts
@@ -35,8 +49,9 @@ class DraftTrace:
     match_lengths: Counts | None = None
     confidences: npt.NDArray[np.float32] | None = None
     max_positions: int | None = None
-    own_ids: tuple[int, ...] | None = None
+    own: OwnText | None = None
     stops: bool = False
+    seconds: float | None = None
 
     def match_length(self, n_new: int) -> int | None:
         """Return what the look-up says after so many new tokens; None where it looks nothing up."""

@@ -164,6 +164,7 @@ FILLED_BY_THE_LIBRARY = [
     "FeatureImportance",
     "HeldOutScore",
     "Interval",
+    "LabelSeconds",
     "LogReplay",
     "LoggedDecision",
     "OffPolicyEstimate",

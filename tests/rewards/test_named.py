@@ -113,7 +113,7 @@ def test_a_name_without_a_colon_imports_nothing(own):
         ("speedup(*[1])", "is no number"),
         ("speedup(**{})", "is no number"),
         ("rouge_l(missing=2)", "missing must be a finite number in [0, 1], got 2"),
-        ("paper(2)", "weight must be a finite number in [0, 1], got 2"),
+        ("paper(2)", "paper(A) needs A in [0, 1], got 2"),
         ("paper(0.5, 1, gleu)", "paper(A) takes missing or an agreement"),
         ("paper(0.5, agreement=2)", "a WeightedSum adds instances of Reward, got 2.0"),
         ("semantic_similarity('bandits:LinUCB')", "encoder 'bandits:LinUCB' must be a subclass of"),

@@ -46,7 +46,7 @@ def test_traces_come_back_as_they_were_written(traces, tmp_path):
         assert found.new_ids == written.new_ids
         for name, draft in written.drafts.items():
             again = found.drafts[name]
-            assert (again.max_positions, again.own_ids) == (draft.max_positions, draft.own_ids)
+            assert (again.max_positions, again.seconds) == (draft.max_positions, draft.seconds)
             for array in ("proposed", "accepted", "match_lengths", "confidences"):
                 np.testing.assert_array_equal(getattr(again, array), getattr(draft, array))
     assert read[0].drafts["prompt_lookup"].match_lengths is not None

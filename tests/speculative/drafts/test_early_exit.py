@@ -41,6 +41,14 @@ def test_it_says_what_the_first_layers_would(target, n_layers):
         assert session.propose(text[:end], 4).token_ids == early_greedy(target, n_layers, text[:end], 4)
 
 
+def test_alone_it_writes_what_the_first_layers_would_to_their_own_end(target):
+    for min_confidence in (0.0, 1.0):  # one that stops where it is unsure writes on
+        draft = EarlyExit(target.decoder, n_layers=2, min_confidence=min_confidence)
+        expected = early_greedy(target, 2, PROMPT, 6)
+        assert draft.write(PROMPT, 6) == expected
+        assert draft.write(PROMPT, 6, [expected[2]]) == expected[: expected.index(expected[2]) + 1]
+
+
 @pytest.mark.parametrize("n_layers", [1, 2])
 def test_in_an_engine_it_shares_the_targets_cache_and_reads_one_token_a_round(target, n_layers):
     n_read = []
