@@ -10,7 +10,7 @@ OUT ?= report
 LOCKED ?=
 PACKAGES := $(if $(LOCKED),--no-deps --require-hashes -r requirements-hashed.lock,-r requirements.lock)
 
-.PHONY: help setup demo demo-full demo-large demo-serve test coverage test-machines test-kills test-vllm test-ray fuzz bench bench-peers docs clean
+.PHONY: help setup demo demo-full demo-large demo-serve test coverage test-machines test-kills test-vllm test-ray fuzz bench paper paper-traces bench-peers docs clean
 .DEFAULT_GOAL := help
 
 help: ## Say what each target does
@@ -112,6 +112,14 @@ bench: setup ## Measure generation against transformers, an hour; PROMPTS=file.j
 	$(BIN)/python examples/benchmarks/bench_generation.py --only batch int4 --n-test 12 --max-new-tokens 128 $(if $(PROMPTS),--prompts $(PROMPTS))
 	$(BIN)/python examples/benchmarks/make_results_pages.py
 
+paper: setup ## Every experiment of the paper, from stored traces, ten minutes; figures and docs/paper.md
+	$(BIN)/python examples/paper/make_paper.py
+
+paper-traces: setup ## Trace the paper's experiments anew, hours, resumably, in .paper; then measure this machine
+	$(BIN)/python examples/paper/make_traces.py
+	$(BIN)/python examples/paper/make_traces.py --costs
+	$(BIN)/python examples/paper/make_traces.py --clock
+
 bench-peers: setup $(PEERS)/.installed ## Measure bandits beside other libraries, 20 minutes; LOGS=folder for logs of LLM calls
 	$(BIN)/python examples/benchmarks/bench_bandits.py --only reinforce $(if $(LOGS),--logs $(LOGS))
 	$(PEERS)/bin/python examples/benchmarks/bench_bandits.py $(if $(LOGS),--logs $(LOGS))
@@ -128,4 +136,4 @@ docs: setup ## Build the documentation into site/
 	$(BIN)/mkdocs build --strict --site-dir site
 
 clean: ## Remove the environments and everything built
-	rm -rf $(VENV) $(PEERS) $(VLLM) $(RAY) site report report-full report-large .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage
+	rm -rf $(VENV) $(PEERS) $(VLLM) $(RAY) .paper site report report-full report-large .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage

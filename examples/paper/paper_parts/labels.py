@@ -1,0 +1,80 @@
+"""The labels that a policy may learn from: the paper's reward, and every reward of the library."""
+
+from collections.abc import Mapping
+
+from arms import Observation
+from bandits import FullInformationData
+from bandits.checks import Float64
+from paper_parts.stored import NO_DRAFT, Stored
+from rewards import REWARDS, Reward, RougeL, WeightedAverage
+from rewards.named import make_reward
+
+# Arms whose draft has a text of its own: a look-up writes none, so that the paper's label does not know it.
+ARMS = (NO_DRAFT, "draft_maths_4", "draft_code_4", "early_exit_6_3")
+
+
+class DraftSpeed(Reward):
+    """The speed of a draft's own writing as a share of the fastest one's; where nothing drafts, the target's.
+
+    Args:
+        speeds: by arm, tokens a second.
+    """
+
+    bounds = (0.0, 1.0)
+
+    def __init__(self, speeds: Mapping[str, float]) -> None:
+        fastest = max(speeds.values())
+        self.speeds = {arm: speed / fastest for arm, speed in speeds.items()}
+
+    @classmethod
+    def of(cls, stored: Stored, profile: str) -> "DraftSpeed":
+        """Return the reward that a machine's cost profile tells."""
+        costs, speeds = stored.profiles[profile], {}
+        for arm in ARMS:
+            draft = stored.plan(arm).drafts[0][0]
+            speeds[arm] = 1 / (costs.verify_s(1, 128) if draft == NO_DRAFT else costs.drafts[draft].token_s)
+        return cls(speeds)
+
+    def _value(self, observation: Observation) -> float:
+        if observation.arm not in self.speeds:
+            raise self.unfit(observation, f"its arm must be one of {', '.join(self.speeds)}")
+        return self.speeds[observation.arm]
+
+
+def paper_reward(weight: float, speed: DraftSpeed) -> Reward:
+    """Return weight * text agreement + (1 - weight) * the draft's own speed.
+
+    Raises:
+        ValueError: if the weight is outside [0, 1].
+
+    Source: Huang et al. 2024 (arXiv:2408.08470), the reward as reviews of the paper print it.
+    """
+    return WeightedAverage(weight, RougeL(), speed)
+
+
+def all_labels(train: FullInformationData, speed: DraftSpeed) -> dict[str, Reward]:
+    """Return each label by name: the paper's reward at three weights, and every reward that can value these data.
+
+    Rewards that ask for what was not collected, or for a package that is not installed, are left out.
+
+    Args:
+        train: what rewards that are fitted are fitted on.
+        speed: of the drafts.
+    """
+    found: dict[str, Reward] = {}
+    observations = list(train.known_observations())
+    for name in REWARDS:
+        try:
+            reward = make_reward(name, observations)
+            train.with_reward(reward)
+        except (ValueError, ImportError):
+            continue
+        found[name] = reward
+    return found | {f"paper's, weight {weight:g}": paper_reward(weight, speed) for weight in (0.25, 0.5, 0.75)}
+
+
+def picks_of(labels: Float64) -> Float64:
+    """Return the probabilities (n, k) of whoever takes the arm of the largest label, shared where several are."""
+    best = labels >= labels.max(axis=1, keepdims=True)
+    shares: Float64 = best / best.sum(axis=1, keepdims=True)
+    return shares

@@ -1,0 +1,31 @@
+"""Wall-clock runs of the arms on some test queries, beside what replay says of them."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from bandits import FullInformationData
+from bandits.checks import Float64, Int64
+from paper_parts.stored import Stored
+
+Run = Mapping[str, object]
+
+
+def measured_seconds(stored: Stored, data: FullInformationData) -> tuple[Int64, Float64] | None:
+    """Return the rows of the data that were timed with all their arms, and these seconds (m, k); None if none was.
+
+    Seconds are of as many tokens as the traced text has, where a run wrote another number.
+    """
+    n_new = {trace.query_id: len(trace.new_ids) for trace in stored.sides["test"].traces}
+    found = {(str(run["query_id"]), str(run["arm"])): run for run in stored.runs}
+    names = data.arm_names
+    ids = [str(query) for query in data.query_ids or ()]
+    rows = [i for i, query in enumerate(ids) if all((query, arm) in found for arm in names)]
+    if not rows:
+        return None
+    seconds = [[_scaled(found[ids[i], arm], n_new[ids[i]]) for arm in names] for i in rows]
+    return np.array(rows), np.array(seconds)
+
+
+def _scaled(run: Run, n_new: int) -> float:
+    return float(str(run["seconds"])) * n_new / max(1, int(str(run["n_tokens"])))

@@ -1,0 +1,59 @@
+"""A choice at every round, learned from the training texts and played on others, its own time counted."""
+
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from bandits.checks import Float64
+from paper_parts.stored import FULL, MAIN, Stored
+from speculative.collection.arm_plan import ArmPlan
+from speculative.collection.trace import Trace
+from speculative.measuring.cost_profile import CostProfile
+from speculative.protocols.selector import Selector
+from speculative.rounds import Baselines, TrainingSettings, fit_speed_selector, gated, play
+from speculative.selectors.fixed import FixedSelector
+
+PUBLISHED = ("UCBSpec", "MetaSD", "TapOut", "EXP3Spec", "HedgeSpec", "LinUCB per round")
+SPEED, PRIOR, GATED = "SpeedSelector without the prompt", "SpeedSelector", "GatedSelector"
+
+
+def learned_selectors(stored: Stored) -> dict[str, Selector]:
+    """Return the library's choices per round by name: one that does not see the prompt, and two that do."""
+    traces, arms, costs = stored.sides["train"].traces, _arms(stored), stored.profiles[MAIN]
+    speed = fit_speed_selector(traces, arms, costs)
+    return {
+        SPEED: fit_speed_selector(traces, arms, costs, TrainingSettings(n_prompt_features=0)),
+        PRIOR: speed,
+        GATED: gated(speed, traces, costs, TrainingSettings()),
+    }
+
+
+def published_selectors(stored: Stored) -> dict[str, Selector]:
+    """Return the rules that others publish; all but the last learn from nothing while they play."""
+    baselines = Baselines(_arms(stored), stored.profiles[MAIN], TrainingSettings())
+    found = baselines.fitted(stored.sides["train"].traces, stored.sides["test"].traces)
+    return {name: found[name] for name in PUBLISHED if name in found}
+
+
+def played_s(stored: Stored, selector: Selector, side: str) -> Float64:
+    """Return the seconds (n,) of each text of a side, with what the selector itself takes in its rounds."""
+    plans, costs = list(_arms(stored).values()), stored.profiles[MAIN]
+    traces = stored.sides[side].traces
+    seconds, n_rounds, took = _play(selector, plans, traces, costs)
+    _, n_plain, plain = _play(FixedSelector(0), plans, traces[:10], costs)
+    own_s = max(0.0, took / n_rounds.sum() - plain / n_plain.sum())
+    return seconds + own_s * n_rounds
+
+
+def _play(
+    selector: Selector, plans: Sequence[ArmPlan], traces: Sequence[Trace], costs: CostProfile
+) -> tuple[Float64, Float64, float]:
+    begin = time.perf_counter()
+    played = [play(selector, plans, trace, costs) for trace in traces]
+    took = time.perf_counter() - begin
+    return np.array([one.seconds for one in played]), np.array([max(1, len(one.actions)) for one in played]), took
+
+
+def _arms(stored: Stored) -> Mapping[str, ArmPlan]:
+    return {arm: stored.plan(arm) for arm in FULL}

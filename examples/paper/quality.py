@@ -1,0 +1,75 @@
+"""Quality: BLEU and ROUGE-L of what each arm writes, in real runs, and how many texts are the target's own."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import sacrebleu
+from paper_parts.measured import measured_seconds
+from paper_parts.running import Found, Options, run
+from paper_parts.stored import NO_DRAFT, Stored
+
+from arms import Observation, Reference
+from bandits import Bootstrap, Estimate
+from bandits.evaluation.canvas import interval_bars
+from rewards import RougeL
+
+
+def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
+    """Run it."""
+    return run("quality", experiment, arguments)
+
+
+def experiment(stored: Stored, options: Options) -> Found:
+    """Compare the texts of wall-clock runs with the target's traced text, and their seconds with replay's.
+
+    The traced text, which the target wrote without a draft in batches, is the reference of BLEU and ROUGE-L.
+    """
+    texts = {query: str(row["text"]) for query, row in stored.sides["test"].texts.items()}
+    runs = [run for run in stored.runs if run["query_id"] in texts]
+    if not runs:
+        raise ValueError("quality needs wall-clock runs: make_traces.py --clock measures them")
+    arms = [arm for arm in stored.plans if any(run["arm"] == arm for run in runs)]
+    data = stored.data("test", arms)
+    timed = measured_seconds(stored, data)
+    if timed is None:
+        raise ValueError("quality needs queries that were timed with every arm: make_traces.py --clock measures them")
+    error = np.abs(data.costs[timed[0]] / timed[1] - 1)
+    rows = []
+    for k, arm in enumerate(arms):
+        own = {str(run["query_id"]): str(run["text"]) for run in runs if run["arm"] == arm}
+        rows.append(
+            {"arm": arm, **_quality(own, texts), "median error of replayed seconds": float(np.median(error[:, k]))}
+        )
+    plain = next(row for row in rows if row["arm"] == NO_DRAFT)
+    same = all(row["BLEU"] == plain["BLEU"] and row["ROUGE-L"] == plain["ROUGE-L"] for row in rows)
+    equal = sum(int(str(row["equal texts"])) for row in rows)
+    answer = (
+        f"BLEU and ROUGE-L are {'equal' if same else 'not equal'} across all {len(arms)} arms, and {equal} of "
+        f"{sum(int(str(row['texts'])) for row in rows)} texts are the target's own, letter by letter: choosing a draft "
+        f"changes time, not quality. Replayed seconds differ from measured ones by {np.median(error):.1%} (median)."
+    )
+    return Found(rows, answer, lambda path: _plot({str(row["arm"]): row["ROUGE-L"] for row in rows}, path))  # type: ignore[misc]
+
+
+def _quality(own: Mapping[str, str], texts: Mapping[str, str]) -> dict[str, object]:
+    scores = np.array([_rouge_l(query, text, texts[query]) for query, text in own.items()])
+    sums = Bootstrap().sums(scores[:, None])
+    return {
+        "texts": len(own),
+        "equal texts": sum(text == texts[query] for query, text in own.items()),
+        "BLEU": sacrebleu.corpus_bleu(list(own.values()), [[texts[query] for query in own]]).score,
+        "ROUGE-L": Bootstrap().estimate(sums[:, 0] / len(scores), len(scores)),
+    }
+
+
+def _rouge_l(query: str, text: str, reference: str) -> float:
+    return RougeL()(Observation("arm", query, text, 1, 1.0, own_text=text, reference=Reference(reference, 1.0, 1)))
+
+
+def _plot(shown: Mapping[str, Estimate | float], path: Path) -> None:
+    interval_bars(path, shown, title="ROUGE-L of each arm's texts with the target's own", x_label="mean over queries")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""Self-drafting: the target's own first layers draft, and how many of them is the arm."""
+
+from collections.abc import Sequence
+
+from paper_parts.choosing import FIXED, LEARNED, ORACLE, RANDOM, Asked
+from paper_parts.comparison import bars, compared, gain, table
+from paper_parts.running import Found, Options, run
+from paper_parts.stored import NO_DRAFT, Stored
+
+EXITS = ("early_exit_6_3", "early_exit_12_3", "early_exit_18_3", "early_exit_24_3")
+
+
+def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
+    """Run it."""
+    return run("self_drafting", experiment, arguments)
+
+
+def experiment(stored: Stored, options: Options) -> Found:
+    """Choose the depth of the exit, with and without the choice of no draft."""
+    settings = {"exits": Asked((NO_DRAFT, *EXITS))}
+    [choices] = compared(stored, settings, options.seeds).values()
+    exits = {arm: choices.over(arm, NO_DRAFT) for arm in EXITS}
+    best = max(exits, key=lambda arm: exits[arm].value)
+    plain = float(choices.picks["REINFORCE"][choices.arms.index(NO_DRAFT)])
+    answer = (
+        f"The best exit, {best}, is {exits[best]:.2f} times as fast as no draft; REINFORCE drafts with nothing for "
+        f"{plain:.0%} of the queries, and {gain(choices)}."
+    )
+    shown = (*EXITS, FIXED, RANDOM, *LEARNED, ORACLE)
+    return Found(table({"exits": choices}), answer, bars({"": choices}, shown, "The depth of the exit as the arm"))
+
+
+if __name__ == "__main__":
+    main()
