@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 
 from arms.executors import Executor, Failed
 from bandits.data.array_data import Data
+from bandits.data.data_stream import DataStream
 from bandits.data.full_information_data import FullInformationData
 from bandits.data.logged_data import LoggedData
-from bandits.data.splits import query_numbers
 from bandits.evaluation.arm_changes import notes_on_changes
 from bandits.evaluation.comparison import Comparison, RefusedRow
 from bandits.evaluation.conclusion import Conclusion
@@ -28,6 +28,7 @@ from bandits.evaluation.resampled import Resampled, ScoredCandidate, grouped, no
 from bandits.evaluation.scores import BEST_BY_SEGMENT, BEST_FIXED, LOGGING_POLICY, ORACLE, RefusedScores, Scores
 from bandits.evaluation.segments import SegmentRow, query_segments, segments_of
 from bandits.evaluation.settings import ComparisonSettings
+from bandits.evaluation.streamed_comparison import Counts, StreamTask, StreamWork, check_streamed, counted
 from bandits.evaluation.task import ComparisonTask, ComparisonWork
 from bandits.policies.named_policies import named_policies
 from bandits.policies.policy import Policy
@@ -38,9 +39,20 @@ if TYPE_CHECKING:
     from rewards import Reward
 
 
+Task = TypeVar("Task", contravariant=True)
+
+
+class _Work(Protocol[Task]):
+    """What an executor does for each task."""
+
+    def __call__(self, task: Task) -> list[Scores | RefusedScores]: ...
+
+    def scores_or_refusal(self, task: Task) -> list[Scores | RefusedScores] | ValueError: ...
+
+
 def compare(
     policies: Policy | Mapping[str, Policy],
-    data: Data,
+    data: Data | DataStream[Data],
     seeds: Sequence[int] = (0, 1, 2, 3, 4),
     *,
     reward: Reward | None = None,
@@ -66,7 +78,9 @@ def compare(
 
     Args:
         policies: by the name to print, or one alone; unfitted ones will do.
-        data: `FullInformationData` or `LoggedData`.
+        data: `FullInformationData` or `LoggedData`, in memory or a stream of either. A stream is read twice for each
+            seed, in memory that grows only with what policies keep. A reward model is fitted to each batch, a linear
+            policy's shrinkage is chosen on the first one, whose notes stand for all; no "best arm by segment".
         seeds: different integers >= 0. Whatever is random in a policy is seeded from them too.
         reward: value the stored observations by this reward first; needs full information that holds them.
         settings: shares, logging policy, estimators, objective, baseline, intervals, executor.
@@ -81,41 +95,62 @@ def compare(
     Source: intervals: Owen 2007, The pigeonhole bootstrap (arXiv:0712.1111), equation 3.
     """
     settings = settings or ComparisonSettings()
-    policies = _checked_policies(policies, data)
+    if not isinstance(data, FullInformationData | LoggedData | DataStream):
+        raise TypeError(f"data must be FullInformationData, LoggedData or a stream of either, got {data!r}")
+    counts = counted(data)
+    references = _references(counts.first, streamed=isinstance(data, DataStream))
+    policies = _checked_policies(policies, references)
     _check(data, seeds, settings)
-    objective = objective_of(data, settings.objective if settings.cost_weight is None else "reward")
-    baseline = _checked_baseline(policies, data, settings.baseline)
-    data = net_of_costs(_scored_data(data, reward), settings.cost_weight)
-    tasks = [ComparisonTask(seed, name, policy) for seed in seeds for name, policy in [*policies.items(), (None, None)]]
+    objective = objective_of(counts.first, settings.objective if settings.cost_weight is None else "reward")
+    baseline = _checked_baseline(policies, references, settings.baseline)
+    n_tasks, results = _results(policies, data, seeds, reward, settings, objective)
     scores: list[Scores | RefusedScores] = []
-    scored = _scored(ComparisonWork(data, replace(settings, executor=None), objective), tasks, settings.executor)
-    for n_done, result in enumerate(scored, start=1):
+    for n_done, result in enumerate(results, start=1):
         scores += result
         if on_progress is not None:
-            on_progress(n_done, len(tasks))
+            on_progress(n_done, n_tasks)
     candidates, refused = grouped(scores), refused_rows(scores)
-    n_queries = int(query_numbers(data).max()) + 1
     bootstrap = Bootstrap(n_resamples=settings.n_bootstrap, confidence=settings.confidence, seed=min(seeds))
-    resampled = Resampled(candidates, n_queries, bootstrap)
+    resampled = Resampled(candidates, counts.n_units, bootstrap)
     return Comparison(
         rows=resampled.rows(baseline, data.arm_names),
         curves=resampled.curves(),
         conclusion=_conclusion(resampled, learned(policies), objective, refused),
         arm_names=data.arm_names,
-        learned_from=_learned_from(data, settings),
+        learned_from=_learned_from(counts.first, settings),
         baseline=baseline,
         seeds=tuple(seeds),
-        n_rows=len(data),
-        n_queries=n_queries,
-        n_left_out=int((~data.complete).sum()) if isinstance(data, FullInformationData) else 0,
+        n_rows=counts.n_rows,
+        n_queries=counts.n_queries,
+        n_left_out=counts.n_left_out,
         test_share=settings.test_share,
         confidence=settings.confidence,
         n_bootstrap=settings.n_bootstrap,
-        notes=_notes(candidates, data, settings.cost_weight),
+        notes=_notes(candidates, counts, settings.cost_weight),
         refused=refused,
-        segments=_by_segment(resampled, data) if settings.by_segment else (),
+        segments=_by_segment(resampled, counts.first) if settings.by_segment else (),
         cost_weight=settings.cost_weight,
     )
+
+
+def _results(
+    policies: Mapping[str, Policy],
+    data: Data | DataStream[Data],
+    seeds: Sequence[int],
+    reward: Reward | None,
+    settings: ComparisonSettings,
+    objective: Objective,
+) -> tuple[int, Iterator[list[Scores | RefusedScores]]]:
+    """Return the number of pieces of work, and the result of each: of a stream a seed, else a seed and a policy."""
+    here = replace(settings, executor=None)
+    if isinstance(data, DataStream):
+        check_streamed(settings, reward)
+        passes = [StreamTask(seed) for seed in seeds]
+        return len(passes), _scored(StreamWork(data, policies, here, objective), passes, settings.executor)
+    valued = net_of_costs(_scored_data(data, reward), settings.cost_weight)
+    everything = [*policies.items(), (None, None)]
+    tasks = [ComparisonTask(seed, name, policy) for seed in seeds for name, policy in everything]
+    return len(tasks), _scored(ComparisonWork(valued, here, objective), tasks, settings.executor)
 
 
 def _by_segment(resampled: Resampled, data: Data) -> tuple[SegmentRow, ...]:
@@ -135,16 +170,7 @@ def _conclusion(
         raise ValueError(f"{error}: {reasons}" if reasons else str(error)) from error
 
 
-def _checked_policies(policies: Policy | Mapping[str, Policy], data: Data) -> dict[str, Policy]:
-    if not isinstance(data, FullInformationData | LoggedData):
-        raise TypeError(f"data must be FullInformationData or LoggedData, got {data!r}")
-    named = named_policies(policies, _references(data))
-    if not named:
-        raise ValueError("compare needs at least one policy, got none")
-    return named
-
-
-def _check(data: Data, seeds: Sequence[int], settings: ComparisonSettings) -> None:
+def _check(data: Data | DataStream[Data], seeds: Sequence[int], settings: ComparisonSettings) -> None:
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds must be one or more different integers, got {list(seeds)}")
     for seed in seeds:
@@ -158,14 +184,21 @@ def _check(data: Data, seeds: Sequence[int], settings: ComparisonSettings) -> No
         raise ValueError(f"the log took arm {data.arm_names[int(taken_arms[0])]!r} only: it cannot compare policies")
 
 
-def _references(data: Data) -> tuple[str, ...]:
+def _references(data: Data, *, streamed: bool) -> tuple[str, ...]:
     """Return the names of the rows that compare adds."""
-    known = (BEST_BY_SEGMENT,) if segments_of(data) is not None else ()
+    known = (BEST_BY_SEGMENT,) if segments_of(data) is not None and not streamed else ()
     return (BEST_FIXED, *known, *((LOGGING_POLICY,) if isinstance(data, LoggedData) else (*data.arm_names, ORACLE)))
 
 
-def _checked_baseline(policies: Mapping[str, Policy], data: Data, baseline: str | None) -> str:
-    known = [*policies, *_references(data)]
+def _checked_policies(policies: Policy | Mapping[str, Policy], references: Sequence[str]) -> dict[str, Policy]:
+    named = named_policies(policies, references)
+    if not named:
+        raise ValueError("compare needs at least one policy, got none")
+    return named
+
+
+def _checked_baseline(policies: Mapping[str, Policy], references: Sequence[str], baseline: str | None) -> str:
+    known = [*policies, *references]
     if baseline is not None and baseline not in known:
         raise ValueError(f"baseline must be one of {', '.join(known)}, got {baseline!r}")
     return known[0] if baseline is None else baseline
@@ -181,7 +214,7 @@ def _scored_data(data: Data, reward: Reward | None) -> Data:
 
 
 def _scored(
-    work: ComparisonWork, tasks: Sequence[ComparisonTask], executor: Executor | None
+    work: _Work[Task], tasks: Sequence[Task], executor: Executor | None
 ) -> Iterator[list[Scores | RefusedScores]]:
     """Yield each task's result in order, computed here or where the executor runs it."""
     if executor is None:
@@ -191,8 +224,7 @@ def _scored(
         if isinstance(result, ValueError):
             raise result
         if isinstance(result, Failed):
-            what = "the references" if task.name is None else f"policy {task.name!r}"
-            raise RuntimeError(f"{what} with seed {task.seed} gave no scores: {result.reason}")
+            raise RuntimeError(f"{task} gave no scores: {result.reason}")
         yield result
 
 
@@ -204,8 +236,10 @@ def _learned_from(data: Data, settings: ComparisonSettings) -> str:
     return f"bandit feedback that {type(settings.logging_policy).__name__} would have logged"
 
 
-def _notes(candidates: Sequence[ScoredCandidate], data: Data, cost_weight: float | None) -> tuple[str, ...]:
+def _notes(candidates: Sequence[ScoredCandidate], counts: Counts, cost_weight: float | None) -> tuple[str, ...]:
+    data = counts.first
+    changes = notes_on_changes(data) if len(data) == counts.n_rows else ()  # a part shows no end
     notes = notes_on(candidates)
     if cost_weight is not None:
         notes.insert(0, f"the reward is reward - {cost_weight:g} * cost")
-    return (*notes_on_costs(data), *notes_on_propensities(data), *notes_on_changes(data), *notes)
+    return (*notes_on_costs(data), *notes_on_propensities(data), *changes, *notes)

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from bandits.data.array_data import Data
+from bandits.data.data_stream import DataStream
 from bandits.data.full_information_data import FullInformationData
 from bandits.evaluation.conclusion import Conclusion
 from bandits.evaluation.objective import net_of_costs
 from bandits.evaluation.scores import Kind
 from bandits.evaluation.segments import SegmentRow, segment_table
+from bandits.evaluation.streamed_comparison import fit_batches
 from bandits.policies.policy import Policy
 from bandits.policies.shrunk import shrunk
 from bandits.statistics.estimate import Estimate
@@ -139,14 +141,16 @@ class Comparison(Results[ComparisonRow]):
         """Return the name of the best policy by the objective (total seconds, or the reward), the conclusion's."""
         return self.conclusion.policy
 
-    def fit_best(self, policies: Mapping[str, Policy], data: Data, reward: Reward | None = None) -> Policy:
+    def fit_best(
+        self, policies: Mapping[str, Policy], data: Data | DataStream[Data], reward: Reward | None = None
+    ) -> Policy:
         """Return a copy of the best policy, fitted to all rows; a linear one's default shrinkage is chosen on them.
 
         With a `cost_weight` it learns from rewards net of the costs, as it did in the comparison.
 
         Args:
             policies: as they were given to `compare`.
-            data: all rows to learn from.
+            data: all rows to learn from; those of a stream are learned batch by batch.
             reward: as it was given to `compare`.
 
         Raises:
@@ -159,6 +163,8 @@ class Comparison(Results[ComparisonRow]):
             if not isinstance(data, FullInformationData):
                 raise ValueError("reward needs the stored observations of full information, and a log holds none")
             data = data.with_reward(reward)
+        if isinstance(data, DataStream):
+            return fit_batches(policies[self.best], data, self.cost_weight)
         data = net_of_costs(data, self.cost_weight)
         return shrunk(policies[self.best], data).fit(data)
 

@@ -14,7 +14,7 @@ from bandits.data.full_information_data import FullInformationData
 from bandits.data.splits import query_numbers
 from bandits.evaluation.conclusion import Conclusion, conclude
 from bandits.evaluation.division import Division
-from bandits.evaluation.objective import Objective, objective_of
+from bandits.evaluation.objective import Objective, fixed_policy, objective_of
 from bandits.evaluation.scores import RefusedScores, Scores, fixed_arm_scores, policy_scores
 from bandits.off_policy.diagnostics import MIN_EFFECTIVE_SIZE
 from bandits.off_policy.estimators import DoublyRobust, OffPolicyEstimator
@@ -92,7 +92,7 @@ def cross_validated(
         chosen = shrunk(policy, division.train)
         fitted = seeded(chosen, tree.child("policy", str(fold))).fit(division.train)
         own += policy_scores(division, fitted, type(policy).__name__, estimators)
-        fixed += fixed_arm_scores(division, estimators, objective)
+        fixed += fixed_arm_scores(division, fixed_policy(division.train, objective), estimators)
     return _pooled(_all_defined(own), _all_defined(fixed), objective, Bootstrap(seed=seed), n_queries)
 
 

@@ -32,13 +32,14 @@ class Division:
         data: all rows.
         ranks: (n,) int64, the same for rows of one query: below 0 where it is tested, else its place among the
             training queries.
+        units: (n,) int64, what takes the place of the queries' numbers in `queries`: groups of queries; None for none.
 
     Raises:
         ValueError: if no tested row observes every arm.
     """
 
-    def __init__(self, data: Data, ranks: Int64) -> None:
-        query = query_numbers(data)
+    def __init__(self, data: Data, ranks: Int64, units: Int64 | None = None) -> None:
+        query = query_numbers(data) if units is None else units
         tested = ranks < 0
         scored = tested & data.complete if isinstance(data, FullInformationData) else tested
         if not scored.any():
@@ -47,7 +48,7 @@ class Division:
         self.test: Data = data.subset(scored)
         self.queries, self._place = np.unique(query[scored], return_inverse=True)
         self._train_rank = ranks[~tested]
-        self._n_train = len(np.unique(query[~tested]))
+        self._n_train = len(np.unique(ranks[~tested]))
         self._asked: tuple[OffPolicyProblem, OffPolicyProblem | None] | None = None
 
     @classmethod

@@ -53,9 +53,12 @@ def best_fixed_arm(data: FullInformationData | LoggedData, objective: Objective 
 
 def fixed_policy(data: FullInformationData | LoggedData, objective: Objective) -> BestFixedArm:
     """Return `BestFixedArm` fitted to the objective: with "seconds", the fewer the better."""
-    if objective == "reward" or data.costs is None:
-        return BestFixedArm().fit(data)
-    return BestFixedArm().fit(replace(data, rewards=-data.costs))
+    return BestFixedArm().fit(ranked(data, objective))
+
+
+def ranked(data: Data, objective: Objective) -> Data:
+    """Return the data whose rewards are what the objective ranks by: with "seconds", the costs below zero."""
+    return data if objective == "reward" or data.costs is None else replace(data, rewards=-data.costs)
 
 
 def net_of_costs(data: Data, cost_weight: float | None) -> Data:

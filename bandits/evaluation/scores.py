@@ -13,12 +13,14 @@ from bandits.data.array_data import Data
 from bandits.data.full_information_data import FullInformationData
 from bandits.data.logged_data import LoggedData
 from bandits.evaluation.division import Division
-from bandits.evaluation.objective import Objective, best_fixed_arm, fixed_policy
+from bandits.evaluation.objective import Objective
 from bandits.evaluation.segments import arms_by_segment
-from bandits.off_policy.diagnostics import diagnose
+from bandits.off_policy.diagnostics import absences, diagnosis
 from bandits.off_policy.estimators import OffPolicyEstimator
+from bandits.off_policy.evidence import Evidence, evidence_of
 from bandits.off_policy.problem import OffPolicyProblem
 from bandits.off_policy.terms import TermSums
+from bandits.policies.best_fixed_arm import BestFixedArm
 from bandits.policies.distributions import greedy
 from bandits.policies.policy import Policy
 
@@ -66,6 +68,8 @@ class Scores:
         problems: why the test log cannot support the estimate, if it cannot.
         effective_sample_size: decisions of this policy that the test log is worth; None on full information.
         fixed_arm: the arm that "best fixed arm" was.
+        n_test: test rows.
+        evidence: what these rows say of the log; None on full information.
     """
 
     candidate: Candidate
@@ -78,6 +82,8 @@ class Scores:
     problems: tuple[str, ...] = ()
     effective_sample_size: float | None = None
     fixed_arm: str | None = None
+    n_test: int = 0
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +113,14 @@ def policy_scores(
 
 
 def fixed_arm_scores(
-    division: Division, estimators: Sequence[OffPolicyEstimator], objective: Objective
+    division: Division, policy: BestFixedArm, estimators: Sequence[OffPolicyEstimator]
 ) -> list[Scores | RefusedScores]:
-    """Return the scores of the arm that is best on this division's training rows."""
+    """Return the scores of the arm that was best on training rows, by a policy fitted to what they are ranked by."""
     test, n_train = division.test, len(division.train)
+    arm = policy.arm_names[int(np.argmax(policy.mean_rewards()))]
     if isinstance(test, FullInformationData):
-        arm = best_fixed_arm(division.train, objective)
         scores = _exact(division, test, Candidate(BEST_FIXED, "fixed", EXACT), _always(test, arm), n_train)
         return [replace(scores, fixed_arm=arm)]
-    policy = fixed_policy(division.train, objective)
-    arm = policy.arm_names[int(np.argmax(policy.mean_rewards()))]
     candidates = [Candidate(BEST_FIXED, "fixed", estimator.name) for estimator in estimators]
     scored = _estimated(division, OffPolicyProblem.of(policy, test), estimators, candidates, n_train)
     return [replace(scores, fixed_arm=arm) if isinstance(scores, Scores) else scores for scores in scored]
@@ -162,6 +166,7 @@ def reference_scores(division: Division) -> Iterator[Scores | RefusedScores]:
         reward=division.mean_sums(test.rewards, test.weights),
         cost=None if test.costs is None else division.mean_sums(test.costs, test.weights),
         arm_shares=np.bincount(test.actions, minlength=test.n_arms) / len(test),
+        n_test=len(test),
     )
 
 
@@ -177,7 +182,7 @@ def _exact(
     """Return exact expectations under (n, k) probabilities on full information."""
     reward = division.mean_sums(np.einsum("nk,nk->n", probabilities, test.rewards))
     cost = None if test.costs is None else division.mean_sums(np.einsum("nk,nk->n", probabilities, test.costs))
-    return Scores(candidate, n_train, division.queries, reward, cost, probabilities.mean(axis=0))
+    return Scores(candidate, n_train, division.queries, reward, cost, probabilities.mean(axis=0), n_test=len(test))
 
 
 def _estimated(
@@ -189,7 +194,8 @@ def _estimated(
 ) -> list[Scores | RefusedScores]:
     """Return the scores that each estimator gives one fitted policy on the test log."""
     problem, priced = division.questions(problem)
-    diagnostics = diagnose(problem)
+    evidence = evidence_of(problem)
+    diagnostics = diagnosis(evidence, problem.log.arm_names, absences(problem))
     result: list[Scores | RefusedScores] = []
     for candidate, estimator in zip(candidates, estimators, strict=True):
         try:
@@ -208,6 +214,8 @@ def _estimated(
             notes=notes,
             problems=diagnostics.problems,
             effective_sample_size=diagnostics.effective_sample_size,
+            n_test=len(problem.log),
+            evidence=evidence,
         )
         result.append(scores)
     return result

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bandits.data.array_data import Data
 from bandits.evaluation.division import Division
-from bandits.evaluation.objective import Objective
+from bandits.evaluation.objective import Objective, fixed_policy
 from bandits.evaluation.scores import (
     RefusedScores,
     Scores,
@@ -31,6 +31,11 @@ class ComparisonTask:
     name: str | None = None
     policy: Policy | None = None
 
+    def __str__(self) -> str:
+        """Return whose scores are asked for, and with which seed."""
+        asked = "the references" if self.name is None else f"policy {self.name!r}"
+        return f"{asked} with seed {self.seed}"
+
 
 @dataclass(frozen=True, slots=True)
 class ComparisonWork:
@@ -48,7 +53,8 @@ class ComparisonWork:
         """
         division = Division.random(self.data, self.settings, SeedTree(task.seed))
         if task.policy is None or task.name is None:
-            fixed = fixed_arm_scores(division, self.settings.estimators, self.objective)
+            best = fixed_policy(division.train, self.objective)
+            fixed = fixed_arm_scores(division, best, self.settings.estimators)
             known = segments_of(self.data) is not None
             looked_up = segment_scores(division, self.settings.estimators, self.objective) if known else []
             return [*fixed, *looked_up, *reference_scores(division)]

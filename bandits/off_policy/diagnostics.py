@@ -88,16 +88,16 @@ class Diagnostics:
 
 def diagnose(problem: OffPolicyProblem) -> Diagnostics:
     """Return the diagnostics of a log for one evaluated policy."""
-    return diagnosis(evidence_of(problem), problem.log.arm_names, _absences(problem))
+    return diagnosis(evidence_of(problem), problem.log.arm_names, absences(problem))
 
 
-def diagnosis(evidence: Evidence, arm_names: Sequence[str], absences: Sequence[str] = ()) -> Diagnostics:
+def diagnosis(evidence: Evidence, arm_names: Sequence[str], missing: Sequence[str] = ()) -> Diagnostics:
     """Return the diagnostics that follow from the sums of a log, or of batches of one.
 
     Args:
         evidence: of all rows.
         arm_names: of the log.
-        absences: sentences on times at which the log seems not to have had an arm.
+        missing: sentences on times at which the log seems not to have had an arm.
     """
     total = evidence.weights[0]
     rare = evidence.n_taken < FEW_ROWS
@@ -119,7 +119,7 @@ def diagnosis(evidence: Evidence, arm_names: Sequence[str], absences: Sequence[s
     )
     rare_names = [name for name, is_rare in zip(arm_names, rare, strict=True) if is_rare]
     contradictions = _contradictions(found, evidence.whole, of_weights)
-    return replace(found, problems=(*_problems(found, evidence, rare_names), *absences, *contradictions))
+    return replace(found, problems=(*_problems(found, evidence, rare_names), *missing, *contradictions))
 
 
 def _problems(found: Diagnostics, evidence: Evidence, rare: Sequence[str]) -> list[str]:
@@ -152,7 +152,7 @@ def _problems(found: Diagnostics, evidence: Evidence, rare: Sequence[str]) -> li
     return said
 
 
-def _absences(problem: OffPolicyProblem) -> list[str]:
+def absences(problem: OffPolicyProblem) -> list[str]:
     """Return a sentence for each arm that the policy chooses at times at which the log seems not to have had it."""
     absent = absent_arms(problem.log)
     if absent is None or not absent.any():
