@@ -9,6 +9,8 @@ from bandits.evaluation.importance import FeatureImportance, feature_importance,
 from bandits.evaluation.log_replay import LogReplay, ReplayedRow, replay_log
 from bandits.evaluation.objective import best_fixed_arm, objective_of
 from bandits.evaluation.report import write_report
+from bandits.evaluation.rolling import RollingSettings, evaluate_rolling
+from bandits.evaluation.rolling_result import RollingEvaluation, RollingPoint, RollingRow, RollingWindow
 from bandits.evaluation.segments import SegmentRow
 from bandits.evaluation.trade_off_result import RoutingNumbers, TradeOff, TradeOffPoint
 from bandits.evaluation.weight_sweep import trade_off
@@ -26,12 +28,18 @@ __all__ = [
     "LogReplay",
     "RefusedRow",
     "ReplayedRow",
+    "RollingEvaluation",
+    "RollingPoint",
+    "RollingRow",
+    "RollingSettings",
+    "RollingWindow",
     "RoutingNumbers",
     "SegmentRow",
     "TradeOff",
     "TradeOffPoint",
     "arm_changes",
     "best_fixed_arm",
+    "evaluate_rolling",
     "feature_importance",
     "held_out_importance",
     "objective_of",

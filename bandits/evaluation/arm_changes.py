@@ -97,7 +97,7 @@ def notes_on_changes(data: Data) -> tuple[str, ...]:
     return (
         *told,
         "arms changed while the data were gathered, so these values are of a mixture, and a policy trained before a "
-        "change has learned what no longer holds: split_by_time keeps before and after apart",
+        "change has learned what no longer holds: evaluate_rolling (--rolling) follows policies through time",
     )
 
 

@@ -94,7 +94,7 @@ def test_compare_says_what_changed_and_what_to_do():
     settings = ComparisonSettings(train_shares=(1.0,), n_bootstrap=20)
     notes = compare(Uniform(), full(), (0,), settings=settings).notes
     assert notes[0] == str(arm_changes(full())[0])
-    assert "split_by_time" in notes[1]
+    assert "evaluate_rolling" in notes[1]
     assert not compare(Uniform(), full(at=2000), (0,), settings=settings).notes
 
 
