@@ -9,22 +9,16 @@ writes; what the experiments read is packed into `traces/`, small enough for the
 """
 
 import argparse
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from paper_parts.collecting import collect_own_texts, collect_traces
 from paper_parts.measuring import measure_profiles, measure_runs
-from paper_parts.own_texts import write_own_texts
 from paper_parts.packing import pack
 from paper_parts.prompts import asked_otherwise, paper_prompts, same_queries
 
-from arms import Query, read_queries
-from speculative.collection.collect import collect
-from speculative.collection.priced_folder import stored_costs
-from speculative.collection.settings import CollectSettings
-from speculative.measuring.cost_measurement import QUICK, measure_costs
-from speculative.measuring.cost_profile import NoisyCostsWarning
+from arms import read_queries
 from speculative.pools.pool import Pool
 
 HERE = Path(__file__).parent
@@ -52,26 +46,10 @@ def _make(options: argparse.Namespace) -> None:
         otherwise = read_queries(options.paraphrased)
         same_queries(prompts.test, otherwise, options.paraphrased)
     for name, queries in zip(SIDES, (prompts.train, prompts.test, otherwise), strict=True):
-        _collect(pool, queries[: options.n], options.work / name)
+        collect_traces(pool, queries[: options.n], options.work / name)
         if name != "otherwise":
-            for n in write_own_texts(pool, queries[: options.n], options.work / name):
-                print(f"{name}: own texts of {n} more queries", flush=True)
-    pack(options.work, options.out, SIDES)
-
-
-def _collect(pool: Pool, queries: Sequence[Query], folder: Path) -> None:
-    """Trace; the seconds that `collect` wants are a first look, which `--clock` replaces."""
-    costs = stored_costs(folder) or measure_costs(pool.target.model, pool.drafts, effort=QUICK)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NoisyCostsWarning)
-        collect(
-            queries,
-            pool,
-            folder,
-            costs,
-            settings=CollectSettings(allow_noisy_costs=True),
-            on_progress=lambda n: print(f"{folder.name}: {n} more queries", flush=True),
-        )
+            collect_own_texts(pool, queries[: options.n], options.work / name)
+    pack(options.work, options.out, SIDES, pool.target)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

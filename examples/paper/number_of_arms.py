@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from paper_parts.choosing import FIXED, LEARNED, ORACLE, RANDOM, Asked
+from paper_parts.choosing import FIXED, ORACLE, RANDOM, Asked
 from paper_parts.comparison import compared, gain, lines, table
 from paper_parts.running import Found, Options, run
 from paper_parts.stored import NO_DRAFT, Stored
@@ -28,10 +28,10 @@ def experiment(stored: Stored, options: Options) -> Found:
     """Choose among the first two to eight arms."""
     counts = range(2, len(ARMS) + 1)
     found = compared(stored, {str(k): Asked(ARMS[:k]) for k in counts}, options.seeds)
-    names = (FIXED, RANDOM, *LEARNED, ORACLE)
+    names = (FIXED, RANDOM, "REINFORCE", "KNN", "ridge", ORACLE)
     drawn = {name: [one.over(name, NO_DRAFT) for one in found.values()] for name in names}
     few, many = found["3"], found[str(len(ARMS))]
-    answer = f"With 3 arms, {gain(few)}; with {len(ARMS)}, {gain(many)}."
+    answer = f"With 3 arms, {gain(few)}; with {len(ARMS)}, {gain(many)}, and {gain(many, 'KNN')}."
     return Found(table(found, "arms"), answer, lines(drawn, counts, "More arms to choose among", "arms"))
 
 

@@ -9,17 +9,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from paper_parts.collecting import collect_own_texts
 from paper_parts.labels import DraftSpeed, paper_reward
-from paper_parts.packing import texts_of
+from paper_parts.packing import pack, texts_of
 from paper_parts.prompts import same_queries
 from paper_parts.stored import COSTS, MAIN, read_stored
 
 from arms import Query
+from bandits import FullInformationData
 from bandits.data.closed_folder import Manifest, close_folder, survey
+from speculative.collection.collect import collect
 from speculative.collection.trace import Trace
 from speculative.collection.trace_store import KIND, write_traces
 from speculative.measuring.cost_profile import CostProfile, DraftCost
+from speculative.pools.pool import Pool
 from speculative.protocols.draft_trace import DraftTrace
+from tests.support.tiny_pool import plain_costs, queries, save_pool
 
 SCRIPTS = Path(__file__).parents[2] / "examples" / "paper"
 LENGTHS = {
@@ -165,3 +170,23 @@ def test_an_arm_that_was_not_traced_is_refused(traces):
     assert stored.plan("suffix@7").draft_length == 7
     with pytest.raises(ValueError, match=r"the arm must be one of .*, or DRAFT@LENGTH, got 'medusa@2'"):
         stored.plan("medusa@2")
+
+
+def test_what_is_collected_is_packed_with_the_texts_that_drafts_write_alone(tmp_path):
+    pool, asked = Pool.load(save_pool(tmp_path)), queries(4)
+    prices = plain_costs("prompt_lookup", "draft_small")
+    for side in ("train", "test", "otherwise"):
+        collect(asked, pool, tmp_path / side, prices)
+        if side != "otherwise":
+            collect_own_texts(pool, asked, tmp_path / side, ["no_draft", "draft_small_2"])
+    out = tmp_path / "traces"
+    pack(tmp_path, out, ("train", "test", "otherwise"), pool.target)
+    (out / COSTS).mkdir()
+    (out / COSTS / f"{MAIN}.json").write_text(prices.to_json())
+    stored = read_stored(out)
+    data = stored.data("test", ["no_draft", "prompt_lookup_3", "draft_small_2"])
+    whole = FullInformationData.load(tmp_path / "test")
+    assert data.costs.tolist() == whole.costs[:, [0, 1, 3]].tolist()
+    assert [row[0].text for row in data.observations] == [row[0].text for row in whole.observations]
+    own = [[one.own_text is not None for one in row] for row in data.observations]
+    assert own == [[True, False, True]] * 4

@@ -10,10 +10,12 @@ import pyarrow.parquet as pq
 
 from arms.atomic_file import atomic_file
 from bandits.data.closed_folder import MANIFEST, Manifest, close_folder, survey
-from paper_parts.own_texts import Row, read_own_texts
+from speculative.collection.own_texts import OWN_TEXTS, are_whole, with_own_texts
 from speculative.collection.priced_folder import made_of
 from speculative.collection.trace import Trace
 from speculative.collection.trace_store import KIND, TRACES, read_trace_parts, write_traces
+from speculative.protocols.draft_trace import OwnText
+from speculative.targets.target import Target
 
 
 def texts_of(out: Path, side: str) -> Path:
@@ -21,7 +23,7 @@ def texts_of(out: Path, side: str) -> Path:
     return out / f"{side}-texts.parquet"
 
 
-def pack(work: Path, out: Path, sides: Sequence[str]) -> None:
+def pack(work: Path, out: Path, sides: Sequence[str], target: Target) -> None:
     """Write each side's traces as one part, closed with the facts of the pool that made them, and its texts.
 
     Contexts, margins and entropies are rounded to half precision, which more than halves the files.
@@ -30,17 +32,19 @@ def pack(work: Path, out: Path, sides: Sequence[str]) -> None:
         work: with a folder that `collect` wrote for each side.
         out: a folder a side is made in it; one that is there is replaced.
         sides: their names.
+        target: makes text of token ids.
     """
     for side in sides:
-        traces = [_rounded(trace) for part in read_trace_parts(work / side / TRACES) for trace in part]
+        parts = read_trace_parts(work / side / TRACES)
+        if are_whole(work / side / OWN_TEXTS):
+            parts = with_own_texts(parts, work / side / OWN_TEXTS)
+        traces = [trace for part in parts for trace in part]
         folder = out / side
         (folder / MANIFEST).unlink(missing_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
-        write_traces(folder, 0, traces)
+        write_traces(folder, 0, [_rounded(trace) for trace in traces])
         close_folder(folder, Manifest(KIND, survey(folder, KIND).parts, made_of=_facts(work / side)))
-        rows = read_own_texts(work / side)
-        if rows:
-            _write_texts(texts_of(out, side), rows)
+        _write_texts(texts_of(out, side), traces, target)
 
 
 def _facts(folder: Path) -> Mapping[str, object]:
@@ -58,7 +62,7 @@ def _rounded(trace: Trace) -> Trace:
     drafts = {
         name: replace(
             one,
-            own_ids=None,
+            own=None,
             confidences=None if one.confidences is None else one.confidences.astype(np.float16).astype(np.float32),
         )
         for name, one in trace.drafts.items()
@@ -66,17 +70,23 @@ def _rounded(trace: Trace) -> Trace:
     return replace(trace, drafts=drafts, **halves)
 
 
-def _write_texts(path: Path, rows: Sequence[Row]) -> None:
-    drafts = list(rows[0]["own"])  # type: ignore[call-overload]
-    columns: dict[str, list[object]] = {"query_id": [], "text": []}
-    columns |= {f"{what} {draft}": [] for draft in drafts for what in ("own", "own_s", "trace_s")}
-    for row in rows:
-        columns["query_id"].append(row["query_id"])
-        columns["text"].append(row["text"])
-        for draft in drafts:
-            own_s, trace_s = row["seconds"][draft]  # type: ignore[index]
-            columns[f"own {draft}"].append(row["own"][draft])  # type: ignore[index]
-            columns[f"own_s {draft}"].append(own_s)
-            columns[f"trace_s {draft}"].append(trace_s)
+def _write_texts(path: Path, traces: Sequence[Trace], target: Target) -> None:
+    columns: dict[str, list[object]] = {
+        "query_id": [trace.query_id for trace in traces],
+        "text": [target.text(trace.new_ids) for trace in traces],
+    }
+    for name, first in traces[0].drafts.items():
+        if first.own is None:
+            continue
+        drafts = [trace.drafts[name] for trace in traces]
+        own = [draft.own for draft in drafts if draft.own is not None]
+        columns[f"own {name}"] = [_own_text(one, target) for one in own]
+        columns[f"own_s {name}"] = [one.seconds for one in own]
+        columns[f"trace_s {name}"] = [draft.seconds for draft in drafts]
     with atomic_file(path) as file:
         pq.write_table(pa.table(columns), file, compression="zstd")
+
+
+def _own_text(own: OwnText, target: Target) -> str:
+    ends = [i for i, token in enumerate(own.token_ids) if token in target.eos_ids]
+    return target.text(own.token_ids[: ends[0]] if ends else own.token_ids)

@@ -155,6 +155,9 @@ def read_stored(folder: Path) -> Stored:
     profiles = {
         path.stem: CostProfile.from_json(path.read_text(encoding="utf-8")) for path in (folder / COSTS).glob("*.json")
     }
+    for name, profile in profiles.items():
+        if faults := profile.faults():
+            raise ValueError(f"{folder / COSTS / name}.json cannot price traces: {'; '.join(faults)}; measure again")
     if MAIN not in profiles:
         raise ValueError(f"{folder / COSTS} must hold {MAIN}.json, a cost profile: run make_traces.py --costs")
     clock = folder / CLOCK
