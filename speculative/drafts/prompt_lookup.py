@@ -73,11 +73,8 @@ class _LookupSession(DraftSession):
         size, position = self._longest_match(prefix)
         if size == 0:
             return Proposal([])
-        copied = list(prefix[position : position + draft_length])
-        period = len(prefix) - position
-        while len(copied) < draft_length:
-            copied.append(copied[len(copied) - period])
-        return Proposal(copied)
+        copied, period = list(prefix[position : position + draft_length]), len(prefix) - position
+        return Proposal(copied if period >= draft_length else (copied * -(-draft_length // period))[:draft_length])
 
     def match_length(self, prefix: Sequence[int]) -> int:
         return self._longest_match(prefix)[0]

@@ -78,7 +78,6 @@ class Running:
     _may_be_unread: bool = field(init=False)
     _draft_controls: SamplingParams = field(init=False)
     _last_row: tuple[TargetRows, int] | None = None
-    _n_faults: int = 0
 
     def __post_init__(self) -> None:
         self._is_controlled = self.request.sampling.controlled
@@ -115,13 +114,9 @@ class Running:
 
     def ask(self, draft: Draft, draft_length: int) -> DraftAsk | None:
         """Return what to ask a draft for, at most `draft_length` tokens; None where it proposes none."""
-        self._n_faults = len(self.stats.faults)
-        draft_length = min(draft_length, self.remaining - 1)  # the target adds one token itself
-        if draft_length < 1:
-            self.drafting.rest(draft)
-            return None
-        asked = self.drafting.ask(draft, self.tokens, draft_length, self._draft_sampler, self._may_be_unread)
-        if asked is None and len(self.stats.faults) > self._n_faults:
+        length = min(draft_length, self.remaining - 1)  # the target adds one token itself
+        asked = self.drafting.ask(draft, self.tokens, length, self._draft_sampler, self._may_be_unread)
+        if self.drafting.has_failed:
             self.cache.wipe(self.row, len(self.tokens) - 1)  # it may have left NaN there
         return asked
 
@@ -138,9 +133,9 @@ class Running:
         try:
             return self.drafting.settle(draft, asked, found, self.tokens, self.n_tokens)
         finally:
-            if len(self.stats.faults) > self._n_faults:
+            if self.drafting.has_failed:
                 self.cache.wipe(self.row, kept)  # it may have left NaN there
-            elif n_held is None:
+            elif self.cache.lengths[self.row] > kept and n_held is None:
                 self.cache.truncate(self.row, kept)
 
     def hold(self) -> None:
@@ -157,19 +152,18 @@ class Running:
 
     def verify(self, rows: TargetRows, draft_tokens: DraftTokens, prefix: Sequence[int] | None = None) -> Verification:
         """Verify draft tokens that follow `prefix`, by default the text so far, as far as the logits allow it."""
-        prefix = self.tokens if prefix is None else prefix
-        raw, sampling, token_ids = rows, self.request.sampling, draft_tokens.token_ids
+        prefix, raw, token_ids = self.tokens if prefix is None else prefix, rows, draft_tokens.token_ids
         if self._is_controlled:
             rows = ControlledRows(rows, self.request, prefix, token_ids)
         try:
             found = self.verifier.verify(rows, draft_tokens, len(prefix))
         except InvalidLogitsError as error:
             found = Verification(error.n_accepted, None, str(error))
-        self._last_row = raw, found.n_accepted
-        if sampling.logprobs is None:
+        self._last_row, n_best = (raw, found.n_accepted), self.request.sampling.logprobs
+        if n_best is None:
             return found
         tokens = [*token_ids[: found.n_accepted], *([] if found.next_token is None else [found.next_token])]
-        logprobs = tuple(raw.logprob(i, token, sampling.logprobs) for i, token in enumerate(tokens))
+        logprobs = tuple(raw.logprob(i, token, n_best) for i, token in enumerate(tokens))
         return Verification(found.n_accepted, found.next_token, found.failure, logprobs)
 
     def picker(self) -> PickRows | None:
@@ -219,32 +213,33 @@ class Running:
 
         A decoder that raises at a stop string leaves all as it was.
         """
-        tokens = list(draft_tokens.token_ids[: verification.n_accepted])
-        if verification.next_token is not None:
-            tokens.append(verification.next_token)
-        kept, finished = cut(tokens, self.request.eos_ids, self.remaining)
+        n_accepted, next_token, failure, logprobs = verification
+        request, stats, n_proposed = self.request, self.stats, len(draft_tokens.token_ids)
+        tokens = [*draft_tokens.token_ids[:n_accepted]]
+        if next_token is not None:
+            tokens.append(next_token)
+        kept, finished = cut(tokens, request.eos_ids, self.remaining)
         if self.text is not None:
             n_before_stop = self.text.feed(kept)
             if self.text.stopped is not None:
                 kept, finished = kept[:n_before_stop], "stop"
-        if finished is None and verification.next_token is None:
-            finished, self.failure = "failed", verification.failure
-        n_accepted, n_proposed = min(verification.n_accepted, len(kept)), len(draft_tokens.token_ids)
+        if finished is None and next_token is None:
+            finished, self.failure = "failed", failure
         if len(kept) < len(tokens) or finished == "failed":  # what was drafted after the end does not count
-            n_proposed = n_accepted
+            n_proposed = n_accepted = min(n_accepted, len(kept))
         self.tokens += kept
         self.ended = finished
-        self.stats.n_new += len(kept)
+        stats.n_new += len(kept)
         if action is not None:
-            self.stats.actions.append(action)
-            self.stats.proposed.append(n_proposed)
-            self.stats.accepted.append(n_accepted)
-        logprobs = None
-        if self.request.sampling.logprobs is not None:
-            logprobs = verification.logprobs[: len(kept)]
-            self.logprobs += logprobs
+            stats.actions.append(action)
+            stats.proposed.append(n_proposed)
+            stats.accepted.append(n_accepted)
+        told = None
+        if request.sampling.logprobs is not None:
+            told = logprobs[: len(kept)]
+            self.logprobs += told
         text = None if self.text is None else ""
-        return RoundResult(self.request.id, tuple(kept), action, n_proposed, n_accepted, finished, text, logprobs)
+        return RoundResult(request.id, tuple(kept), action, n_proposed, n_accepted, finished, text, told)
 
     def release(self, text: TextStream) -> str:
         """Return what became certain of the request's own text; all that is left once it has ended."""

@@ -1,7 +1,7 @@
 """One round's drafting: requests of one draft in the same passes, where the draft knows how."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import torch
 
@@ -17,34 +17,25 @@ _ONE: Sequence[Sequence[int]] = ((0,),)
 
 @dataclass(slots=True)
 class Drafted:
-    """One request's draft tokens.
+    """A round's draft tokens.
 
     Attributes:
-        arm: the arm that drafted.
-        tokens: what is to be verified; none as long as they are unread.
-        unread: tokens that are still on the card.
-        asked: what the draft was asked for.
+        tokens: of each request, what is to be verified; none as long as they are unread.
+        unread: by a request's number, what it asked for, and tokens that are still on the card.
     """
 
-    arm: DraftingArm
-    tokens: DraftTokens = NO_TOKENS
-    unread: UnreadProposal | None = None
-    asked: DraftAsk | None = None
+    tokens: list[DraftTokens]
+    unread: dict[int, tuple[DraftAsk, UnreadProposal]] = field(default_factory=dict)
 
-    @property
-    def n_tokens(self) -> int:
-        """Tokens proposed."""
-        return len(self.tokens.token_ids) if self.unread is None else len(self.unread.token_ids)
-
-    def settle(self, state: Running) -> None:
-        """Take what was read with the target's pass: the row holds it, and the text's last token."""
-        if self.unread is not None and self.asked is not None:
-            self.tokens = state.settle(self.arm.draft, self.asked, self.unread.found, len(state.tokens))
+    def settle(self, states: Sequence[Running], arms: Sequence[DraftingArm]) -> None:
+        """Take what was read with the target's pass: the rows hold it, and each text's last token."""
+        for i, (ask, proposal) in self.unread.items():
+            self.tokens[i] = states[i].settle(arms[i].draft, ask, proposal.found, len(states[i].tokens))
 
 
 def propose_all(
     states: Sequence[Running], arms: Sequence[DraftingArm], clock: RoundClock, *, together: bool
-) -> list[Drafted]:
+) -> Drafted:
     """Let each request's arm propose.
 
     Args:
@@ -53,55 +44,45 @@ def propose_all(
         clock: told whose drafting has ended.
         together: whether requests may share passes; what a draft proposes then depends, by rounding, on the others.
     """
-    drafted, groups = [Drafted(arm) for arm in arms], _ONE
+    drafted, groups, raised = Drafted([NO_TOKENS] * len(arms)), _ONE, None
     if len(arms) > 1:
         clock.drafted(range(len(arms)))
         groups = _groups(arms, together)
     for requests in groups:
         draft = arms[requests[0]].draft
-        asked: dict[int, DraftAsk] = {}
+        numbers, asks = [], []
         for i in requests:
             ask = states[i].ask(draft, arms[i].draft_length)
             if ask is not None:
-                asked[i] = ask
-        if asked:
-            _settle(states, drafted, asked, _found(draft, [*asked.values()]))
-        clock.drafted([*asked] or requests)
+                numbers.append(i)
+                asks.append(ask)
+        if asks:
+            for i, ask, answer in zip(numbers, asks, _found(draft, asks), strict=True):
+                try:
+                    if isinstance(answer, UnreadProposal):
+                        states[i].hold()
+                        drafted.unread[i] = ask, answer
+                    else:
+                        drafted.tokens[i] = states[i].settle(draft, ask, answer)
+                except BaseException as error:
+                    raised = raised or error
+            if raised is not None:  # an interrupt, now that every row is in order
+                raise raised
+        clock.drafted(numbers or requests)
     return drafted
 
 
-def _settle(
-    states: Sequence[Running],
-    drafted: Sequence[Drafted],
-    asked: Mapping[int, DraftAsk],
-    answers: Sequence[object],
-) -> None:
-    """Put what was answered beside the arms; an interrupt is raised once every row is in order."""
-    raised: list[BaseException] = []
-    for (i, ask), answer in zip(asked.items(), answers, strict=True):
-        each = drafted[i]
-        try:
-            if isinstance(answer, UnreadProposal):
-                states[i].hold()
-                each.unread, each.asked = answer, ask
-            else:
-                each.tokens = states[i].settle(each.arm.draft, ask, answer)
-        except BaseException as error:
-            raised.append(error)
-    if raised:
-        raise raised[0]
-
-
-def batch_to_verify(states: Sequence[Running], drafted: Sequence[Drafted], device: torch.device) -> TokenBatch:
+def batch_to_verify(states: Sequence[Running], drafted: Drafted, device: torch.device) -> TokenBatch:
     """Return each request's last token and its draft tokens, those that are unread too, for one pass of the target."""
-    known = [[state.tokens[-1], *each.tokens.token_ids] for state, each in zip(states, drafted, strict=True)]
-    if device.type == "cpu" or all(each.unread is None for each in drafted):
+    known = [[state.tokens[-1], *tokens.token_ids] for state, tokens in zip(states, drafted.tokens, strict=True)]
+    if not drafted.unread:
         return TokenBatch.of(known, device)
     uploaded = without_waiting(torch.tensor([token for row in known for token in row]), device)
-    parts: list[torch.Tensor] = []
-    for each, own in zip(drafted, torch.split(uploaded, [len(row) for row in known]), strict=True):
-        parts += [own] if each.unread is None else [own, each.unread.token_ids]
-    return TokenBatch(torch.cat(parts), [1 + each.n_tokens for each in drafted])
+    parts, counts = list(torch.split(uploaded, [len(row) for row in known])), [len(row) for row in known]
+    for i, (_, proposal) in drafted.unread.items():
+        parts[i] = torch.cat([parts[i], proposal.token_ids])
+        counts[i] += len(proposal.token_ids)
+    return TokenBatch(torch.cat(parts), counts)
 
 
 def _groups(arms: Sequence[DraftingArm], together: bool) -> Sequence[Sequence[int]]:

@@ -56,6 +56,9 @@ class Drafting:
         prompt: the request's.
         shared: its place in the target.
         stats: where faults and catching up are counted.
+
+    Attributes:
+        has_failed: whether a draft has since `ask` was last called.
     """
 
     def __init__(self, prompt: tuple[int, ...], shared: SharedCache, stats: DecodingStats) -> None:
@@ -63,7 +66,7 @@ class Drafting:
         shared.is_open = False
         self._works: dict[int, _Work] = {}  # by the draft's id: arms that differ in draft length share one
         self._last_draft: Draft | None = None
-        self._idle_before = False
+        self._idle_before = self.has_failed = False
 
     def can_use(self, draft: Draft, n_tokens: int) -> bool:
         """Whether a draft can continue a prefix of so many tokens."""
@@ -105,9 +108,12 @@ class Drafting:
     ) -> DraftAsk | None:
         """Open what the draft may use now, and return what to ask it for; None where it cannot or must not propose.
 
-        `settle` has to follow, with what came of it.
+        The other drafts are idle meanwhile, and catch up later. `settle` has to follow, with what came of it.
         """
-        self.rest(draft)
+        self._idle_before = self._last_draft is not None and self._last_draft is not draft
+        self._last_draft, self.has_failed = draft, False
+        if draft_length < 1:
+            return None
         work = self._works.get(id(draft)) or self._work(draft)
         if work.limit is not None:
             draft_length = min(draft_length, work.limit - len(prefix))
@@ -121,11 +127,6 @@ class Drafting:
             self._shared.is_open = False
             self._fail(work, error)
             return None
-
-    def rest(self, draft: Draft) -> None:
-        """Note whose turn it is; the others are idle meanwhile, and catch up later."""
-        self._idle_before = self._last_draft is not None and self._last_draft is not draft
-        self._last_draft = draft
 
     def shut(self) -> None:
         """Take back what the draft that was asked might use."""
@@ -224,6 +225,7 @@ class Drafting:
             raise error
 
     def _record(self, work: _Work, error: BaseException) -> None:
+        self.has_failed = True
         self._stats.faults.append(DraftFault(work.name, self._stats.n_rounds, _reason(error)))
 
 

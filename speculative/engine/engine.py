@@ -19,6 +19,7 @@ from speculative.engine.text_stream import TextStream
 from speculative.engine.verify import Verification, make_verifier
 from speculative.models.batch_invariance import batch_invariant_model
 from speculative.protocols.causal_lm import CausalLM
+from speculative.protocols.draft import DraftingArm
 from speculative.protocols.drafting_rule import EngineArm, check_arms
 from speculative.protocols.request import FinishReason, Generation, Request, RoundResult, check_length
 from speculative.protocols.selector import Selector
@@ -234,16 +235,18 @@ class Engine:
                 self.cache.truncate(state.row, len(state.tokens) - 1)
         actions = self._choose(states)
         clock.selected()
+        table, n = self._table, len(states)
         arms = [
-            arm_of_round(state, self._table, action, len(states)) for state, action in zip(states, actions, strict=True)
+            table.fixed[action] or arm_of_round(state, table, action, n)
+            for state, action in zip(states, actions, strict=True)
         ]
         drafted = propose_all(states, arms, clock, together=not self.settings.batch_invariant)
-        verifications = self._verify(states, drafted)
+        verifications = self._verify(states, arms, drafted)
         clock.verified()
         errors: list[Exception] = []
         results = [
-            self._commit(state, each.tokens, verification, action, errors)
-            for state, each, verification, action in zip(states, drafted, verifications, actions, strict=True)
+            self._commit(state, tokens, verification, action, errors)
+            for state, tokens, verification, action in zip(states, drafted.tokens, verifications, actions, strict=True)
         ]
         clock.account(states)
         if self.selector is not None:
@@ -253,10 +256,10 @@ class Engine:
                 errors.append(error)
             clock.observed(states)
         if opened:
-            report_rounds(opened, states, self.arms, [(each.arm, each.tokens) for each in drafted], results)
+            report_rounds(opened, states, self.arms, list(zip(arms, drafted.tokens, strict=True)), results)
         self._finish_ended(errors)
 
-    def _verify(self, states: Sequence[Running], drafted: Sequence[Drafted]) -> list[Verification]:
+    def _verify(self, states: Sequence[Running], arms: Sequence[DraftingArm], drafted: Drafted) -> list[Verification]:
         """Let the target read every request's draft tokens in one pass, and verify them."""
         device = self.target.device
         batch = batch_to_verify(states, drafted, device)
@@ -264,18 +267,17 @@ class Engine:
         if device.type == "cpu":
             rows = target_rows(output.logits, batch.counts, self.n_tokens)
         else:  # the host waits for the card here
-            unread = [each.unread for each in drafted if each.unread is not None]
+            unread = [proposal for _, proposal in drafted.unread.values()]
             pickers = [state.picker() for state in states]
             rows = target_rows(output.logits, batch.counts, self.n_tokens, pickers, unread)
-            for state, each in zip(states, drafted, strict=True):
-                each.settle(state)
-        verifications = [state.verify(own, each.tokens) for state, own, each in zip(states, rows, drafted, strict=True)]
+            drafted.settle(states, arms)
+        tokens = drafted.tokens
+        verifications = [state.verify(own, drawn) for state, own, drawn in zip(states, rows, tokens, strict=True)]
         if self._state_layers:
             keep_states(states, batch, output, verifications)
-        for i, each in enumerate(drafted):
-            found = verifications[i]
-            if found.next_token is None and found.n_accepted < len(each.tokens.token_ids):
-                verifications[i] = states[i].verify_again(each.arm.draft, each.tokens, found)
+        for i, found in enumerate(verifications):
+            if found.next_token is None and found.n_accepted < len(tokens[i].token_ids):
+                verifications[i] = states[i].verify_again(arms[i].draft, tokens[i], found)
         return verifications
 
     def _commit(

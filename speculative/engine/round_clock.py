@@ -22,28 +22,32 @@ class RoundClock:
 
     def selected(self) -> None:
         """End the choosing of arms."""
-        self._select_s = self._lap()
+        now = time.perf_counter()
+        self._select_s, self._last = now - self._last, now
 
     def drafted(self, requests: Sequence[int]) -> None:
         """End what was done for the drafting of some requests, by their numbers; it follows that of others."""
-        share = self._lap() / len(requests)
+        now = time.perf_counter()
+        share, self._last = (now - self._last) / len(requests), now
         for i in requests:
             self._draft_s[i] += share
 
     def verified(self) -> None:
         """End the target's pass and the verification."""
-        self._verify_s = self._lap()
+        now = time.perf_counter()
+        self._verify_s, self._last = now - self._last, now
 
     def account(self, states: Sequence[Running]) -> None:
         """File the seconds of each request, those since the verification as the engine's own."""
-        host_s, share = self._lap(), 1 / len(states)
-        self._shared_s = (self._select_s + self._verify_s + host_s) * share
+        now, n = time.perf_counter(), len(states)
+        select_s, verify_s, host_s, self._last = self._select_s / n, self._verify_s / n, (now - self._last) / n, now
+        self._shared_s = select_s + verify_s + host_s
         for state, own_s in zip(states, self._draft_s, strict=True):
             stats = state.stats
-            stats.select_s += self._select_s * share
+            stats.select_s += select_s
             stats.draft_s += own_s
-            stats.verify_s += self._verify_s * share
-            stats.host_s += host_s * share
+            stats.verify_s += verify_s
+            stats.host_s += host_s
 
     def observations(self, results: Sequence[RoundResult | None]) -> list[RoundObservation]:
         """Return what each request's round gave, once the seconds are filed.
@@ -62,11 +66,7 @@ class RoundClock:
 
     def observed(self, states: Sequence[Running]) -> None:
         """File the seconds since as the selector's learning, which is choosing too."""
-        share_s = self._lap() / len(states)
+        now = time.perf_counter()
+        share_s, self._last = (now - self._last) / len(states), now
         for state in states:
             state.stats.select_s += share_s
-
-    def _lap(self) -> float:
-        now = time.perf_counter()
-        seconds, self._last = now - self._last, now
-        return seconds

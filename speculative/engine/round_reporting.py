@@ -38,7 +38,7 @@ def open_rounds(states: Sequence[Running], table: ArmTable) -> list[OpenRound | 
     Returns:
         A note a request; none where nobody asks.
     """
-    if not any(state.request.sampling.rounds for state in states):
+    if True not in [state.request.sampling.rounds for state in states]:
         return []
     return [_opened(state, table) if state.request.sampling.rounds else None for state in states]
 

@@ -129,14 +129,14 @@ def target_rows(
     """
     if n_tokens < logits.shape[1]:
         logits = logits[:, :n_tokens]
-    firsts = list(accumulate(counts[:-1], initial=0))
-    if logits.device.type == "cpu" and logits.dtype == torch.float32:
+    firsts, is_here = accumulate(counts[:-1], initial=0), logits.device.type == "cpu"
+    if is_here and logits.dtype == torch.float32:
         rows = logits.numpy()
         return [HostRows(logits, rows, first) for first in firsts]
-    if logits.device.type == "cpu" or pickers is None:
+    if is_here or pickers is None:
         largest = largest_logits(logits)
         return [TargetRows(logits, largest, first) for first in firsts]
-    return _rows_read_once(logits, firsts, counts, pickers, unread)
+    return _rows_read_once(logits, list(firsts), counts, pickers, unread)
 
 
 def _rows_read_once(

@@ -146,7 +146,7 @@ class Generation:
 
 def cut(token_ids: Sequence[int], eos_ids: Sequence[int], remaining: int) -> tuple[list[int], FinishReason | None]:
     """Keep tokens up to the first end-of-text token and the limit, and say whether either ended the text."""
-    kept = list(token_ids[:remaining])
+    kept = [*token_ids[:remaining]]
     if eos_ids:
         for i, token in enumerate(kept):
             if token in eos_ids:

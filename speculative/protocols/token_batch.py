@@ -1,8 +1,8 @@
 """The tokens of one forward pass: rows of the cache, each with its own count."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,8 +10,7 @@ import torch
 from speculative.sampling.pinned import without_waiting
 
 
-@dataclass(frozen=True, slots=True)
-class TokenBatch:
+class TokenBatch(NamedTuple):
     """New tokens of some rows of a cache, packed one after another without padding.
 
     Attributes:
