@@ -14,6 +14,7 @@ from speculative.sampling.pinned import without_waiting
 
 Apart = Literal["ragged", "none", "rows", "tokens"]
 
+_STEP = 64  # tokens of a prompt that attend in one call on a CPU: it computes hidden keys too, fewer in short steps
 _CACHE_LINE = 64  # bytes; tensors begin on one
 _MASK_STEP = 8  # a card's kernel takes rows of a mask that begin at a multiple of this, and copies any other
 
@@ -55,8 +56,8 @@ class AttentionPlan:
         dtype: of the masks.
         apart: what is attended for one by one. "ragged": one call for all, without padding, by a flash kernel, see
             `has_flash`. "none": one call for all, in which shorter rows are padded; for a device on which calls cost
-            more than padding. "rows": no padding, which costs less on a CPU where rows differ in length. "tokens": a
-            token's result cannot depend on what else is in the pass.
+            more than padding. "rows": no padding, which costs less on a CPU where rows differ in length, and long rows
+            in steps. "tokens": a token's result cannot depend on what else is in the pass.
 
     Attributes:
         positions: (n,) int64, each token's place in its text.
@@ -78,10 +79,9 @@ class AttentionPlan:
             pieces = []
         elif apart == "none":
             pieces = [(rows_of, starts, counts)]
-        elif apart == "rows":
-            pieces = [([row], [start], [count]) for row, start, count in zip(rows_of, starts, counts, strict=True)]
         else:
-            pieces = [([row], [start], [1]) for row, start in _each_token(rows_of, starts, counts)]
+            step = 1 if apart == "tokens" else _STEP
+            pieces = [([row], [start], [n]) for row, start, n in _steps(rows_of, starts, counts, step)]
         self.parts: list[AttentionPart] = []
         n_tokens = 0
         for piece in pieces:
@@ -176,10 +176,12 @@ def _attend_part(
     return flat if part.padded is None else flat[part.padded]
 
 
-def _each_token(rows: Sequence[int], starts: Sequence[int], counts: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Row and position of every token."""
+def _steps(
+    rows: Sequence[int], starts: Sequence[int], counts: Sequence[int], step: int
+) -> Iterator[tuple[int, int, int]]:
+    """Row, position and number of the tokens of every step of so many."""
     for row, start, count in zip(rows, starts, counts, strict=True):
-        yield from ((row, start + i) for i in range(count))
+        yield from ((row, start + i, min(step, count - i)) for i in range(0, count, step))
 
 
 def _rectangle(counts: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -31,6 +31,17 @@ def test_every_cut_gives_what_the_formula_gives(rows: list[tuple[int, int]], fir
         torch.testing.assert_close(attend(queries, keys, values, plan), torch.stack(expected), atol=1e-5, rtol=1e-5)
 
 
+def test_a_long_row_attends_in_steps_each_of_which_sees_what_comes_before() -> None:
+    start, count, capacity = 10, 150, 160
+    generator = torch.Generator().manual_seed(1)
+    queries = torch.randn(count, N_GROUPS * N_KV_HEADS, HEAD_DIM, generator=generator)
+    keys, values = torch.randn(2, 1, N_KV_HEADS, capacity, HEAD_DIM, generator=generator)
+    plan = AttentionPlan(TokenBatch(torch.zeros(count), [count]), [start], N_GROUPS, torch.float32, "rows")
+    assert [(part.width, part.kv_length) for part in plan.parts] == [(64, 74), (64, 138), (22, 160)]
+    expected = [formula(queries[i], keys[0, :, : start + i + 1], values[0, :, : start + i + 1]) for i in range(count)]
+    torch.testing.assert_close(attend(queries, keys, values, plan), torch.stack(expected), atol=1e-5, rtol=1e-5)
+
+
 def formula(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     """softmax(q K' / sqrt(d)) V of one token's heads, each with the keys of its group."""
     keys, values = keys.repeat_interleave(N_GROUPS, 0), values.repeat_interleave(N_GROUPS, 0)
