@@ -56,11 +56,14 @@ class Observation:
         seconds: Time of the whole pull; finite, >= 0.
         proposed: (n_rounds,) tokens the draft proposed in each draft-verify round; 0 where nothing drafts.
         accepted: (n_rounds,) of these, how many the target accepted; its `next_token` is not counted.
+        overlaps: (n_tokens - 1,) for each token of the text after the first, the probability in [0, 1] that the draft's
+            distribution shares with the target's, 1 - TV; empty where it was not looked at.
         own_text: What the draft writes alone, where it was asked; the target's text where nothing drafts.
         cost: What the pull cost, in the caller's unit; finite, >= 0.
         reference: The target's own generation for this query, where known.
         failure: Why the pull failed, e.g. "TimeoutError: no answer within 30 s"; None where it did not. A failed pull
-            has an empty `text`, no tokens, no rounds and no `own_text`; it has its `seconds`, and may have a `cost`.
+            has an empty `text`, no tokens, no rounds, no overlaps and no `own_text`; it has its `seconds`, and may have
+            a `cost`.
 
     Raises:
         ValueError: naming arm, query, rule and value, if a field breaks its rule.
@@ -77,6 +80,7 @@ class Observation:
     cost: float | None = None
     reference: Reference | None = None
     failure: str | None = None
+    overlaps: tuple[float, ...] = ()
 
     @classmethod
     def failed(cls, arm: str, query_id: str, error: BaseException | str, seconds: float) -> Self:
@@ -108,6 +112,7 @@ class Observation:
         if not (self.reference is None or isinstance(self.reference, Reference)):
             raise ValueError(f"{where}: reference must be a Reference or None, got {self.reference!r}")
         _check_rounds(where, self.proposed, self.accepted)
+        _check_overlaps(where, self.overlaps)
         _check_failure(where, self)
 
     def __str__(self) -> str:
@@ -163,6 +168,7 @@ class Observation:
             "cost": None if self.cost is None else float(self.cost),
             "reference": None if self.reference is None else self.reference.to_dict(),
             "failure": self.failure,
+            "overlaps": [float(share) for share in self.overlaps],
         }
 
     @classmethod
@@ -173,7 +179,7 @@ class Observation:
             ValueError: if a key is missing or unknown, or a value breaks its rule.
         """
         values = _checked_keys("observation", cls, record)
-        for name in ("proposed", "accepted"):
+        for name in ("proposed", "accepted", "overlaps"):
             if isinstance(values.get(name), list):
                 values[name] = tuple(values[name])
         if isinstance(values.get("reference"), Mapping):
@@ -204,13 +210,20 @@ def _check_rounds(where: str, proposed: tuple[int, ...], accepted: tuple[int, ..
             )
 
 
+def _check_overlaps(where: str, overlaps: tuple[float, ...]) -> None:
+    if not isinstance(overlaps, tuple):
+        raise ValueError(f"{where}: overlaps must be a tuple with one share a token, got {overlaps!r}")
+    for index, share in enumerate(overlaps):
+        checks.within(share, 0, 1, f"{where}: overlaps[{index}]")
+
+
 def _check_failure(where: str, observation: Observation) -> None:
     if observation.failure is None:
         return
     _check_text(where, "failure", observation.failure)
     if not observation.failure.strip():
         raise ValueError(f"{where}: failure must say what went wrong, or be None, got {observation.failure!r}")
-    for name, empty in (("text", ""), ("n_tokens", 0), ("proposed", ()), ("own_text", None)):
+    for name, empty in (("text", ""), ("n_tokens", 0), ("proposed", ()), ("overlaps", ()), ("own_text", None)):
         if getattr(observation, name) != empty:
             raise ValueError(f"{where}: a failed pull must have {name} {empty!r}, got {getattr(observation, name)!r}")
 

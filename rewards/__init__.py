@@ -6,7 +6,9 @@ from rewards.acceptance_rate import AcceptanceRate
 from rewards.bleu import Bleu
 from rewards.chrf import ChrF
 from rewards.common_prefix import CommonPrefix
+from rewards.distribution_overlap import DistributionOverlap
 from rewards.exact_match import ExactMatch
+from rewards.expected_acceptance_length import ExpectedAcceptanceLength
 from rewards.gleu import Gleu
 from rewards.on_failure import OnFailure
 from rewards.price import Price
@@ -32,6 +34,8 @@ REWARDS: dict[str, type[Reward]] = {
     "price": Price,
     "acceptance_length": AcceptanceLength,
     "acceptance_rate": AcceptanceRate,
+    "distribution_overlap": DistributionOverlap,
+    "expected_acceptance_length": ExpectedAcceptanceLength,
     "rouge_l": RougeL,
     "gleu": Gleu,
     "bleu": Bleu,
@@ -49,7 +53,9 @@ __all__ = [
     "Bleu",
     "ChrF",
     "CommonPrefix",
+    "DistributionOverlap",
     "ExactMatch",
+    "ExpectedAcceptanceLength",
     "FittedReward",
     "Gleu",
     "OnFailure",

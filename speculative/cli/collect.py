@@ -27,6 +27,14 @@ def collect(
             "added.",
         ),
     ] = False,
+    overlaps: Annotated[
+        bool,
+        typer.Option(
+            "--overlaps",
+            help="Compare each draft's distribution with the target's at every token, for the rewards "
+            "distribution_overlap and expected_acceptance_length.",
+        ),
+    ] = False,
     too_long: Annotated[
         Literal["refuse", "truncate", "skip"],
         typer.Option(
@@ -79,6 +87,7 @@ def collect(
 
     settings = CollectSettings(
         own_texts=own_texts,
+        overlaps=overlaps,
         allow_noisy_costs=allow_noisy_costs,
         too_long=too_long,
         executor=options.workers(executor, jobs),

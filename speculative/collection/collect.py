@@ -91,6 +91,7 @@ def collect(
     asked = {  # all that the data depend on, except the costs
         "queries": digest_queries(queries),
         "too_long": {too_long: long_ids},
+        **({"overlaps": True} if settings.overlaps else {}),
         **facts,
     }
     if too_long == "skip":
@@ -101,7 +102,8 @@ def collect(
         remove_partial_files(folder)
         parts = [queries[begin : begin + PART_SIZE] for begin in range(0, len(queries), PART_SIZE)]
         truncate, tell, threads = too_long == "truncate", on_progress or (lambda _: None), settings.threads
-        tracing = PoolWork(pool=pool, facts=facts, step=partial(trace_part, truncate=truncate), threads=threads)
+        trace = partial(trace_part, truncate=truncate, overlaps=settings.overlaps)
+        tracing = PoolWork(pool=pool, facts=facts, step=trace, threads=threads)
         _trace_missing(folder / TRACES, parts, tracing, settings.executor, tell)
         if settings.own_texts:
             writing = PoolWork(pool=pool, facts=facts, step=partial(write_part, truncate=truncate), threads=threads)

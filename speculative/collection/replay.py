@@ -203,6 +203,7 @@ def observe(replayer: Replayer, arm: PoolArm, text: str) -> Observation:
         proposed=played.proposed,
         accepted=played.accepted,
         own_text=_own_text(trace, arm, text),
+        overlaps=_overlaps(trace, arm),
         reference=Reference(text, replayer.plain_s, len(trace.new_ids)),
     )
 
@@ -230,3 +231,10 @@ def _own_text(trace: Trace, arm: PoolArm, text: str) -> str | None:
     if own is None:
         return None
     return arm.target.text([token for token in own.token_ids if token not in arm.target.eos_ids])
+
+
+def _overlaps(trace: Trace, arm: PoolArm) -> tuple[float, ...]:
+    found = None if isinstance(arm, RuleArm) else trace.drafts.get(arm.draft.name)
+    if found is None or found.overlaps is None:
+        return ()
+    return tuple(round(share, 4) for share in found.overlaps.tolist())

@@ -14,6 +14,9 @@ class CollectSettings:
     Attributes:
         own_texts: then also let each draft model write its own answer, which `RougeL` and the like compare with the
             target's; without it, those that are there are kept.
+        overlaps: also look at how much probability each draft's distribution shares with the target's at every token,
+            for rewards of sampled texts; costs a pass of each over the text, and must be asked for when a folder is
+            begun.
         allow_noisy_costs: go on with a profile that is too noisy or contradicts itself, with a warning.
         too_long: what to do with a prompt that does not fit the target's context with its answer: "refuse" it before
             anything is generated, "truncate" it to its last tokens, or "skip" its query. `collect.json` says which.
@@ -28,6 +31,7 @@ class CollectSettings:
     """
 
     own_texts: bool = False
+    overlaps: bool = False
     allow_noisy_costs: bool = False
     too_long: TooLong = "refuse"
     executor: Executor | None = None

@@ -46,6 +46,7 @@ def write_traces(folder: Path, part_index: int, traces: Sequence[Trace]) -> None
         columns[f"accepted_{i}"] = _lists([item.accepted for item in found], pa.int32())
         columns[f"match_lengths_{i}"] = _lists([item.match_lengths for item in found], pa.int32())
         columns[f"confidences_{i}"] = _lists([item.confidences for item in found], pa.float32())
+        columns[f"overlaps_{i}"] = _lists([item.overlaps for item in found], pa.float32())
         columns[f"seconds_{i}"] = pa.array([item.seconds for item in found], pa.float64())
     header: dict[str, object] = {
         "kind": KIND,
@@ -101,7 +102,11 @@ def _trace(row: _Row, header: _Row) -> Trace:
     drafts = {}
     stops = header.get("stops") or [False] * len(header["drafts"])  # written before drafts could
     for i, draft in enumerate(header["drafts"]):
-        matches, confidences = row[f"match_lengths_{i}"], row[f"confidences_{i}"]
+        matches, confidences, overlaps = (
+            row[f"match_lengths_{i}"],
+            row[f"confidences_{i}"],
+            row.get(f"overlaps_{i}"),
+        )
         drafts[draft] = DraftTrace(
             proposed=np.array(row[f"proposed_{i}"], dtype=np.int32),
             accepted=np.array(row[f"accepted_{i}"], dtype=np.int32),
@@ -109,7 +114,8 @@ def _trace(row: _Row, header: _Row) -> Trace:
             confidences=None if confidences is None else np.array(confidences, dtype=np.float32),
             max_positions=header["max_positions"][i],
             stops=stops[i],
-            seconds=row.get(f"seconds_{i}"),  # traced before it was timed
+            overlaps=None if overlaps is None else np.array(overlaps, dtype=np.float32),
+            seconds=row.get(f"seconds_{i}"),  # as of the overlaps, not in what was traced before they were kept
         )
     margins, entropies = row["margins"], row["entropies"]
     return Trace(

@@ -9,6 +9,7 @@ import numpy as np
 from arms import Query
 from bandits import ContextEncoder
 from bandits.checks import Float32
+from speculative.collection.overlaps import overlaps_of
 from speculative.collection.pool_work import ArmsAndEncoder
 from speculative.collection.trace import Trace, trace_draft
 from speculative.drafts.no_draft import NoDraft
@@ -23,9 +24,9 @@ from speculative.targets.speculative_arm import SpeculativeArm
 from speculative.targets.target_arm import drafts_of, target_of
 
 
-def trace_part(pool: ArmsAndEncoder, queries: Sequence[Query], truncate: bool) -> list[Trace]:
+def trace_part(pool: ArmsAndEncoder, queries: Sequence[Query], truncate: bool, overlaps: bool) -> list[Trace]:
     """Trace a pool's arms on the queries of a part: `trace_queries`, as a step of `PoolWork`."""
-    return trace_queries(queries, pool.arms, pool.encoder, truncate=truncate)
+    return trace_queries(queries, pool.arms, pool.encoder, truncate=truncate, overlaps=overlaps)
 
 
 def trace_queries(
@@ -34,6 +35,7 @@ def trace_queries(
     encoder: ContextEncoder,
     *,
     truncate: bool = False,
+    overlaps: bool = False,
 ) -> list[Trace]:
     """Generate the target's text of each query in batches, and trace every arm's draft on it.
 
@@ -42,6 +44,7 @@ def trace_queries(
         arms: of one target.
         encoder: makes the contexts.
         truncate: keep only the last tokens of a prompt that does not fit.
+        overlaps: also look at how much of each draft's distribution is the target's: a pass of each over the text.
 
     Raises:
         ValueError: if a prompt does not fit the target, or the arms have different ones.
@@ -55,6 +58,10 @@ def trace_queries(
     traces = []
     for query, generation in zip(queries, generations, strict=True):
         trace = _trace(recorder.states[query.id], generation, query.domain, arms, encoder)
+        if overlaps:
+            shared = overlaps_of(drafts_of(arms), target, trace.prompt_ids, trace.new_ids)
+            drafts = {name: replace(found, overlaps=shared.get(name)) for name, found in trace.drafts.items()}
+            trace = replace(trace, drafts=drafts)
         margins, entropies = recorder.margins_and_entropies(query.id, len(trace.new_ids))
         traces.append(replace(trace, margins=margins, entropies=entropies))
     return traces

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
@@ -16,8 +16,8 @@ from arms.fingerprint import digest
 from arms.input_file import read_text
 from speculative.drafts.cache_rows import CacheRows, RowSession
 from speculative.drafts.drafting_loop import (
-    READ_CHUNK,
     LogitsDraft,
+    logits_along,
     proposal_of,
     propose_together,
     read_missing,
@@ -31,7 +31,7 @@ from speculative.models.settings import DEFAULT_SETTINGS, ModelSettings, WeightP
 from speculative.models.tokenizer import differing_ids, load_tokenizer, tokenizer_fingerprint
 from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.draft import Answer, Draft, DraftAsk, DraftSession, Proposal, UnreadProposal
-from speculative.protocols.draft_trace import BestTokens, DraftTrace, trace_of_best
+from speculative.protocols.draft_trace import BestTokens, DraftLogits, DraftTrace, trace_of_best
 from speculative.protocols.shared_cache import SharedCache
 from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.token_sampler import GREEDY, TokenSampler
@@ -209,18 +209,27 @@ class DraftModel(LogitsDraft):
         """Return the draft's own greedy continuation of a prompt, as far as its context reaches."""
         return write_alone(self, prompt, n_tokens, eos_ids)
 
+    def logits(self, prompt: Sequence[int], new: Sequence[int]) -> DraftLogits:
+        """One pass over the text gives the distribution of each of its tokens."""
+        return DraftLogits(torch.cat(list(self._along(prompt, new))), self.entry_ids)
+
     def trace(self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int) -> DraftTrace:
         """One pass over the text tells where the draft's best token is the target's, and how sure it is."""
-        n = min(len(prompt) + len(new) - 1, self.model.max_positions)  # positions the draft can continue
-        text = torch.tensor([*prompt, *new], device=self.model.device)
+        best = [BestTokens.of(logits) for logits in self._along(prompt, new)]
+        best = [replace(part, token_ids=self.to_target(self.own_ids(part.token_ids))) for part in best]
+        found = trace_of_best(best, new, max_draft_length, self.model.max_positions - len(prompt))
+        return self.stopped(replace(found, max_positions=self.max_positions), prompt, new)
+
+    def _along(self, prompt: Sequence[int], new: Sequence[int]) -> Iterator[torch.Tensor]:
+        """Yield the allowed logits after each of the new tokens but the last, as far as the draft can continue."""
+        n = min(len(prompt) + len(new), self.model.max_positions) - 1
+        text = self.to_draft(torch.tensor([*prompt, *new][:n], device=self.model.device))
         cache = self.model.new_cache(1, n)
-        best = []
-        for chunk in torch.split(self.to_draft(text[:n]), READ_CHUNK):
-            logits = self.model.forward(TokenBatch(chunk, [len(chunk)]), cache).logits
-            own = BestTokens.of(self.allowed(logits))
-            best.append(replace(own, token_ids=self.to_target(own.token_ids + self.proposable.start)))
-        found = trace_of_best(best, text, len(new), max_draft_length, self.model.max_positions)
-        return self.stopped(found, prompt, new)
+
+        def read(token_ids: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
+            return self.model.forward(TokenBatch(token_ids, [len(token_ids)]), cache, rows).logits
+
+        return (self.allowed(logits) for logits in logits_along(text, len(prompt), read))
 
     def to_draft(self, token_ids: torch.Tensor) -> torch.Tensor:
         """Map (n,) target ids to the draft's."""

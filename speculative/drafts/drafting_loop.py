@@ -58,6 +58,22 @@ def write_alone(draft: LogitsDraft, prompt: Sequence[int], n_tokens: int, eos_id
     return text[len(prompt) :]
 
 
+def logits_along(
+    token_ids: torch.Tensor, first: int, read: Callable[[torch.Tensor, Sequence[int]], torch.Tensor]
+) -> Iterator[torch.Tensor]:
+    """Read a text and yield the logits after each of its tokens from the one at `first` on, in parts of (n, v).
+
+    Args:
+        token_ids: (t,) as the model has them.
+        first: index of the first token whose logits count.
+        read: reads on, and gives the logits of these rows of what it is given.
+    """
+    for begin in range(0, len(token_ids), READ_CHUNK):
+        chunk = token_ids[begin : begin + READ_CHUNK]
+        rows = range(max(0, first - begin), len(chunk))
+        yield read(chunk, rows or [len(chunk) - 1])[: len(rows)]
+
+
 @dataclass(slots=True)
 class _Turn:
     """One request in the loop: what was drafted, and the largest logit of each row that was looked at."""

@@ -1,6 +1,7 @@
 """The target's own first layers draft."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import ClassVar, Literal, cast
 
 import torch
@@ -9,8 +10,8 @@ from pydantic import Field
 from arms.checks import at_least, within
 from arms.fingerprint import digest
 from speculative.drafts.drafting_loop import (
-    READ_CHUNK,
     LogitsDraft,
+    logits_along,
     proposal_of,
     propose_together,
     read_missing,
@@ -20,7 +21,7 @@ from speculative.drafts.spec import DraftedTarget
 from speculative.drafts.stopping import StoppingSpec
 from speculative.models.decoder import Decoder
 from speculative.protocols.draft import Answer, Draft, DraftAsk, DraftSession, Proposal
-from speculative.protocols.draft_trace import BestTokens, DraftTrace, trace_of_best
+from speculative.protocols.draft_trace import BestTokens, DraftLogits, DraftTrace, trace_of_best
 from speculative.protocols.shared_cache import SharedCache
 from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.token_sampler import GREEDY, TokenSampler
@@ -118,16 +119,24 @@ class EarlyExit(LogitsDraft):
         """Return the draft's own greedy continuation of a prompt, on its first layers alone."""
         return write_alone(self, prompt, n_tokens, eos_ids)
 
+    def logits(self, prompt: Sequence[int], new: Sequence[int]) -> DraftLogits:
+        """One pass of the first layers over the text gives the distribution of each of its tokens."""
+        return DraftLogits(torch.cat(list(self._along(prompt, new))))
+
     def trace(self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int) -> DraftTrace:
         """One pass over the text tells at which positions the early layers' best token is the target's."""
-        text = torch.tensor([*prompt, *new], device=self.target.device)
-        cache = self.target.new_cache(1)
-        best = []
-        for chunk in torch.split(text[:-1], READ_CHUNK):
-            logits = self.target.forward(TokenBatch(chunk, [len(chunk)]), cache, n_layers=self.n_layers).logits
-            best.append(BestTokens.of(self.allowed(logits)))
-        found = trace_of_best(best, text, len(new), max_draft_length, self.target.max_positions)
-        return self.stopped(found, prompt, new)
+        best = [BestTokens.of(logits) for logits in self._along(prompt, new)]
+        found = trace_of_best(best, new, max_draft_length, self.target.max_positions - len(prompt))
+        return self.stopped(replace(found, max_positions=self.max_positions), prompt, new)
+
+    def _along(self, prompt: Sequence[int], new: Sequence[int]) -> Iterator[torch.Tensor]:
+        """Yield the allowed logits after each of the new tokens but the last."""
+        text, cache = torch.tensor([*prompt, *new[:-1]], device=self.target.device), self.target.new_cache(1)
+
+        def read(token_ids: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
+            return self.target.forward(TokenBatch(token_ids, [len(token_ids)]), cache, rows, self.n_layers).logits
+
+        return (self.allowed(logits) for logits in logits_along(text, len(prompt), read))
 
 
 class _ExitSession(DraftSession):

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, NamedTuple, Protocol
 import numpy as np
 import torch
 
-from speculative.protocols.draft_trace import NO_MATCH_LENGTH, DraftTrace
+from speculative.protocols.draft_trace import NO_MATCH_LENGTH, DraftLogits, DraftTrace
 from speculative.protocols.shared_cache import SharedCache
 from speculative.sampling.token_sampler import GREEDY, TokenSampler
 
@@ -174,6 +174,13 @@ class Draft(ABC):
             prompt: its token ids.
             n_tokens: most tokens to write.
             eos_ids: tokens that end the text, which holds the one it ends with.
+        """
+        return None
+
+    def logits(self, prompt: Sequence[int], new: Sequence[int]) -> DraftLogits | None:
+        """Return the draft's distribution of each token of `new` but the first, as far as its context reaches.
+
+        None for a draft that draws from none. Arguments as in `trace`.
         """
         return None
 

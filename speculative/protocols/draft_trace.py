@@ -25,6 +25,19 @@ class OwnText:
 
 
 @dataclass(frozen=True, slots=True)
+class DraftLogits:
+    """A draft's distribution of each token of a text.
+
+    Attributes:
+        values: (n, m) float logits, at temperature 1; one row a token.
+        entry_ids: (m,) int64, the target's id of each column; None where they are its first m ids.
+    """
+
+    values: torch.Tensor
+    entry_ids: torch.Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DraftTrace:
     """One draft against one text; entry j of an array: asked after j new tokens.
 
@@ -39,6 +52,8 @@ class DraftTrace:
             cannot draft; None for a draft that knows none.
         max_positions: the draft's, longest prefix that it can continue.
         own: what the draft writes alone, where it was asked and can.
+        overlaps: (n_new - 1,) float32 in [0, 1], 1 - TV of the draft's distribution and the target's, of each new token
+            but the first; None where it was not looked at.
         stops: whether the draft stops early where it is unsure: then what it proposes short of what was asked for took
             it a pass more.
         seconds: that the tracing took; None where it was not timed.
@@ -50,6 +65,7 @@ class DraftTrace:
     confidences: npt.NDArray[np.float32] | None = None
     max_positions: int | None = None
     own: OwnText | None = None
+    overlaps: npt.NDArray[np.float32] | None = None
     stops: bool = False
     seconds: float | None = None
 
@@ -75,28 +91,25 @@ class BestTokens:
 
 
 def trace_of_best(
-    best: Sequence[BestTokens], text: torch.Tensor, n_new: int, max_draft_length: int, max_positions: int
+    best: Sequence[BestTokens], new: Sequence[int], max_draft_length: int, n_positions: int
 ) -> DraftTrace:
     """Return the trace of a draft that always proposes its best token, from one pass over the text.
 
     Args:
-        best: in parts, from the text's first position on, as far as the draft can continue; ids as in the text.
-        text: (t,) ids of prompt and new tokens.
-        n_new: of these, tokens that the target wrote.
+        best: in parts, after each of the new tokens but the last, as far as the draft can continue; ids as in the text.
+        new: token ids that the target wrote.
         max_draft_length: longest proposal.
-        max_positions: longest prefix that the draft can continue.
+        n_positions: how long the new text may be for the draft to continue it.
     """
-    proposed, accepted = np.zeros((2, n_new), dtype=np.int32)
-    confidences = np.zeros(n_new, dtype=np.float32)
-    token_ids = torch.cat([part.token_ids for part in best]) if best else text[:0]
-    matches = (token_ids == text[1 : len(token_ids) + 1]).tolist()
+    proposed, accepted = np.zeros((2, len(new)), dtype=np.int32)
+    confidences = np.zeros(len(new), dtype=np.float32)
+    best_ids = [token for part in best for token in part.token_ids.tolist()]
     sure = [value for part in best for value in part.probabilities.tolist()]
     run = 0
-    for j in range(n_new - 1, 0, -1):
-        last_read = len(text) - n_new + j - 1
-        can = last_read < len(matches)
-        run = run + 1 if can and matches[last_read] else 0
-        proposed[j] = max(0, min(max_draft_length, max_positions - last_read - 1))
+    for j in range(len(new) - 1, 0, -1):
+        can = j <= len(best_ids)
+        run = run + 1 if can and best_ids[j - 1] == new[j] else 0
+        proposed[j] = max(0, min(max_draft_length, n_positions - j))
         accepted[j] = min(run, proposed[j])
-        confidences[j] = sure[last_read] if can and proposed[j] else 0.0
-    return DraftTrace(proposed, accepted, confidences=confidences, max_positions=max_positions)
+        confidences[j] = sure[j - 1] if can and proposed[j] else 0.0
+    return DraftTrace(proposed, accepted, confidences=confidences)

@@ -37,6 +37,7 @@ def observations(draw):
         own_text=draw(st.none() | st.text()),
         cost=draw(st.none() | AMOUNTS),
         reference=draw(st.none() | st.builds(Reference, text=st.text(), seconds=AMOUNTS, n_tokens=COUNTS)),
+        overlaps=tuple(draw(st.lists(st.floats(0, 1), max_size=3))),
     )
 
 
@@ -94,6 +95,7 @@ def test_a_failed_pull_says_what_went_wrong_and_how_long_it_took():
         ({"n_tokens": 3}, "a failed pull must have n_tokens 0, got 3"),
         ({"proposed": (3,), "accepted": (0,)}, "a failed pull must have proposed (), got (3,)"),
         ({"own_text": ""}, "a failed pull must have own_text None, got ''"),
+        ({"overlaps": (0.5,)}, "a failed pull must have overlaps (), got (0.5,)"),
     ],
 )
 def test_a_failed_pull_holds_no_answer(changes, rule):
@@ -123,6 +125,8 @@ def test_numpy_numbers_become_json_numbers():
         ("seconds", True, "seconds must be a finite number >= 0, got True"),
         ("cost", math.nan, "cost must be a finite number >= 0, got nan"),
         ("own_text", 3, "own_text must be a string, got 3"),
+        ("overlaps", [0.5], "overlaps must be a tuple with one share a token, got [0.5]"),
+        ("overlaps", (0.5, 1.5), "overlaps[1] must be a finite number in [0, 1], got 1.5"),
         ("reference", "text", "reference must be a Reference or None, got 'text'"),
         ("proposed", [3, 3, 0], "proposed must be a tuple with one count a round, got [3, 3, 0]"),
         ("proposed", (3, 3), "proposed and accepted must have one entry for each round, got 2 and 3 entries"),

@@ -11,7 +11,9 @@ from rewards import (
     Bleu,
     ChrF,
     CommonPrefix,
+    DistributionOverlap,
     ExactMatch,
+    ExpectedAcceptanceLength,
     Gleu,
     OnFailure,
     Price,
@@ -40,6 +42,7 @@ def observe(query_id: str, own_text: str, seconds: float, accepted: tuple[int, .
         accepted=accepted,
         own_text=own_text,
         cost=0.25 * seconds,
+        overlaps=(0.9, 0.5, 1.0, 0.0, 0.25, 0.75),
         reference=Reference(text="the cat sat on the mat", seconds=1.0, n_tokens=7),
     )
 
@@ -186,6 +189,8 @@ GOOD = [
     CommonPrefix(),
     SemanticSimilarity("bandits:HashingEncoder"),
     AcceptanceRate(),
+    DistributionOverlap(),
+    ExpectedAcceptanceLength(3),
     TokensPerSecond(),
     Price(),
     Price(per_hour=2.0),

@@ -9,6 +9,8 @@ from arms import Observation, Reference
 from rewards import (
     AcceptanceLength,
     AcceptanceRate,
+    DistributionOverlap,
+    ExpectedAcceptanceLength,
     Price,
     RelativeSpeed,
     SecondsPerToken,
@@ -167,3 +169,23 @@ def test_the_price_is_the_pulls_own_cost_and_the_machines_time():
         Price()(BASE)
     with pytest.raises(ValueError, match="per_hour must be a finite number >= 0, got -1"):
         Price(per_hour=-1)
+
+
+def test_overlaps_give_the_share_and_the_length_that_sampling_would_accept():
+    sampled = dataclasses.replace(BASE, overlaps=(0.5, 1.0, 0.25))
+    assert DistributionOverlap()(sampled) == pytest.approx(1.75 / 3)
+    assert ExpectedAcceptanceLength(1)(sampled) == pytest.approx(1 + 1.75 / 3)
+    # From each position: 0.5 + 0.5 * 1, 1 + 1 * 0.25, 0.25.
+    assert ExpectedAcceptanceLength(2)(sampled) == pytest.approx(1 + (1.0 + 1.25 + 0.25) / 3)
+    steady = dataclasses.replace(BASE, overlaps=(0.8,) * 5000)
+    assert ExpectedAcceptanceLength(4)(steady) == pytest.approx((1 - 0.8**5) / (1 - 0.8), abs=2e-3)
+    assert ExpectedAcceptanceLength(9)(sampled) == ExpectedAcceptanceLength(3)(sampled)
+
+
+@pytest.mark.parametrize("reward", [DistributionOverlap(), ExpectedAcceptanceLength(4)])
+def test_overlaps_that_are_missing_are_told_with_what_to_say_instead(reward):
+    with pytest.raises(ValueError, match=rf"{reward.name} {NAMED}overlaps .* are missing; .*missing="):
+        reward(BASE)
+    assert dataclasses.replace(reward, missing=1)(BASE) == 1.0
+    with pytest.raises(ValueError, match="missing must be a finite number in"):
+        dataclasses.replace(reward, missing=-1)

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speculative.drafts import draft_model
+from speculative.drafts import drafting_loop
 from speculative.drafts.draft_model import VOCABULARY_FILE, DraftModel, VocabularyMismatchError
 from speculative.models.tokenizer import tokenizer_fingerprint
 from speculative.protocols.draft import Draft
@@ -83,9 +83,11 @@ def test_a_session_that_reads_on_says_what_a_new_one_would(models, name, text, g
 def test_a_long_prefix_is_read_in_pieces_to_the_same_end(models, monkeypatch):
     prefix = [3, 1, 4, 1, 5, 9, 2, 6]
     whole = models["full"].open(prefix).propose(prefix, 5)
-    monkeypatch.setattr(draft_model, "READ_CHUNK", 3)
+    logits = models["full"].logits(prefix[:5], prefix)
+    monkeypatch.setattr(drafting_loop, "READ_CHUNK", 3)
     in_pieces = models["full"].open(prefix).propose(prefix, 5)
     assert (in_pieces.token_ids, in_pieces.n_read) == (whole.token_ids, 8)
+    torch.testing.assert_close(models["full"].logits(prefix[:5], prefix).values, logits.values)
 
 
 def test_accepted_tokens_are_not_read_again(models):
@@ -211,3 +213,19 @@ def test_a_tokenizer_that_differs_in_other_tokens_is_another_family(tmp_path):
     tokenizer_of(WORDS[:-1]).save_pretrained(tmp_path)
     with pytest.raises(VocabularyMismatchError, match=r"do: id 23 is None, to the target '.*'; name a draft of the"):
         DraftModel.load(str(tmp_path), tokenizer_of(WORDS), N_VOCAB)
+
+
+@pytest.mark.parametrize("name", ["full", "trimmed", "short"])
+def test_its_logits_along_a_text_are_largest_where_it_would_draft(models, name):
+    draft, prompt, new = models[name], [3, 1, 23], [4, 5, 10, 7, 1, 2, 3, 4, 5, 6, 9, 8, 11, 0]
+    found = draft.logits(prompt, new)
+    best = found.values.argmax(-1)
+    ids = best if found.entry_ids is None else found.entry_ids[best]
+    drafted = [
+        draft.open(prompt).propose([*prompt, *new[:j]], 1).token_ids
+        for j in range(1, len(new))
+        if len(prompt) + j < draft.max_positions
+    ]
+    assert [[token] for token in ids.tolist()] == drafted
+    assert len(ids) == min(len(new) - 1, draft.max_positions - len(prompt) - 1)
+    assert len(draft.logits([1] * 20, new).values) == (0 if name == "short" else len(new) - 1)

@@ -49,6 +49,13 @@ def test_alone_it_writes_what_the_first_layers_would_to_their_own_end(target):
         assert draft.write(PROMPT, 6, [expected[2]]) == expected[: expected.index(expected[2]) + 1]
 
 
+def test_its_logits_along_a_text_are_largest_where_it_would_draft(target):
+    draft, new = EarlyExit(target.decoder, n_layers=2), [9, 9, 2, 7]
+    best = draft.logits(PROMPT, new).values.argmax(-1).tolist()
+    assert best == [early_greedy(target, 2, [*PROMPT, *new[:j]], 1)[0] for j in (1, 2, 3)]
+    assert draft.logits(PROMPT, new[:1]).values.shape[0] == 0
+
+
 @pytest.mark.parametrize("n_layers", [1, 2])
 def test_in_an_engine_it_shares_the_targets_cache_and_reads_one_token_a_round(target, n_layers):
     n_read = []

@@ -1,0 +1,52 @@
+"""How much probability a draft's distribution shares with the target's, token by token of the target's text."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from speculative.drafts.drafting_loop import logits_along
+from speculative.protocols.draft import Draft
+from speculative.protocols.draft_trace import DraftLogits
+from speculative.protocols.token_batch import TokenBatch
+from speculative.targets.target import Target
+
+
+def overlaps_of(
+    drafts: Iterable[Draft], target: Target, prompt: Sequence[int], new: Sequence[int]
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Return sum_x min(p(x), q(x)) = 1 - TV(p, q) of each token of `new` but the first, (n_new - 1,), by draft.
+
+    p is the target's distribution at temperature 1 and q the draft's, after the same tokens of the text; 0 where the
+    text is longer than a draft's context. Drafts that draw from no distribution are left out.
+    Source: Leviathan et al. 2023 (arXiv:2211.17192), theorem 3.5.
+
+    Args:
+        drafts: of the target.
+        target: whose text it is.
+        prompt: token ids.
+        new: token ids of the target's text, at least one.
+    """
+    along = {draft.name: draft.logits(prompt, new) for draft in drafts}
+    found = {name: logits for name, logits in along.items() if logits is not None}
+    if not found:
+        return {}
+    cache = target.model.new_cache(1, len(prompt) + len(new))
+
+    def read(token_ids: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
+        return target.model.forward(TokenBatch(token_ids, [len(token_ids)]), cache, rows).logits
+
+    text = torch.tensor([*prompt, *new[:-1]], device=target.model.device)
+    logits = torch.cat(list(logits_along(text, len(prompt), read)))
+    probabilities = logits[:, : target.n_tokens].float().softmax(-1)
+    return {name: _overlap(probabilities, own) for name, own in found.items()}
+
+
+def _overlap(target: torch.Tensor, draft: DraftLogits) -> npt.NDArray[np.float32]:
+    own = draft.values.float().softmax(-1)
+    ids = slice(own.shape[1]) if draft.entry_ids is None else draft.entry_ids
+    shared = torch.minimum(target[: len(own), ids], own).sum(-1).clamp(max=1.0)  # sums of float32 may be above 1
+    result = np.zeros(len(target), dtype=np.float32)
+    result[: len(own)] = shared.cpu().numpy()
+    return result
