@@ -101,7 +101,11 @@ class Rollout(WrappedPolicy):
     def _mixed(self, state: PolicyState, own: Float64, available: Bool | None) -> Float64:
         place = self._place(state.arm_names)
         if available is None:
-            available = np.ones(own.shape, np.bool_)
+            n_arms = own.shape[1]
+            policy, uniform = map(float, self._parts(np.array(float(n_arms))))
+            whole: Float64 = policy * own + uniform / n_arms
+            whole[:, place] += max(0.0, 1.0 - policy - uniform)
+            return whole
         share, exploration = self._parts(np.add.reduce(available, axis=1, keepdims=True, dtype=np.float64))
         rest = np.maximum(0.0, 1.0 - share - exploration)
         there = available[:, place : place + 1]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from arms import Observation
@@ -84,14 +83,9 @@ class AnswerWatch:
         del said["usage"]
         return json.dumps(said).encode()  # escaped: an engine's halves of a character cannot be encoded
 
-    @contextmanager
-    def client_reads(self) -> Iterator[None]:
-        """Leave out the time until this is left."""
-        started = self._clock()
-        try:
-            yield
-        finally:
-            self._client_s += self._clock() - started
+    def client_has_read(self) -> None:
+        """Leave out the time since the last payload: it was the client's."""
+        self._client_s += self._passed_s() - self.seconds
 
     def left(self) -> None:
         """Note that the client waits no longer: the answer has taken until now, silence included."""

@@ -34,7 +34,8 @@ class EngineSource:
         selectors: Collection[str] = (),
         hindsight: bool = False,
     ) -> None:
-        self._pool, self._worker, self._new_arm = pool, worker, new_arm
+        self._pool = self._read = pool  # that of the arms that serve, and that of the file read last
+        self._worker, self._new_arm = worker, new_arm
         self._selectors, self._hindsight = tuple(selectors), hindsight
 
     async def read(self, file: Path, serving: Mapping[str, ServedArm]) -> list[ServedArm]:
@@ -49,7 +50,7 @@ class EngineSource:
             await asyncio.wrap_future(self._worker.add_arms(joining))
         new = {arm.name: self._new_arm(arm.name) for arm in joining}
         check_probed([await probe_arm(arm) for arm in new.values()], allow_unproven=True, all_must_answer=True)
-        self._pool, arms = pool, {**serving, **new}
+        self._read, arms = pool, {**serving, **new}
         return [arms[name] for name in (*pool.arms.names, *self._selectors)]
 
     async def close(self, arms: Iterable[ServedArm]) -> None:
@@ -57,6 +58,8 @@ class EngineSource:
 
     def _loaded(self, file: Path, serving: Mapping[str, ServedArm]) -> Pool:
         spec = read_pool_spec(file)
+        if set(self._read.arms.names) == set(serving) - set(self._selectors):  # else it was refused
+            self._pool = self._read
         pool = self._pool.with_arms_of(spec)
         taken = [name for name in self._selectors if name in pool.arms.names]
         if taken:

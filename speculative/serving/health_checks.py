@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from weakref import WeakKeyDictionary
 
 from speculative.serving.problem import ArmFailure
 from speculative.serving.service import Service
@@ -28,7 +29,7 @@ class HealthChecks:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._next_at: dict[str, float] = {}
+        self._next_at: WeakKeyDictionary[Upstream, float] = WeakKeyDictionary()  # those that leave are forgotten
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -46,8 +47,8 @@ class HealthChecks:
             while True:
                 now = time.monotonic()
                 for arm in list(self._service.arms.values()):
-                    if isinstance(arm, Upstream) and arm.spec.health_path and self._next_at.get(arm.name, 0.0) <= now:
-                        self._next_at[arm.name] = float("inf")  # not again before it has answered
+                    if isinstance(arm, Upstream) and arm.spec.health_path and self._next_at.get(arm, 0.0) <= now:
+                        self._next_at[arm] = float("inf")  # not again before it has answered
                         asking.create_task(self._ask(arm))
                 await asyncio.sleep(_TICK_S)
 
@@ -65,4 +66,4 @@ class HealthChecks:
             elif failure is not None and not breaker.is_down:
                 LOGGER.warning("arm %s is down: %s", arm.name, failure)
             breaker.checked(failure)
-        self._next_at[arm.name] = time.monotonic() + arm.spec.health_every_s
+        self._next_at[arm] = time.monotonic() + arm.spec.health_every_s

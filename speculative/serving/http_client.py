@@ -31,13 +31,15 @@ class HttpClient:
         lines = {"host": parts.netloc, "user-agent": "draftpick", **headers}
         self._head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         self._idle: list[HttpConnection] = []
+        self._ending: set[HttpConnection] = set()
         self._is_closed = False
 
     @asynccontextmanager
     async def asked(self, path: str, body: bytes | None, within_s: float) -> AsyncIterator[HttpConnection]:
         """Post a body, or get what has none, and give the connection once the answer's status is there.
 
-        A connection whose answer was not read to its end is closed, which tells the server that nobody waits.
+        A connection whose answer was neither read to its end nor passed over is closed, which tells the server that
+        nobody waits.
 
         Args:
             path: below the server's url.
@@ -53,16 +55,22 @@ class HttpClient:
         try:
             yield connection
         finally:
-            if connection.is_reusable and len(self._idle) < MOST_IDLE and not self._is_closed:
-                self._idle.append(connection)
-            else:
-                connection.close()
+            self._ending.add(connection)
+            connection.give_back(self._take_back)
 
     def close(self) -> None:
         """Close the connections that are not in use, and the others once their answers have ended."""
         self._is_closed = True
-        while self._idle:
-            self._idle.pop().close()
+        for connection in (*self._idle, *self._ending):
+            connection.close()
+        self._idle.clear()
+
+    def _take_back(self, connection: HttpConnection) -> None:
+        self._ending.discard(connection)
+        if connection.is_reusable and len(self._idle) < MOST_IDLE and not self._is_closed:
+            self._idle.append(connection)
+        else:
+            connection.close()
 
     async def _answering(self, request: bytes, within_s: float) -> HttpConnection:
         """Return a connection on which the answer has begun; one that was closed while idle is none."""

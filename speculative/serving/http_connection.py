@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import cast
 
 import httptools
@@ -26,6 +27,8 @@ class HttpConnection(asyncio.Protocol):
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._within_s, self._deadline, self._late = 0.0, float("inf"), ""
         self.is_closed = self.is_lost = False
         self._begin()
 
@@ -41,6 +44,8 @@ class HttpConnection(asyncio.Protocol):
         self._parts: list[bytes] = []
         self._n_unread, self._is_paused = 0, False
         self._has_ended = self._is_kept = False
+        self._passes_over_s = 0.0
+        self._take_back: Callable[[HttpConnection], None] | None = None
         self._failure: str | None = None
 
     def send(self, request: bytes) -> None:
@@ -54,9 +59,9 @@ class HttpConnection(asyncio.Protocol):
         Raises:
             ArmFailure: if that takes longer, the connection breaks, or what comes is no HTTP.
         """
-        deadline = self._loop.time() + within_s
+        self._wait_at_most(within_s, "no answer within")
         while not self.status:
-            await self._more(deadline, f"no answer within {within_s:g} s")
+            await self._more()
 
     async def read(self, within_s: float) -> bytes:
         """Return what has come of the body, at least one byte; nothing at its end.
@@ -65,9 +70,9 @@ class HttpConnection(asyncio.Protocol):
             ArmFailure: as `wait_for_head`.
         """
         if not self._parts and not self._has_ended:
-            deadline = self._loop.time() + within_s
+            self._wait_at_most(within_s, "silent for")
             while not self._parts and not self._has_ended:
-                await self._more(deadline, f"silent for {within_s:g} s")
+                await self._more()
         body = b"".join(self._parts)
         self._parts.clear()
         self._n_unread = 0
@@ -76,21 +81,65 @@ class HttpConnection(asyncio.Protocol):
             self._transport.resume_reading()
         return body
 
+    def pass_over(self, within_s: float) -> None:
+        """Read no more of the answer: nothing but its end is still to come, within this time."""
+        self._passes_over_s = within_s
+
+    def give_back(self, take: Callable[[HttpConnection], None]) -> None:
+        """Have `take` called with this connection: at once, or as soon as an answer that is passed over has ended.
+
+        It is called as well where that takes too long; the connection then is not reusable.
+        """
+        if not self._passes_over_s or self._has_ended or self.is_closed:
+            take(self)
+            return
+        self._take_back = take
+        self._disarm()
+        self._timer = self._loop.call_later(self._passes_over_s, self._give_back)
+
     def close(self) -> None:
         """Break off; called twice it does nothing."""
         self.is_closed = True
+        self._disarm()
         self._transport.abort()
 
-    async def _more(self, deadline: float, late: str) -> None:
+    def _wait_at_most(self, within_s: float, late: str) -> None:
+        """Set how long is waited from now, and what is said where that is too long."""
+        self._within_s, self._late = within_s, late
+        self._deadline = self._loop.time() + within_s
+        if self._timer is None or self._timer.when() > self._deadline:
+            self._disarm()
+            self._timer = self._loop.call_at(self._deadline, self._due)
+
+    def _due(self) -> None:
+        """Fail whoever waits for too long; a timer that was set for an earlier piece is set anew."""
+        self._timer = None
+        if self._waiter is None or self._waiter.done():  # nobody waits, or something has come just now
+            return
+        if self._loop.time() < self._deadline:
+            self._timer = self._loop.call_at(self._deadline, self._due)
+        else:
+            self._fail(f"{self._late} {self._within_s:g} s")
+
+    def _give_back(self) -> None:
+        take, self._take_back = self._take_back, None
+        if take is not None:
+            self._disarm()
+            take(self)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def _more(self) -> None:
         """Return once something has come."""
         if self._failure is not None:
             raise ArmFailure(self._failure)
         waiter = self._waiter = self._loop.create_future()
-        timer = self._loop.call_at(deadline, self._fail_waiting, late)
         try:
             await waiter
         finally:
-            timer.cancel()
             self._waiter = None
         if self._failure is not None and not self._parts:
             raise ArmFailure(self._failure)
@@ -98,10 +147,6 @@ class HttpConnection(asyncio.Protocol):
     def _fail(self, why: str) -> None:
         self._failure = self._failure or why
         self._wake()
-
-    def _fail_waiting(self, why: str) -> None:
-        if self._waiter is not None and not self._waiter.done():  # else something has come just now
-            self._fail(why)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -137,7 +182,9 @@ class HttpConnection(asyncio.Protocol):
             self._has_ended = True
         elif not self._has_ended:
             self._fail("the connection broke" if error is None else f"the connection broke: {error}")
+        self._disarm()
         self._wake()
+        self._give_back()
 
     def on_message_begin(self) -> None:
         """Refuse an answer that nobody asked for."""
@@ -158,8 +205,8 @@ class HttpConnection(asyncio.Protocol):
             self._ends_with_connection = True
 
     def on_body(self, body: bytes) -> None:
-        """Keep a piece of the body."""
-        if not self._has_ended:
+        """Keep a piece of the body, if it is to be read."""
+        if not self._has_ended and not self._passes_over_s:
             self._parts.append(body)
             self._n_unread += len(body)
 
@@ -167,3 +214,4 @@ class HttpConnection(asyncio.Protocol):
         """Note the end, and whether the server keeps the connection."""
         if self.status:
             self._has_ended, self._is_kept = True, self._parser.should_keep_alive()
+            self._give_back()

@@ -6,6 +6,8 @@ import logging
 import threading
 from collections.abc import Sequence
 
+import numpy as np
+
 from bandits import Learner, Policy
 from bandits.online import PooledLearner
 from bandits.online.learner import with_arms
@@ -135,8 +137,13 @@ class LearningThread:
             metrics.set("hindsights_passed_over", look_back.n_passed_over)
 
     def _adopt(self) -> None:
-        """Serve what was learned; then write down which arms were forgotten since that was last done, and why."""
+        """Serve what was learned; then write down which arms were forgotten since that was last done, and why.
+
+        What choices need is worked out by a first one here, so that no request waits for it.
+        """
         policy = self._learner.policy
+        if policy.state is not None:
+            policy.probabilities(np.zeros((1, policy.state.n_features), np.float32))
         self._service.adopt(policy, self._learner.version)
         self._service.metrics.set("learned_decisions", self._learner.n_learned)
         for reset in resets_since(self._noted, policy):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from threadpoolctl import threadpool_limits
 
-_SWITCH_S = 0.0005
+_SWITCH_S = 0.0001
 
 
 @contextmanager

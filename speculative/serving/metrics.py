@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Mapping
 
+from speculative.serving.answer_watch import AnswerWatch
 from speculative.serving.engine_feedback import EngineFeedback
 
 FIRST_TOKEN_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -104,7 +105,17 @@ class Metrics:
             counts[bisect_left(buckets, value)] += 1
             self._values[name][key] += value
 
-    def take_feedback(self, arm: str, feedback: EngineFeedback) -> None:
+    def take_answer(self, arm: str, watch: AnswerWatch) -> None:
+        """Add what was seen of an answer that has ended, or whose client has left."""
+        self.add("output_tokens_total", watch.n_tokens, arm=arm)
+        if watch.first_s is not None:
+            self.observe("time_to_first_token_seconds", watch.first_s, arm=arm)
+        if watch.n_tokens:
+            self.observe("time_per_output_token_seconds", watch.seconds / watch.n_tokens, arm=arm)
+        if watch.feedback is not None:
+            self._take_feedback(arm, watch.feedback)
+
+    def _take_feedback(self, arm: str, feedback: EngineFeedback) -> None:
         """Add what an engine said of one answer."""
         for name, count in (
             ("spec_decode_num_drafts_total", feedback.n_rounds),

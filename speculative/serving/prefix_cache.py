@@ -27,7 +27,7 @@ class PrefixCache:
     def __init__(self) -> None:
         self._blocks: OrderedDict[int, None] = OrderedDict()
         self._squares, self._products = np.diag([1e-9, 1e-3, 1e-3]), np.zeros(3)
-        self._saved_s = 0.0  # of a block
+        self._block_s: float | None = None  # saved on a block, once it is asked for
         self.n_seen = 0
 
     def saved_s(self, prefix: Sequence[int]) -> float:
@@ -38,7 +38,10 @@ class PrefixCache:
         """
         if self.n_seen < _ENOUGH or not prefix:
             return 0.0
-        return self._saved_s * self._n_known(prefix)
+        if self._block_s is None:
+            _, new, old = np.linalg.solve(self._squares, self._products)
+            self._block_s = max(0.0, float(new - old)) * BLOCK
+        return self._block_s * self._n_known(prefix)
 
     def answered(self, prefix: Sequence[int], first_s: float | None) -> None:
         """Remember a text that the arm has read, and the seconds to its first token where they are known."""
@@ -48,8 +51,7 @@ class PrefixCache:
             self._squares += np.outer(row, row)
             self._products += first_s * row
             self.n_seen += 1
-            _, new, old = np.linalg.solve(self._squares, self._products)
-            self._saved_s = max(0.0, float(new - old)) * BLOCK
+            self._block_s = None
         for block in reversed(prefix):  # a text is forgotten from its end
             self._blocks[block] = None
             self._blocks.move_to_end(block)

@@ -241,7 +241,9 @@ class Service:
         there = [name for name, one in self.breakers.items() if not one.is_open and name not in failed]
         if not there:
             return None
-        decision = self.agent.choose(query, there if self.guard is None else self.guard.among(there))
+        if self.guard is not None:
+            there = self.guard.among(there)
+        decision = self.agent.choose(query, there if len(there) < len(self.arms) else None)
         if self.guard is not None:
             self.guard.began(query.id, decision.arm)
         return _Asked(self.arms[decision.arm], self.breakers[decision.arm], decision.propensity)
@@ -258,11 +260,13 @@ class Service:
                     passed = watch.take(payload)
                     if passed is None:
                         continue
-                    with watch.client_reads():
+                    try:
                         if not is_sent:
                             is_sent = True
                             await client.start({"x-draftpick-id": decision_id, "x-draftpick-arm": arm})
                         await client.send(passed)
+                    finally:
+                        watch.client_has_read()
             if not is_sent:
                 raise ArmFailure("answered nothing")
         except ArmRefusal as refusal:
@@ -288,13 +292,7 @@ class Service:
         return 200
 
     def _answered(self, watch: AnswerWatch, arm: str, decision_id: str) -> None:
-        self.metrics.add("output_tokens_total", watch.n_tokens, arm=arm)
-        if watch.first_s is not None:
-            self.metrics.observe("time_to_first_token_seconds", watch.first_s, arm=arm)
-        if watch.n_tokens:
-            self.metrics.observe("time_per_output_token_seconds", watch.seconds / watch.n_tokens, arm=arm)
-        if watch.feedback is not None:
-            self.metrics.take_feedback(arm, watch.feedback)
+        self.metrics.take_answer(arm, watch)
         if self.settings.rewards == "caller":
             self._rewards.begin(decision_id)
         else:

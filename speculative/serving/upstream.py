@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -19,7 +18,7 @@ from speculative.serving.upstream_spec import UpstreamSpec
 
 MOST_EVENT_BYTES = 4 << 20
 MOST_ANSWER_BYTES = 64 << 20
-_END_S = 0.2  # from [DONE] to the end of the stream
+_END_S = 0.2  # from [DONE] to the end of the stream, whose connection can be used again then
 _OF_THE_ARM = (401, 403, 404, 408, 409, 425, 429)  # statuses below 500 that say nothing of the request itself
 
 
@@ -68,7 +67,7 @@ class Upstream:
                 chunk = await connection.read(longest)
                 for data in reader.read(chunk) if chunk else reader.end():
                     if data == DONE:
-                        await _read_out(connection)
+                        connection.pass_over(_END_S)
                         return
                     yield data
                 if not chunk:
@@ -148,11 +147,3 @@ class Upstream:
 def _options(body: Mapping[str, object]) -> Mapping[str, object]:
     options = body.get("stream_options")
     return options if isinstance(options, Mapping) else {}
-
-
-async def _read_out(connection: HttpConnection) -> None:
-    """Read a stream to its end, so that its connection can be used again; one that does not end at once is closed."""
-    with suppress(ArmFailure, TimeoutError):
-        async with asyncio.timeout(_END_S):  # of all reads: a server may go on with comments for ever
-            while await connection.read(_END_S):
-                pass

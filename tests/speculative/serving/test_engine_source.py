@@ -85,6 +85,21 @@ def test_an_arm_that_left_may_come_back_as_another(folder):
     assert text == plain
 
 
+def test_a_file_that_was_refused_after_it_was_read_changes_nothing_of_what_its_next_version_may_say(folder):
+    other = SHORT.replace("3", '5\nname = "prompt_lookup_3"')
+
+    async def refused_and_mended(source, arms):
+        await read(source, folder, arms, PLAIN)
+        with pytest.raises(ValueError, match="another one under its old name"):
+            await read(source, folder, arms, PLAIN, other)
+        await read(source, folder, arms, PLAIN, SHORT, LONG + 'name = "late"\n')
+        joined = await read(source, folder, arms, PLAIN, SHORT, other.replace("prompt_lookup_3", "late"))
+        return [arm.name for arm in joined]
+
+    with serving(folder) as (source, arms, _):
+        assert asyncio.run(refused_and_mended(source, arms)) == ["no_draft", "prompt_lookup_3", "late"]
+
+
 @pytest.mark.parametrize(
     ("arms", "change", "settings", "reason"),
     [

@@ -302,9 +302,10 @@ def test_nothing_is_served_that_cannot_be_logged(tmp_path, monkeypatch):
 def test_a_connection_to_an_upstream_is_used_again_after_each_answer(tmp_path):
     script = Script()
     with front_door(tmp_path, {"a": script}, LIVE, first={"health_path": ""}) as door:  # a check connects too
-        for stream in (True, True, False, True):
+        for stream in (True, True, False, True, True, True):
             door.chat(stream=stream)
-        assert (len(script.asked), script.n_connections) == (4, 1)
+        assert len(script.asked) == 6
+        assert script.n_connections <= 2  # one more where a client is faster than the end of the stream it has read
 
 
 @pytest.mark.parametrize("fault", ["endless", "comments"])

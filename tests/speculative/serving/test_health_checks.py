@@ -68,6 +68,25 @@ def test_what_is_found_of_an_arm_that_has_left_says_nothing_of_one_that_took_its
     assert served.breakers["a"].state == "up"
 
 
+def test_an_arm_that_joins_under_the_name_of_one_that_left_is_asked_at_once():
+    class Asked(Upstream):
+        async def check_health(self):
+            asked.append(self)
+            served.arms = {"a": other}
+
+    asked = []
+    first, other = (Asked(upstream_spec("a", "http://127.0.0.1:9", health_every_s=60.0), {}) for _ in range(2))
+    served = SimpleNamespace(arms={"a": first}, breakers={}, metrics=Metrics())
+
+    async def check():
+        async with HealthChecks(served).running():
+            while len(asked) < 2:
+                await asyncio.sleep(0.001)
+
+    asyncio.run(asyncio.wait_for(check(), 10.0))
+    assert asked == [first, other]
+
+
 @pytest.mark.parametrize("path", ["/health", "/v1/models"])
 def test_a_server_that_answers_is_up_whether_it_knows_the_path_or_not(path):
     with ScriptedUpstream() as server:

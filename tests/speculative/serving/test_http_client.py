@@ -134,6 +134,9 @@ class Transport(asyncio.Transport):
 
     n_pauses = 0
 
+    def abort(self):
+        pass
+
     def write(self, data):
         pass
 
@@ -155,3 +158,65 @@ def test_a_connection_that_was_told_to_wait_is_not_used_again_before_its_answer_
         return unread, (connection.is_reusable, transport.n_pauses)
 
     assert asyncio.run(run()) == ((False, 1), (True, 0))
+
+
+def test_how_long_is_waited_counts_from_each_reading_anew():
+    async def run():
+        loop, connection = asyncio.get_running_loop(), HttpConnection()
+        connection.connection_made(Transport())
+        connection.send(b"")
+        with pytest.raises(ArmFailure, match=r"no answer within 0\.01 s"):
+            await connection.wait_for_head(0.01)
+        connection.send(b"")
+        loop.call_soon(connection.data_received, SIZED[:-3])
+        await connection.wait_for_head(0.03)
+        first = await connection.read(0.03)
+        loop.call_later(0.05, connection.data_received, SIZED[-3:])
+        return first, await connection.read(5.0)
+
+    assert asyncio.run(run()) == (b"one", b"two")
+
+
+def passed_over(within_s, end):
+    """Pass over an answer after its first piece; return how often it was given back, and the next answer.
+
+    Args:
+        within_s: longest time to the end.
+        end: is done to the connection.
+    """
+
+    async def run():
+        connection, given = HttpConnection(), []
+        connection.connection_made(Transport())
+        connection.send(b"")
+        connection.data_received(CHUNKED[: CHUNKED.index(b"3\r\ntwo")])
+        await connection.read(5.0)
+        connection.pass_over(within_s)
+        connection.give_back(given.append)
+        assert not given
+        end(connection)
+        while not given:
+            await asyncio.sleep(0.001)
+        if not connection.is_reusable:
+            return len(given), None
+        connection.send(b"")
+        connection.data_received(SIZED)
+        return len(given), await connection.read(5.0)
+
+    return asyncio.run(run())
+
+
+def test_a_connection_whose_answer_is_passed_over_comes_back_once_that_has_ended_and_is_clean():
+    rest = CHUNKED[CHUNKED.index(b"3\r\ntwo") :]
+    assert passed_over(5.0, lambda connection: connection.data_received(rest)) == (1, b"onetwo")
+
+
+@pytest.mark.parametrize(
+    ("within_s", "end"),
+    [
+        (5.0, lambda connection: connection.connection_lost(None)),
+        (0.01, lambda connection: connection.data_received(b"3\r\ntwo\r\n")),
+    ],
+)
+def test_a_connection_whose_answer_does_not_end_is_not_used_again(within_s, end):
+    assert passed_over(within_s, end) == (1, None)

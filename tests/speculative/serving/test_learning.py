@@ -148,3 +148,30 @@ def test_one_way_to_forget_is_asked_for():
     assert isinstance(forgetting(UCB1(), None, None, None), UCB1)
     with pytest.raises(ValueError, match="two ways to forget"):
         forgetting(UCB1(), 0.9, 10, None)
+
+
+class AskedPolicy(LinUCB):
+    """Notes what it chooses by."""
+
+    def _probabilities(self, state, contexts, available):
+        self.asked.append(state)
+        return super()._probabilities(state, contexts, available)
+
+
+def test_a_policy_has_chosen_once_before_it_serves_so_that_no_request_waits_for_what_it_must_work_out(tmp_path):
+    AskedPolicy.asked = []
+    policy = AskedPolicy(arm_names=("a",))
+    with DecisionLog(tmp_path / "log", sync_every=0) as log:
+        agent = Agent(policy, HashingEncoder(4), log, reward=CallerReward(0.0))
+        service = Service([SilentArm("a")], agent, ServiceSettings("a", rewards="caller"))
+        agent.choose(Query(id="q", prompt="x"))
+        agent.reward("q", 1.0)
+        learner = Learner(policy, log.folder, tmp_path / "learner")
+        learning = LearningThread(service, learner, StageKeeper(service))
+        learning.catch_up()
+        learning.start()
+        learning.stop()
+        learner.close()
+        service.end_writing()
+    assert service.chosen[1] == "1"
+    assert service.chosen[0].state is AskedPolicy.asked[-1]
