@@ -95,7 +95,7 @@ class _Reader:
 
     def _combined(self, kind: type[ast.operator], left: _Value, right: _Value) -> Reward | float:
         sign, operation = _OPERATORS[kind]
-        if not (isinstance(left, Reward | float) and isinstance(right, Reward | float)):
+        if not (isinstance(left, Reward | int | float) and isinstance(right, Reward | int | float)):
             raise self._error(f"{sign} takes rewards and numbers, got {left!r} and {right!r}")
         n_rewards = isinstance(left, Reward) + isinstance(right, Reward)
         if sign in "+-" and n_rewards == 1:
@@ -135,13 +135,14 @@ class _Reader:
         return WeightedAverage(weight, agreement or RougeL(missing), speed)
 
     def _number(self, number: float) -> float:
+        """Return a number as it is: a whole one may be the setting of a reward that takes no other."""
         try:
-            value = float(number)
+            is_finite = math.isfinite(float(number))
         except OverflowError:
-            value = math.inf
-        if not math.isfinite(value):
+            is_finite = False
+        if not is_finite:
             raise self._error("a number must be finite")
-        return value
+        return number
 
     def _error(self, rule: str) -> ValueError:
         return ValueError(f"reward {self._formula!r}: {rule}")

@@ -1,7 +1,9 @@
-"""What each reward teaches: every policy trained and valued on every reward, on held-out prompts.
+"""What each reward teaches, what it costs to compute, and what its labels cost.
 
 Collects the demo's prompts once (each draft also writes its own answer, for the paper's alignment), then only
-re-reads the stored observations: a new reward never runs a model.
+re-reads the stored observations: a new reward never runs a model. Every policy is trained and valued on rewards that
+say different things, on held-out prompts. Every reward of the library is computed for 100,000 observations: the stored
+ones, repeated, with texts that are all different.
 
     python examples/benchmarks/bench_rewards.py
     python examples/benchmarks/bench_rewards.py --prompts FILE.jsonl     # half trains, half tests
@@ -12,6 +14,7 @@ import json
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -25,7 +28,19 @@ from bandits import (
     Reinforce,
     evaluate,
 )
-from rewards import AcceptanceLength, RelativeSpeed, Reward, RougeL, Speedup, TimeSaved
+from rewards import (
+    REWARDS,
+    AcceptanceLength,
+    RelativeSpeed,
+    Reward,
+    RougeL,
+    SemanticSimilarity,
+    Speedup,
+    TimeSaved,
+    WeightedAverage,
+)
+from rewards.named import make_reward
+from speculative.collection import label_seconds
 from speculative.collection.collect import collect
 from speculative.collection.settings import CollectSettings
 from speculative.demo.learning import learn
@@ -36,6 +51,7 @@ from speculative.models.settings import DEFAULT_CACHE
 from speculative.pools.pool import Pool
 from speculative.pools.spec import read_pool_spec
 
+N_TIMED = 100_000
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 
 
@@ -50,7 +66,9 @@ def main(arguments: list[str] | None = None) -> dict[str, object]:
     parser.add_argument("--smoke", action="store_true", help="a few prompts; writes nothing")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as scratch:
-        train, test = collected(options, options.data or Path(scratch))
+        folder = options.data or Path(scratch)
+        train, test = collected(options, folder)
+        labels = label_seconds(folder / "train")
     tables = {}
     for name, reward in make_rewards(train).items():
         rewarded = train.with_reward(reward)
@@ -61,8 +79,13 @@ def main(arguments: list[str] | None = None) -> dict[str, object]:
         )
         Console().print(f"\n{name}\n{evaluation.to_text()}", markup=False)
         tables[name] = json.loads(evaluation.to_json())
+    timed = seconds_of_rewards(train, 100 if options.smoke else N_TIMED)
+    for name, (n_timed, seconds) in timed.items():
+        Console().print(f"{name}: {seconds:.2f} s for {n_timed} observations", markup=False)
     result: dict[str, object] = {
         "rewards": tables,
+        "reward_seconds": {name: {"n": n_timed, "seconds": seconds} for name, (n_timed, seconds) in timed.items()},
+        "label_seconds": {name: {"traced": one.traced, "own": one.own} for name, one in labels.items()},
         "n_train": len(train),
         "n_test": len(test),
         "command": f"python examples/benchmarks/bench_rewards.py {' '.join(arguments or sys.argv[1:])}".strip(),
@@ -84,8 +107,9 @@ def collected(options: argparse.Namespace, folder: Path) -> tuple[FullInformatio
     costs = cached_costs(pool.target.model, pool.target.name, pool.drafts, DEFAULT_CACHE / "profiles")
     train_queries, test_queries = split_queries(options)
     torch.manual_seed(options.seed)
-    train = collect(train_queries, pool, folder / "train", costs, settings=CollectSettings(own_texts=True))
-    return train, collect(test_queries, pool, folder / "test", costs, settings=CollectSettings(own_texts=True))
+    settings = CollectSettings(own_texts=True, overlaps=True)
+    train = collect(train_queries, pool, folder / "train", costs, settings=settings)
+    return train, collect(test_queries, pool, folder / "test", costs, settings=settings)
 
 
 def split_queries(options: argparse.Namespace) -> tuple[list[Query], list[Query]]:
@@ -99,12 +123,11 @@ def split_queries(options: argparse.Namespace) -> tuple[list[Query], list[Query]
 
 
 def make_rewards(train: FullInformationData) -> dict[str, Reward]:
-    """Every reward the project ships; the paper's is half alignment, half speed.
+    """Rewards that say different things; the paper's is half alignment, half speed.
 
     Prompt lookup has no text of its own, so its alignment must be stated: 0.
     """
-    observations: list[Observation] = [o for row in train.observations or () for o in row if o is not None]
-    speed = RelativeSpeed.fitted(observations)
+    speed = RelativeSpeed.fitted(train.known_observations())
     alignment = RougeL(missing=0.0)
     return {
         "TimeSaved": TimeSaved(),
@@ -112,8 +135,47 @@ def make_rewards(train: FullInformationData) -> dict[str, Reward]:
         "RelativeSpeed": speed,
         "AcceptanceLength": AcceptanceLength(),
         "RougeL": alignment,
-        "0.5 RougeL + 0.5 RelativeSpeed": 0.5 * alignment + 0.5 * speed,
+        "0.5 RougeL + 0.5 RelativeSpeed": WeightedAverage(0.5, alignment, speed),
     }
+
+
+def seconds_of_rewards(train: FullInformationData, n: int) -> dict[str, tuple[int, float]]:
+    """Return for every reward of the library how many observations were valued, and in how many seconds.
+
+    Embeddings are timed on a hundredth of the observations.
+    """
+    stored = [observation for observation in train.known_observations() if observation.own_text is not None]
+    observations = [unlike(stored[i % len(stored)], i) for i in range(n)]
+    timed = {}
+    for name, reward in every_reward(train).items():
+        asked = observations[: max(1, n // 100)] if isinstance(reward, SemanticSimilarity) else observations
+        begin = time.perf_counter()
+        reward.prepare(asked)
+        for observation in asked:
+            reward(observation)
+        timed[name] = len(asked), time.perf_counter() - begin
+    return timed
+
+
+def every_reward(train: FullInformationData) -> dict[str, Reward]:
+    """Return the rewards of the library, by the formula that names them."""
+    settings = {
+        "seconds_per_token": "(1)",
+        "price": "(per_hour=1)",
+        "acceptance_rate": "(missing=0)",
+        "distribution_overlap": "(missing=0)",
+        "expected_acceptance_length": "(5, missing=1)",
+    }
+    training = list(train.known_observations())
+    formulas = [name + settings.get(name, "") for name in REWARDS] + ["paper(0.5)"]
+    return {formula: make_reward(formula, training) for formula in formulas}
+
+
+def unlike(observation: Observation, number: int) -> Observation:
+    """Return the observation with texts of its own: nothing is found in a memory."""
+    assert observation.reference is not None
+    target = replace(observation.reference, text=f"{observation.reference.text} {number}")
+    return replace(observation, own_text=f"{observation.own_text} of {number}", reference=target)
 
 
 if __name__ == "__main__":

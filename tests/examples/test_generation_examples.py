@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from rewards import REWARDS
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 pytestmark = pytest.mark.real_models
 
@@ -34,6 +36,8 @@ def test_check_exactness_finds_equal_logits_texts_and_rounds():
 def test_bench_rewards_values_every_policy_on_every_reward():
     result = run("benchmarks/bench_rewards")
     assert len(result["rewards"]) == 6
+    assert {formula.partition("(")[0] for formula in result["reward_seconds"]} == {*REWARDS, "paper"}
+    assert all(one["own"] is None or one["own"] > 0 for one in result["label_seconds"].values())
 
 
 def test_a_head_is_distilled_and_measured_beside_what_is_shipped():

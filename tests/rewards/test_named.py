@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arms import Observation, Reference
-from rewards import Gleu, OnFailure, RelativeSpeed, Reward, RougeL, Speedup, TimeSaved
+from rewards import ExpectedAcceptanceLength, Gleu, OnFailure, RelativeSpeed, Reward, RougeL, Speedup, TimeSaved
 from rewards.named import MAX_LENGTH, make_reward
 
 GOOD = Observation("a", "q", "t", n_tokens=4, seconds=1.0, own_text="t", reference=Reference("t", 2.0, 4))
@@ -36,6 +36,7 @@ class NoReward:
         ("rouge_l(None)", RougeL()),
         ("relative_speed", SPEED),
         ("relative_speed(60)", RelativeSpeed(60)),
+        ("expected_acceptance_length(5, missing=1)", ExpectedAcceptanceLength(5, missing=1)),
     ],
 )
 def test_a_name_with_or_without_settings_is_a_reward(formula, expected):
@@ -112,10 +113,11 @@ def test_a_name_without_a_colon_imports_nothing(own):
         ("speedup(fast=1)", "speedup does not take these settings"),
         ("speedup(*[1])", "is no number"),
         ("speedup(**{})", "is no number"),
+        ("expected_acceptance_length(2.5)", "draft_length must be an integer >= 1, got 2.5"),
         ("rouge_l(missing=2)", "missing must be a finite number in [0, 1], got 2"),
         ("paper(2)", "paper(A) needs A in [0, 1], got 2"),
         ("paper(0.5, 1, gleu)", "paper(A) takes missing or an agreement"),
-        ("paper(0.5, agreement=2)", "a WeightedSum adds instances of Reward, got 2.0"),
+        ("paper(0.5, agreement=2)", "a WeightedSum adds instances of Reward, got 2"),
         ("semantic_similarity('bandits:LinUCB')", "encoder 'bandits:LinUCB' must be a subclass of"),
         ("paper()", "paper does not take these settings"),
         ("on_failure(speedup)", "on_failure does not take these settings"),

@@ -41,7 +41,36 @@ def policies_page(folder: Path) -> str:
     ]
     for name, evaluation in rewards["rewards"].items():
         lines += details(name, _evaluation(evaluation))
-    return page_text(lines + origin(rewards))
+    return page_text(lines + _seconds(rewards) + origin(rewards))
+
+
+def _seconds(rewards: Record) -> list[str]:
+    """Return what rewards and labels cost, where that was measured."""
+    if "reward_seconds" not in rewards:
+        return []
+    rows = [[f"`{name}`", f"{one['n']:,}", f"{one['seconds']:.2f}"] for name, one in rewards["reward_seconds"].items()]
+    labels = [
+        [f"`{name}`", f"{one['traced']:.4f}", f"{one['own']:.4f}", f"{one['own'] / one['traced']:.1f}"]
+        for name, one in rewards["label_seconds"].items()
+        if one["own"] is not None
+    ]
+    return [
+        "",
+        "## What a reward costs",
+        "",
+        "Seconds to value stored observations, one after the other, all texts different; sentence embeddings on "
+        "fewer of them.",
+        "",
+        *table(["reward", "observations", "seconds"], rows),
+        "",
+        "## What labels cost",
+        "",
+        "Mean seconds a query of each draft's labels: tracing it on the target's text, which labels all arms of the "
+        "draft, or letting it write alone, as Huang et al. 2024 do. Both need the target's text besides.",
+        "",
+        *table(["draft", "traced", "own text", "times as long"], labels),
+        "",
+    ]
 
 
 def _summary(demo: Record) -> list[str]:
