@@ -8,7 +8,11 @@ Source: Gumbel-max, Maddison et al. 2014, section 2 (arXiv:1411.0030); noise sha
 constants of its usual 64-bit variant.
 """
 
+import logging
 import math
+from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +23,7 @@ from speculative.sampling.pinned import without_waiting
 
 UnsignedWords = npt.NDArray[np.uint64]
 
+_log = logging.getLogger(__name__)
 _N_BITS = 52  # k + 1/2 with k of that many bits is exact in float64, next to 1 too
 _WORD = 2**64 - 1
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -157,12 +162,43 @@ def argmax_of_rows(processed: Tensor, seed: int, first_position: int) -> Tensor:
     Returns:
         (n,) int64, what `argmax_with_noise` gives row by row.
     """
-    n, v = processed.shape
-    keys = torch.tensor([_signed(_key(seed, first_position + i)) for i in range(n)])
-    token_ids = torch.arange(v, device=processed.device)
-    words = (token_ids * _signed(_GOLDEN)) + without_waiting(keys, processed.device)[:, None]
+    device = processed.device
+    keys = without_waiting(keys_of_rows(seed, first_position, len(processed)), device)
+    return (_kernel(device) or _best_of_rows)(processed, keys)
+
+
+def _best_of_rows(processed: Tensor, keys: Tensor) -> Tensor:
+    token_ids = torch.arange(processed.shape[1], device=processed.device)
+    words = (token_ids * _signed(_GOLDEN)) + keys[:, None]
     sums = processed.double() - processed.amax(1, keepdim=True) + _noise(_mix_by_torch(words))
     return torch.where(processed == -math.inf, -math.inf, sums).argmax(1)
+
+
+@cache
+def _kernel(device: torch.device) -> Callable[[Tensor, Tensor], Tensor] | None:
+    """Return a card's own kernel for `_best_of_rows`, tried once; None where there is none that works."""
+    if device.type != "cuda" or not torch.cuda.is_available() or find_spec("triton") is None:
+        return None
+    from speculative.sampling.triton_noise import best_of_rows
+
+    rows, keys = torch.arange(4000.0, device=device).sin().view(2, -1), keys_of_rows(0, 0, 2).to(device)
+    try:
+        works = torch.equal(best_of_rows(rows, keys), _best_of_rows(rows, keys))
+    except Exception as error:  # of a compiler, a driver or Triton
+        _log.info("drawing without Triton's kernel on %s: %s", device, error)
+        return None
+    return best_of_rows if works else None
+
+
+def keys_of_rows(seed: int, first_position: int, n: int) -> Tensor:
+    """Hash a seed with each of the n positions from the first one on: (n,) int64."""
+    return torch.tensor([_signed(_key(seed, first_position + i)) for i in range(n)])
+
+
+@cache
+def _has_triton(device: torch.device) -> bool:
+    """Whether Triton is installed for a card that is there."""
+    return device.type == "cuda" and torch.cuda.is_available() and find_spec("triton") is not None
 
 
 def argmax_on_cpu(

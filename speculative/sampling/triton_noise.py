@@ -1,0 +1,47 @@
+"""Draws under Gumbel noise as one Triton kernel, for a card: `argmax_of_rows` takes a dozen launches over all logits.
+
+The words, the noise and their order are those of `speculative.sampling.gumbel_noise`, which says where they are from.
+"""
+
+import torch
+import triton
+import triton.language as tl
+
+_BLOCK = tl.constexpr(1024)  # tokens of a program
+
+
+@triton.jit
+def _best_of_block(processed, tops, keys, values, ids, v):
+    """Find the best of (logit - best logit) + noise among a row's tokens of one block."""
+    row, block = tl.program_id(0), tl.program_id(1)
+    tokens = block * _BLOCK + tl.arange(0, _BLOCK)
+    logits = tl.load(processed + row * v + tokens, mask=tokens < v, other=float("-inf")).to(tl.float64)
+    golden = tl.full((_BLOCK,), 0x9E3779B97F4A7C15, tl.uint64)
+    words = tokens.to(tl.uint64) * golden + tl.load(keys + row).to(tl.uint64, bitcast=True)
+    words = (words ^ (words >> 30)) * tl.full((_BLOCK,), 0xBF58476D1CE4E5B9, tl.uint64)
+    words = (words ^ (words >> 27)) * tl.full((_BLOCK,), 0x94D049BB133111EB, tl.uint64)
+    words = words ^ (words >> 31)
+    uniform = ((words >> 12).to(tl.float64) + 0.5) * 2.220446049250313e-16  # 2**-52
+    sums = logits - tl.load(tops + row).to(tl.float64) - tl.log(-tl.log(uniform))
+    sums = tl.where(logits == float("-inf"), logits, sums)
+    place = row * tl.num_programs(1) + block
+    tl.store(values + place, tl.max(sums, axis=0))
+    tl.store(ids + place, block * _BLOCK + tl.argmax(sums, axis=0))
+
+
+def best_of_rows(processed: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+    """Draw a token from each row: the best of logits + noise, the first of several.
+
+    Args:
+        processed: (n, v) float32, neither NaN nor +inf; -inf is never drawn (all -inf: index 0).
+        keys: (n,) int64, the hash of each row's seed and position.
+
+    Returns:
+        (n,) int64.
+    """
+    n, v = processed.shape
+    n_blocks = -(-v // _BLOCK.value)
+    values = processed.new_empty(n, n_blocks, dtype=torch.float64)
+    ids = processed.new_empty(n, n_blocks, dtype=torch.int64)
+    _best_of_block[(n, n_blocks)](processed.contiguous(), processed.amax(1), keys, values, ids, v)
+    return ids.gather(1, values.argmax(1, keepdim=True))[:, 0]
