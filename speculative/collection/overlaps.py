@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from speculative.drafts.drafting_loop import logits_along
+from speculative.drafts.drafting_loop import read_along
 from speculative.protocols.draft import Draft
 from speculative.protocols.draft_trace import DraftLogits
 from speculative.protocols.token_batch import TokenBatch
@@ -28,7 +28,7 @@ def overlaps_of(
         prompt: token ids.
         new: token ids of the target's text, at least one.
     """
-    along = {draft.name: draft.logits(prompt, new) for draft in drafts}
+    along = {draft.name: draft.logits_along(prompt, new) for draft in drafts}
     found = {name: logits for name, logits in along.items() if logits is not None}
     if not found:
         return {}
@@ -38,7 +38,7 @@ def overlaps_of(
         return target.model.forward(TokenBatch(token_ids, [len(token_ids)]), cache, rows).logits
 
     text = torch.tensor([*prompt, *new[:-1]], device=target.model.device)
-    logits = torch.cat(list(logits_along(text, len(prompt), read)))
+    logits = torch.cat(list(read_along(text, len(prompt), read)))
     probabilities = logits[:, : target.n_tokens].float().softmax(-1)
     return {name: _overlap(probabilities, own) for name, own in found.items()}
 

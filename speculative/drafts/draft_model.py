@@ -17,9 +17,9 @@ from arms.input_file import read_text
 from speculative.drafts.cache_rows import CacheRows, RowSession
 from speculative.drafts.drafting_loop import (
     LogitsDraft,
-    logits_along,
     proposal_of,
     propose_together,
+    read_along,
     read_missing,
     write_alone,
 )
@@ -209,7 +209,7 @@ class DraftModel(LogitsDraft):
         """Return the draft's own greedy continuation of a prompt, as far as its context reaches."""
         return write_alone(self, prompt, n_tokens, eos_ids)
 
-    def logits(self, prompt: Sequence[int], new: Sequence[int]) -> DraftLogits:
+    def logits_along(self, prompt: Sequence[int], new: Sequence[int]) -> DraftLogits:
         """One pass over the text gives the distribution of each of its tokens."""
         return DraftLogits(torch.cat(list(self._along(prompt, new))), self.entry_ids)
 
@@ -229,7 +229,7 @@ class DraftModel(LogitsDraft):
         def read(token_ids: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
             return self.model.forward(TokenBatch(token_ids, [len(token_ids)]), cache, rows).logits
 
-        return (self.allowed(logits) for logits in logits_along(text, len(prompt), read))
+        return (self.allowed(logits) for logits in read_along(text, len(prompt), read))
 
     def to_draft(self, token_ids: torch.Tensor) -> torch.Tensor:
         """Map (n,) target ids to the draft's."""

@@ -58,7 +58,7 @@ def write_alone(draft: LogitsDraft, prompt: Sequence[int], n_tokens: int, eos_id
     return text[len(prompt) :]
 
 
-def logits_along(
+def read_along(
     token_ids: torch.Tensor, first: int, read: Callable[[torch.Tensor, Sequence[int]], torch.Tensor]
 ) -> Iterator[torch.Tensor]:
     """Read a text and yield the logits after each of its tokens from the one at `first` on, in parts of (n, v).

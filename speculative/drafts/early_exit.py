@@ -11,9 +11,9 @@ from arms.checks import at_least, within
 from arms.fingerprint import digest
 from speculative.drafts.drafting_loop import (
     LogitsDraft,
-    logits_along,
     proposal_of,
     propose_together,
+    read_along,
     read_missing,
     write_alone,
 )
@@ -119,7 +119,7 @@ class EarlyExit(LogitsDraft):
         """Return the draft's own greedy continuation of a prompt, on its first layers alone."""
         return write_alone(self, prompt, n_tokens, eos_ids)
 
-    def logits(self, prompt: Sequence[int], new: Sequence[int]) -> DraftLogits:
+    def logits_along(self, prompt: Sequence[int], new: Sequence[int]) -> DraftLogits:
         """One pass of the first layers over the text gives the distribution of each of its tokens."""
         return DraftLogits(torch.cat(list(self._along(prompt, new))))
 
@@ -136,7 +136,7 @@ class EarlyExit(LogitsDraft):
         def read(token_ids: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
             return self.target.forward(TokenBatch(token_ids, [len(token_ids)]), cache, rows, self.n_layers).logits
 
-        return (self.allowed(logits) for logits in logits_along(text, len(prompt), read))
+        return (self.allowed(logits) for logits in read_along(text, len(prompt), read))
 
 
 class _ExitSession(DraftSession):

@@ -177,7 +177,7 @@ class Draft(ABC):
         """
         return None
 
-    def logits(self, prompt: Sequence[int], new: Sequence[int]) -> DraftLogits | None:
+    def logits_along(self, prompt: Sequence[int], new: Sequence[int]) -> DraftLogits | None:
         """Return the draft's distribution of each token of `new` but the first, as far as its context reaches.
 
         None for a draft that draws from none. Arguments as in `trace`.

@@ -18,7 +18,8 @@ def check_draft(draft: Draft | Callable[[], Draft], n_vocab: int) -> None:
     Two requests are drafted for in turns, the prefixes growing by one to five tokens a round, as they do in
     an engine: greedily, coupled and by rejection sampling. Every proposal must be what a session that sees that prefix
     first would say: a draft's tokens are a function of the prefix and of the sampler's noise, whatever it was asked
-    before. A draft of the kind "deterministic" says the same under every sampler.
+    before. A draft of the kind "deterministic" says the same under every sampler. What a draft writes alone stays in
+    its limit and ends with the token that ends it, and its logits along a text are at most one row a token.
 
     Args:
         draft: the draft to check, or what makes one.
@@ -44,7 +45,30 @@ def check_draft(draft: Draft | Callable[[], Draft], n_vocab: int) -> None:
         draft.proposal_kind == "sampled" or greedy == coupled == drawn,
         f"draft {name!r}: a deterministic draft must propose the same under every sampler, or say 'sampled'",
     )
+    _check_alone(draft, n_vocab)
     hold(draft.name == name, f"draft {name!r}: the name must not change, got {draft.name!r}")
+
+
+def _check_alone(draft: Draft, n_vocab: int) -> None:
+    """Check `write` and `logits_along`, which a draft may leave as they are."""
+    name, [text, _] = draft.name, _texts(n_vocab, 8)
+    written = draft.write(text[:2], 4)
+    hold(
+        written is None or (len(written) <= 4 and all(0 <= token < n_vocab for token in written)),
+        f"draft {name!r}: write must return None or at most 4 ids in [0, {n_vocab}), got {written!r}",
+    )
+    if written:
+        ended = draft.write(text[:2], 4, [written[0]])
+        hold(ended == written[:1], f"draft {name!r}: write must end with a token of eos_ids, got {ended!r}")
+    along = draft.logits_along(text[:2], text[2:])
+    if along is not None:
+        n_rows, n_columns = along.values.shape
+        ids = range(n_columns) if along.entry_ids is None else along.entry_ids.tolist()
+        hold(
+            n_rows < len(text[2:]) and len(ids) == n_columns and all(0 <= token < n_vocab for token in ids),
+            f"draft {name!r}: logits_along must have at most {len(text) - 3} rows, an id in [0, {n_vocab}) a column, "
+            f"got {n_rows} rows, {n_columns} columns and {len(ids)} ids",
+        )
 
 
 def _drafted(draft: Draft, n_vocab: int, make_sampler: Callable[[], TokenSampler]) -> list[list[int]]:

@@ -15,6 +15,7 @@ from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.drafts.suffix.draft import SuffixDraft
 from speculative.models.loading import load_decoder
 from speculative.protocols.draft import Draft, DraftSession, Proposal
+from speculative.protocols.draft_trace import DraftLogits
 from speculative.testing import check_draft
 from tests.support.heads import save_head
 from tests.support.tiny_models import save_tiny
@@ -268,6 +269,28 @@ class ChangingTheText(GoodDraft):
 
 
 GLOBAL = "draft 'good': a global generator of random, numpy or torch must not be used"
+
+
+class WritingTooMuch(GoodDraft):
+    def write(self, prompt, n_tokens, eos_ids=frozenset()):
+        return [1] * (n_tokens + 1)
+
+
+class WritingPastTheEnd(GoodDraft):
+    def write(self, prompt, n_tokens, eos_ids=frozenset()):
+        return [1] * n_tokens
+
+
+class KnowingTheFirstToken(GoodDraft):
+    def logits_along(self, prompt, new):
+        return DraftLogits(torch.zeros(len(new), N_VOCAB))
+
+
+class NamingNoColumns(GoodDraft):
+    def logits_along(self, prompt, new):
+        return DraftLogits(torch.zeros(len(new) - 1, 3), torch.tensor([1, 2]))
+
+
 BROKEN_DRAFTS = {
     Nameless: "Nameless.name must be a string and not blank, got ' '",
     NoContext: "draft 'good': max_positions must be None or >= 1, got 0",
@@ -293,6 +316,10 @@ BROKEN_DRAFTS = {
     MatchingTooMuch: "draft 'good': match_length must be None or lie in [0, 1], got 2",
     MatchingMoreThanItSays: "draft 'good': match_length must not exceed max_match_length, 0, got 1",
     ClosingWithoutText: "draft 'good': close must take the whole text, but raised TypeError",
+    WritingTooMuch: "draft 'good': write must return None or at most 4 ids in [0, 24), got [1, 1, 1, 1, 1]",
+    WritingPastTheEnd: "draft 'good': write must end with a token of eos_ids, got [1, 1, 1, 1]",
+    KnowingTheFirstToken: "draft 'good': logits_along must have at most 5 rows, an id in [0, 24) a column, got 6",
+    NamingNoColumns: "got 5 rows, 3 columns and 2 ids",
     ChangingTheText: "draft 'good': close must leave the text unmodified",
 }
 

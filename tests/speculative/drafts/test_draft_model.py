@@ -83,11 +83,11 @@ def test_a_session_that_reads_on_says_what_a_new_one_would(models, name, text, g
 def test_a_long_prefix_is_read_in_pieces_to_the_same_end(models, monkeypatch):
     prefix = [3, 1, 4, 1, 5, 9, 2, 6]
     whole = models["full"].open(prefix).propose(prefix, 5)
-    logits = models["full"].logits(prefix[:5], prefix)
+    logits = models["full"].logits_along(prefix[:5], prefix)
     monkeypatch.setattr(drafting_loop, "READ_CHUNK", 3)
     in_pieces = models["full"].open(prefix).propose(prefix, 5)
     assert (in_pieces.token_ids, in_pieces.n_read) == (whole.token_ids, 8)
-    torch.testing.assert_close(models["full"].logits(prefix[:5], prefix).values, logits.values)
+    torch.testing.assert_close(models["full"].logits_along(prefix[:5], prefix).values, logits.values)
 
 
 def test_accepted_tokens_are_not_read_again(models):
@@ -218,7 +218,7 @@ def test_a_tokenizer_that_differs_in_other_tokens_is_another_family(tmp_path):
 @pytest.mark.parametrize("name", ["full", "trimmed", "short"])
 def test_its_logits_along_a_text_are_largest_where_it_would_draft(models, name):
     draft, prompt, new = models[name], [3, 1, 23], [4, 5, 10, 7, 1, 2, 3, 4, 5, 6, 9, 8, 11, 0]
-    found = draft.logits(prompt, new)
+    found = draft.logits_along(prompt, new)
     best = found.values.argmax(-1)
     ids = best if found.entry_ids is None else found.entry_ids[best]
     drafted = [
@@ -228,4 +228,4 @@ def test_its_logits_along_a_text_are_largest_where_it_would_draft(models, name):
     ]
     assert [[token] for token in ids.tolist()] == drafted
     assert len(ids) == min(len(new) - 1, draft.max_positions - len(prompt) - 1)
-    assert len(draft.logits([1] * 20, new).values) == (0 if name == "short" else len(new) - 1)
+    assert len(draft.logits_along([1] * 20, new).values) == (0 if name == "short" else len(new) - 1)

@@ -51,9 +51,9 @@ def test_alone_it_writes_what_the_first_layers_would_to_their_own_end(target):
 
 def test_its_logits_along_a_text_are_largest_where_it_would_draft(target):
     draft, new = EarlyExit(target.decoder, n_layers=2), [9, 9, 2, 7]
-    best = draft.logits(PROMPT, new).values.argmax(-1).tolist()
+    best = draft.logits_along(PROMPT, new).values.argmax(-1).tolist()
     assert best == [early_greedy(target, 2, [*PROMPT, *new[:j]], 1)[0] for j in (1, 2, 3)]
-    assert draft.logits(PROMPT, new[:1]).values.shape[0] == 0
+    assert draft.logits_along(PROMPT, new[:1]).values.shape[0] == 0
 
 
 @pytest.mark.parametrize("n_layers", [1, 2])
