@@ -55,7 +55,7 @@ def unfitted(seed: int) -> dict[str, Policy]:
     return {
         "LinUCB": LinUCB(),
         "KNN": KNN(),
-        "LinTS": LinTS(posterior_scale=OFFLINE_SCALE),
+        "LinTS": LinTS(sampled_share=1.0, posterior_scale=OFFLINE_SCALE),
         "REINFORCE": Reinforce(seed=seed),
     }
 

@@ -32,7 +32,7 @@ def choose_policy(data: FullInformationData, seed: int = 0) -> tuple[Policy, str
     """
     candidates: list[Policy] = [
         LinUCB(),
-        LinTS(posterior_scale=OFFLINE_SCALE),
+        LinTS(sampled_share=1.0, posterior_scale=OFFLINE_SCALE),
         KNN(n_neighbors=min(N_NEIGHBORS, max(1, len(data) // 2))),
     ]
     scores = [cross_validated(policy, data, seed=seed) for policy in candidates]

@@ -53,7 +53,8 @@ QUICK = {
 }
 POLICIES = {name: QUICK.get(name, cls) for name, cls in TABLE.items()} | {
     "lin_ucb without intercept": LinUCB(ucb_width=0.3, prior_precision=2.0, intercept_precision=None),
-    "lin_ts with known noise": LinTS(noise_scale=0.3),
+    "lin_ts with known noise": LinTS(0.3),
+    "lin_ts that learns its shrinkage": LinTS(prior_precision=None, sampled_share=1.0),
     "epsilon_greedy of lin_ucb": EpsilonGreedy(LinUCB(), epsilon=0.2),
     "square_cb of fixed sharpness": SquareCB(sharpness=3.0, growth=0.0),
     "hybrid_lin_ucb with arm features": HybridLinUCB(FEATURES, ucb_width=0.3, shared_precision=0.2),

@@ -87,7 +87,7 @@ def test_the_command_line_refuses_it_too(kind, name):
     ("make", "message"),
     [
         (lambda: make_policy("epsilon_greedy", {"policy": 3}), "policy must be"),
-        (lambda: make_policy("lin_ts", {"noise_prior__rate": "1"}), "rate must be"),
+        (lambda: make_policy("lin_ts", {"noise__rate": "1"}), "rate must be"),
         (lambda: make_policy("reinforce", {"training": {"device": 3}}), "device must name"),
         (lambda: make_estimator("doubly_robust", {"reward_model": CrossFittedRidge}), "reward_model must be"),
         (lambda: estimators_of("rejection_replay(seed=1.5)"), "seed must be an integer"),

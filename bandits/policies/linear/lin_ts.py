@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from bandits.checks import Bool, Float32, Float64, positive, scale
+from bandits.checks import Bool, Float32, Float64, number, positive, scale
+from bandits.policies.distributions import greedy
 from bandits.policies.linear.best_arm_probability import best_arm_probabilities
 from bandits.policies.linear.linear_policy import LinearPolicy, Parts
 from bandits.policies.linear.student_t import StudentT
@@ -44,7 +45,7 @@ _DEFAULT_NOISE_PRIOR = NoisePrior()
 
 
 class LinTS(LinearPolicy):
-    """Chooses each arm with the probability that its mean reward is the highest, under what has been learned.
+    """Chooses each arm with the probability that its mean reward is the highest, on a share of the decisions.
 
     Per arm a normal-inverse-gamma prior: noise variance s2 ~ InvGamma(shape, rate), coefficients given s2 ~
     N(c0, s2 P0^-1), where c0 has nothing but the intercept i that all arms share and q is the intercept's entry of P0.
@@ -57,50 +58,62 @@ class LinTS(LinearPolicy):
     are independent, so drawing one score an arm and taking the best has the distribution of `probabilities`, which are
     computed by quadrature; `choose` draws from that very vector.
 
-    Scores have their posterior's deviation times `posterior_scale`. The default of 1 is Thompson sampling. A smaller
-    one exploits more: 0.2 earned more on held-out rows of every log it was tried on, where nothing is learned from
-    the choices. A policy that does learn from them may then hold on to a worse arm for good, with regret that grows
-    linearly.
+    Only a share of the decisions is drawn so; the others take the arm of the highest mean. Given what is known, that
+    arm loses the least now, so exploring is left to the drawn share, which learns whatever Thompson sampling would,
+    later. Hence regret grows no faster than Thompson sampling's; in Bayesian terms its bound is multiplied by at most
+    1 / sqrt(sampled_share) where the prior is right. Thompson sampling itself is `sampled_share=1`.
 
     Args:
-        noise_scale: standard deviation of the noise, if it is known, in [1e-150, 1e150]: scores are then normal. None
-            learns it.
-        posterior_scale: what the scores' deviations are multiplied by, in [1e-150, 1e150]; see above before you take
-            less than 1.
-        noise_prior: of the noise variance, where it is learned; or its fields.
-        prior_precision: see `LinearPolicy`; by default it is learned too.
-        intercept_precision: see `LinearPolicy`; 1 to 10 lost alike in the environments that it was chosen by.
+        noise: of the noise variance, a prior, or its fields, or the standard deviation, if it is known, in
+            [1e-150, 1e150]: scores are then normal.
+        prior_precision: see `LinearPolicy`. The default expects arms to differ by more than the noise, so that each is
+            tried. None learns it, which suits logs that another policy gathered: rows on which an arm was taken because
+            it looked best vary less along its coefficients, and make these seem smaller than they are.
+        intercept_precision: see `LinearPolicy`.
+        sampled_share: share of decisions that are drawn, in (0, 1]; see above.
+        posterior_scale: what the scores' deviations are multiplied by, in [1e-150, 1e150]. Less than 1 exploits more:
+            0.2 earned more on held-out rows of every log it was tried on, where nothing is learned from the choices. A
+            policy that does learn from them may then hold on to a worse arm for good, with regret that grows linearly.
         arm_names: see `LinearPolicy`.
 
     Source: Agrawal and Goyal 2013 (arXiv:1209.3352), Algorithm 1, there with a fixed scale v, which its proof takes as
     R sqrt(9 d ln(t / delta)) and which is the noise's learned deviation here; posterior: Murphy 2012, Machine Learning,
-    section 7.6.3; `posterior_scale`: Chapelle and Li 2011, An Empirical Evaluation of Thompson Sampling (posterior
-    reshaping).
+    section 7.6.3; `sampled_share`: Jin, Yang, Xiao and Xu 2023, Thompson Sampling with Less Exploration is Fast and
+    Optimal (ICML), there of arms without contexts, as epsilon; the bound with contexts is ours, after Russo and Van Roy
+    2016 (arXiv:1403.5341); `posterior_scale`: Chapelle and Li 2011, An Empirical Evaluation of Thompson Sampling.
     """
 
     def __init__(
         self,
-        noise_scale: float | None = None,
+        noise: float | NoisePrior | Mapping[str, Any] = _DEFAULT_NOISE_PRIOR,
         *,
-        prior_precision: float | Parts | None = None,
-        intercept_precision: float | None = 3.0,
-        noise_prior: NoisePrior | Mapping[str, Any] = _DEFAULT_NOISE_PRIOR,
+        prior_precision: float | Parts | None = 0.15,
+        intercept_precision: float | None = 10.0,
+        sampled_share: float = 0.15,
         posterior_scale: float = 1.0,
         arm_names: Sequence[str] | None = None,
     ) -> None:
         super().__init__(prior_precision, intercept_precision=intercept_precision, arm_names=arm_names)
-        self.noise_scale = None if noise_scale is None else scale(noise_scale, "noise_scale")
-        self.noise_prior = settings_of(NoisePrior, noise_prior, "noise_prior")
+        self.noise: float | NoisePrior
+        if isinstance(noise, NoisePrior | Mapping):
+            self.noise = settings_of(NoisePrior, noise, "noise")
+        else:
+            self.noise = scale(noise, "noise")
+        if not 0 < number(sampled_share, "sampled_share", "in (0, 1]") <= 1:
+            raise ValueError(f"sampled_share must be in (0, 1], got {sampled_share!r}")
+        self.sampled_share = float(sampled_share)
         self.posterior_scale = scale(posterior_scale, "posterior_scale")
 
     def _probabilities(self, state: PolicyState, contexts: Float32, available: Bool | None) -> Float64:
-        """Return each arm's probability of having the highest mean reward."""
+        """Return each arm's probability of having the highest mean reward, mixed with the arm of the highest mean."""
         means, leverages = self._scores(state, contexts)
-        key = ("noise", self.noise_scale, self.noise_prior)
-        variances, scores = state.derive(key, lambda: self._noise(state))
+        variances, scores = state.derive(("noise", self.noise), lambda: self._noise(state))
         # A zero context without an intercept has no variance at all: a tiny one keeps the integral finite.
         scales = np.maximum(self.posterior_scale * np.sqrt(variances) * np.sqrt(leverages), _LEAST_SCALE)
-        return best_arm_probabilities(means, scales, scores, available)
+        drawn = best_arm_probabilities(means, scales, scores, available)
+        if self.sampled_share == 1.0:
+            return drawn
+        return self.sampled_share * drawn + (1.0 - self.sampled_share) * greedy(means, available)
 
     def noise_posterior(self) -> tuple[Float64, Float64]:
         """Return each arm's noise variance (rate_n / shape_n) and degrees of freedom, both (k,) float64.
@@ -112,9 +125,9 @@ class LinTS(LinearPolicy):
 
     def _noise_posterior(self, state: PolicyState) -> tuple[Float64, Float64]:
         ridge, n_arms = self._ridge(state), len(state.arm_names)
-        if self.noise_scale is not None:
-            return np.full(n_arms, self.noise_scale**2), np.full(n_arms, np.inf)
-        shapes = self.noise_prior.shape + np.array([sums.row_weight for sums in ridge.sums]) / 2
+        if not isinstance(self.noise, NoisePrior):
+            return np.full(n_arms, self.noise**2), np.full(n_arms, np.inf)
+        shapes = self.noise.shape + np.array([sums.row_weight for sums in ridge.sums]) / 2
         with np.errstate(over="ignore", invalid="ignore"):
             coefficients, common = ridge.coefficients, ridge.common_intercept
             explained = np.array([c.dot(sums.moment) for c, sums in zip(coefficients, ridge.sums, strict=True)])
@@ -122,7 +135,7 @@ class LinTS(LinearPolicy):
                 explained += self._centred * common * (coefficients[:, -1] - common)
             squares = np.array([sums.squared_rewards for sums in ridge.sums])
             residual = np.maximum(squares - explained, 0.0)  # rounding may take it just below zero
-            variances = (self.noise_prior.rate + residual / 2) / shapes
+            variances = (self.noise.rate + residual / 2) / shapes
             if not isfinite(variances.sum() + explained.sum()):
                 raise ValueError("LinTS must learn rewards whose squares sum to a finite number: scale the rewards")
         return variances, 2 * shapes

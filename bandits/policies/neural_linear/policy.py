@@ -23,7 +23,7 @@ _FIRST_ROWS = 32  # from which on the network is trained
 
 
 class NeuralLinearTS(KeptRows):
-    """Chooses as `LinTS` does, over the last hidden layer of a network in place of the context.
+    """Chooses as `LinTS(sampled_share=1, prior_precision=None)` does, over the last hidden layer of a network.
 
         features(x) = ReLU(W_2 ReLU(W_1 x + b_1) + b_2),   reward of arm a = intercept_a + c_a . features(x) + noise
 
@@ -68,7 +68,9 @@ class NeuralLinearTS(KeptRows):
         self.posterior_scale = scale(posterior_scale, "posterior_scale")
         self.seed = at_least(seed, 0, "seed")
         self.training = settings_of(AdamWSettings, training, "training")
-        self._head = LinTS(posterior_scale=self.posterior_scale)
+        self._head = LinTS(
+            prior_precision=None, intercept_precision=3.0, sampled_share=1.0, posterior_scale=self.posterior_scale
+        )
 
     def _initial_state(self, arm_names: tuple[str, ...], n_features: int) -> PolicyState:
         """Return no rows, and random hidden layers."""

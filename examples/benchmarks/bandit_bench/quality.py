@@ -29,19 +29,20 @@ from bandits.policies.linear.lin_ts import OFFLINE_SCALE
 BATCH = 50  # decisions between two updates of an online pass
 ONLINE_PEERS_UP_TO = 100  # features; beyond, the peers' online passes take hours
 NOISE_SCALES = (0.03, 0.1, 0.2, 0.3, 0.5, 1.0)
-TUNED = "LinTS, noise_scale="
+TUNED = "LinTS, noise="
 
-NOISE = NoisePrior(rate=0.1)
-SHARP = partial(LinTS, posterior_scale=OFFLINE_SCALE, noise_prior=NOISE)  # over too few decisions to be locked in
+LEARNED = partial(LinTS, noise=NoisePrior(rate=0.1), prior_precision=None, sampled_share=1.0)
+SHARP = partial(LEARNED, posterior_scale=OFFLINE_SCALE)  # over too few decisions to be locked in
 OURS: dict[str, Callable[[], Policy]] = {
     "LinUCB": partial(LinUCB, 1.0),  # the peers' width
     "LinUCB, no intercept": partial(LinUCB, 1.0, intercept_precision=None),
     "LinTS": SHARP,
     "LinTS, no intercept": partial(SHARP, intercept_precision=None),
-    "LinTS, posterior_scale=1": partial(LinTS, noise_prior=NOISE),
-    "LinTS, posterior_scale=1, prior_precision=1": partial(LinTS, noise_prior=NOISE, prior_precision=1.0),
+    "LinTS, posterior_scale=1": LEARNED,
+    "LinTS, posterior_scale=1, prior_precision=1": partial(LEARNED, prior_precision=1.0),
+    "LinTS, defaults": LinTS,
 }
-SCALED: dict[str, Callable[[], Policy]] = {f"{TUNED}{scale:g}": partial(LinTS, scale) for scale in NOISE_SCALES}
+SCALED: dict[str, Callable[[], Policy]] = {f"{TUNED}{scale:g}": partial(LEARNED, noise=scale) for scale in NOISE_SCALES}
 
 
 @dataclass(frozen=True, slots=True)

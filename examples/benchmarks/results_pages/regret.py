@@ -45,10 +45,10 @@ def _peers(record: Record) -> list[str]:
         "",
         *table(["environment", "rule", "ours", "tuned peer", "which", "ours over it"], cells),
         "",
-        "Contexts vary so much here that a policy explores without meaning to. Thompson sampling as published explores "
-        "all the same, which is what `LinTS` loses beside peers at the smallest scale tried, or half the noise's; "
-        "`LinTS(posterior_scale=0.5)` is narrowed too, and promises less. Where rewards lie away from zero, peers lack "
-        "an intercept, or learn one of each arm from nothing; ours is shrunk to what all arms share.",
+        "Contexts vary so much here that a policy explores without meaning to: the peers' best scales are small. "
+        "`LinTS` draws 15 % of its decisions as Thompson sampling does and takes the arm of the highest mean in the "
+        "others. Where rewards lie away from zero, peers lack an intercept, or learn one of each arm from nothing; "
+        "ours is shrunk to what all arms share.",
         "",
     ]
 

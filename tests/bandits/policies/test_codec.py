@@ -48,7 +48,7 @@ def test_load_policy_knows_every_built_in_class(tmp_path):
     for policy in (
         Uniform(),
         BestFixedArm(),
-        LinTS(noise_scale=0.2),
+        LinTS(noise=0.2),
         EpsilonGreedy(LinUCB(ucb_width=0.0), epsilon=0.3),
         Reinforce(hidden_size=4, seed=5, training={"max_epochs": 1}),
     ):
@@ -253,7 +253,7 @@ def test_a_feature_of_no_scale_is_refused(tmp_path):
             ),
         ),
         Reinforce(training=AdamWSettings(held_out_share=np.float32(0), max_epochs=1)),
-        LinTS(noise_prior=NoisePrior(shape=np.float32(3), rate=np.int64(2))),
+        LinTS(noise=NoisePrior(shape=np.float32(3), rate=np.int64(2))),
     ],
 )
 def test_numbers_of_numpy_in_settings_are_saved(tmp_path, policy):

@@ -51,7 +51,7 @@ def test_lin_ucb_picks_the_best_upper_bound(intercept):
 @given(seed=st.integers(0, 2**32 - 1), noise=st.floats(0.01, 10.0))
 def test_two_arm_thompson_with_known_noise_equals_the_closed_form(seed, noise):
     data = example_data(n_arms=2, seed=seed)
-    policy = LinTS(noise_scale=noise, prior_precision=1.0).fit(data)
+    policy = LinTS(noise, prior_precision=1.0, intercept_precision=3.0, sampled_share=1.0).fit(data)
     (first, second), covariance, _ = reference(data)
     rows = rows_of(data.contexts, 3.0)
     scale = noise * np.sqrt(2 * np.einsum("nd,de,ne->n", rows, covariance, rows))
@@ -74,7 +74,9 @@ def test_lin_ts_learns_the_scale_of_the_noise():
 def test_lin_ts_posterior_follows_its_formula(seed, unit):
     data = example_data(seed=seed)
     data = FullInformationData(data.contexts, data.rewards * unit, data.arm_names)
-    variances, _ = LinTS(noise_prior={"shape": 3.0, "rate": 0.5}, prior_precision=1.0).fit(data).noise_posterior()
+    variances, _ = (
+        LinTS({"shape": 3.0, "rate": 0.5}, prior_precision=1.0, intercept_precision=3.0).fit(data).noise_posterior()
+    )
     fitted, _, common = reference(data)
     for arm in range(3):
         coefficients = fitted[arm]
@@ -86,10 +88,11 @@ def test_lin_ts_posterior_follows_its_formula(seed, unit):
 
 def test_posterior_scale_multiplies_the_deviations_of_scores():
     data = example_data(n_arms=2)
-    policy = LinTS(noise_scale=0.7, posterior_scale=0.5).fit(data)
-    expected = LinTS(noise_scale=0.35).fit(data).probabilities(data.contexts)
+    policy = LinTS(0.7, posterior_scale=0.5).fit(data)
+    expected = LinTS(0.35).fit(data).probabilities(data.contexts)
     np.testing.assert_allclose(policy.probabilities(data.contexts), expected)
-    published, offline = LinTS().fit(data), LinTS(posterior_scale=OFFLINE_SCALE).fit(data)
+    published = LinTS(sampled_share=1.0).fit(data)
+    offline = LinTS(sampled_share=1.0, posterior_scale=OFFLINE_SCALE).fit(data)
     sharper = offline.probabilities(data.contexts).max(axis=1) - published.probabilities(data.contexts).max(axis=1)
     assert sharper.min() > -1e-9
     assert sharper.max() > 0.1
@@ -102,13 +105,14 @@ def test_prior_precision_is_learned_in_any_batches_and_then_the_posterior_is_tha
     rewards = 0.5 + contexts @ rng.normal(scale=0.4 / np.sqrt(truth), size=(40, 3)) + 0.4 * rng.normal(size=(900, 3))
     data = FullInformationData(contexts, rewards, ("a", "b", "c"))
     log = data.log_with(Uniform(), rng)
-    batched = LinTS(arm_names=("a", "b", "c"))
+    batched = LinTS(prior_precision=None, sampled_share=1.0, arm_names=("a", "b", "c"))
     for part in np.split(np.arange(900), [1, 3, 200, 203, 205, 700]):
         batched.update(log.subset(part))
         batched.probabilities(contexts[:1])
-    found = LinTS().fit(log).probabilities(contexts)
+    found = LinTS(prior_precision=None, sampled_share=1.0).fit(log).probabilities(contexts)
     np.testing.assert_allclose(batched.probabilities(contexts), found, atol=1e-6)
-    near = [LinTS(prior_precision=truth * f).fit(log).probabilities(contexts) for f in (0.25, 1.0, 4.0)]
+    policies = [LinTS(prior_precision=truth * f, sampled_share=1.0) for f in (0.25, 1.0, 4.0)]
+    near = [policy.fit(log).probabilities(contexts) for policy in policies]
     assert min(np.abs(found - one).max() for one in near) < 1e-6
 
 
@@ -192,8 +196,8 @@ def test_few_rows_of_many_features_are_no_worse_than_the_best_fixed_arm():
         (lambda: LinUCB(ucb_width=-1), "ucb_width must be a finite number >= 0, got -1"),
         (lambda: LinUCB(prior_precision=0), "prior_precision must be a finite number > 0, got 0"),
         (lambda: LinUCB(intercept_precision=float("nan")), "intercept_precision"),
-        (lambda: LinTS(noise_scale=0.0), "noise_scale"),
-        (lambda: LinTS(noise_prior={"rate": -1}), "rate must be a finite number > 0, got -1"),
+        (lambda: LinTS(0.0), "noise must be"),
+        (lambda: LinTS({"rate": -1}), "rate must be a finite number > 0, got -1"),
         (lambda: LinTS(posterior_scale=0), r"posterior_scale must be a finite number in \[1e-150, 1e\+150\], got 0"),
         (lambda: EpsilonGreedy(Uniform(), epsilon=1.5), r"epsilon must be a finite number in \[0, 1\], got 1.5"),
         (lambda: Uniform(arm_names=("a", "")), "non-empty strings"),
@@ -300,7 +304,7 @@ def test_a_warm_started_arm_begins_as_its_model():
 
 def test_draws_follow_probabilities_and_use_one_number_each():
     data = example_data()
-    policy = LinTS(noise_scale=2.0).fit(data.subset(np.arange(5)))
+    policy = LinTS(2.0, sampled_share=1.0).fit(data.subset(np.arange(5)))
     row = data.contexts[0]
     rng = np.random.default_rng(0)
     drawn = np.bincount([policy.choose(row, rng).action for _ in range(3000)], minlength=3) / 3000

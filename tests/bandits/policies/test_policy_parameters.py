@@ -72,7 +72,7 @@ def test_choice_at_the_edge_of_rounding_takes_an_arm_with_probability():
 def test_settings_inside_a_policy_change_by_field():
     policy = Reinforce().set_params(objective__entropy_weight=0.5, training__max_epochs=3)
     assert (policy.objective.entropy_weight, policy.training.max_epochs) == (0.5, 3)
-    assert make_policy("lin_ts", {"noise_prior__rate": 0.5}).noise_prior == NoisePrior(rate=0.5)
+    assert make_policy("lin_ts", {"noise__rate": 0.5}).noise == NoisePrior(rate=0.5)
     with pytest.raises(ValueError, match="training has no field 'speed'; it has learning_rate, "):
         policy.set_params(training__speed=1)
     with pytest.raises(TypeError, match="objective must be ObjectiveSettings or its fields, got 'exact'"):

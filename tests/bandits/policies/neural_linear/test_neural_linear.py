@@ -21,7 +21,8 @@ def test_it_chooses_as_lin_ts_does_on_the_features():
     log = example_log()
     policy = NeuralLinearTS(hidden_size=6, posterior_scale=0.7, training=SHORT).fit(log)
     rows = features(policy, log.contexts)
-    plain = LinTS(posterior_scale=0.7).fit(rows, log.actions, log.rewards, arm_names=log.arm_names)
+    plain = LinTS(prior_precision=None, intercept_precision=3.0, sampled_share=1.0, posterior_scale=0.7)
+    plain.fit(rows, log.actions, log.rewards, arm_names=log.arm_names)
     np.testing.assert_allclose(policy.probabilities(log.contexts), plain.probabilities(rows), atol=1e-4)
 
 
