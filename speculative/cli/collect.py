@@ -31,8 +31,7 @@ def collect(
         bool,
         typer.Option(
             "--overlaps",
-            help="Compare each draft's distribution with the target's at every token, for the rewards "
-            "distribution_overlap and expected_acceptance_length.",
+            help="Compare each draft's distribution with the target's at every token, for rewards of sampled texts.",
         ),
     ] = False,
     too_long: Annotated[

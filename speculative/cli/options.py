@@ -80,7 +80,7 @@ POLICY_NAMES = (
 )  # a test compares them with the table, which is imported on use
 REWARD_HELP = (
     "A formula of time_saved, speedup, relative_speed, seconds_per_token, tokens_per_second, price, "
-    "acceptance_length, acceptance_rate, distribution_overlap, expected_acceptance_length(DRAFT_LENGTH), rouge_l, "
+    "acceptance_length, acceptance_rate, distribution_overlap, expected_acceptance_length, rouge_l, "
     "gleu, bleu, chrf, token_f1, exact_match, common_prefix, semantic_similarity, paper(A), "
     "on_failure(REWARD, VALUE) and your own as package.module:Class, such as "
     "0.5 * rouge_l(missing=1) + 0.5 * relative_speed. Default: time_saved where the data hold observations of drafts, "

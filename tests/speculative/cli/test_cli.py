@@ -1,6 +1,7 @@
 """Every command on a tiny pool: what it prints, writes and refuses."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from importlib.metadata import version
@@ -39,11 +40,25 @@ def test_collect_stores_the_data_and_goes_on(place):
     )
     result = json.loads(again.stdout)
     assert result["n_queries"] == 20
+    seconds = result["label_seconds"]
+    assert seconds["prompt_lookup"]["own"] is None
+    assert min(seconds["draft_small"].values()) > 0
     assert tuple(result["speed"]) == ARMS
     data = FullInformationData.load(place / "train")  # priced again: costs that were measured noisily are replaced
     assert data.costs is not None
     totals = data.costs.sum(axis=0)
     assert list(result["speed"].values()) == pytest.approx((totals[0] / totals).tolist())
+
+
+def test_collect_tells_what_both_kinds_of_labels_took_and_keeps_overlaps(place, tmp_path):
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text(json.dumps({"id": "q", "prompt": "one two"}))
+    shown = run_cli("collect", prompts, *pool_of(place), "--out", tmp_path / "data", "--own-texts", "--overlaps")
+    assert re.search(
+        r"labels of draft_small: 0\.\d{4} s a query by tracing, 0\.\d{4} s by its own text, ", shown.stdout
+    )
+    [row] = FullInformationData.load(tmp_path / "data").observations
+    assert [len(o.overlaps) for o in row] == [0, 0, 0, row[3].n_tokens - 1]
 
 
 def test_collect_cuts_or_skips_a_prompt_that_is_too_long_where_asked(place, tmp_path):
