@@ -28,10 +28,11 @@ class StoredRows(Protocol):
 
 
 AnyData = TypeVar("AnyData", bound=StoredRows)
+Held = TypeVar("Held", bound=StoredRows, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class DataStream(Generic[AnyData]):
+class DataStream(Generic[Held]):
     """Rows of `LoggedData` or `FullInformationData` on disk; iterating yields batches, as often as wanted.
 
     What stands here is read from the files' headers, without a row. A batch holds at most `batch_rows` rows,
@@ -49,7 +50,7 @@ class DataStream(Generic[AnyData]):
         encoder: name of the context encoder, or None.
     """
 
-    data_class: type[AnyData]
+    data_class: type[Held]
     folder: Path
     manifest: Manifest
     batch_rows: int | None
@@ -58,7 +59,7 @@ class DataStream(Generic[AnyData]):
     n_rows: int
     encoder: str | None
 
-    def __iter__(self) -> Iterator[AnyData]:
+    def __iter__(self) -> Iterator[Held]:
         """Yield the rows in order, with all arms of the folder.
 
         Raises:

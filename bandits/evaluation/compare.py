@@ -16,6 +16,7 @@ from bandits.data.logged_data import LoggedData
 from bandits.evaluation.arm_changes import notes_on_changes
 from bandits.evaluation.comparison import Comparison, RefusedRow
 from bandits.evaluation.conclusion import Conclusion
+from bandits.evaluation.cost_units import notes_on_units
 from bandits.evaluation.objective import (
     Objective,
     learned,
@@ -242,4 +243,5 @@ def _notes(candidates: Sequence[ScoredCandidate], counts: Counts, cost_weight: f
     notes = notes_on(candidates)
     if cost_weight is not None:
         notes.insert(0, f"the reward is reward - {cost_weight:g} * cost")
-    return (*notes_on_costs(data), *notes_on_propensities(data), *changes, *notes)
+    units = notes_on_units(data, () if cost_weight is None else (cost_weight,))
+    return (*notes_on_costs(data), *units, *notes_on_propensities(data), *changes, *notes)

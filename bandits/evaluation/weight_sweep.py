@@ -13,6 +13,7 @@ from bandits.checks import Float64
 from bandits.data.array_data import Data
 from bandits.data.full_information_data import FullInformationData
 from bandits.data.splits import query_numbers
+from bandits.evaluation.cost_units import notes_on_units
 from bandits.evaluation.division import Division
 from bandits.evaluation.front import Front
 from bandits.evaluation.objective import notes_on_costs, notes_on_propensities
@@ -91,7 +92,12 @@ def trade_off(
         test_share=settings.test_share,
         confidence=settings.confidence,
         n_bootstrap=settings.n_bootstrap,
-        notes=(*notes_on_costs(data), *notes_on_propensities(data), *_notes(by_seed)),
+        notes=(
+            *notes_on_costs(data),
+            *notes_on_units(data, cost_weights or ()),
+            *notes_on_propensities(data),
+            *_notes(by_seed),
+        ),
     )
 
 

@@ -5,6 +5,7 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,13 +16,17 @@ from arms.atomic_file import write_file
 from arms.optional_import import how_to_install
 from speculative.cli import options
 from speculative.cli.cost_weights import trade_off_of, weights_of, write_trade_off
-from speculative.cli.data_files import TableOptions, file_names, read_data, valued, without_observations
+from speculative.cli.data_files import STORED_REWARD, TableOptions, file_names, read_data, valued, without_observations
 from speculative.cli.plugins import estimators_of, policies_of
 from speculative.cli.progress import busy, stages
+from speculative.cli.streams import open_folder
 
 if TYPE_CHECKING:
     from bandits import FullInformationData, LoggedData, Policy
+    from bandits.data import DataStream
     from bandits.evaluation import Comparison
+
+    Rows = FullInformationData | LoggedData | DataStream[FullInformationData | LoggedData]
 
 DEFAULT_POLICIES = "best_fixed_arm, lin_ucb, lin_ts, epsilon_greedy, uniform"
 
@@ -63,6 +68,7 @@ def compare(
     propensities: options.PropensitiesOption = "logged",
     arm_columns: options.ArmColumnsOption = None,
     cost_suffix: options.CostSuffixOption = None,
+    batch_rows: options.BatchRowsOption = None,
     bandit_feedback: Annotated[
         bool,
         typer.Option("--bandit-feedback", help="Full information: learn from one arm a query only, drawn uniformly."),
@@ -112,6 +118,7 @@ def compare(
     Torch is needed only for reinforce and for --encoder sentence.
     """
     import bandits
+    from bandits.data import DataStream
 
     if save_best is not None and len(data) > 1:
         raise ValueError(f"--save-best saves the best policy of one DATA, got {len(data)}: compare one at a time")
@@ -126,12 +133,18 @@ def compare(
         executor=options.workers(executor, jobs),
     )
     table = TableOptions(encoder, column or (), context_columns, unknown_levels, propensities, arm_columns, cost_suffix)
-    read = _read_all(data, table)
+    if batch_rows is None:
+        read: dict[str, Rows] = dict(_read_all(data, table))
+    else:
+        needs = {"reward": reward, "bandit_feedback": bandit_feedback, "by_segment": by_segment}
+        several = {"cost_weight": len(weights) > 1}
+        opened = [open_folder(path, batch_rows, table, **needs, **several) for path in data]
+        read = dict(zip(file_names(data), opened, strict=True))
+        settings = replace(settings, train_shares=(1.0,))
     results: dict[str, dict[str, object]] = {}
     texts: list[str] = []
     for name, unvalued in read.items():
-        rows, reward_name = valued(unvalued, reward)
-        rows = without_observations(rows)
+        rows, reward_name = _valued(unvalued, reward)
         with stages() as notify:
             comparison = bandits.compare(
                 learners, rows, range(seeds), settings=settings, on_progress=partial(notify, f"comparing on {name}")
@@ -140,7 +153,7 @@ def compare(
         _write(comparison, folder, cost_unit)
         texts.append(f"{name}, reward: {reward_name}\n{comparison.to_text()}")
         front = None
-        if len(weights) > 1:
+        if len(weights) > 1 and not isinstance(rows, DataStream):
             with busy(f"weighing costs on {name}"):
                 front = trade_off_of(learners, rows, weights, seeds, settings)
             write_trade_off(front, folder, cost_unit)
@@ -181,15 +194,25 @@ def _read_all(paths: Sequence[Path], table: TableOptions) -> "dict[str, FullInfo
     }
 
 
+def _valued(rows: "Rows", reward: str | None) -> "tuple[Rows, str]":
+    """Return rows under the reward asked for, without observations; a stream's are its own."""
+    from bandits.data import DataStream
+
+    if isinstance(rows, DataStream):
+        return rows, STORED_REWARD
+    found, name = valued(rows, reward)
+    return without_observations(found), name
+
+
 def _save_best(
     comparison: "Comparison",
     learners: "Mapping[str, Policy]",
-    rows: "FullInformationData | LoggedData",
+    rows: "Rows",
     file: Path,
 ) -> Path:
     with busy(f"fitting {comparison.best} to all rows"):
         saved = comparison.fit_best(learners, rows).save(file)
-    options.say(f"{comparison.best}, the best policy, learned from all {len(rows)} rows; saved in {saved}")
+    options.say(f"{comparison.best}, the best policy, learned from all {comparison.n_rows} rows; saved in {saved}")
     return saved
 
 

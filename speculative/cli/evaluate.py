@@ -14,6 +14,7 @@ from speculative.cli import options
 from speculative.cli.data_files import TableOptions, read_full_information, reward_of
 from speculative.cli.plugins import load_policies
 from speculative.cli.rounds import evaluate_rounds_of
+from speculative.cli.streams import evaluate_streamed, open_folder
 
 if TYPE_CHECKING:
     from bandits import FullInformationData, Policy
@@ -50,6 +51,7 @@ def evaluate(
     column: options.ColumnOption = None,
     arm_columns: options.ArmColumnsOption = None,
     cost_suffix: options.CostSuffixOption = None,
+    batch_rows: options.BatchRowsOption = None,
     features: Annotated[
         bool,
         typer.Option(
@@ -62,10 +64,22 @@ def evaluate(
     """Say what saved policies, each fixed arm and the per-query oracle bring on held-out queries.
 
     Values are exact, intervals are bootstrap intervals over queries; the last sentence says whether to use the best
-    policy or a fixed arm. Nothing is generated, and torch is needed with --rounds only.
+    policy or a fixed arm. Nothing is generated, and torch is needed with --rounds only. With --batch-rows DATA is a
+    log, and values are off-policy estimates.
     """
     if rounds:
-        if policy or reward or baseline or policy_class or encoder or column or arm_columns or cost_suffix or features:
+        if (
+            policy
+            or reward
+            or baseline
+            or policy_class
+            or encoder
+            or column
+            or arm_columns
+            or cost_suffix
+            or features
+            or batch_rows
+        ):
             raise ValueError(
                 "--rounds plays the rounds of collected texts: give no option but --train-data, --out, --seed"
             )
@@ -77,6 +91,11 @@ def evaluate(
     import bandits
 
     policies = load_policies(policy, policy_class or ())
+    if batch_rows is not None:
+        table = TableOptions(encoder, column or (), arm_columns=arm_columns, cost_suffix=cost_suffix)
+        needs = {"train_data": train_data, "reward": reward, "baseline": baseline, "features": features}
+        evaluate_streamed(policies, open_folder(data, batch_rows, table, **needs), out, as_json)
+        return
     fixed_by = next(iter(policies.values())).learned.encoder
     table = TableOptions(encoder, column or (), arm_columns=arm_columns, cost_suffix=cost_suffix, fixed_by=fixed_by)
     held_out = read_full_information(data, table)

@@ -139,6 +139,16 @@ CostSuffixOption = Annotated[
         metavar="SUFFIX",
     ),
 ]
+BatchRowsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--batch-rows",
+        min=1,
+        help="Read a folder that draftpick wrote so many rows at a time (such as 65536), in memory that does not grow "
+        "with it.",
+        metavar="ROWS",
+    ),
+]
 PolicyClassOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -10,6 +10,7 @@ from speculative.cli.data_files import TableOptions, read_data, valued
 from speculative.cli.plugins import policy_of
 from speculative.cli.progress import busy
 from speculative.cli.rounds import train_rounds
+from speculative.cli.streams import open_folder, train_streamed
 
 
 def train(
@@ -33,6 +34,7 @@ def train(
     propensities: options.PropensitiesOption = "logged",
     arm_columns: options.ArmColumnsOption = None,
     cost_suffix: options.CostSuffixOption = None,
+    batch_rows: options.BatchRowsOption = None,
     rounds: Annotated[
         bool,
         typer.Option(
@@ -52,7 +54,14 @@ def train(
     """
     if rounds:
         of_wide = (arm_columns, cost_suffix)
-        of_tables = (column, context_columns, unknown_levels != "refuse", propensities != "logged", *of_wide)
+        of_tables = (
+            column,
+            context_columns,
+            unknown_levels != "refuse",
+            propensities != "logged",
+            *of_wide,
+            batch_rows,
+        )
         _refuse_with_rounds(policy != "lin_ucb", reward, settings, folds != 10, encoder, *of_tables)
         options.start_torch(threads)
         train_rounds(data, out, seed, as_json)
@@ -64,6 +73,11 @@ def train(
         options.start_torch(threads)
     learner = policy_of(policy, settings or (), seed)
     table = TableOptions(encoder, column or (), context_columns, unknown_levels, propensities, arm_columns, cost_suffix)
+    if batch_rows is not None:
+        stream = open_folder(data, batch_rows, table, reward=reward, folds=folds != 10)
+        report, said = train_streamed(policy, learner, stream, out, seed)
+        options.report(report, options.wrapped(said), as_json)
+        return
     stored = read_data(data, table)
     rows, reward_name = valued(stored, reward)
     with busy("scoring on queries held out"):

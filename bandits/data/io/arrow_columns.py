@@ -94,7 +94,17 @@ def numbers_of(column: pa.ChunkedArray, name: str) -> Float64:
     try:
         return cast("Float64", column.cast(pa.float64()).to_numpy().astype(np.float64))
     except pa.ArrowException as error:
-        raise ValueError(f"column {name!r} must hold numbers, got {column.type}: {error}") from error
+        where = _first_without_number(column) if is_text(column.type) else f"got {column.type}: {error}"
+        raise ValueError(f"column {name!r} must hold numbers, {where}") from error
+
+
+def _first_without_number(column: pa.ChunkedArray) -> str:
+    for row, value in enumerate(column):
+        try:
+            value.cast(pa.float64())
+        except pa.ArrowException:
+            return f"row {row} has {value.as_py()!r:.80}"
+    return f"got {column.type}"
 
 
 def flags_of(column: pa.ChunkedArray, name: str) -> Bool:

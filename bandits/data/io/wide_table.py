@@ -13,6 +13,7 @@ import pyarrow as pa
 from arms.fingerprint import digest
 from arms.query import UnusedIds
 from bandits import checks
+from bandits.checks import Bool, Float64
 from bandits.data.full_information_data import FullInformationData
 from bandits.data.io.arrow_columns import arrow_table, is_text, numbers_of
 from bandits.data.io.long_table import from_long_table
@@ -57,12 +58,15 @@ def from_wide_table(
     if not observed.any(axis=1).all():
         row = int(np.argmin(observed.any(axis=1)))
         raise ValueError(f"row {row} must have a reward of at least one arm, got none: fill it, or leave the row out")
+    prices = {arm: numbers_of(wide.column(name), name) for arm, name in costs.items()}
+    if costs:
+        _check_prices(prices, costs, observed)
     parts = []
     for arm, seen in zip(arms, observed.T, strict=True):
         columns = {name: wide.column(name) for name in others}
         columns |= {"arm": pa.array([arm] * len(wide), pa.string()), "reward": numbers_of(wide.column(arm), arm)}
         if costs:
-            columns["cost"] = numbers_of(wide.column(costs[arm]), costs[arm])
+            columns["cost"] = prices[arm]
         parts.append(pa.table(columns).filter(pa.array(seen)))
     order = np.argsort(np.concatenate([np.flatnonzero(seen) for seen in observed.T]), kind="stable")
     long = pa.concat_tables(parts).take(order)
@@ -70,6 +74,17 @@ def from_wide_table(
     if not isinstance(data, FullInformationData):
         raise ValueError("the table has propensities, as a log has: read it with from_long_table")
     return data
+
+
+def _check_prices(prices: Mapping[str, Float64], costs: Mapping[str, str], observed: Bool) -> None:
+    """Refuse a reward without its cost where others have theirs, by the row of the wide table."""
+    lacking = {arm: np.isnan(own) & seen for (arm, own), seen in zip(prices.items(), observed.T, strict=True)}
+    if all(lacks[seen].all() for lacks, seen in zip(lacking.values(), observed.T, strict=True)):
+        return
+    for arm, lacks in lacking.items():
+        if lacks.any():
+            row = int(np.argmax(lacks))
+            raise ValueError(f"row {row} has no {costs[arm]!r}, others have: fill it, or leave the row out")
 
 
 def _with_costs(wide: pa.Table, cost_suffix: str | None) -> list[str]:
