@@ -42,7 +42,7 @@ def test_from_a_wide_file_to_a_policy_within_a_budget_and_a_report_in_four_comma
     assert "maths" in (tmp_path / "comparison" / "segments.md").read_text()
     page = (tmp_path / "report.html").read_text()
     assert "budgeted(budget=0.02)" in page
-    assert "http" not in page.replace("http://www.w3.org", "")
+    assert "https:" not in page  # it needs no network
 
 
 def test_arms_of_a_wide_table_can_be_named(router_csv, tmp_path):
