@@ -21,7 +21,7 @@ from bandits.off_policy.standard_error import (
     standard_error,
 )
 from bandits.off_policy.terms import Terms, TermSums
-from bandits.statistics.bootstrap import Bootstrap
+from bandits.statistics.bootstrap import Bootstrap, resamples_for
 
 NO_WIDTH = 1e-9  # of the estimate, or of 1
 LITTLE_SKEWNESS = 1e-6  # below which rounding outweighs the correction
@@ -142,6 +142,8 @@ class BootstrapInterval(IntervalMethod):
 
     Args:
         n_resamples: number of bootstrap samples, at least 1.
+        precision: in (0, 1): take as many samples as make a bound's own standard error this share of the width at the
+            confidence asked for, instead of `n_resamples`; 0.02 are 1,162 at 95 %, 0.05 are 186.
         seed: of the draws; one seed gives the same draws to every estimate on the same queries.
 
     Source: Hesterberg 2015, What Teachers Should Know About the Bootstrap, section 4.2 (expanded percentiles, there by
@@ -150,12 +152,15 @@ class BootstrapInterval(IntervalMethod):
     """
 
     n_resamples: int = 2000
+    precision: float | None = field(default=None, kw_only=True)
     seed: int = field(default=0, kw_only=True)
     kind = "bootstrap"
     least_queries = 2000
 
     def __post_init__(self) -> None:
         Bootstrap(n_resamples=self.n_resamples, seed=self.seed)  # checks them
+        if self.precision is not None:
+            resamples_for(self.precision)  # checks it
 
     def bounds(self, terms: Terms, confidence: float) -> tuple[float, float]:
         """Return the two quantiles of the resampled values."""
@@ -177,7 +182,8 @@ class BootstrapInterval(IntervalMethod):
         return tuple(result[index] for index in range(len(many)))
 
     def _bootstrap(self, confidence: float) -> Bootstrap:
-        return Bootstrap(n_resamples=self.n_resamples, seed=self.seed, confidence=confidence)
+        n_resamples = self.n_resamples if self.precision is None else resamples_for(self.precision, confidence)
+        return Bootstrap(n_resamples=n_resamples, seed=self.seed, confidence=confidence)
 
 
 def _expanded_percentiles(terms: Terms, sums: TermSums, confidence: float) -> tuple[float, float]:

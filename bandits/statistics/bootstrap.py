@@ -147,6 +147,23 @@ class Bootstrap:
         return float(stdtrit(n_units - 1, level) / ndtri(level) * np.sqrt(n_units / (n_units - 1)))
 
 
+def resamples_for(precision: float, confidence: float = 0.95) -> int:
+    """Return how many resamples make a bound's own standard error this share of the interval's width.
+
+        B = p (1 - p) / (phi(z) * 2 z * precision)^2,  p = (1 - confidence) / 2 and z its normal quantile
+
+    for figures that are about normal: 2,000 resamples give 1.5 % at 95 % confidence. It does not depend on the data.
+
+    Source: David and Nagaraja 2003, Order Statistics, section 10.2 (variance of a sample quantile).
+    """
+    from scipy.special import ndtri  # slow to import
+
+    tail = (1 - checks.share(confidence, "confidence")) / 2
+    z = -float(ndtri(tail))
+    density = np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
+    return int(np.ceil(tail * (1 - tail) / (density * 2 * z * checks.share(precision, "precision")) ** 2))
+
+
 def sums_by_unit(values: Float64, units: Int64, n_units: int) -> Float64:
     """Return (n_units, c) float64: the rows of values (n, c) summed within each unit."""
     sums = np.zeros((n_units, values.shape[1]))

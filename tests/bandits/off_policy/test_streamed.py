@@ -106,3 +106,10 @@ def test_bounds_of_rewards_and_weights_give_intervals_that_hold_at_any_time(poli
     assert anytime.low <= delta.low < found.value < delta.high <= anytime.high
     without = estimate(policy, log, estimators=[IPS()], intervals=["anytime"])["IPS"].intervals[0]
     assert "reward_range was not stated" in str(without.refused)
+
+
+def test_a_bootstrap_of_a_precision_draws_as_many_resamples_as_that_takes(policy):
+    log = _log(2500)
+    asked = ["bootstrap(precision=0.05)"], ["bootstrap(n_resamples=186)"]
+    by_precision, by_number = (estimate(policy, log, estimators=[SNIPS()], intervals=one)["SNIPS"] for one in asked)
+    assert by_precision.interval == by_number.interval

@@ -6,6 +6,7 @@ from scipy import stats
 
 from bandits import Bootstrap, Estimate
 from bandits.statistics import bootstrap as module
+from bandits.statistics.bootstrap import resamples_for
 
 
 def test_sums_are_those_of_the_drawn_units_and_line_0_is_the_data():
@@ -85,3 +86,11 @@ def test_many_units_are_drawn_in_groups_with_the_spread_of_single_draws():
     assert means.std() == pytest.approx(1 / np.sqrt(n), rel=0.12)
     assert (sums[1:, 0] / n).std() == pytest.approx(1 / np.sqrt(n), rel=0.12)
     assert means.mean() == pytest.approx(values.mean(), abs=3 / np.sqrt(400 * n) + 1e-4)
+
+
+@pytest.mark.parametrize(("precision", "confidence"), [(0.05, 0.95), (0.04, 0.8)])
+def test_resamples_for_a_precision_hold_the_bounds_to_it(precision, confidence):
+    n_resamples = resamples_for(precision, confidence)
+    drawn = np.random.default_rng(0).normal(size=(2000, n_resamples))
+    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2], axis=1)
+    assert low.std() / (high.mean() - low.mean()) == pytest.approx(precision, rel=0.1)
