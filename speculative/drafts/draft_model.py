@@ -114,7 +114,7 @@ class DraftModel(LogitsDraft):
     ) -> None:
         if not model.can_roll_back:
             raise ValueError(f"draft {name!r}: its model's cache cannot take back a rejected draft token")
-        self.name, self.model, self.max_positions = name, model, model.max_positions
+        self.name, self.model, self.max_positions, self.device = name, model, model.max_positions, model.device
         self.min_confidence = within(min_confidence, 0.0, 1.0, "min_confidence")
         self.proposable = slice(0, min(model.n_vocab, at_least(n_target_vocab, 1, "n_target_vocab")))
         self._target_ids: torch.Tensor | None = None

@@ -74,7 +74,7 @@ class EarlyExit(LogitsDraft):
         if not isinstance(target, Decoder):
             raise TypeError(f"early exit needs draftpick's own decoder as the target, got {type(target).__name__}")
         within(at_least(n_layers, 1, "n_layers"), 1, target.config.n_layers - 1, "n_layers")
-        self.target, self.n_layers = target, n_layers
+        self.target, self.n_layers, self.device = target, n_layers, target.device
         self.n_proposable = target.n_vocab if n_target_vocab is None else n_target_vocab
         within(at_least(self.n_proposable, 1, "n_target_vocab"), 1, target.n_vocab, "n_target_vocab")
         self.name, self.max_positions = f"early_exit_{n_layers}", target.max_positions

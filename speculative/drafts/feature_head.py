@@ -79,7 +79,7 @@ class FeatureHead(LogitsDraft):
         n_target_vocab: int | None = None,
         min_confidence: float = 0.0,
     ) -> None:
-        self.head, self.target, self.name = head, target, name
+        self.head, self.target, self.name, self.device = head, target, name, target.device
         self.state_layers, self.max_positions = head.config.state_layers, min(head.max_positions, target.max_positions)
         self.min_confidence = within(min_confidence, 0.0, 1.0, "min_confidence")
         self._n_target_vocab = n = target.n_vocab if n_target_vocab is None else n_target_vocab

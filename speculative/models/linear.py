@@ -82,7 +82,7 @@ class Float32Linear:
     """`Linear` from half-precision weights and rows to float32 results: for the head.
 
     Rounded to bfloat16, the two best of SmolLM2's logits were equal at 3.9 % of positions. A card multiplies half
-    precision into float32; elsewhere the weights are kept as float32, at four bytes each.
+    precision into float32 where torch has that product; elsewhere the weights are kept as float32, at four bytes each.
 
     Args:
         weight: (out_features, in_features).
@@ -91,7 +91,7 @@ class Float32Linear:
 
     def __init__(self, weight: Matrix, plan: KernelPlan = SAFE_PLAN) -> None:
         weight = weight.dense() if isinstance(weight, WeightBlocks) else weight
-        self._half = weight if weight.device.type == "cuda" else None
+        self._half = weight if weight.device.type == "cuda" and hasattr(torch.ops.aten.mm, "dtype") else None
         self._linear = Linear(weight.float(), plan=plan) if self._half is None else None
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:

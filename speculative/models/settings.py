@@ -40,8 +40,8 @@ class ModelSettings:
             then kept; "safe", the same ones everywhere; or a plan. They differ in speed, and in rounding.
 
     Raises:
-        ValueError: if the device is not there, 4-bit weights are asked for elsewhere than on the CPU or of a kind
-            unknown, or a choice has another name.
+        ValueError: if the device is not there or lacks the dtype, 4-bit weights are asked for elsewhere than on the CPU
+            or of a kind unknown, or a choice has another name.
     """
 
     dtype: torch.dtype | Literal["auto"] = torch.float32
@@ -54,6 +54,8 @@ class ModelSettings:
         _check_device(self.device)
         if not isinstance(self.dtype, torch.dtype) and self.dtype != "auto":
             raise ValueError(f"dtype must be a torch.dtype or 'auto', got {self.dtype!r}")
+        if self.dtype != "auto":
+            _check_dtype(self.dtype, torch.device(self.device))
         if not isinstance(self.kernels, KernelPlan) and self.kernels not in ("measured", "safe"):
             raise ValueError(f"kernels must be 'measured', 'safe' or a KernelPlan, got {self.kernels!r}")
         if self.weights not in get_args(WeightPrecision):
@@ -97,6 +99,16 @@ def _check_device(device: torch.device | str) -> None:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"device {str(device)!r} cannot be used here ({reason}); name another, such as cpu") from error
+
+
+def _check_dtype(dtype: torch.dtype, device: torch.device) -> None:
+    """Reject a dtype that no model is computed in, or that a card has no arithmetic for."""
+    known = (*_DTYPES.values(), torch.float64)
+    if dtype not in known:
+        raise ValueError(f"dtype must be one of {', '.join(map(str, known))}, got {dtype}")
+    if device.type == "cuda" and dtype == torch.bfloat16 and not torch.cuda.is_bf16_supported(False):
+        card = torch.cuda.get_device_name(device)
+        raise ValueError(f"dtype torch.bfloat16 is not to be had on {device}, {card}; use float16 or float32 there")
 
 
 DEFAULT_SETTINGS = ModelSettings()

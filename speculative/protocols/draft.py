@@ -124,6 +124,7 @@ class Draft(ABC):
     Attributes:
         name: unique among the drafts of a pool.
         max_positions: longest prefix it can continue, tokens; None for no limit.
+        device: where its own model computes; None for a draft without one.
         max_match_length: longest match that its sessions report, tokens; 0 for a draft that looks nothing up.
         state_layers: which of the target's states its sessions read from `SharedCache.states`: i >= 0 for those that
             enter layer i, -1 for the last ones, after the final norm. An engine keeps what its drafts ask for.
@@ -133,6 +134,7 @@ class Draft(ABC):
 
     name: str
     max_positions: int | None = None
+    device: torch.device | None = None
     max_match_length: int = 0
     state_layers: tuple[int, ...] = ()
     proposal_kind: ClassVar[Literal["deterministic", "sampled"]] = "deterministic"

@@ -3,6 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 
+import torch
+
 from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.draft import DraftingArm
 from speculative.protocols.selector import RoundContext
@@ -39,7 +41,8 @@ def check_arms(arms: Collection[EngineArm], target: CausalLM) -> None:
 
     Raises:
         TypeError: if a draft length is no int.
-        ValueError: if there is none, a draft length is out of range, or one drafts for a target that cannot roll back.
+        ValueError: if there is none, a draft length is out of range, one drafts for a target that cannot roll back, or
+            by a model on another device.
     """
     if not arms:
         raise ValueError("an engine needs at least one arm; use NoDraft() for plain decoding")
@@ -58,3 +61,15 @@ def check_arms(arms: Collection[EngineArm], target: CausalLM) -> None:
                 f"arm {arm.name!r}: draft_length must be below the target's context of {target.max_positions} tokens, "
                 f"got {arm.draft_length}"
             )
+        for fixed in arm.arms if isinstance(arm, DraftingRule) else [arm]:
+            device = fixed.draft.device
+            if device is not None and _place(device) != _place(target.device):
+                raise ValueError(
+                    f"arm {fixed.name!r}: its draft must be on the target's device, {target.device}, got {device}; "
+                    "load both on one"
+                )
+
+
+def _place(device: torch.device) -> tuple[str, int]:
+    """Return kind and number of a device; one without a number is taken for the first."""
+    return device.type, device.index or 0

@@ -110,3 +110,14 @@ def spoil(draft):
             return output._replace(logits=output.logits * float("nan"))
 
         draft.head.read = spoilt
+
+
+def test_a_draft_on_another_device_than_the_target_is_refused_before_anything_runs(on_cpu, on_card):
+    for arm in ("draft model", "early exit", "head"):
+        with (
+            PretendedCard(),
+            pytest.raises(ValueError, match="its draft must be on the target's device, cuda, got cpu"),
+        ):
+            Engine(on_card.target, [on_cpu.arms[arm]])
+    with PretendedCard(), pytest.raises(ValueError, match="device, cpu, got cuda"):
+        Engine(on_cpu.target, [on_card.arms["draft model"]])

@@ -23,6 +23,7 @@ from speculative.models.weight_blocks import WeightBlocks
 from speculative.models.weight_files import BLOCKS_FILE, read_weights
 from speculative.protocols.token_batch import TokenBatch
 from tests.support.gguf_files import GgufModel
+from tests.support.pretended_card import PretendedCard
 from tests.support.tiny_models import save_tiny, tokenizer_of
 
 
@@ -269,3 +270,13 @@ def test_a_gguf_file_is_converted_once_and_computes_what_transformers_does(half_
 def test_a_device_that_is_not_there_is_refused(tmp_path, device):
     with pytest.raises(ValueError, match=f"device '{device}' cannot be used here"):
         load_decoder(str(tmp_path), ModelSettings(device=device))
+
+
+def test_a_dtype_that_the_card_or_any_model_lacks_is_refused(monkeypatch):
+    with PretendedCard():
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda emulated: emulated)
+        with pytest.raises(ValueError, match=r"bfloat16 is not to be had on cuda, pretended card; use float16"):
+            ModelSettings(dtype=torch.bfloat16, device="cuda")
+        assert ModelSettings(dtype=torch.float16, device="cuda").known_dtype == torch.float16
+    with pytest.raises(ValueError, match=r"dtype must be one of .*torch.float16.*, got torch.int8"):
+        ModelSettings(dtype=torch.int8)
