@@ -178,8 +178,8 @@ def _unread(draft: LogitsDraft, turns: Sequence[_Turn], n_read: Sequence[int], r
     token_ids = draft.to_target(torch.cat([token for turn in turns for token in turn.drafted]))
     largest = torch.cat([value for turn in turns for value in turn.largest])
     counts = [len(turn.drafted) for turn in turns]  # of each, a row was looked at
-    parts = zip(torch.split(token_ids, counts), torch.split(largest, counts), n_read, strict=True)
-    return [UnreadProposal(draft.name, ids, values, n, read_s) for ids, values, n in parts]
+    parts = zip(torch.split(token_ids, counts), torch.split(largest, counts), n_read, turns, strict=True)
+    return [UnreadProposal(draft.name, ids, own, n, read_s, turn.ask.sampler) for ids, own, n, turn in parts]
 
 
 def _token_ids(draft: LogitsDraft, turns: Sequence[_Turn]) -> Iterator[list[int] | Exception]:

@@ -9,6 +9,7 @@ import torch
 from speculative.engine.drafting import Drafting
 from speculative.engine.target_rows import (
     ControlledRows,
+    DrawnRows,
     InvalidLogitsError,
     PickRows,
     RowsOnDemand,
@@ -19,7 +20,7 @@ from speculative.engine.text_stream import TextStream
 from speculative.engine.verify import Verification, Verifier
 from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.decoding_stats import DecodingStats
-from speculative.protocols.draft import Draft, DraftAsk
+from speculative.protocols.draft import Draft, DraftAsk, UnreadProposal
 from speculative.protocols.kv_cache import KVCache
 from speculative.protocols.request import FinishReason, Generation, Request, RoundResult, TokenLogprob, cut
 from speculative.protocols.round_report import RoundReport
@@ -81,7 +82,7 @@ class Running:
 
     def __post_init__(self) -> None:
         self._is_controlled = self.request.sampling.controlled
-        self._may_be_unread = self.model.device.type != "cpu" and not self._is_controlled and self.verifier.reads_once
+        self._may_be_unread = self.model.device.type != "cpu" and not self._is_controlled
         self._draft_controls = self.request.sampling.without_processors()
         self.tokens = list(self.request.token_ids)
         shared = SharedCache(self.model, self.cache, lambda: (self.row, len(self.tokens) - 1), self.states, self.common)
@@ -131,7 +132,10 @@ class Running:
         """
         kept = len(self.tokens) - 1 if n_held is None else n_held
         try:
-            return self.drafting.settle(draft, asked, found, self.tokens, self.n_tokens)
+            settled = self.drafting.settle(draft, asked, found, self.tokens, self.n_tokens)
+            if n_held is not None:
+                kept += len(settled.token_ids)  # drawn before an error, and in the row
+            return settled
         finally:
             if self.drafting.has_failed:
                 self.cache.wipe(self.row, kept)  # it may have left NaN there
@@ -144,7 +148,7 @@ class Running:
         self.cache.truncate(self.row, len(self.tokens) - 1)
 
     def _draft_sampler(self) -> TokenSampler:
-        sampler, request = self.verifier.draft_sampler(), self.request
+        sampler, request = self.verifier.draft_sampler(len(self.tokens)), self.request
         if not self._is_controlled:
             return sampler
         n_prompt = len(request.token_ids)
@@ -166,9 +170,20 @@ class Running:
         logprobs = tuple(raw.logprob(i, token, n_best) for i, token in enumerate(tokens))
         return Verification(found.n_accepted, found.next_token, found.failure, logprobs)
 
-    def picker(self) -> PickRows | None:
-        """Return what picks tokens from this round's rows; None where its controls change the rows before."""
-        return None if self._is_controlled else self.verifier.picker(len(self.tokens))
+    def picker(self, draft_tokens: DraftTokens, unread: UnreadProposal | None) -> PickRows | None:
+        """Return what picks tokens on a card from this round's rows; None where its controls change the rows before.
+
+        Args:
+            draft_tokens: of the round, where the host knows them.
+            unread: where it does not.
+        """
+        if self._is_controlled:
+            return None
+        probs, is_drawn = draft_tokens.probs, None
+        if unread is not None and unread.drawing is not None:
+            probs, is_drawn = unread.drawing.probs, unread.is_drawn
+        drawn = DrawnRows(torch.stack([*probs]), is_drawn) if probs else None
+        return self.verifier.picker(len(self.tokens), drawn)
 
     def certainty(self) -> Certainty | None:
         """Return how sure the target was of the last token, by its own logits; to be asked between two passes."""

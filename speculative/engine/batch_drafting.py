@@ -27,6 +27,10 @@ class Drafted:
     tokens: list[DraftTokens]
     unread: dict[int, tuple[DraftAsk, UnreadProposal]] = field(default_factory=dict)
 
+    def proposals(self) -> dict[int, UnreadProposal]:
+        """Return those that are unread, by their requests' numbers."""
+        return {i: proposal for i, (_, proposal) in self.unread.items()}
+
     def settle(self, states: Sequence[Running], arms: Sequence[DraftingArm]) -> None:
         """Take what was read with the target's pass: the rows hold it, and each text's last token."""
         for i, (ask, proposal) in self.unread.items():

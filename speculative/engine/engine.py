@@ -14,7 +14,7 @@ from speculative.engine.round_context import ArmTable, arm_of_round, round_conte
 from speculative.engine.round_reporting import open_rounds, report_rounds
 from speculative.engine.settings import DEFAULT, EngineSettings
 from speculative.engine.state_keeping import keep_states, state_layers, tapped_model
-from speculative.engine.target_rows import target_rows
+from speculative.engine.target_rows import rows_read_once, target_rows
 from speculative.engine.text_stream import TextStream
 from speculative.engine.verify import Verification, make_verifier
 from speculative.models.batch_invariance import batch_invariant_model
@@ -267,9 +267,9 @@ class Engine:
         if device.type == "cpu":
             rows = target_rows(output.logits, batch.counts, self.n_tokens)
         else:  # the host waits for the card here
-            unread = [proposal for _, proposal in drafted.unread.values()]
-            pickers = [state.picker() for state in states]
-            rows = target_rows(output.logits, batch.counts, self.n_tokens, pickers, unread)
+            unread = drafted.proposals()
+            pickers = [state.picker(drafted.tokens[i], unread.get(i)) for i, state in enumerate(states)]
+            rows = rows_read_once(output.logits[:, : self.n_tokens], batch, pickers, [*unread.values()])
             drafted.settle(states, arms)
         tokens = drafted.tokens
         verifications = [state.verify(own, drawn) for state, own, drawn in zip(states, rows, tokens, strict=True)]

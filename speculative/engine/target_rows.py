@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 from math import isfinite
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ import torch
 
 from speculative.protocols.draft import UnreadProposal
 from speculative.protocols.request import Request, TokenLogprob
+from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.controls import control_logits
 
 
@@ -25,7 +27,17 @@ class InvalidLogitsError(ValueError):
         self.n_accepted = n_accepted
 
 
-PickRows = Callable[[torch.Tensor], torch.Tensor]  # (n, v) rows of a request to (n,) tokens
+PickRows = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""Gives (n,) tokens of a request's (n, v) rows and the (n - 1,) draft tokens that they come after."""
+
+
+class DrawnRows(NamedTuple):
+    """What draft tokens on a card were drawn from: probabilities (n, v) float64, and which of them count, (n,) bool."""
+
+    probs: torch.Tensor
+    is_drawn: torch.Tensor | None = None
+
+
 LargestLogits = Callable[[int], tuple[float, int]]  # of row i: its largest logit, and the id it belongs to
 
 
@@ -66,15 +78,19 @@ class TargetRows:
             raise _not_finite(value, i)
         return token
 
-    def picked(self, i: int) -> int | None:
-        """Return the token that the request's sampler picks after i draft tokens; None where nobody has asked it.
+    @property
+    def are_picked(self) -> bool:
+        """Whether the request's sampler has picked a token from each row."""
+        return self._picks is not None
+
+    def picked(self, i: int) -> int:
+        """Return the token that it has picked after i draft tokens.
 
         Raises:
             InvalidLogitsError: if no token can be chosen.
         """
-        if self._picks is None:
-            return None
         self.best(i)
+        assert self._picks is not None
         return self._picks[i]
 
     def logprob(self, i: int, token: int, n_best: int) -> TokenLogprob:
@@ -110,46 +126,40 @@ def _not_finite(value: float, i: int) -> InvalidLogitsError:
     return InvalidLogitsError(f"the target's largest logit must be finite, got {value}", i)
 
 
-def target_rows(
-    logits: torch.Tensor,
-    counts: Sequence[int],
-    n_tokens: int,
-    pickers: Sequence[PickRows | None] | None = None,
-    unread: Sequence[UnreadProposal] = (),
-) -> list[TargetRows]:
+def target_rows(logits: torch.Tensor, counts: Sequence[int], n_tokens: int) -> list[TargetRows]:
     """Return each request's rows of a pass.
 
     Args:
         logits: (n, v) float, of all requests.
         counts: rows of each request.
         n_tokens: ids from here on are padding and cut off.
-        pickers: of each request, what picks a token from each of its rows; used on a device, where all that the host
-            needs of a round is then read at once.
-        unread: proposals to be read with it.
     """
     if n_tokens < logits.shape[1]:
         logits = logits[:, :n_tokens]
-    firsts, is_here = accumulate(counts[:-1], initial=0), logits.device.type == "cpu"
-    if is_here and logits.dtype == torch.float32:
+    firsts = accumulate(counts[:-1], initial=0)
+    if logits.device.type == "cpu" and logits.dtype == torch.float32:
         rows = logits.numpy()
         return [HostRows(logits, rows, first) for first in firsts]
-    if is_here or pickers is None:
-        largest = largest_logits(logits)
-        return [TargetRows(logits, largest, first) for first in firsts]
-    return _rows_read_once(logits, list(firsts), counts, pickers, unread)
+    largest = largest_logits(logits)
+    return [TargetRows(logits, largest, first) for first in firsts]
 
 
-def _rows_read_once(
-    logits: torch.Tensor,
-    firsts: Sequence[int],
-    counts: Sequence[int],
-    pickers: Sequence[PickRows | None],
-    unread: Sequence[UnreadProposal],
+def rows_read_once(
+    logits: torch.Tensor, batch: TokenBatch, pickers: Sequence[PickRows | None], unread: Sequence[UnreadProposal]
 ) -> list[TargetRows]:
-    """Find on the device what verification will ask for, and read it in one copy to the host."""
+    """Return each request's rows of a pass on a card; all that the host needs of the round is read in one copy.
+
+    Args:
+        logits: (n, v) float, padding cut off.
+        batch: the pass's tokens: of each request the text's last one, then its draft tokens.
+        pickers: of each request, what picks a token from each of its rows.
+        unread: proposals to be read with it.
+    """
+    counts, token_ids = batch.counts, batch.token_ids
+    firsts = list(accumulate(counts[:-1], initial=0))
     picked = [
-        None if pick is None else pick(logits[first : first + count])
-        for pick, first, count in zip(pickers, firsts, counts, strict=True)
+        None if pick is None else pick(logits[first : first + n], token_ids[first + 1 : first + n])
+        for pick, first, n in zip(pickers, firsts, counts, strict=True)
     ]
     drafted = [proposal.values() for proposal in unread]
     found = [*logits.max(-1), *(picks for picks in picked if picks is not None), *drafted]

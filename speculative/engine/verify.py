@@ -2,13 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 
-from speculative.engine.target_rows import PickRows, TargetRows
+from speculative.engine.target_rows import DrawnRows, PickRows, TargetRows
 from speculative.protocols.request import TokenLogprob
-from speculative.sampling.logits import probabilities, process_logits
+from speculative.sampling.logits import probabilities, process_logits, warp_rows
+from speculative.sampling.pinned import without_waiting
+from speculative.sampling.rejection_rows import picked_by_rejection
 from speculative.sampling.sampling_params import SamplingParams
 from speculative.sampling.token_sampler import (
     GREEDY,
@@ -98,22 +100,21 @@ def verify_rejection(
 
 
 class Verifier(ABC):
-    """A request's rule: how its drafts propose and how the target verifies them.
-
-    Attributes:
-        reads_once: whether the host needs draft tokens no sooner than what the target makes of them.
-    """
-
-    reads_once: ClassVar[bool] = True
+    """A request's rule: how its drafts propose and how the target verifies them."""
 
     @abstractmethod
-    def draft_sampler(self) -> TokenSampler:
-        """Return what a draft samples with in the coming round."""
+    def draft_sampler(self, position: int) -> TokenSampler:
+        """Return what a draft samples with in the round whose first token stands at `position` of the text."""
 
-    def picker(self, position: int) -> PickRows | None:
-        """Return what picks a token from each of a request's rows, the first of which gives the one at `position`.
+    def picker(self, position: int, drawn: DrawnRows | None) -> PickRows | None:
+        """Return what picks a token on a card from each of a request's rows.
 
-        None where no more is asked of a row than its largest logit, or what is asked hangs on the rows before.
+        Args:
+            position: of the first row's token.
+            drawn: what the draft tokens were drawn from, where they were.
+
+        Returns:
+            None where no more is asked of a row than its largest logit.
         """
         return None
 
@@ -129,7 +130,7 @@ class Verifier(ABC):
 class GreedyVerifier(Verifier):
     """Greedy decoding."""
 
-    def draft_sampler(self) -> TokenSampler:
+    def draft_sampler(self, position: int) -> TokenSampler:
         """Greedy too."""
         return GREEDY
 
@@ -144,22 +145,21 @@ class MatchVerifier(Verifier):
     def __init__(self, sampler: TokenSampler, draft_sampler: TokenSampler | None = None) -> None:
         self._sampler, self._draft_sampler = sampler, draft_sampler or sampler
 
-    def draft_sampler(self) -> TokenSampler:
+    def draft_sampler(self, position: int) -> TokenSampler:
         """Return the target's own sampler, so that both sample under the same noise."""
         return self._draft_sampler
 
-    def picker(self, position: int) -> PickRows | None:
+    def picker(self, position: int, drawn: DrawnRows | None) -> PickRows | None:
         """Return the sampler's picks."""
-        return lambda rows: self._sampler.pick_rows(rows, position)
+        return lambda rows, draft_tokens: self._sampler.pick_rows(rows, position)
 
     def verify(self, rows: TargetRows, draft_tokens: DraftTokens, position: int) -> Verification:
         """Accept what the target picks."""
 
         def target_token(i: int) -> int:
-            picked = rows.picked(i)
-            return int(self._sampler.pick(rows.row(i), position + i)) if picked is None else picked
+            return int(self._sampler.pick(rows.row(i), position + i))
 
-        return verify_match(target_token, draft_tokens.token_ids)
+        return verify_match(rows.picked if rows.are_picked else target_token, draft_tokens.token_ids)
 
 
 class RejectionVerifier(Verifier):
@@ -168,23 +168,39 @@ class RejectionVerifier(Verifier):
     Drafts and target draw from sources of their own, so that a draft that fails changes nothing of the target's draws.
     """
 
-    reads_once = False
-
     def __init__(self, params: SamplingParams, source: RandomSource, draft_source: RandomSource, n_vocab: int) -> None:
         self._params, self._n_vocab = params.without_controls(), n_vocab
         self._source, self._draft_source = source, draft_source
 
-    def draft_sampler(self) -> TokenSampler:
+    def draft_sampler(self, position: int) -> TokenSampler:
         """Draws, and remembers from what."""
-        return DrawingSampler(self._params, self._draft_source, self._n_vocab)
+        return DrawingSampler(self._params, self._draft_source.at(position), self._n_vocab)
+
+    def picker(self, position: int, drawn: DrawnRows | None) -> PickRows | None:
+        """Return the draft tokens that are accepted by the ratio of the two distributions, and what stands instead."""
+        source = self._source.at(position)
+        probs, is_drawn = (None, None) if drawn is None else drawn
+
+        def pick(rows: torch.Tensor, draft_tokens: torch.Tensor) -> torch.Tensor:
+            numbers = torch.tensor(
+                [[source.uniform(i, 0), source.uniform(i, 1)] for i in range(len(rows))], dtype=torch.float64
+            )
+            target_probs = probabilities(warp_rows(rows.float(), self._params))
+            uniforms = without_waiting(numbers, rows.device)
+            return picked_by_rejection(target_probs, draft_tokens, probs, uniforms, is_drawn)
+
+        return pick
 
     def verify(self, rows: TargetRows, draft_tokens: DraftTokens, position: int) -> Verification:
         """Accept by the ratio of the two distributions."""
+        if rows.are_picked:
+            return verify_match(rows.picked, draft_tokens.token_ids)
 
         def target_probs(i: int) -> torch.Tensor:
             return probabilities(process_logits(rows.row(i), self._params, ()))
 
-        return verify_rejection(target_probs, draft_tokens.token_ids, draft_tokens.probs, self._source)
+        source = self._source.at(position)
+        return verify_rejection(target_probs, draft_tokens.token_ids, draft_tokens.probs, source)
 
 
 def make_verifier(params: SamplingParams, seed: int, n_vocab: int) -> Verifier:

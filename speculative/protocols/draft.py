@@ -1,6 +1,5 @@
 """The proposer of a round: what a draft promises the engine."""
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import torch
 
 from speculative.protocols.draft_trace import NO_MATCH_LENGTH, DraftLogits, DraftTrace
 from speculative.protocols.shared_cache import SharedCache
-from speculative.sampling.token_sampler import GREEDY, TokenSampler
+from speculative.sampling.token_sampler import GREEDY, TokenSampler, n_finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,28 +38,42 @@ class UnreadProposal:
         largest: (m,) float, the largest logit of each row that was looked at: NaN or infinite where all is not well.
         n_read: as in `Proposal`.
         read_s: as in `Proposal`.
+        sampler: that picked them.
 
     Attributes:
         token_ids: as given.
+        drawing: what drew them, under rejection sampling; None otherwise.
+        is_drawn: (n,) bool on the card, then: which were drawn from a distribution, none after one was not.
         found: the proposal, or what is wrong with it, once read.
     """
 
     def __init__(
-        self, name: str, token_ids: torch.Tensor, largest: torch.Tensor, n_read: int = 0, read_s: float = 0.0
+        self,
+        name: str,
+        token_ids: torch.Tensor,
+        largest: torch.Tensor,
+        n_read: int = 0,
+        read_s: float = 0.0,
+        sampler: TokenSampler = GREEDY,
     ) -> None:
         self.token_ids, self._largest, self._name = token_ids, largest, name
-        self._n_read, self._read_s = n_read, read_s
+        self._n_read, self._read_s, self.drawing = n_read, read_s, sampler.drawing()
         self.found: Proposal | Exception | None = None
+        self._masses = [] if self.drawing is None else [torch.stack(self.drawing.masses)]
+        self.is_drawn = self._masses[0].isfinite().cummin(0).values if self._masses else None
 
     def values(self) -> torch.Tensor:
-        """Return what has to be read, (n + m,) float64, in which ids are exact."""
-        return torch.cat([self.token_ids.double(), self._largest.double()])
+        """Return what has to be read, float64, in which ids are exact."""
+        return torch.cat([self.token_ids.double(), self._largest.double(), *self._masses])
 
     def take(self, values: Sequence[float]) -> Proposal | Exception:
         """Return what the values say, once the host has them."""
         n = len(self.token_ids)
-        if math.isfinite(sum(values[n:])):
-            self.found = Proposal([int(value) for value in values[:n]], self._n_read, self._read_s)
+        token_ids, n_looked = [int(value) for value in values[:n]], n + len(self._largest)
+        if self.drawing is not None:
+            self.drawing.take(token_ids[: n_finite(values[n_looked:])])
+        if n_finite(values[n:]) == len(values) - n:
+            self.found = Proposal(token_ids, self._n_read, self._read_s)
         else:
             self.found = FloatingPointError(f"draft {self._name!r}: its logits hold NaN or infinity")
         return self.found

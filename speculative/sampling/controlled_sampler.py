@@ -6,7 +6,7 @@ import torch
 
 from speculative.sampling.controls import control_logits
 from speculative.sampling.sampling_params import SamplingParams
-from speculative.sampling.token_sampler import DraftTokens, TokenSampler
+from speculative.sampling.token_sampler import DraftTokens, DrawingSampler, TokenSampler
 
 
 class ControlledSampler(TokenSampler):
@@ -50,6 +50,10 @@ class ControlledSampler(TokenSampler):
     def drawn(self) -> DraftTokens:
         """Return what the other sampler has drawn."""
         return self._sampler.drawn()
+
+    def drawing(self) -> DrawingSampler | None:
+        """Return what draws, where the other sampler does."""
+        return self._sampler.drawing()
 
     def _controlled(self, logits: torch.Tensor, target_ids: torch.Tensor | None) -> torch.Tensor:
         row = logits.float()

@@ -80,6 +80,16 @@ def _mix_int(word: int) -> int:
     return word ^ word >> _LAST_SHIFT
 
 
+def uniform(key: int, number: int) -> float:
+    """Give number `number` >= 0 of the stream of a key, see `stream_key`: strictly between 0 and 1."""
+    return ((_mix_int(key + number * _GOLDEN & _WORD) >> (64 - _N_BITS)) + 0.5) * 2.0**-_N_BITS
+
+
+def stream_key(seed: int, position: int) -> int:
+    """Return the key of a seed's stream of uniform numbers at one place of the text."""
+    return _key(seed, position)
+
+
 def words_by_torch(seed: int, position: int, token_ids: Tensor) -> Tensor:
     """Compute the same words by torch: its int64 arithmetic wraps, and masks make its shifts logical."""
     return _mix_by_torch((token_ids * _signed(_GOLDEN)).add_(_signed(_key(seed, position))))

@@ -8,8 +8,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 
-from speculative.sampling.gumbel_noise import argmax_of_rows, argmax_with_noise
+from speculative.sampling.gumbel_noise import argmax_of_rows, argmax_with_noise, stream_key, uniform
 from speculative.sampling.logits import probabilities, process_logits, warp_rows
+from speculative.sampling.rejection_rows import drawn_of_rows
 from speculative.sampling.sampling_params import SamplingParams
 
 
@@ -51,6 +52,10 @@ class TokenSampler(ABC):
     def drawn(self) -> "DraftTokens":
         """Return the tokens drawn so far; none where picks are a function of logits, prefix and noise."""
         return NO_TOKENS
+
+    def drawing(self) -> "DrawingSampler | None":
+        """Return what draws, where tokens are drawn."""
+        return None
 
 
 class GreedySampler(TokenSampler):
@@ -98,30 +103,56 @@ class CoupledSampler(TokenSampler):
 class RandomSource(Protocol):
     """Where the randomness of rejection sampling comes from; a test enumerates it."""
 
+    def at(self, position: int) -> "RandomSource":
+        """Return the source of a round whose first token stands at this position."""
+
     def accept(self, probability: float) -> bool:
         """Return True with the given probability."""
 
     def draw(self, weights: torch.Tensor) -> int:
         """Draw an index of (v,) float64 weights, with probability in proportion to its weight."""
 
+    def uniform(self, i: int, which: int) -> float:
+        """Return the number in (0, 1) by which the round's i-th token is accepted (0), or one is drawn there (1)."""
+
 
 class SeededSource:
-    """A seeded source of uniform draws."""
+    """Uniform numbers by count: the same for one seed, stream, round and number, whoever asks and wherever.
 
-    def __init__(self, seed: int, stream: int) -> None:
-        self._rng = np.random.default_rng((seed, stream))
+    A round's numbers are its own: each round begins at another position, so none decides twice.
+
+    Args:
+        seed: in [0, 2**63).
+        stream: 0 or 1; streams are independent.
+        position: of the round's first token in the text.
+    """
+
+    def __init__(self, seed: int, stream: int, position: int = 0) -> None:
+        self._seed, self._stream, self._key, self._n = seed, stream, stream_key(seed, position), 0
+
+    def at(self, position: int) -> "SeededSource":
+        """Return the source of a round whose first token stands at this position."""
+        return SeededSource(self._seed, self._stream, position)
 
     def accept(self, probability: float) -> bool:
         """Return True with the given probability."""
-        return bool(self._rng.random() < probability)
+        is_accepted = self.uniform(self._n, 0) < probability
+        self._n += is_accepted
+        return is_accepted
 
     def draw(self, weights: torch.Tensor) -> int:
         """Draw an index by inversion of the cumulative weights; an entry of weight 0 is never drawn."""
         mass = weights.cpu().numpy()
         possible = np.flatnonzero(mass)
         cumulative = mass[possible].cumsum()
-        entry = int(np.searchsorted(cumulative, cumulative[-1] * self._rng.random(), side="right"))
+        self._n += 1
+        point = cumulative[-1] * self.uniform(self._n - 1, 1)
+        entry = int(np.searchsorted(cumulative, point, side="right"))
         return int(possible[min(entry, len(possible) - 1)])  # rounding may put the point at the very end
+
+    def uniform(self, i: int, which: int) -> float:
+        """Return the number in (0, 1) by which the round's i-th token is accepted (0), or one is drawn there (1)."""
+        return uniform(self._key, 4 * i + 2 * which + self._stream)
 
 
 class DrawingSampler(TokenSampler):
@@ -129,7 +160,8 @@ class DrawingSampler(TokenSampler):
 
     What it has drawn is verified, whatever becomes of the draft: a proposal that were dropped because of a token drawn
     would leave the others with another distribution than the one they are verified by. Logits that allow no draw are
-    refused before one is made, for the same reason.
+    refused before one is made, for the same reason; on a card, where the host learns of them later, what was drawn from
+    them on is left out.
 
     Controls (penalties, bias) are applied before, if at all; a draft may follow any distribution that is known.
 
@@ -137,33 +169,62 @@ class DrawingSampler(TokenSampler):
         params: how the logits are processed.
         source: the draft's own.
         n_vocab: the target's v.
+
+    Attributes:
+        probs: (v,) float64 each, what the tokens were drawn from.
+        masses: () float64 each, on a card: the sum of such a row, NaN where it allows no draw.
     """
 
     def __init__(self, params: SamplingParams, source: RandomSource, n_vocab: int) -> None:
         self._params, self._source, self._n_vocab = params.without_controls(), source, n_vocab
         self._token_ids: list[int] = []
-        self._probs: list[torch.Tensor] = []
+        self._unread: list[torch.Tensor] = []
+        self.probs: list[torch.Tensor] = []
+        self.masses: list[torch.Tensor] = []
 
     def pick(self, logits: torch.Tensor, position: int, target_ids: torch.Tensor | None = None) -> torch.Tensor:
         """Draw an entry from the processed logits; a vocabulary shared with the target is cut where the target's ends.
 
         Raises:
-            FloatingPointError: if the logits hold NaN or infinity, or allow no token.
+            FloatingPointError: if the logits hold NaN or infinity, or allow no token; on a card `drawn` tells.
         """
         logits = logits[: self._n_vocab] if target_ids is None else logits
-        own = probabilities(process_logits(logits, self._params, ()))
-        if own.dim() != 1 or not math.isfinite(own.sum()):
+        own, is_here = probabilities(process_logits(logits, self._params, ())), logits.device.type == "cpu"
+        if own.dim() != 1 or (is_here and not math.isfinite(own.sum())):
             raise FloatingPointError("a draft's logits must be one row without NaN that allows at least one token")
         probs = own.new_zeros(self._n_vocab)
         if target_ids is None:
             probs[: len(own)] = own
         else:
             probs.index_add_(0, target_ids, own)
-        entry = self._source.draw(own)
-        self._token_ids.append(entry if target_ids is None else int(target_ids[entry]))
-        self._probs.append(probs)
-        return torch.tensor(entry, device=logits.device)
+        self.probs.append(probs)
+        if is_here:
+            entry = self._source.draw(own)
+            self._token_ids.append(entry if target_ids is None else int(target_ids[entry]))
+            return torch.tensor(entry)
+        there = drawn_of_rows(own[None], self._source.uniform(len(self.masses), 1))[0]
+        self._unread.append(there if target_ids is None else target_ids[there[None]][0])
+        self.masses.append(own.sum())
+        return there
+
+    def drawing(self) -> "DrawingSampler | None":
+        """Return itself."""
+        return self
+
+    def take(self, token_ids: Sequence[int]) -> None:
+        """Learn from the one who has read them which tokens were drawn; what was drawn after them is left out."""
+        self._token_ids, self._unread = list(token_ids), []
 
     def drawn(self) -> DraftTokens:
         """Return every token drawn, in order."""
-        return DraftTokens(tuple(self._token_ids), tuple(self._probs))
+        if self._unread:  # by a draft that reads its tokens itself
+            read = torch.stack([*self._unread, *self.masses]).tolist()
+            n = len(self._unread)
+            self.take([int(value) for value in read[: n_finite(read[n:])]])
+        n = len(self._token_ids)
+        return DraftTokens(tuple(self._token_ids), tuple(self.probs[:n]))
+
+
+def n_finite(values: Sequence[float]) -> int:
+    """Return how many values are finite before one is not."""
+    return next((i for i, value in enumerate(values) if not math.isfinite(value)), len(values))

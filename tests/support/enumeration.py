@@ -24,6 +24,9 @@ class EnumeratingSource:
         self.probability *= probabilities[choice]
         return choice
 
+    def at(self, position: int) -> "EnumeratingSource":
+        return self
+
     def accept(self, probability: float) -> bool:
         assert 0.0 <= probability <= 1.0
         if probability in (0.0, 1.0):
