@@ -10,6 +10,7 @@ import torch
 
 from speculative.drafts.stopping import Confidence, StoppingDraft
 from speculative.protocols.draft import Answer, DraftAsk, Proposal, UnreadProposal
+from speculative.protocols.draft_trace import BestTokens
 from speculative.sampling.logits import best_of_rows, largest_of_rows
 from speculative.sampling.pinned import without_waiting
 from speculative.sampling.token_sampler import GREEDY
@@ -76,12 +77,16 @@ def read_along(
 
 @dataclass(slots=True)
 class _Turn:
-    """One request in the loop: what was drafted, and the largest logit of each row that was looked at."""
+    """One request in the loop: what was drafted, and of each row that was looked at its largest logit.
+
+    Where the tokens stay on a card, how sure the draft was of each is kept too, and judged when they are read.
+    """
 
     ask: DraftAsk
     confidence: Confidence
     drafted: list[torch.Tensor] = field(default_factory=list)
     largest: list[torch.Tensor] = field(default_factory=list)
+    sure: list[torch.Tensor] = field(default_factory=list)
     error: Exception | None = None
 
 
@@ -105,16 +110,16 @@ def propose_together(
     logits = catch_up()
     read_s = (time.perf_counter() - begin) / len(asks)
     turns = [_Turn(ask, Confidence(draft.min_confidence)) for ask in asks]
-    going = list(range(len(asks)))
+    going, unread = list(range(len(asks))), all(ask.unread for ask in asks)
     while going:
-        picked = _pick(draft, logits, [turns[i] for i in going])
+        picked = _pick(draft, logits, [turns[i] for i in going], unread)
         going = [i for i, token in zip(going, picked, strict=True) if token is not None and not _is_done(turns[i])]
         if going:
             token_ids = (
                 torch.cat([turns[i].drafted[-1] for i in going]) if len(going) > 1 else turns[going[0]].drafted[-1]
             )
             logits = go_on(going, token_ids, [1] * len(going))
-    if all(ask.unread for ask in asks) and all(_is_done(turn) for turn in turns):
+    if unread and all(_is_done(turn) for turn in turns):
         return _unread(draft, turns, n_read, read_s)
     found = zip(_token_ids(draft, turns), n_read, strict=True)
     return [ids if isinstance(ids, Exception) else Proposal(ids, n, read_s) for ids, n in found]
@@ -151,15 +156,18 @@ def _is_done(turn: _Turn) -> bool:
     return len(turn.drafted) == turn.ask.draft_length
 
 
-def _pick(draft: LogitsDraft, logits: torch.Tensor, turns: Sequence[_Turn]) -> list[torch.Tensor | None]:
+def _pick(draft: LogitsDraft, logits: torch.Tensor, turns: Sequence[_Turn], unread: bool) -> list[torch.Tensor | None]:
     """Pick each request's next draft token, (1,) its own ids; None where it has none."""
     rows, largest = draft.allowed(logits), largest_of_rows(logits)  # NaN where any logit is
     greedy = draft.own_ids(best_of_rows(rows)) if any(turn.ask.sampler is GREEDY for turn in turns) else None
+    sure = BestTokens.of(rows).probabilities if unread and draft.min_confidence else None
     picked: list[torch.Tensor | None] = []
     for i, turn in enumerate(turns):
         turn.largest.append(largest[i : i + 1])
         token = None
-        if not turn.confidence.falls_below(rows[i : i + 1]):
+        if sure is not None:
+            turn.sure.append(sure[i : i + 1])
+        if unread or not turn.confidence.falls_below(rows[i : i + 1]):
             try:
                 if greedy is not None and turn.ask.sampler is GREEDY:
                     token = greedy[i : i + 1]
@@ -179,7 +187,11 @@ def _unread(draft: LogitsDraft, turns: Sequence[_Turn], n_read: Sequence[int], r
     largest = torch.cat([value for turn in turns for value in turn.largest])
     counts = [len(turn.drafted) for turn in turns]  # of each, a row was looked at
     parts = zip(torch.split(token_ids, counts), torch.split(largest, counts), n_read, turns, strict=True)
-    return [UnreadProposal(draft.name, ids, own, n, read_s, turn.ask.sampler) for ids, own, n, turn in parts]
+    found: list[Answer] = []
+    for ids, own, n, turn in parts:
+        is_sure = torch.cat(turn.sure).double().cumprod(0) >= draft.min_confidence if turn.sure else None
+        found.append(UnreadProposal(draft.name, ids, own, Proposal([], n, read_s), turn.ask.sampler, is_sure))
+    return found
 
 
 def _token_ids(draft: LogitsDraft, turns: Sequence[_Turn]) -> Iterator[list[int] | Exception]:

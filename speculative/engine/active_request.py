@@ -14,10 +14,11 @@ from speculative.engine.target_rows import (
     PickRows,
     RowsOnDemand,
     TargetRows,
+    controlled_picker,
     target_rows,
 )
 from speculative.engine.text_stream import TextStream
-from speculative.engine.verify import Verification, Verifier
+from speculative.engine.verify import Verification, Verifier, verify_match
 from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.decoding_stats import DecodingStats
 from speculative.protocols.draft import Draft, DraftAsk, UnreadProposal
@@ -30,6 +31,7 @@ from speculative.protocols.state_rows import StateRows
 from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.certainty import Certainty
 from speculative.sampling.controlled_sampler import ControlledSampler
+from speculative.sampling.controls_on_device import DeviceControlledSampler, DeviceControls
 from speculative.sampling.sampling_params import SamplingParams
 from speculative.sampling.token_sampler import NO_TOKENS, DraftTokens, TokenSampler
 
@@ -78,11 +80,16 @@ class Running:
     _is_controlled: bool = field(init=False)
     _may_be_unread: bool = field(init=False)
     _draft_controls: SamplingParams = field(init=False)
+    _controls: DeviceControls | None = None
     _last_row: tuple[TargetRows, int] | None = None
 
     def __post_init__(self) -> None:
         self._is_controlled = self.request.sampling.controlled
-        self._may_be_unread = self.model.device.type != "cpu" and not self._is_controlled
+        sampling, device = self.request.sampling, self.model.device
+        self._may_be_unread = device.type != "cpu" and not sampling.logits_processors
+        if self._may_be_unread and self._is_controlled:
+            n_prompt, eos_ids = len(self.request.token_ids), self.request.eos_ids
+            self._controls = DeviceControls(sampling, n_prompt, eos_ids, self.n_tokens, device)
         self._draft_controls = self.request.sampling.without_processors()
         self.tokens = list(self.request.token_ids)
         shared = SharedCache(self.model, self.cache, lambda: (self.row, len(self.tokens) - 1), self.states, self.common)
@@ -151,16 +158,22 @@ class Running:
         sampler, request = self.verifier.draft_sampler(len(self.tokens)), self.request
         if not self._is_controlled:
             return sampler
+        if self._controls is not None:
+            self._controls.follow(self.tokens)
+            return DeviceControlledSampler(sampler, self._controls, len(self.tokens), self.n_tokens)
         n_prompt = len(request.token_ids)
         return ControlledSampler(sampler, self._draft_controls, self.tokens, n_prompt, request.eos_ids, self.n_tokens)
 
     def verify(self, rows: TargetRows, draft_tokens: DraftTokens, prefix: Sequence[int] | None = None) -> Verification:
         """Verify draft tokens that follow `prefix`, by default the text so far, as far as the logits allow it."""
         prefix, raw, token_ids = self.tokens if prefix is None else prefix, rows, draft_tokens.token_ids
-        if self._is_controlled:
+        if self._is_controlled and not rows.are_picked:
             rows = ControlledRows(rows, self.request, prefix, token_ids)
         try:
-            found = self.verifier.verify(rows, draft_tokens, len(prefix))
+            if rows.are_picked:
+                found = verify_match(rows.picked, token_ids)
+            else:
+                found = self.verifier.verify(rows, draft_tokens, len(prefix))
         except InvalidLogitsError as error:
             found = Verification(error.n_accepted, None, str(error))
         self._last_row, n_best = (raw, found.n_accepted), self.request.sampling.logprobs
@@ -171,19 +184,23 @@ class Running:
         return Verification(found.n_accepted, found.next_token, found.failure, logprobs)
 
     def picker(self, draft_tokens: DraftTokens, unread: UnreadProposal | None) -> PickRows | None:
-        """Return what picks tokens on a card from this round's rows; None where its controls change the rows before.
+        """Return what picks tokens on a card from this round's rows; None where nothing needs to, or processors must.
 
         Args:
             draft_tokens: of the round, where the host knows them.
             unread: where it does not.
         """
-        if self._is_controlled:
+        if self.request.sampling.logits_processors:
             return None
         probs, is_drawn = draft_tokens.probs, None
         if unread is not None and unread.drawing is not None:
             probs, is_drawn = unread.drawing.probs, unread.is_drawn
         drawn = DrawnRows(torch.stack([*probs]), is_drawn) if probs else None
-        return self.verifier.picker(len(self.tokens), drawn)
+        pick = self.verifier.picker(len(self.tokens), drawn)
+        if self._controls is None:
+            return pick
+        self._controls.follow(self.tokens)
+        return controlled_picker(self._controls, pick)
 
     def certainty(self) -> Certainty | None:
         """Return how sure the target was of the last token, by its own logits; to be asked between two passes."""

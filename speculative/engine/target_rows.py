@@ -13,6 +13,7 @@ from speculative.protocols.draft import UnreadProposal
 from speculative.protocols.request import Request, TokenLogprob
 from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.controls import control_logits
+from speculative.sampling.controls_on_device import DeviceControls
 
 
 class InvalidLogitsError(ValueError):
@@ -29,6 +30,9 @@ class InvalidLogitsError(ValueError):
 
 PickRows = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Gives (n,) tokens of a request's (n, v) rows and the (n - 1,) draft tokens that they come after."""
+
+
+_NO_PICK = -1  # from a row that allows none once controls are applied
 
 
 class DrawnRows(NamedTuple):
@@ -91,6 +95,8 @@ class TargetRows:
         """
         self.best(i)
         assert self._picks is not None
+        if self._picks[i] == _NO_PICK:
+            raise InvalidLogitsError("the largest logit must be finite once all controls are applied", i)
         return self._picks[i]
 
     def logprob(self, i: int, token: int, n_best: int) -> TokenLogprob:
@@ -171,6 +177,18 @@ def rows_read_once(
         proposal.take([next(rest) for _ in range(len(values_of))])
     largest: LargestLogits = lambda i: (values[i], int(best[i]))  # noqa: E731
     return [TargetRows(logits, largest, first, picks) for first, picks in zip(firsts, own, strict=True)]
+
+
+def controlled_picker(controls: DeviceControls, pick: PickRows | None) -> PickRows:
+    """Return what picks from rows once controls are applied to them: by `pick`, or the best token."""
+
+    def picked(rows: torch.Tensor, draft_tokens: torch.Tensor) -> torch.Tensor:
+        controlled = controls.apply(rows, draft_tokens)
+        largest, best = controlled.max(-1)
+        chosen = best if pick is None else pick(controlled, draft_tokens)
+        return torch.where(largest.isfinite(), chosen, _NO_PICK)
+
+    return picked
 
 
 def largest_logits(logits: torch.Tensor) -> LargestLogits:

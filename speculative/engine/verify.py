@@ -159,7 +159,7 @@ class MatchVerifier(Verifier):
         def target_token(i: int) -> int:
             return int(self._sampler.pick(rows.row(i), position + i))
 
-        return verify_match(rows.picked if rows.are_picked else target_token, draft_tokens.token_ids)
+        return verify_match(target_token, draft_tokens.token_ids)
 
 
 class RejectionVerifier(Verifier):
@@ -193,8 +193,6 @@ class RejectionVerifier(Verifier):
 
     def verify(self, rows: TargetRows, draft_tokens: DraftTokens, position: int) -> Verification:
         """Accept by the ratio of the two distributions."""
-        if rows.are_picked:
-            return verify_match(rows.picked, draft_tokens.token_ids)
 
         def target_probs(i: int) -> torch.Tensor:
             return probabilities(process_logits(rows.row(i), self._params, ()))

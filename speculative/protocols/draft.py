@@ -35,15 +35,17 @@ class UnreadProposal:
     Args:
         name: the draft's.
         token_ids: (n,) int64, the target's ids, on the card.
-        largest: (m,) float, the largest logit of each row that was looked at: NaN or infinite where all is not well.
-        n_read: as in `Proposal`.
-        read_s: as in `Proposal`.
+        largest: (n,) float, the largest logit of each row that was looked at: NaN or infinite where all is not well.
+        cost: a proposal without tokens that says what was read for them.
         sampler: that picked them.
+        is_sure: (n,) bool on the card, whether the draft goes on to each token; the first where it does not and all
+            after it are not proposed. None for all.
 
     Attributes:
         token_ids: as given.
         drawing: what drew them, under rejection sampling; None otherwise.
-        is_drawn: (n,) bool on the card, then: which were drawn from a distribution, none after one was not.
+        is_drawn: (n,) bool on the card, then: which are proposed and were drawn from a distribution, none after one
+            that is not.
         found: the proposal, or what is wrong with it, once read.
     """
 
@@ -52,28 +54,34 @@ class UnreadProposal:
         name: str,
         token_ids: torch.Tensor,
         largest: torch.Tensor,
-        n_read: int = 0,
-        read_s: float = 0.0,
+        cost: Proposal,
         sampler: TokenSampler = GREEDY,
+        is_sure: torch.Tensor | None = None,
     ) -> None:
-        self.token_ids, self._largest, self._name = token_ids, largest, name
-        self._n_read, self._read_s, self.drawing = n_read, read_s, sampler.drawing()
+        self.token_ids, self._name, self._cost, self.drawing = token_ids, name, cost, sampler.drawing()
         self.found: Proposal | Exception | None = None
-        self._masses = [] if self.drawing is None else [torch.stack(self.drawing.masses)]
-        self.is_drawn = self._masses[0].isfinite().cummin(0).values if self._masses else None
+        self.is_drawn: torch.Tensor | None = None
+        masses = None if self.drawing is None else torch.stack(self.drawing.masses)
+        if masses is not None:
+            is_drawn = masses.isfinite() if is_sure is None else masses.isfinite() & is_sure
+            self.is_drawn = is_drawn.long().cumprod(0).bool()
+        self._columns = token_ids, largest, masses, is_sure
 
     def values(self) -> torch.Tensor:
         """Return what has to be read, float64, in which ids are exact."""
-        return torch.cat([self.token_ids.double(), self._largest.double(), *self._masses])
+        return torch.cat([column.double() for column in self._columns if column is not None])
 
     def take(self, values: Sequence[float]) -> Proposal | Exception:
         """Return what the values say, once the host has them."""
         n = len(self.token_ids)
-        token_ids, n_looked = [int(value) for value in values[:n]], n + len(self._largest)
+        read = (values[i : i + n] for i in range(0, len(values), n))
+        ids, largest, masses, is_sure = ([1.0] * n if column is None else next(read) for column in self._columns)
+        n_sure = next((i for i, value in enumerate(is_sure) if not value), n)
+        token_ids, n_masses = [int(value) for value in ids[:n_sure]], n_finite(masses[:n_sure])
         if self.drawing is not None:
-            self.drawing.take(token_ids[: n_finite(values[n_looked:])])
-        if n_finite(values[n:]) == len(values) - n:
-            self.found = Proposal(token_ids, self._n_read, self._read_s)
+            self.drawing.take(token_ids[:n_masses])
+        if n_masses == n_sure and n_finite(largest[: n_sure + 1]) == len(largest[: n_sure + 1]):
+            self.found = Proposal(token_ids, self._cost.n_read, self._cost.read_s)
         else:
             self.found = FloatingPointError(f"draft {self._name!r}: its logits hold NaN or infinity")
         return self.found

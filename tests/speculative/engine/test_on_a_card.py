@@ -7,9 +7,10 @@ from speculative.drafts.draft_model import DraftModel
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
 from speculative.engine.settings import EngineSettings
-from tests.support.card_rounds import ARMS, SAMPLINGS, make_models, play, requests
+from tests.support.card_rounds import ARMS, SAMPLINGS, Models, make_models, play, requests
 from tests.support.hard_cases import RandomSelector
 from tests.support.pretended_card import PretendedCard
+from tests.support.tiny_models import Arm
 
 N_NEW = 4
 
@@ -35,8 +36,23 @@ def test_the_text_on_a_card_is_the_cpus(on_cpu, on_card, arm, sampling, n):
     assert [generation.stats.faults for generation in there] == [[]] * n
     assert [generation.token_ids for generation in there] == [generation.token_ids for generation in here]
     assert rounds
-    if sampling != "greedy, penalties":
-        assert max(each.counts.n_waits for each in rounds) == 1
+    assert max(each.counts.n_waits for each in rounds) == 1
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("arm", ["draft model", "trimmed draft model", "early exit", "head"])
+def test_a_draft_stops_below_its_confidence_where_the_cpus_does_and_nothing_waits_for_it(
+    on_cpu, on_card, arm, sampling
+):
+    asked, found = requests(3, SAMPLINGS[sampling], 10), []
+    with PretendedCard() as card:
+        for models, counting in ((on_cpu, None), (on_card, card)):
+            stopping = Arm(models.arms[arm].draft.stopping_below(0.2), models.arms[arm].draft_length)
+            played, rounds = play(Models(models.target, {arm: stopping}), arm, asked, 3, counting)
+            found.append([(each.token_ids, each.stats.proposed, each.stats.faults) for each in played])
+    assert found[0] == found[1]
+    assert len({n for _, proposed, _ in found[0] for n in proposed}) > 2
+    assert max(each.counts.n_waits for each in rounds) == 1
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
