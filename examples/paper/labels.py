@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from paper_parts.choosing import times_as_fast
-from paper_parts.labels import ARMS, DraftSpeed, all_labels, picks_of
+from paper_parts.labels import DraftSpeed, all_labels, labelled_sides, picks_of
 from paper_parts.measured import measured_seconds
 from paper_parts.running import Found, Options, run
 from paper_parts.stored import MAIN, NO_DRAFT, Stored
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
 
 def experiment(stored: Stored, options: Options) -> Found:
     """Rank the arms of each query by every label, and learn from each."""
-    train, test = stored.data("train", ARMS), stored.data("test", ARMS)
+    train, test = labelled_sides(stored, MAIN)
     clock = measured_seconds(stored, test)
     rows = []
     for name, reward in all_labels(train, DraftSpeed.of(stored, MAIN)).items():

@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
 def experiment(stored: Stored, options: Options) -> Found:
     """Choose among both specialists and no draft, in each specialist's domain alone."""
     found = compared(stored, {domain: Asked(ARMS, (domain,)) for domain in ("maths", "code")}, options.seeds)
-    answer = "; ".join(
+    answer = ". ".join(
         f"On {domain}, {gain(choices)}, and picks draft_{domain}_4 for "
         f"{choices.picks['REINFORCE'][choices.arms.index(f'draft_{domain}_4')]:.0%} of the queries"
         for domain, choices in found.items()

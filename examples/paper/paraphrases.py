@@ -22,6 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
 
 def experiment(stored: Stored, options: Options) -> Found:
     """Learn from the training queries, and choose for the test queries as asked and paraphrased."""
+    if "otherwise" not in stored.sides:
+        raise ValueError("paraphrases needs the test queries asked otherwise: make_traces.py traces them")
     train = stored.data("train", FULL)
     sides = {side: stored.data(side, FULL) for side in SIDES}
     chosen = {side: choose(train, data, stored.encode_s(side), options.seeds) for side, data in sides.items()}

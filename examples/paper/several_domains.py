@@ -19,7 +19,7 @@ def experiment(stored: Stored, options: Options) -> Found:
     """Choose among both specialists and no draft, in all domains, and in those that a specialist knows."""
     settings = {"all domains": Asked(ARMS), "maths and code": Asked(ARMS, ("maths", "code"))}
     found = compared(stored, settings, options.seeds)
-    answer = "; ".join(f"In {setting}, {gain(one)}, {gain(one, 'KNN')}" for setting, one in found.items())
+    answer = ". ".join(f"In {setting}, {gain(one)}, {gain(one, 'KNN')}" for setting, one in found.items())
     shown = {"all domains": found["all domains"]}
     names = (RANDOM, FIXED, *LEARNED, DOMAIN, ORACLE)
     return Found(table(found), f"{answer}.", bars(shown, names, "Two specialists, eight domains"))

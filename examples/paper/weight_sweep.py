@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from paper_parts.choosing import times_as_fast
-from paper_parts.labels import ARMS, DraftSpeed, paper_reward, picks_of
+from paper_parts.labels import DraftSpeed, labelled_sides, paper_reward, picks_of
 from paper_parts.running import Found, Options, run
 from paper_parts.stored import NO_DRAFT, Stored
 
@@ -27,7 +27,7 @@ def experiment(stored: Stored, options: Options) -> Found:
     drawn: dict[str, list[Estimate]] = {}
     best: dict[str, float] = {}
     for profile in PROFILES:
-        sides = stored.data("train", ARMS, profile), stored.data("test", ARMS, profile)
+        sides = labelled_sides(stored, profile)
         points: dict[str, list[Estimate]] = {name: [] for name in ("REINFORCE", "KNN", "label itself")}
         for weight in WEIGHTS:
             reward = paper_reward(weight, DraftSpeed.of(stored, profile))

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from arms import Observation
 from bandits import FullInformationData
 from bandits.checks import Float64
@@ -71,6 +73,17 @@ def all_labels(train: FullInformationData, speed: DraftSpeed) -> dict[str, Rewar
             continue
         found[name] = reward
     return found | {f"paper's, weight {weight:g}": paper_reward(weight, speed) for weight in (0.25, 0.5, 0.75)}
+
+
+def labelled_sides(stored: Stored, profile: str) -> tuple[FullInformationData, FullInformationData]:
+    """Return both sides' data of `ARMS`, of the queries for which every draft wrote a text of its own."""
+    return _labelled(stored.data("train", ARMS, profile)), _labelled(stored.data("test", ARMS, profile))
+
+
+def _labelled(data: FullInformationData) -> FullInformationData:
+    rows = data.observations or ()
+    kept = [i for i, row in enumerate(rows) if all(one is not None and one.own_text is not None for one in row)]
+    return data.subset(np.array(kept, dtype=np.int64))
 
 
 def picks_of(labels: Float64) -> Float64:

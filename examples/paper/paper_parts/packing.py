@@ -26,7 +26,8 @@ def texts_of(out: Path, side: str) -> Path:
 def pack(work: Path, out: Path, sides: Sequence[str], target: Target) -> None:
     """Write each side's traces as one part, closed with the facts of the pool that made them, and its texts.
 
-    Contexts, margins and entropies are rounded to half precision, which more than halves the files.
+    Contexts, margins and entropies are rounded to half precision, which more than halves the files. What was timed
+    stands beside the texts.
 
     Args:
         work: with a folder that `collect` wrote for each side.
@@ -63,6 +64,7 @@ def _rounded(trace: Trace) -> Trace:
         name: replace(
             one,
             own=None,
+            seconds=None,
             confidences=None if one.confidences is None else one.confidences.astype(np.float16).astype(np.float32),
         )
         for name, one in trace.drafts.items()
@@ -75,13 +77,12 @@ def _write_texts(path: Path, traces: Sequence[Trace], target: Target) -> None:
         "query_id": [trace.query_id for trace in traces],
         "text": [target.text(trace.new_ids) for trace in traces],
     }
-    for name, first in traces[0].drafts.items():
-        if first.own is None:
-            continue
+    for name in traces[0].drafts:
         drafts = [trace.drafts[name] for trace in traces]
-        own = [draft.own for draft in drafts if draft.own is not None]
-        columns[f"own {name}"] = [_own_text(one, target) for one in own]
-        columns[f"own_s {name}"] = [one.seconds for one in own]
+        if all(draft.own is None for draft in drafts):
+            continue
+        columns[f"own {name}"] = [draft.own and _own_text(draft.own, target) for draft in drafts]
+        columns[f"own_s {name}"] = [draft.own and draft.own.seconds for draft in drafts]
         columns[f"trace_s {name}"] = [draft.seconds for draft in drafts]
     with atomic_file(path) as file:
         pq.write_table(pa.table(columns), file, compression="zstd")

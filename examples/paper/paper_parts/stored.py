@@ -51,7 +51,7 @@ class Stored:
     """All that the experiments read.
 
     Attributes:
-        sides: "train", "test", and the test queries asked "otherwise".
+        sides: "train", "test", and, where they were traced, the test queries asked "otherwise".
         plans: what each arm of the pool does.
         profiles: seconds of a machine, by name.
         facts: of the pool and the target.
@@ -139,7 +139,7 @@ def read_stored(folder: Path) -> Stored:
     """
     sides: dict[str, Side] = {}
     facts: Mapping[str, object] = {}
-    for name in ("train", "test", "otherwise"):
+    for name in ("train", "test", *(["otherwise"] if (folder / "otherwise").is_dir() else [])):
         own = closed_manifest(folder / name, KIND).made_of
         for what in facts or own:
             if facts and own.get(what) != facts[what]:
@@ -173,6 +173,8 @@ def _read_side(folder: Path, name: str) -> Side:
 
 
 def _check_same_queries(sides: Mapping[str, Side], folder: Path) -> None:
+    if "otherwise" not in sides:
+        return
     asked, otherwise = ([trace.query_id for trace in sides[name].traces] for name in ("test", "otherwise"))
     if asked != otherwise:
         other = next((pair for pair in zip(asked, otherwise, strict=False) if pair[0] != pair[1]), None)
