@@ -99,9 +99,41 @@ def _fronts(folder: Path, fronts: Record) -> list[str]:
         [heading, *(_cell(front["numbers"], field) for front in fronts.values())] for heading, field in _NUMBERS.items()
     ]
     lines += [*tables(heads, cells), ""]
+    lines += _published(fronts)
     for name, front in fronts.items():
         lines += picture(folder, f"routing_{name}.png", f"{name}: mean reward over {front['unit']}")
     return lines
+
+
+def _published(fronts: Record) -> list[str]:
+    """Return what others' routers reach, where the log is the same."""
+    saved = {
+        name: 1 - fronts[f"routellm_{name}"]["numbers"]["cpt_50"]["value"] / 0.5
+        for name in ("mmlu", "gsm8k")
+        if f"routellm_{name}" in fronts and fronts[f"routellm_{name}"]["numbers"]["cpt_50"] is not None
+    }
+    if len(saved) < 2:
+        return []
+    return [
+        "### Beside published routers",
+        "",
+        "The two RouteLLM logs are halves of the answers that its authors released and measured their routers on. "
+        "[Their report](https://github.com/lm-sys/lm-sys.github.io/blob/main/blog/2024-07-01-routellm.md) gives calls "
+        "to GPT-4 saved against a router that chooses at random, for which CPT(50%) is 0.5: about 30 % on MMLU for "
+        "half of the gap (the best of four, trained on Chatbot Arena and some 1,500 labelled questions of MMLU's "
+        "validation part), and up to 40 % on GSM8K. By CPT(50%) the policy here saves "
+        f"{100 * saved['mmlu']:.0f} % and {100 * saved['gsm8k']:.0f} %; it is trained on other questions of the same "
+        "log, with the domain where there are several, and tested on a part of the half: a rough comparison.",
+        "",
+        "No published AIQ or CostSave of these logs was found: RouterBench and LLMRouterBench measure their own, and "
+        "ParetoBandit reports three arms under another score. What PerfGain, CostSave and ParetoDist mean was checked "
+        "against the words of [LLMRouterBench's repository](https://github.com/ynulihao/LLMRouterBench), which gives "
+        "no formula: the best single model's quality exceeded, its cost saved at comparable quality, and the average "
+        "distance to the Pareto front. RouteLLM's evaluation code integrates a router's own points for APGR, where "
+        "ours takes their hull; RouterBench's integrates the hull from a router's cheapest point on and divides by the "
+        "largest cost, where ours is a mean over the costs from the cheapest arm's to the dearest's.",
+        "",
+    ]
 
 
 def _cell(numbers: Record, field: str) -> str:
