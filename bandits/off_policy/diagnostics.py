@@ -31,6 +31,9 @@ class Diagnostics:
         n_queries: queries of the log.
         effective_sample_size: (sum W)^2 / sum W^2 over queries' weights W: decisions of the evaluated policy itself
             that would be as noisy a mean (Kish 1965).
+        certain_sample_size: the same, had what the weights' mean lacks of 1 stood on rows of the largest weight that
+            there may be (the problem's `max_weight`, else the largest seen): a log in which heavy rows happen to be
+            missing looks worth more than it is.
         overlap: mean over contexts of sum_a min(pi_e, pi_b), 1 for equal policies and 0 for disjoint ones; estimated
             by the mean of min(w, 1) where the log holds only the taken actions' propensities.
         mean_weight: near 1 where the propensities are right and the logging policy tries what the evaluated one does.
@@ -49,6 +52,7 @@ class Diagnostics:
     n_rows: int
     n_queries: int
     effective_sample_size: float
+    certain_sample_size: float
     overlap: float
     mean_weight: float
     worst_weight: float
@@ -64,7 +68,7 @@ class Diagnostics:
     def too_thin(self) -> str | None:
         """Return why intervals that hold for large samples would not hold on this log; None where they do."""
         for count, least, what in (
-            (self.effective_sample_size, LEAST_EFFECTIVE_SIZE, "decisions of this policy"),
+            (self.certain_sample_size, LEAST_EFFECTIVE_SIZE, "decisions of this policy"),
             (self.n_deviating, LEAST_DEVIATING, "rewards other than the commonest"),
         ):
             if count < least:
@@ -106,6 +110,7 @@ def diagnosis(evidence: Evidence, arm_names: Sequence[str], missing: Sequence[st
         n_rows=evidence.n_rows,
         n_queries=evidence.n_queries,
         effective_sample_size=effective_number(evidence.weights),
+        certain_sample_size=_certain_number(evidence),
         overlap=evidence.overlap / evidence.row_weight,
         mean_weight=1 + float(evidence.calibration.mean[-1]),
         worst_weight=evidence.worst_weight,
@@ -120,6 +125,15 @@ def diagnosis(evidence: Evidence, arm_names: Sequence[str], missing: Sequence[st
     rare_names = [name for name, is_rare in zip(arm_names, rare, strict=True) if is_rare]
     contradictions = _contradictions(found, evidence.whole, of_weights)
     return replace(found, problems=(*_problems(found, evidence, rare_names), *missing, *contradictions))
+
+
+def _certain_number(evidence: Evidence) -> float:
+    """Return q / (q m^2 / effective number + (1 - m) * the possible weight), where the weights' mean m is below 1."""
+    effective, q = effective_number(evidence.weights), evidence.n_queries
+    mean = 1 + float(evidence.calibration.mean[-1])
+    if mean >= 1 or effective == 0:
+        return effective
+    return min(effective, q / (q * mean**2 / effective + (1 - mean) * evidence.possible_weight))
 
 
 def _problems(found: Diagnostics, evidence: Evidence, rare: Sequence[str]) -> list[str]:

@@ -80,6 +80,7 @@ class Evidence:
         deviating: as `weights`, of rows whose reward is not the commonest one of their batch.
         worst_weight: the largest importance weight.
         worst_row: where it stands.
+        possible_weight: the largest that may come: the problem's `max_weight`, else the largest that came.
         overlap: sum of c times what probability the two policies share.
         n_taken: (k,) int64, rows of each arm.
         mass: (k,) float64, sum of c times the evaluated policy's probability.
@@ -98,6 +99,7 @@ class Evidence:
     deviating: tuple[float, float]
     worst_weight: float
     worst_row: int
+    possible_weight: float
     overlap: float
     n_taken: Int64
     mass: Float64
@@ -119,6 +121,7 @@ class Evidence:
             deviating=_added(self.deviating, other.deviating),
             worst_weight=max(self.worst_weight, other.worst_weight),
             worst_row=self.n_rows + other.worst_row if later else self.worst_row,
+            possible_weight=max(self.possible_weight, other.possible_weight),
             overlap=self.overlap + other.overlap,
             n_taken=self.n_taken + other.n_taken,
             mass=self.mass + other.mass,
@@ -148,6 +151,7 @@ def evidence_of(problem: OffPolicyProblem) -> Evidence:
         deviating=_sums(deviating),
         worst_weight=float(problem.weights[worst]),
         worst_row=worst,
+        possible_weight=float(problem.weights[worst]) if problem.max_weight is None else problem.max_weight,
         overlap=float(rows @ shared),
         n_taken=np.bincount(log.actions, minlength=log.n_arms),
         mass=np.asarray(rows @ problem.probabilities),

@@ -37,11 +37,14 @@ def standard_error(terms: Terms) -> float:
     """Return the standard error of an estimate: the larger of the robust and the pooled one.
 
         robust^2 = q / (q - 1) * sum influence^2
-        pooled^2 = s^2 * sum(W^2) / D^2 + variance of the offset's mean + (for a mean) m^2 sum((W - c)^2) / D^2
+        pooled^2 = s^2 (sum(W^2) + M) / D^2 + variance of the offset's mean
+                   + m^2 (sum((W - c)^2) + M) / D^2, for a mean
 
     by query, with W its importance weights, c its row weights, D the sum of W (of c for a mean), m the weighted mean
-    of rewards (or residuals) and s^2 their weighted variance. The robust one is too small where no heavy row happens to
-    show the rarer reward; the pooled one takes such rows to vary as the others do.
+    of rewards (or residuals), s^2 their weighted variance and M = max(W) * max(sum(c) - sum(W), 0). The robust one is
+    too small where no heavy row happens to show the rarer reward; the pooled one takes such rows to vary as the others
+    do. Weights have a mean of 1: what their sum lacks stood on heavy rows that happen not to be in the log, and M is
+    their square, had they the largest weight seen.
 
     Raises:
         UndefinedIntervalError: if there is one query only.
@@ -63,9 +66,11 @@ def _pooled_variance(terms: Terms, weights: Float64) -> float:
     deviation = own.numerator - mean * weights
     spread = np.divide(np.square(deviation), weights, out=np.zeros_like(weights), where=weights > 0).sum() / weight
     offset = own.offset - total.offset / total.weight * own.weight
-    variance = spread * np.square(weights).sum() / total.denominator**2 + np.square(offset / total.weight).sum()
+    absent = weights.max() * max(float(total.weight) - weight, 0.0)
+    variance = spread * (np.square(weights).sum() + absent) / total.denominator**2
+    variance += np.square(offset / total.weight).sum()
     if not terms.is_ratio:
-        variance += mean**2 * np.square(weights - own.weight).sum() / total.weight**2
+        variance += mean**2 * (np.square(weights - own.weight).sum() + absent) / total.weight**2
     return float(variance)
 
 

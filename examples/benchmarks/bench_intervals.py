@@ -65,13 +65,18 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     options = options_of(arguments)
     started = time.perf_counter()
     rows: list[dict[str, Any]] = []
-    tasks = [(name, size, options) for name in ENVIRONMENTS for size in options.sizes]
+    names = options.only or list(ENVIRONMENTS)
+    tasks = [(name, size, options) for name in names for size in options.sizes]
     executor = SerialExecutor() if options.workers == 1 else ProcessExecutor(options.workers)
     for (name, size, _), found in zip(tasks, executor.map(measure, tasks), strict=True):
         if isinstance(found, Failed):
             raise SystemExit(f"{name}, {size} rows: {found.error}")
         rows += found
         print_rows(rows, name, size)
+    kept = RESULTS / "bench_intervals.json"
+    if options.only and not options.smoke and kept.is_file():
+        old = json.loads(kept.read_text(encoding="utf-8"))["rows"]
+        rows = sorted([*rows, *(row for row in old if row["environment"] not in names)], key=place_of)
     result: dict[str, Any] = {
         "rows": rows,
         "bars": bars(rows),
@@ -91,9 +96,14 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         from speculative.measuring.machine import machine_facts
 
         result["machine"] = machine_facts()
-        write_file(RESULTS / "bench_intervals.json", json.dumps(result, indent=1, allow_nan=False) + "\n")
+        write_file(kept, json.dumps(result, indent=1, allow_nan=False) + "\n")
         draw(rows, RESULTS / "bench_intervals.png")
     return result
+
+
+def place_of(row: dict[str, Any]) -> int:
+    """Return where the row's environment stands in tables."""
+    return list(ENVIRONMENTS).index(row["environment"])
 
 
 def options_of(arguments: list[str] | None) -> argparse.Namespace:
@@ -103,6 +113,7 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--resamples", type=int, default=300, help="of each bootstrap")
     parser.add_argument("--refits", type=int, default=25, help="of each direct method, where they are quick")
     parser.add_argument("--sizes", type=int, nargs="+", default=[500, 2000, 8000])
+    parser.add_argument("--only", nargs="+", choices=list(ENVIRONMENTS), help="measure these, and keep others' figures")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="processes; the figures are the same")
     parser.add_argument("--smoke", action="store_true", help="a few repeats; writes nothing")
