@@ -20,6 +20,7 @@ from speculative.drafts.drafting_loop import (
     proposal_of,
     propose_together,
     read_along,
+    read_at_least,
     read_missing,
     write_alone,
 )
@@ -190,7 +191,8 @@ class DraftModel(LogitsDraft):
         held = sessions[0].held
         if any(session.held is not held for session in sessions):  # each stands alone
             return super().propose_batch(asks)
-        missing = [session.cut(ask.prefix) for session, ask in zip(sessions, asks, strict=True)]
+        n_least = [read_at_least(ask, self.model.device) for ask in asks]
+        missing = [session.cut(ask.prefix, n) for session, ask, n in zip(sessions, asks, n_least, strict=True)]
 
         def read(which: Sequence[int], token_ids: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
             batch = TokenBatch.in_rows(token_ids, counts, [sessions[i].row for i in which])
@@ -289,9 +291,9 @@ class _ModelSession(RowSession):
         [found] = self._draft.propose_batch([DraftAsk(self, prefix, draft_length, sampler)])
         return proposal_of(found)
 
-    def cut(self, prefix: Sequence[int]) -> Sequence[int]:
-        """Forget what holds no longer, and return the tokens that are missing, at least one."""
-        n_shared = self._n_shared(prefix)
+    def cut(self, prefix: Sequence[int], n_least: int) -> Sequence[int]:
+        """Forget what holds no longer, and return the tokens that are missing, at least so many where there are."""
+        n_shared = max(0, min(self._n_shared(prefix), len(prefix) - n_least))
         self.held.cache.truncate(self.row, n_shared)
         return prefix[n_shared:]
 

@@ -125,6 +125,15 @@ def propose_together(
     return [ids if isinstance(ids, Exception) else Proposal(ids, n, read_s) for ids, n in found]
 
 
+def read_at_least(ask: DraftAsk, device: torch.device) -> int:
+    """Return how many of a prefix's last tokens a draft reads before it drafts, known ones again.
+
+    On a card as many as the round before may have committed, so that what is launched does not depend on what was
+    accepted; elsewhere the last one.
+    """
+    return 1 if device.type == "cpu" else ask.draft_length + 1
+
+
 def read_missing(missing: Sequence[Sequence[int]], device: torch.device, read: Pass) -> torch.Tensor:
     """Read the tokens that each request lacks, at least one each: the logits (requests, v) after their last ones."""
     alone = [i for i, token_ids in enumerate(missing) if len(missing) == 1 or len(token_ids) > _READ_TOGETHER]

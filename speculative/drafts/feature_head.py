@@ -12,7 +12,14 @@ from arms.checks import at_least, within
 from arms.fingerprint import digest
 from speculative.drafts.cache_rows import CacheRows, RowSession
 from speculative.drafts.draft_model import VOCABULARY_FILE, read_vocabulary
-from speculative.drafts.drafting_loop import READ_CHUNK, LogitsDraft, proposal_of, propose_together, read_missing
+from speculative.drafts.drafting_loop import (
+    READ_CHUNK,
+    LogitsDraft,
+    proposal_of,
+    propose_together,
+    read_at_least,
+    read_missing,
+)
 from speculative.drafts.spec import DraftedTarget
 from speculative.drafts.stopping import StoppingSpec
 from speculative.models.decoder import Decoder
@@ -125,7 +132,8 @@ class FeatureHead(LogitsDraft):
         held = sessions[0].held
         if any(session.held is not held for session in sessions) or any(len(ask.prefix) < 2 for ask in asks):
             return super().propose_batch(asks)
-        pairs = [session.cut(ask.prefix) for session, ask in zip(sessions, asks, strict=True)]
+        n_least = [read_at_least(ask, self.target.device) for ask in asks]
+        pairs = [session.cut(ask.prefix, n) for session, ask, n in zip(sessions, asks, n_least, strict=True)]
         states, missing = [own for own, _ in pairs], [token_ids for _, token_ids in pairs]
         rows, n_done, foretold = [session.row for session in sessions], [0] * len(asks), dict[int, torch.Tensor]()
 
@@ -194,10 +202,13 @@ class _HeadSession(RowSession):
         [found] = self._draft.propose_batch([DraftAsk(self, prefix, draft_length, sampler)])
         return proposal_of(found)
 
-    def cut(self, prefix: Sequence[int]) -> tuple[torch.Tensor, Sequence[int]]:
-        """Forget what holds no longer; return the states that are missing, at least one, and the tokens after them."""
+    def cut(self, prefix: Sequence[int], n_least: int) -> tuple[torch.Tensor, Sequence[int]]:
+        """Forget what holds no longer; return the states that are missing and the tokens after them.
+
+        They are at least so many where there are.
+        """
         n_pairs = len(prefix) - 1
-        first = min(self._n_true, n_pairs - 1)
+        first = max(0, min(self._n_true, n_pairs - n_least))
         self.held.cache.truncate(self.row, first)
         states = self._states(prefix, first)[: n_pairs - first]
         self._n_true = n_pairs

@@ -159,7 +159,6 @@ class Running:
         if not self._is_controlled:
             return sampler
         if self._controls is not None:
-            self._controls.follow(self.tokens)
             return DeviceControlledSampler(sampler, self._controls, len(self.tokens), self.n_tokens)
         n_prompt = len(request.token_ids)
         return ControlledSampler(sampler, self._draft_controls, self.tokens, n_prompt, request.eos_ids, self.n_tokens)
@@ -197,10 +196,7 @@ class Running:
             probs, is_drawn = unread.drawing.probs, unread.is_drawn
         drawn = DrawnRows(torch.stack([*probs]), is_drawn) if probs else None
         pick = self.verifier.picker(len(self.tokens), drawn)
-        if self._controls is None:
-            return pick
-        self._controls.follow(self.tokens)
-        return controlled_picker(self._controls, pick)
+        return pick if self._controls is None else controlled_picker(self._controls, pick)
 
     def certainty(self) -> Certainty | None:
         """Return how sure the target was of the last token, by its own logits; to be asked between two passes."""
@@ -260,6 +256,8 @@ class Running:
         if len(kept) < len(tokens) or finished == "failed":  # what was drafted after the end does not count
             n_proposed = n_accepted = min(n_accepted, len(kept))
         self.tokens += kept
+        if self._controls is not None:
+            self._controls.follow(self.tokens)
         self.ended = finished
         stats.n_new += len(kept)
         if action is not None:

@@ -1,5 +1,7 @@
 """What the engine asks of a card, and that its text is the CPU's, on a card that is not there."""
 
+from collections import defaultdict
+
 import pytest
 import torch
 
@@ -7,7 +9,9 @@ from speculative.drafts.draft_model import DraftModel
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
 from speculative.engine.settings import EngineSettings
-from tests.support.card_rounds import ARMS, SAMPLINGS, Models, make_models, play, requests
+from speculative.models.decoder import Decoder
+from speculative.models.feature_head import FeatureHeadModel
+from tests.support.card_rounds import ARMS, SAMPLINGS, Models, make_models, play, requests, sizes, weights
 from tests.support.hard_cases import RandomSelector
 from tests.support.pretended_card import PretendedCard
 from tests.support.tiny_models import Arm
@@ -53,6 +57,45 @@ def test_a_draft_stops_below_its_confidence_where_the_cpus_does_and_nothing_wait
     assert found[0] == found[1]
     assert len({n for _, proposed, _ in found[0] for n in proposed}) > 2
     assert max(each.counts.n_waits for each in rounds) == 1
+
+
+@pytest.fixture(scope="module")
+def near_on_card():
+    """The same, but the draft model agrees with the target now and then."""
+    with PretendedCard():
+        models, config, noise = make_models("cuda"), sizes(), torch.Generator().manual_seed(1)
+        near = {name: own + 0.1 * torch.randn(own.shape, generator=noise) for name, own in weights(config).items()}
+        draft = DraftModel(Decoder(config, near, device="cuda"), name="near", n_target_vocab=config.n_vocab)
+        models.arms["draft model"] = Arm(draft, 4)
+        return models
+
+
+@pytest.mark.parametrize("sampling", ["greedy", "coupled", "greedy, penalties", "rejection"])
+@pytest.mark.parametrize("arm", ARMS)
+def test_what_a_round_launches_does_not_depend_on_what_was_accepted(near_on_card, arm, sampling, monkeypatch):
+    passes = []
+    for model, name, place in ((Decoder, "forward", 1), (FeatureHeadModel, "read", 2), (FeatureHeadModel, "go_on", 2)):
+        own = getattr(model, name)
+
+        def counting(*given, own=own, place=place, **more):
+            passes.append(tuple(given[place].counts))
+            return own(*given, **more)
+
+        monkeypatch.setattr(model, name, counting)
+    launched, accepted = defaultdict(set), defaultdict(set)
+    with PretendedCard() as card:
+        engine = Engine(near_on_card.target, [near_on_card.arms[arm]])
+        engine.submit(requests(1, SAMPLINGS[sampling], 24)[0])
+        engine.step()  # reads the prompt
+        while engine.n_unfinished:
+            card.counted()
+            passes.clear()
+            [result] = engine.step()
+            launched[result.n_proposed].add((*card.counted().kernels, *passes))
+            accepted[result.n_proposed].add(result.n_accepted)
+    assert {n: len(found) for n, found in launched.items()} == dict.fromkeys(launched, 1)
+    if arm in ("prompt look-up", "draft model", "early exit"):
+        assert max(len(found) for found in accepted.values()) > 1
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
