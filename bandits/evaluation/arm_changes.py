@@ -101,9 +101,14 @@ def notes_on_changes(data: Data) -> tuple[str, ...]:
     )
 
 
+def is_date(time: float) -> bool:
+    """Return whether a time is taken for seconds since 1970: one in the years 2000 to 2100."""
+    return _DATES[0] <= time < _DATES[1]
+
+
 def moment(time: float) -> str:
-    """Return seconds since 1970 as a date and time (UTC) where they lie in the years 2000 to 2100, else the number."""
-    if _DATES[0] <= time < _DATES[1]:
+    """Return a time as date and time of day (UTC), or as the number that it is; see `is_date`."""
+    if is_date(time):
         return datetime.fromtimestamp(time, UTC).isoformat(sep=" ", timespec="minutes").removesuffix("+00:00")
     return f"time {time:.6g}"
 

@@ -9,6 +9,8 @@ from bandits.evaluation.canvas import curves, interval_bars
 from bandits.evaluation.comparison import Comparison, ComparisonRow, CurvePoint
 from bandits.evaluation.cost_picture import CostPoint, draw_front, hull_line
 from bandits.evaluation.evaluation import Evaluation
+from bandits.evaluation.rolling_picture import draw_rolling
+from bandits.evaluation.rolling_result import RollingEvaluation
 from bandits.evaluation.trade_off_result import TradeOff
 from bandits.simulation.simulation import Simulation
 from bandits.statistics.estimate import Estimate
@@ -118,6 +120,11 @@ def plot_learning_curves(comparison: Comparison, path: str | Path, estimator: st
         y_label="mean reward",
         x_ticks=sorted({round(point.n_train) for points in ordered.values() for point in points}),
     )
+
+
+def plot_rolling(result: RollingEvaluation, path: str | Path) -> None:
+    """Draw values window by window, with what changed, and below what is earned more than the best fixed arm so far."""
+    draw_rolling(result, path)
 
 
 def plot_regret(simulation: Simulation, path: str | Path) -> None:

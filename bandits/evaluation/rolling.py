@@ -25,7 +25,7 @@ from bandits.policies.policy import Policy
 from bandits.seeds import SeedTree
 from bandits.statistics.bootstrap import Bootstrap
 
-_LEAST_ROWS = 8  # of a window
+LEAST_ROWS = 8  # of a window
 _UPDATES = 1000  # of a run, where nobody says how many
 
 
@@ -175,9 +175,9 @@ def _in_order(data: Data, settings: RollingSettings) -> Data:
         raise ValueError("evaluate_rolling needs times: give the data times, one a row (a column time of a table)")
     if np.ptp(data.times) == 0:
         raise ValueError(f"evaluate_rolling needs an order of time, and all rows are of one moment, {data.times[0]:g}")
-    if len(data) < _LEAST_ROWS * settings.n_windows:
+    if len(data) < LEAST_ROWS * settings.n_windows:
         raise ValueError(
-            f"n_windows {settings.n_windows} needs at least {_LEAST_ROWS * settings.n_windows} rows, "
+            f"n_windows {settings.n_windows} needs at least {LEAST_ROWS * settings.n_windows} rows, "
             f"got {len(data)}: ask for fewer windows"
         )
     if isinstance(data, LoggedData):

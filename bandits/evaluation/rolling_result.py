@@ -26,7 +26,8 @@ class RollingRow(Estimate):
         difference: value minus the best fixed arm's, on the same rows; None for that arm itself.
         over_frozen: value minus the frozen copy's, what learning on is worth; None but for policies.
         regret: mean over rows of what the best arm of the row's window brings, minus value. It was picked among all on
-            the rows that it is scored on, which makes regret a little too large, the more so on a log.
+            the rows that it is scored on, which makes regret too large: little where rewards are known, much on a log
+            of many arms.
         n_learned: rows that the policy was shown in all, mean over seeds; None but for policies.
         by_seed: the value of each seed.
         problems: why the log cannot support the value, in the first seed; none where it can.

@@ -19,6 +19,7 @@ from speculative.cli.cost_weights import trade_off_of, weights_of, write_trade_o
 from speculative.cli.data_files import STORED_REWARD, TableOptions, file_names, read_data, valued, without_observations
 from speculative.cli.plugins import estimators_of, policies_of
 from speculative.cli.progress import busy, stages
+from speculative.cli.rolling import check_times, rolling_of, write_rolling
 from speculative.cli.streams import open_folder
 
 if TYPE_CHECKING:
@@ -100,6 +101,14 @@ def compare(
         bool,
         typer.Option("--by-segment", help="Also compare on the queries of each domain: segments.md and segments.png."),
     ] = False,
+    rolling: Annotated[
+        bool,
+        typer.Option(
+            "--rolling",
+            help="Also follow the policies while they learn through the rows in order of time (a column time): "
+            "rolling.md and rolling.png.",
+        ),
+    ] = False,
     baseline: Annotated[
         str | None,
         typer.Option("--baseline", help="Policy or arm that others are compared with; by default the first."),
@@ -134,9 +143,12 @@ def compare(
     )
     table = TableOptions(encoder, column or (), context_columns, unknown_levels, propensities, arm_columns, cost_suffix)
     if batch_rows is None:
-        read: dict[str, Rows] = dict(_read_all(data, table))
+        at_once = _read_all(data, table)
+        if rolling:
+            check_times(at_once)
+        read: dict[str, Rows] = dict(at_once)
     else:
-        needs = {"reward": reward, "bandit_feedback": bandit_feedback, "by_segment": by_segment}
+        needs = {"reward": reward, "bandit_feedback": bandit_feedback, "by_segment": by_segment, "rolling": rolling}
         several = {"cost_weight": len(weights) > 1}
         opened = [open_folder(path, batch_rows, table, **needs, **several) for path in data]
         read = dict(zip(file_names(data), opened, strict=True))
@@ -161,6 +173,12 @@ def compare(
         if by_segment:
             texts.append(comparison.segment_table().to_text())
         results[name] = json.loads(comparison.to_json()) | {"reward": reward_name}
+        if rolling and not isinstance(rows, DataStream):
+            with busy(f"following time on {name}"):
+                followed = rolling_of(learners, rows, seeds, settings.cost_weight)
+            write_rolling(followed, folder)
+            texts.append(followed.to_text())
+            results[name]["rolling"] = json.loads(followed.to_json())
         if report is not None:
             from bandits.evaluation import write_report
 

@@ -264,3 +264,13 @@ def test_logs_and_settings_that_cannot_answer_are_refused():
             RollingSettings(**wrong)
     with pytest.raises(ValueError, match="needs times"):
         evaluate_rolling(LEARNERS, example_data())
+
+
+@pytest.mark.parametrize("start", [0.0, 1.77e9])
+def test_it_is_drawn_over_dates_and_over_other_times(tmp_path, start):
+    pytest.importorskip("matplotlib")
+    from bandits.evaluation.plots import plot_rolling
+
+    data = replace(full(at=40), times=start + 3600.0 * np.arange(80))
+    plot_rolling(evaluate_rolling(LEARNERS, data, (0,), settings=FEW), tmp_path / "rolling.png")
+    assert (tmp_path / "rolling.png").stat().st_size > 10_000

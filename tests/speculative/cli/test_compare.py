@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bandits import Uniform
-from bandits.evaluation import Comparison, TradeOff
+from bandits.evaluation import Comparison, RollingEvaluation, TradeOff
 from bandits.testing import example_data
 from speculative.cli.main import app
 from speculative.cli.options import workers
@@ -132,6 +132,7 @@ def test_policies_and_estimators_take_settings_in_parentheses(place, tmp_path):
         (("table.parquet", "--encoder", "json:JSONDecoder"), "must be a subclass of"),
         (("log", "--estimators", "json:JSONDecoder"), "must be a subclass of"),
         (("missing",), "does not exist"),
+        (("log", "--rolling"), "--rolling needs times, and log holds none: --column time=NAME"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(place, tmp_path, arguments, message):
@@ -212,3 +213,18 @@ def test_weights_of_the_cost_give_net_rewards_or_a_front(labelled, tmp_path):
     assert (tmp_path / "front" / "trade_off.png").stat().st_size > 5_000
     for wrong in ("much", ","):
         assert "--cost-weight must be numbers" in _refused(*words, "--cost-weight", wrong, "--out", tmp_path)
+
+
+def test_policies_are_followed_through_time(labelled, tmp_path):
+    table = pq.read_table(labelled)
+    days = pa.array(np.datetime64("2026-03-01") + np.arange(len(table)) // 2)
+    pq.write_table(table.append_column("day", days), tmp_path / "dated.parquet")
+    words = ("--encoder", "hashing", "--context-columns", "domain", "--policies", "lin_ucb, ucb1", "--seeds", 1)
+    out = _run(tmp_path / "dated.parquet", "--rolling", "--column", "time=day", *words, "--out", tmp_path).stdout
+    result = RollingEvaluation.load(tmp_path / "rolling.json")
+    assert (len(result.windows), result.n_rows, result.n_first) == (7, 60, 1)
+    assert result["lin_ucb"].value > result["ucb1"].value
+    assert result.windows[0].start == np.datetime64("2026-03-01").astype("datetime64[s]").astype(float)
+    assert "minus frozen" in out
+    assert "2026-03-01 00:00" in (tmp_path / "rolling.md").read_text()
+    assert (tmp_path / "rolling.png").stat().st_size > 5_000
