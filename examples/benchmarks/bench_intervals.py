@@ -54,6 +54,7 @@ from bandits.off_policy.estimators import (
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 LEAST = 0.92  # coverage of a nominal 95 %
+LEAST_PRINTED = 0.1  # of the logs; of an interval that is refused on more, those printed are too few to judge
 LEAST_SHOWN = 0.85  # the picture's axis begins there
 MOST_OF_DR = 1.1  # the error of Slope's choice, as a multiple of DoublyRobust's
 KINDS = (DeltaMethod.kind, BootstrapInterval.kind, EmpiricalBernstein.kind, Anytime.kind, RefittedBootstrap.kind)
@@ -87,6 +88,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         "command": f"python examples/benchmarks/bench_intervals.py {' '.join(arguments or sys.argv[1:])}".strip(),
         "seed": options.seed,
         "date": time.strftime("%Y-%m-%d"),
+        "kept": [name for name in ENVIRONMENTS if name not in names],
     }
     for bar in result["bars"]:
         if not bar["holds"]:
@@ -236,7 +238,7 @@ def bars(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "holds": row["coverage"] >= LEAST,
         }
         for row in rows
-        if "coverage" in row and row["interval"] not in MODELLED
+        if "coverage" in row and row["interval"] not in MODELLED and row["printed_share"] >= LEAST_PRINTED
     ]
     rmse = {(row["environment"], row["n_rows"], row["estimator"]): row["rmse"] for row in rows}
     chosen = [

@@ -30,9 +30,12 @@ def intervals_page(folder: Path) -> str:
 def _coverage(record: Record) -> list[str]:
     lines = [
         f"Share of {record['repeats']} logs whose printed interval holds the true value, and in parentheses the share "
-        "of logs for which it was printed, where that is not all. A dash: never printed, with the reason below.",
+        "of logs for which it was printed, where that is not all; limits are watched where that is a tenth or more. A "
+        "dash: never printed, with the reason below.",
         "",
     ]
+    if record.get("kept"):
+        lines += [f"From runs before this one: {', '.join(record['kept'])}.", ""]
     rows = record["rows"]
     if any(row["interval"] == "refitted bootstrap" for row in rows):
         noise = "holds the reward model's noise, not its bias, so it needs a model that is right, as in the linear one"
