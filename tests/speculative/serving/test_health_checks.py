@@ -37,6 +37,7 @@ def test_an_arm_that_is_down_is_asked_by_no_request_until_it_is_up_again(tmp_pat
         script.health = 200
         wait_for(lambda: not breaker.is_open)
         assert door.chat().headers["x-draftpick-arm"] == "a"
+        assert [one["available"] for one in records(door, "decided")] == [["b"], ["b"], ["b"], None]  # None for all
 
 
 def checked(url, **settings):
