@@ -122,9 +122,10 @@ class Running:
 
     def ask(self, draft: Draft, draft_length: int) -> DraftAsk | None:
         """Return what to ask a draft for, at most `draft_length` tokens; None where it proposes none."""
-        length = min(draft_length, self.remaining - 1)  # the target adds one token itself
-        asked = self.drafting.ask(draft, self.tokens, length, self._draft_sampler, self._may_be_unread)
-        if self.drafting.has_failed:
+        drafting, most = self.drafting, self.remaining - 1  # the target adds one token itself
+        length = draft_length if draft_length < most else most
+        asked = drafting.ask(draft, self.tokens, length, self._draft_sampler, self._may_be_unread)
+        if drafting.has_failed:
             self.cache.wipe(self.row, len(self.tokens) - 1)  # it may have left NaN there
         return asked
 
@@ -166,12 +167,12 @@ class Running:
     def verify(self, rows: TargetRows, draft_tokens: DraftTokens, prefix: Sequence[int] | None = None) -> Verification:
         """Verify draft tokens that follow `prefix`, by default the text so far, as far as the logits allow it."""
         prefix, raw, token_ids = self.tokens if prefix is None else prefix, rows, draft_tokens.token_ids
-        if self._is_controlled and not rows.are_picked:
-            rows = ControlledRows(rows, self.request, prefix, token_ids)
         try:
-            if rows.are_picked:
+            if rows.picks is not None:
                 found = verify_match(rows.picked, token_ids)
             else:
+                if self._is_controlled:
+                    rows = ControlledRows(rows, self.request, prefix, token_ids)
                 found = self.verifier.verify(rows, draft_tokens, len(prefix))
         except InvalidLogitsError as error:
             found = Verification(error.n_accepted, None, str(error))

@@ -102,7 +102,8 @@ def _found(draft: Draft, asks: Sequence[DraftAsk]) -> list[object]:
     """Return a proposal or an error for each; an error that concerns no single request is everybody's."""
     if len(asks) == 1 and (not asks[0].unread or type(draft).propose_batch is Draft.propose_batch):
         try:
-            return [asks[0].session.propose(asks[0].prefix, asks[0].draft_length, asks[0].sampler)]
+            session, prefix, draft_length, sampler, _ = asks[0]
+            return [session.propose(prefix, draft_length, sampler)]
         except BaseException as error:
             return [error]
     try:

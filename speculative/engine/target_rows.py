@@ -53,14 +53,17 @@ class TargetRows:
         largest: gives a row's largest logit and the id it belongs to.
         first: the request's first row; the callers ask for no more rows than it has.
         picks: the token that the request's sampler picks from each of its rows, where they were found on the device.
+
+    Attributes:
+        picks: as given.
     """
 
-    _picks: Sequence[int] | None = None
+    picks: Sequence[int] | None = None
 
     def __init__(
         self, logits: torch.Tensor, largest: LargestLogits, first: int = 0, picks: Sequence[int] | None = None
     ) -> None:
-        self._logits, self._largest, self._first, self._picks = logits, largest, first, picks
+        self._logits, self._largest, self._first, self.picks = logits, largest, first, picks
 
     def row(self, i: int) -> torch.Tensor:
         """Logits (v,) after i draft tokens.
@@ -82,22 +85,17 @@ class TargetRows:
             raise _not_finite(value, i)
         return token
 
-    @property
-    def are_picked(self) -> bool:
-        """Whether the request's sampler has picked a token from each row."""
-        return self._picks is not None
-
     def picked(self, i: int) -> int:
-        """Return the token that it has picked after i draft tokens.
+        """Return the token that the request's sampler has picked after i draft tokens.
 
         Raises:
             InvalidLogitsError: if no token can be chosen.
         """
         self.best(i)
-        assert self._picks is not None
-        if self._picks[i] == _NO_PICK:
+        assert self.picks is not None
+        if self.picks[i] == _NO_PICK:
             raise InvalidLogitsError("the largest logit must be finite once all controls are applied", i)
-        return self._picks[i]
+        return self.picks[i]
 
     def logprob(self, i: int, token: int, n_best: int) -> TokenLogprob:
         """Return the log-probability of the token chosen after i draft tokens, and the `n_best` best ones beside it."""
