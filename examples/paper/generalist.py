@@ -58,7 +58,7 @@ def _plot(shown: dict[str, Estimate | float], path: Path) -> None:
         path,
         shown,
         title="A generalist head against the best specialist",
-        x_label="tokens of the target's that are right",
+        x_label="share of the target's tokens that it would draft",
     )
 
 

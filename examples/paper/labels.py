@@ -64,7 +64,7 @@ def rank_correlation(labels: Float64, speed: Float64) -> Float64:
 
 def _mean(values: Float64) -> Estimate:
     sums = Bootstrap().sums(values[:, None])
-    return Bootstrap().estimate(sums[:, 0] / len(values), len(values))
+    return Bootstrap().estimate(sums[:, 0] / len(values), len(values)).within(-1.0, 1.0)
 
 
 def _learned(train: FullInformationData, test: FullInformationData, options: Options) -> dict[str, object]:
