@@ -33,14 +33,15 @@ def experiment(stored: Stored, options: Options) -> Found:
             reward = paper_reward(weight, DraftSpeed.of(stored, profile))
             row, own = _row([side.with_reward(reward) for side in sides], options.seeds)
             rows.append({"profile": profile, "weight": weight, **row})
-            for name, values in points.items():
-                values.append(own[name])
+            for name, estimates in points.items():
+                estimates.append(own[name])
         row, _ = _row(sides, options.seeds)
         rows.append({"profile": profile, "weight": "time saved", **row})
         drawn[profile] = points["REINFORCE"]
-        best[profile] = WEIGHTS[int(np.argmax([point.value for point in points["REINFORCE"]]))]
+        values = np.array([point.value for point in drawn[profile]])
+        best[profile] = WEIGHTS[int(np.argmax(values > values.max() - 0.001))]  # the first of equals
     told = "; ".join(
-        f"{profile}: best at weight {weight:g} ({max(one.value for one in drawn[profile]):.2f} times no draft, "
+        f"{profile}: best from weight {weight:g} on ({max(one.value for one in drawn[profile]):.2f} times no draft, "
         f"{drawn[profile][5].value:.2f} at 0.5)"
         for profile, weight in best.items()
     )

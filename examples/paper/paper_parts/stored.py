@@ -153,7 +153,8 @@ def read_stored(folder: Path) -> Stored:
     names = [str(name) for name in facts["arms"]]  # type: ignore[attr-defined]
     plans = {name: plan_of_facts(facts[f"arm {name}"]) for name in names}
     profiles = {
-        path.stem: CostProfile.from_json(path.read_text(encoding="utf-8")) for path in (folder / COSTS).glob("*.json")
+        path.stem: CostProfile.from_json(path.read_text(encoding="utf-8"))
+        for path in sorted((folder / COSTS).glob("*.json"))
     }
     for name, profile in profiles.items():
         if faults := profile.faults():
