@@ -22,10 +22,17 @@ Keys = NDArray[np.uint64]
 
 
 def full_batches(stream: DataStream[AnyData], least_rows: int = LEAST_ROWS) -> Iterator[AnyData]:
-    """Yield the rows of a stream in order, small batches joined: none has fewer rows, unless all rows are fewer."""
+    """Yield the rows of a stream in order, small batches joined: none has fewer rows, unless all rows are fewer.
+
+    Raises:
+        ValueError: if a column that must be in all parts or in none is in some; or as the stream does.
+    """
     ready: AnyData | None = None
+    first: AnyData | None = None
     held: list[AnyData] = []
     for batch in stream:
+        first = batch.subset([0]) if first is None else first
+        _joined([first, batch.subset([0])])  # refuses what could not be one data set
         held.append(batch)
         if sum(map(len, held)) >= least_rows:
             if ready is not None:

@@ -113,3 +113,12 @@ def test_a_bootstrap_of_a_precision_draws_as_many_resamples_as_that_takes(policy
     asked = ["bootstrap(precision=0.05)"], ["bootstrap(n_resamples=186)"]
     by_precision, by_number = (estimate(policy, log, estimators=[SNIPS()], intervals=one)["SNIPS"] for one in asked)
     assert by_precision.interval == by_number.interval
+
+
+def test_costs_in_some_parts_only_are_refused(tmp_path, policy, small_batches):
+    log = _log(1400)
+    log.subset(range(700)).write_part(tmp_path, 0)
+    _log(700, costs=np.ones(700)).write_part(tmp_path, 1)
+    LoggedData.close_folder(tmp_path)
+    with pytest.raises(ValueError, match="parts must all have costs or none of them"):
+        estimate(policy, LoggedData.stream(tmp_path))
