@@ -37,8 +37,6 @@ def feedback_of(payload: Mapping[str, object]) -> EngineFeedback | None:
     Numbers that contradict themselves (negative, or more accepted than proposed) or that no answer reaches (more than
     a billion, or drafts of more than 1,024 tokens) are not taken.
     """
-    if _FORMS.keys().isdisjoint(payload):  # as in most chunks of a stream
-        return None
     for name, read in _FORMS.items():
         found = read(_table(payload[name])) if name in payload else None
         if found is not None and not _contradicts_itself(found):
