@@ -29,6 +29,7 @@ class HttpConnection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._within_s, self._deadline, self._late = 0.0, float("inf"), ""
+        self._rings_at = float("inf")
         self.is_closed = self.is_lost = False
         self._begin()
 
@@ -107,9 +108,9 @@ class HttpConnection(asyncio.Protocol):
         """Set how long is waited from now, and what is said where that is too long."""
         self._within_s, self._late = within_s, late
         self._deadline = self._loop.time() + within_s
-        if self._timer is None or self._timer.when() > self._deadline:
+        if self._timer is None or self._rings_at > self._deadline:
             self._disarm()
-            self._timer = self._loop.call_at(self._deadline, self._due)
+            self._arm()
 
     def _due(self) -> None:
         """Fail whoever waits for too long; a timer that was set for an earlier piece is set anew."""
@@ -117,7 +118,7 @@ class HttpConnection(asyncio.Protocol):
         if self._waiter is None or self._waiter.done():  # nobody waits, or something has come just now
             return
         if self._loop.time() < self._deadline:
-            self._timer = self._loop.call_at(self._deadline, self._due)
+            self._arm()
         else:
             self._fail(f"{self._late} {self._within_s:g} s")
 
@@ -126,6 +127,10 @@ class HttpConnection(asyncio.Protocol):
         if take is not None:
             self._disarm()
             take(self)
+
+    def _arm(self) -> None:
+        self._rings_at = self._deadline  # a timer of uvloop for less than half a millisecond cannot say when
+        self._timer = self._loop.call_at(self._deadline, self._due)
 
     def _disarm(self) -> None:
         if self._timer is not None:

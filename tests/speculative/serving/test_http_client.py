@@ -4,6 +4,7 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
+import uvloop
 
 from speculative.serving.http_client import HttpClient
 from speculative.serving.http_connection import HttpConnection
@@ -175,6 +176,21 @@ def test_how_long_is_waited_counts_from_each_reading_anew():
         return first, await connection.read(5.0)
 
     assert asyncio.run(run()) == (b"one", b"two")
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_wait_of_less_than_a_loop_can_time_is_followed_by_a_longer_one(new_loop):
+    async def run():
+        connection = HttpConnection()
+        connection.connection_made(Transport())
+        connection.send(b"")
+        connection.data_received(SIZED[:-6])
+        await connection.wait_for_head(1e-4)
+        asyncio.get_running_loop().call_later(0.01, connection.data_received, SIZED[-6:])
+        return await connection.read(5.0)
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        assert runner.run(run()) == b"onetwo"
 
 
 def passed_over(within_s, end):
