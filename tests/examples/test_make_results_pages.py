@@ -128,6 +128,8 @@ def records() -> dict[str, dict[str, object]]:
         "bench_rewards": {
             "rewards": {"Speedup": evaluation_record()},
             "reward_seconds": {"speedup": {"n": 100_000, "seconds": 0.25}},
+            "label_threads": 2,
+            "max_new_tokens": 48,
             "label_seconds": {"draft": {"traced": 0.01, "own": 0.05}, "look-up": {"traced": 0.001, "own": None}},
         },
         "drafts": {"matrix": {"draft_maths": {"maths": cell, "code": cell}}, "settings": {"n_epochs": 5}},

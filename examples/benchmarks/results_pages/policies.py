@@ -41,34 +41,45 @@ def policies_page(folder: Path) -> str:
     ]
     for name, evaluation in rewards["rewards"].items():
         lines += details(name, _evaluation(evaluation))
-    return page_text(lines + _seconds(rewards) + origin(rewards))
+    return page_text(lines + _reward_seconds(rewards) + _label_seconds(rewards) + origin(rewards))
 
 
-def _seconds(rewards: Record) -> list[str]:
-    """Return what rewards and labels cost, where that was measured."""
+def _reward_seconds(rewards: Record) -> list[str]:
+    """Return what valuing observations costs, where that was measured."""
     if "reward_seconds" not in rewards:
         return []
     rows = [[f"`{name}`", f"{one['n']:,}", f"{one['seconds']:.2f}"] for name, one in rewards["reward_seconds"].items()]
-    labels = [
+    return [
+        "",
+        "## What a reward costs",
+        "",
+        "Processor seconds to value stored observations, one after the other, all texts different; sentence embeddings "
+        "on fewer of them.",
+        "",
+        *table(["reward", "observations", "processor seconds"], rows),
+        "",
+    ]
+
+
+def _label_seconds(rewards: Record) -> list[str]:
+    """Return what both kinds of labels cost, where that was measured."""
+    if "label_seconds" not in rewards:
+        return []
+    rows = [
         [f"`{name}`", f"{one['traced']:.4f}", f"{one['own']:.4f}", f"{one['own'] / one['traced']:.1f}"]
         for name, one in rewards["label_seconds"].items()
         if one["own"] is not None
     ]
     return [
         "",
-        "## What a reward costs",
-        "",
-        "Seconds to value stored observations, one after the other, all texts different; sentence embeddings on "
-        "fewer of them.",
-        "",
-        *table(["reward", "observations", "seconds"], rows),
-        "",
         "## What labels cost",
         "",
-        "Mean seconds a query of each draft's labels: tracing it on the target's text, which labels all arms of the "
-        "draft, or letting it write alone, as Huang et al. 2024 do. Both need the target's text besides.",
+        f"Mean seconds a query of each draft's labels, on {rewards['label_threads']} threads: tracing it on the "
+        "target's text, which labels all arms of the draft, or letting it write alone, as Huang et al. 2024 do. Both "
+        f"need the target's text besides. Answers have at most {rewards['max_new_tokens']} tokens; the longer they are "
+        "beside their prompts, the more tracing saves.",
         "",
-        *table(["draft", "traced", "own text", "times as long"], labels),
+        *table(["draft", "traced", "own text", "times as long"], rows),
         "",
     ]
 
