@@ -10,6 +10,7 @@ import numpy as np
 from bandits.data.absent_arms import absent_arms
 from bandits.off_policy.evidence import Evidence, effective_number, evidence_of
 from bandits.off_policy.problem import OffPolicyProblem
+from bandits.off_policy.terms import lacking_squares
 
 # With 77 on average, 95 % intervals of DoublyRobust on 300 digits held the truth in 90.8 % of 500 logs.
 MIN_EFFECTIVE_SIZE = 100
@@ -32,8 +33,8 @@ class Diagnostics:
         effective_sample_size: (sum W)^2 / sum W^2 over queries' weights W: decisions of the evaluated policy itself
             that would be as noisy a mean (Kish 1965).
         certain_sample_size: the same, had what the weights' mean lacks of 1 stood on rows of the largest weight that
-            there may be (the problem's `max_weight`, else the largest seen): a log in which heavy rows happen to be
-            missing looks worth more than it is.
+            there may be (the problem's `max_weight`, else the largest seen), or on one row of all of it where that is
+            less: a log in which heavy rows happen to be missing looks worth more than it is. Not from a paper.
         overlap: mean over contexts of sum_a min(pi_e, pi_b), 1 for equal policies and 0 for disjoint ones; estimated
             by the mean of min(w, 1) where the log holds only the taken actions' propensities.
         mean_weight: near 1 where the propensities are right and the logging policy tries what the evaluated one does.
@@ -128,12 +129,16 @@ def diagnosis(evidence: Evidence, arm_names: Sequence[str], missing: Sequence[st
 
 
 def _certain_number(evidence: Evidence) -> float:
-    """Return q / (q m^2 / effective number + (1 - m) * the possible weight), where the weights' mean m is below 1."""
+    """Return q^2 / ((q m)^2 / effective number + M), where the weights' mean m is below 1.
+
+    M is `lacking_squares` of q (1 - m) and the possible weight. With M = 0 and m = 1 it is the effective number.
+    """
     effective, q = effective_number(evidence.weights), evidence.n_queries
     mean = 1 + float(evidence.calibration.mean[-1])
     if mean >= 1 or effective == 0:
         return effective
-    return min(effective, q / (q * mean**2 / effective + (1 - mean) * evidence.possible_weight))
+    lacking = lacking_squares(q * (1 - mean), evidence.possible_weight)
+    return min(effective, q**2 / ((q * mean) ** 2 / effective + lacking))
 
 
 def _problems(found: Diagnostics, evidence: Evidence, rare: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ from bandits.data.logged_data import LoggedData
 from bandits.data.splits import query_numbers
 from bandits.encoders.encoder import check_same_encoder
 from bandits.off_policy.reward_model import RewardModel, predicted
-from bandits.off_policy.terms import LARGEST, Range, Terms
+from bandits.off_policy.terms import LARGEST, Range, Terms, lacking_squares
 from bandits.policies.policy import Policy
 
 
@@ -175,6 +175,7 @@ class OffPolicyProblem:
         notes: tuple[str, ...] = (),
     ) -> Terms:
         """Return terms over all rows, with the rows' weights, queries and the range of rewards filled in."""
+        own = denominator if weights is None else weights
         return Terms(
             numerator,
             self.row_weights,
@@ -182,10 +183,20 @@ class OffPolicyProblem:
             denominator,
             offset,
             weights,
+            0.0 if own is None else self._lacking(own),
             range=range,
             reward_range=self.reward_range,
             notes=notes,
         )
+
+    def _lacking(self, weights: Float64) -> float:
+        """Return `Terms.lacking` of importance weights, whose mean is 1, or 1 over the largest that divides them."""
+        if float(weights.max()) > LARGEST:
+            return 0.0  # such terms are refused
+        per_query = np.bincount(self.queries, self.row_weights * weights)
+        largest = float(self.weights.max())
+        due = self.row_weights.sum() / (largest if largest > LARGEST else 1.0)
+        return lacking_squares(float(due - per_query.sum()), float(per_query.max()))
 
     def weighted_range(self, max_weight: float | None, low: float = 0.0, high: float = 0.0) -> Range:
         """Return the bounds of weight * (reward - prediction) for predictions in [low, high]."""

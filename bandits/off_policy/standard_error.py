@@ -41,15 +41,15 @@ def standard_error(terms: Terms) -> float:
                    + m^2 (sum((W - c)^2) + M) / D^2, for a mean
 
     by query, with W its importance weights, c its row weights, D the sum of W (of c for a mean), m the weighted mean
-    of rewards (or residuals), s^2 their weighted variance and M = max(W) * max(sum(c) - sum(W), 0). The robust one is
-    too small where no heavy row happens to show the rarer reward; the pooled one takes such rows to vary as the others
-    do. Weights have a mean of 1: what their sum lacks stood on heavy rows that happen not to be in the log, and M is
-    their square, had they the largest weight seen.
+    of rewards (or residuals), s^2 their weighted variance and M = L min(max(W), L), L = max(sum(c) - sum(W), 0). The
+    robust one is too small where no heavy row happens to show the rarer reward; the pooled one takes such rows to vary
+    as the others do. Weights have a mean of 1: L, what their sum lacks, stood on heavy rows that happen not to be in
+    the log, and M is the sum of squares of these, had each the largest weight seen, and were there at least one.
 
     Raises:
         UndefinedIntervalError: if there is one query only.
 
-    Source: Angrist and Pischke 2009, Mostly Harmless Econometrics, section 8.1 (the larger of the two errors).
+    Source: Angrist and Pischke 2009, Mostly Harmless Econometrics, section 8.1 (the larger of two errors); M is ours.
     """
     several_queries(terms)
     q = terms.n_queries
@@ -66,11 +66,10 @@ def _pooled_variance(terms: Terms, weights: Float64) -> float:
     deviation = own.numerator - mean * weights
     spread = np.divide(np.square(deviation), weights, out=np.zeros_like(weights), where=weights > 0).sum() / weight
     offset = own.offset - total.offset / total.weight * own.weight
-    absent = weights.max() * max(float(total.weight) - weight, 0.0)
-    variance = spread * (np.square(weights).sum() + absent) / total.denominator**2
+    variance = spread * (np.square(weights).sum() + terms.lacking) / total.denominator**2
     variance += np.square(offset / total.weight).sum()
     if not terms.is_ratio:
-        variance += mean**2 * (np.square(weights - own.weight).sum() + absent) / total.weight**2
+        variance += mean**2 * (np.square(weights - own.weight).sum() + terms.lacking) / total.weight**2
     return float(variance)
 
 

@@ -15,7 +15,7 @@ from bandits.off_policy.diagnostics import Diagnostics, diagnosis
 from bandits.off_policy.estimators import OffPolicyEstimator
 from bandits.off_policy.evidence import Evidence, evidence_of
 from bandits.off_policy.problem import Bounds, OffPolicyProblem
-from bandits.off_policy.terms import LARGEST, Terms
+from bandits.off_policy.terms import LARGEST, Terms, lacking_squares
 from bandits.policies.policy import Policy
 
 
@@ -98,6 +98,7 @@ class GroupedTerms:
     def __init__(self) -> None:
         self._sums: Float64 = np.zeros((N_GROUPS, 5))  # as TermSums has them, and last the weights
         self._n_rows = np.zeros(N_GROUPS)
+        self._heaviest = 0.0  # weight of a query, or of what a batch holds of it
         self._first: Terms | None = None
 
     def add(self, terms: Terms, groups: Int64) -> None:
@@ -114,6 +115,9 @@ class GroupedTerms:
         columns += [] if weights is None else [terms.row_weights * weights]
         for place, column in enumerate(columns):
             self._sums[:, place] += np.bincount(groups, column, minlength=N_GROUPS)
+        per_query = terms.weights_by_query()
+        if per_query is not None:
+            self._heaviest = max(self._heaviest, float(per_query.max()))
         self._n_rows += np.bincount(groups, minlength=N_GROUPS)
         self._first = self._first or terms
 
@@ -122,6 +126,7 @@ class GroupedTerms:
         first, sums = self._first, self._sums[self._n_rows > 0]
         assert first is not None
         weight = sums[:, 2].copy()
+        lacking = lacking_squares(float(weight.sum() - sums[:, 4].sum()), self._heaviest)
         sums[weight > 0] /= weight[weight > 0, None]  # those of groups that do not count are 0
         numerator, denominator, _, offset, importance = sums.T
         ratio = first.denominator is not None
@@ -132,6 +137,7 @@ class GroupedTerms:
             denominator if ratio else None,
             None if first.offset is None else offset,
             None if first.weights is None else importance,
+            lacking,
             range=first.range,
             reward_range=first.reward_range,
             biased=first.biased,

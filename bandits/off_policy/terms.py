@@ -15,6 +15,16 @@ Range = tuple[float, float] | str
 """Bounds that terms keep for certain, or a clause that says why there are none."""
 
 
+def lacking_squares(lacking: float, heaviest: float) -> float:
+    """Return the sum of squares of the weight that a log lacks, on rows of the heaviest weight; at least on one row.
+
+    Args:
+        lacking: how far the sum of weights is below what it is on average; 0 counts where it is above.
+        heaviest: the largest weight that a row, or query, may have.
+    """
+    return lacking * min(heaviest, lacking) if lacking > 0 else 0.0
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class TermSums:
     """Sums of terms, each times its row weight: of all rows, by query, or of resamples; any shape, one for all four.
@@ -71,6 +81,7 @@ class Terms:
         offset: (m,) float64, or None for zeros.
         weights: (m,) float64 >= 0, the importance weights that are factors of `numerator`; None where there are none
             (the denominator, where there is one, counts as such).
+        lacking: the sum of squares of the weights that the log happens to lack, see `lacking_squares`.
         range: bounds of `numerator + offset` where it is a plain mean of independent terms, or why there are none.
         reward_range: bounds that the policy's value keeps for certain; None where none were stated.
         biased: why no interval around the estimate would hold the policy's value; None where one may.
@@ -88,6 +99,7 @@ class Terms:
     denominator: Float64 | None = None
     offset: Float64 | None = None
     weights: Float64 | None = None
+    lacking: float = 0.0
     range: Range = "the estimator states no bounds"
     reward_range: tuple[float, float] | None = None
     biased: str | None = None

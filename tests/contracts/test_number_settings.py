@@ -185,6 +185,7 @@ FILLED_BY_THE_LIBRARY = [
     "SegmentEstimates",
     "Simulation",
     "SimulationRow",
+    "Terms",
     "TradeOff",
     "TradeOffPoint",
     "Visit",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -49,4 +49,5 @@ class AdditiveSlate(OffPolicyEstimator):
         slots = np.bincount(queries)[queries].astype(np.float64)
         if np.ptp(slots) == 0:
             return problem.terms(rewards * (slots * problem.weights - slots + 1))
-        return problem.terms(rewards * (problem.weights - 1 + 1 / slots), 1 / slots)
+        terms = problem.terms(rewards * (problem.weights - 1 + 1 / slots), 1 / slots)
+        return replace(terms, lacking=0.0)  # the denominators are shares of slates, not weights whose mean is 1

@@ -18,6 +18,10 @@ def test_a_log_that_happens_to_lack_heavy_rows_is_too_thin_for_intervals():
     squares = 0.96 * (0.2 / 0.94) ** 2 + 0.04 * (0.8 / 0.06) ** 2
     assert stated.certain_sample_size == pytest.approx(1 / (squares + (1 - stated.mean_weight) * 200) * 1000)
     assert "an interval that holds for large samples needs 30" in str(stated.too_thin)
+    loose = diagnose(OffPolicyProblem(log, np.tile([0.93, 0.07], (1000, 1)), max_weight=1e6))
+    assert loose.mean_weight < 1
+    assert loose.certain_sample_size > 0.99 * loose.effective_sample_size  # what is missing may be one row, not less
+    assert loose.too_thin is None
     enough = diagnose(OffPolicyProblem(log, np.tile([0.94, 0.06], (1000, 1))))
     assert enough.mean_weight == pytest.approx(1.0)
     assert enough.certain_sample_size == enough.effective_sample_size

@@ -83,7 +83,8 @@ def test_standard_error_of_a_ratio_is_the_larger_of_the_robust_and_the_pooled_on
         terms = SNIPS().terms(problem)
         w, r, n = problem.weights, problem.log.rewards, 40
         robust = np.sqrt(n / (n - 1) * np.sum(w**2 * (r - terms.value) ** 2)) / w.sum()
-        absent = w.max() * max(n - w.sum(), 0.0)  # what weights lack of a mean of 1, on rows as heavy as the worst
+        short = max(n - w.sum(), 0.0)  # what weights lack of a mean of 1, on rows as heavy as the worst, or on one
+        absent = short * min(w.max(), short)
         pooled = np.sqrt(np.average((r - terms.value) ** 2, weights=w) * (np.sum(w**2) + absent)) / w.sum()
         assert standard_error(terms) == pytest.approx(max(robust, pooled))
         larger.add(robust > pooled)
@@ -99,7 +100,8 @@ def test_standard_error_of_a_mean_pools_residuals_weights_and_predictions():
     residual[w > 1.5] = np.average(residual, weights=w)  # no heavy row shows how residuals vary
     terms = problem.terms(w * residual, offset=direct, weights=w)
     mean = np.average(residual, weights=w)
-    absent = w.max() * max(n - w.sum(), 0.0)
+    short = max(n - w.sum(), 0.0)
+    absent = short * min(w.max(), short)
     pooled = np.average((residual - mean) ** 2, weights=w) * ((w**2).sum() + absent)
     pooled += mean**2 * (((w - 1) ** 2).sum() + absent)
     assert standard_error(terms) == pytest.approx(np.sqrt(pooled + ((direct - direct.mean()) ** 2).sum()) / n)

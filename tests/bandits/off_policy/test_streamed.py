@@ -1,5 +1,7 @@
 """A log that is read in batches is estimated on in bounded memory, and comes to what the whole log does."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -66,6 +68,16 @@ def test_groups_of_queries_have_the_width_that_queries_have(tmp_path, policy, sm
     assert streamed["DoublyRobust"].value == pytest.approx(whole["DoublyRobust"].value, abs=0.01)
     for one, other in zip(whole.rows, streamed.rows, strict=True):
         assert other.high - other.low == pytest.approx(one.high - one.low, rel=0.08)
+
+
+def test_groups_of_queries_lack_the_weight_that_queries_lack(tmp_path, policy, small_batches, monkeypatch):
+    monkeypatch.setattr(batches, "N_GROUPS", 50)
+    monkeypatch.setattr("bandits.off_policy.streamed.N_GROUPS", 50)
+    log = _log(12_000, seed=2)
+    log = replace(log, rewards=np.ones(12_000), propensities=np.minimum(1.05 * log.propensities, 1.0))
+    whole, streamed = (estimate(policy, one, estimators=[IPS()])["IPS"] for one in (log, _stream(log, tmp_path)))
+    assert whole.diagnostics.mean_weight < 0.97
+    assert streamed.high - streamed.low == pytest.approx(whole.high - whole.low, rel=0.3)
 
 
 def test_a_query_keeps_its_group_and_its_side_in_every_batch():

@@ -28,6 +28,7 @@ from bandits.off_policy.estimators import (
     SubGaussianIPS,
     SwitchDR,
 )
+from bandits.off_policy.standard_error import standard_error
 from bandits.testing import example_log
 from tests.support.enumerated_problem import EnumeratedProblem, random_problem
 
@@ -248,6 +249,17 @@ def test_additive_slate_takes_slates_of_several_lengths_and_is_ips_on_slates_of_
     weighted = replace(problem.log, weights=np.array([1.0, 1.0, 1.0, 2.0]))
     with pytest.raises(ValueError, match="all rows of a query must have one weight"):
         AdditiveSlate().value(OffPolicyProblem(weighted, problem.probabilities))
+
+
+def test_slates_of_several_lengths_that_the_policy_itself_logged_have_the_width_of_their_mean():
+    rng = np.random.default_rng(3)
+    queries = np.repeat(np.arange(60), rng.integers(1, 4, size=60))
+    n, rewards = len(queries), rng.normal(size=60)
+    ids = tuple(f"q{query}" for query in queries)
+    log = LoggedData(np.ones((n, 1)), np.arange(n) % 2, rewards[queries], np.full(n, 0.5), ("a", "b"), query_ids=ids)
+    terms = AdditiveSlate().terms(OffPolicyProblem(log, np.full((n, 2), 0.5)))
+    assert terms.is_ratio
+    assert standard_error(terms) == pytest.approx(rewards.std(ddof=1) / np.sqrt(60))
 
 
 def test_multi_logger_weighs_each_logging_policy_by_the_decisions_that_it_knows():
