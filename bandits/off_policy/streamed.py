@@ -130,6 +130,7 @@ class GroupedTerms:
         sums[weight > 0] /= weight[weight > 0, None]  # those of groups that do not count are 0
         numerator, denominator, _, offset, importance = sums.T
         ratio = first.denominator is not None
+        alike = isinstance(first.range, str) or np.ptp(weight) == 0
         return Terms(
             numerator,
             weight,
@@ -138,7 +139,7 @@ class GroupedTerms:
             None if first.offset is None else offset,
             None if first.weights is None else importance,
             lacking,
-            range=first.range,
+            range=first.range if alike else "a stream's queries are summed in groups of unlike size: load the log",
             reward_range=first.reward_range,
             biased=first.biased,
             notes=tuple(f"in the first batch: {note}" for note in first.notes),

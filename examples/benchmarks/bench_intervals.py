@@ -66,8 +66,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     options = options_of(arguments)
     started = time.perf_counter()
     rows: list[dict[str, Any]] = []
-    names = options.only or list(ENVIRONMENTS)
-    tasks = [(name, size, options) for name in names for size in options.sizes]
+    tasks = [(name, size, options) for name in options.only or ENVIRONMENTS for size in options.sizes]
     executor = SerialExecutor() if options.workers == 1 else ProcessExecutor(options.workers)
     for (name, size, _), found in zip(tasks, executor.map(measure, tasks), strict=True):
         if isinstance(found, Failed):
@@ -75,9 +74,12 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         rows += found
         print_rows(rows, name, size)
     kept = RESULTS / "bench_intervals.json"
+    old: list[dict[str, Any]] = []
     if options.only and not options.smoke and kept.is_file():
+        measured = {(name, size) for name, size, _ in tasks}
         old = json.loads(kept.read_text(encoding="utf-8"))["rows"]
-        rows = sorted([*rows, *(row for row in old if row["environment"] not in names)], key=place_of)
+        old = [row for row in old if (row["environment"], row["n_rows"]) not in measured]
+        rows = sorted([*rows, *old], key=place_of)
     result: dict[str, Any] = {
         "rows": rows,
         "bars": bars(rows),
@@ -88,7 +90,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         "command": f"python examples/benchmarks/bench_intervals.py {' '.join(arguments or sys.argv[1:])}".strip(),
         "seed": options.seed,
         "date": time.strftime("%Y-%m-%d"),
-        "kept": [name for name in ENVIRONMENTS if name not in names],
+        "kept": list(dict.fromkeys(f"{row['environment']}, {row['n_rows']:,} rows" for row in old)),
     }
     for bar in result["bars"]:
         if not bar["holds"]:
@@ -103,9 +105,9 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     return result
 
 
-def place_of(row: dict[str, Any]) -> int:
-    """Return where the row's environment stands in tables."""
-    return list(ENVIRONMENTS).index(row["environment"])
+def place_of(row: dict[str, Any]) -> tuple[int, int]:
+    """Return where the row's environment and size stand in tables."""
+    return list(ENVIRONMENTS).index(row["environment"]), row["n_rows"]
 
 
 def options_of(arguments: list[str] | None) -> argparse.Namespace:
@@ -115,7 +117,7 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--resamples", type=int, default=300, help="of each bootstrap")
     parser.add_argument("--refits", type=int, default=25, help="of each direct method, where they are quick")
     parser.add_argument("--sizes", type=int, nargs="+", default=[500, 2000, 8000])
-    parser.add_argument("--only", nargs="+", choices=list(ENVIRONMENTS), help="measure these, and keep others' figures")
+    parser.add_argument("--only", nargs="+", choices=list(ENVIRONMENTS), help="measure these, keep other figures")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="processes; the figures are the same")
     parser.add_argument("--smoke", action="store_true", help="a few repeats; writes nothing")

@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from regret_bench.beside_peers import OURS, SETTINGS, TUNING_SEEDS, WIDTHS, bar_of, beside_peers
+from regret_bench.beside_peers import OURS, SETTINGS, TUNING_SEEDS, WIDTHS, bar_of, beside_peers, on_other_seeds
 from regret_bench.others import drift_rows, many_arms_rows, text_rows
 
 from arms.atomic_file import write_file
 from speculative.measuring.machine import machine_facts
 
-PARTS = ("peers", "drift", "texts", "many_arms")
+PARTS = ("peers", "other_seeds", "drift", "texts", "many_arms")
 RESULT = Path(__file__).parents[2] / "docs" / "results" / "bench_regret.json"
 
 
@@ -38,7 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     seeds = range(options.n_seeds)
     record = json.loads(options.out.read_text()) if options.out.is_file() and not options.smoke else {}
     for part in options.only:
-        record[part] = measured(part, options.logs, options.n_decisions, seeds)
+        if part == "other_seeds":  # than those that the defaults of LinTS were chosen by
+            others = [options.n_seeds + seed for seed in seeds]
+            record[part] = on_other_seeds(record.get("peers", ()), options.n_decisions, others)
+        else:
+            record[part] = measured(part, options.logs, options.n_decisions, seeds)
         print(json.dumps({part: record[part]}), flush=True)
     record |= {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -12,13 +12,15 @@ from bandit_bench.learners import ContextualBandits, MABWiser
 from bandit_bench.peers import Peer, installed
 from bandit_bench.quality import interval
 
-from bandits import LinTS, LinUCB, SeedTree, simulate
+from bandits import LinTS, LinUCB, Policy, SeedTree, simulate
 from bandits.checks import Float64
 from bandits.simulation.environments import Environment, EnvironmentBatch, LinearEnvironment
 
 WIDTHS = (0.1, 0.25, 0.5, 1.0, 2.0)
 TUNING_SEEDS = range(1000, 1005)
 MARGIN = 1.1  # of a tuned peer's regret, which ours may have
+
+Row = dict[str, object]
 
 
 class ShiftedEnvironment(LinearEnvironment):
@@ -60,8 +62,7 @@ def peers_of(rule: str) -> dict[str, Peer]:
 
 def beside_peers(name: str, setting: Setting, rule: str, n_decisions: int, seeds: Sequence[int]) -> dict[str, object]:
     """Return ours beside the peer that is best in this environment."""
-    simulation = simulate(OURS[rule](), setting.environment, n_decisions, seeds, update_every=setting.update_every)
-    ours = np.array(simulation.rows[0].cumulative_regret)[:, -1]
+    ours = own_regrets(OURS[rule](), setting, n_decisions, seeds)
     row: dict[str, object] = {"environment": name, "rule": rule, "ours": interval(ours), "worst": float(ours.max())}
     tuning = {peer: regrets(make, setting, n_decisions, TUNING_SEEDS).mean() for peer, make in peers_of(rule).items()}
     if not tuning:
@@ -75,6 +76,35 @@ def beside_peers(name: str, setting: Setting, rule: str, n_decisions: int, seeds
         "ratio": float(ours.mean() / theirs.mean()),
         "difference": interval(ours - theirs),
     }
+
+
+def on_other_seeds(peers: Sequence[Mapping[str, object]], n_decisions: int, seeds: Sequence[int]) -> list[Row]:
+    """Return LinTS and Thompson sampling on runs that its defaults were not chosen by, beside the peers of `peers`."""
+    found: list[Row] = []
+    for row in peers:
+        if row["rule"] != "LinTS":
+            continue
+        setting, peer = SETTINGS[str(row["environment"])], row["peer"]
+        ours, textbook = (
+            own_regrets(policy, setting, n_decisions, seeds) for policy in (LinTS(), LinTS(sampled_share=1.0))
+        )
+        own: Row = {
+            "environment": row["environment"],
+            "peer": peer,
+            "ours": interval(ours),
+            "textbook": interval(textbook),
+        }
+        if isinstance(peer, str) and peer in peers_of("LinTS"):
+            theirs = regrets(peers_of("LinTS")[peer], setting, n_decisions, seeds)
+            own |= {"theirs": interval(theirs), "ratio": float(ours.mean() / theirs.mean())}
+        found.append(own)
+    return found
+
+
+def own_regrets(policy: Policy, setting: Setting, n_decisions: int, seeds: Sequence[int]) -> Float64:
+    """Return the regret of one of our policies in each run, (s,) float64."""
+    simulation = simulate(policy, setting.environment, n_decisions, seeds, update_every=setting.update_every)
+    return np.array(simulation.rows[0].cumulative_regret)[:, -1]
 
 
 def regrets(peer: Peer, setting: Setting, n_decisions: int, seeds: Sequence[int]) -> Float64:

@@ -30,12 +30,16 @@ def intervals_page(folder: Path) -> str:
 def _coverage(record: Record) -> list[str]:
     lines = [
         f"Share of {record['repeats']} logs whose printed interval holds the true value, and in parentheses the share "
-        "of logs for which it was printed, where that is not all; limits are watched where that is a tenth or more. A "
-        "dash: never printed, with the reason below.",
+        "of logs for which it was printed, where that is not all. A dash: never printed, with the reason below.",
         "",
+        *_judged(record),
     ]
     if record.get("kept"):
-        lines += [f"From runs before this one: {', '.join(record['kept'])}.", ""]
+        lines += [
+            f"From runs before this one, of other code: {', '.join(record['kept'])}. Since then standard errors count "
+            "weight that a log lacks, and logs that lack much of it are refused as thin.",
+            "",
+        ]
     rows = record["rows"]
     if any(row["interval"] == "refitted bootstrap" for row in rows):
         noise = "holds the reward model's noise, not its bias, so it needs a model that is right, as in the linear one"
@@ -47,6 +51,32 @@ def _coverage(record: Record) -> list[str]:
             if own:
                 lines += [f"### {environment.capitalize()}, {n_rows:,} rows", "", *_environment(own), ""]
     return [*lines, *_reasons(rows)]
+
+
+def _judged(record: Record) -> list[str]:
+    """Return which intervals the limits are for, and what the others would do to the count."""
+    bars = record["bars"]
+    limits = {bar["name"]: bar["bar"] for bar in bars if bar["name"].endswith(": coverage")}
+    seldom = [
+        row["coverage"] >= min(limits.values())
+        for row in record["rows"]
+        if "coverage" in row and row["interval"] != "refitted bootstrap" and row["printed_share"] < 0.1
+    ]
+    if not seldom or not limits:
+        return []
+    held = sum(bar["holds"] for bar in bars)
+    return [
+        f"Limits are watched of intervals that were printed on a tenth of the logs or more: {held} of {len(bars)} "
+        "hold. That rule was made after figures were seen. By the rule before it, which judges every interval that was "
+        f"printed at all, {held + sum(seldom)} of {len(bars) + len(seldom)} hold: {len(seldom)} more, each from "
+        f"{_seldom_logs(record)} logs at most.",
+        "",
+    ]
+
+
+def _seldom_logs(record: Record) -> int:
+    shares = [row["printed_share"] for row in record["rows"] if 0 < row["printed_share"] < 0.1]
+    return round(max(shares) * record["repeats"])
 
 
 def _slope(rows: Sequence[Record]) -> list[str]:

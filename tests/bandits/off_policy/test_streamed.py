@@ -74,10 +74,16 @@ def test_groups_of_queries_lack_the_weight_that_queries_lack(tmp_path, policy, s
     monkeypatch.setattr(batches, "N_GROUPS", 50)
     monkeypatch.setattr("bandits.off_policy.streamed.N_GROUPS", 50)
     log = _log(12_000, seed=2)
-    log = replace(log, rewards=np.ones(12_000), propensities=np.minimum(1.05 * log.propensities, 1.0))
-    whole, streamed = (estimate(policy, one, estimators=[IPS()])["IPS"] for one in (log, _stream(log, tmp_path)))
+    log = replace(log, rewards=1 - (np.arange(12_000) % 10 == 0), propensities=np.minimum(1.05 * log.propensities, 1.0))
+    asked, known = ["delta", "anytime"], Bounds(reward_range=(0.0, 1.0), max_weight=1e6)
+    whole, streamed = (
+        estimate(policy, one, estimators=[IPS()], intervals=asked, bounds=known)["IPS"]
+        for one in (log, _stream(log, tmp_path))
+    )
     assert whole.diagnostics.mean_weight < 0.97
-    assert streamed.high - streamed.low == pytest.approx(whole.high - whole.low, rel=0.3)
+    assert streamed.intervals[0].width == pytest.approx(whole.intervals[0].width, rel=0.3)
+    assert whole.intervals[1].refused is None
+    assert "groups of unlike size: load the log" in str(streamed.intervals[1].refused)
 
 
 def test_a_query_keeps_its_group_and_its_side_in_every_batch():
