@@ -31,10 +31,13 @@ ONLINE_PEERS_UP_TO = 100  # features; beyond, the peers' online passes take hour
 NOISE_SCALES = (0.03, 0.1, 0.2, 0.3, 0.5, 1.0)
 TUNED = "LinTS, noise="
 
-LEARNED = partial(LinTS, noise=NoisePrior(rate=0.1), prior_precision=None, sampled_share=1.0)
+OWN_INTERCEPT = 0.01  # leaves each arm's mean its own
+LEARNED = partial(
+    LinTS, noise=NoisePrior(rate=0.1), prior_precision=None, intercept_precision=OWN_INTERCEPT, sampled_share=1.0
+)
 SHARP = partial(LEARNED, posterior_scale=OFFLINE_SCALE)  # over too few decisions to be locked in
 OURS: dict[str, Callable[[], Policy]] = {
-    "LinUCB": partial(LinUCB, 1.0),  # the peers' width
+    "LinUCB": partial(LinUCB, 1.0, intercept_precision=OWN_INTERCEPT),  # the peers' width
     "LinUCB, no intercept": partial(LinUCB, 1.0, intercept_precision=None),
     "LinTS": SHARP,
     "LinTS, no intercept": partial(SHARP, intercept_precision=None),

@@ -29,9 +29,10 @@ _SPEED_NOTES = [
 ]
 
 _QUALITY_NOTES = [
-    "- Ours with an intercept; LinUCB with one standard deviation, as the peers; LinTS with a learned noise scale and "
-    "prior precision and, but for the rows `posterior_scale=1`, scores sharpened to 0.2 of the posterior's deviation, "
-    "which is an option, not the default.",
+    "- Ours with an intercept of each arm's own (`intercept_precision=0.01`); LinUCB with one standard deviation, as "
+    "the peers; LinTS with a learned noise scale and prior precision, drawn in every decision (`sampled_share=1`) and, "
+    "but for the rows `posterior_scale=1`, scores sharpened to 0.2 of the posterior's deviation: options, not the "
+    "defaults.",
     "- MABWiser's arms hold copies of one random generator, so after a batch their noise is nearly the same and "
     "cancels. With a generator each (row *noise apart*) its LinTS falls to what a noise scale of 1 gives.",
     "- The exact posterior explores more than paid on these sets, on held-out rows and online alike. A noise scale "
