@@ -276,7 +276,7 @@ class Engine:
         if self._state_layers:
             keep_states(states, batch, output, verifications)
         for i, found in enumerate(verifications):
-            if found.next_token is None and found.n_accepted < len(tokens[i].token_ids):
+            if found.next_token is None and found.n_accepted < batch.counts[i] - 1:  # the pass read on after that row
                 verifications[i] = states[i].verify_again(arms[i].draft, tokens[i], found)
         return verifications
 

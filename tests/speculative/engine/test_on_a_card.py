@@ -1,6 +1,7 @@
 """What the engine asks of a card, and that its text is the CPU's, on a card that is not there."""
 
 from collections import defaultdict
+from dataclasses import replace
 
 import pytest
 import torch
@@ -170,6 +171,27 @@ def spoil(draft):
             return output._replace(logits=output.logits * float("nan"))
 
         draft.head.read = spoilt
+
+
+@pytest.mark.parametrize("sampling", ["greedy", "coupled"])
+def test_tokens_that_are_left_out_keep_no_row_of_the_target_from_giving_its_token(on_cpu, sampling):
+    """A draft that is never sure drafts to its full length on a card; those tokens spoil the pass that reads them."""
+    asked = requests(2, SAMPLINGS[sampling], N_NEW)
+    here, _ = play(on_cpu, "no draft", asked, 2)
+    with PretendedCard():
+        models = make_models("cuda")
+        models.arms["never sure"] = Arm(models.arms["draft model"].draft.stopping_below(1.0), 4)
+        forward = models.target.forward
+
+        def spoilt(batch, cache, logit_rows=None):
+            output = forward(batch, cache, logit_rows)
+            is_spoilt = logit_rows is None and max(batch.counts) > 1
+            return replace(output, logits=output.logits * float("nan")) if is_spoilt else output
+
+        models.target.forward = spoilt
+        there, _ = play(models, "never sure", asked, 2)
+    assert [generation.token_ids for generation in there] == [generation.token_ids for generation in here]
+    assert all("allow no choice" in generation.stats.faults[0].reason for generation in there)
 
 
 def test_a_draft_on_another_device_than_the_target_is_refused_before_anything_runs(on_cpu, on_card):
