@@ -219,8 +219,8 @@ class DraftModel(LogitsDraft):
         """One pass over the text tells where the draft's best token is the target's, and how sure it is."""
         best = [BestTokens.of(logits) for logits in self._along(prompt, new)]
         best = [replace(part, token_ids=self.to_target(self.own_ids(part.token_ids))) for part in best]
-        found = trace_of_best(best, new, max_draft_length, self.model.max_positions - len(prompt))
-        return self.stopped(replace(found, max_positions=self.max_positions), prompt, new)
+        found = trace_of_best(best, new, len(prompt), max_draft_length, self.model.max_positions)
+        return self.stopped(found, prompt, new)
 
     def _along(self, prompt: Sequence[int], new: Sequence[int]) -> Iterator[torch.Tensor]:
         """Yield the allowed logits after each of the new tokens but the last, as far as the draft can continue."""

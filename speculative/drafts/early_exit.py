@@ -1,7 +1,6 @@
 """The target's own first layers draft."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
 from typing import ClassVar, Literal, cast
 
 import torch
@@ -126,8 +125,8 @@ class EarlyExit(LogitsDraft):
     def trace(self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int) -> DraftTrace:
         """One pass over the text tells at which positions the early layers' best token is the target's."""
         best = [BestTokens.of(logits) for logits in self._along(prompt, new)]
-        found = trace_of_best(best, new, max_draft_length, self.target.max_positions - len(prompt))
-        return self.stopped(replace(found, max_positions=self.max_positions), prompt, new)
+        found = trace_of_best(best, new, len(prompt), max_draft_length, self.target.max_positions)
+        return self.stopped(found, prompt, new)
 
     def _along(self, prompt: Sequence[int], new: Sequence[int]) -> Iterator[torch.Tensor]:
         """Yield the allowed logits after each of the new tokens but the last."""

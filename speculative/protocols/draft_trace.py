@@ -91,15 +91,16 @@ class BestTokens:
 
 
 def trace_of_best(
-    best: Sequence[BestTokens], new: Sequence[int], max_draft_length: int, n_positions: int
+    best: Sequence[BestTokens], new: Sequence[int], n_prompt: int, max_draft_length: int, max_positions: int
 ) -> DraftTrace:
     """Return the trace of a draft that always proposes its best token, from one pass over the text.
 
     Args:
         best: in parts, after each of the new tokens but the last, as far as the draft can continue; ids as in the text.
         new: token ids that the target wrote.
+        n_prompt: tokens before them.
         max_draft_length: longest proposal.
-        n_positions: how long the new text may be for the draft to continue it.
+        max_positions: longest prefix that the draft can continue.
     """
     proposed, accepted = np.zeros((2, len(new)), dtype=np.int32)
     confidences = np.zeros(len(new), dtype=np.float32)
@@ -109,7 +110,7 @@ def trace_of_best(
     for j in range(len(new) - 1, 0, -1):
         can = j <= len(best_ids)
         run = run + 1 if can and best_ids[j - 1] == new[j] else 0
-        proposed[j] = max(0, min(max_draft_length, n_positions - j))
+        proposed[j] = max(0, min(max_draft_length, max_positions - n_prompt - j))
         accepted[j] = min(run, proposed[j])
         confidences[j] = sure[j - 1] if can and proposed[j] else 0.0
-    return DraftTrace(proposed, accepted, confidences=confidences)
+    return DraftTrace(proposed, accepted, confidences=confidences, max_positions=max_positions)

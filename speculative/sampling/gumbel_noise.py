@@ -51,7 +51,7 @@ def random_words(seed: int | UnsignedWords, position: int | UnsignedWords, token
         (n,) uint64.
     """
     if isinstance(seed, int) and isinstance(position, int):
-        return _words(token_ids, np.uint64(_key(seed, position)))
+        return _words(token_ids, np.uint64(stream_key(seed, position)))
     seeds, positions = (np.atleast_1d(np.asarray(values, dtype=np.uint64)) for values in (seed, position))
     keys = _mix(_mix(seeds + np.uint64(_GOLDEN)) + positions * np.uint64(_GOLDEN))
     return _words(token_ids, keys)
@@ -70,7 +70,8 @@ def _mix(words: UnsignedWords) -> UnsignedWords:
     return words
 
 
-def _key(seed: int, position: int) -> int:
+def stream_key(seed: int, position: int) -> int:
+    """Hash a seed and a place of the text to the key of their stream of 64-bit words."""
     return _mix_int(_mix_int(seed + _GOLDEN & _WORD) + position * _GOLDEN & _WORD)
 
 
@@ -81,18 +82,13 @@ def _mix_int(word: int) -> int:
 
 
 def uniform(key: int, number: int) -> float:
-    """Give number `number` >= 0 of the stream of a key, see `stream_key`: strictly between 0 and 1."""
+    """Map word `number` >= 0 of a key's stream, see `stream_key`, to (0, 1), as `uniforms` does."""
     return ((_mix_int(key + number * _GOLDEN & _WORD) >> (64 - _N_BITS)) + 0.5) * 2.0**-_N_BITS
-
-
-def stream_key(seed: int, position: int) -> int:
-    """Return the key of a seed's stream of uniform numbers at one place of the text."""
-    return _key(seed, position)
 
 
 def words_by_torch(seed: int, position: int, token_ids: Tensor) -> Tensor:
     """Compute the same words by torch: its int64 arithmetic wraps, and masks make its shifts logical."""
-    return _mix_by_torch((token_ids * _signed(_GOLDEN)).add_(_signed(_key(seed, position))))
+    return _mix_by_torch((token_ids * _signed(_GOLDEN)).add_(_signed(stream_key(seed, position))))
 
 
 def _mix_by_torch(words: Tensor) -> Tensor:
@@ -189,10 +185,10 @@ def _kernel(device: torch.device) -> Callable[[Tensor, Tensor], Tensor] | None:
     """Return a card's own kernel for `_best_of_rows`, tried once; None where there is none that works."""
     if device.type != "cuda" or not torch.cuda.is_available() or find_spec("triton") is None:
         return None
-    from speculative.sampling.triton_noise import best_of_rows
-
     rows, keys = torch.arange(4000.0, device=device).sin().view(2, -1), keys_of_rows(0, 0, 2).to(device)
     try:
+        from speculative.sampling.triton_noise import best_of_rows
+
         works = torch.equal(best_of_rows(rows, keys), _best_of_rows(rows, keys))
     except Exception as error:  # of a compiler, a driver or Triton
         _log.info("drawing without Triton's kernel on %s: %s", device, error)
@@ -202,13 +198,7 @@ def _kernel(device: torch.device) -> Callable[[Tensor, Tensor], Tensor] | None:
 
 def keys_of_rows(seed: int, first_position: int, n: int) -> Tensor:
     """Hash a seed with each of the n positions from the first one on: (n,) int64."""
-    return torch.tensor([_signed(_key(seed, first_position + i)) for i in range(n)])
-
-
-@cache
-def _has_triton(device: torch.device) -> bool:
-    """Whether Triton is installed for a card that is there."""
-    return device.type == "cuda" and torch.cuda.is_available() and find_spec("triton") is not None
+    return torch.tensor([_signed(stream_key(seed, first_position + i)) for i in range(n)])
 
 
 def argmax_on_cpu(
@@ -225,7 +215,7 @@ def argmax_on_cpu(
         return 0
     floor = top + GUMBEL_MIN - GUMBEL_MAX - 1e-7 * abs(top)  # the last term covers the rounding to float32
     possible = logits >= np.float32(floor - 1e-3)
-    key = np.uint64(_key(seed, position))
+    key = np.uint64(stream_key(seed, position))
     if np.count_nonzero(possible) < logits.size // 4:
         rows = np.flatnonzero(possible)
         return int(rows[_sums(logits, top, key, token_ids, rows).argmax()])
