@@ -197,7 +197,8 @@ def _check_rounds(where: str, proposed: tuple[int, ...], accepted: tuple[int, ..
         if not isinstance(counts, tuple):
             raise ValueError(f"{where}: {name} must be a tuple with one count a round, got {counts!r}")
         for index, count in enumerate(counts):
-            checks.at_least(count, 0, f"{where}: {name}[{index}]")
+            if type(count) is not int or count < 0:  # a name for each of thousands of counts is what would take time
+                checks.at_least(count, 0, f"{where}: {name}[{index}]")
     if len(proposed) != len(accepted):
         raise ValueError(
             f"{where}: proposed and accepted must have one entry for each round, "
@@ -214,7 +215,8 @@ def _check_overlaps(where: str, overlaps: tuple[float, ...]) -> None:
     if not isinstance(overlaps, tuple):
         raise ValueError(f"{where}: overlaps must be a tuple with one share a token, got {overlaps!r}")
     for index, share in enumerate(overlaps):
-        checks.within(share, 0, 1, f"{where}: overlaps[{index}]")
+        if type(share) is not float or not 0.0 <= share <= 1.0:
+            checks.within(share, 0, 1, f"{where}: overlaps[{index}]")
 
 
 def _check_failure(where: str, observation: Observation) -> None:
