@@ -28,10 +28,18 @@ def overlaps_of(
         prompt: token ids.
         new: token ids of the target's text, at least one.
     """
-    along = {draft.name: draft.logits_along(prompt, new) for draft in drafts}
-    found = {name: logits for name, logits in along.items() if logits is not None}
-    if not found:
-        return {}
+    found: dict[str, npt.NDArray[np.float32]] = {}
+    probabilities: torch.Tensor | None = None
+    for draft in drafts:  # one draft's logits at a time are held
+        own = draft.logits_along(prompt, new)
+        if own is not None:
+            probabilities = _probabilities(target, prompt, new) if probabilities is None else probabilities
+            found[draft.name] = _overlap(probabilities, own)
+    return found
+
+
+def _probabilities(target: Target, prompt: Sequence[int], new: Sequence[int]) -> torch.Tensor:
+    """Return the target's distribution after each token of `new` but the last, (n_new - 1, v)."""
     cache = target.model.new_cache(1, len(prompt) + len(new))
 
     def read(token_ids: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
@@ -39,8 +47,7 @@ def overlaps_of(
 
     text = torch.tensor([*prompt, *new[:-1]], device=target.model.device)
     logits = torch.cat(list(read_along(text, len(prompt), read)))
-    probabilities = logits[:, : target.n_tokens].float().softmax(-1)
-    return {name: _overlap(probabilities, own) for name, own in found.items()}
+    return logits[:, : target.n_tokens].float().softmax(-1)
 
 
 def _overlap(target: torch.Tensor, draft: DraftLogits) -> npt.NDArray[np.float32]:
