@@ -90,8 +90,8 @@ class PoolWork(Generic[Made]):
         for part, result in zip(parts, executor.map(self, parts), strict=True):
             if isinstance(result, Failed):
                 raise RuntimeError(
-                    f"the queries {part[0].id!r} to {part[-1].id!r} could not be traced: {result.reason}; what was "
-                    "written is kept, and the same call goes on there"
+                    f"the part of queries {part[0].id!r} to {part[-1].id!r} failed: {result.reason}; what was written "
+                    "is kept, and the same call goes on there"
                 )
             yield result
 

@@ -56,7 +56,7 @@ def test_workers_that_load_the_pool_collect_what_one_process_collects(pool, tmp_
 
 
 def test_a_worker_that_dies_ends_the_run_which_goes_on_with_the_parts_written(pool, tmp_path):
-    with pytest.raises(RuntimeError, match=r"the queries '.*' to '.*' could not be traced: the worker died; what was"):
+    with pytest.raises(RuntimeError, match=r"the part of queries '.*' to '.*' failed: the worker died; what was"):
         collect(queries(N), pool, tmp_path / "job", COSTS, settings=by(Travelling(n_until_death=1)))
     assert len(list((tmp_path / "job" / "traces").glob("part-*"))) == 1
     again = collect(queries(N), pool, tmp_path / "job", COSTS)  # the executor is no part of what is collected
