@@ -14,6 +14,7 @@ from speculative.collection.pool_work import ArmsAndEncoder, PoolWork
 from speculative.collection.resumed_parts import close_parts, missing_parts
 from speculative.collection.trace import Trace
 from speculative.protocols.draft_trace import OwnText
+from speculative.targets.target import Target
 from speculative.targets.target_arm import drafts_of, target_of
 
 KIND = "OwnTexts"
@@ -71,6 +72,11 @@ def write_missing(
 def are_whole(folder: Path) -> bool:
     """Say whether the own texts of a collection are all there."""
     return Manifest.read(folder) is not None
+
+
+def text_of(own: OwnText, target: Target) -> str:
+    """Return what a draft wrote alone as text, without the end-of-text token."""
+    return target.text([token for token in own.token_ids if token not in target.eos_ids])
 
 
 def with_own_texts(parts: Iterator[list[Trace]], folder: Path) -> Iterator[list[Trace]]:

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from arms import Observation, Reference
 from speculative.collection.arm_plan import ArmPlan
+from speculative.collection.own_texts import text_of
 from speculative.collection.trace import Trace
 from speculative.drafts.no_draft import NoDraft
 from speculative.measuring.cost_profile import CostProfile
@@ -228,9 +229,7 @@ def _own_text(trace: Trace, arm: PoolArm, text: str) -> str | None:
     if all(isinstance(draft, NoDraft) for draft in arm.drafts):
         return text
     own = None if isinstance(arm, RuleArm) else trace.drafts[arm.draft.name].own
-    if own is None:
-        return None
-    return arm.target.text([token for token in own.token_ids if token not in arm.target.eos_ids])
+    return None if own is None else text_of(own, arm.target)
 
 
 def _overlaps(trace: Trace, arm: PoolArm) -> tuple[float, ...]:

@@ -10,11 +10,10 @@ import pyarrow.parquet as pq
 
 from arms.atomic_file import atomic_file
 from bandits.data.closed_folder import MANIFEST, Manifest, close_folder, survey
-from speculative.collection.own_texts import OWN_TEXTS, are_whole, with_own_texts
+from speculative.collection.own_texts import OWN_TEXTS, are_whole, text_of, with_own_texts
 from speculative.collection.priced_folder import made_of
 from speculative.collection.trace import Trace
 from speculative.collection.trace_store import KIND, TRACES, read_trace_parts, write_traces
-from speculative.protocols.draft_trace import OwnText
 from speculative.targets.target import Target
 
 
@@ -81,13 +80,8 @@ def _write_texts(path: Path, traces: Sequence[Trace], target: Target) -> None:
         drafts = [trace.drafts[name] for trace in traces]
         if all(draft.own is None for draft in drafts):
             continue
-        columns[f"own {name}"] = [draft.own and _own_text(draft.own, target) for draft in drafts]
+        columns[f"own {name}"] = [draft.own and text_of(draft.own, target) for draft in drafts]
         columns[f"own_s {name}"] = [draft.own and draft.own.seconds for draft in drafts]
         columns[f"trace_s {name}"] = [draft.seconds for draft in drafts]
     with atomic_file(path) as file:
         pq.write_table(pa.table(columns), file, compression="zstd")
-
-
-def _own_text(own: OwnText, target: Target) -> str:
-    ends = [i for i, token in enumerate(own.token_ids) if token in target.eos_ids]
-    return target.text(own.token_ids[: ends[0]] if ends else own.token_ids)
