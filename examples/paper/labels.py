@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from paper_parts.choosing import times_as_fast
-from paper_parts.labels import DraftSpeed, all_labels, labelled_sides, picks_of
+from paper_parts.labels import DraftSpeed, all_labels, labelled_sides, learned_from
 from paper_parts.measured import measured_seconds
 from paper_parts.running import Found, Options, run
-from paper_parts.stored import MAIN, NO_DRAFT, Stored
+from paper_parts.stored import MAIN, Stored
 from scipy.stats import rankdata
 
-from bandits import KNN, Bootstrap, Estimate, FullInformationData, Reinforce
+from bandits import Bootstrap, Estimate
 from bandits.checks import Float64
 from bandits.evaluation.canvas import interval_bars
 
@@ -33,7 +32,7 @@ def experiment(stored: Stored, options: Options) -> Found:
         if clock is not None:
             timed, seconds = clock
             row["with measured seconds"] = _mean(rank_correlation(held_out.rewards[timed], -seconds))
-        rows.append(row | _learned(train.with_reward(reward), held_out, options))
+        rows.append(row | learned_from(train.with_reward(reward), held_out, options.seeds).speeds)
     rows.sort(key=lambda row: -row["rank correlation"].value)  # type: ignore[attr-defined]
     best = rows[0]
     paper = next(row for row in rows if row["label"] == "paper's, weight 0.5")
@@ -65,19 +64,6 @@ def rank_correlation(labels: Float64, speed: Float64) -> Float64:
 def _mean(values: Float64) -> Estimate:
     sums = Bootstrap().sums(values[:, None])
     return Bootstrap().estimate(sums[:, 0] / len(values), len(values)).within(-1.0, 1.0)
-
-
-def _learned(train: FullInformationData, test: FullInformationData, options: Options) -> dict[str, object]:
-    plain = test.costs[:, test.arm_names.index(NO_DRAFT)][None]
-    chosen = {
-        "REINFORCE": [test.probabilities_of(Reinforce(seed=seed).fit(train)) for seed in options.seeds],
-        "KNN": [test.probabilities_of(KNN().fit(train))],
-        "label itself": [picks_of(test.rewards)],
-    }
-    return {
-        name: times_as_fast(np.array([(one * test.costs).sum(axis=1) for one in weights]), plain)
-        for name, weights in chosen.items()
-    }
 
 
 def _plot(rows: Sequence[dict[str, object]], path: Path) -> None:

@@ -1,15 +1,14 @@
 """The paper's reward at weights from 0 to 1: what it picks, how fast that is, and whether the best weight moves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from paper_parts.choosing import times_as_fast
-from paper_parts.labels import DraftSpeed, labelled_sides, paper_reward, picks_of
+from paper_parts.labels import DraftSpeed, labelled_sides, learned_from, paper_reward
 from paper_parts.running import Found, Options, run
 from paper_parts.stored import NO_DRAFT, Stored
 
-from bandits import KNN, Estimate, FullInformationData, Reinforce
+from bandits import Estimate, FullInformationData
 from bandits.evaluation.canvas import curves
 
 WEIGHTS = tuple(round(0.1 * i, 1) for i in range(11))
@@ -53,23 +52,15 @@ def experiment(stored: Stored, options: Options) -> Found:
     return Found(rows, answer, lambda path: _plot(drawn, path))
 
 
-def _row(sides: Sequence[FullInformationData], seeds: Sequence[int]) -> tuple[dict[str, object], dict[str, Estimate]]:
+def _row(
+    sides: Sequence[FullInformationData], seeds: Sequence[int]
+) -> tuple[dict[str, object], Mapping[str, Estimate]]:
     """Return how fast each learner is that learns from the rewards of both sides, and what REINFORCE picks."""
     train, test = sides
-    plain = test.costs[:, test.arm_names.index(NO_DRAFT)][None]
-    drawn = [test.probabilities_of(Reinforce(seed=seed).fit(train)) for seed in seeds]
-    chosen = {
-        "REINFORCE": drawn,
-        "KNN": [test.probabilities_of(KNN().fit(train))],
-        "label itself": [picks_of(test.rewards)],
-    }
-    speeds = {
-        name: times_as_fast(np.array([(one * test.costs).sum(axis=1) for one in weights]), plain)
-        for name, weights in chosen.items()
-    }
-    shares = np.mean(drawn, axis=(0, 1))
+    learned = learned_from(train, test, seeds)
+    shares = learned.picks["REINFORCE"].mean(axis=(0, 1))
     picks = {f"picks {arm}": float(share) for arm, share in zip(test.arm_names, shares, strict=True)}
-    return {**{f"{name}, times {NO_DRAFT}": value for name, value in speeds.items()}, **picks}, speeds
+    return {**{f"{name}, times {NO_DRAFT}": one for name, one in learned.speeds.items()}, **picks}, learned.speeds
 
 
 def _plot(drawn: dict[str, list[Estimate]], path: Path) -> None:

@@ -1,12 +1,14 @@
 """The labels that a policy may learn from: the paper's reward, and every reward of the library."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from arms import Observation
-from bandits import FullInformationData
+from bandits import KNN, Estimate, FullInformationData, Reinforce
 from bandits.checks import Float64
+from paper_parts.choosing import times_as_fast
 from paper_parts.stored import NO_DRAFT, Stored
 from rewards import REWARDS, Reward, RougeL, WeightedAverage
 from rewards.named import make_reward
@@ -86,7 +88,31 @@ def _labelled(data: FullInformationData) -> FullInformationData:
     return data.subset(np.array(kept, dtype=np.int64))
 
 
-def picks_of(labels: Float64) -> Float64:
+@dataclass(frozen=True)
+class Learned:
+    """Who has learned from a label, and who takes the arm of the largest held-out label ("label itself").
+
+    Attributes:
+        picks: by name (s, n, k), the probability of each arm; a seed each where something is drawn.
+        speeds: by name, times as fast as no draft by total replayed seconds; the choice's own time is not in them.
+    """
+
+    picks: Mapping[str, Float64]
+    speeds: Mapping[str, Estimate]
+
+
+def learned_from(train: FullInformationData, test: FullInformationData, seeds: Sequence[int]) -> Learned:
+    """Learn from the rewards of one side, and choose on the other."""
+    picks = {
+        "REINFORCE": np.array([test.probabilities_of(Reinforce(seed=seed).fit(train)) for seed in seeds]),
+        "KNN": test.probabilities_of(KNN().fit(train))[None],
+        "label itself": _largest(test.rewards)[None],
+    }
+    plain = test.costs[:, test.arm_names.index(NO_DRAFT)][None]
+    return Learned(picks, {name: times_as_fast((own * test.costs).sum(axis=2), plain) for name, own in picks.items()})
+
+
+def _largest(labels: Float64) -> Float64:
     """Return the probabilities (n, k) of whoever takes the arm of the largest label, shared where several are."""
     best = labels >= labels.max(axis=1, keepdims=True)
     shares: Float64 = best / best.sum(axis=1, keepdims=True)
