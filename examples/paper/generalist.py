@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
 def experiment(stored: Stored, options: Options) -> Found:
     """Compare heads of Qwen2.5-Coder 1.5B that `bench_domain_heads.py` measured: each domain's best and the generalist.
 
-    No choice among specialists can beat the one that knows each prompt's domain and takes the best head of it.
+    A choice by domain can do no better than to take the best head of each, which is known here from the same texts.
     """
     matrix = json.loads(HEADS.read_text(encoding="utf-8"))["matrix"]
     rows: list[dict[str, object]] = []
@@ -44,7 +44,7 @@ def experiment(stored: Stored, options: Options) -> Found:
     answer = (
         f"On Qwen2.5-Coder 1.5B a head that learned from all domains gives {ours:.2f} new tokens a round, the best "
         f"specialist of each prompt's domain {theirs:.2f}; the generalist is at least as good in {won} of {len(rows)} "
-        "domains, so that no choice among these specialists can pay."
+        "domains, so that no choice by domain among these specialists pays."
     )
     return Found(rows, answer, lambda path: _plot(shown, path))
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from paper_parts.choosing import FIXED, LEARNED, ORACLE, RANDOM, Asked
-from paper_parts.comparison import bars, compared, table
+from paper_parts.choosing import FIXED, LEARNED, ORACLE, RANDOM, Asked, choices_of
+from paper_parts.comparison import bars, table
 from paper_parts.running import Found, Options, run
 from paper_parts.stored import NO_DRAFT, Stored
 
@@ -16,9 +16,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
 
 
 def experiment(stored: Stored, options: Options) -> Found:
-    """Choose the depth of the exit, with and without the choice of no draft."""
-    settings = {"exits": Asked((NO_DRAFT, *EXITS))}
-    [choices] = compared(stored, settings, options.seeds).values()
+    """Choose among no draft and the depths of the exit."""
+    choices = choices_of(stored, Asked((NO_DRAFT, *EXITS)), options.seeds)
     exits = {arm: choices.over(arm, NO_DRAFT) for arm in EXITS}
     best = max(exits, key=lambda arm: exits[arm].value)
     plain = float(choices.picks["REINFORCE"][choices.arms.index(NO_DRAFT)])

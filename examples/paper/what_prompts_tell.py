@@ -46,8 +46,8 @@ def experiment(stored: Stored, options: Options) -> Found:
             f"{profile}: domain {values[DOMAIN]:.2f}, query {values[ORACLE]:.2f}, round {values[CLAIRVOYANT]:.2f}"
         )
         drawn |= {f"{name}, {profile}": seconds_ for name, seconds_ in values.items() if name != FIXED}
-    answer = f"Times the best fixed arm, known in hindsight, for {'; '.join(told)}."
-    title = "What hindsight of each kind could gain"
+    answer = f"Times the best fixed arm: {'; '.join(told)}."
+    title = "What knowing the domain, the query or the round gains"
     return Found(
         rows, answer, lambda path: interval_bars(path, drawn, title=title, x_label="times the best fixed arm", line=1.0)
     )

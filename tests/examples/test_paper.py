@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from paper_parts.choosing import Asked, choices_of
 from paper_parts.collecting import collect_own_texts
 from paper_parts.labels import DraftSpeed, paper_reward
 from paper_parts.packing import pack, texts_of
@@ -166,10 +167,13 @@ def test_a_weight_outside_0_and_1_is_refused():
 
 
 def test_an_arm_that_was_not_traced_is_refused(traces):
-    stored = read_stored(traces)
-    assert stored.plan("suffix@7").draft_length == 7
-    with pytest.raises(ValueError, match=r"the arm must be one of .*, or DRAFT@LENGTH, got 'medusa@2'"):
-        stored.plan("medusa@2")
+    with pytest.raises(ValueError, match=r"the arm must be one of no_draft, .*, got 'medusa_2'"):
+        read_stored(traces).plan("medusa_2")
+
+
+def test_domains_without_a_query_are_refused(traces):
+    with pytest.raises(ValueError, match=r"the train side must hold queries of translate, got none"):
+        choices_of(read_stored(traces), Asked(["no_draft"], ("translate",)), [0])
 
 
 def test_what_is_collected_is_packed_with_the_texts_that_drafts_write_alone(tmp_path):

@@ -134,11 +134,18 @@ class Asked:
 
 
 def choices_of(stored: Stored, asked: Asked, seeds: Sequence[int]) -> Choices:
-    """Replay, fit and choose."""
+    """Replay, fit and choose.
+
+    Raises:
+        ValueError: if a side holds no query of the domains.
+    """
     reward = asked.reward or TimeSaved()
     train, test = (stored.data(side, asked.arms, asked.profile, reward) for side in ("train", asked.test))
     encode_s = stored.encode_s(asked.test)
     if asked.domains is not None:
         kept = [np.flatnonzero(np.isin(side.domains, asked.domains)) for side in (train, test)]
+        for name, rows in zip(("train", asked.test), kept, strict=True):
+            if not len(rows):
+                raise ValueError(f"the {name} side must hold queries of {', '.join(asked.domains)}, got none")
         train, test, encode_s = train.subset(kept[0]), test.subset(kept[1]), encode_s[kept[1]]
     return choose(train, test, encode_s, seeds)

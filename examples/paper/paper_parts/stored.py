@@ -65,18 +65,14 @@ class Stored:
     runs: Sequence[Mapping[str, object]] = ()
 
     def plan(self, arm: str) -> ArmPlan:
-        """Return an arm of the pool, or "DRAFT@LENGTH", a traced draft at a length of one's own.
+        """Return an arm of the pool.
 
         Raises:
-            ValueError: if there is no such arm or draft.
+            ValueError: if there is none of that name.
         """
-        if arm in self.plans:
-            return self.plans[arm]
-        draft, _, length = arm.partition("@")
-        known = self.sides["train"].traces[0].drafts
-        if draft not in known or not length.isdecimal():
-            raise ValueError(f"the arm must be one of {', '.join(self.plans)}, or DRAFT@LENGTH, got {arm!r}")
-        return ArmPlan.fixed(draft, int(length))
+        if arm not in self.plans:
+            raise ValueError(f"the arm must be one of {', '.join(self.plans)}, got {arm!r}")
+        return self.plans[arm]
 
     def data(
         self, side: str, arms: Sequence[str], profile: str = MAIN, reward: Reward | None = None
