@@ -1,6 +1,6 @@
 """Held-out value of policies: evaluate, compare, their tables and plots."""
 
-from bandits.evaluation.arm_changes import ArmChange, arm_changes
+from bandits.evaluation.arm_change import ArmChange, arm_changes
 from bandits.evaluation.comparison import Comparison, ComparisonRow, CurvePoint, RefusedRow
 from bandits.evaluation.conclusion import Conclusion
 from bandits.evaluation.cross_validation import HeldOutScore

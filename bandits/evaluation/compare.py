@@ -13,7 +13,7 @@ from bandits.data.array_data import Data
 from bandits.data.data_stream import DataStream
 from bandits.data.full_information_data import FullInformationData
 from bandits.data.logged_data import LoggedData
-from bandits.evaluation.arm_changes import notes_on_changes
+from bandits.evaluation.arm_change import notes_on_changes
 from bandits.evaluation.comparison import Comparison, RefusedRow
 from bandits.evaluation.conclusion import Conclusion
 from bandits.evaluation.cost_units import notes_on_units

@@ -11,7 +11,7 @@ from bandits import checks
 from bandits.data.array_data import Data
 from bandits.data.full_information_data import FullInformationData
 from bandits.data.logged_data import LoggedData
-from bandits.evaluation.arm_changes import arm_changes
+from bandits.evaluation.arm_change import arm_changes
 from bandits.evaluation.comparison import UNSUPPORTED
 from bandits.evaluation.objective import learned, net_of_costs, notes_on_costs, notes_on_propensities
 from bandits.evaluation.rolling_figures import RollingCandidate, RollingFigures

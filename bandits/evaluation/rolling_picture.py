@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bandits.evaluation.arm_changes import is_date
+from bandits.evaluation.arm_change import is_date
 from bandits.evaluation.canvas import legend_below, plain, save_figure, stacked_figure
 from bandits.evaluation.colours import GRID, TEXT, colours_of
 from bandits.evaluation.rolling_result import RollingEvaluation

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from bandits.evaluation.arm_changes import ArmChange, moment
+from bandits.evaluation.arm_change import ArmChange, moment
 from bandits.evaluation.conclusion import Conclusion
 from bandits.statistics.estimate import Estimate
 from bandits.statistics.results import Results
