@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from paper_parts.choosing import FIXED, times_as_fast
+from paper_parts.choosing import FIXED, choose_s, times_as_fast
 from paper_parts.comparison import lines
 from paper_parts.running import Found, Options, run
 from paper_parts.stored import FULL, NO_DRAFT, Stored
@@ -11,6 +11,7 @@ from paper_parts.stored import FULL, NO_DRAFT, Stored
 from bandits import FullInformationData
 from bandits.checks import Float64
 from bandits.policies import make_policy
+from bandits.policies.linear.lin_ts import OFFLINE_SCALE
 from bandits.policies.seeded import seeded
 from bandits.policies.shrunk import shrunk
 from bandits.seeds import SeedTree
@@ -23,7 +24,7 @@ POLICIES = {
     "LinUCB": "lin_ucb",
     "HybridLinUCB": "hybrid_lin_ucb",
     "DiagonalLinUCB": "diagonal_lin_ucb",
-    "LinTS": "lin_ts",
+    "LinTS": f"lin_ts(posterior_scale={OFFLINE_SCALE})",
     "SquareCB": "square_cb",
     "KNN": "knn",
     "ridge": "lin_ucb(ucb_width=0.0)",
@@ -48,6 +49,8 @@ def experiment(stored: Stored, options: Options) -> Found:
     drawn = {}
     for name, formula in POLICIES.items():
         taken = [np.array([_seconds(formula, train, test, n, seed) for seed in options.seeds]) for n in sizes]
+        if name != FIXED:
+            taken = [own + stored.encode_s("test") for own in taken]
         points = [times_as_fast(own, plain) for own in taken]
         drawn[name] = points
         enough = next(n for n, point in zip(sizes, points, strict=True) if point.value >= REACHED * points[-1].value)
@@ -72,7 +75,7 @@ def _seconds(formula: str, train: FullInformationData, test: FullInformationData
     rows = tree.rng("queries").permutation(len(train))[:n]
     some = train.subset(np.sort(rows))
     policy = seeded(shrunk(make_policy(formula), some), tree.child("policy")).fit(some)
-    found: Float64 = (test.probabilities_of(policy) * test.costs).sum(axis=1)
+    found: Float64 = (test.probabilities_of(policy) * test.costs).sum(axis=1) + choose_s(policy, test)
     return found
 
 

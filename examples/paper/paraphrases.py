@@ -33,7 +33,8 @@ def experiment(stored: Stored, options: Options) -> Found:
         gains[name] = {side: chosen[side].over(name, FIXED) for side in SIDES}
     for name, selector in selectors.items():
         gains[name] = {
-            side: times_as_fast(played_s(stored, selector, side)[None], chosen[side].seconds[FIXED]) for side in SIDES
+            side: times_as_fast(played_s(stored, name, selector, side)[None], chosen[side].seconds[FIXED])
+            for side in SIDES
         }
     moved = {name: _moved(train, sides, name) for name in LEARNED}
     rows: list[dict[str, object]] = [

@@ -14,12 +14,14 @@ from speculative.protocols.selector import Selector
 from speculative.rounds import Baselines, TrainingSettings, fit_speed_selector, gated, play
 from speculative.selectors.fixed import FixedSelector
 
-PUBLISHED = ("UCBSpec", "MetaSD", "TapOut", "EXP3Spec", "HedgeSpec", "LinUCB per round")
+PUBLISHED = ("UCBSpec", "MetaSD", "TapOut", "EXP3Spec", "HedgeSpec")
 SPEED, PRIOR, GATED = "SpeedSelector without the prompt", "SpeedSelector", "GatedSelector"
+RIDGE = "LinUCB per round"
+READS_PROMPT = (PRIOR, GATED, RIDGE)
 
 
 def learned_selectors(stored: Stored) -> dict[str, Selector]:
-    """Return the library's choices per round by name: one that does not see the prompt, and two that do."""
+    """Return the library's choices per round by name, learned beforehand: one that does not see the prompt, two do."""
     traces, arms, costs = stored.sides["train"].traces, _arms(stored), stored.profiles[MAIN]
     speed = fit_speed_selector(traces, arms, costs)
     return {
@@ -29,21 +31,24 @@ def learned_selectors(stored: Stored) -> dict[str, Selector]:
     }
 
 
-def published_selectors(stored: Stored) -> dict[str, Selector]:
-    """Return the rules that others publish; all but the last learn from nothing while they play."""
+def baseline_selectors(stored: Stored) -> dict[str, Selector]:
+    """Return what a choice per round is compared with: published rules that learn as they play, and `RIDGE`.
+
+    `RIDGE` learns beforehand, from the training texts, which also tell `TapOut` whose lengths it learns.
+    """
     baselines = Baselines(_arms(stored), stored.profiles[MAIN], TrainingSettings())
     found = baselines.fitted(stored.sides["train"].traces, stored.sides["test"].traces)
-    return {name: found[name] for name in PUBLISHED if name in found}
+    return {name: found[name] for name in (*PUBLISHED, RIDGE)}
 
 
-def played_s(stored: Stored, selector: Selector, side: str) -> Float64:
-    """Return the seconds (n,) of each text of a side, with what the selector itself takes in its rounds."""
+def played_s(stored: Stored, name: str, selector: Selector, side: str) -> Float64:
+    """Return the seconds (n,) of each text of a side, with what the selector and its context take."""
     plans, costs = list(_arms(stored).values()), stored.profiles[MAIN]
     traces = stored.sides[side].traces
     seconds, n_rounds, took = _play(selector, plans, traces, costs)
     _, n_plain, plain = _play(FixedSelector(0), plans, traces[:10], costs)
     own_s = max(0.0, took / n_rounds.sum() - plain / n_plain.sum())
-    return seconds + own_s * n_rounds
+    return seconds + own_s * n_rounds + (stored.encode_s(side) if name in READS_PROMPT else 0.0)
 
 
 def _play(
