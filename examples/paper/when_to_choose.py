@@ -27,7 +27,7 @@ from speculative.rounds import clairvoyant_s
 
 CLAIRVOYANT, NO_CONTEXTS = "clairvoyant per round", "UCB1, no contexts"
 OFFLINE, ONLINE = "per query, offline", "per query, online"
-FROM_NOTHING, BEFOREHAND, HINDSIGHT = "per round, from nothing", "per round, learned", "hindsight"
+FROM_NOTHING, BEFOREHAND, COMPARED = "per round, from nothing", "per round, learned", "for comparison"
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
@@ -64,7 +64,7 @@ def _moments(stored: Stored, choices: Choices) -> dict[str, Mapping[str, Float64
         OFFLINE: {name: choices.seconds[name] for name in LEARNED},
         FROM_NOTHING: {name: played[name] for name in PUBLISHED},
         BEFOREHAND: {name: played[name] for name in played if name not in PUBLISHED},
-        HINDSIGHT: {DOMAIN: choices.seconds[DOMAIN], ORACLE: choices.seconds[ORACLE], CLAIRVOYANT: hindsight},
+        COMPARED: {DOMAIN: choices.seconds[DOMAIN], ORACLE: choices.seconds[ORACLE], CLAIRVOYANT: hindsight},
     }
 
 
