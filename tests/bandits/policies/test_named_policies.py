@@ -46,7 +46,7 @@ def test_data_of_another_kind_are_refused_with_what_takes_them():
         evaluate(fitted, LOG)
     with pytest.raises(TypeError, match="needs LoggedData, got FullInformationData"):
         estimate(fitted, SHOWN)
-    with pytest.raises(TypeError, match="data must be FullInformationData or LoggedData"):
+    with pytest.raises(TypeError, match="data must be FullInformationData, LoggedData or a stream of either"):
         compare(fitted, [1, 2])
     with pytest.raises(TypeError, match="environment must be an Environment"):
         simulate(fitted, SHOWN, 10)
