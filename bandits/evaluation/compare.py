@@ -98,13 +98,14 @@ def compare(
     settings = settings or ComparisonSettings()
     if not isinstance(data, FullInformationData | LoggedData | DataStream):
         raise TypeError(f"data must be FullInformationData, LoggedData or a stream of either, got {data!r}")
+    data = _scored_data(data, reward, settings)
     counts = counted(data)
     references = _references(counts.first, streamed=isinstance(data, DataStream))
     policies = _checked_policies(policies, references)
     _check(data, seeds, settings)
     objective = objective_of(counts.first, settings.objective if settings.cost_weight is None else "reward")
     baseline = _checked_baseline(policies, references, settings.baseline)
-    n_tasks, results = _results(policies, data, seeds, reward, settings, objective)
+    n_tasks, results = _results(policies, data, seeds, settings, objective)
     scores: list[Scores | RefusedScores] = []
     for n_done, result in enumerate(results, start=1):
         scores += result
@@ -138,17 +139,15 @@ def _results(
     policies: Mapping[str, Policy],
     data: Data | DataStream[Data],
     seeds: Sequence[int],
-    reward: Reward | None,
     settings: ComparisonSettings,
     objective: Objective,
 ) -> tuple[int, Iterator[list[Scores | RefusedScores]]]:
     """Return the number of pieces of work, and the result of each: of a stream a seed, else a seed and a policy."""
     here = replace(settings, executor=None)
     if isinstance(data, DataStream):
-        check_streamed(settings, reward)
         passes = [StreamTask(seed) for seed in seeds]
         return len(passes), _scored(StreamWork(data, policies, here, objective), passes, settings.executor)
-    valued = net_of_costs(_scored_data(data, reward), settings.cost_weight)
+    valued = net_of_costs(data, settings.cost_weight)
     everything = [*policies.items(), (None, None)]
     tasks = [ComparisonTask(seed, name, policy) for seed in seeds for name, policy in everything]
     return len(tasks), _scored(ComparisonWork(valued, here, objective), tasks, settings.executor)
@@ -205,8 +204,13 @@ def _checked_baseline(policies: Mapping[str, Policy], references: Sequence[str],
     return known[0] if baseline is None else baseline
 
 
-def _scored_data(data: Data, reward: Reward | None) -> Data:
+def _scored_data(
+    data: Data | DataStream[Data], reward: Reward | None, settings: ComparisonSettings
+) -> Data | DataStream[Data]:
     """Return the data under the reward, without the observations, which are large to send to other processes."""
+    if isinstance(data, DataStream):
+        check_streamed(settings, reward)
+        return data
     if isinstance(data, FullInformationData):
         return replace(data if reward is None else data.with_reward(reward), observations=None)
     if reward is not None:
@@ -239,7 +243,8 @@ def _learned_from(data: Data, settings: ComparisonSettings) -> str:
 
 def _notes(candidates: Sequence[ScoredCandidate], counts: Counts, cost_weight: float | None) -> tuple[str, ...]:
     data = counts.first
-    changes = notes_on_changes(data) if len(data) == counts.n_rows else ()  # a part shows no end
+    whole = len(data) == counts.n_rows  # a part shows no end
+    changes = notes_on_changes(net_of_costs(data, cost_weight)) if whole else ()
     notes = notes_on(candidates)
     if cost_weight is not None:
         notes.insert(0, f"the reward is reward - {cost_weight:g} * cost")

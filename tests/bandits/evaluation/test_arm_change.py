@@ -98,6 +98,13 @@ def test_compare_says_what_changed_and_what_to_do():
     assert not compare(Uniform(), full(at=2000), (0,), settings=settings).notes
 
 
+def test_compare_says_what_changed_of_the_rewards_that_it_compares():
+    """The price falls as the quality does, so that the reward net of it stays."""
+    data = replace(full(), costs=full().rewards)
+    settings = ComparisonSettings(train_shares=(1.0,), n_bootstrap=20, cost_weight=1.0)
+    assert not [note for note in compare(Uniform(), data, (0,), settings=settings).notes if "changed" in note]
+
+
 def test_more_changes_than_a_reader_wants_are_counted():
     means = np.repeat(np.arange(8) % 2, 200)[:, None] * [1.0, 1.0]
     data = FullInformationData(np.ones((1600, 1)), means, ("a", "b"), times=np.arange(1600))
