@@ -92,8 +92,10 @@ def evaluate_rolling(
     Where an arm could not be chosen (not available, or not observed) policies choose among the others, and a fixed arm
     stands for any of them.
 
-    Intervals are from a bootstrap that draws seeds and blocks of neighbouring rows (the cube root of a window's rows
-    long) with replacement, of Student's width for few blocks. Rows of one query in several blocks count as independent.
+    Intervals are from a bootstrap that draws seeds and blocks of neighbouring rows (the square root of a window's rows
+    long) with replacement, of Student's width for few blocks. Longer blocks than estimate a variance best keep more of
+    what neighbours share, and Student's width pays for their small number. Neighbours that resemble each other still
+    make intervals a little narrow: see the how-to. Rows of one query in several blocks count as independent.
 
     Args:
         policies: by the name to print, or one alone; each starts without data in each run, from a fresh copy.
@@ -108,8 +110,8 @@ def evaluate_rolling(
             is taken, seeds repeat, a policy fails, or nothing that it chooses is in the log.
 
     Source: Dawid 1984, Statistical Theory: The Prequential Approach; blocks: Künsch 1989, The Jackknife and the
-    Bootstrap for General Stationary Observations; their length: Hall, Horowitz and Jing 1995, On Blocking Rules for the
-    Bootstrap with Dependent Data.
+    Bootstrap for General Stationary Observations; their length: Sun, Phillips and Jin 2008, Optimal Bandwidth Selection
+    in Heteroskedasticity-Autocorrelation Robust Testing (for Bartlett's weights, which blocks amount to).
     """
     settings = settings or RollingSettings()
     named = _checked_policies(policies, data)

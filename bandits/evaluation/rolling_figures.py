@@ -58,8 +58,10 @@ class RollingFigures:
         bootstrap: Bootstrap,
     ) -> None:
         self._candidates, self._bootstrap, self._edges, self._weights = candidates, bootstrap, edges, weights
-        length = round((int(edges[-1]) / (len(edges) - 1)) ** (1 / 3))
-        starts = [np.arange(low, high, length) for low, high in pairwise(edges)]
+        starts = [
+            np.linspace(low, high, round((high - low) ** 0.5), endpoint=False).astype(np.int64)
+            for low, high in pairwise(edges.tolist())
+        ]
         self._n_blocks = [len(own) for own in starts]
         self._by_seed = []
         for earned in zip(*(candidate.earned for candidate in candidates), strict=True):
