@@ -248,6 +248,7 @@ def bars(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "name": f"{environment}, n = {n_rows}: error of Slope over that of DoublyRobust",
             "value": error / rmse[environment, n_rows, "DoublyRobust"],
             "bar": MOST_OF_DR,
+            "at_most": True,
             "holds": error <= MOST_OF_DR * rmse[environment, n_rows, "DoublyRobust"],
         }
         for (environment, n_rows, estimator), error in rmse.items()
