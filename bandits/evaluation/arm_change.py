@@ -71,15 +71,14 @@ def arm_changes(data: Data, *, error_rate: float = _ERROR_RATE) -> tuple[ArmChan
     if data.times is None:
         raise ValueError("arm_changes needs times: give the data times, one a row (a column time of a table)")
     order = np.argsort(data.times, kind="stable")
-    rewards, weights = (values[:, order] for values in data.feedback().by_arm())
     found: list[tuple[int, ArmChange]] = []
     for arm, name in enumerate(data.arm_names):
-        rows, seen = _shown(data, arm, order, weights[arm])
-        pieces = constant_pieces(rewards[arm, rows], seen, error_rate=error_rate / data.n_arms)
+        places, rewards, weights = _shown(data, arm, order)
+        pieces = constant_pieces(rewards, weights, error_rate=error_rate / data.n_arms)
         for before, after in pairwise(pieces):
-            row = int(order[rows[after.start]])
-            change = ArmChange(name, "reward", row, float(data.times[row]), before.mean, after.mean)
-            found.append((int(rows[after.start]), change))
+            at = int(places[after.start])
+            row = int(order[at])
+            found.append((at, ArmChange(name, "reward", row, float(data.times[row]), before.mean, after.mean)))
         for kind, at in _span(_present(data, arm)[order], error_rate / (2 * data.n_arms)):
             row = int(order[at])
             found.append((at, ArmChange(name, kind, row, float(data.times[row]))))
@@ -113,19 +112,22 @@ def moment(time: float) -> str:
     return f"time {time:.6g}"
 
 
-def _shown(data: Data, arm: int, order: Int64, weights: Float64) -> tuple[Int64, Float64 | None]:
-    """Return the places in time that may show an arm's reward, and how many decisions each one that does stands for."""
+def _shown(data: Data, arm: int, order: Int64) -> tuple[Int64, Float64, Float64 | None]:
+    """Return the places in time that may show an arm's reward, these rewards, and their weights; None for all alike."""
     if not isinstance(data, LoggedData):
-        return np.flatnonzero(weights), None
-    able = np.ones(len(data), np.bool_) if data.available is None else data.available[order, arm]
-    rows = np.flatnonzero(able)
-    return rows, (weights / data.propensities[order])[rows]
+        places = np.arange(len(data)) if data.observed is None else np.flatnonzero(data.observed[order, arm])
+        return places, data.rewards[order[places], arm], None
+    places = np.arange(len(data)) if data.available is None else np.flatnonzero(data.available[order, arm])
+    rows = order[places]
+    taken = data.actions[rows] == arm
+    weights = np.where(taken, 1.0 if data.weights is None else data.weights[rows], 0.0)
+    return places, np.where(taken, data.rewards[rows], 0.0), weights / data.propensities[rows]
 
 
 def _present(data: Data, arm: int) -> Bool:
     """Return (n,) bool, the rows that have an arm."""
     if not isinstance(data, LoggedData):
-        return np.asarray(data.observed_mask[:, arm])
+        return np.ones(len(data), np.bool_) if data.observed is None else data.observed[:, arm]
     possible = np.ones(len(data), np.bool_) if data.available is None else data.available[:, arm]
     if data.action_probabilities is not None:
         possible = possible & (data.action_probabilities[:, arm] > 0)
