@@ -14,6 +14,7 @@ from bandits.evaluation.comparison import Comparison, ComparisonRow
 from bandits.evaluation.report_charts import Axis, Mark, cost_chart, curve_chart, strip
 from bandits.evaluation.report_sources import sources_of
 from bandits.evaluation.report_wording import basis, limits
+from bandits.evaluation.rolling_result import RollingEvaluation
 from bandits.evaluation.trade_off_result import TradeOff
 from bandits.statistics.estimate import Estimate
 from bandits.statistics.table import Table
@@ -28,7 +29,7 @@ def write_report(
     *,
     files: Sequence[str | Path] = (),
     command: str | None = None,
-    trade_off: TradeOff | None = None,
+    beside: Sequence[TradeOff | RollingEvaluation] = (),
     cost_unit: str | None = None,
 ) -> None:
     """Write all of a comparison as one HTML page that needs nothing else: no network, no other file, no script.
@@ -38,7 +39,7 @@ def write_report(
         path: of the page, which ends in .html.
         files: files or folders that the data were read from; the page has their digests.
         command: that made the comparison, for the page.
-        trade_off: of the same policies at several weights of the cost, to stand beside it.
+        beside: what else was found on the same policies: their trade-off, their values over time.
         cost_unit: what the costs are in, such as "$".
 
     Raises:
@@ -47,7 +48,7 @@ def write_report(
     """
     file = report_path(path)
     sources = sources_of(files, command, comparison.seeds)
-    write_file(file, report_page(comparison, sources, trade_off, cost_unit))
+    write_file(file, report_page(comparison, sources, beside, cost_unit))
 
 
 def report_path(path: str | Path) -> Path:
@@ -65,14 +66,17 @@ def report_path(path: str | Path) -> Path:
 
 
 def report_page(
-    comparison: Comparison, sources: Mapping[str, str], trade_off: TradeOff | None = None, cost_unit: str | None = None
+    comparison: Comparison,
+    sources: Mapping[str, str],
+    beside: Sequence[TradeOff | RollingEvaluation] = (),
+    cost_unit: str | None = None,
 ) -> str:
     """Return the page; names in it are text, whatever they hold.
 
     Args:
         comparison: of `compare`.
         sources: what it was made from, from `sources_of`.
-        trade_off: of the same policies at several weights of the cost.
+        beside: trade-off and values over time of the same policies.
         cost_unit: what the costs are in.
     """
     template = Template(files("bandits.evaluation").joinpath("report.html").read_text(encoding="utf-8"))
@@ -83,7 +87,7 @@ def report_page(
         _curves(comparison),
         _segments(comparison),
         _costs(comparison, cost_unit),
-        "" if trade_off is None else _weights(trade_off, cost_unit),
+        *(_weights(one, cost_unit) if isinstance(one, TradeOff) else _over_time(one) for one in beside),
         _sources(sources),
     ]
     return template.substitute(
@@ -185,11 +189,26 @@ def _weights(result: TradeOff, cost_unit: str | None) -> str:
         lines.append((colours[name], own))
     chart = cost_chart(marks, lines, "Cost across and mean reward upwards, of each policy at several weights")
     items = "".join(f'<li><i style="background:{colour}"></i>{escape(name)}</li>' for name, colour in colours.items())
-    tables = "".join(
-        _table(table) + "".join(f'<p class="dim">{escape(remark)}</p>' for remark in table.remarks)
-        for table in (result.table(), result.points_table())
-    )
+    tables = _told(result.table()) + _told(result.points_table())
     return f"<h2>At several weights of the cost</h2>{_axes(cost_unit)}{chart}<ol>{items}</ol>{tables}"
+
+
+def _over_time(result: RollingEvaluation) -> str:
+    """Return a line a policy through its values window by window, and the tables."""
+    colours = colours_of([row.name for row in result if row.kind != "frozen"])
+    lines = [
+        (colour, [(float(point.window), point) for point in result.points if point.name == name])
+        for name, colour in colours.items()
+    ]
+    chart = curve_chart(lines, "Mean reward of each policy over the windows of time", logarithmic=False)
+    told = '<p class="dim">Mean reward of policies that learn as they go, window by window in order of time.</p>'
+    tables = _told(result.table()) + _told(result.window_table())
+    return f"<h2>Over time</h2>{told}{chart}{_legend(colours)}{tables}"
+
+
+def _told(table: Table) -> str:
+    """Return a table with its remarks."""
+    return _table(table) + "".join(f'<p class="dim">{escape(remark)}</p>' for remark in table.remarks)
 
 
 def _sources(sources: Mapping[str, str]) -> str:

@@ -72,15 +72,18 @@ def strip(estimate: Estimate | None, axis: Axis, line: float | None) -> str:
     return f'<svg class="strip" aria-hidden="true">{dashes}{drawn}</svg>'
 
 
-def curve_chart(lines: Sequence[tuple[str, Sequence[tuple[float, Estimate]]]], label: str) -> str:
-    """Return lines with the bands of their intervals, over places that double or so.
+def curve_chart(
+    lines: Sequence[tuple[str, Sequence[tuple[float, Estimate]]]], label: str, *, logarithmic: bool = True
+) -> str:
+    """Return lines with the bands of their intervals.
 
     Args:
         lines: a colour each, and (place above 0, value), places ascending.
         label: what the picture shows, for who cannot see it.
+        logarithmic: whether places double or so, and not follow evenly.
     """
     points = [point for _, line in lines for point in line]
-    across = Axis.around([place for place, _ in points], logarithmic=True)
+    across = Axis.around([place for place, _ in points], logarithmic=logarithmic)
     upwards = Axis.around([end for _, value in points for end in value.interval])
     bands, marks = [], []
     for colour, line in lines:

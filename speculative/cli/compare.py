@@ -25,7 +25,7 @@ from speculative.cli.streams import open_folder
 if TYPE_CHECKING:
     from bandits import FullInformationData, LoggedData, Policy
     from bandits.data import DataStream
-    from bandits.evaluation import Comparison
+    from bandits.evaluation import Comparison, RollingEvaluation, TradeOff
 
     Rows = FullInformationData | LoggedData | DataStream[FullInformationData | LoggedData]
 
@@ -164,12 +164,13 @@ def compare(
         folder = out if len(data) == 1 else out / name
         _write(comparison, folder, cost_unit)
         texts.append(f"{name}, reward: {reward_name}\n{comparison.to_text()}")
-        front = None
+        beside: list[TradeOff | RollingEvaluation] = []
         if len(weights) > 1 and not isinstance(rows, DataStream):
             with busy(f"weighing costs on {name}"):
                 front = trade_off_of(learners, rows, weights, seeds, settings)
             write_trade_off(front, folder, cost_unit)
             texts.append(front.to_text())
+            beside.append(front)
         if by_segment:
             texts.append(comparison.segment_table().to_text())
         results[name] = json.loads(comparison.to_json()) | {"reward": reward_name}
@@ -178,12 +179,13 @@ def compare(
                 followed = rolling_of(learners, rows, seeds, settings.cost_weight)
             write_rolling(followed, folder)
             texts.append(followed.to_text())
+            beside.append(followed)
             results[name]["rolling"] = json.loads(followed.to_json())
         if report is not None:
             from bandits.evaluation import write_report
 
             command = shlex.join(["draftpick", *sys.argv[1:]])
-            write_report(comparison, report, files=data, command=command, trade_off=front, cost_unit=cost_unit)
+            write_report(comparison, report, files=data, command=command, beside=beside, cost_unit=cost_unit)
             options.say(f"the report is {report}")
         if save_best is not None:
             results[name]["best_policy_file"] = str(_save_best(comparison, learners, rows, save_best))

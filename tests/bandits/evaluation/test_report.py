@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bandits import BestFixedArm, ComparisonSettings, LinUCB, Uniform, compare
-from bandits.evaluation import trade_off, write_report
+from bandits.evaluation import RollingSettings, evaluate_rolling, trade_off, write_report
 from bandits.evaluation.report_charts import Axis
 from bandits.testing import example_data
 
@@ -97,12 +97,23 @@ def test_what_a_log_cannot_support_is_said(tmp_path):
 def test_files_command_and_weights_of_the_cost_are_on_the_page(tmp_path):
     (tmp_path / "log.csv").write_text("a")
     front = trade_off({"ap": LinUCB(ucb_width=0)}, _data("a"), (0, 1), (0,), settings=SETTINGS)
-    told = {"files": [tmp_path / "log.csv"], "command": "draftpick compare <log>", "trade_off": front, "cost_unit": "$"}
+    told = {"files": [tmp_path / "log.csv"], "command": "draftpick compare <log>", "beside": [front], "cost_unit": "$"}
     text = Page(_page("a", tmp_path, **told)[0]).text
     assert "SHA-256 ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb" in text  # of "a"
     assert "draftpick compare <log>" in text
     assert "Mean cost ($)" in text
     assert all(cell in text for line in front.table().lines for cell in line)
+
+
+def test_values_over_time_are_on_the_page(tmp_path):
+    data = replace(_data("a"), times=np.arange(100))
+    settings = RollingSettings(n_windows=4, n_first=1, n_bootstrap=20)
+    rolling = evaluate_rolling({"ap": LinUCB()}, data, (0,), settings=settings)
+    page = Page(_page("a", tmp_path, beside=[rolling])[0])
+    assert ("aria-label", "Mean reward of each policy over the windows of time") in page.attributes
+    for table in (rolling.table(), rolling.window_table()):
+        assert all(cell in page.text for line in table.lines for cell in line)
+    assert rolling.on_learning in page.text
 
 
 @pytest.mark.parametrize(("name", "message"), [("page.md", "must end in .html, got '"), ("folder.html", "is a folder")])

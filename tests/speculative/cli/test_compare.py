@@ -220,11 +220,13 @@ def test_policies_are_followed_through_time(labelled, tmp_path):
     days = pa.array(np.datetime64("2026-03-01") + np.arange(len(table)) // 2)
     pq.write_table(table.append_column("day", days), tmp_path / "dated.parquet")
     words = ("--encoder", "hashing", "--context-columns", "domain", "--policies", "lin_ucb, ucb1", "--seeds", 1)
-    out = _run(tmp_path / "dated.parquet", "--rolling", "--column", "time=day", *words, "--out", tmp_path).stdout
+    words += ("--report", tmp_path / "page.html", "--out", tmp_path)
+    out = _run(tmp_path / "dated.parquet", "--rolling", "--column", "time=day", *words).stdout
     result = RollingEvaluation.load(tmp_path / "rolling.json")
     assert (len(result.windows), result.n_rows, result.n_first) == (7, 60, 1)
     assert result["lin_ucb"].value > result["ucb1"].value
     assert result.windows[0].start == np.datetime64("2026-03-01").astype("datetime64[s]").astype(float)
     assert "minus frozen" in out
     assert "2026-03-01 00:00" in (tmp_path / "rolling.md").read_text()
+    assert "<h2>Over time</h2>" in (tmp_path / "page.html").read_text()
     assert (tmp_path / "rolling.png").stat().st_size > 5_000
