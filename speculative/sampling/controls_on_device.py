@@ -30,7 +30,9 @@ class DeviceControls:
     ) -> None:
         self._params, self._n_prompt, self._n_tokens, self._device = params, n_prompt, n_tokens, device
         self._n_known = 0
-        self._counts = torch.zeros(2, n_tokens, device=device)  # of the whole text, and of the answer
+        has_penalties = params.repetition_penalty != 1 or params.frequency_penalty or params.presence_penalty
+        # of the whole text, and of the answer
+        self._counts = torch.zeros(2, n_tokens, device=device) if has_penalties else None
         self._tail = self._here(torch.zeros(0, dtype=torch.int64))
         self._bias: Tensor | None = None
         if params.logit_bias:
@@ -46,11 +48,12 @@ class DeviceControls:
     def follow(self, text: Sequence[int]) -> None:
         """Take in what was committed: `text` is what was seen before, and more."""
         n = len(text)
-        for row, first in ((0, 0), (1, self._n_prompt)):
-            new = [token for token in text[max(first, self._n_known) :] if 0 <= token < self._n_tokens]
-            if new:
-                ids = self._here(torch.tensor(new))
-                self._counts[row].index_add_(0, ids, torch.ones(len(new), device=self._device))
+        if self._counts is not None:
+            for counts, first in zip(self._counts.unbind(0), (0, self._n_prompt), strict=True):
+                new = [token for token in text[max(first, self._n_known) :] if 0 <= token < self._n_tokens]
+                if new:
+                    ids = self._here(torch.tensor(new))
+                    counts.index_add_(0, ids, torch.ones(len(new), device=self._device))
         if self._n_before and n > self._n_known:
             padded = [_NO_TOKEN] * max(0, self._n_before - n) + list(text[max(0, n - self._n_before) :])
             self._tail = self._here(torch.tensor(padded))
@@ -68,7 +71,7 @@ class DeviceControls:
         """
         m, n, params = len(rows), len(drafted) + 1, self._params
         scores = rows.float() if self._bias is None else rows.float() + self._bias
-        if params.repetition_penalty != 1 or params.frequency_penalty or params.presence_penalty:
+        if self._counts is not None:
             own = torch.zeros(n, self._n_tokens, device=self._device)
             own[1:].scatter_(1, drafted[:, None], 1.0)
             own = own.cumsum(0)[n - m :]
@@ -116,7 +119,7 @@ class DeviceControlledSampler(TokenSampler):
             row = row.new_full((self._n_tokens,), -math.inf).index_put((target_ids,), row)
         elif len(row) < self._n_tokens:
             row = torch.cat([row, row.new_full((self._n_tokens - len(row),), -math.inf)])
-        before = torch.cat([*self._drafted]) if self._drafted else logits.new_zeros(0, dtype=torch.int64)
+        before = torch.cat(self._drafted) if self._drafted else logits.new_zeros(0, dtype=torch.int64)
         row = self._controls.apply(row[None], before)[0]
         row = row[: len(logits)] if target_ids is None else row[target_ids]
         entry = self._sampler.pick(row, position, target_ids)
