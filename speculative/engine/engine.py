@@ -236,10 +236,7 @@ class Engine:
         actions = self._choose(states)
         clock.selected()
         table, n = self._table, len(states)
-        arms = [
-            table.fixed[action] or arm_of_round(state, table, action, n)
-            for state, action in zip(states, actions, strict=True)
-        ]
+        arms = [arm_of_round(state, table, action, n) for state, action in zip(states, actions, strict=True)]
         drafted = propose_all(states, arms, clock, together=not self.settings.batch_invariant)
         verifications = self._verify(states, arms, drafted)
         clock.verified()

@@ -68,9 +68,10 @@ def arm_of_round(state: Running, table: ArmTable, action: int, n_running: int) -
     Raises:
         ValueError: if the rule takes an arm that it has not.
     """
-    arm, rule = table.fixed[action], table.rules[action]
+    arm = table.fixed[action]
     if arm is not None:
         return arm
+    rule = table.rules[action]
     assert rule is not None
     chosen, own = rule
     taken = chosen.choose(round_context(state, own, n_running))
