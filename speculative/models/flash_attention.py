@@ -108,4 +108,7 @@ def has_flash(dtype: torch.dtype, device: torch.device, n_groups: int, head_dim:
             scores = (k @ queries[n + i].float()[..., None])[..., 0] / head_dim**0.5
             expected.append((scores.softmax(-1)[:, None] @ v).flatten())
         n += count
-    return bool((found.float() - torch.stack(expected)).abs().max() < _TOLERANCE)
+    if not (found.float() - torch.stack(expected)).abs().max() < _TOLERANCE:  # NaN neither
+        _log.warning("attention with masks on %s, as its flash attention over ragged rows gives something else", device)
+        return False
+    return True

@@ -28,7 +28,7 @@ def test_ragged_rows_get_what_masks_give_them(rows):
     torch.testing.assert_close(ragged, masked, atol=0.02, rtol=0.02)
 
 
-def test_a_kernel_that_raises_or_sees_the_wrong_keys_is_not_used(monkeypatch):
+def test_a_kernel_that_raises_or_sees_the_wrong_keys_is_not_used_and_the_log_says_why(monkeypatch, caplog):
     def raising(*args, **kwargs):
         raise RuntimeError("no kernel image is available for execution on the device")
 
@@ -41,6 +41,7 @@ def test_a_kernel_that_raises_or_sees_the_wrong_keys_is_not_used(monkeypatch):
         swapped = lambda q, k, v, *rest, **more: right(q, k, k, *rest, **more)  # noqa: E731
         monkeypatch.setattr(varlen, "varlen_attn", swapped)
         assert not has_flash(torch.bfloat16, CUDA, N_GROUPS, HEAD_DIM)
+    assert "ragged rows gives something else" in caplog.text
 
 
 @pytest.mark.parametrize("ragged", [True, False])
