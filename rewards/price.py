@@ -37,4 +37,4 @@ class Price(Reward):
             raise self.unfit(
                 observation, "cost is missing; record it, or price the machine's time, as in price(per_hour=2.5)"
             )
-        return -((observation.cost or 0.0) + self.per_hour * observation.seconds / 3600)
+        return 0.0 - (observation.cost or 0.0) - self.per_hour * observation.seconds / 3600  # a free one is no -0.0

@@ -12,8 +12,8 @@ class CollectSettings:
     """The options of `collect`.
 
     Attributes:
-        own_texts: then also let each draft model write its own answer, which `RougeL` and the like compare with the
-            target's; without it, those that are there are kept.
+        own_texts: after the traces, also let each draft model write its own answer, which `RougeL` and the like compare
+            with the target's; without it, those that are there are kept.
         overlaps: also look at how much probability each draft's distribution shares with the target's at every token,
             for rewards of sampled texts; costs a pass of each over the text, and must be asked for when a folder is
             begun.

@@ -163,6 +163,7 @@ def test_tokens_per_second_need_time():
 def test_the_price_is_the_pulls_own_cost_and_the_machines_time():
     bought = dataclasses.replace(BASE, cost=0.5)
     assert Price()(bought) == -0.5
+    assert str(Price()(dataclasses.replace(BASE, cost=0.0))) == "0.0"
     assert Price(per_hour=3600.0)(bought) == -2.5
     assert Price(per_hour=3600.0)(BASE) == -2.0
     with pytest.raises(ValueError, match=rf"Price {NAMED}cost is missing; .*price\(per_hour=2\.5\)"):
