@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 
 from arms import Observation
-from arms.checks import within
-from rewards.reward import Reward
+from rewards.with_stand_in import WithStandIn
 
 
 @dataclass(frozen=True)
-class DistributionOverlap(Reward):
+class DistributionOverlap(WithStandIn):
     """Mean over the text's tokens of 1 - TV(target, draft) = sum_x min(p(x), q(x)), in [0, 1].
 
     What rejection sampling accepts of one draft token on average, and so the acceptance rate to expect of sampled texts
@@ -22,13 +21,7 @@ class DistributionOverlap(Reward):
         ValueError: if `missing` is outside [0, 1].
     """
 
-    missing: float | None = None
-
     bounds = (0.0, 1.0)
-
-    def __post_init__(self) -> None:
-        if self.missing is not None:
-            within(self.missing, 0, 1, "missing")
 
     def _value(self, observation: Observation) -> float:
         """Average the observation's `overlaps`.
@@ -36,12 +29,10 @@ class DistributionOverlap(Reward):
         Raises:
             ValueError: if there are none and no stand-in was given.
         """
-        if observation.overlaps:
-            return min(1.0, sum(observation.overlaps) / len(observation.overlaps))
-        if self.missing is None:
-            raise self.unfit(
+        if not observation.overlaps:
+            return self.stand_in(
                 observation,
                 "overlaps (of the draft's distribution with the target's) are missing; collect them, or say what they "
                 "are worth, as in distribution_overlap(missing=0)",
             )
-        return float(self.missing)
+        return min(1.0, sum(observation.overlaps) / len(observation.overlaps))

@@ -1,16 +1,16 @@
 """How far the target would follow the draft in a round of a sampled text."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from arms import Observation
-from arms.checks import at_least, within
-from rewards.reward import Reward
+from arms.checks import at_least
+from rewards.with_stand_in import WithStandIn
 
 
 @dataclass(frozen=True)
-class ExpectedAcceptanceLength(Reward):
+class ExpectedAcceptanceLength(WithStandIn):
     """Expected new tokens of a round under rejection sampling, averaged over the text's positions.
 
         1 + sum_{i = 1 .. draft_length} prod_{j = 0 .. i - 1} overlap_{t + j}, averaged over t
@@ -28,12 +28,11 @@ class ExpectedAcceptanceLength(Reward):
     """
 
     draft_length: int
-    missing: float | None = None
+    missing: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         at_least(self.draft_length, 1, "draft_length")
-        if self.missing is not None:
-            within(self.missing, *self.bounds, "missing")
+        super().__post_init__()
 
     @property
     def bounds(self) -> tuple[float, float]:  # type: ignore[override]  # follows from the draft length
@@ -47,13 +46,11 @@ class ExpectedAcceptanceLength(Reward):
             ValueError: if the observation has no `overlaps` and no stand-in was given.
         """
         if not observation.overlaps:
-            if self.missing is None:
-                raise self.unfit(
-                    observation,
-                    "overlaps (of the draft's distribution with the target's) are missing; collect them, or say what "
-                    f"they are worth, as in expected_acceptance_length({self.draft_length}, missing=1)",
-                )
-            return float(self.missing)
+            return self.stand_in(
+                observation,
+                "overlaps (of the draft's distribution with the target's) are missing; collect them, or say what "
+                f"they are worth, as in expected_acceptance_length({self.draft_length}, missing=1)",
+            )
         overlaps = np.asarray(observation.overlaps)
         accepted, total = np.ones(len(overlaps)), 1.0
         for n_before in range(min(self.draft_length, len(overlaps))):

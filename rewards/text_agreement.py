@@ -4,12 +4,11 @@ from abc import abstractmethod
 from dataclasses import dataclass
 
 from arms import Observation
-from arms.checks import within
-from rewards.reward import Reward
+from rewards.with_stand_in import WithStandIn
 
 
 @dataclass(frozen=True)
-class TextAgreement(Reward):
+class TextAgreement(WithStandIn):
     """How far the text that a draft writes alone agrees with the target's; equal texts agree fully, at 1.
 
     A subclass writes `_agreement`. It needs `own_text`, which `collect` stores where it is asked for own texts, and
@@ -22,13 +21,7 @@ class TextAgreement(Reward):
         ValueError: if `missing` is outside [0, 1].
     """
 
-    missing: float | None = None
-
     bounds = (0.0, 1.0)
-
-    def __post_init__(self) -> None:
-        if self.missing is not None:
-            within(self.missing, 0, 1, "missing")
 
     def _value(self, observation: Observation) -> float:
         """Compare `own_text` with `reference.text`.
@@ -38,13 +31,11 @@ class TextAgreement(Reward):
         """
         own = observation.own_text
         if own is None:
-            if self.missing is None:
-                raise self.unfit(
-                    observation,
-                    "own_text (what the draft writes alone) is missing; collect it, or say what it is worth, as in "
-                    "rouge_l(missing=0)",
-                )
-            return float(self.missing)
+            return self.stand_in(
+                observation,
+                "own_text (what the draft writes alone) is missing; collect it, or say what it is worth, as in "
+                "rouge_l(missing=0)",
+            )
         target = self.reference_of(observation).text
         return 1.0 if own == target else self._agreement(own, target)
 
