@@ -16,9 +16,9 @@ from bandits.evaluation.comparison import UNSUPPORTED
 from bandits.evaluation.objective import learned, net_of_costs, notes_on_costs, notes_on_propensities
 from bandits.evaluation.rolling_figures import RollingCandidate, RollingFigures
 from bandits.evaluation.rolling_path import LearnFrom, is_uniform
-from bandits.evaluation.rolling_result import RollingEvaluation
+from bandits.evaluation.rolling_result import RollingEvaluation, frozen_name
 from bandits.evaluation.scores import BEST_FIXED
-from bandits.evaluation.time_order import TimeOrder, frozen_name
+from bandits.evaluation.time_order import TimeOrder
 from bandits.off_policy.terms import LARGEST
 from bandits.policies.named_policies import named_policies
 from bandits.policies.policy import Policy

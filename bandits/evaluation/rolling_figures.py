@@ -126,8 +126,8 @@ class RollingFigures:
         places = {one.name: place for place, one in enumerate(self._candidates)}
         own = means[:, [places[name] for name in names]]
         found = conclude(names, own, means[:, len(places) - 1], (fixed_arm,), "reward", estimate)
-        supported = not self._candidates[places[found.policy]].problems
-        return found if supported else replace(found, supported=False)
+        compared = (self._candidates[places[found.policy]], self._candidates[-1])
+        return replace(found, supported=not any(one.problems for one in compared))
 
     def _means(self, first: int, last: int) -> tuple[Float64, partial[Estimate]]:
         """Return (1 + B, c + 1) float64 over windows [first, last), and what makes a figure of it an estimate."""

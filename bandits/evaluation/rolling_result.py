@@ -130,7 +130,9 @@ class RollingEvaluation(Results[RollingRow]):
         more, shown, advice = "more", gain, "no difference can be told"
         if gain.value < 0:
             more, shown = "less", Estimate(-gain.value, -gain.high, -gain.low)
-        if gain.low > 0:
+        if self[name].problems or self[frozen_name(name)].problems:
+            advice = "the log cannot support this"
+        elif gain.low > 0:
             advice = "let it go on learning"
         elif gain.high < 0:
             advice = "freeze it after the first part"
@@ -185,6 +187,11 @@ class RollingEvaluation(Results[RollingRow]):
             sections=frozenset(i for i in range(1, len(points)) if points[i].window != points[i - 1].window),
             left=frozenset({"from", "best arm", "name"}),
         )
+
+
+def frozen_name(name: str) -> str:
+    """Return what the copy of a policy is called that learns no more."""
+    return f"{name}, frozen"
 
 
 def _cell(estimate: Estimate | None) -> str:

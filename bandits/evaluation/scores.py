@@ -119,7 +119,7 @@ def fixed_arm_scores(
     test, n_train = division.test, len(division.train)
     arm = policy.arm_names[int(np.argmax(policy.mean_rewards()))]
     if isinstance(test, FullInformationData):
-        scores = _exact(division, test, Candidate(BEST_FIXED, "fixed", EXACT), _always(test, arm), n_train)
+        scores = _exact(division, test, Candidate(BEST_FIXED, "fixed", EXACT), always(test, arm), n_train)
         return [replace(scores, fixed_arm=arm)]
     candidates = [Candidate(BEST_FIXED, "fixed", estimator.name) for estimator in estimators]
     scored = _estimated(division, OffPolicyProblem.of(policy, test), estimators, candidates, n_train)
@@ -144,9 +144,9 @@ def arm_scores(division: Division, estimators: Sequence[OffPolicyEstimator]) -> 
     found: list[Scores | RefusedScores] = []
     for arm in test.arm_names:
         if isinstance(test, FullInformationData):
-            found.append(_exact(division, test, Candidate(arm, "arm", EXACT), _always(test, arm), n_train))
+            found.append(_exact(division, test, Candidate(arm, "arm", EXACT), always(test, arm), n_train))
         else:
-            problem = OffPolicyProblem(test, _always(test, arm))
+            problem = OffPolicyProblem(test, always(test, arm))
             candidate = Candidate(arm, "arm", estimators[0].name)
             found += _estimated(division, problem, estimators[:1], [candidate], n_train)
     return found
@@ -170,7 +170,7 @@ def reference_scores(division: Division) -> Iterator[Scores | RefusedScores]:
     )
 
 
-def _always(test: Data, arm: str) -> Float64:
+def always(test: Data, arm: str) -> Float64:
     """Return probability 1 for an arm; where a log could not choose it, alike for the arms that it could."""
     one_hot = np.broadcast_to(np.eye(test.n_arms)[test.arm_names.index(arm)], (len(test), test.n_arms))
     return greedy(one_hot, test.available) if isinstance(test, LoggedData) else one_hot

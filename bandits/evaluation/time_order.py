@@ -12,8 +12,8 @@ from bandits.data.array_data import Data
 from bandits.data.logged_data import LoggedData
 from bandits.evaluation.rolling_figures import RollingCandidate
 from bandits.evaluation.rolling_path import LearnFrom, Path, path_of, rewards_of_arms
-from bandits.evaluation.rolling_result import RollingWindow
-from bandits.evaluation.scores import BEST_FIXED
+from bandits.evaluation.rolling_result import RollingWindow, frozen_name
+from bandits.evaluation.scores import BEST_FIXED, always
 from bandits.off_policy.diagnostics import diagnose
 from bandits.off_policy.problem import OffPolicyProblem
 from bandits.policies.policy import Policy
@@ -95,28 +95,25 @@ class TimeOrder:
         """Return the policies, then their frozen copies, then the best fixed arm."""
         learning, frozen = [], []
         for place, (name, paths) in enumerate(runs.items()):
-            problems, n_learned = self._problems(paths[0]), float(np.mean([path.n_learned for path in paths]))
+            problems = self._problems(paths[0].probabilities[self._n_before :])
+            n_learned = float(np.mean([path.n_learned for path in paths]))
             earned = tuple(self._earned(path.probabilities, 0) for path in paths)
             learning.append(RollingCandidate(name, "policy", earned, n_learned, len(runs) + place, problems))
             earned = tuple(self._earned(path.frozen, self._n_before) for path in paths)
-            frozen.append(RollingCandidate(frozen_name(name), "frozen", earned))
-        always = self._rewards[:, self._fixed]
-        n_seeds = len(next(iter(runs.values())))
-        return [*learning, *frozen, RollingCandidate(BEST_FIXED, "fixed", (always,) * n_seeds)]
+            problems = self._problems(paths[0].frozen)
+            frozen.append(RollingCandidate(frozen_name(name), "frozen", earned, problems=problems))
+        earned = (self._rewards[:, self._fixed],) * len(next(iter(runs.values())))
+        problems = self._problems(always(self._data, self.fixed_arm)[self._n_before :])
+        return [*learning, *frozen, RollingCandidate(BEST_FIXED, "fixed", earned, problems=problems)]
 
     def _earned(self, probabilities: Float64, start: int) -> Float64:
         earned = np.zeros(len(self._rewards))
         earned[start:] = np.einsum("nk,nk->n", probabilities, self._rewards[start:])
         return earned
 
-    def _problems(self, path: Path) -> tuple[str, ...]:
-        """Return why a log cannot support a policy's value on the rows after the first part."""
+    def _problems(self, probabilities: Float64) -> tuple[str, ...]:
+        """Return why a log cannot support the value of such choices on the rows after the first part."""
         if not isinstance(self._data, LoggedData):
             return ()
         later = self._data.subset(np.arange(self._n_before, len(self._data)))
-        return diagnose(OffPolicyProblem(later, path.probabilities[self._n_before :])).problems
-
-
-def frozen_name(name: str) -> str:
-    """Return what the copy of a policy is called that learns no more."""
-    return f"{name}, frozen"
+        return diagnose(OffPolicyProblem(later, probabilities)).problems

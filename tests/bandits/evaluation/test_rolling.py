@@ -200,9 +200,11 @@ class TestOnALog:
         logging = EpsilonGreedy(LinUCB(ucb_width=0.0), epsilon=0.02).fit(full(n=60, at=0))
         log = full(n=200).log_with(logging, np.random.default_rng(1))
         result = evaluate_rolling(LEARNERS, log, (0,), settings=FEW)
-        assert result["softmax"].problems
+        supported = [row.name for row in result if not row.problems]
+        assert supported == ["softmax, frozen"]
         assert not result.conclusion.supported
         assert "cannot support an estimate" in result.to_text()
+        assert "the log cannot support this" in result.on_learning
 
     def test_row_weights_count(self):
         log = full(n=400).log_with(Uniform(), np.random.default_rng(1))

@@ -28,3 +28,14 @@ def _coverage(autocorrelation, n_rows):
 @pytest.mark.parametrize(("autocorrelation", "n_rows", "least"), [(0.0, 160, 0.93), (0.5, 160, 0.92), (0.8, 600, 0.9)])
 def test_intervals_hold_the_mean_nearly_as_often_as_they_say(autocorrelation, n_rows, least):
     assert _coverage(autocorrelation, n_rows) >= least
+
+
+@pytest.mark.parametrize("unsupported", [0, 1])
+def test_a_conclusion_needs_a_log_that_supports_the_policy_and_the_fixed_arm(unsupported):
+    problems = [("too few rows",) if place == unsupported else () for place in (0, 1)]
+    policy = RollingCandidate("policy", "policy", (np.ones(20),), problems=problems[0])
+    fixed = RollingCandidate("best fixed arm", "fixed", (np.zeros(20),), problems=problems[1])
+    figures = RollingFigures(
+        [policy, fixed], np.ones(20), np.ones(20), np.array([0, 10, 20]), Bootstrap(n_resamples=20)
+    )
+    assert not figures.conclusion(["policy"], "a", 1).supported
