@@ -53,8 +53,9 @@ def arm_changes(data: Data, *, error_rate: float = _ERROR_RATE) -> tuple[ArmChan
 
     Each arm's known rewards are cut by `constant_pieces` at error_rate / k; on a log each counts 1 / propensity times,
     so that a logging policy that changed its mind changes no mean. Where nothing changed and rows are independent,
-    some change of a mean is told in a share `error_rate` of data sets at most, in the limit of many rows; with another
-    mix of contexts means change too. A gradual change is told as several.
+    some change of a mean is told in a share `error_rate` of data sets at most, in the limit of many rows; in more where
+    neighbouring rows resemble each other. With another mix of contexts means change too. A gradual change is told as
+    several.
 
     An arm is taken for one that came (or went) if all rows that have it lie after (before) the others, and rows that
     have it at random would lie so with a probability below error_rate / (2 k). A row has an arm where it is observed;
