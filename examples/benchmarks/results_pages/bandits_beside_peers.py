@@ -32,7 +32,7 @@ _QUALITY_NOTES = [
     "- Ours with an intercept of each arm's own (`intercept_precision=0.01`); LinUCB with one standard deviation, as "
     "the peers; LinTS with a learned noise scale and prior precision, drawn in every decision (`sampled_share=1`) and, "
     "but for the rows `posterior_scale=1`, scores sharpened to 0.2 of the posterior's deviation: options, not the "
-    "defaults.",
+    "defaults, which the row *LinTS, defaults* has.",
     "- MABWiser's arms hold copies of one random generator, so after a batch their noise is nearly the same and "
     "cancels. With a generator each (row *noise apart*) its LinTS falls to what a noise scale of 1 gives.",
     "- The exact posterior explores more than paid on these sets, on held-out rows and online alike. A noise scale "
@@ -40,7 +40,7 @@ _QUALITY_NOTES = [
     "- LinTS is compared with the best of six fixed noise scales, chosen on the same seeds. Only on "
     "openai_gsm8k_solutions does the interval exclude zero, by 0.004.",
     "- LinUCB without an intercept makes the same choices as MABWiser's (see agreement under Speed). The intercept "
-    "gains up to 0.010 on logs and costs 0.027 on covertype-like online. On digits, bayesianbandits' bound is a "
+    "gains up to 0.010 on logs and costs 0.026 on covertype-like online. On digits, bayesianbandits' bound is a "
     "quantile of draws, which is another computation.",
     "- contextualbandits' LinTS that samples coefficients is near a random choice: its draws have the wrong "
     "covariance. Its ci mode multiplies the standard deviation where its setting says variance (at 1 the same).",
