@@ -100,7 +100,7 @@ def bench(sides: Sides, options: argparse.Namespace) -> dict[str, object]:
         "rules": sides.rules,
         "n_train": len(sides.train),
         "n_test": len(sides.test),
-        "encoder": sides.test.encoder,
+        "encoder": sides.encoder,
         "rows": rows,
         "choose_ms": {one.name: one.choose_s * 1e3 for one in candidates if one.choose_s},
         "by_domain": domains,

@@ -1,4 +1,4 @@
-"""Files that the pages name are in the tree."""
+"""Files that the pages name are in the tree, and results name no place outside it."""
 
 import re
 
@@ -16,3 +16,13 @@ def test_every_file_that_a_page_names_exists():
         if not (ROOT / path).is_file()
     ]
     assert not wrong, "pages name files that are not there:\n" + "\n".join(wrong)
+
+
+def test_no_result_names_a_path_of_the_machine_that_measured_it():
+    absolute = re.compile(r"""["': =](/[\w.-]+/[\w./-]+|[A-Za-z]:\\\\\w[^"]*)""")
+    wrong = [
+        f"{result.name}: {path}"
+        for result in sorted((ROOT / "docs" / "results").glob("*.json"))
+        for path in absolute.findall(result.read_text(encoding="utf-8"))
+    ]
+    assert not wrong, "results name paths of a machine:\n" + "\n".join(wrong)

@@ -57,6 +57,12 @@ def result(folder):
     )
 
 
+def test_the_encoder_is_named_without_where_its_model_lay(folder, result):
+    stored = FullInformationData.load(folder / "test").encoder
+    assert str(folder) in stored
+    assert result["encoder"] == f"hidden_state:{Path(stored).name}"
+
+
 def test_every_arm_rule_policy_and_oracle_is_scored_by_total_seconds(folder, result):
     costs = FullInformationData.load(folder / "test").costs
     rows = {row["name"]: row for row in result["rows"]}

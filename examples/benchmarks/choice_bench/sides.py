@@ -40,6 +40,14 @@ class Sides:
     threads: int | None
 
     @property
+    def encoder(self) -> str | None:
+        """Return the encoder's name; a model in a file or folder is named without where it lay."""
+        if self.test.encoder is None:
+            return None
+        kind, colon, model = self.test.encoder.partition(":")
+        return f"{kind}{colon}{Path(model).name if Path(model).is_absolute() else model}"
+
+    @property
     def rules(self) -> tuple[str, ...]:
         """Return the names of the arms that are rules."""
         return tuple(name for name in self.test.arm_names if self.plans[name].min_match_lengths)
