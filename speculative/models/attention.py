@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch.nn import functional
@@ -46,6 +46,26 @@ class AttentionPart:
     is_causal: bool = False
 
 
+class Plan(Protocol):
+    """What a pass asks of attention, settled once for all layers; see `AttentionPlan` and `StaticPlan`.
+
+    Attributes:
+        positions: (n,) int64, each token's place in its text.
+        slots: where its key and value go.
+        flash: what the flash kernel asks for, where it attends.
+        parts: the calls otherwise, in the order of the tokens.
+        n_groups: query heads that share a key head.
+        apart: what is attended for one by one.
+    """
+
+    positions: torch.Tensor
+    slots: Slots
+    flash: FlashRows | None
+    parts: list[AttentionPart]
+    n_groups: int
+    apart: Apart
+
+
 class AttentionPlan:
     """Positions, cache slots and masks of a pass, settled once for all layers.
 
@@ -72,7 +92,8 @@ class AttentionPlan:
         self, batch: TokenBatch, starts: Sequence[int], n_groups: int, dtype: torch.dtype, apart: Apart
     ) -> None:
         starts, counts, rows_of = list(starts), list(batch.counts), list(batch.rows)
-        self.n_groups, self.apart, self._dtype = n_groups, apart, dtype
+        self.n_groups, self._dtype = n_groups, dtype
+        self.apart: Apart = apart
         self.positions, self.slots = places(batch, starts)
         self.flash = FlashRows.of(batch, starts) if apart == "ragged" else None
         if self.flash is not None:
@@ -131,7 +152,7 @@ def places(batch: TokenBatch, starts: Sequence[int]) -> tuple[torch.Tensor, Slot
     return positions, Slots(without_waiting(torch.tensor(batch.rows)[rows], device), positions)
 
 
-def attend(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, plan: AttentionPlan) -> torch.Tensor:
+def attend(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, plan: Plan) -> torch.Tensor:
     """Attention of a pass's (n, h, hd) queries over one layer's (rows, h_kv, capacity, hd) keys: (n, h * hd)."""
     if plan.flash is not None:
         return attend_flash(queries, keys, values, plan.flash)

@@ -7,18 +7,19 @@ from dataclasses import dataclass
 
 import torch
 
-from speculative.models.attention import Apart, AttentionPlan, attend
+from speculative.models.attention import Apart, AttentionPlan, Plan
 from speculative.models.checkpoint import Checkpoint
 from speculative.models.config import DecoderConfig, inverse_frequencies
+from speculative.models.decoder_layer import DecoderLayer, filled
 from speculative.models.fingerprint import model_fingerprint
 from speculative.models.flash_attention import fits_pages, has_flash
 from speculative.models.int8_linear import Int8Linear
 from speculative.models.kernels.norm import NORMS
 from speculative.models.kernels.plan import SAFE_PLAN, KernelPlan
 from speculative.models.kernels.refined_linear import RefinedLinear
-from speculative.models.kernels.rotation import ROTATIONS
 from speculative.models.linear import Float32Linear, Int4Linear, Linear
-from speculative.models.weight_blocks import Matrix, WeightBlocks, stack_rows
+from speculative.models.static_plan import StaticForm, StaticPlan
+from speculative.models.weight_blocks import Matrix, WeightBlocks
 from speculative.protocols.causal_lm import ForwardOutput
 from speculative.protocols.kv_cache import CacheShape, KVCache
 from speculative.protocols.token_batch import TokenBatch
@@ -97,7 +98,7 @@ class Decoder:
         self.arithmetic = f"{products_used}: {plan.summary()}"
         checkpoint = Checkpoint(weights, blocks or {}, self.device, dtype)
         self.embedding = checkpoint.tensor("embed_tokens.weight", (config.n_vocab, config.n_features))
-        self.layers = [_Layer(config, checkpoint, f"layers.{i}.", linear, plan) for i in range(config.n_layers)]
+        self.layers = [DecoderLayer(config, checkpoint, f"layers.{i}.", linear, plan) for i in range(config.n_layers)]
         self.norm = checkpoint.tensor("norm.weight", (config.n_features,))
         self.head = last(_head_weight(config, checkpoint, self.embedding), plan=plan)
         checkpoint.check_all_used()
@@ -201,16 +202,51 @@ class Decoder:
         if apart == "none" and self._has_flash and fits_pages(cache.capacity):
             apart = "ragged"
         plan = AttentionPlan(batch, starts, self._n_groups, self.dtype, apart)
+        output = self.run(batch.token_ids, plan, cache, logit_rows, n_layers)
+        for row, start, count in zip(rows, starts, batch.counts, strict=True):
+            cache.lengths[row] = start + count
+        return output
+
+    def static_plan(self, rows: slice | torch.Tensor, starts: torch.Tensor, width: int, cache: KVCache) -> StaticPlan:
+        """Plan a pass whose rows have `width` new tokens each, after as many as the device knows, see `StaticPlan`.
+
+        Args:
+            rows: of the cache: b of them in a run, or (b,) int64 on the device.
+            starts: (b,) int64 on the device, tokens that each holds before; what they end in must fit the cache and
+                the model's context.
+            width: new tokens of each row.
+            cache: theirs.
+        """
+        has_flash = self._has_flash and fits_pages(cache.capacity)
+        return StaticPlan(rows, starts, StaticForm(width, cache.capacity, self._n_groups, self.dtype, has_flash))
+
+    @torch.inference_mode()
+    def run(
+        self,
+        token_ids: torch.Tensor,
+        plan: Plan,
+        cache: KVCache,
+        logit_rows: Sequence[int] | torch.Tensor | None = None,
+        n_layers: int | None = None,
+    ) -> ForwardOutput:
+        """Compute a pass that is planned; what the rows of the cache are said to hold is left to the caller.
+
+        Args:
+            token_ids: (n,) int64, the new tokens, one row's after the other's.
+            plan: where they stand.
+            cache: read, and written to where the plan says.
+            logit_rows: which of the n tokens need logits, a tensor of the device or not; None for all.
+            n_layers: stop after so many layers, see `forward`.
+        """
+        n = len(token_ids)
         rotations = self._rotations[plan.positions]
-        x = _filled(self.embedding[batch.token_ids], self._min_rows)
+        x = filled(self.embedding[token_ids], self._min_rows)
         tapped: list[torch.Tensor] = []
         held = zip(self.layers[:n_layers], cache.keys, cache.values, strict=n_layers is None)
         for i, (layer, keys, values) in enumerate(held):
             if i in self.tapped_layers:
                 tapped.append(x[:n])
             x = layer.forward(x, rotations, keys, values, plan)
-        for row, start, count in zip(rows, starts, batch.counts, strict=True):
-            cache.lengths[row] = start + count
         hidden = NORMS[self.plan.norm](x, self.norm, self.config.rms_norm_eps)
         if logit_rows is not None:
             return ForwardOutput(self.head(_chosen(hidden, logit_rows)).float(), hidden[:n], tuple(tapped))
@@ -247,99 +283,10 @@ def _head_weight(config: DecoderConfig, checkpoint: Checkpoint, embedding: torch
     return head
 
 
-class _Projections:
-    """A layer's matrices and biases by name."""
-
-    def __init__(self, checkpoint: Checkpoint, prefix: str) -> None:
-        self._checkpoint, self._prefix = checkpoint, prefix
-
-    def __call__(self, name: str, shape: tuple[int, int], has_bias: bool) -> tuple[Matrix, torch.Tensor | None]:
-        """Return weight and bias."""
-        name = f"{self._prefix}{name}"
-        bias = self._checkpoint.tensor(f"{name}.bias", shape[:1]) if has_bias else None
-        return self._checkpoint.matrix(name, shape), bias
-
-
-class _Layer:
-    """One block: attention and gated feed-forward, each on a normalised input and added to the residual."""
-
-    def __init__(
-        self,
-        config: DecoderConfig,
-        checkpoint: Checkpoint,
-        prefix: str,
-        linear: type[Linear] | type[Int4Linear],
-        plan: KernelPlan,
-    ) -> None:
-        self._config, self._normalise, self._rotate = config, NORMS[plan.norm], ROTATIONS[plan.rotation]
-        read, d, m = _Projections(checkpoint, prefix), config.n_features, config.n_intermediate
-        n_rows = [n * config.head_dim for n in (config.n_heads, config.n_kv_heads, config.n_kv_heads)]
-        projections = [
-            read(f"self_attn.{name}", (n, d), config.qkv_bias)
-            for name, n in zip(("q_proj", "k_proj", "v_proj"), n_rows, strict=True)
-        ]
-        matrices, biases = zip(*projections, strict=True)
-        heads = (config.n_heads, config.n_kv_heads, 0)  # heads whose rotary pairs are laid side by side
-        rows = [_paired_rows(len(matrix), h) for matrix, h in zip(matrices, heads, strict=True)]
-        bias = [b[at] for b, at in zip(biases, rows, strict=True) if b is not None]
-        qkv = stack_rows([matrix[at] for matrix, at in zip(matrices, rows, strict=True)])
-        self._qkv = linear(qkv, torch.cat(bias) if bias else None, plan)
-        self._norm = checkpoint.tensor(f"{prefix}input_layernorm.weight", (d,))
-        self._mlp_norm = checkpoint.tensor(f"{prefix}post_attention_layernorm.weight", (d,))
-        self._out = linear(*read("self_attn.o_proj", (d, n_rows[0]), config.out_bias), plan)
-        gate, up = (read(f"mlp.{n}_proj", (m, d), config.mlp_bias) for n in ("gate", "up"))
-        self._gated = linear.gated(gate, up, plan)
-        self._down = linear(*read("mlp.down_proj", (d, m), config.mlp_bias), plan)
-        self._head_gains: torch.Tensor | None = None
-        if config.head_norms:  # Qwen3: each query and key head is normalised
-            head = (config.head_dim,)
-            gains = [checkpoint.tensor(f"{prefix}self_attn.{n}.weight", head) for n in ("q_norm", "k_norm")]
-            counts = torch.tensor([config.n_heads, config.n_kv_heads])
-            rows_of_head = _paired_rows(config.head_dim, 1)
-            self._head_gains = torch.stack([gain[rows_of_head] for gain in gains]).repeat_interleave(
-                counts.to(gains[0].device), dim=0
-            )
-
-    def forward(
-        self,
-        x: torch.Tensor,
-        rotations: torch.Tensor,
-        keys: torch.Tensor,
-        values: torch.Tensor,
-        plan: AttentionPlan,
-    ) -> torch.Tensor:
-        """Map (m, d) to (m, d), writing this layer's keys and values of the n tokens; rows beyond n are filling."""
-        config = self._config
-        n, eps = len(rotations), config.rms_norm_eps
-        heads = self._qkv(self._normalise(x, self._norm, eps))[:n].view(n, -1, config.head_dim)
-        n_rotated = config.n_heads + config.n_kv_heads
-        rotated = heads[:, :n_rotated]
-        if self._head_gains is not None:
-            rotated = self._normalise(rotated, None, eps) * self._head_gains
-        rotated = self._rotate(rotated, rotations)
-        plan.slots.write(keys, rotated[:, config.n_heads :])
-        plan.slots.write(values, heads[:, n_rotated:])
-        mixed = attend(rotated[:, : config.n_heads], keys, values, plan)
-        x = self._out.add(_filled(mixed, len(x)), x)
-        h = self._normalise(x, self._mlp_norm, eps)
-        return self._down.add(self._gated(h, plan.apart == "tokens"), x)
-
-
-def _chosen(x: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
+def _chosen(x: torch.Tensor, rows: Sequence[int] | torch.Tensor) -> torch.Tensor:
     """Return some rows of (n, d); a card would wait for a list as index, and needs none for a single row."""
+    if isinstance(rows, torch.Tensor):
+        return x[rows]
     if len(rows) == 1:
         return x[rows[0] : rows[0] + 1]
     return x[list(rows)] if x.device.type == "cpu" else x[without_waiting(torch.tensor(rows), x.device)]
-
-
-def _filled(x: torch.Tensor, n_rows: int) -> torch.Tensor:
-    """Return the rows of (n, d), with the last one repeated until there are `n_rows`."""
-    n_more = n_rows - len(x)
-    return x if n_more <= 0 else torch.cat([x, x[-1:].expand(n_more, -1)])
-
-
-def _paired_rows(n_rows: int, n_heads: int) -> torch.Tensor:
-    """Order of a projection's rows that lays each head's rotary pairs, kept as two halves, side by side."""
-    if n_heads == 0:
-        return torch.arange(n_rows)
-    return torch.arange(n_rows).view(n_heads, 2, -1).transpose(1, 2).flatten()

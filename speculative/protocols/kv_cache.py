@@ -15,13 +15,18 @@ class Slots:
     Attributes:
         rows: (n,) int64, or the one row of all.
         positions: (n,) int64, or the slice that they fill in one row.
+        only_finite: whether 0 is put where a number is not finite: attention that is given hidden slots too would
+            make NaN of them.
     """
 
     rows: torch.Tensor | int
     positions: torch.Tensor | slice
+    only_finite: bool = False
 
     def write(self, store: torch.Tensor, new: torch.Tensor) -> None:
         """Put (n, h, hd) keys or values into one layer's store, (b, h, capacity, hd)."""
+        if self.only_finite:
+            new = new.nan_to_num(0.0, 0.0, 0.0)
         if isinstance(self.rows, int):
             store[self.rows, :, self.positions] = new.transpose(0, 1)
         else:

@@ -1,7 +1,5 @@
 """The pretended card refuses what a card refuses, counts what a card does, and finds faults put in on purpose."""
 
-import types
-
 import pytest
 import torch
 
@@ -10,6 +8,7 @@ from speculative.models import attention, decoder
 from speculative.models.decoder import Decoder
 from speculative.protocols.token_batch import TokenBatch
 from tests.support.card_rounds import SAMPLINGS, make_models, play, requests, sizes, weightless
+from tests.support.mutants import mutant
 from tests.support.pretended_card import PretendedCard
 
 
@@ -99,16 +98,6 @@ def test_shapes_that_fit_no_memory_are_counted_on_meta_tensors():
     head = 2 * 4096 * 128256
     assert counts.n_bytes == pytest.approx(2 * per_layer + head, rel=0.02)
     assert counts.kernels.count("flash rows") == 2
-
-
-def mutant(module, old, new):
-    """A module made of another one's text with one place changed."""
-    text = module.__loader__.get_source(module.__name__)
-    assert text.count(old) == 1
-    made = types.ModuleType(module.__name__)
-    made.__file__ = module.__file__
-    exec(compile(text.replace(old, new), module.__file__, "exec"), made.__dict__)
-    return made
 
 
 def texts_and_waits(arm, device="cuda"):
