@@ -6,10 +6,8 @@ import numpy as np
 from paper_parts.choosing import FIXED, ORACLE, Asked
 from paper_parts.comparison import bars, compared, gain
 from paper_parts.running import Found, Options, run
-from paper_parts.stored import MAIN, NO_DRAFT, Stored
-
-SMALL = (NO_DRAFT, "draft_maths_4", "draft_code_4")
-LARGE = ("early_exit_6_3", "early_exit_12_3", "early_exit_18_3", "early_exit_24_3")
+from paper_parts.stored import Stored
+from paper_parts.targets import NO_DRAFT
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
@@ -18,10 +16,11 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
 
 
 def experiment(stored: Stored, options: Options) -> Found:
-    """Add drafts of 6 to 24 of the target's 30 layers to two drafts of two layers."""
-    arms = (*SMALL, *LARGE)
-    found = compared(stored, {"small drafts": Asked(SMALL), "all": Asked(arms)}, options.seeds)
-    every, costs, data = found["all"], stored.profiles[MAIN], stored.data("test", arms)
+    """Add larger drafts, the target's own first layers among them, to the two specialists."""
+    small = stored.target.small
+    arms = (*small, *(arm for arm in stored.target.others if arm != stored.target.generalist), *stored.target.exits)
+    found = compared(stored, {"small drafts": Asked(small), "all": Asked(arms)}, options.seeds)
+    every, costs, data = found["all"], stored.costs, stored.data("test", arms)
     rows: list[dict[str, object]] = []
     for k, arm in enumerate(arms):
         own = [row[k] for row in data.observations or () if row[k] is not None]

@@ -7,7 +7,7 @@ import numpy as np
 from paper_parts.labels import DraftSpeed, all_labels, labelled_sides, learned_from
 from paper_parts.measured import measured_seconds
 from paper_parts.running import Found, Options, run
-from paper_parts.stored import MAIN, Stored
+from paper_parts.stored import Stored
 from scipy.stats import rankdata
 
 from bandits import Bootstrap, Estimate
@@ -22,10 +22,10 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
 
 def experiment(stored: Stored, options: Options) -> Found:
     """Rank the arms of each query by every label, and learn from each."""
-    train, test = labelled_sides(stored, MAIN)
+    train, test = labelled_sides(stored, stored.target.main)
     clock = measured_seconds(stored, test)
     rows = []
-    for name, reward in all_labels(train, DraftSpeed.of(stored, MAIN)).items():
+    for name, reward in all_labels(train, DraftSpeed.of(stored, stored.target.main)).items():
         held_out = test.with_reward(reward)
         row: dict[str, object] = {"label": name}
         row["rank correlation"] = _mean(rank_correlation(held_out.rewards, -test.costs))

@@ -6,7 +6,8 @@ import numpy as np
 from paper_parts.choosing import FIXED, choose_s, times_as_fast
 from paper_parts.comparison import lines
 from paper_parts.running import Found, Options, run
-from paper_parts.stored import FULL, NO_DRAFT, Stored
+from paper_parts.stored import Stored
+from paper_parts.targets import NO_DRAFT
 
 from bandits import FullInformationData
 from bandits.checks import Float64
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
 
 def experiment(stored: Stored, options: Options) -> Found:
     """Fit every policy on more and more of the training queries, drawn anew for each seed."""
-    train, test = stored.data("train", FULL), stored.data("test", FULL)
+    train, test = (stored.data(side, stored.target.full) for side in ("train", "test"))
     sizes = [n for n in SIZES if n < len(train)] + [len(train)]
     plain = test.costs[:, test.arm_names.index(NO_DRAFT)][None]
     rows: list[dict[str, object]] = []

@@ -1,11 +1,12 @@
-"""Put each experiment's answer, plot, command and table onto the page, between its marks."""
+"""Put the answers, plots, commands and tables of each experiment onto the page, a target after the other."""
 
 import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from paper_parts.running import RESULTS
+from paper_parts.running import RESULTS, command
+from paper_parts.targets import TARGETS, PaperTarget
 
 from arms.atomic_file import write_file
 
@@ -25,18 +26,24 @@ def with_answers(page: str, results: Path) -> str:
 
 
 def _block(name: str, results: Path) -> str:
-    path = results / f"paper_{name}.json"
-    lines = ["", f"Not measured yet: `python examples/paper/{name}.py`.", ""]
-    if path.is_file():
-        lines = _found(name, json.loads(path.read_text(encoding="utf-8")), results)
+    lines = [""]
+    for target in TARGETS.values():
+        path = results / f"{target.results}{name}.json"
+        if name in target.lacking:
+            lines += [f"*{target.title}*: not asked, since {target.lacking[name]}.", ""]
+        elif path.is_file():
+            lines += _found(name, json.loads(path.read_text(encoding="utf-8")), results, target)
+        else:
+            lines += [f"*{target.title}*: not measured yet: `{command(name, target)}`.", ""]
     return "\n".join([f"<!-- {name} -->", *lines, f"<!-- /{name} -->"])
 
 
-def _found(name: str, record: Record, results: Path) -> list[str]:
-    pictures = sorted(path.name for path in results.glob(f"paper_{name}*.png"))
-    lines = ["", f"**{record['answer']}**", ""]
+def _found(name: str, record: Record, results: Path, target: PaperTarget) -> list[str]:
+    pictures = sorted(path.name for path in results.glob(f"{target.results}{name}*.png"))
+    said = f"{name.replace('_', ' ').capitalize()}, {target.title}"
+    lines = [f"*{target.title}.* **{record['answer']}**", ""]
     for picture in pictures:
-        lines += [f"![{name.replace('_', ' ').capitalize()}](results/{picture})", ""]
+        lines += [f"![{said}](results/{picture})", ""]
     lines += [f"`{record['command']}`", "", '<details markdown="1">', "<summary>All rows</summary>", ""]
     return [*lines, *_table(record["rows"]), "", "</details>", ""]  # type: ignore[arg-type]
 

@@ -1,7 +1,7 @@
-"""Run every experiment on the stored traces and bring the page up to date; no model runs.
+"""Run every experiment on each target's stored traces and bring the page up to date; no model runs.
 
 python examples/paper/make_paper.py
-python examples/paper/make_paper.py --only labels weight_sweep
+python examples/paper/make_paper.py --only labels weight_sweep --targets smollm2
 """
 
 import argparse
@@ -10,8 +10,9 @@ import time
 from collections.abc import Sequence
 
 from make_page import write_page
-from paper_parts.running import HERE, RESULTS, Options, write
+from paper_parts.running import RESULTS, TRACES, Options, write
 from paper_parts.stored import read_stored
+from paper_parts.targets import TARGETS, PaperTarget
 
 EXPERIMENTS = (
     "one_domain",
@@ -33,20 +34,26 @@ EXPERIMENTS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run them in the order of the page."""
+    """Run them in the order of the page, but for those that a target's traces cannot answer."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=EXPERIMENTS, default=EXPERIMENTS)
-    only = parser.parse_args(arguments).only
-    stored = read_stored(HERE / "traces")
-    if "otherwise" not in stored.sides:
-        only = [name for name in only if name != "paraphrases"]
-        print("== paraphrases left out: the traces lack the test queries asked otherwise")
-    for name in only:
-        begin = time.perf_counter()
-        print(f"== {name}")
-        write(name, importlib.import_module(name).experiment, stored, Options(range(5), RESULTS))
-        print(f"== {name}: {time.perf_counter() - begin:.0f} s", flush=True)
+    parser.add_argument("--targets", nargs="+", choices=TARGETS, default=TARGETS)
+    told = parser.parse_args(arguments)
+    for target in told.targets:
+        _run(TARGETS[target], told.only)
     write_page()
+
+
+def _run(target: PaperTarget, names: Sequence[str]) -> None:
+    stored = read_stored(TRACES / target.name, {target.name: target})
+    for name in names:
+        if name in target.lacking:
+            print(f"== {target.name}, {name}: left out, {target.lacking[name]}")
+            continue
+        begin = time.perf_counter()
+        print(f"== {target.name}, {name}")
+        write(name, importlib.import_module(name).experiment, stored, Options(range(5), RESULTS))
+        print(f"== {target.name}, {name}: {time.perf_counter() - begin:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@
     python examples/paper/make_traces.py --costs   # measure the seconds that price the traces, alone on the machine
     python examples/paper/make_traces.py --clock   # time every arm on test queries, alone on the machine, three minutes
 
-Prompts, pool and settings are those of `pool.toml` and `paper_parts/prompts.py`. The work folder holds what `collect`
-writes; what the experiments read is packed into `traces/`, small enough for the repository.
+Prompts, pool and settings are those of `pool_TARGET.toml` and `paper_parts/prompts.py`. The work folder holds what
+`collect` writes; what the experiments read is packed into `traces/TARGET`, small enough for the repository.
 """
 
 import argparse
@@ -16,7 +16,8 @@ import torch
 from paper_parts.collecting import collect_own_texts, collect_traces
 from paper_parts.measuring import measure_profiles, measure_runs
 from paper_parts.packing import pack
-from paper_parts.prompts import asked_otherwise, paper_prompts, same_queries
+from paper_parts.prompts import Prompts, asked_otherwise, paper_prompts, same_queries, some
+from paper_parts.targets import TARGETS
 
 from arms import read_queries
 from speculative.pools.pool import Pool
@@ -40,30 +41,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _make(options: argparse.Namespace) -> None:
     """Collect, let the drafts write, and pack; what is done already is kept."""
-    pool, prompts = Pool.load(options.pool), paper_prompts()
+    pool, target = Pool.load(options.pool), TARGETS[options.target]
+    prompts = Prompts(*(some(side, options.n) for side in paper_prompts()))
     otherwise = asked_otherwise(prompts.test)
     if options.paraphrased is not None:
         otherwise = read_queries(options.paraphrased)
         same_queries(prompts.test, otherwise, options.paraphrased)
     for name, queries in zip(SIDES, (prompts.train, prompts.test, otherwise), strict=True):
-        collect_traces(pool, queries[: options.n], options.work / name)
+        collect_traces(pool, queries, options.work / name)
         if name != "otherwise":
-            collect_own_texts(pool, queries[: options.n], options.work / name)
+            collect_own_texts(pool, queries, options.work / name, target.writers)
     pack(options.work, options.out, SIDES, pool.target)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pool", type=Path, default=HERE / "pool.toml")
+    parser.add_argument("--target", choices=TARGETS, default="smollm2", help="whose pool, folders and arms")
+    parser.add_argument("--pool", type=Path, help="another file of the same arms than pool_TARGET.toml")
     parser.add_argument("--paraphrased", type=Path, help="JSONL of the test prompts, asked otherwise, under their ids")
-    parser.add_argument("--work", type=Path, default=Path(".paper"), help="folder in which a stopped run goes on")
-    parser.add_argument("--out", type=Path, default=HERE / "traces", help="folder of what the experiments read")
-    parser.add_argument("--n", type=int, help="queries of each side; all by default")
+    parser.add_argument("--work", type=Path, help="folder in which a stopped run goes on; .paper/TARGET by default")
+    parser.add_argument("--out", type=Path, help="folder of what the experiments read; traces/TARGET by default")
+    parser.add_argument("--n", type=int, help="queries of each side, evenly from each domain; all by default")
     parser.add_argument("--costs", action="store_true", help="measure cost profiles, and nothing else")
     parser.add_argument("--clock", action="store_true", help="time every arm in turn, and nothing else")
     parser.add_argument("--seconds", type=float, default=170.0, help="with --clock: when it ends")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    options.pool = options.pool or HERE / f"pool_{options.target}.toml"
+    options.work = options.work or Path(".paper") / options.target
+    options.out = options.out or HERE / "traces" / options.target
+    return options
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from paper_parts.choosing import LEARNED, RANDOM, Asked
 from paper_parts.comparison import bars, compared, table
 from paper_parts.running import Found, Options, run
-from paper_parts.stored import NO_DRAFT, Stored
+from paper_parts.stored import Stored
+from paper_parts.targets import NO_DRAFT
 
-DRAFTS = ("draft_maths_4", "draft_code_4", "early_exit_6_3")
 UNKNOWN = ("translate", "rewrite", "summarise", "passage", "chat")  # domains that no specialist learned from
 
 
@@ -18,7 +18,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
 
 def experiment(stored: Stored, options: Options) -> Found:
     """Choose among no draft and three drafts in domains that none of them knows."""
-    found = compared(stored, {"unknown domains": Asked((NO_DRAFT, *DRAFTS), UNKNOWN)}, options.seeds)
+    drafts = (*stored.target.specialists.values(), stored.target.exits[0])
+    found = compared(stored, {"unknown domains": Asked((NO_DRAFT, *drafts), UNKNOWN)}, options.seeds)
     [choices] = found.values()
     plain = choices.arms.index(NO_DRAFT)
     told = [
@@ -27,7 +28,7 @@ def experiment(stored: Stored, options: Options) -> Found:
         for name in ("REINFORCE", "KNN")
     ]
     answer = f"{'; '.join(told)}; a draft at random is {choices.over(RANDOM, NO_DRAFT):.2f} times."
-    shown = (*DRAFTS, RANDOM, *LEARNED)
+    shown = (*drafts, RANDOM, *LEARNED)
     return Found(table(found), answer, bars({"": choices}, shown, "In domains that no draft has learned from"))
 
 

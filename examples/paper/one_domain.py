@@ -7,8 +7,6 @@ from paper_parts.comparison import bars, compared, gain, table
 from paper_parts.running import Found, Options, run
 from paper_parts.stored import Stored
 
-ARMS = ("no_draft", "draft_maths_4", "draft_code_4")
-
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
     """Run it."""
@@ -17,10 +15,12 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
 
 def experiment(stored: Stored, options: Options) -> Found:
     """Choose among both specialists and no draft, in each specialist's domain alone."""
-    found = compared(stored, {domain: Asked(ARMS, (domain,)) for domain in ("maths", "code")}, options.seeds)
+    specialists = stored.target.specialists
+    asked = {domain: Asked(stored.target.small, (domain,)) for domain in specialists}
+    found = compared(stored, asked, options.seeds)
     answer = ". ".join(
-        f"On {domain}, {gain(choices)}, and picks draft_{domain}_4 for "
-        f"{choices.picks['REINFORCE'][choices.arms.index(f'draft_{domain}_4')]:.0%} of the queries"
+        f"On {domain}, {gain(choices)}, and picks {specialists[domain]} for "
+        f"{choices.picks['REINFORCE'][choices.arms.index(specialists[domain])]:.0%} of the queries"
         for domain, choices in found.items()
     )
     shown = (RANDOM, FIXED, DOMAIN, "REINFORCE", "KNN", ORACLE)

@@ -6,7 +6,7 @@ import numpy as np
 from paper_parts.choosing import FIXED, LEARNED, ORACLE, choose, learners, times_as_fast
 from paper_parts.round_choice import GATED, PRIOR, SPEED, learned_selectors, played_s
 from paper_parts.running import Found, Options, run
-from paper_parts.stored import FULL, Stored
+from paper_parts.stored import Stored
 
 from bandits import Estimate, FullInformationData
 from bandits.evaluation.canvas import interval_bars
@@ -24,8 +24,8 @@ def experiment(stored: Stored, options: Options) -> Found:
     """Learn from the training queries, and choose for the test queries as asked and paraphrased."""
     if "otherwise" not in stored.sides:
         raise ValueError("paraphrases needs the test queries asked otherwise: make_traces.py traces them")
-    train = stored.data("train", FULL)
-    sides = {side: stored.data(side, FULL) for side in SIDES}
+    train = stored.data("train", stored.target.full)
+    sides = {side: stored.data(side, stored.target.full) for side in SIDES}
     chosen = {side: choose(train, data, stored.encode_s(side), options.seeds) for side, data in sides.items()}
     selectors = learned_selectors(stored)
     gains: dict[str, dict[str, Estimate]] = {}

@@ -7,7 +7,8 @@ import numpy as np
 import sacrebleu
 from paper_parts.measured import measured_seconds
 from paper_parts.running import Found, Options, run
-from paper_parts.stored import NO_DRAFT, Stored
+from paper_parts.stored import Stored
+from paper_parts.targets import NO_DRAFT
 
 from arms import Observation, Reference
 from bandits import Bootstrap, Estimate

@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from paper_parts.choosing import DOMAIN, FIXED, LEARNED, ORACLE, RANDOM, Asked
 from paper_parts.comparison import bars, compared, gain, table
 from paper_parts.running import Found, Options, run
-from paper_parts.stored import NO_DRAFT, Stored
-
-ARMS = (NO_DRAFT, "draft_maths_4", "draft_code_4")
+from paper_parts.stored import Stored
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
@@ -17,7 +15,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
 
 def experiment(stored: Stored, options: Options) -> Found:
     """Choose among both specialists and no draft, in all domains, and in those that a specialist knows."""
-    settings = {"all domains": Asked(ARMS), "maths and code": Asked(ARMS, ("maths", "code"))}
+    arms = stored.target.small
+    settings = {"all domains": Asked(arms), "maths and code": Asked(arms, tuple(stored.target.specialists))}
     found = compared(stored, settings, options.seeds)
     answer = ". ".join(f"In {setting}, {gain(one)}, {gain(one, 'KNN')}" for setting, one in found.items())
     shown = {"all domains": found["all domains"]}

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 from paper_parts.labels import DraftSpeed, labelled_sides, learned_from, paper_reward
 from paper_parts.running import Found, Options, run
-from paper_parts.stored import NO_DRAFT, Stored
+from paper_parts.stored import Stored
+from paper_parts.targets import NO_DRAFT
 
 from bandits import Estimate, FullInformationData
 from bandits.evaluation.canvas import curves
 
 WEIGHTS = tuple(round(0.1 * i, 1) for i in range(11))
-PROFILES = ("float32, 2 threads", "float32, 1 thread", "int4, 2 threads", "int4, 1 thread")
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
@@ -25,7 +25,7 @@ def experiment(stored: Stored, options: Options) -> Found:
     rows: list[dict[str, object]] = []
     drawn: dict[str, list[Estimate]] = {}
     best: dict[str, float] = {}
-    for profile in PROFILES:
+    for profile in sorted(stored.profiles, key=lambda name: (name != stored.target.main, name)):
         sides = labelled_sides(stored, profile)
         points: dict[str, list[Estimate]] = {name: [] for name in ("REINFORCE", "KNN", "label itself")}
         for weight in WEIGHTS:

@@ -6,7 +6,8 @@ import numpy as np
 from paper_parts.choosing import DOMAIN, FIXED, ORACLE, Asked, choices_of, times_as_fast
 from paper_parts.comparison import best_learned
 from paper_parts.running import Found, Options, run
-from paper_parts.stored import FULL, NO_DRAFT, Stored
+from paper_parts.stored import Stored
+from paper_parts.targets import NO_DRAFT
 
 from bandits import Estimate
 from bandits.evaluation.canvas import interval_bars
@@ -26,8 +27,8 @@ def experiment(stored: Stored, options: Options) -> Found:
     drawn: dict[str, Estimate] = {}
     told = []
     for profile, costs in stored.profiles.items():
-        choices = choices_of(stored, Asked(FULL, profile=profile), options.seeds)
-        plans = [stored.plan(arm) for arm in FULL]
+        choices = choices_of(stored, Asked(stored.target.full, profile=profile), options.seeds)
+        plans = [stored.plan(arm) for arm in stored.target.full]
         rounds = [clairvoyant_s(plans, trace, costs) for trace in stored.sides["test"].traces]
         seconds = {**choices.seconds, CLAIRVOYANT: np.array([rounds])}
         best = best_learned(choices)

@@ -16,7 +16,8 @@ from paper_parts.round_choice import (
     played_s,
 )
 from paper_parts.running import Found, Options, run
-from paper_parts.stored import FULL, MAIN, NO_DRAFT, Stored
+from paper_parts.stored import Stored
+from paper_parts.targets import NO_DRAFT
 
 from bandits import UCB1, Estimate, FullInformationData, simulate
 from bandits.checks import Float64
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
 
 def experiment(stored: Stored, options: Options) -> Found:
     """Put every moment of choice beside the best fixed arm and hindsight, on the same held-out queries."""
-    choices = choices_of(stored, Asked(FULL), options.seeds)
+    choices = choices_of(stored, Asked(stored.target.full), options.seeds)
     fixed, plain = choices.seconds[FIXED], choices.seconds[NO_DRAFT]
     rows: list[dict[str, object]] = [
         {
@@ -56,7 +57,7 @@ def experiment(stored: Stored, options: Options) -> Found:
 
 def _moments(stored: Stored, choices: Choices) -> dict[str, Mapping[str, Float64]]:
     """Return held-out seconds of each choice, by when it is made and by its name."""
-    plans, costs = [stored.plan(arm) for arm in FULL], stored.profiles[MAIN]
+    plans, costs = [stored.plan(arm) for arm in stored.target.full], stored.costs
     hindsight = np.array([[clairvoyant_s(plans, trace, costs) for trace in stored.sides["test"].traces]])
     selectors = baseline_selectors(stored) | learned_selectors(stored)
     played = {name: played_s(stored, name, one, "test")[None] for name, one in selectors.items()}
@@ -86,7 +87,7 @@ def _answer(rows: Sequence[Mapping[str, object]]) -> str:
 
 def _online(stored: Stored, seeds: Sequence[int]) -> tuple[list[dict[str, object]], Simulation]:
     """Let policies learn from their own choices over all queries once, in an order for each seed."""
-    sides = [stored.data(side, FULL) for side in ("train", "test")]
+    sides = [stored.data(side, stored.target.full) for side in ("train", "test")]
     data = FullInformationData.concat(sides)
     policies = {"LinUCB": learners(0)["LinUCB"], "LinTS": learners(0)["LinTS"], NO_CONTEXTS: UCB1()}
     encode_s = float(sum(stored.encode_s(side).sum() for side in ("train", "test")))

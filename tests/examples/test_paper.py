@@ -14,7 +14,8 @@ from paper_parts.collecting import collect_own_texts
 from paper_parts.labels import DraftSpeed, paper_reward
 from paper_parts.packing import pack, texts_of
 from paper_parts.prompts import same_queries
-from paper_parts.stored import COSTS, MAIN, read_stored
+from paper_parts.stored import COSTS, read_stored
+from paper_parts.targets import TARGETS
 
 from arms import Query
 from bandits import FullInformationData
@@ -38,6 +39,7 @@ LENGTHS = {
     "early_exit_18": (3,),
     "early_exit_24": (3,),
 }
+MAIN = TARGETS["smollm2"].main
 ARM_NAMES = {"draft_maths": "draft_maths_4", "draft_code": "draft_code_4"}
 SECONDS = {"draft_maths": 0.1, "draft_code": 0.1, "early_exit_6": 0.2, "early_exit_12": 0.4, "early_exit_18": 0.6}
 HELPFUL = {"maths": "draft_maths", "code": "draft_code", "prose": "suffix"}
@@ -171,6 +173,12 @@ def test_an_arm_that_was_not_traced_is_refused(traces):
         read_stored(traces).plan("medusa_2")
 
 
+def test_traces_of_a_pool_that_the_experiments_do_not_know_are_refused(traces):
+    known = read_stored(traces).target
+    with pytest.raises(ValueError, match=r"must hold all arms of pool_other.toml, got no_draft, prompt_lookup_3"):
+        read_stored(traces, {"other": replace(known, exits=("early_exit_7_3",))})
+
+
 def test_domains_without_a_query_are_refused(traces):
     with pytest.raises(ValueError, match=r"the train side must hold queries of translate, got none"):
         choices_of(read_stored(traces), Asked(["no_draft"], ("translate",)), [0])
@@ -187,7 +195,11 @@ def test_what_is_collected_is_packed_with_the_texts_that_drafts_write_alone(tmp_
     pack(tmp_path, out, ("train", "test", "otherwise"), pool.target)
     (out / COSTS).mkdir()
     (out / COSTS / f"{MAIN}.json").write_text(prices.to_json())
-    stored = read_stored(out)
+    known = TARGETS["smollm2"]
+    own = replace(
+        known, look_ups=("prompt_lookup_3",), specialists={}, exits=(), writers=("draft_small_2",), by_number=()
+    )
+    stored = read_stored(out, {"tiny": own})
     data = stored.data("test", ["no_draft", "prompt_lookup_3", "draft_small_2"])
     whole = FullInformationData.load(tmp_path / "test")
     assert data.costs.tolist() == whole.costs[:, [0, 1, 3]].tolist()

@@ -10,7 +10,7 @@ from bandits import KNN, Bootstrap, Estimate, FullInformationData, LinTS, LinUCB
 from bandits.checks import Float64
 from bandits.policies.linear.lin_ts import OFFLINE_SCALE
 from bandits.policies.shrunk import shrunk
-from paper_parts.stored import MAIN, Stored
+from paper_parts.stored import Stored
 from rewards import Reward, TimeSaved
 
 N_SEEDS = 5
@@ -121,14 +121,14 @@ class Asked:
     Attributes:
         arms: see `Stored.plan`.
         domains: whose queries; None takes all.
-        profile: of the machine.
+        profile: of the machine; the target's main one by default.
         reward: that is learned from.
         test: the held-out side.
     """
 
     arms: Sequence[str]
     domains: Sequence[str] | None = None
-    profile: str = MAIN
+    profile: str | None = None
     reward: Reward | None = None
     test: str = "test"
 

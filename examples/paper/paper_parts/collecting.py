@@ -15,9 +15,6 @@ from speculative.measuring.cost_measurement import QUICK, measure_costs
 from speculative.measuring.cost_profile import NoisyCostsWarning
 from speculative.pools.pool import Pool
 
-# Drafts that write alone. Deeper exits write almost as slowly as the target, and look-ups have no text of their own.
-WRITERS = ("no_draft", "draft_maths_4", "draft_code_4", "early_exit_6_3")
-
 
 def collect_traces(pool: Pool, queries: Sequence[Query], folder: Path) -> None:
     """Trace; the seconds that `collect` wants are a first look, which `make_traces.py --costs` replaces."""
@@ -34,7 +31,7 @@ def collect_traces(pool: Pool, queries: Sequence[Query], folder: Path) -> None:
         )
 
 
-def collect_own_texts(pool: Pool, queries: Sequence[Query], folder: Path, arms: Sequence[str] = WRITERS) -> None:
+def collect_own_texts(pool: Pool, queries: Sequence[Query], folder: Path, arms: Sequence[str]) -> None:
     """Let the drafts of some arms answer alone, beside the traces."""
     writers = Pool(pool.target, [pool.arms[name] for name in arms], encoder=pool.encoder)
     work = PoolWork(pool=writers, facts=pool_facts(writers), step=partial(write_part, truncate=False))

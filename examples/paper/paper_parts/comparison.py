@@ -8,7 +8,8 @@ import numpy as np
 from bandits import Estimate
 from bandits.evaluation.canvas import curves, interval_bars
 from paper_parts.choosing import FIXED, LEARNED, Asked, Choices, choices_of
-from paper_parts.stored import NO_DRAFT, Stored
+from paper_parts.stored import Stored
+from paper_parts.targets import NO_DRAFT
 
 Settings = Mapping[str, Asked]
 

@@ -9,12 +9,10 @@ from arms import Observation
 from bandits import KNN, Estimate, FullInformationData, Reinforce
 from bandits.checks import Float64
 from paper_parts.choosing import times_as_fast
-from paper_parts.stored import NO_DRAFT, Stored
+from paper_parts.stored import Stored
+from paper_parts.targets import NO_DRAFT
 from rewards import REWARDS, Reward, RougeL, WeightedAverage
 from rewards.named import make_reward
-
-# Arms whose draft has a text of its own: a look-up writes none, so that the paper's label does not know it.
-ARMS = (NO_DRAFT, "draft_maths_4", "draft_code_4", "early_exit_6_3")
 
 
 class DraftSpeed(Reward):
@@ -34,7 +32,7 @@ class DraftSpeed(Reward):
     def of(cls, stored: Stored, profile: str) -> "DraftSpeed":
         """Return the reward that a machine's cost profile tells."""
         costs, speeds = stored.profiles[profile], {}
-        for arm in ARMS:
+        for arm in stored.target.writers:
             draft = stored.plan(arm).drafts[0][0]
             speeds[arm] = 1 / (costs.verify_s(1, 128) if draft == NO_DRAFT else costs.drafts[draft].token_s)
         return cls(speeds)
@@ -78,8 +76,12 @@ def all_labels(train: FullInformationData, speed: DraftSpeed) -> dict[str, Rewar
 
 
 def labelled_sides(stored: Stored, profile: str) -> tuple[FullInformationData, FullInformationData]:
-    """Return both sides' data of `ARMS`, of the queries for which every draft wrote a text of its own."""
-    return _labelled(stored.data("train", ARMS, profile)), _labelled(stored.data("test", ARMS, profile))
+    """Return both sides' data of the arms whose draft writes alone, of the queries for which all of them did.
+
+    A look-up or a head writes no text of its own, so that the paper's label does not know it.
+    """
+    train, test = (_labelled(stored.data(side, stored.target.writers, profile)) for side in ("train", "test"))
+    return train, test
 
 
 def _labelled(data: FullInformationData) -> FullInformationData:

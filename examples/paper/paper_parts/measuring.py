@@ -18,11 +18,10 @@ from speculative.pools.pool import Pool
 from speculative.pools.spec import read_pool_spec
 
 THREADS = {1: "1 thread", 2: "2 threads"}
-WEIGHTS: dict[str, WeightPrecision] = {"float32": "dense", "int4": "int4"}
 
 
 def measure_profiles(pool: Path, out: Path) -> None:
-    """Measure the target's passes and every draft's rounds, with one and two threads, in float32 and 4 bits.
+    """Measure the target's passes and every draft's rounds, with one and two threads, in the pool's dtype and 4 bits.
 
     Args:
         pool: its file.
@@ -30,7 +29,8 @@ def measure_profiles(pool: Path, out: Path) -> None:
     """
     (out / COSTS).mkdir(parents=True, exist_ok=True)
     spec = read_pool_spec(pool)
-    for name, weights in WEIGHTS.items():
+    weights_of: dict[str, WeightPrecision] = {spec.dtype: "dense", "int4": "int4"}
+    for name, weights in weights_of.items():
         loaded = Pool.of(spec.model_copy(update={"weights": weights}))
         for threads, told in THREADS.items():
             torch.set_num_threads(threads)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from arms import Query
-from speculative.demo.queries import demo_queries
+from speculative.demo.queries import demo_queries, pick_evenly
 from speculative.distillation.prompts import (
     TrainingPrompt,
     code_prompts,
@@ -37,6 +37,11 @@ def paper_prompts() -> Prompts:
             queries = [Query(id=one["id"], prompt=one["prompt"], domain=domain) for one in kept[: N_KEPT // 2]]
             (test if side == "held_out" else train).extend(queries)
     return Prompts(train, test)
+
+
+def some(queries: Sequence[Query], n: int | None) -> list[Query]:
+    """Return all queries, or at most `n` of them, taken in turn from each domain."""
+    return list(queries) if n is None else pick_evenly(queries, n)
 
 
 def _sides(drawn: Sequence[TrainingPrompt], share: float) -> dict[str, list[TrainingPrompt]]:

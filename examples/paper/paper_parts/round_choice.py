@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from bandits.checks import Float64
-from paper_parts.stored import FULL, MAIN, Stored
+from paper_parts.stored import Stored
 from speculative.collection.arm_plan import ArmPlan
 from speculative.collection.trace import Trace
 from speculative.measuring.cost_profile import CostProfile
@@ -22,7 +22,7 @@ READS_PROMPT = (PRIOR, GATED, RIDGE)
 
 def learned_selectors(stored: Stored) -> dict[str, Selector]:
     """Return the library's choices per round by name, learned beforehand: one that does not see the prompt, two do."""
-    traces, arms, costs = stored.sides["train"].traces, _arms(stored), stored.profiles[MAIN]
+    traces, arms, costs = stored.sides["train"].traces, _arms(stored), stored.costs
     speed = fit_speed_selector(traces, arms, costs)
     return {
         SPEED: fit_speed_selector(traces, arms, costs, TrainingSettings(n_prompt_features=0)),
@@ -36,14 +36,14 @@ def baseline_selectors(stored: Stored) -> dict[str, Selector]:
 
     `RIDGE` learns beforehand, from the training texts, which also tell `TapOut` whose lengths it learns.
     """
-    baselines = Baselines(_arms(stored), stored.profiles[MAIN], TrainingSettings())
+    baselines = Baselines(_arms(stored), stored.costs, TrainingSettings())
     found = baselines.fitted(stored.sides["train"].traces, stored.sides["test"].traces)
     return {name: found[name] for name in (*PUBLISHED, RIDGE)}
 
 
 def played_s(stored: Stored, name: str, selector: Selector, side: str) -> Float64:
     """Return the seconds (n,) of each text of a side, with what the selector and its context take."""
-    plans, costs = list(_arms(stored).values()), stored.profiles[MAIN]
+    plans, costs = list(_arms(stored).values()), stored.costs
     traces = stored.sides[side].traces
     seconds, n_rounds, took = _play(selector, plans, traces, costs)
     _, n_plain, plain = _play(FixedSelector(0), plans, traces[:10], costs)
@@ -61,4 +61,4 @@ def _play(
 
 
 def _arms(stored: Stored) -> Mapping[str, ArmPlan]:
-    return {arm: stored.plan(arm) for arm in FULL}
+    return {arm: stored.plan(arm) for arm in stored.target.full}

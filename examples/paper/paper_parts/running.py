@@ -9,11 +9,13 @@ from pathlib import Path
 
 from arms.atomic_file import write_file
 from bandits import Estimate
-from paper_parts.stored import MAIN, Stored, first_queries, read_stored
+from paper_parts.stored import Stored, first_queries, read_stored
+from paper_parts.targets import PaperTarget
 from speculative.measuring.machine import machine_facts
 
 HERE = Path(__file__).parents[1]
 RESULTS = HERE.parents[1] / "docs" / "results"
+TRACES = HERE / "traces"
 Plot = Callable[[Path], None]
 
 
@@ -49,7 +51,7 @@ Experiment = Callable[[Stored, Options], Found]
 
 
 def run(name: str, experiment: Experiment, arguments: Sequence[str] | None = None) -> dict[str, object]:
-    """Read the traces, run an experiment, write `paper_NAME.json` and its plot, print the table and the answer.
+    """Read a target's traces, run an experiment, write its JSON and its plot, print the table and the answer.
 
     Args:
         name: of the experiment, which is that of its script.
@@ -57,7 +59,9 @@ def run(name: str, experiment: Experiment, arguments: Sequence[str] | None = Non
         arguments: of the command line.
     """
     parser = argparse.ArgumentParser(prog=f"{name}.py")
-    parser.add_argument("--traces", type=Path, default=HERE / "traces", help="folder that make_traces.py packed")
+    parser.add_argument(
+        "--traces", type=Path, default=TRACES / "smollm2", help="folder of a target that make_traces.py packed"
+    )
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON and the plot")
     parser.add_argument("--n", type=int, help="queries of each side; all by default")
     parser.add_argument("--seeds", type=int, default=5, help="of policies that draw")
@@ -72,10 +76,10 @@ def write(name: str, experiment: Experiment, stored: Stored, options: Options) -
     """Run an experiment on traces that are read already; see `run`."""
     begin = time.perf_counter()
     found = experiment(stored, options)
-    profile = stored.profiles[MAIN]
+    profile, target = stored.costs, stored.target
     result = {
         "name": name,
-        "command": f"python examples/paper/{name}.py",
+        "command": command(name, target),
         "answer": found.answer,
         "rows": [{key: _json(value) for key, value in row.items()} for row in found.rows],
         "n_train": len(stored.sides["train"].traces),
@@ -88,10 +92,16 @@ def write(name: str, experiment: Experiment, stored: Stored, options: Options) -
         "seconds": round(time.perf_counter() - begin, 1),
     }
     options.results.mkdir(parents=True, exist_ok=True)
-    write_file(options.results / f"paper_{name}.json", json.dumps(result, indent=1, allow_nan=False) + "\n")
-    found.plot(options.results / f"paper_{name}.png")
+    write_file(options.results / f"{target.results}{name}.json", json.dumps(result, indent=1, allow_nan=False) + "\n")
+    found.plot(options.results / f"{target.results}{name}.png")
     _print(found)
     return result
+
+
+def command(name: str, target: PaperTarget) -> str:
+    """Return what runs an experiment on a target's traces."""
+    words = "" if target.name == "smollm2" else f" --traces examples/paper/traces/{target.name}"
+    return f"python examples/paper/{name}.py{words}"
 
 
 def _json(value: object) -> object:

@@ -14,6 +14,7 @@ from bandits import FullInformationData
 from bandits.checks import Float64
 from bandits.data.closed_folder import closed_manifest
 from paper_parts.packing import texts_of
+from paper_parts.targets import NO_DRAFT, TARGETS, PaperTarget, paper_target
 from rewards import Reward, TimeSaved
 from speculative.collection.arm_plan import ArmPlan, plan_of_facts
 from speculative.collection.replay import Replayer
@@ -21,10 +22,7 @@ from speculative.collection.trace import Trace
 from speculative.collection.trace_store import KIND, read_trace_parts
 from speculative.measuring.cost_profile import CostProfile
 
-NO_DRAFT = "no_draft"
-FULL = (NO_DRAFT, "prompt_lookup_3", "suffix_3", "suffix_11", "draft_maths_4", "draft_code_4")  # what most choose among
 COSTS, CLOCK = "costs", "clock.json"
-MAIN = "float32, 2 threads"
 Texts = Mapping[str, Mapping[str, object]]
 
 
@@ -55,6 +53,7 @@ class Stored:
         plans: what each arm of the pool does.
         profiles: seconds of a machine, by name.
         facts: of the pool and the target.
+        target: which of the experiments' targets it is.
         runs: wall-clock runs of the arms on some test queries; none where they were not measured.
     """
 
@@ -62,6 +61,7 @@ class Stored:
     plans: Mapping[str, ArmPlan]
     profiles: Mapping[str, CostProfile]
     facts: Mapping[str, object]
+    target: PaperTarget
     runs: Sequence[Mapping[str, object]] = ()
 
     def plan(self, arm: str) -> ArmPlan:
@@ -74,21 +74,27 @@ class Stored:
             raise ValueError(f"the arm must be one of {', '.join(self.plans)}, got {arm!r}")
         return self.plans[arm]
 
+    @property
+    def costs(self) -> CostProfile:
+        """Return the profile that prices where nothing else is said."""
+        return self.profiles[self.target.main]
+
     def data(
-        self, side: str, arms: Sequence[str], profile: str = MAIN, reward: Reward | None = None
+        self, side: str, arms: Sequence[str], profile: str | None = None, reward: Reward | None = None
     ) -> FullInformationData:
         """Return what each arm would have brought on each query, replayed with a machine's seconds.
 
         Args:
             side: whose queries.
             arms: names, see `plan`.
-            profile: of the machine.
+            profile: of the machine; the target's main one by default.
             reward: by default the seconds saved over no draft.
         """
         own, plans = self.sides[side], [self.plan(arm) for arm in arms]
+        costs = self.costs if profile is None else self.profiles[profile]
         rows = []
         for trace in own.traces:
-            replayer = Replayer(trace, self.profiles[profile])
+            replayer = Replayer(trace, costs)
             texts = own.texts.get(trace.query_id, {})
             rows.append(tuple(_observed(replayer, arm, plan, texts) for arm, plan in zip(arms, plans, strict=True)))
         reward = reward or TimeSaved()
@@ -101,7 +107,7 @@ class Stored:
             domains=own.domains,
             observations=tuple(rows),
             encoder=own.traces[0].encoder,
-            cost_profiles=(self.profiles[profile].digest,),
+            cost_profiles=(costs.digest,),
         )
 
     def encode_s(self, side: str) -> Float64:
@@ -126,12 +132,13 @@ def _observed(replayer: Replayer, arm: str, plan: ArmPlan, texts: Mapping[str, o
     )
 
 
-def read_stored(folder: Path) -> Stored:
-    """Read what `make_traces.py` packed.
+def read_stored(folder: Path, targets: Mapping[str, PaperTarget] = TARGETS) -> Stored:
+    """Read what `make_traces.py` packed of one of some targets.
 
     Raises:
         FileNotFoundError: if a side is missing.
-        ValueError: if the sides are of different targets or pools, or a side is damaged; the message names it.
+        ValueError: if the sides are of different targets or pools, or of a pool that the experiments do not know, or a
+            side is damaged; the message names it.
     """
     sides: dict[str, Side] = {}
     facts: Mapping[str, object] = {}
@@ -147,6 +154,7 @@ def read_stored(folder: Path) -> Stored:
         sides[name] = _read_side(folder, name)
     _check_same_queries(sides, folder)
     names = [str(name) for name in facts["arms"]]  # type: ignore[attr-defined]
+    target = paper_target(names, targets)
     plans = {name: plan_of_facts(facts[f"arm {name}"]) for name in names}
     profiles = {
         path.stem: CostProfile.from_json(path.read_text(encoding="utf-8"))
@@ -155,11 +163,12 @@ def read_stored(folder: Path) -> Stored:
     for name, profile in profiles.items():
         if faults := profile.faults():
             raise ValueError(f"{folder / COSTS / name}.json cannot price traces: {'; '.join(faults)}; measure again")
-    if MAIN not in profiles:
-        raise ValueError(f"{folder / COSTS} must hold {MAIN}.json, a cost profile: run make_traces.py --costs")
+    if target.main not in profiles:
+        raise ValueError(f"{folder / COSTS} must hold {target.main}.json, a cost profile: run make_traces.py --costs")
     clock = folder / CLOCK
     runs = json.loads(clock.read_text(encoding="utf-8")) if clock.is_file() else []
-    return Stored(sides, {name: plan for name, plan in plans.items() if plan is not None}, profiles, facts, runs)
+    known = {name: plan for name, plan in plans.items() if plan is not None}
+    return Stored(sides, known, profiles, facts, target, runs)
 
 
 def _read_side(folder: Path, name: str) -> Side:
