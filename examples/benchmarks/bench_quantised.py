@@ -1,7 +1,8 @@
-"""How often a GGUF model at its own bits has the best token that the same weights have unrounded.
+"""How often a model with rounded weights has the best token that the same weights have unrounded.
 
-The dense model writes a greedy text for each prompt; every form then reads the same tokens, and its best token and the
-likelihood it gives to the text are compared with the dense model's, position by position. Near-ties are counted apart:
+The dense model writes a greedy text for each prompt; every form then reads the same tokens, and its best token, its
+distribution and the likelihood it gives to the text are compared with the dense model's, position by position. The form
+`fp8` computes on the CPU what `weights="fp8"` rounds on a card. Near-ties are counted apart:
 positions where its two best logits lie within one spacing of bfloat16, which is how the 4-bit kernel rounds. A model's
 figures replace its own in docs/results/bench_quantised.json and leave the others'.
 
@@ -26,10 +27,15 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from arms.atomic_file import write_file
 from speculative.measuring.machine import machine_facts
 from speculative.measuring.text_equality import tie_bound
+from speculative.models.config import DecoderConfig
+from speculative.models.decoder import Decoder, Products
+from speculative.models.fp8_linear import Fp8Linear
+from speculative.models.linear import Linear
 from speculative.models.loading import load_model
 from speculative.models.settings import DEFAULT_CACHE, ModelSettings
 from speculative.models.sources import resolve_model
 from speculative.models.tokenizer import load_tokenizer
+from speculative.models.weight_files import read_weights
 from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.token_batch import TokenBatch
 from speculative.targets.eos_ids import read_eos_ids
@@ -40,10 +46,12 @@ FORMS: dict[str, dict[str, Any]] = {
     "int4": {"weights": "int4"},
     "int4_fast": {"weights": "int4_fast"},
     "int4_all": {"weights": "int4_all"},
+    "fp8": {"dtype": torch.bfloat16},
 }
 RECORD = "bench_quantised.json"
 BAR = 0.998
 _BATCH = 16  # texts that are written together
+_N_DISTRIBUTIONS = 1000  # positions at which whole distributions are compared: what bounds the memory
 PROMPTS = (
     "Write a Python function that returns the n-th Fibonacci number, and explain it.",
     "A train leaves at 9:40 and arrives at 13:05. How long does the journey take? Think step by step.",
@@ -129,9 +137,21 @@ def measure(
     del dense
     rows = {"dense": _compared(expected, expected)}
     for form in options.forms:
-        model = load_model(options.model, ModelSettings(**FORMS[form], cache=options.cache))
+        model = _load(options, form)
         rows[form] = _compared(_read(model, texts, prompts), expected)
     return rows
+
+
+def _load(options: argparse.Namespace, form: str) -> CausalLM:
+    """Load the model in a form; in FP8 from its parts, since settings refuse that on a CPU, where it is slow."""
+    settings = ModelSettings(**FORMS[form], cache=options.cache)
+    if form != "fp8":
+        return load_model(options.model, settings)
+    folder = resolve_model(options.model, settings)
+    products = Products(Fp8Linear, Linear)
+    return Decoder(
+        DecoderConfig.from_folder(folder), read_weights(folder), dtype=settings.known_dtype, products=products
+    )
 
 
 class Position(NamedTuple):
@@ -144,6 +164,8 @@ class Position(NamedTuple):
     """Whether the two lie within one spacing of bfloat16."""
     log_probability: float
     """Of the text's own token."""
+    log_probabilities: torch.Tensor | None
+    """(v,) float32 of every token; None beyond the first positions."""
 
 
 @torch.inference_mode()
@@ -172,7 +194,8 @@ def _read(model: CausalLM, texts: list[list[int]], prompts: list[list[int]]) -> 
         for i, token in enumerate(text[len(prompt) :]):
             best, second = top.values[i].tolist()
             is_tie = best - second <= tie_bound(torch.bfloat16, best)
-            found.append(Position(int(top.indices[i, 0]), best - second, is_tie, float(logs[i, token])))
+            kept = logs[i].clone() if len(found) < _N_DISTRIBUTIONS else None
+            found.append(Position(int(top.indices[i, 0]), best - second, is_tie, float(logs[i, token]), kept))
     return found
 
 
@@ -181,6 +204,11 @@ def _compared(found: list[Position], expected: list[Position]) -> dict[str, Any]
     differ = [theirs for ours, theirs in pairs if ours.best != theirs.best]
     n, n_ties, differ_at_ties = len(pairs), sum(row.is_tie for row in expected), sum(row.is_tie for row in differ)
     apart = max(1, n - n_ties)
+    divergences = [
+        float((theirs.log_probabilities.exp() * (theirs.log_probabilities - ours.log_probabilities)).sum())
+        for ours, theirs in pairs
+        if theirs.log_probabilities is not None and ours.log_probabilities is not None
+    ]
     return {
         "n": n,
         "n_differ": len(differ),
@@ -189,6 +217,7 @@ def _compared(found: list[Position], expected: list[Position]) -> dict[str, Any]
         "n_differ_at_ties": differ_at_ties,
         "same_best_without_ties": round(1 - (len(differ) - differ_at_ties) / apart, 5),
         "largest_lead_lost": round(max((row.lead for row in differ), default=0.0), 4),
+        "kl": round(sum(divergences) / len(divergences), 6),
         "nll": round(-sum(row.log_probability for row in found) / n, 5),
     }
 
@@ -196,7 +225,9 @@ def _compared(found: list[Position], expected: list[Position]) -> dict[str, Any]
 def _line(form: str, row: dict[str, Any]) -> str:
     return (
         "{form}: {same_best:.3%} of {n} best tokens ({n_differ} differ, {n_differ_at_ties} of them at near-ties), "
-        "{same_best_without_ties:.3%} without the {n_ties} near-ties, NLL {nll:.4f}".format(form=form, **row)
+        "{same_best_without_ties:.3%} without the {n_ties} near-ties, KL {kl:.5f}, NLL {nll:.4f}".format(
+            form=form, **row
+        )
     )
 
 

@@ -42,7 +42,7 @@ DeviceOption = Annotated[
     typer.Option("--device", help="Device of all models, such as cuda; the pool file's by default.", metavar="DEVICE"),
 ]
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
-Weights = Literal["auto", "dense", "int4", "int4_fast", "int4_all"]
+Weights = Literal["auto", "dense", "int4", "int4_fast", "int4_all", "fp8"]
 DtypeOption = Annotated[
     Dtype | None,
     typer.Option("--dtype", help="Of all models; the pool file's by default. auto: the fastest here."),
@@ -51,7 +51,8 @@ WeightsOption = Annotated[
     Weights | None,
     typer.Option(
         "--weights",
-        help="Of the target; the pool file's by default. 4 bits: faster, a text of its own; auto: the fastest.",
+        help="Of the target; the pool file's by default. 4 bits, or fp8 on a card: faster, a text of its own; auto: "
+        "the fastest.",
     ),
 ]
 CacheOption = Annotated[

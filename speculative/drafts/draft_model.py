@@ -75,14 +75,15 @@ class DraftModel(LogitsDraft):
         Attributes:
             model: whatever `resolve_model` finds.
             weights: "dense"; "int4" keeps all of them at 4 bits, the head's too; "int4_fast" the layers', with a
-                bfloat16 copy by which prompts are read; "auto" takes the fastest arithmetic that is measured here.
+                bfloat16 copy by which prompts are read; "fp8", on a card, as in `ModelSettings`; "auto" takes the
+                fastest arithmetic that is measured here.
             dtype: of all else; None for the target's. With "auto" the fastest here.
             min_confidence: as in `StoppingSpec`.
         """
 
         kind: Literal["draft_model"] = "draft_model"
         model: str
-        weights: Literal["dense", "int4", "int4_fast", "auto"] = "dense"
+        weights: Literal["dense", "int4", "int4_fast", "fp8", "auto"] = "dense"
         dtype: Literal["float32", "bfloat16", "float16", "auto"] | None = None
 
         def build(self, target: DraftedTarget) -> Draft:

@@ -18,7 +18,7 @@ class Checkpoint:
     Args:
         weights: dense tensors by name.
         blocks: projections, and the head, in blocks by name; each takes the place of a dense one.
-        device: of every dense tensor that is asked for.
+        device: of all that is asked for.
         dtype: of every dense tensor that is asked for.
 
     Attributes:
@@ -92,7 +92,7 @@ class Checkpoint:
             self._keep_digest(f"{weight}.{part_name}", part)
             if part.is_floating_point() and not is_finite(part):
                 raise ValueError(f"the blocks of {weight!r} hold NaN or infinity; the checkpoint is damaged")
-        return block
+        return block.to(self._device)
 
     def check_all_used(self) -> None:
         """Refuse a checkpoint that holds more than was asked for.

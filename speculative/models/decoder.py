@@ -17,7 +17,7 @@ from speculative.models.int8_linear import Int8Linear
 from speculative.models.kernels.norm import NORMS
 from speculative.models.kernels.plan import SAFE_PLAN, KernelPlan
 from speculative.models.kernels.refined_linear import RefinedLinear
-from speculative.models.linear import Float32Linear, Int4Linear, Linear
+from speculative.models.linear import Float32Linear, HalfLinear, Linear
 from speculative.models.static_plan import StaticForm, StaticPlan
 from speculative.models.weight_blocks import Matrix, WeightBlocks
 from speculative.protocols.causal_lm import ForwardOutput
@@ -26,7 +26,7 @@ from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.pinned import without_waiting
 
 Weights = Mapping[str, torch.Tensor]
-Head = Linear | Float32Linear | RefinedLinear | Int4Linear | Int8Linear
+Head = Linear | Float32Linear | RefinedLinear | HalfLinear | Int8Linear
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +34,14 @@ class Products:
     """What multiplies a decoder's activations by its weights.
 
     Attributes:
-        layers: the class of the layers' matrix products: `Linear`, or `Int4Linear` for weights at 4 bits.
+        layers: the class of the layers' matrix products: `Linear`, or one for rounded weights, such as `Int4Linear`.
         head: the class of the product that gives the logits, float32 whatever the weights are; None for that of the
             layers, and in half precision for one with float32 results in place of `Linear`. At 4 bits it is where
             most of the loss comes from (`ModelSettings` has the figures).
         plan: the forms that they take, and what else of a pass has several.
     """
 
-    layers: type[Linear] | type[Int4Linear] = Linear
+    layers: type[Linear] | type[HalfLinear] = Linear
     head: type[Head] | None = None
     plan: KernelPlan = SAFE_PLAN
 

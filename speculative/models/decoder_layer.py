@@ -8,7 +8,7 @@ from speculative.models.config import DecoderConfig
 from speculative.models.kernels.norm import NORMS
 from speculative.models.kernels.plan import KernelPlan
 from speculative.models.kernels.rotation import ROTATIONS
-from speculative.models.linear import Int4Linear, Linear
+from speculative.models.linear import HalfLinear, Linear
 from speculative.models.weight_blocks import Matrix, stack_rows
 
 
@@ -33,7 +33,7 @@ class DecoderLayer:
         config: DecoderConfig,
         checkpoint: Checkpoint,
         prefix: str,
-        linear: type[Linear] | type[Int4Linear],
+        linear: type[Linear] | type[HalfLinear],
         plan: KernelPlan,
     ) -> None:
         self._config, self._normalise, self._rotate = config, NORMS[plan.norm], ROTATIONS[plan.rotation]

@@ -1,11 +1,13 @@
 """A matrix product laid out for decoding: few rows, each reading every weight once."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
 from torch.nn import functional
 
 from speculative.models.half_bytes import split_levels, spread
+from speculative.models.int4_kernel import int4_kernel
 from speculative.models.kernels.plan import SAFE_PLAN, KernelPlan, Packing
 from speculative.models.weight_blocks import BLOCK, Matrix, WeightBlocks, stack_rows
 
@@ -85,65 +87,40 @@ class Float32Linear:
     precision into float32 where torch has that product; elsewhere the weights are kept as float32, at four bytes each.
 
     Args:
-        weight: (out_features, in_features).
+        weight: (out_features, in_features), in half precision; or blocks, which are made dense: bfloat16 on a card.
         plan: says how weights are packed.
     """
 
     def __init__(self, weight: Matrix, plan: KernelPlan = SAFE_PLAN) -> None:
+        is_blocks = isinstance(weight, WeightBlocks)
         weight = weight.dense() if isinstance(weight, WeightBlocks) else weight
-        self._half = weight if weight.device.type == "cuda" and hasattr(torch.ops.aten.mm, "dtype") else None
-        self._linear = Linear(weight.float(), plan=plan) if self._half is None else None
+        on_card = weight.device.type == "cuda" and hasattr(torch.ops.aten.mm, "dtype")
+        self._half = (weight.bfloat16() if is_blocks else weight) if on_card else None
+        self._linear = None if on_card else Linear(weight.float(), plan=plan)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Map (n, in_features) to (n, out_features) float32."""
         if self._linear is not None:
             return self._linear(x.float())
         assert self._half is not None
-        return torch.mm(x, self._half.t(), out_dtype=torch.float32)
+        return torch.mm(x.to(self._half.dtype), self._half.t(), out_dtype=torch.float32)
 
 
-class Int4Linear:
-    """`Linear` with weights kept at 4 bits, blocks of 32 sharing a scale and a minimum, or at 8, in blocks of 16.
-
-    A fifth of float32's memory traffic, for products that differ: activations and products are rounded to bfloat16, and
-    so are a block's scale and middle, which moves the weights of a Q4_1 file by 0.2 % (root mean square); a matrix that
-    does not come in blocks is first rounded to 16 levels a block. A row's product does not depend on how many rows are
-    computed together. Cost is a staircase of four rows, twice as high for blocks of 8 bits, whose halves are multiplied
-    apart: of the products that torch has for 8 bits, it is the one that leaves the weights of a Q5_0, Q6_K or Q8_0
-    tensor as they are but for the constants, and a row the same in any company. What it takes on a machine, `draftpick
-    profile` shows.
+class HalfLinear(ABC):
+    """A product whose results come in bfloat16, and what is folded into it, in the type of its rows.
 
     Args:
-        weight: (out_features, in_features) on the CPU, or blocks, which are kept; in_features a multiple of 32.
+        weight: (out_features, in_features), or blocks.
         bias: (out_features,) or None.
-        plan: of no matter here.
-
-    Raises:
-        ValueError: if the weight is elsewhere, or in_features is no multiple of 32.
+        plan: says how weights are packed.
     """
 
-    ROWS = 32  # the kernel wants whole tiles of outputs
-    _SLAB = 4096  # rows that are packed at once, a multiple of any tile
+    @abstractmethod
+    def __init__(self, weight: Matrix, bias: torch.Tensor | None = None, plan: KernelPlan = SAFE_PLAN) -> None: ...
 
-    def __init__(self, weight: Matrix, bias: torch.Tensor | None = None, plan: KernelPlan = SAFE_PLAN) -> None:
-        device = weight.levels.device if isinstance(weight, WeightBlocks) else weight.device
-        if device.type != "cpu":
-            raise ValueError(f"4-bit weights need the CPU, got {device}")
-        blocks = weight if isinstance(weight, WeightBlocks) else WeightBlocks.quantise(weight)
-        self.out_features, self.in_features = blocks.shape
-        self._bias = bias
-        self._spreads = blocks.bits == 8
-        if self._spreads:
-            blocks = split_levels(blocks)
-        missing = (0, 0, 0, -self.out_features % self.ROWS)
-        levels, scales, minimums = (
-            functional.pad(part, missing) for part in (blocks.levels, blocks.scales, blocks.minimums)
-        )
-        pack = torch.ops.aten._convert_weight_to_int4pack_for_cpu.default  # wants int32: a slab at a time
-        self._weight = torch.cat([pack(slab.int(), 1) for slab in torch.split(levels, self._SLAB)])
-        self._product: Callable[..., torch.Tensor] = torch.ops.aten._weight_int4pack_mm_for_cpu.default
-        constants = torch.stack([scales, minimums + 8 * scales], dim=-1)  # the kernel: (level - 8) * scale + middle
-        self._constants = constants.transpose(0, 1).contiguous().bfloat16()
+    @abstractmethod
+    def half(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (n, in_features) to (n, out_features) bfloat16, as the kernel gives it."""
 
     @classmethod
     def gated(
@@ -160,14 +137,6 @@ class Int4Linear:
         """Map (n, in_features) to (n, out_features), in the type of `x`."""
         return self.half(x).to(x.dtype)
 
-    def half(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (n, in_features) to (n, out_features) bfloat16, as the kernel gives it."""
-        x = spread(x.bfloat16()) if self._spreads else x.bfloat16()
-        product = self._product(x, self._weight, BLOCK, self._constants)
-        if product.shape[1] != self.out_features:
-            product = product[:, : self.out_features]
-        return product if self._bias is None else (product + self._bias).bfloat16()
-
     def multiply(self, x: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         """Product of the mapped rows with `other`, both (n, out_features), in the type of `other`."""
         return other * self.half(x)
@@ -175,6 +144,56 @@ class Int4Linear:
     def add(self, x: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         """Sum of the mapped rows and `other`, both (n, out_features), in the type of `other`."""
         return other + self.half(x)
+
+
+class Int4Linear(HalfLinear):
+    """`Linear` with weights kept at 4 bits, blocks of 32 sharing a scale and a minimum, or at 8, in blocks of 16.
+
+    A fifth of float32's memory traffic, for products that differ: activations and products are rounded to bfloat16, and
+    so are a block's scale and middle, which moves the weights of a Q4_1 file by 0.2 % (root mean square); a matrix that
+    does not come in blocks is first rounded to 16 levels a block. A row's product does not depend on how many rows are
+    computed together. Cost is a staircase of four rows, twice as high for blocks of 8 bits, whose halves are multiplied
+    apart: of the products that torch has for 8 bits, it is the one that leaves the weights of a Q5_0, Q6_K or Q8_0
+    tensor as they are but for the constants, and a row the same in any company. What it takes on a machine, `draftpick
+    profile` shows.
+
+    Args:
+        weight: (out_features, in_features), or blocks, which are kept; in_features a multiple of 32.
+        bias: (out_features,) or None.
+        plan: of no matter here.
+
+    Raises:
+        ValueError: if the weight is on neither CPU nor card, or of a shape that the kernel there does not take.
+    """
+
+    _SLAB = 4096  # rows that are packed at once, a multiple of any tile
+
+    def __init__(self, weight: Matrix, bias: torch.Tensor | None = None, plan: KernelPlan = SAFE_PLAN) -> None:
+        device = weight.levels.device if isinstance(weight, WeightBlocks) else weight.device
+        kernel = int4_kernel(device, len(weight))
+        blocks = weight if isinstance(weight, WeightBlocks) else WeightBlocks.quantise(weight)
+        self.out_features, self.in_features = blocks.shape
+        self._bias = bias
+        self._spreads = blocks.bits == 8
+        if self._spreads:
+            blocks = split_levels(blocks)
+        missing = (0, 0, 0, -self.out_features % kernel.rows)
+        levels, scales, minimums = (
+            functional.pad(part, missing) for part in (blocks.levels, blocks.scales, blocks.minimums)
+        )
+        # a slab at a time, since a kernel may want them wider for a moment
+        self._weight = torch.cat([kernel.pack(slab) for slab in torch.split(levels, self._SLAB)])
+        self._product = kernel.product
+        constants = torch.stack([scales, minimums + 8 * scales], dim=-1)  # the kernel: (level - 8) * scale + middle
+        self._constants = constants.transpose(0, 1).contiguous().bfloat16()
+
+    def half(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (n, in_features) to (n, out_features) bfloat16, as the kernel gives it."""
+        x = spread(x.bfloat16()) if self._spreads else x.bfloat16()
+        product = self._product(x, self._weight, BLOCK, self._constants)
+        if product.shape[1] != self.out_features:
+            product = product[:, : self.out_features]
+        return product if self._bias is None else (product + self._bias).bfloat16()
 
 
 class WideInt4Linear(Int4Linear):

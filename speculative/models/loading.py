@@ -9,6 +9,7 @@ import torch
 from speculative.models.block_file import StoredBlocks
 from speculative.models.config import SUPPORTED_FAMILIES, DecoderConfig, inverse_frequencies
 from speculative.models.decoder import Decoder, Head, Products
+from speculative.models.fp8_linear import Fp8Linear
 from speculative.models.gguf_conversion import convert_gguf
 from speculative.models.int8_linear import Int8Linear
 from speculative.models.json_file import check_regular_files, read_json_object
@@ -32,6 +33,7 @@ _LESS_MEMORY = {
     "int4_fast": "weights='int4' or a smaller model",
     "int4": "weights='int4_all' or a smaller model",
     "int4_all": "a smaller model",
+    "fp8": "weights='int4' or a smaller model",
 }
 _MOST_WEIGHTS_A_BYTE = 8  # a configuration that claims more is wrong, and is refused when the weights are read
 
@@ -114,12 +116,11 @@ def _check_memory(
     Raises:
         ValueError: naming the memory needed and the memory that is free.
     """
-    copied = [
-        tensor
+    needed = sum(
+        torch.Size(tensor.shape).numel() * _bytes_a_weight(name, settings)
         for name, tensor in files.stored.items()
-        if name not in blocks and not name.endswith("embed_tokens.weight")  # which may stay mapped
-    ]
-    needed = sum(torch.Size(tensor.shape).numel() for tensor in copied) * settings.known_dtype.itemsize
+        if name not in blocks and not (settings.on_cpu and name.endswith("embed_tokens.weight"))  # it may stay mapped
+    )
     needed += blocks.n_bytes if isinstance(blocks, StoredBlocks) else 0
     if _keeps_copies(settings):
         shapes = LayerShapes.of(config)
@@ -132,11 +133,17 @@ def _check_memory(
         )
 
 
+def _bytes_a_weight(name: str, settings: ModelSettings) -> int:
+    """Return what a weight that is stored dense takes in memory."""
+    is_rounded = settings.weights == "fp8" and name.endswith("_proj.weight")
+    return torch.float8_e4m3fn.itemsize if is_rounded else settings.known_dtype.itemsize
+
+
 def _keeps_copies(settings: ModelSettings) -> bool:
     """Whether the layers' 4-bit weights have a bfloat16 copy beside them."""
     plan = settings.kernels
     reads = isinstance(plan, KernelPlan) and plan.wide_rows is not None
-    return settings.weights == "int4_fast" and reads and WideInt4Linear.supported()
+    return settings.weights == "int4_fast" and reads and (not settings.on_cpu or WideInt4Linear.supported())
 
 
 def resolve_settled(source: str | Path, settings: ModelSettings) -> tuple[Path, ModelSettings]:
@@ -179,15 +186,17 @@ def _stored_dtype(raw: dict[str, Any], settings: ModelSettings) -> torch.dtype:
 
 
 def _products(settings: ModelSettings) -> Products:
-    """Return the products that this processor has for a way to hold weights."""
+    """Return the products that the device has for a way to hold weights."""
     plan, weights = settings.kernels, settings.weights
     assert isinstance(plan, KernelPlan)
     if weights == "dense":
         return Products(plan=plan)
+    if weights == "fp8":
+        return Products(Fp8Linear, Linear, plan)
     layers = WideInt4Linear if _keeps_copies(settings) else Int4Linear
     head: type[Head] = layers
     if weights in ("int4", "int4_fast"):
-        head = Int8Linear if Int8Linear.supported() else Linear
+        head = Int8Linear if settings.on_cpu and Int8Linear.supported() else Linear
     return Products(layers, head, plan)
 
 

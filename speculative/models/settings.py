@@ -9,9 +9,11 @@ import torch
 from speculative.models.kernels.plan import KernelPlan
 
 DEFAULT_CACHE = Path.home() / ".cache" / "draftpick"
-WeightPrecision = Literal["auto", "dense", "int4", "int4_fast", "int4_all"]
+WeightPrecision = Literal["auto", "dense", "int4", "int4_fast", "int4_all", "fp8"]
 DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# compute capabilities of cards from which torch's kernels run
+_LEAST_CAPABILITY = dict.fromkeys(("int4", "int4_fast", "int4_all"), (8, 0)) | {"fp8": (8, 9)}
 
 
 def dtype_of(name: DtypeName) -> torch.dtype | Literal["auto"]:
@@ -27,21 +29,23 @@ class ModelSettings:
         dtype: of activations, KV cache and dense weights. "auto" is the fastest here on a CPU, of float32 and bfloat16;
             elsewhere the checkpoint's own.
         device: of everything.
-        weights: "dense"; "auto", the faster here of dense and `int4_fast`; or a kind of 4-bit weights, which the
-            engine's own decoder computes on the CPU: `int4` keeps the layers' matrices as a GGUF file has them, at 4
-            bits (Q4_0, Q4_1, Q4_K) or 8 (Q5_0, Q5_1, Q5_K, Q6_K, Q8_0), and rounds dense ones to 4 bits; the head has
-            8 bits a weight where the CPU multiplies them well and is float32 elsewhere, the token embedding is dense.
-            `int4_fast` adds a bfloat16 copy of the layers, at two bytes a weight, for prompts and wide rounds, from the
-            width where it takes less time; where the CPU does not multiply bfloat16 it is `int4`. `int4_all` rounds all
-            that has more bits, and the head, to 4: less time, less exact. How often each has the unrounded model's best
-            token, `examples/benchmarks/bench_quantised.py` measures.
+        weights: "dense"; "auto", the faster here of dense and `int4_fast`, on a card dense; or a kind that the engine's
+            own decoder computes. 4 bits, on the CPU or a card of compute capability 8.0: `int4` keeps the layers'
+            matrices as a GGUF file has them, at 4 bits (Q4_0, Q4_1, Q4_K) or 8 (Q5_0, Q5_1, Q5_K, Q6_K, Q8_0), and
+            rounds dense ones to 4 bits; the head has 8 bits a weight where the CPU multiplies them well and is dense
+            elsewhere, the token embedding is dense. `int4_fast` adds a bfloat16 copy of the layers, at two bytes a
+            weight, for prompts and wide rounds, from the width where it takes less time; where the CPU does not
+            multiply bfloat16 it is `int4`. `int4_all` rounds all that has more bits, and the head, to 4: less time,
+            less exact. `fp8`, on a card of compute capability 8.9, rounds weights and activations of the layers to
+            8-bit floats; head and embedding are dense. How often each has the unrounded model's best token,
+            `examples/benchmarks/bench_quantised.py` measures.
         cache: folder in which converted weights and measurements are kept.
         kernels: the forms of the decoder's arithmetic on the CPU: "measured", a short measurement at the first load,
             then kept; "safe", the same ones everywhere; or a plan. They differ in speed, and in rounding.
 
     Raises:
-        ValueError: if the device is not there or lacks the dtype, 4-bit weights are asked for elsewhere than on the CPU
-            or of a kind unknown, or a choice has another name.
+        ValueError: if the device is not there or lacks the dtype or the kernels for the weights, or a choice has
+            another name.
     """
 
     dtype: torch.dtype | Literal["auto"] = torch.float32
@@ -60,13 +64,12 @@ class ModelSettings:
             raise ValueError(f"kernels must be 'measured', 'safe' or a KernelPlan, got {self.kernels!r}")
         if self.weights not in get_args(WeightPrecision):
             raise ValueError(f"weights must be one of {get_args(WeightPrecision)}, got {self.weights!r}")
-        if self.weights not in ("dense", "auto") and torch.device(self.device).type != "cpu":
-            raise ValueError(f"4-bit weights need the CPU, got device {str(self.device)!r}; use weights='dense' there")
+        _check_weights(self.weights, torch.device(self.device))
 
     @property
     def packed(self) -> Literal["int4", "int4_all"] | None:
-        """The form of the blocks that are kept on the disk; None for dense weights."""
-        if self.weights == "dense":
+        """The form of the blocks that are kept on the disk; None for weights that are not kept in blocks."""
+        if self.weights in ("dense", "fp8"):
             return None
         return "int4_all" if self.weights == "int4_all" else "int4"
 
@@ -109,6 +112,27 @@ def _check_dtype(dtype: torch.dtype, device: torch.device) -> None:
     if device.type == "cuda" and dtype == torch.bfloat16 and not torch.cuda.is_bf16_supported(False):
         card = torch.cuda.get_device_name(device)
         raise ValueError(f"dtype torch.bfloat16 is not to be had on {device}, {card}; use float16 or float32 there")
+
+
+def has_kernel(weights: WeightPrecision, device: torch.device | str) -> bool:
+    """Whether torch multiplies by such weights on a device."""
+    place = torch.device(device)
+    if place.type != "cuda":
+        return weights in ("dense", "auto") or (place.type == "cpu" and weights != "fp8")
+    return torch.cuda.get_device_capability(place) >= _LEAST_CAPABILITY.get(weights, (0, 0))
+
+
+def _check_weights(weights: WeightPrecision, device: torch.device) -> None:
+    """Reject weights that no kernel multiplies by on a device."""
+    if has_kernel(weights, device):
+        return
+    major, minor = _LEAST_CAPABILITY[weights]
+    needs = f"{'' if weights == 'fp8' else 'the CPU or '}a CUDA card of compute capability {major}.{minor} or above"
+    found = f"device {str(device)!r}"
+    if device.type == "cuda":
+        capability = ".".join(map(str, torch.cuda.get_device_capability(device)))
+        found += f", {torch.cuda.get_device_name(device)}, of {capability}"
+    raise ValueError(f"weights={weights!r} need {needs}, got {found}; use weights='dense' there")
 
 
 DEFAULT_SETTINGS = ModelSettings()

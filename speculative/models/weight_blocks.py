@@ -77,6 +77,10 @@ class WeightBlocks:
         scales, minimums = (part.repeat_interleave(BLOCK // BYTE_BLOCK, 1) for part in (self.scales, self.minimums))
         return WeightBlocks(self.levels.to(torch.int8), scales, minimums)
 
+    def to(self, device: torch.device) -> "WeightBlocks":
+        """Return the same weights on a device."""
+        return WeightBlocks(*(part.to(device) for part in self.parts))
+
     def dense(self) -> torch.Tensor:
         """Return the weights as (out, in) float32, equal to what transformers reads from the same file."""
         blocks = self.levels.view(*self.scales.shape, -1).float()

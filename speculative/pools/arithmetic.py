@@ -11,6 +11,7 @@ from speculative.drafts import DraftModel, DraftSpec, NoDraft, StoppingDraft, St
 from speculative.measuring.cost_measurement import QUICK, Effort, measure_costs
 from speculative.measuring.cost_profile import CostProfile, DraftCost
 from speculative.models.linear import WideInt4Linear, can_pack
+from speculative.models.settings import has_kernel
 from speculative.pools.arm_specs import ArmSpec
 from speculative.pools.building import DraftKey, key_of
 from speculative.pools.pool import load_target
@@ -31,7 +32,7 @@ class Arithmetic:
     """
 
     dtype: Literal["float32", "bfloat16", "float16"]
-    weights: Literal["dense", "int4", "int4_fast"]
+    weights: Literal["dense", "int4", "int4_fast", "fp8"]
 
     def __str__(self) -> str:
         return f"{self.dtype} {self.weights}"
@@ -62,7 +63,8 @@ class MeasuredTarget:
 def arithmetics_of(device: str) -> list[Arithmetic]:
     """Return the arithmetics that a device has in hardware, the usual one first."""
     if torch.device(device).type != "cpu":
-        return [Arithmetic(dtype, "dense") for dtype in ("float32", "bfloat16", "float16")]
+        rounded = [Arithmetic("bfloat16", weights) for weights in ("int4", "fp8") if has_kernel(weights, device)]
+        return [*(Arithmetic(dtype, "dense") for dtype in ("float32", "bfloat16", "float16")), *rounded]
     found = [Arithmetic("float32", "dense")]
     if can_pack(torch.empty(0, dtype=torch.bfloat16)):
         found.append(Arithmetic("bfloat16", "dense"))

@@ -79,7 +79,7 @@ class PoolSpec(StrictModel):
         """How the target is held.
 
         Raises:
-            ValueError: if the device is not there, or 4-bit weights are not to be had on it.
+            ValueError: if the device is not there, or the weights are not to be had on it.
         """
         return ModelSettings(dtype=dtype_of(self.dtype), device=self.device, weights=self.weights, cache=cache)
 

@@ -56,8 +56,9 @@ class PretendedCard(TorchFunctionMode):
 
     def __enter__(self) -> "PretendedCard":
         PretendedCard.active = self
-        facts = {"mem_get_info": (MEMORY, MEMORY), "memory_reserved": 0, "memory_allocated": 0}
-        for name, value in {**facts, "get_device_name": "pretended card"}.items():
+        facts: dict[str, Any] = {"mem_get_info": (MEMORY, MEMORY), "memory_reserved": 0, "memory_allocated": 0}
+        facts |= {"get_device_name": "pretended card", "get_device_capability": (9, 0), "is_bf16_supported": True}
+        for name, value in facts.items():
             self._entered.enter_context(patch.object(torch.cuda, name, lambda device=None, value=value: value))
         super().__enter__()
         return self

@@ -58,17 +58,28 @@ def _agreement(record: Record) -> list[str]:
             f"{100 * row['same_best']:.2f} %",
             f"{100 * row['same_best_without_ties']:.2f} %" if "same_best_without_ties" in row else "-",
             f"{row['largest_lead_lost']:.3f}",
+            f"{row['kl']:.5f}" if "kl" in row else "-",
             f"{row['nll']:.4f}",
         ]
         for model, measured in record["models"].items()
         for form, row in measured["rows"].items()
         if form != "dense"
     ]
-    heads = ["file, form", "positions", "same best token", "same without near-ties", "largest lead lost", "mean NLL"]
+    heads = [
+        "file, form",
+        "positions",
+        "same best token",
+        "same without near-ties",
+        "largest lead lost",
+        "KL",
+        "mean NLL",
+    ]
     prompts = "; ".join(f"{model}: {measured['prompts']}" for model, measured in record["models"].items())
     note = (
         "Positions are those of the float32 model's greedy texts. At a near-tie its two best logits lie within one "
         "spacing of bfloat16, which a pass of another width may swap too; -: not counted. The largest lead lost is by "
-        f"how much its best logit led the second where another token became the best. Prompts of {prompts}."
+        f"how much its best logit led the second where another token became the best. KL: divergence of its "
+        f"distribution from the float32 model's, in nats, mean of the first 1,000 positions. fp8 is `weights="
+        f'"fp8"` of a card, computed on the CPU. Prompts of {prompts}.'
     )
     return [*table(heads, rows), "", note, "", *bar_table(record["bars"]), *origin(record), ""]

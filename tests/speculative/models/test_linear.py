@@ -7,6 +7,7 @@ from torch.nn import functional
 from speculative.models.kernels.plan import SAFE_PLAN, KernelPlan, Packing
 from speculative.models.linear import Int4Linear, Linear, WideInt4Linear
 from speculative.models.weight_blocks import WeightBlocks
+from tests.support.card_kernels import int4_on_card
 from tests.support.pretended_card import PretendedCard
 
 PLAN = KernelPlan(wide_rows=20)
@@ -106,8 +107,10 @@ def test_four_bits_fold_the_next_operation_in():
 def test_a_width_a_device_or_a_plan_that_four_bits_cannot_have_is_refused():
     with pytest.raises(ValueError, match="in_features a multiple of 32, got 40"):
         Int4Linear(torch.ones(8, 40))
-    with pytest.raises(ValueError, match="4-bit weights need the CPU, got meta"):
+    with pytest.raises(ValueError, match="4-bit weights need the CPU or a CUDA card, got meta"):
         Int4Linear(torch.ones(8, 32, device="meta"))
+    with PretendedCard(), pytest.raises(ValueError, match=r"need out_features at most 524280, got 524288; use .*dense"):
+        Int4Linear(torch.ones(1, 32, device="cuda").expand(2**19, 32))
     with pytest.raises(ValueError, match=r"wide_rows must be >= 1 for .*, got None; .* use Int4Linear"):
         WideInt4Linear(torch.ones(8, 32), plan=KernelPlan(wide_rows=None))
 
@@ -173,3 +176,39 @@ def test_gate_and_up_are_one_product_on_a_card_and_give_the_cpus_results():
         there = gated(x.to("cuda")).cpu()
         assert len(card.counted().kernels) == 3  # the product, silu, and their product
     torch.testing.assert_close(there, here)
+
+
+@pytest.mark.parametrize(("n_out", "n_in", "bits"), [(48, 64, 4), (9, 32, 4), (40, 96, 4), (24, 256, 4), (24, 48, 8)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_card_multiplies_by_the_same_four_bit_weights_as_the_cpu(n_out, n_in, bits, dtype):
+    generator = torch.Generator().manual_seed(0)
+    blocks = WeightBlocks.quantise(torch.randn(n_out, n_in, generator=generator), bits)
+    bias = torch.randn(n_out, generator=generator)
+    x = torch.cat([torch.eye(n_in), torch.randn(5, n_in, generator=generator)]).to(dtype)
+    here = Int4Linear(blocks)(x), Int4Linear(blocks, bias)(x)
+    with int4_on_card(), PretendedCard() as card:
+        linears = [Int4Linear(blocks.to(torch.device("cuda")), b) for b in (None, bias.to("cuda"))]
+        given = x.to("cuda")
+        card.counted()
+        there = [linear(given).cpu() for linear in linears]
+        assert card.counted().kernels.count("_weight_int4pack_mm") == 2
+    if bits == 4:
+        assert torch.equal(there[0][:n_in], here[0][:n_in])  # a row of the unit matrix: the weights, bit by bit
+    for found, expected in zip(there, here, strict=True):
+        assert found.dtype == dtype
+        torch.testing.assert_close(found, expected, atol=0.07, rtol=2**-7)
+
+
+def test_gate_and_up_in_four_bits_are_one_product_on_a_card_and_narrow_passes_read_no_copy():
+    generator = torch.Generator().manual_seed(3)
+    gate, up = ((torch.randn(12, 32, generator=generator), None) for _ in range(2))
+    x = torch.randn(PLAN.wide_rows, 32, generator=generator).bfloat16()
+    here = WideInt4Linear.gated(gate, up, PLAN)
+    with int4_on_card(), PretendedCard() as card:
+        there = WideInt4Linear.gated(*[(weight.to("cuda"), None) for weight, _ in (gate, up)], PLAN)
+        given = x.to("cuda")
+        card.counted()
+        for rows, product in ((given, "mm"), (given[:-1], "_weight_int4pack_mm")):
+            found = there(rows).cpu()
+            assert [name for name in card.counted().kernels if "mm" in name] == [product]
+            torch.testing.assert_close(found, here(x[: len(rows)]), atol=0.1, rtol=0.02)

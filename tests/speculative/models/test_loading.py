@@ -22,6 +22,7 @@ from speculative.models.tokenizer import load_tokenizer, tokenizer_fingerprint
 from speculative.models.weight_blocks import WeightBlocks
 from speculative.models.weight_files import BLOCKS_FILE, read_weights
 from speculative.protocols.token_batch import TokenBatch
+from tests.support.card_kernels import int4_on_card
 from tests.support.gguf_files import GgufModel
 from tests.support.pretended_card import PretendedCard
 from tests.support.tiny_models import save_tiny, tokenizer_of
@@ -226,12 +227,50 @@ def test_four_bits_round_a_checkpoint_that_has_no_blocks(tmp_path):
 
 
 def test_four_bits_that_cannot_be_had_are_refused(folder, tmp_path):
-    with pytest.raises(ValueError, match=r"weights must be one of \('auto', .*'int4_all'\), got 'int8'"):
+    with pytest.raises(ValueError, match=r"weights must be one of \('auto', .*'fp8'\), got 'int8'"):
         load_decoder(str(folder), ModelSettings(weights="int8"))
-    with pytest.raises(ValueError, match="4-bit weights need the CPU, got device 'meta'"):
+    with pytest.raises(
+        ValueError, match=r"weights='int4' need the CPU or a CUDA card of .* 8.0 or above, got .*'meta'"
+    ):
         load_decoder(str(folder), ModelSettings(weights="int4", device="meta"))
     with pytest.raises(ValueError, match=r"model: the tensor .*: 4-bit weights need in_features a multiple of 32"):
         load_decoder(str(folder), ModelSettings(weights="int4"))
+
+
+@pytest.mark.parametrize(("weights", "least"), [("int4", (8, 0)), ("int4_all", (8, 0)), ("fp8", (8, 9))])
+def test_weights_that_a_device_has_no_kernel_for_are_refused_by_both_names(weights, least, monkeypatch):
+    older = (least[0], least[1] - 1) if least[1] else (least[0] - 1, 5)
+    with PretendedCard():
+        ModelSettings(weights=weights, device="cuda")
+        for found, has_kernel in ((least, True), (older, False)):
+            monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, found=found: found)
+            if has_kernel:
+                ModelSettings(weights=weights, device="cuda")
+            else:
+                named = (
+                    f"weights='{weights}' need .* {least[0]}.{least[1]} or above, got .*pretended card, of {older[0]}"
+                )
+                with pytest.raises(ValueError, match=named):
+                    ModelSettings(weights=weights, device="cuda")
+
+
+def test_fp8_is_refused_on_a_cpu_by_name():
+    with pytest.raises(ValueError, match=r"weights='fp8' need a CUDA card of .* 8.9 or above, got device 'cpu'; use"):
+        ModelSettings(weights="fp8")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("weights", ["int4", "int4_fast", "int4_all", "fp8"])
+def test_a_card_computes_rounded_weights_near_the_cpu(weights, dtype, tmp_path):
+    save_tiny("llama", tmp_path, hidden_size=32, intermediate_size=64)
+    settings = ModelSettings(weights="dense" if weights == "fp8" else weights, dtype=dtype)
+    reference, tokens = load_decoder(tmp_path, settings), torch.arange(5)
+    expected = reference.forward(TokenBatch(tokens, [len(tokens)]), reference.new_cache(1)).logits
+    with int4_on_card(), PretendedCard():
+        decoder = load_decoder(tmp_path, ModelSettings(weights=weights, dtype=dtype, device="cuda"))
+        found = decoder.forward(TokenBatch(tokens.to("cuda"), [len(tokens)]), decoder.new_cache(1)).logits.cpu()
+    assert found.dtype == torch.float32
+    assert 0 < (found - expected).norm() < (0.15 if weights == "fp8" else 0.04) * expected.norm()
 
 
 @pytest.fixture

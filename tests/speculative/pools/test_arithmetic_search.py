@@ -18,6 +18,7 @@ from speculative.pools.expected_speed import AtAcceptance, OnTraces
 from speculative.pools.pool import Pool
 from speculative.pools.pool_file import arms_of_file, held_entries, rewritten
 from speculative.pools.spec import read_pool_spec
+from tests.support.pretended_card import PretendedCard
 from tests.support.tiny_pool import POOL, plain_costs, queries, save_pool
 
 DENSE, HALF, FOUR = Arithmetic("float32", "dense"), Arithmetic("bfloat16", "dense"), Arithmetic("float32", "int4")
@@ -160,3 +161,5 @@ def test_what_the_memory_does_not_hold_is_a_line_that_says_so(file, monkeypatch,
 def test_the_usual_arithmetic_comes_first():
     assert arithmetics_of("cpu")[0] == DENSE
     assert [one.weights for one in arithmetics_of("meta")] == ["dense"] * 3
+    with PretendedCard():
+        assert [str(one) for one in arithmetics_of("cuda")[3:]] == ["bfloat16 int4", "bfloat16 fp8"]
