@@ -85,7 +85,7 @@ class PoolWork(Generic[Made]):
             RuntimeError: if a part fails in an executor's worker, or its worker dies.
         """
         if executor is None:
-            yield from map(self, parts)
+            yield from (self.step(self.pool, part) for part in parts)  # on the pool that the facts are of
             return
         for part, result in zip(parts, executor.map(self, parts), strict=True):
             if isinstance(result, Failed):
