@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 import torch
 
-from speculative.models.kernels.plan import KernelPlan
+from speculative.models.kernels.plan import SAFE_PLAN, KernelPlan, Packing
 
 DEFAULT_CACHE = Path.home() / ".cache" / "draftpick"
 WeightPrecision = Literal["auto", "dense", "int4", "int4_fast", "int4_all", "fp8"]
@@ -44,8 +44,8 @@ class ModelSettings:
             then kept; "safe", the same ones everywhere; or a plan. They differ in speed, and in rounding.
 
     Raises:
-        ValueError: if the device is not there or lacks the dtype or the kernels for the weights, or a choice has
-            another name.
+        ValueError: if the device is not there or lacks the dtype or the kernels for the weights or for a plan, or a
+            choice has another name.
     """
 
     dtype: torch.dtype | Literal["auto"] = torch.float32
@@ -65,6 +65,8 @@ class ModelSettings:
         if self.weights not in get_args(WeightPrecision):
             raise ValueError(f"weights must be one of {get_args(WeightPrecision)}, got {self.weights!r}")
         _check_weights(self.weights, torch.device(self.device))
+        if isinstance(self.kernels, KernelPlan) and not self.on_cpu:
+            _check_packing(self.kernels.packing, self.device)
 
     @property
     def packed(self) -> Literal["int4", "int4_all"] | None:
@@ -133,6 +135,15 @@ def _check_weights(weights: WeightPrecision, device: torch.device) -> None:
         capability = ".".join(map(str, torch.cuda.get_device_capability(device)))
         found += f", {torch.cuda.get_device_name(device)}, of {capability}"
     raise ValueError(f"weights={weights!r} need {needs}, got {found}; use weights='dense' there")
+
+
+def _check_packing(packing: Packing, device: torch.device | str) -> None:
+    """Reject a layout of oneDNN's that was asked for where oneDNN does not multiply; a plan's own is none asked for."""
+    known: tuple[Packing, ...] = ("plain", SAFE_PLAN.packing)
+    if packing not in known:
+        raise ValueError(
+            f"packing must be one of {known} on device {str(device)!r}, where weights stay as they are, got {packing!r}"
+        )
 
 
 DEFAULT_SETTINGS = ModelSettings()

@@ -311,6 +311,22 @@ def test_a_device_that_is_not_there_is_refused(tmp_path, device):
         load_decoder(str(tmp_path), ModelSettings(device=device))
 
 
+def test_a_layout_of_the_cpus_is_refused_on_a_card():
+    with PretendedCard():
+        ModelSettings(kernels=KernelPlan(norm="stepwise"), device="cuda")
+        with pytest.raises(
+            ValueError, match=r"packing must be one of \('plain', 'packed_4'\) on device 'cuda'.*got 'packed_16'"
+        ):
+            ModelSettings(kernels=KernelPlan("packed_16"), device="cuda")
+
+
+def test_weights_that_a_cards_memory_does_not_hold_are_refused_by_their_sizes(folder, monkeypatch):
+    with PretendedCard():
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 80 << 30))
+        with pytest.raises(ValueError, match=r"weights would take 0.0 GB as dense, torch.float32, but 0.0 GB are free"):
+            load_decoder(folder, ModelSettings(device="cuda"))
+
+
 def test_a_dtype_that_the_card_or_any_model_lacks_is_refused(monkeypatch):
     with PretendedCard():
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda emulated: emulated)
