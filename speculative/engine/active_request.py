@@ -1,6 +1,5 @@
 """A request that is being answered: its text so far, and the rounds that make it longer."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -15,7 +14,6 @@ from speculative.engine.target_rows import (
     RowsOnDemand,
     TargetRows,
     controlled_picker,
-    target_rows,
 )
 from speculative.engine.text_stream import TextStream
 from speculative.engine.verify import Verification, Verifier, verify_match
@@ -25,7 +23,6 @@ from speculative.protocols.draft import Draft, DraftAsk, UnreadProposal
 from speculative.protocols.kv_cache import KVCache
 from speculative.protocols.request import FinishReason, Generation, Request, RoundResult, TokenLogprob, cut
 from speculative.protocols.round_report import RoundReport
-from speculative.protocols.selector import QueryState
 from speculative.protocols.shared_cache import SharedCache
 from speculative.protocols.state_rows import StateRows
 from speculative.protocols.token_batch import TokenBatch
@@ -33,12 +30,12 @@ from speculative.sampling.certainty import Certainty
 from speculative.sampling.controlled_sampler import ControlledSampler
 from speculative.sampling.controls_on_device import DeviceControlledSampler, DeviceControls
 from speculative.sampling.sampling_params import SamplingParams
-from speculative.sampling.token_sampler import NO_TOKENS, DraftTokens, TokenSampler
+from speculative.sampling.token_sampler import DraftTokens, TokenSampler
 
 
 @dataclass(slots=True, eq=False)
 class Running:
-    """One request between two rounds: its cache row holds all of `tokens` but the last.
+    """One request between two rounds: its cache row holds all of `tokens` but the last, once its prompt is read.
 
     Attributes:
         request: what was asked.
@@ -92,6 +89,7 @@ class Running:
             self._controls = DeviceControls(sampling, n_prompt, eos_ids, self.n_tokens, device)
         self._draft_controls = self.request.sampling.without_processors()
         self.tokens = list(self.request.token_ids)
+        self.stats.n_prompt = len(self.tokens)
         shared = SharedCache(self.model, self.cache, lambda: (self.row, len(self.tokens) - 1), self.states, self.common)
         self.drafting = Drafting(self.request.token_ids, shared, self.stats)
 
@@ -99,26 +97,6 @@ class Running:
     def remaining(self) -> int:
         """Tokens that may still be generated."""
         return self.request.max_new_tokens - self.stats.n_new
-
-    def prefill(self, chunk_size: int) -> tuple[Verification, QueryState]:
-        """Read the prompt, so many tokens a pass; its last token's logits already give the first new token."""
-        begin = time.perf_counter()
-        prompt = torch.tensor(self.tokens, device=self.model.device)
-        self.cache.truncate(self.row, 0)
-        hidden_sum = None
-        for chunk in torch.split(prompt, chunk_size):
-            batch = TokenBatch(chunk, [len(chunk)], self.row)
-            output = self.model.forward(batch, self.cache, [len(chunk) - 1])
-            if self.states is not None:
-                self.states.put(self.cache.lengths[self.row] - len(chunk), output)
-            part = output.hidden.sum(0, dtype=torch.float32)  # float16 ends at 65,504
-            hidden_sum = part if hidden_sum is None else hidden_sum + part
-        assert hidden_sum is not None
-        [rows] = target_rows(output.logits, [1], self.n_tokens)
-        verification = self.verify(rows, NO_TOKENS)
-        self.stats.n_prompt = len(prompt)
-        self.stats.prefill_s = time.perf_counter() - begin
-        return verification, QueryState(self.request, hidden_sum / len(prompt), output.hidden[-1].float())
 
     def ask(self, draft: Draft, draft_length: int) -> DraftAsk | None:
         """Return what to ask a draft for, at most `draft_length` tokens; None where it proposes none."""

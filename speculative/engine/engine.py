@@ -2,15 +2,25 @@
 
 import secrets
 import time
-from collections import deque
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import cast
 
 from speculative.engine.active_request import Running
+from speculative.engine.admission import Admission
 from speculative.engine.batch_drafting import Drafted, batch_to_verify, propose_all
+from speculative.engine.prompt_reading import (
+    Chunk,
+    PromptReading,
+    next_chunks,
+    read_chunks,
+    share_seconds,
+    take_chunks,
+    with_chunks,
+)
+from speculative.engine.request_checks import check_request
 from speculative.engine.round_clock import RoundClock
-from speculative.engine.round_context import ArmTable, arm_of_round, round_context
+from speculative.engine.round_context import ArmTable, arm_of_round, choose_arms
 from speculative.engine.round_reporting import open_rounds, report_rounds
 from speculative.engine.settings import DEFAULT, EngineSettings
 from speculative.engine.state_keeping import keep_states, state_layers, tapped_model
@@ -21,7 +31,7 @@ from speculative.models.batch_invariance import batch_invariant_model
 from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.draft import DraftingArm
 from speculative.protocols.drafting_rule import EngineArm, check_arms
-from speculative.protocols.request import FinishReason, Generation, Request, RoundResult, check_length
+from speculative.protocols.request import FinishReason, Generation, Request, RoundResult
 from speculative.protocols.selector import Selector
 from speculative.protocols.state_rows import StateRows
 from speculative.sampling.token_sampler import NO_TOKENS, DraftTokens
@@ -46,7 +56,6 @@ class Engine:
     Attributes:
         settings: as given.
         n_steps: steps begun.
-        running: active requests, in the order of their cache rows.
         finished: what has ended and was not taken yet, by request id.
         cache: keys and values of the target, a row a running request.
 
@@ -74,9 +83,8 @@ class Engine:
         self.target = tapped_model(self.target, self._state_layers)
         self.cache = target.new_cache(settings.max_batch)
         self._common: dict[int, tuple[object, object]] = {}  # what drafts hold for all requests
-        self._waiting: deque[Request] = deque()
         self._untold: list[RoundResult] = []
-        self.running: list[Running] = []
+        self._admission = Admission(self.cache)
         self.finished: dict[str, Generation] = {}
         self.n_steps, self._is_stepping = 0, False
 
@@ -100,9 +108,19 @@ class Engine:
         self.arms, self._table = grown, table
 
     @property
+    def running(self) -> list[Running]:
+        """Requests whose prompts are read, in the order of their cache rows."""
+        return self._admission.running
+
+    @property
+    def reading(self) -> list[PromptReading]:
+        """Prompts that are being read, first come, first served."""
+        return self._admission.reading
+
+    @property
     def n_unfinished(self) -> int:
-        """Requests waiting or running."""
-        return len(self._waiting) + len(self.running)
+        """Requests waiting, being read or running."""
+        return len(self._admission.waiting) + self._admission.n_used
 
     def submit(self, request: Request) -> str:
         """Queue a request and return its id.
@@ -111,26 +129,18 @@ class Engine:
             ValueError: if the prompt and its answer cannot fit the target's context or the memory, a token id is
                 beyond the vocabulary, the id is in use, or it has stop strings and the engine does not decode.
         """
-        check_length(request, self.target.max_positions)
-        self.cache.check_room(len(request.token_ids) + request.max_new_tokens)
-        if request.sampling.stop and self.settings.decode is None:
-            raise ValueError(f"request {request.id!r}: stop strings need an engine whose settings hold decode=")
-        beyond = [token for token in request.token_ids + request.eos_ids if not 0 <= token < self.target.n_vocab]
-        if beyond:
-            raise ValueError(f"request {request.id!r}: token id {beyond[0]} is not in [0, {self.target.n_vocab})")
-        named = request.sampling.named_ids
-        if named and max(named) >= self.n_tokens:
-            raise ValueError(
-                f"request {request.id!r}: logit_bias and bad_words must name token ids below {self.n_tokens}, "
-                f"got {max(named)}"
-            )
+        check_request(request, self.target, self.cache, self.n_tokens, decodes=self.settings.decode is not None)
         if request.id in self.finished or any(request.id == other for other in self.ids()):
             raise ValueError(f"request id {request.id!r} is in use")
-        self._waiting.append(request)
+        self._admission.waiting.append(request)
         return request.id
 
     def step(self) -> list[RoundResult]:
-        """Admit waiting requests, then run one draft-verify round for every running one.
+        """Run one draft-verify round for every running request, and read on in the prompts of those admitted.
+
+        The target reads at most `prefill_chunk` prompt tokens in a step, where it can in the round's own pass. So a
+        long prompt stops no other request. Where it ends, its request has its first token, and runs from the next step
+        on.
 
         Raises:
             RuntimeError: if called by what a step calls: a selector, a draft or a decoder.
@@ -140,9 +150,14 @@ class Engine:
         self._is_stepping = True
         try:
             self._finish_ended()  # left by a step that raised
-            self._admit()
+            self._admission.admit(self._state)
+            chunks = next_chunks(self.reading, self.settings.prefill_chunk)
+            if chunks and not (self.running and self.target.packs_rows):
+                read_chunks(self.target, self.cache, chunks)
+                chunks = []
             if self.running:
-                self._round()
+                self._round(chunks)
+            self._begin_read()
         finally:
             self._is_stepping = False
         told, self._untold = self._untold, []
@@ -156,18 +171,16 @@ class Engine:
             RuntimeError: inside a step, whose rows would move.
         """
         self._refuse_inside_a_step("cancel")
-        for state in self.running:
-            if state.request.id == request_id:
-                if state.text is not None:
-                    state.text.finish()
-                self._finish(state, "cancelled")
-                return
-        for request in self._waiting:
-            if request.id == request_id:
-                self._waiting.remove(request)
-                self.finished[request_id] = Generation.not_begun(request, decodes=self.settings.decode is not None)
-                return
-        raise ValueError(f"no request {request_id!r} is waiting or running")
+        state = next((state for state in self.running if state.request.id == request_id), None)
+        if state is not None:
+            if state.text is not None:
+                state.text.finish()
+            self._finish(state, "cancelled")
+            return
+        request = self._admission.withdraw(request_id)
+        if request is None:
+            raise ValueError(f"no request {request_id!r} is waiting or running")
+        self.finished[request_id] = Generation.not_begun(request, decodes=self.settings.decode is not None)
 
     def take(self, request_id: str) -> Generation:
         """Hand over a finished request and forget it.
@@ -195,18 +208,16 @@ class Engine:
             raise RuntimeError(f"{name} must be called between steps, not by what a step calls")
 
     def ids(self) -> list[str]:
-        """Return the requests that wait or run, in that order."""
-        return [request.id for request in self._waiting] + [state.request.id for state in self.running]
+        """Return the requests that wait, are being read or run, in that order."""
+        return self._admission.ids
 
-    def _admit(self) -> None:
-        while self._waiting and len(self.running) < self.cache.n_rows:
-            state = self._state(self._waiting[0])
-            # where this raises, the request still waits
-            verification, query = state.prefill(self.settings.prefill_chunk)
-            self._waiting.popleft()
-            self.running.append(state)
-            begin = time.perf_counter()
-            errors: list[Exception] = []
+    def _begin_read(self) -> None:
+        """Let those run whose prompts are read; where this raises, the next step goes on with it."""
+        errors: list[Exception] = []
+        for reading in [reading for reading in self.reading if reading.n_left == 0]:
+            verification, query = reading.first_token()
+            self._admission.begin(reading)
+            begin, state = time.perf_counter(), reading.state
             self._commit(state, NO_TOKENS, verification, None, errors)
             if self.selector is not None:
                 try:
@@ -214,7 +225,7 @@ class Engine:
                 except Exception as error:
                     errors.append(error)
             state.stats.select_s += time.perf_counter() - begin
-            self._finish_ended(errors)
+        self._finish_ended(errors)
 
     def _state(self, request: Request) -> Running:
         """Put a request on the next free row."""
@@ -224,22 +235,23 @@ class Engine:
         decode, unshown, stop = self.settings.decode, self.settings.unshown, cast(tuple[str, ...], params.stop)
         text = None if decode is None else TextStream(decode, stop, unshown)
         states = StateRows(self._state_layers) if self._state_layers else None
-        target, cache, n, row = self.target, self.cache, self.n_tokens, len(self.running)
+        target, cache, n, row = self.target, self.cache, self.n_tokens, self._admission.n_used
         return Running(request, verifier, target, cache, n, row, seed, text, states=states, common=self._common)
 
-    def _round(self) -> None:
+    def _round(self, chunks: Sequence[Chunk]) -> None:
         states = list(self.running)
         opened, clock = open_rounds(states, self._table), RoundClock(len(states))
         for state in states:
             if self.cache.lengths[state.row] >= len(state.tokens):  # left by a step that raised
                 self.cache.truncate(state.row, len(state.tokens) - 1)
-        actions = self._choose(states)
+        actions = choose_arms(self.selector, states, self._table)
         clock.selected()
         table, n = self._table, len(states)
         arms = [arm_of_round(state, table, action, n) for state, action in zip(states, actions, strict=True)]
         drafted = propose_all(states, arms, clock, together=not self.settings.batch_invariant)
-        verifications = self._verify(states, arms, drafted)
-        clock.verified()
+        verifications = self._verify(states, arms, drafted, chunks)
+        n_own = sum(1 + len(tokens.token_ids) for tokens in drafted.tokens)
+        share_seconds(chunks, clock.verified(sum(chunk.n for chunk in chunks), n_own))
         errors: list[Exception] = []
         results = [
             self._commit(state, tokens, verification, action, errors)
@@ -256,17 +268,21 @@ class Engine:
             report_rounds(opened, states, self.arms, list(zip(arms, drafted.tokens, strict=True)), results)
         self._finish_ended(errors)
 
-    def _verify(self, states: Sequence[Running], arms: Sequence[DraftingArm], drafted: Drafted) -> list[Verification]:
-        """Let the target read every request's draft tokens in one pass, and verify them."""
+    def _verify(
+        self, states: Sequence[Running], arms: Sequence[DraftingArm], drafted: Drafted, chunks: Sequence[Chunk]
+    ) -> list[Verification]:
+        """Let the target read every request's draft tokens and the chunks in one pass, and verify the former."""
         device = self.target.device
         batch = batch_to_verify(states, drafted, device)
-        output = self.target.forward(batch, self.cache)
+        output = self.target.forward(*with_chunks(batch, self.cache, chunks))
+        n_own = len(batch.token_ids)
+        take_chunks(chunks, output, n_own)
         if device.type == "cpu":
             rows = target_rows(output.logits, batch.counts, self.n_tokens)
         else:  # the host waits for the card here
             unread = drafted.proposals()
             pickers = [state.picker(drafted.tokens[i], unread.get(i)) for i, state in enumerate(states)]
-            rows = rows_read_once(output.logits[:, : self.n_tokens], batch, pickers, [*unread.values()])
+            rows = rows_read_once(output.logits[:n_own, : self.n_tokens], batch, pickers, [*unread.values()])
             drafted.settle(states, arms)
         tokens = drafted.tokens
         verifications = [state.verify(own, drawn) for state, own, drawn in zip(states, rows, tokens, strict=True)]
@@ -304,18 +320,6 @@ class Engine:
         self._untold.append(result)
         return result
 
-    def _choose(self, states: Sequence[Running]) -> list[int]:
-        """One arm a request, as the selector would have it."""
-        if self.selector is None:
-            return [0] * len(states)
-        actions = list(self.selector.select([round_context(state, self._table, len(states)) for state in states]))
-        if len(actions) != len(states):
-            raise ValueError(f"the selector must make {len(states)} choices, one a request, got {len(actions)}")
-        for action in actions:
-            if not 0 <= action < len(self.arms):
-                raise ValueError(f"the selector must choose an arm in [0, {len(self.arms)}), got {action}")
-        return actions
-
     def _finish_ended(self, errors: Sequence[Exception] = ()) -> None:
         """Take out what has ended, then raise the first of the errors: what raised costs no other request its end."""
         raised = list(errors)
@@ -328,16 +332,10 @@ class Engine:
             raise raised[0]
 
     def _finish(self, state: Running, reason: FinishReason) -> None:
-        """Take a request out; the last row moves into its place, so that running rows stay contiguous."""
-        row, last = state.row, len(self.running) - 1
+        """Take a request out and free its row."""
         if reason == "failed":
-            self.cache.wipe(row)
-        if row != last:
-            self.cache.move(last, row)
-            self.running[row] = self.running[last]
-            self.running[row].row = row
-        self.running.pop()
-        self.cache.truncate(last, 0)
+            self.cache.wipe(state.row)
+        self._admission.leave(state)
         try:
             state.drafting.close(state.tokens)
         finally:

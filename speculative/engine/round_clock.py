@@ -32,10 +32,18 @@ class RoundClock:
         for i in requests:
             self._draft_s[i] += share
 
-    def verified(self) -> None:
-        """End the target's pass and the verification."""
+    def verified(self, n_of_prompts: int, n_own: int) -> float:
+        """End the target's pass and the verification, and return what of it was reading prompts, seconds.
+
+        Args:
+            n_of_prompts: of the pass's tokens, those of prompts: their share of the seconds is no round's.
+            n_own: those of the round.
+        """
         now = time.perf_counter()
-        self._verify_s, self._last = now - self._last, now
+        seconds, self._last = now - self._last, now
+        prompts_s = seconds * n_of_prompts / (n_of_prompts + n_own)
+        self._verify_s = seconds - prompts_s
+        return prompts_s
 
     def account(self, states: Sequence[Running]) -> None:
         """File the seconds of each request, those since the verification as the engine's own."""

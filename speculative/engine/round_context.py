@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from speculative.engine.active_request import Running
 from speculative.protocols.draft import DraftingArm
 from speculative.protocols.drafting_rule import DraftingRule, EngineArm
-from speculative.protocols.selector import RoundContext
+from speculative.protocols.selector import RoundContext, Selector
 
 
 class ArmTable:
@@ -60,6 +60,23 @@ def round_context(state: Running, table: ArmTable, n_running: int) -> RoundConte
         match_length,
         state.certainty,
     )
+
+
+def choose_arms(selector: Selector | None, states: Sequence[Running], table: ArmTable) -> list[int]:
+    """Return one arm a request, as the selector would have it; the first one without a selector.
+
+    Raises:
+        ValueError: if it does not choose once a request, or an arm that there is not.
+    """
+    if selector is None:
+        return [0] * len(states)
+    actions = list(selector.select([round_context(state, table, len(states)) for state in states]))
+    if len(actions) != len(states):
+        raise ValueError(f"the selector must make {len(states)} choices, one a request, got {len(actions)}")
+    for action in actions:
+        if not 0 <= action < len(table.fixed):
+            raise ValueError(f"the selector must choose an arm in [0, {len(table.fixed)}), got {action}")
+    return actions
 
 
 def arm_of_round(state: Running, table: ArmTable, action: int, n_running: int) -> DraftingArm:

@@ -12,7 +12,8 @@ class EngineSettings:
 
     Attributes:
         max_batch: most requests running at once; more wait.
-        prefill_chunk: prompt tokens per pass of a prefill; bounds the memory of attention masks.
+        prefill_chunk: most prompt tokens that a step reads, those of several requests together: how long a prompt may
+            hold up the requests that run. Bounds the memory of attention masks too.
         n_tokens: ids at or beyond this are padding of the target's vocabulary and are never chosen; None for none.
         decode: turns token ids into text; needed for stop strings and for `RoundResult.text`.
         unshown: text of the tokens that `decode` leaves out, such as special ones, so that stop strings may hold it.

@@ -128,6 +128,11 @@ class Decoder:
         """Longest prefix the model was made for, tokens."""
         return self.config.max_positions
 
+    @property
+    def packs_rows(self) -> bool:
+        """Whether a pass pads nothing, and need not be the same whatever else is in it."""
+        return not self._invariant and (self.device.type == "cpu" or self._has_flash)
+
     def batch_invariant(self, width: int | None = None) -> "Decoder":
         """Give the same weights a form whose attention and activations treat each token alone.
 

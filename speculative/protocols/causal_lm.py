@@ -56,6 +56,13 @@ class CausalLM(Protocol):
     def can_roll_back(self) -> bool:
         """Whether the cache can forget a row's last tokens; only then can drafts be verified."""
 
+    @property
+    def packs_rows(self) -> bool:
+        """Whether a pass costs what its tokens cost, however many each row has; else shorter rows are padded.
+
+        Only such a pass takes scattered rows, and reads prompts beside the rounds of other requests.
+        """
+
     def fingerprint(self) -> str:
         """Digest of weights and way of computing: two models of one fingerprint write the same text."""
 

@@ -178,3 +178,13 @@ class KVCache:
         self.keys[:, destination, :, :length] = self.keys[:, source, :, :length]
         self.values[:, destination, :, :length] = self.values[:, source, :, :length]
         self.lengths[destination], self.lengths[source] = length, 0
+
+    @torch.inference_mode()
+    def swap(self, first: int, second: int) -> None:
+        """Exchange two rows."""
+        length = max(self.lengths[first], self.lengths[second])
+        for store in (self.keys, self.values):
+            held = store[:, first, :, :length].clone()
+            store[:, first, :, :length] = store[:, second, :, :length]
+            store[:, second, :, :length] = held
+        self.lengths[first], self.lengths[second] = self.lengths[second], self.lengths[first]

@@ -135,13 +135,17 @@ def every_draft(tiny, target):
 
 
 def audit(engine, decoder):
-    """Each running row of the cache equals a fresh prefill of its committed tokens."""
-    for row, state in enumerate(engine.running):
-        committed = torch.tensor(state.tokens[:-1])
+    """Each row of the cache equals a fresh prefill of its committed tokens, or of what was read of its prompt."""
+    held = {state.row: state.tokens[:-1] for state in engine.running}
+    held |= {reading.state.row: reading.state.tokens[: reading.n_read] for reading in engine.reading}
+    assert [state.row for state in engine.running] == [*range(len(engine.running))]
+    assert sorted(held) == [*range(len(held))]
+    for row, tokens in held.items():
+        committed = torch.tensor(tokens)
         assert engine.cache.lengths[row] == len(committed)
         if len(committed) == 0:
             continue
         fresh = decoder.new_cache(1)
         decoder.forward(TokenBatch(committed, [len(committed)]), fresh, [0])
         torch.testing.assert_close(engine.cache.held(row), fresh.held(0), atol=1e-5, rtol=0.0)
-    assert engine.cache.lengths[len(engine.running) :] == [0] * (engine.cache.n_rows - len(engine.running))
+    assert engine.cache.lengths[len(held) :] == [0] * (engine.cache.n_rows - len(held))

@@ -11,7 +11,7 @@ from speculative.protocols.kv_cache import CacheShape, KVCache
 class TableLM:
     """Logits are a fixed random function of the whole prefix, which it reads back from its cache."""
 
-    can_roll_back = True
+    can_roll_back = packs_rows = True
     max_positions = 64
     device = torch.device("cpu")
 
@@ -28,7 +28,7 @@ class TableLM:
     def forward(self, batch, cache, logit_rows=None):
         rows, first = [], 0
         tokens = batch.token_ids.tolist()
-        for row, count in enumerate(batch.counts, start=batch.first_row):
+        for row, count in zip(batch.rows, batch.counts, strict=True):
             cache.reserve(cache.lengths[row] + count)
             for token in tokens[first : first + count]:
                 cache.keys[0, row, 0, cache.lengths[row]] = token

@@ -74,7 +74,8 @@ def host_ms(pool: Pool, arm: SpeculativeArm, queries: Sequence[Any]) -> float:
     with timed_forwards(models) as forwards:
         for query in queries:
             engine.submit(pool.target.request(query))
-            engine.step()  # with the prefill
+            for _ in range(2):  # the target reads the prompt, then the draft does
+                engine.step()
             while engine.n_unfinished:
                 n_before, begin = len(forwards), time.perf_counter()
                 engine.step()

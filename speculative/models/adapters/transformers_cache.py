@@ -236,6 +236,11 @@ class AppendOnlyCache(KVCache):
         self.read[destination], self.read[source] = self.read[source], 0
         self.lengths[destination], self.lengths[source] = self.lengths[source], 0
 
+    def swap(self, first: int, second: int) -> None:
+        """Exchange two rows' states."""
+        for held in (self.states, self.read, self.lengths):
+            held[first], held[second] = held[second], held[first]
+
     def state(self, row: int) -> Any:
         """Return the row's state, or None where it is new.
 

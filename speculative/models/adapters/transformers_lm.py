@@ -78,6 +78,8 @@ class TransformersLM:
             self._layout, self.rollback_refusal = None, f"{type(model).__name__} {reason}"
             self._appends_many = self._try_appending()
 
+    packs_rows = False
+
     @property
     def can_roll_back(self) -> bool:
         """Whether rejected draft tokens can be forgotten, so that drafts can be verified."""

@@ -23,6 +23,7 @@ class _Inner(NoDraft):
 def test_a_running_request_goes_on_with_an_arm_that_was_added(target):
     engine = Engine(target.decoder, [Arm(NoDraft(), 0)], FixedSelector(0))
     engine.submit(Request("a", PROMPTS[0], 12))
+    engine.step()  # reads the prompt
     engine.step()
     engine.add_arms(LOOK_UP)
     engine.selector = FixedSelector(1)
@@ -53,5 +54,6 @@ def test_arms_are_not_added_inside_a_step(target):
 
     engine = Engine(target.decoder, [Arm(NoDraft(), 0)], Meddling(0))
     engine.submit(Request("a", PROMPTS[0], 4))
+    engine.step()  # reads the prompt
     with pytest.raises(RuntimeError, match="add_arms must be called between steps"):
         engine.step()

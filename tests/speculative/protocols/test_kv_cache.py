@@ -125,3 +125,13 @@ def test_wiping_a_row_leaves_no_leftover_behind():
     assert cache.lengths == [2, 0]
     assert not cache.keys[:, 0, :, 2:].any()
     assert bool(cache.keys[:, 0, :, :2].isnan().all())
+
+
+def test_exchanged_rows_hold_each_what_the_other_held():
+    cache = filled()
+    cache.lengths = [1, 2, 3]
+    held = [cache.held(row) for row in range(3)]
+    cache.swap(0, 2)
+    assert cache.lengths == [3, 2, 1]
+    for row, other in enumerate((2, 1, 0)):
+        assert torch.equal(cache.held(row), held[other])
