@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from arms.checks import at_least
 from speculative.protocols.draft import Draft
-from speculative.protocols.draft_trace import DraftTrace
+from speculative.protocols.draft_trace import DraftTrace, TracedOnStates
+from speculative.protocols.state_rows import StateRows
 from speculative.sampling.certainty import Certainty
 
 
@@ -91,7 +92,13 @@ class Trace:
         return max(0, min(n_proposed + 1, room))
 
 
-def trace_draft(draft: Draft, prompt_ids: Sequence[int], new_ids: Sequence[int], max_draft_length: int) -> DraftTrace:
+def trace_draft(
+    draft: Draft,
+    prompt_ids: Sequence[int],
+    new_ids: Sequence[int],
+    max_draft_length: int,
+    states: StateRows | None = None,
+) -> DraftTrace:
     """Find what `draft` would get accepted from every position of a text, `Draft.trace`, and how long that takes.
 
     Args:
@@ -99,11 +106,16 @@ def trace_draft(draft: Draft, prompt_ids: Sequence[int], new_ids: Sequence[int],
         prompt_ids: the prompt.
         new_ids: the target's greedy text.
         max_draft_length: longest proposal asked for, >= 1.
+        states: that the target's passes left where the draft is `TracedOnStates`; None for passes of its own.
 
     Raises:
         ValueError: if `max_draft_length` is below 1.
     """
     at_least(max_draft_length, 1, "max_draft_length")
     begin = time.perf_counter()
-    found = draft.trace(prompt_ids, new_ids, max_draft_length)
+    if isinstance(draft, TracedOnStates) and states is not None:
+        kept = states.since(0, draft.trace_layers)
+        found = draft.trace_on_states(kept, prompt_ids, new_ids, max_draft_length)
+    else:
+        found = draft.trace(prompt_ids, new_ids, max_draft_length)
     return replace(found, seconds=time.perf_counter() - begin)

@@ -1,7 +1,7 @@
 """The target's text of each query, and every draft traced on it."""
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,9 +13,13 @@ from speculative.collection.overlaps import overlaps_of
 from speculative.collection.pool_work import ArmsAndEncoder
 from speculative.collection.trace import Trace, trace_draft
 from speculative.drafts.no_draft import NoDraft
+from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
+from speculative.protocols.draft import Draft
+from speculative.protocols.draft_trace import TracedOnStates
 from speculative.protocols.request import Generation
 from speculative.protocols.selector import QueryState, RoundContext
+from speculative.protocols.state_rows import StateRows
 from speculative.sampling.certainty import Certainty
 from speculative.selectors.fixed import FixedSelector
 from speculative.selectors.prefill_encoder import encode_query
@@ -50,21 +54,36 @@ def trace_queries(
         ValueError: if a prompt does not fit the target, or the arms have different ones.
     """
     recorder, target = _Recorder(), target_of(arms)
-    engine = target.engine([SpeculativeArm(target, NoDraft())], recorder, max_batch=min(target.max_batch, len(queries)))
+    plain = SpeculativeArm(target, _KeepingStates(_on_states(arms)))
+    engine = target.engine([plain], recorder, max_batch=min(target.max_batch, len(queries)))
+    recorder.watch(engine)
     requests = [target.request(query) for query in queries]
     if truncate:
         requests = [target.fit(request) for request in requests]
     generations = generate(engine, requests)
     traces = []
     for query, generation in zip(queries, generations, strict=True):
-        trace = _trace(recorder.states[query.id], generation, query.domain, arms, encoder)
+        trace = _trace(recorder, generation, query, arms, encoder)
         if overlaps:
             shared = overlaps_of(drafts_of(arms), target, trace.prompt_ids, trace.new_ids)
             drafts = {name: replace(found, overlaps=shared.get(name)) for name, found in trace.drafts.items()}
             trace = replace(trace, drafts=drafts)
-        margins, entropies = recorder.margins_and_entropies(query.id, len(trace.new_ids))
-        traces.append(replace(trace, margins=margins, entropies=entropies))
+        traces.append(trace)
     return traces
+
+
+def _on_states(arms: Collection[PoolArm]) -> list[Draft]:
+    """Return the drafts that are traced on states of the target of the arms."""
+    target = target_of(arms).model
+    return [draft for draft in drafts_of(arms) if isinstance(draft, TracedOnStates) and draft.target is target]
+
+
+class _KeepingStates(NoDraft):
+    """Lets an engine keep the states of the target on which drafts are traced."""
+
+    def __init__(self, drafts: Iterable[Draft]) -> None:
+        traced = (draft for draft in drafts if isinstance(draft, TracedOnStates))
+        self.state_layers = tuple(sorted({layer for draft in traced for layer in draft.trace_layers}))
 
 
 class _Recorder(FixedSelector):
@@ -72,11 +91,20 @@ class _Recorder(FixedSelector):
 
     def __init__(self) -> None:
         super().__init__(0)
-        self.states: dict[str, QueryState] = {}
+        self.prefilled: dict[str, QueryState] = {}
+        self.states: dict[str, StateRows | None] = {}
+        self._engine: Engine | None = None
         self._certainties: dict[str, dict[int, Certainty | None]] = {}
 
+    def watch(self, engine: Engine) -> None:
+        """Keep the states that this engine keeps of each request."""
+        self._engine = engine
+
     def start(self, query: QueryState) -> None:
-        self.states[query.request.id], self._certainties[query.request.id] = query, {}
+        assert self._engine is not None
+        name = query.request.id
+        self.prefilled[name], self._certainties[name] = query, {}
+        [self.states[name]] = [one.states for one in self._engine.running if one.request.id == name]
 
     def select(self, rounds: Sequence[RoundContext]) -> Sequence[int]:
         for round_ in rounds:
@@ -93,20 +121,23 @@ class _Recorder(FixedSelector):
 
 
 def _trace(
-    state: QueryState,
+    recorder: _Recorder,
     generation: Generation,
-    domain: str | None,
+    query: Query,
     arms: Collection[PoolArm],
     encoder: ContextEncoder,
 ) -> Trace:
+    state, states = recorder.prefilled[query.id], recorder.states.pop(query.id)
     request = state.request
     begin = time.perf_counter()
     context = encode_query(encoder, state)
     encode_s = time.perf_counter() - begin
     new_ids, length = generation.token_ids, max(1, *(arm.draft_length for arm in arms))
+    margins, entropies = recorder.margins_and_entropies(query.id, len(new_ids))
+    on_states = _on_states(arms)
     return Trace(
         query_id=request.id,
-        domain=domain,
+        domain=query.domain,
         prompt_ids=request.token_ids,
         new_ids=new_ids,
         max_new_tokens=request.max_new_tokens,
@@ -114,9 +145,11 @@ def _trace(
         context=context,
         encode_s=encode_s,
         drafts={
-            draft.name: trace_draft(draft, request.token_ids, new_ids, length)
+            draft.name: trace_draft(draft, request.token_ids, new_ids, length, states if draft in on_states else None)
             for draft in drafts_of(arms)
             if not isinstance(draft, NoDraft)
         },
+        margins=margins,
+        entropies=entropies,
         encoder=encoder.name,
     )

@@ -9,6 +9,7 @@ from pydantic import Field
 from arms.checks import at_least, within
 from arms.fingerprint import digest
 from speculative.drafts.drafting_loop import (
+    READ_CHUNK,
     LogitsDraft,
     proposal_of,
     propose_together,
@@ -77,6 +78,7 @@ class EarlyExit(LogitsDraft):
         self.n_proposable = target.n_vocab if n_target_vocab is None else n_target_vocab
         within(at_least(self.n_proposable, 1, "n_target_vocab"), 1, target.n_vocab, "n_target_vocab")
         self.name, self.max_positions = f"early_exit_{n_layers}", target.max_positions
+        self.trace_layers = (n_layers,)
         self.min_confidence = within(min_confidence, 0.0, 1.0, "min_confidence")
 
     def fingerprint(self) -> str:
@@ -124,7 +126,20 @@ class EarlyExit(LogitsDraft):
 
     def trace(self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int) -> DraftTrace:
         """One pass over the text tells at which positions the early layers' best token is the target's."""
-        best = [BestTokens.of(logits) for logits in self._along(prompt, new)]
+        return self._traced(self._along(prompt, new), prompt, new, max_draft_length)
+
+    def trace_on_states(
+        self, states: torch.Tensor, prompt: Sequence[int], new: Sequence[int], max_draft_length: int
+    ) -> DraftTrace:
+        """Find what `trace` does by the target's head alone, on the states that leave the early layers."""
+        parts = torch.split(states[len(prompt) :], READ_CHUNK) if len(new) > 1 else ()
+        logits = (self.allowed(self.target.logits_of(part)) for part in parts)
+        return self._traced(logits, prompt, new, max_draft_length)
+
+    def _traced(
+        self, logits: Iterator[torch.Tensor], prompt: Sequence[int], new: Sequence[int], max_draft_length: int
+    ) -> DraftTrace:
+        best = [BestTokens.of(part) for part in logits]
         found = trace_of_best(best, new, len(prompt), max_draft_length, self.target.max_positions)
         return self.stopped(found, prompt, new)
 

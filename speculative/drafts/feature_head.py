@@ -88,6 +88,7 @@ class FeatureHead(LogitsDraft):
     ) -> None:
         self.head, self.target, self.name, self.device = head, target, name, target.device
         self.state_layers, self.max_positions = head.config.state_layers, min(head.max_positions, target.max_positions)
+        self.trace_layers = self.state_layers
         self.min_confidence = within(min_confidence, 0.0, 1.0, "min_confidence")
         self._n_target_vocab = n = target.n_vocab if n_target_vocab is None else n_target_vocab
         within(at_least(n, 1, "n_target_vocab"), 1, target.n_vocab, "n_target_vocab")
@@ -165,11 +166,16 @@ class FeatureHead(LogitsDraft):
 
     def trace(self, prompt: Sequence[int], new: Sequence[int], max_draft_length: int) -> DraftTrace:
         """As every draft's, on states of one pass of the target over the text; its confidence beside it."""
-        session = _TracingSession(
-            self,
-            CacheRows.of(self, None, self.head.new_cache),
-            _OwnStates(self.target, self.state_layers, [*prompt, *new]),
-        )
+        return self._traced(_OwnStates(self.target, self.state_layers, [*prompt, *new]), prompt, new, max_draft_length)
+
+    def trace_on_states(
+        self, states: torch.Tensor, prompt: Sequence[int], new: Sequence[int], max_draft_length: int
+    ) -> DraftTrace:
+        """Find what `trace` does, on states that passes of the target left."""
+        return self._traced(lambda prefix, first: states[first : len(prefix) - 1], prompt, new, max_draft_length)
+
+    def _traced(self, states: _States, prompt: Sequence[int], new: Sequence[int], max_draft_length: int) -> DraftTrace:
+        session = _TracingSession(self, CacheRows.of(self, None, self.head.new_cache), states)
         found = trace_of_session(self, session, prompt, new, max_draft_length)
         confidences = np.zeros(len(new), dtype=np.float32)
         confidences[1 : 1 + len(session.confidences)] = session.confidences

@@ -257,6 +257,11 @@ class Decoder:
             return ForwardOutput(self.head(_chosen(hidden, logit_rows)).float(), hidden[:n], tuple(tapped))
         return ForwardOutput(self.head(hidden)[:n].float(), hidden[:n], tuple(tapped))
 
+    @torch.inference_mode()
+    def logits_of(self, states: torch.Tensor) -> torch.Tensor:
+        """Return the logits (n, v) float32 that some layer's (n, d) results give, as where a pass stops there."""
+        return self.head(NORMS[self.plan.norm](states, self.norm, self.config.rms_norm_eps)).float()
+
     def _each_token(self, batch: TokenBatch, cache: KVCache, n_layers: int | None) -> ForwardOutput:
         """Run every token in a pass of its own."""
         rows = [row for row, count in zip(batch.rows, batch.counts, strict=True) for _ in range(count)]

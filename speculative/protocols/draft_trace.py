@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 import torch
+
+from speculative.protocols.causal_lm import CausalLM
 
 Counts = npt.NDArray[np.int32]
 NO_MATCH_LENGTH = -1  # in an array of match lengths: None
@@ -74,6 +77,31 @@ class DraftTrace:
         if self.match_lengths is None or self.match_lengths[n_new] == NO_MATCH_LENGTH:
             return None
         return int(self.match_lengths[n_new])
+
+
+@runtime_checkable
+class TracedOnStates(Protocol):
+    """A draft of the target's own states: where they are known, it is traced without a pass of the target.
+
+    Attributes:
+        target: the model whose states it reads.
+        trace_layers: which of them, as in `Draft.state_layers`.
+    """
+
+    target: CausalLM
+    trace_layers: tuple[int, ...]
+
+    def trace_on_states(
+        self, states: torch.Tensor, prompt: Sequence[int], new: Sequence[int], max_draft_length: int
+    ) -> DraftTrace:
+        """Find what `Draft.trace` does.
+
+        Args:
+            states: (n_prompt + n_new - 1, layers * d), of the text's tokens but the last.
+            prompt: as in `Draft.trace`.
+            new: as there.
+            max_draft_length: as there.
+        """
 
 
 @dataclass(frozen=True, slots=True)
