@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # for tests.support
 
 import torch  # noqa: E402
+from gpu_bench.shapes import SHAPES  # noqa: E402
 
 from arms.atomic_file import write_file  # noqa: E402
 from speculative.measuring.machine import machine_facts  # noqa: E402
@@ -31,23 +32,6 @@ from tests.support.pretended_card import PretendedCard  # noqa: E402
 OUT = ROOT / "docs" / "results" / "bench_card.json"
 BATCHES, N_NEW = (1, 4), 16
 WIDTHS, PASS_BATCHES, HELD, BANDWIDTH = (1, 5, 9), (1, 8, 32), 511, 3.35e12
-LLAMA3 = {
-    "rope_type": "llama3",
-    "rope_theta": 500000.0,
-    "factor": 8.0,
-    "low_freq_factor": 1.0,
-    "high_freq_factor": 4.0,
-    "original_max_position_embeddings": 8192,
-}
-_SIZES = ("vocab_size", "hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads")
-SHAPES: dict[str, tuple[int, dict[str, Any]]] = {
-    "SmolLM2-135M": (30, dict(zip(_SIZES, (49152, 576, 1536, 9, 3), strict=True)) | {"tie_word_embeddings": True}),
-    "Llama-3.2-1B": (
-        16,
-        dict(zip(_SIZES, (128256, 2048, 8192, 32, 8), strict=True)) | {"tie_word_embeddings": True, "head_dim": 64},
-    ),
-    "Llama-3.1-8B": (32, dict(zip(_SIZES, (128256, 4096, 14336, 32, 8), strict=True)) | {"rope_parameters": LLAMA3}),
-}
 
 
 def main(arguments: list[str] | None = None) -> dict[str, Any]:

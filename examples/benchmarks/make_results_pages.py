@@ -14,6 +14,7 @@ from pathlib import Path
 
 from results_pages import make_pages
 from results_pages.card import with_card_tables
+from results_pages.gpu import with_gpu_tables
 from results_pages.headline import with_headline
 
 from arms.atomic_file import write_file
@@ -29,10 +30,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     pages = {options.results / name: text for name, text in make_pages(options.results).items()}
     docs = options.results.parent
-    blocks = {docs.parent / "README.md": with_headline, docs / "explanation" / "gpu.md": with_card_tables}
-    for page, with_figures in blocks.items():
+    blocks = {
+        docs.parent / "README.md": (with_headline,),
+        docs / "explanation" / "gpu.md": (with_card_tables, with_gpu_tables),
+    }
+    for page, makers in blocks.items():
         if page.is_file():
-            pages[page] = with_figures(page.read_text(encoding="utf-8"), options.results)
+            pages[page] = page.read_text(encoding="utf-8")
+            for with_figures in makers:
+                pages[page] = with_figures(pages[page], options.results)
     stale = [path for path, text in pages.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
     if options.check:
         for path in stale:

@@ -54,7 +54,6 @@ def _agreement(record: Record) -> list[str]:
     rows: Sequence[Sequence[str]] = [
         [
             f"{model}, {form}",
-            f"{row['n']}",
             f"{100 * row['same_best']:.2f} %",
             f"{100 * row['same_best_without_ties']:.2f} %" if "same_best_without_ties" in row else "-",
             f"{row['largest_lead_lost']:.3f}",
@@ -65,16 +64,8 @@ def _agreement(record: Record) -> list[str]:
         for form, row in measured["rows"].items()
         if form != "dense"
     ]
-    heads = [
-        "file, form",
-        "positions",
-        "same best token",
-        "same without near-ties",
-        "largest lead lost",
-        "KL",
-        "mean NLL",
-    ]
-    prompts = "; ".join(f"{model}: {measured['prompts']}" for model, measured in record["models"].items())
+    heads = ["file, form", "same best token", "same without near-ties", "largest lead lost", "KL", "mean NLL"]
+    prompts = "; ".join(f"{model}: {_read(measured)}" for model, measured in record["models"].items())
     note = (
         "Positions are those of the float32 model's greedy texts. At a near-tie its two best logits lie within one "
         "spacing of bfloat16, which a pass of another width may swap too; -: not counted. The largest lead lost is by "
@@ -83,3 +74,9 @@ def _agreement(record: Record) -> list[str]:
         f'"fp8"` of a card, computed on the CPU. Prompts of {prompts}.'
     )
     return [*table(heads, rows), "", note, "", *bar_table(record["bars"]), *origin(record), ""]
+
+
+def _read(measured: Record) -> str:
+    """Say which prompts a model's texts answered, and how many positions they have."""
+    n_positions = next(row["n"] for row in measured["rows"].values())
+    return f"{measured['prompts']}, {n_positions} positions"
