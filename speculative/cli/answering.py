@@ -25,6 +25,7 @@ class Answering:
         rewards: where a policy's decisions and their rewards are logged; None for nowhere.
         max_batch: most requests answered at once.
         explanations: take the answers apart, where that is asked for.
+        prefix_cache_bytes: most memory for what earlier requests have read.
     """
 
     def __init__(
@@ -35,12 +36,15 @@ class Answering:
         rewards: "RewardLog | None" = None,
         max_batch: int = 1,
         explanations: Explanations | None = None,
+        prefix_cache_bytes: int = 0,
     ) -> None:
         self._names, self._rewards, self._fixed = pool.arms.names, rewards, choice.arm
         self._target, self._explanations = pool.target, explanations or Explanations()
         self._choices: dict[str, PolicyChoice] = {}
         selector = choice.selector_of(pool, self._keep, None if rewards is None else rewards.log)
-        self._engine = pool.target.engine(pool.arms, selector, decode=True, max_batch=max_batch)
+        self._engine = pool.target.engine(
+            pool.arms, selector, decode=True, max_batch=max_batch, prefix_cache_bytes=prefix_cache_bytes
+        )
 
     def texts(self, request: "Request") -> Iterator[str]:
         """Yield one answer's text as it grows; `account` follows.

@@ -83,7 +83,9 @@ def chat(
     saying = Saying(sampling, rendering, system, prefill, run_suffix(log))
     with opened_rewards(loaded, log, reward, cache) as rewards:
         options.say(f"{loaded.target.name}: {COMMANDS}")
-        _talk(Conversation(loaded.target, Answering(loaded, choice, rewards=rewards), saying))
+        kept = loaded.target.prefix_cache_bytes
+        answering = Answering(loaded, choice, rewards=rewards, prefix_cache_bytes=kept)
+        _talk(Conversation(loaded.target, answering, saying))
 
 
 @dataclass(frozen=True, slots=True)

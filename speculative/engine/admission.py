@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable
 
 from speculative.engine.active_request import Running
+from speculative.engine.prefix_sharing import PrefixSharing
 from speculative.engine.prompt_reading import PromptReading
 from speculative.protocols.kv_cache import KVCache
 from speculative.protocols.request import Request
@@ -16,6 +17,7 @@ class Admission:
 
     Args:
         cache: the target's.
+        prefix_cache_bytes: see `EngineSettings`.
 
     Attributes:
         waiting: for a row.
@@ -23,8 +25,9 @@ class Admission:
         reading: in the order in which they came; their rows are in any order.
     """
 
-    def __init__(self, cache: KVCache) -> None:
+    def __init__(self, cache: KVCache, prefix_cache_bytes: int) -> None:
         self._cache = cache
+        self._sharing = PrefixSharing(cache, prefix_cache_bytes) if prefix_cache_bytes else None
         self.waiting: deque[Request] = deque()
         self.running: list[Running] = []
         self.reading: list[PromptReading] = []
@@ -33,6 +36,11 @@ class Admission:
     def n_used(self) -> int:
         """Rows in use, the first ones."""
         return len(self.running) + len(self.reading)
+
+    @property
+    def prefix_bytes(self) -> int:
+        """Memory that what is kept of ended requests takes."""
+        return 0 if self._sharing is None else self._sharing.kept.n_bytes
 
     @property
     def ids(self) -> list[str]:
@@ -51,6 +59,10 @@ class Admission:
             self._cache.truncate(state.row, 0)
             self.reading.append(PromptReading(state))
             self.waiting.popleft()
+
+    def to_read(self) -> list[PromptReading]:
+        """Return whose prompts are to be read on, first come first; the others wait for what they have in common."""
+        return self.reading if self._sharing is None else self._sharing.ready(self.running, self.reading)
 
     def begin(self, reading: PromptReading) -> None:
         """Count a request whose prompt is read to those that run."""
@@ -75,8 +87,17 @@ class Admission:
                 return reading.state.request
         return None
 
-    def leave(self, state: Running) -> None:
-        """Free the row of a request that ran; the last ones move, so that rows in use stay contiguous."""
+    def leave(self, state: Running, *, has_failed: bool) -> None:
+        """Free the row of a request that ran; the last ones move, so that rows in use stay contiguous.
+
+        Args:
+            state: the request.
+            has_failed: whether its row may hold what is no number: it is wiped, and nothing is kept of it.
+        """
+        if has_failed:
+            self._cache.wipe(state.row)
+        elif self._sharing is not None:
+            self._sharing.keep(state)
         n, row = len(self.running) - 1, state.row
         if row != n:
             last = self.running[n]

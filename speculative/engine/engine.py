@@ -23,7 +23,7 @@ from speculative.engine.round_clock import RoundClock
 from speculative.engine.round_context import ArmTable, arm_of_round, choose_arms
 from speculative.engine.round_reporting import open_rounds, report_rounds
 from speculative.engine.settings import DEFAULT, EngineSettings
-from speculative.engine.state_keeping import keep_states, state_layers, tapped_model
+from speculative.engine.state_keeping import keep_states, kept_layers, tapped_model
 from speculative.engine.target_rows import rows_read_once, target_rows
 from speculative.engine.text_stream import TextStream
 from speculative.engine.verify import Verification, make_verifier
@@ -73,18 +73,19 @@ class Engine:
         settings: EngineSettings = DEFAULT,
     ) -> None:
         check_arms(arms, target)
+        settings.check_prefix_cache(target)
         self.n_tokens = settings.vocabulary(target)
         self.arms, self.settings, self.target = list(arms), settings, target
         if settings.batch_invariant:
             longest = max(arm.draft_length for arm in arms)
             self.target = batch_invariant_model(target, settings.max_batch, longest)
         self.selector, self._table = selector, ArmTable(self.arms)
-        self._state_layers = state_layers(self._table)
+        self._state_layers = kept_layers(self._table, settings.prefix_cache_bytes)
         self.target = tapped_model(self.target, self._state_layers)
         self.cache = target.new_cache(settings.max_batch)
         self._common: dict[int, tuple[object, object]] = {}  # what drafts hold for all requests
         self._untold: list[RoundResult] = []
-        self._admission = Admission(self.cache)
+        self._admission = Admission(self.cache, settings.prefix_cache_bytes)
         self.finished: dict[str, Generation] = {}
         self.n_steps, self._is_stepping = 0, False
 
@@ -102,7 +103,7 @@ class Engine:
         table = ArmTable(grown)
         if self.settings.batch_invariant:
             raise ValueError("a batch-invariant engine was tested with the arms that it has: make a new one")
-        if (asked := state_layers(table)) != self._state_layers:
+        if (asked := kept_layers(table, self.settings.prefix_cache_bytes)) != self._state_layers:
             kept = self._state_layers
             raise ValueError(f"drafts ask for states of the target of layers {asked}, kept are {kept}: make a new one")
         self.arms, self._table = grown, table
@@ -116,6 +117,11 @@ class Engine:
     def reading(self) -> list[PromptReading]:
         """Prompts that are being read, first come, first served."""
         return self._admission.reading
+
+    @property
+    def prefix_bytes(self) -> int:
+        """Memory that what is kept of ended requests takes; see `EngineSettings.prefix_cache_bytes`."""
+        return self._admission.prefix_bytes
 
     @property
     def n_unfinished(self) -> int:
@@ -151,7 +157,7 @@ class Engine:
         try:
             self._finish_ended()  # left by a step that raised
             self._admission.admit(self._state)
-            chunks = next_chunks(self.reading, self.settings.prefill_chunk)
+            chunks = next_chunks(self._admission.to_read(), self.settings.prefill_chunk)
             if chunks and not (self.running and self.target.packs_rows):
                 read_chunks(self.target, self.cache, chunks)
                 chunks = []
@@ -333,9 +339,7 @@ class Engine:
 
     def _finish(self, state: Running, reason: FinishReason) -> None:
         """Take a request out and free its row."""
-        if reason == "failed":
-            self.cache.wipe(state.row)
-        self._admission.leave(state)
+        self._admission.leave(state, has_failed=reason == "failed")
         try:
             state.drafting.close(state.tokens)
         finally:

@@ -14,6 +14,7 @@ from speculative.engine.verify import Verification
 from speculative.protocols.causal_lm import CausalLM, ForwardOutput
 from speculative.protocols.kv_cache import KVCache
 from speculative.protocols.selector import QueryState
+from speculative.protocols.state_rows import LAST
 from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.pinned import without_waiting
 from speculative.sampling.token_sampler import NO_TOKENS
@@ -42,7 +43,13 @@ class PromptReading:
         """Begin anew where a pass that raised has left the row otherwise than it was."""
         if self.state.cache.lengths[self.state.row] != self.n_read:
             self.state.cache.truncate(self.state.row, 0)
-            self.n_read, self._hidden_sum, self._ends = 0, None, None
+            self.n_read, self._hidden_sum, self._ends, self.state.stats.n_cached = 0, None, None, 0
+
+    def begin_at(self, n: int) -> None:
+        """Count the first `n` tokens as read, which were copied to the row and to the states."""
+        assert self.state.states is not None
+        self._hidden_sum = self.state.states.since(0, (LAST,)).sum(0, dtype=torch.float32)
+        self.n_read = self.state.stats.n_cached = n
 
     def take(self, n: int, output: ForwardOutput, begin: int, logits: torch.Tensor | None) -> None:
         """Note that the next `n` tokens were read.

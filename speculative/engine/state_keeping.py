@@ -9,13 +9,21 @@ from speculative.engine.round_context import ArmTable
 from speculative.engine.verify import Verification
 from speculative.models.decoder import Decoder
 from speculative.protocols.causal_lm import CausalLM, ForwardOutput
-from speculative.protocols.state_rows import inner_layers
+from speculative.protocols.state_rows import LAST, inner_layers
 from speculative.protocols.token_batch import TokenBatch
 
 
 def state_layers(table: ArmTable) -> tuple[int, ...]:
     """Return which states the drafts of an engine's arms ask for, in rising order."""
     return tuple(sorted({layer for draft in table.all_drafts for layer in draft.state_layers}))
+
+
+def kept_layers(table: ArmTable, prefix_cache_bytes: int) -> tuple[int, ...]:
+    """Return which states an engine keeps: what its drafts ask for, and where prompts may begin with another's tokens
+    the last ones too, of which a context is made.
+    """
+    asked = state_layers(table)
+    return tuple(sorted({LAST, *asked})) if prefix_cache_bytes else asked
 
 
 def tapped_model(target: CausalLM, layers: Sequence[int]) -> CausalLM:

@@ -278,7 +278,7 @@ def load_target(spec: PoolSpec, cache: str | Path = DEFAULT_CACHE) -> Target:
         spec.target, spec.model_settings(cache), max_new_tokens=spec.max_new_tokens, max_batch=spec.max_batch
     )
     try:
-        return replace(target, chat_template_kwargs=spec.chat_template_kwargs)
+        return replace(target, chat_template_kwargs=spec.chat_template_kwargs, prefix_cache_mb=spec.prefix_cache_mb)
     except ValueError as error:
         raise ValueError(f"{spec.origin}: {error}") from error
 

@@ -43,6 +43,8 @@ class PoolSpec(StrictModel):
         device: of all models.
         max_new_tokens: length of an answer where a query sets none.
         max_batch: most queries answered at once.
+        prefix_cache_mb: most megabytes that `serve` and `chat` keep of what they have read, so that a conversation's
+            next turn is not read from its beginning; None for 512, or 0 with a target that cannot take tokens back.
         chat_template_kwargs: variables of the target's chat template, such as `enable_thinking`.
         encoder: how queries become contexts.
         arms: drafts with their lengths and rules over them, one of kind no_draft at least; names differ.
@@ -54,6 +56,7 @@ class PoolSpec(StrictModel):
     device: str = "cpu"
     max_new_tokens: int = Field(default=128, ge=1)
     max_batch: int = Field(default=8, ge=1)
+    prefix_cache_mb: int | None = Field(default=None, ge=0)
     chat_template_kwargs: Mapping[str, object] = Field(default_factory=dict)
     encoder: Annotated[SerializeAsAny[EncoderSpec], BeforeValidator(for_field(_read_encoder))] = SentenceEncoder.Spec()
     arms: tuple[AnyArmSpec, ...] = Field(min_length=1)

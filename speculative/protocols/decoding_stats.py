@@ -26,6 +26,7 @@ class DecodingStats:
 
     Attributes:
         n_prompt: prompt tokens.
+        n_cached: those of them that were not read: another request had the same first tokens.
         n_new: generated tokens, the prefill's one included.
         actions: arm index of each round.
         proposed: draft tokens proposed in each round.
@@ -42,6 +43,7 @@ class DecodingStats:
     """
 
     n_prompt: int = 0
+    n_cached: int = 0
     n_new: int = 0
     actions: list[int] = field(default_factory=list)
     proposed: list[int] = field(default_factory=list)

@@ -180,6 +180,21 @@ class KVCache:
         self.lengths[destination], self.lengths[source] = length, 0
 
     @torch.inference_mode()
+    def copy(self, source: int, destination: int, length: int) -> None:
+        """Let a row hold the first tokens of another one, and nothing else."""
+        self.keys[:, destination, :, :length] = self.keys[:, source, :, :length]
+        self.values[:, destination, :, :length] = self.values[:, source, :, :length]
+        self.lengths[destination] = length
+
+    @torch.inference_mode()
+    def put(self, row: int, held: torch.Tensor) -> None:
+        """Let a row hold these keys and values, of the form of `held`, and nothing else."""
+        length = held.shape[3]
+        self.reserve(length)
+        self.keys[:, row, :, :length], self.values[:, row, :, :length] = held
+        self.lengths[row] = length
+
+    @torch.inference_mode()
     def swap(self, first: int, second: int) -> None:
         """Exchange two rows."""
         length = max(self.lengths[first], self.lengths[second])

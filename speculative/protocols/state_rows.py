@@ -50,6 +50,19 @@ class StateRows:
             self._rows = grown
         torch.cat([part[begin:end] for part in parts], dim=1, out=self._rows[first : self.n_held])
 
+    def first(self, n: int) -> torch.Tensor:
+        """Return the rows of the first `n` positions, (n, layers * d), to be read only."""
+        if self._rows is None:
+            raise ValueError("no states are held yet")
+        return self._rows[:n]
+
+    @torch.inference_mode()
+    def begin_with(self, rows: torch.Tensor) -> None:
+        """Hold these, of the same layers, as the rows of the first positions; forget all others."""
+        self.n_held = len(rows)
+        self._rows = rows.new_empty(max(64, 2 * self.n_held), rows.shape[1])
+        self._rows[: self.n_held] = rows
+
     def since(self, first: int, layers: Sequence[int]) -> torch.Tensor:
         """Return the rows of the positions from `first` on, (n, layers * d), the layers side by side in their order."""
         if self._rows is None:

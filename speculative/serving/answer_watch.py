@@ -35,6 +35,8 @@ class AnswerWatch:
         first_s: seconds to a stream's first payload; None before it, and for an answer that comes whole.
         seconds: to the last payload so far, or until the client left.
         feedback: the engine's counts, where it gave some.
+        prompt: tokens of the prompt, and those of them that the engine had in its prefix cache; None where it does not
+            say.
         answer: the tokens, where an engine of one's own wrote them, once it has ended.
     """
 
@@ -43,6 +45,7 @@ class AnswerWatch:
         self._start, self._client_s = clock(), 0.0
         self._n_chunks = 0
         self._usage: int | None = None
+        self.prompt: tuple[int, int] | None = None
         self.first_s: float | None = None
         self.seconds = 0.0
         self.feedback: EngineFeedback | None = None
@@ -75,7 +78,8 @@ class AnswerWatch:
         usage = said.get("usage")
         if usage is None:
             return payload
-        self._usage = token_count(usage.get("completion_tokens") if isinstance(usage, Mapping) else None)
+        if isinstance(usage, Mapping):
+            self._usage, self.prompt = token_count(usage.get("completion_tokens")), _prompt_tokens(usage)
         if not self._request.stream or self._request.include_usage:
             return payload
         if not choices:
@@ -111,6 +115,14 @@ class AnswerWatch:
 
     def _passed_s(self) -> float:
         return self._clock() - self._start - self._client_s
+
+
+def _prompt_tokens(usage: Mapping[str, object]) -> tuple[int, int] | None:
+    """Return tokens of the prompt, and how many of them were in a prefix cache; None for what cannot be."""
+    details = usage.get("prompt_tokens_details")
+    n = token_count(usage.get("prompt_tokens"))
+    n_cached = token_count(details.get("cached_tokens")) if isinstance(details, Mapping) else None
+    return None if n is None or n_cached is None or n_cached > n else (n, n_cached)
 
 
 def _kind_of_error(error: object) -> str:

@@ -22,7 +22,8 @@ class EngineWorker:
     """Steps an engine while it has requests, and tells whoever waits for one what each round gave.
 
     Args:
-        pool: whose target writes and whose arms help; as many requests run at once as the target's `max_batch`.
+        pool: whose target writes and whose arms help; as many requests run at once as the target's `max_batch`, and as
+            much is kept of what was read as its `prefix_cache_bytes`.
 
     Attributes:
         target: the pool's.
@@ -33,7 +34,11 @@ class EngineWorker:
         self.target, self.arm_names = pool.target, tuple(pool.arms.names)
         self._selector = AssignedRounds(len(pool.arms))
         self._engine: Engine = pool.target.engine(
-            list(pool.arms), self._selector, max_batch=pool.target.max_batch, decode=True
+            list(pool.arms),
+            self._selector,
+            max_batch=pool.target.max_batch,
+            decode=True,
+            prefix_cache_bytes=pool.target.prefix_cache_bytes,
         )
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._listeners: dict[str, Callable[[Told], None]] = {}

@@ -20,6 +20,8 @@ METRICS = {
     "failures_total": ("counter", "Answers that an arm did not give, or not to the end."),
     "rewards_total": ("counter", "Rewards by how they came: own, caller, late, default, lost; dropped decisions too."),
     "output_tokens_total": ("counter", "Tokens generated."),
+    "prefix_cache_queries_total": ("counter", "Tokens of prompts, where the engine says which of them it had."),
+    "prefix_cache_hits_total": ("counter", "Those that it had in its prefix cache."),
     "spec_decode_num_drafts_total": ("counter", "Draft-verify rounds, where the engine says."),
     "spec_decode_num_draft_tokens_total": ("counter", "Draft tokens, where the engine says."),
     "spec_decode_num_accepted_tokens_total": ("counter", "Accepted draft tokens, where the engine says."),
@@ -112,6 +114,10 @@ class Metrics:
             self.observe("time_to_first_token_seconds", watch.first_s, arm=arm)
         if watch.n_tokens:
             self.observe("time_per_output_token_seconds", watch.seconds / watch.n_tokens, arm=arm)
+        if watch.prompt is not None:
+            n, cached = watch.prompt
+            self.add("prefix_cache_queries_total", n, arm=arm)
+            self.add("prefix_cache_hits_total", cached, arm=arm)
         if watch.feedback is not None:
             self._take_feedback(arm, watch.feedback)
 

@@ -58,6 +58,7 @@ class OpenAIAnswer:
         metrics = {"speculative_decoding": counts}
         usage = {
             "prompt_tokens": stats.n_prompt,
+            "prompt_tokens_details": {"cached_tokens": stats.n_cached},
             "completion_tokens": stats.n_new,
             "total_tokens": stats.n_prompt + stats.n_new,
         }

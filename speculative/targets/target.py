@@ -27,6 +27,7 @@ from speculative.targets.prompts import Prompt, as_query
 from speculative.targets.rendering import PLAIN, Rendering, check_variables, render, unshown_texts
 
 GREEDY = SamplingParams()
+_PREFIX_CACHE_MB = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Target:
         eos_ids: tokens that end a text; `load` takes all that the checkpoint and its tokenizer name.
         n_tokens: ids from here on are padding of the model's vocabulary and mean no text; None for no padding.
         settings: how the model is held; draft models are held the same way.
+        prefix_cache_mb: see `prefix_cache_bytes`; None for the default.
         chat_template_kwargs: variables of the chat template where a `Rendering` sets none of the same names.
 
     Raises:
@@ -58,6 +60,7 @@ class Target:
     eos_ids: tuple[int, ...] = ()
     n_tokens: int | None = None
     settings: ModelSettings = DEFAULT_SETTINGS
+    prefix_cache_mb: int | None = None
     chat_template_kwargs: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -65,6 +68,8 @@ class Target:
         at_least(self.max_batch, 1, "max_batch")
         if self.n_tokens is not None:
             at_least(self.n_tokens, 1, "n_tokens")
+        if self.prefix_cache_mb is not None:
+            at_least(self.prefix_cache_mb, 0, "prefix_cache_mb")
         check_variables(self.tokenizer, Rendering(self.chat_template_kwargs))
 
     @classmethod
@@ -170,6 +175,13 @@ class Target:
         engine = self.engine(arms, selector, decode=True)
         return (result.text for result in loops.stream(engine, request) if result.text)
 
+    @property
+    def prefix_cache_bytes(self) -> int:
+        """Most memory that an engine for conversations keeps of what it has read; see `EngineSettings`."""
+        if self.prefix_cache_mb is None:
+            return _PREFIX_CACHE_MB * 1_000_000 if self.model.can_roll_back else 0
+        return self.prefix_cache_mb * 1_000_000
+
     def fingerprint(self) -> str:
         """Return a digest of all that its answers depend on: model, tokenizer, chat template, where a text ends."""
         words = tokenizer_fingerprint(self.tokenizer), self.tokenizer.chat_template
@@ -184,6 +196,7 @@ class Target:
         max_batch: int = 1,
         decode: bool = False,
         batch_invariant: bool = False,
+        prefix_cache_bytes: int = 0,
     ) -> Engine:
         """Return an engine that writes this target's text; arguments as there, `decode` with the target's tokenizer.
 
@@ -196,6 +209,7 @@ class Target:
             decode=self.text if decode else None,
             unshown=unshown_texts(self.tokenizer) if decode else {},
             batch_invariant=batch_invariant,
+            prefix_cache_bytes=prefix_cache_bytes,
         )
         return Engine(self.model, arms, selector, settings=settings)
 

@@ -135,3 +135,23 @@ def test_exchanged_rows_hold_each_what_the_other_held():
     assert cache.lengths == [3, 2, 1]
     for row, other in enumerate((2, 1, 0)):
         assert torch.equal(cache.held(row), held[other])
+
+
+def test_a_copied_row_holds_the_first_tokens_of_the_other():
+    cache = filled()
+    cache.lengths = [3, 1, 0]
+    first = cache.held(0, 0, 2)
+    cache.copy(0, 2, 2)
+    assert cache.lengths == [3, 1, 2]
+    assert torch.equal(cache.held(2), first)
+
+
+def test_what_was_held_is_put_back_and_the_cache_grows_for_it():
+    cache, larger = filled(), filled(capacity=8)
+    larger.lengths = [6, 0, 0]
+    cache.lengths = [0, 2, 0]
+    other = cache.held(1)
+    cache.put(0, larger.held(0))
+    assert (cache.lengths, cache.capacity) == ([6, 2, 0], 8)
+    assert torch.equal(cache.held(0), larger.held(0))
+    assert torch.equal(cache.held(1), other)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -31,3 +33,15 @@ def test_rows_that_are_read_again_take_the_place_of_earlier_ones():
 def test_there_are_none_before_the_first_pass():
     with pytest.raises(ValueError, match="no states are held yet"):
         StateRows((LAST,)).since(0, (LAST,))
+    with pytest.raises(ValueError, match="no states are held yet"):
+        StateRows((LAST,)).first(1)
+
+
+def test_they_may_begin_with_the_rows_of_another_request():
+    one, other = StateRows((LAST,)), StateRows((LAST,))
+    one.put(0, replace(output(0, 5), tapped=()))
+    other.begin_with(one.first(3))
+    one.put(0, replace(output(50, 5), tapped=()))
+    other.put(3, replace(output(7, 1), tapped=()))
+    assert other.n_held == 4
+    assert other.since(0, (LAST,)).tolist() == [[0, 0], [1, 1], [2, 2], [7, 7]]

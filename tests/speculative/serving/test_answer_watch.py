@@ -106,3 +106,20 @@ def test_of_an_error_the_kind_is_kept_and_its_message_is_the_clients(error, kind
     with pytest.raises(ArmFailure, match="a secret") as caught:
         AnswerWatch(asked()).take(json.dumps({"error": error}).encode())
     assert caught.value.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("usage", "prompt"),
+    [
+        ({"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": 4}}, (9, 4)),
+        ({"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": 10}}, None),
+        ({"prompt_tokens": 9, "prompt_tokens_details": None}, None),
+        ({"prompt_tokens": -1, "prompt_tokens_details": {"cached_tokens": 0}}, None),
+        ({"completion_tokens": 3}, None),
+        ([], None),
+    ],
+)
+def test_what_of_a_prompt_was_kept_is_told_where_the_engine_says_what_can_be(usage, prompt):
+    watch = AnswerWatch(asked())
+    watch.take(chunk(usage=usage))
+    assert watch.prompt == prompt

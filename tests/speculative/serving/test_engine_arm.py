@@ -67,6 +67,28 @@ def test_every_arm_streams_the_targets_own_text_while_all_run_together(pool):
         )
 
 
+def test_a_conversations_next_turn_is_not_read_from_its_beginning(pool):
+    question = "count: one two one two"
+    with arms_of(pool) as arms:
+        first, again = (
+            asyncio.run(payloads(arms["no_draft"], asked(messages=turns)))[0]
+            for turns in (
+                [{"role": "user", "content": question}],
+                [{"role": "user", "content": question}],
+            )
+        )
+        said = [
+            {"role": "user", "content": question},
+            {"role": "assistant", "content": "x"},
+            {"role": "user", "content": "?"},
+        ]
+        [later] = asyncio.run(payloads(arms["prompt_lookup_3"], asked(messages=said, max_tokens=2)))
+    n = first["usage"]["prompt_tokens"]
+    cached = [one["usage"]["prompt_tokens_details"]["cached_tokens"] for one in (first, again, later)]
+    assert cached == [0, n - 1, n]
+    assert again["choices"] == first["choices"]
+
+
 def test_text_completions_and_stop_strings(pool):
     with arms_of(pool) as arms:
         [plain] = asyncio.run(payloads(arms["no_draft"], asked("completions")))

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from speculative.serving.answer_watch import AnswerWatch
+from speculative.serving.completion_request import CompletionRequest
 from speculative.serving.metrics import METRICS, Metrics
 
 
@@ -27,6 +29,17 @@ def test_labels_are_escaped():
     metrics = Metrics()
     metrics.add("failures_total", arm='a"\\\nb')
     assert 'draftpick:failures_total{arm="a\\"\\\\\\nb"} 1' in metrics.page()
+
+
+def test_tokens_that_a_prefix_cache_had_are_added_up_where_an_engine_says_them():
+    metrics = Metrics()
+    request = CompletionRequest("completions", {}, "x", False, False, None)
+    for usage in ({"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": 4}}, {"prompt_tokens": 5}):
+        watch = AnswerWatch(request)
+        watch.take(json.dumps({"choices": [], "usage": usage}).encode())
+        metrics.take_answer("a", watch)
+    assert metrics.values("prefix_cache_queries_total") == {("a",): 9.0}
+    assert metrics.values("prefix_cache_hits_total") == {("a",): 4.0}
 
 
 @pytest.mark.parametrize(

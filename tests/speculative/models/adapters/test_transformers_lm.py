@@ -244,6 +244,24 @@ def test_what_cannot_roll_back_generates_greedy_text_undrafted_in_a_batch(kind):
         assert generation.token_ids == expected_text(model, request.token_ids, request.max_new_tokens, ())
 
 
+@pytest.mark.parametrize("kind", ROLLS_BACK)
+def test_a_prompt_that_begins_as_an_earlier_text_is_read_from_there(kind):
+    model, lm = tiny_transformers(kind)
+    engine = Engine(lm, [Arm(NoDraft(), 0)], settings=EngineSettings(max_batch=2, prefix_cache_bytes=10**6))
+    prompt = tuple((3 * i * i + i) % N_VOCAB for i in range(36))
+    generate(engine, [Request("first", prompt, 2)])
+    turns = [Request("one", (*prompt[:34], 1, 2), 3), Request("two", (*prompt[:33], 5), 3)]
+    for generation, request in zip(generate(engine, turns), turns, strict=True):
+        assert generation.stats.n_cached == len(request.token_ids) - (2 if request.id == "one" else 1)
+        assert generation.token_ids == expected_text(model, request.token_ids, 3, ())
+
+
+@pytest.mark.parametrize("kind", ["mamba"])
+def test_what_cannot_roll_back_keeps_no_prefixes(kind):
+    with pytest.raises(ValueError, match="prefix_cache_bytes must be 0 for a target that cannot take tokens back"):
+        Engine(tiny_transformers(kind)[1], [Arm(NoDraft(), 0)], settings=EngineSettings(prefix_cache_bytes=1))
+
+
 def test_what_rolls_back_says_so(tiny):
     for kind in ROLLS_BACK:
         assert tiny_transformers(kind)[1].can_roll_back
