@@ -10,6 +10,7 @@ waits      most waits of a round by torch's own count, beside those of `bench_ca
 products   4-bit and FP8 products beside the CPU's
 passes     v(m, L) of 135M, 1B and 8B: as the engine runs it, eager, and as one graph
 kernels    launches of a pass by the profiler, and which attention kernels
+attention  one layer's, by the flash kernel and with masks
 speeds     tokens a second by draft, sampling and batch
 peers      transformers' greedy and assisted generation beside it
 forms      a pass over weights in bfloat16, 4 bits and FP8
@@ -35,7 +36,7 @@ sys.path.insert(0, str(ROOT))  # for tests.support
 import torch  # noqa: E402
 from gpu_bench.bars import bars  # noqa: E402
 from gpu_bench.machine import Machine  # noqa: E402
-from gpu_bench.passes import forms, kernels, passes, the_card  # noqa: E402
+from gpu_bench.passes import attention, forms, kernels, passes, the_card  # noqa: E402
 from gpu_bench.peers import peers  # noqa: E402
 from gpu_bench.rounds import speeds, waits  # noqa: E402
 from gpu_bench.stages import Record, Stage  # noqa: E402
@@ -51,6 +52,7 @@ STAGES: dict[str, Stage] = {
     "products": products,
     "passes": passes,
     "kernels": kernels,
+    "attention": attention,
     "speeds": speeds,
     "peers": peers,
     "forms": forms,

@@ -9,7 +9,9 @@ import torch
 from gpu_bench.machine import Machine
 from gpu_bench.shapes import SHAPES
 from gpu_bench.stages import Cell, Row
+from speculative.models.attention import Apart, AttentionPlan, attend
 from speculative.models.decoder import Decoder, Products
+from speculative.models.flash_attention import has_flash
 from speculative.models.fp8_linear import Fp8Linear
 from speculative.models.linear import Int4Linear, Linear, WideInt4Linear
 from speculative.protocols.token_batch import TokenBatch
@@ -25,6 +27,7 @@ FORMS = {
     "fp8": Products(Fp8Linear, Linear),
 }
 _LAUNCHES = 200
+_PAGES = 512
 _COUNTED = Path(__file__).parents[3] / "docs" / "results" / "bench_card.json"
 
 
@@ -62,6 +65,15 @@ def passes(machine: Machine) -> Iterator[Cell]:
                     yield Cell(what, lambda name=name, sizes=sizes: _pass(machine, machine.model(name), *sizes))
 
 
+def attention(machine: Machine) -> Iterator[Cell]:
+    """Milliseconds of one layer's attention by the flash kernel and with masks, and how far apart they are."""
+    for name in list(SHAPES)[:1] if machine.dry else SHAPES:
+        for held in (64,) if machine.dry else (511, 4096):
+            for width in (1, 5):
+                what = {"model": name, "batch": 2, "width": width, "held": held}
+                yield Cell(what, lambda name=name, held=held, width=width: _attention(machine, name, held, width))
+
+
 def forms(machine: Machine) -> Iterator[Cell]:
     """Milliseconds of a pass in each form of the layers' weights, for narrow and wide passes."""
     name = list(SHAPES)[0 if machine.dry else -1]
@@ -90,7 +102,7 @@ def kernels(machine: Machine) -> Iterator[Cell]:
 
 def _pass(machine: Machine, model: Decoder, batch: int, width: int, held: int) -> Row:
     """Time one pass as `forward` runs it, as a program that reads no value, and that program as a graph."""
-    cache = model.new_cache(batch, min(model.max_positions, 2 * (held + width)))
+    cache = model.new_cache(batch, _capacity(held + width))
     tokens = TokenBatch.of([[1] * width] * batch, model.device)
     starts = torch.full((batch,), held, device=model.device)
 
@@ -105,6 +117,38 @@ def _pass(machine: Machine, model: Decoder, batch: int, width: int, held: int) -
         forward_ms, eager_ms = machine.median_ms(forward, 12), machine.median_ms(static, 12)
         graph_ms = machine.median_ms(machine.captured(static))
     return {"forward_ms": forward_ms, "eager_ms": eager_ms, "graph_ms": graph_ms, "gigabytes": _gigabytes(model)}
+
+
+def _attention(machine: Machine, name: str, held: int, width: int) -> Row:
+    """Attend for two rows, one of them short."""
+    config = machine.config(name)
+    n_groups, counts = config.n_heads // config.n_kv_heads, [width, 1]
+    generator = torch.Generator(machine.device).manual_seed(0)
+
+    def random(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator, device=machine.device).to(machine.dtype)
+
+    keys, values = random(2, 2, config.n_kv_heads, _capacity(held + width), config.head_dim).unbind(0)
+    queries = random(sum(counts), config.n_heads, config.head_dim)
+    batch = TokenBatch(torch.ones(sum(counts), dtype=torch.int64, device=machine.device), counts)
+
+    def plan(apart: Apart) -> AttentionPlan:
+        return AttentionPlan(batch, [held, held // 2], n_groups, machine.dtype, apart)
+
+    with torch.inference_mode():
+        masked = plan("none")
+        row: Row = {"masked_ms": machine.median_ms(lambda: attend(queries, keys, values, masked))}
+        if not has_flash(machine.dtype, machine.device, n_groups, config.head_dim):
+            return row | {"flash_ms": None, "relative_difference": None}
+        flash = plan("ragged")
+        found, expected = (attend(queries, keys, values, one).float() for one in (flash, masked))
+        row["flash_ms"] = machine.median_ms(lambda: attend(queries, keys, values, flash))
+    return row | {"relative_difference": round(float((found - expected).norm() / expected.norm()), 6)}
+
+
+def _capacity(n_tokens: int) -> int:
+    """Return a size of a cache that flash attention takes: some pages."""
+    return -(-n_tokens // _PAGES) * _PAGES
 
 
 def _gigabytes(model: Decoder) -> float:

@@ -26,6 +26,8 @@ def with_gpu_tables(page: str, folder: Path) -> str:
         ("passes", "Milliseconds of a pass: as the engine runs it, eager, as one graph", _passes),
         ("forms", "Milliseconds of a pass by form of the weights: as the engine runs it, eager, as one graph", _forms),
         ("products", "Products by rounded weights beside the CPU's", _products),
+        ("kernels", "Kernels of a pass by the profiler", _kernels),
+        ("attention", "One layer's attention over two rows", _attention),
         ("waits", "Waits of a round", _waits),
         ("texts", "Greedy texts beside the CPU's in float32", _texts),
     ]
@@ -78,6 +80,22 @@ def _products(rows: Sequence[Record]) -> list[str]:
     return table(["form", "relative difference"], [[row["form"], f"{row['relative_error']}"] for row in rows])
 
 
+def _kernels(rows: Sequence[Record]) -> list[str]:
+    shown = [
+        [_named(row, "model", "width"), *_cells(row, ("launches", "counted")), "; ".join(row["attention"])]
+        for row in rows
+    ]
+    return table(["model, tokens", "on the card", "counted without one", "attention"], shown)
+
+
+def _attention(rows: Sequence[Record]) -> list[str]:
+    shown = [
+        [_named(row, "model", "width", "held"), *_cells(row, ("flash_ms", "masked_ms", "relative_difference"))]
+        for row in rows
+    ]
+    return table(["model, new tokens, held", "flash, ms", "masks, ms", "relative difference"], shown)
+
+
 def _waits(rows: Sequence[Record]) -> list[str]:
     shown = [[_named(row, "draft", "sampling", "batch"), *_cells(row, ("waits", "counted"))] for row in rows]
     return table(["draft, sampling, batch", "on the card", "counted without one"], shown)
@@ -94,4 +112,4 @@ def _named(row: Record, *names: str) -> str:
 
 
 def _cells(row: Record, names: Sequence[str]) -> list[str]:
-    return [str(row[name]) for name in names]
+    return ["-" if row[name] is None else str(row[name]) for name in names]

@@ -56,3 +56,16 @@ def test_blocks_are_made_dense_and_sizes_that_the_kernel_does_not_take_are_refus
         Fp8Linear(torch.ones(24, 32))
     with pytest.raises(ValueError, match="FP8 weights need in_features a multiple of 16, got 40"):
         Fp8Linear(torch.ones(16, 40))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
+@pytest.mark.parametrize("shape", [(4096, 2048), (16, 32)])
+@pytest.mark.parametrize("n", [1, 5, 70])
+def test_on_cuda_products_are_the_cpus(shape, n):
+    generator = torch.Generator().manual_seed(0)
+    weight, bias = torch.randn(shape, generator=generator), torch.randn(shape[0], generator=generator)
+    x = torch.randn(n, shape[1], generator=generator).bfloat16()
+    here = Fp8Linear(weight, bias)(x).float()
+    there = Fp8Linear(weight.to("cuda"), bias.to("cuda"))(x.to("cuda")).cpu().float()
+    assert (there - here).norm() < 0.01 * here.norm()

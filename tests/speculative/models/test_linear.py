@@ -212,3 +212,14 @@ def test_gate_and_up_in_four_bits_are_one_product_on_a_card_and_narrow_passes_re
             found = there(rows).cpu()
             assert [name for name in card.counted().kernels if "mm" in name] == [product]
             torch.testing.assert_close(found, here(x[: len(rows)]), atol=0.1, rtol=0.02)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
+@pytest.mark.parametrize(("n_out", "n_in", "bits"), [(4096, 2048, 4), (576, 1536, 8), (9, 32, 4)])
+def test_on_cuda_products_in_four_bits_are_the_cpus(n_out, n_in, bits):
+    generator = torch.Generator().manual_seed(0)
+    blocks = WeightBlocks.quantise(torch.randn(n_out, n_in, generator=generator), bits)
+    x = torch.randn(7, n_in, generator=generator).bfloat16()
+    here, there = Int4Linear(blocks)(x).float(), Int4Linear(blocks.to(torch.device("cuda")))(x.to("cuda")).cpu().float()
+    assert (there - here).norm() < 0.01 * here.norm()
