@@ -166,6 +166,8 @@ def seconds_of_rewards(train: FullInformationData, n: int) -> dict[str, tuple[in
         SemanticSimilarity(DrawnVectors(), vectors=vectors).prepare(observations)
         kept = SemanticSimilarity(vectors=vectors)
         timed["semantic_similarity(vectors='vectors')"] = n, seconds_of(kept, observations)
+    hashed = "semantic_similarity(encoder='bandits:HashingEncoder')"
+    timed[hashed] = n, seconds_of(make_reward(hashed, ()), observations)
     return timed
 
 
