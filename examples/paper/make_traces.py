@@ -4,6 +4,8 @@
     python examples/paper/make_traces.py --costs   # measure the seconds that price the traces, alone on the machine
     python examples/paper/make_traces.py --clock   # time every arm on test queries, alone on the machine, three minutes
 
+Called again with more --seconds, --clock goes on where it ended.
+
 Prompts, pool and settings are those of `pool_TARGET.toml` and `paper_parts/prompts.py`. The work folder holds what
 `collect` writes; what the experiments read is packed into `traces/TARGET`, small enough for the repository.
 """
@@ -64,7 +66,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--n", type=int, help="queries of each side, evenly from each domain; all by default")
     parser.add_argument("--costs", action="store_true", help="measure cost profiles, and nothing else")
     parser.add_argument("--clock", action="store_true", help="time every arm in turn, and nothing else")
-    parser.add_argument("--seconds", type=float, default=170.0, help="with --clock: when it ends")
+    parser.add_argument("--seconds", type=float, default=170.0, help="with --clock: when it ends, over all calls")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args(arguments)
     options.pool = options.pool or HERE / f"pool_{options.target}.toml"

@@ -4,16 +4,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import sacrebleu
 from paper_parts.measured import measured_seconds
 from paper_parts.running import Found, Options, run
 from paper_parts.stored import Stored
 from paper_parts.targets import NO_DRAFT
+from paper_parts.text_quality import text_quality
 
-from arms import Observation, Reference
 from bandits import Bootstrap, Estimate
+from bandits.checks import Float64
 from bandits.evaluation.canvas import interval_bars
-from rewards import RougeL
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
@@ -35,12 +34,17 @@ def experiment(stored: Stored, options: Options) -> Found:
     timed = measured_seconds(stored, data)
     if timed is None:
         raise ValueError("quality needs queries that were timed with every arm: make_traces.py --clock measures them")
-    error = np.abs(data.costs[timed[0]] / timed[1] - 1)
+    errors = np.abs(data.costs[timed[0]] / timed[1] - 1)
     rows = []
     for k, arm in enumerate(arms):
         own = {str(run["query_id"]): str(run["text"]) for run in runs if run["arm"] == arm}
         rows.append(
-            {"arm": arm, **_quality(own, texts), "median error of replayed seconds": float(np.median(error[:, k]))}
+            {
+                "arm": arm,
+                **text_quality(own, texts),
+                "equal texts": sum(text == texts[query] for query, text in own.items()),
+                "median error of replayed seconds": median_error(errors[:, [k]]),
+            }
         )
     plain = next(row for row in rows if row["arm"] == NO_DRAFT)
     same = all(row["BLEU"] == plain["BLEU"] and row["ROUGE-L"] == plain["ROUGE-L"] for row in rows)
@@ -48,24 +52,17 @@ def experiment(stored: Stored, options: Options) -> Found:
     answer = (
         f"BLEU and ROUGE-L are {'equal' if same else 'not equal'} across all {len(arms)} arms, and {equal} of "
         f"{sum(int(str(row['texts'])) for row in rows)} texts are the target's own, letter by letter: choosing a draft "
-        f"changes time, not quality. Replayed seconds differ from measured ones by {np.median(error):.1%} (median)."
+        f"changes time, not quality. Replayed seconds differ from measured ones by {median_error(errors):.1%} (median "
+        f"over {len(errors)} queries with every arm)."
     )
     return Found(rows, answer, lambda path: _plot({str(row["arm"]): row["ROUGE-L"] for row in rows}, path))  # type: ignore[misc]
 
 
-def _quality(own: Mapping[str, str], texts: Mapping[str, str]) -> dict[str, object]:
-    scores = np.array([_rouge_l(query, text, texts[query]) for query, text in own.items()])
-    sums = Bootstrap().sums(scores[:, None])
-    return {
-        "texts": len(own),
-        "equal texts": sum(text == texts[query] for query, text in own.items()),
-        "BLEU": sacrebleu.corpus_bleu(list(own.values()), [[texts[query] for query in own]]).score,
-        "ROUGE-L": Bootstrap().estimate(sums[:, 0] / len(scores), len(scores)),
-    }
-
-
-def _rouge_l(query: str, text: str, reference: str) -> float:
-    return RougeL()(Observation("arm", query, text, 1, 1.0, own_text=text, reference=Reference(reference, 1.0, 1)))
+def median_error(errors: Float64) -> Estimate:
+    """Return the median of (n, k) errors, with its interval over the n queries."""
+    bootstrap = Bootstrap()
+    medians = np.median(errors[bootstrap.draws(len(errors))], axis=(1, 2))
+    return bootstrap.estimate(np.append(np.median(errors), medians), len(errors)).within(0.0, np.inf)
 
 
 def _plot(shown: Mapping[str, Estimate | float], path: Path) -> None:

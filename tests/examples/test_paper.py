@@ -184,13 +184,15 @@ def test_domains_without_a_query_are_refused(traces):
         choices_of(read_stored(traces), Asked(["no_draft"], ("translate",)), [0])
 
 
-def test_what_is_collected_is_packed_with_the_texts_that_drafts_write_alone(tmp_path):
+def test_what_is_collected_is_packed_with_the_texts_that_drafts_write_alone(tmp_path, capsys):
     pool, asked = Pool.load(save_pool(tmp_path)), queries(4)
     prices = plain_costs("prompt_lookup", "draft_small")
     for side in ("train", "test", "otherwise"):
         collect(asked, pool, tmp_path / side, prices)
         if side != "otherwise":
-            collect_own_texts(pool, asked, tmp_path / side, ["no_draft", "draft_small_2"])
+            for _ in range(2):  # the second time all are there
+                collect_own_texts(pool, asked, tmp_path / side, ["no_draft", "draft_small_2"])
+                assert capsys.readouterr().out == f"{side}: own texts of 4 of 4 queries\n"
     out = tmp_path / "traces"
     pack(tmp_path, out, ("train", "test", "otherwise"), pool.target)
     (out / COSTS).mkdir()

@@ -1,7 +1,7 @@
 """Traces and own texts of one side's queries, by the library's own resumable steps."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def collect_traces(pool: Pool, queries: Sequence[Query], folder: Path) -> None:
             folder,
             costs,
             settings=CollectSettings(allow_noisy_costs=True),
-            on_progress=lambda n: print(f"{folder.name}: {n} more queries", flush=True),
+            on_progress=_progress(f"{folder.name}: traced", len(queries)),
         )
 
 
@@ -36,5 +36,16 @@ def collect_own_texts(pool: Pool, queries: Sequence[Query], folder: Path, arms: 
     writers = Pool(pool.target, [pool.arms[name] for name in arms], encoder=pool.encoder)
     work = PoolWork(pool=writers, facts=pool_facts(writers), step=partial(write_part, truncate=False))
     parts = [queries[begin : begin + PART_SIZE] for begin in range(0, len(queries), PART_SIZE)]
-    told = partial(print, f"{folder.name}: own texts, queries more:", flush=True)
-    write_missing(folder / OWN_TEXTS, parts, work, None, told)
+    write_missing(folder / OWN_TEXTS, parts, work, None, _progress(f"{folder.name}: own texts of", len(queries)))
+
+
+def _progress(what: str, n_queries: int) -> Callable[[int], None]:
+    """Return what prints how many queries are done, those of earlier calls among them, when told of more."""
+    done = 0
+
+    def tell(n: int) -> None:
+        nonlocal done
+        done += n
+        print(f"{what} {done} of {n_queries} queries", flush=True)
+
+    return tell

@@ -45,14 +45,14 @@ def measure_runs(pool: Pool, queries: Sequence[Query], work: Path, out: Path, se
     Args:
         pool: whose arms run.
         queries: of the test side.
-        work: folder in which a stopped stage goes on.
+        work: folder in which a stopped stage goes on, and one that ended by its time when it has more.
         out: takes `clock.json`.
-        seconds: no query is begun that would end later.
+        seconds: no query is begun that would end later, counted over all calls.
     """
     asked = [one.model_copy(update={"max_new_tokens": 64}) for one in pick_evenly(queries, len(queries))]
     modes = {arm.name: arm_mode(arm) for arm in pool.arms}
     limits = StageLimits(seconds=seconds, least=1)
-    runs = run_wall_clock(asked, modes, work / "clock", seed=0, limits=limits)
+    runs = run_wall_clock(asked, modes, work / "clock", seed=0, limits=limits, on_progress=_tell)
     rows = [
         {
             "query_id": run.query_id,
@@ -64,3 +64,7 @@ def measure_runs(pool: Pool, queries: Sequence[Query], work: Path, out: Path, se
         for run in runs
     ]
     write_file(out / CLOCK, json.dumps(rows, indent=0))
+
+
+def _tell(n_done: int, n_queries: int) -> None:
+    print(f"timed {n_done} of at most {n_queries} queries", flush=True)
