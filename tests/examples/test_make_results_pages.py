@@ -164,7 +164,7 @@ def test_every_figure_reaches_its_page(tmp_path):
     assert "12%" in text["generation.md"]
     for line in (
         "| no_draft, batch 8 | 99.5 | 1.25 [1.12, 1.50] | 1.25 [1.12, 1.50] |",
-        "Share of the seconds spent on reading prompts, one prompt at a time: no_draft, batch 8 41%.",
+        "Share of the seconds spent on reading prompts: no_draft, batch 8 41%.",
         "Largest gap of the two best logits where texts part: 2.5e-04.",
         "| no_draft (batch-invariant) | 77.5 | 1.25 [1.12, 1.50] | 1.25 [1.12, 1.50] |",
         "- MetaSD choose before every round among suffix_5.",

@@ -146,7 +146,7 @@ def requests(n: int, sampling: SamplingParams, n_new: int = 12, n_vocab: int = 2
 
 @dataclass
 class CountedRound:
-    """One step of an engine in which no request began.
+    """One step of an engine in which no request began, nor did its draft.
 
     Attributes:
         counts: what the card did.
@@ -168,12 +168,14 @@ def play(
     engine = Engine(models.target, [models.arms[arm]], settings=EngineSettings(max_batch=max_batch))
     for request in asked:
         engine.submit(request)
-    rounds = []
+    rounds, begun = [], set()  # requests that have had a round, in which their draft read the prompt
     while engine.n_unfinished:
         if card is not None:
             card.counted()
         results = engine.step()
-        if card is not None and all(result.action is not None for result in results):
+        in_round = {result.request_id for result in results if result.action is not None}
+        if card is not None and results and len(in_round) == len(results) and in_round <= begun:
             counts, accepted = card.counted(), tuple(result.n_accepted for result in results)
             rounds.append(CountedRound(counts, len(results), accepted, tuple(r.n_proposed for r in results)))
+        begun |= in_round
     return [engine.take(request.id) for request in asked], rounds

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from results_pages.generation_costs import costs_lines
+from results_pages.generation_prompts import prompts_lines
 from results_pages.generation_summary import summary_lines
 from results_pages.parts import (
     HOW_TO_READ,
@@ -53,7 +54,11 @@ def generation_page(folder: Path) -> str:
         if name != "costs":
             lines += [f"Answers of at most {parts[name]['max_new_tokens']} tokens.", ""]
         lines += [*section(folder, parts[name]), *origin(parts[name]), ""]
-    return page_text([*lines, *_exactness(folder), *bar_table(record["bars"])])
+    lines += ["## Prompts beside rounds", ""]
+    prompts = read_record(folder / "bench_prompts.json")
+    lines += missing("python examples/benchmarks/bench_prompts.py") if prompts is None else prompts_lines(prompts)
+    bars = [*record["bars"], *([] if prompts is None else prompts["bars"])]
+    return page_text([*lines, *_exactness(folder), *bar_table(bars)])
 
 
 def _single(folder: Path, record: Record) -> list[str]:
@@ -106,7 +111,7 @@ def _batch(folder: Path, record: Record) -> list[str]:
         "leave. Transformers' batches are padded on the left and run until their last text ends. Brackets: "
         f"bootstrap over {record['n_groups']} groups, so hardly more than their range.",
         "",
-        "Share of the seconds spent on reading prompts, one prompt at a time: "
+        "Share of the seconds spent on reading prompts: "
         + ", ".join(
             f"{name} {mode['prefill_share']:.0%}" for name, mode in record["modes"].items() if mode["prefill_share"]
         )
