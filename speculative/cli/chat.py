@@ -55,6 +55,7 @@ def chat(
     device: options.DeviceOption = None,
     dtype: options.DtypeOption = None,
     weights: options.WeightsOption = None,
+    graphs: options.GraphsOption = None,
 ) -> None:
     """Talk with the target: a message a line, answers as they grow; /reset forgets what was said, /exit ends.
 
@@ -79,7 +80,9 @@ def chat(
     check_log_options(log, reward, policy)
     rendering = generation.read_rendering(template, prefill)
     options.start_torch(threads)
-    loaded = options.open_pool(options.read_spec(pool, device=device, dtype=dtype, weights=weights), cache)
+    loaded = options.open_pool(
+        options.read_spec(pool, device=device, dtype=dtype, weights=weights, graphs=graphs), cache
+    )
     saying = Saying(sampling, rendering, system, prefill, run_suffix(log))
     with opened_rewards(loaded, log, reward, cache) as rewards:
         options.say(f"{loaded.target.name}: {COMMANDS}")

@@ -67,6 +67,7 @@ def collect(
     device: options.DeviceOption = None,
     dtype: options.DtypeOption = None,
     weights: options.WeightsOption = None,
+    graphs: options.GraphsOption = None,
     as_json: options.JsonOption = False,
 ) -> None:
     """Run the target once on each prompt and store what every arm of the pool would have brought.
@@ -92,7 +93,9 @@ def collect(
         executor=options.workers(executor, jobs),
         threads=threads,
     )
-    loaded = options.open_pool(options.read_spec(pool, device=device, dtype=dtype, weights=weights), cache)
+    loaded = options.open_pool(
+        options.read_spec(pool, device=device, dtype=dtype, weights=weights, graphs=graphs), cache
+    )
     costs = stored_costs(out) or options.pool_costs(loaded, cache)
     options.tell_drift(loaded, costs)
     with progress("collecting", len(queries) * (2 if own_texts else 1)) as advance:

@@ -31,6 +31,7 @@ def demo(
     device: options.DeviceOption = None,
     dtype: options.DtypeOption = None,
     weights: options.WeightsOption = None,
+    graphs: options.GraphsOption = None,
     as_json: options.JsonOption = False,
 ) -> None:
     """Show on real models whether a learned policy is faster: collect, learn, evaluate, measure.
@@ -53,7 +54,7 @@ def demo(
         queries=None if prompts is None else own_queries(prompts, held_out),
         allow_noisy_costs=allow_noisy_costs,
     )
-    spec = options.read_spec(pool or DEMO_POOL, device=device, dtype=dtype, weights=weights)
+    spec = options.read_spec(pool or DEMO_POOL, device=device, dtype=dtype, weights=weights, graphs=graphs)
     with stages() as notify:
         report = run_demo(out, spec, settings, on_progress=notify)
     if as_json:

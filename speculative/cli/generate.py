@@ -78,6 +78,7 @@ def generate(
     device: options.DeviceOption = None,
     dtype: options.DtypeOption = None,
     weights: options.WeightsOption = None,
+    graphs: options.GraphsOption = None,
     as_json: options.JsonOption = False,
 ) -> None:
     """Answer one prompt, or a file of prompts; the text is the target's own, whatever helps.
@@ -114,7 +115,9 @@ def generate(
     rendering = generation.read_rendering(template, prefill, go_on=continue_final_message)
     queries = [generation.begun(query, prefill) for query in _queries(prompt, prompts, out, run_suffix(log))]
     options.start_torch(threads)
-    loaded = options.open_pool(options.read_spec(pool, device=device, dtype=dtype, weights=weights), cache)
+    loaded = options.open_pool(
+        options.read_spec(pool, device=device, dtype=dtype, weights=weights, graphs=graphs), cache
+    )
     if prompts is not None:
         loaded.target.check(queries, sampling, rendering)  # all of them before the first is answered
     requests = [loaded.target.request(query, sampling, rendering) for query in queries]

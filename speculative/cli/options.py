@@ -55,6 +55,11 @@ WeightsOption = Annotated[
         "the fastest.",
     ),
 ]
+Graphs = Literal["auto", "on", "off"]
+GraphsOption = Annotated[
+    Graphs | None,
+    typer.Option("--graphs", help="Rounds as CUDA graphs; the pool file's by default. auto: on a card."),
+]
 CacheOption = Annotated[
     Path | None,
     typer.Option(
@@ -191,7 +196,7 @@ def read_spec(path: Path, **changes: str | None) -> "PoolSpec":
 
     Args:
         path: the pool file.
-        changes: what is asked for instead of the file's `device`, `dtype` or `weights`; None keeps the file's.
+        changes: `device`, `dtype`, `weights` or `graphs` as asked for instead; None keeps the file's.
 
     Raises:
         ValueError: see `read_pool_spec`.

@@ -32,6 +32,7 @@ def profile(
     device: options.DeviceOption = None,
     dtype: options.DtypeOption = None,
     weights: options.WeightsOption = None,
+    graphs: options.GraphsOption = None,
     suggest: Annotated[
         bool,
         typer.Option(
@@ -66,7 +67,9 @@ def profile(
 
         suggest_pool(Asked(pool, device, dtype, weights, data, acceptance, out, cache), as_json)
         return
-    loaded = options.open_pool(options.read_spec(pool, device=device, dtype=dtype, weights=weights), cache)
+    loaded = options.open_pool(
+        options.read_spec(pool, device=device, dtype=dtype, weights=weights, graphs=graphs), cache
+    )
     costs = options.quick_costs(loaded) if quick else options.pool_costs(loaded, cache, refresh)
     conclusions = {
         arm.name: costs.conclusion(arm.draft.name, arm.draft_length) for arm in loaded.fixed_arms if arm.draft_length

@@ -1,5 +1,6 @@
 """A request that is being answered: its text so far, and the rounds that make it longer."""
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -33,7 +34,7 @@ from speculative.sampling.sampling_params import SamplingParams
 from speculative.sampling.token_sampler import DraftTokens, TokenSampler
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Running:
     """One request between two rounds: its cache row holds all of `tokens` but the last, once its prompt is read.
 
@@ -90,7 +91,8 @@ class Running:
         self._draft_controls = self.request.sampling.without_processors()
         self.tokens = list(self.request.token_ids)
         self.stats.n_prompt = len(self.tokens)
-        shared = SharedCache(self.model, self.cache, lambda: (self.row, len(self.tokens) - 1), self.states, self.common)
+        own = weakref.proxy(self)  # so that the caches are free as soon as their engine is gone
+        shared = SharedCache(self.model, self.cache, lambda: (own.row, len(own.tokens) - 1), self.states, self.common)
         self.drafting = Drafting(self.request.token_ids, shared, self.stats)
 
     @property
@@ -210,7 +212,8 @@ class Running:
     def _read(self, token: int) -> torch.Tensor:
         """Read a token after those that the row holds: the logits (v,) after it."""
         batch = TokenBatch.of([[token]], self.model.device, self.row)
-        output = self.model.forward(batch, self.cache)
+        rows = None if self.model.device.type == "cpu" else [0]  # no graph, which would write over this round's logits
+        output = self.model.forward(batch, self.cache, rows)
         if self.states is not None:
             self.states.put(self.cache.lengths[self.row] - 1, output)
         return output.logits[0, : self.n_tokens]

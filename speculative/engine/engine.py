@@ -28,6 +28,7 @@ from speculative.engine.target_rows import rows_read_once, target_rows
 from speculative.engine.text_stream import TextStream
 from speculative.engine.verify import Verification, make_verifier
 from speculative.models.batch_invariance import batch_invariant_model
+from speculative.models.graphs import announce
 from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.draft import DraftingArm
 from speculative.protocols.drafting_rule import EngineArm, check_arms
@@ -77,11 +78,11 @@ class Engine:
         self.n_tokens = settings.vocabulary(target)
         self.arms, self.settings, self.target = list(arms), settings, target
         if settings.batch_invariant:
-            longest = max(arm.draft_length for arm in arms)
-            self.target = batch_invariant_model(target, settings.max_batch, longest)
+            self.target = batch_invariant_model(target, settings.max_batch, max(arm.draft_length for arm in arms))
         self.selector, self._table = selector, ArmTable(self.arms)
         self._state_layers = kept_layers(self._table, settings.prefix_cache_bytes)
         self.target = tapped_model(self.target, self._state_layers)
+        announce(self.target, [arm.draft_length for arm in arms])
         self.cache = target.new_cache(settings.max_batch)
         self._common: dict[int, tuple[object, object]] = {}  # what drafts hold for all requests
         self._untold: list[RoundResult] = []
@@ -106,6 +107,7 @@ class Engine:
         if (asked := kept_layers(table, self.settings.prefix_cache_bytes)) != self._state_layers:
             kept = self._state_layers
             raise ValueError(f"drafts ask for states of the target of layers {asked}, kept are {kept}: make a new one")
+        announce(self.target, [arm.draft_length for arm in arms])
         self.arms, self._table = grown, table
 
     @property

@@ -13,15 +13,18 @@ from speculative.models.config import DecoderConfig, inverse_frequencies
 from speculative.models.decoder_layer import DecoderLayer, filled
 from speculative.models.fingerprint import model_fingerprint
 from speculative.models.flash_attention import fits_pages, has_flash
+from speculative.models.graphs import Graphs
 from speculative.models.int8_linear import Int8Linear
 from speculative.models.kernels.norm import NORMS
 from speculative.models.kernels.plan import SAFE_PLAN, KernelPlan
 from speculative.models.kernels.refined_linear import RefinedLinear
 from speculative.models.linear import Float32Linear, HalfLinear, Linear
+from speculative.models.static_pass import static_pass
 from speculative.models.static_plan import StaticForm, StaticPlan
 from speculative.models.weight_blocks import Matrix, WeightBlocks
 from speculative.protocols.causal_lm import ForwardOutput
 from speculative.protocols.kv_cache import CacheShape, KVCache
+from speculative.protocols.kv_store import KVStore
 from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.pinned import without_waiting
 
@@ -67,9 +70,10 @@ class Decoder:
         layers: the blocks, in their order.
         norm: (d,) of the last normalisation.
         head: the product that gives the logits.
-        arithmetic: names of the classes that multiply, layers' and head's, and the plan in words.
         plan: the forms that the arithmetic takes.
         tapped_layers: numbers of the layers whose states whole passes return too, see `tapping`.
+        graphs: on a card, passes of static shapes that run as graphs, with the memory of the caches that they are
+            for; None where every pass is planned anew.
 
     Raises:
         ValueError: if a tensor is missing, unknown, damaged, or of another shape or kind than `config` says.
@@ -91,11 +95,12 @@ class Decoder:
         self.plan = plan = products.plan
         self._min_rows, self._invariant, self._one_token = plan.min_rows, False, False
         self.tapped_layers: tuple[int, ...] = ()
+        self.graphs = Graphs.of(self.device, config.max_positions)
         linear, last = products.layers, products.head or products.layers
         if last is Linear and dtype != torch.float32:
             last = RefinedLinear if RefinedLinear.supported(dtype, self.device) else Float32Linear
         products_used = f"{linear.__name__}, {last.__name__}"
-        self.arithmetic = f"{products_used}: {plan.summary()}"
+        self._arithmetic = f"{products_used}: {plan.summary()}"
         checkpoint = Checkpoint(weights, blocks or {}, self.device, dtype)
         self.embedding = checkpoint.tensor("embed_tokens.weight", (config.n_vocab, config.n_features))
         self.layers = [DecoderLayer(config, checkpoint, f"layers.{i}.", linear, plan) for i in range(config.n_layers)]
@@ -112,6 +117,11 @@ class Decoder:
     def fingerprint(self) -> str:
         """Return a digest of configuration, weights, dtype and the classes that multiply, under whatever plan."""
         return self._fingerprint
+
+    @property
+    def arithmetic(self) -> str:
+        """Names of the classes that multiply, layers' and head's, the plan in words, and whether passes are graphs."""
+        return self._arithmetic if self.graphs is None else f"{self._arithmetic}, graphs"
 
     @property
     def n_vocab(self) -> int:
@@ -172,7 +182,8 @@ class Decoder:
     def new_cache(self, n_rows: int, capacity: int = 512) -> KVCache:
         """Make an empty cache of this model's shape."""
         shape = CacheShape(self.config.n_layers, n_rows, self.config.n_kv_heads, self.config.head_dim)
-        return KVCache(shape, capacity=capacity, dtype=self.dtype, device=self.device)
+        pool = None if self.graphs is None else self.graphs.stores
+        return KVCache(shape, capacity=capacity, dtype=self.dtype, device=self.device, pool=pool)
 
     @torch.inference_mode()
     def forward(
@@ -191,6 +202,9 @@ class Decoder:
             n_layers: stop after so many layers and read logits from there; None for all. Later layers' slots stay as
                 they are.
 
+        Returns:
+            Logits and states. Of a pass that ran as a graph they hold until this model's next graph runs.
+
         Raises:
             ValueError: if a row would grow beyond `max_positions`.
         """
@@ -203,16 +217,20 @@ class Decoder:
         if invariant and self._one_token and n > 1:
             return self._each_token(batch, cache, n_layers)
         cache.reserve(longest)
-        apart: Apart = "tokens" if invariant else "rows" if self.device.type == "cpu" else "none"
-        if apart == "none" and self._has_flash and fits_pages(cache.capacity):
-            apart = "ragged"
-        plan = AttentionPlan(batch, starts, self._n_groups, self.dtype, apart)
-        output = self.run(batch.token_ids, plan, cache, logit_rows, n_layers)
+        output = None if self._invariant else static_pass(self, batch, cache, logit_rows, n_layers)
+        if output is None:
+            apart: Apart = "tokens" if invariant else "rows" if self.device.type == "cpu" else "none"
+            if apart == "none" and self._has_flash and fits_pages(cache.capacity):
+                apart = "ragged"
+            plan = AttentionPlan(batch, starts, self._n_groups, self.dtype, apart)
+            output = self.run(batch.token_ids, plan, cache, logit_rows, n_layers)
         for row, start, count in zip(rows, starts, batch.counts, strict=True):
             cache.lengths[row] = start + count
         return output
 
-    def static_plan(self, rows: slice | torch.Tensor, starts: torch.Tensor, width: int, cache: KVCache) -> StaticPlan:
+    def static_plan(
+        self, rows: slice | torch.Tensor, starts: torch.Tensor, width: int, cache: KVCache | KVStore
+    ) -> StaticPlan:
         """Plan a pass whose rows have `width` new tokens each, after as many as the device knows, see `StaticPlan`.
 
         Args:
@@ -230,7 +248,7 @@ class Decoder:
         self,
         token_ids: torch.Tensor,
         plan: Plan,
-        cache: KVCache,
+        cache: KVCache | KVStore,
         logit_rows: Sequence[int] | torch.Tensor | None = None,
         n_layers: int | None = None,
     ) -> ForwardOutput:

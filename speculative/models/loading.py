@@ -62,6 +62,8 @@ def load_model(
         raise ValueError(
             f"{folder}: weights={settings.weights!r} needs the engine's decoder, which computes {SUPPORTED_FAMILIES}"
         )
+    if settings.graphs == "on":
+        raise ValueError(f"{folder}: graphs='on' needs the engine's decoder, which computes {SUPPORTED_FAMILIES}")
     from speculative.models.adapters.checkpoint_loading import load_transformers_lm
 
     return load_transformers_lm(folder, dtype=settings.known_dtype, device=settings.device)
@@ -85,9 +87,12 @@ def load_decoder(source: str | Path, settings: ModelSettings = DEFAULT_SETTINGS)
     try:
         blocks = _blocks(folder, config, files, weights, settings)
         _check_memory(config, files, blocks, settings)
-        return Decoder(
+        decoder = Decoder(
             config, weights, dtype=settings.known_dtype, device=settings.device, products=products, blocks=blocks
         )
+        if settings.graphs == "off":
+            decoder.graphs = None
+        return decoder
     except ValueError as error:
         raise ValueError(f"{folder}: {error}") from error
 

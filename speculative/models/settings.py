@@ -10,6 +10,7 @@ from speculative.models.kernels.plan import SAFE_PLAN, KernelPlan, Packing
 
 DEFAULT_CACHE = Path.home() / ".cache" / "draftpick"
 WeightPrecision = Literal["auto", "dense", "int4", "int4_fast", "int4_all", "fp8"]
+GraphUse = Literal["auto", "on", "off"]
 DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # compute capabilities of cards from which torch's kernels run
@@ -42,6 +43,8 @@ class ModelSettings:
         cache: folder in which converted weights and measurements are kept.
         kernels: the forms of the decoder's arithmetic on the CPU: "measured", a short measurement at the first load,
             then kept; "safe", the same ones everywhere; or a plan. They differ in speed, and in rounding.
+        graphs: whether the engine's own decoder runs rounds as CUDA graphs, see `Graphs`: "auto", on a card; "on",
+            refused elsewhere; or "off".
 
     Raises:
         ValueError: if the device is not there or lacks the dtype or the kernels for the weights or for a plan, or a
@@ -53,6 +56,7 @@ class ModelSettings:
     weights: WeightPrecision = "dense"
     cache: str | Path = DEFAULT_CACHE
     kernels: KernelPlan | Literal["measured", "safe"] = "measured"
+    graphs: GraphUse = "auto"
 
     def __post_init__(self) -> None:
         _check_device(self.device)
@@ -65,6 +69,7 @@ class ModelSettings:
         if self.weights not in get_args(WeightPrecision):
             raise ValueError(f"weights must be one of {get_args(WeightPrecision)}, got {self.weights!r}")
         _check_weights(self.weights, torch.device(self.device))
+        _check_graphs(self.graphs, torch.device(self.device))
         if isinstance(self.kernels, KernelPlan) and not self.on_cpu:
             _check_packing(self.kernels.packing, self.device)
 
@@ -104,6 +109,14 @@ def _check_device(device: torch.device | str) -> None:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"device {str(device)!r} cannot be used here ({reason}); name another, such as cpu") from error
+
+
+def _check_graphs(graphs: GraphUse, device: torch.device) -> None:
+    """Reject graphs that are asked for where there are none."""
+    if graphs not in get_args(GraphUse):
+        raise ValueError(f"graphs must be one of {get_args(GraphUse)}, got {graphs!r}")
+    if graphs == "on" and device.type != "cuda":
+        raise ValueError(f"graphs must be 'auto' or 'off' on device {str(device)!r}, which has none, got 'on'")
 
 
 def _check_dtype(dtype: torch.dtype, device: torch.device) -> None:

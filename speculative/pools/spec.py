@@ -18,7 +18,7 @@ from arms.strict_model import StrictModel
 from arms.toml_file import read_toml
 from bandits.encoders import ENCODERS, ContextEncoder, EncoderSpec, SentenceEncoder, read_encoder_spec
 from speculative.drafts import NoDraft
-from speculative.models.settings import DEFAULT_CACHE, DtypeName, ModelSettings, WeightPrecision, dtype_of
+from speculative.models.settings import DEFAULT_CACHE, DtypeName, GraphUse, ModelSettings, WeightPrecision, dtype_of
 from speculative.pools.arm_specs import FIXED, RULE, AnyArmSpec, ArmSpec
 from speculative.targets.hidden_state_encoder import HiddenStateEncoder
 
@@ -41,6 +41,7 @@ class PoolSpec(StrictModel):
         weights: of the target, as in `ModelSettings`; at 4 bits it is faster and writes a text of its own.
         dtype: of the target's other numbers, and of every draft that names none; "auto" as in `ModelSettings`.
         device: of all models.
+        graphs: whether rounds run as graphs on a card, as in `ModelSettings`.
         max_new_tokens: length of an answer where a query sets none.
         max_batch: most queries answered at once.
         prefix_cache_mb: most megabytes that `serve` and `chat` keep of what they have read, so that a conversation's
@@ -54,6 +55,7 @@ class PoolSpec(StrictModel):
     weights: WeightPrecision = "dense"
     dtype: DtypeName = "float32"
     device: str = "cpu"
+    graphs: GraphUse = "auto"
     max_new_tokens: int = Field(default=128, ge=1)
     max_batch: int = Field(default=8, ge=1)
     prefix_cache_mb: int | None = Field(default=None, ge=0)
@@ -84,7 +86,8 @@ class PoolSpec(StrictModel):
         Raises:
             ValueError: if the device is not there, or the weights are not to be had on it.
         """
-        return ModelSettings(dtype=dtype_of(self.dtype), device=self.device, weights=self.weights, cache=cache)
+        dtype = dtype_of(self.dtype)
+        return ModelSettings(dtype=dtype, device=self.device, weights=self.weights, cache=cache, graphs=self.graphs)
 
 
 def read_pool_spec(path: str | Path) -> PoolSpec:

@@ -1,11 +1,13 @@
 """Keys and values of every running request, one row each, with its own length."""
 
 import math
+import weakref
 from dataclasses import dataclass
 
 import torch
 
 from speculative.protocols.free_memory import free_bytes
+from speculative.protocols.kv_store import KVStore, StorePool
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,9 @@ class KVCache:
     Attributes:
         lengths: tokens held by each row, on the host; the only record of what is committed.
         capacity: tokens a row can hold before the cache grows.
+        store: the pool's, which holds keys and values: another one once the cache has grown; None without a pool.
+
+    With a pool, memory comes from it and goes back to it: when the cache grows, and when it is gone.
 
     Raises:
         ValueError: if a size is below 1, or the memory that is free cannot hold the cache.
@@ -66,16 +71,26 @@ class KVCache:
         growth: int = 512,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
+        pool: StorePool | None = None,
     ) -> None:
-        n_rows = shape.n_rows
+        n_rows, self._pool = shape.n_rows, pool
         if n_rows < 1 or capacity < 1:
             raise ValueError(f"a KV cache needs n_rows >= 1 and capacity >= 1, got {n_rows} and {capacity}")
-        store = (shape.n_layers, n_rows, shape.n_kv_heads, capacity, shape.head_dim)
-        self._slot_bytes = 2 * math.prod(store) // (capacity * n_rows) * torch.empty(0, dtype=dtype).element_size()
-        self._device, self._growth = torch.device(device), growth
+        self._n_layers, self._heads = shape.n_layers, (shape.n_kv_heads, shape.head_dim)
+        self._slot_bytes = 2 * shape.n_layers * math.prod(self._heads) * dtype.itemsize
+        self._dtype, self._device, self._growth = dtype, torch.device(device), growth
+        if pool is not None:
+            capacity = pool.capacity(capacity)
         self._check_memory(n_rows, capacity, 0)
-        self.keys = torch.zeros(store, dtype=dtype, device=device)
-        self.values = torch.zeros(store, dtype=dtype, device=device)
+        self.store: KVStore | None = None
+        if pool is None:
+            self.keys, self.values = (
+                torch.zeros(self._sizes(n_rows, capacity), dtype=dtype, device=device) for _ in range(2)
+            )
+        else:
+            self._held: list[KVStore] = []  # what the pool is given back when the cache is gone
+            self._hold(pool.take(self._sizes(n_rows, capacity), dtype, self._device))
+            weakref.finalize(self, _give_back, pool, self._held).atexit = False
         self.lengths = [0] * n_rows
 
     @property
@@ -124,7 +139,22 @@ class KVCache:
         self._extend(1, n)
         self.lengths += [0] * n
 
+    def _sizes(self, n_rows: int, capacity: int) -> tuple[int, ...]:
+        return self._n_layers, n_rows, self._heads[0], capacity, self._heads[1]
+
+    def _hold(self, store: KVStore) -> None:
+        self.store, self.keys, self.values = store, store.keys, store.values
+        self._held[:] = [store]
+
     def _extend(self, dim: int, n: int) -> None:
+        if self._pool is not None:  # to another home, whose shape is one of few
+            [old], n_rows, capacity = self._held, self.n_rows, self.capacity
+            sizes = self._sizes(n_rows + n * (dim == 1), capacity + n * (dim == 3))
+            self._hold(self._pool.take(sizes, self._dtype, self._device))
+            self.keys[:, :n_rows, :, :capacity] = old.keys
+            self.values[:, :n_rows, :, :capacity] = old.values
+            self._pool.give_back(old)
+            return
         for name in ("keys", "values"):
             old = getattr(self, name)
             shape = [*old.shape]
@@ -132,11 +162,20 @@ class KVCache:
             setattr(self, name, torch.cat([old, old.new_zeros(shape)], dim))
 
     def _extra(self, n_tokens: int) -> int:
+        if self._pool is not None:
+            return self._pool.capacity(n_tokens) - self.capacity
         return -(-(n_tokens - self.capacity) // self._growth) * self._growth
 
     def _check_memory(self, n_rows: int, capacity: int, reused: int) -> None:
-        """`reused` bytes come free while the cache grows: keys and values are copied one after the other."""
+        """`reused` bytes come free while the cache grows: without a pool, keys and values are copied one by one."""
         needed, free = self._slot_bytes * n_rows * capacity, free_bytes(self._device)
+        if self._pool is not None:
+            if self._pool.has(self._sizes(n_rows, capacity)):
+                return
+            reused = 0
+            if needed > free:
+                self._pool.drop()
+                free = free_bytes(self._device)
         if needed > free + reused:
             raise ValueError(
                 f"a KV cache of {capacity} tokens a row would take {needed / 1e9:.1f} GB, but {free / 1e9:.1f} GB are "
@@ -203,3 +242,8 @@ class KVCache:
             store[:, first, :, :length] = store[:, second, :, :length]
             store[:, second, :, :length] = held
         self.lengths[first], self.lengths[second] = self.lengths[second], self.lengths[first]
+
+
+def _give_back(pool: StorePool, held: list[KVStore]) -> None:
+    for store in held:
+        pool.give_back(store)

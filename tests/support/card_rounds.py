@@ -15,10 +15,12 @@ from speculative.engine.settings import EngineSettings
 from speculative.models.config import DecoderConfig
 from speculative.models.decoder import Decoder
 from speculative.models.feature_head import FeatureHeadModel, HeadConfig
+from speculative.models.graphs import Graphs
 from speculative.protocols.request import Generation, Request
 from speculative.sampling.sampling_params import SamplingParams
 from tests.support.card_counts import Counts
 from tests.support.pretended_card import PretendedCard
+from tests.support.recorders import RepeatingRecorder
 from tests.support.tiny_models import Arm
 
 SIZES = {
@@ -132,6 +134,25 @@ def make_models(device: str, dtype: torch.dtype = torch.float32, draft_seed: int
             "eagle3 head": Arm(FeatureHead(make_head(target, "eagle3"), target, name="eagle3"), 4),
         },
     )
+
+
+def with_graphs(models: Models) -> Models:
+    """Let the target, and each draft's own decoder, record their programs on a pretended card."""
+    for model in _decoders(models):
+        model.graphs = Graphs(model.device, model.max_positions, lambda: RepeatingRecorder(on_card=True))
+    return models
+
+
+def without_graphs(models: Models) -> Models:
+    """Let the host plan every pass."""
+    for model in _decoders(models):
+        model.graphs = None
+    return models
+
+
+def _decoders(models: Models) -> list[Decoder]:
+    own = [getattr(arm.draft, "model", None) for arm in models.arms.values()]
+    return [models.target, *(each for each in own if isinstance(each, Decoder))]
 
 
 def prompts(n: int, n_vocab: int = 24) -> list[tuple[int, ...]]:

@@ -8,7 +8,8 @@ be seen this way.
 """
 
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
@@ -72,6 +73,18 @@ class PretendedCard(TorchFunctionMode):
         """Return the counts since the last call."""
         counts, self._counts = self._counts, Counts()
         return counts
+
+    @contextmanager
+    def as_one_launch(self, name: str) -> Iterator[None]:
+        """Count all operations inside as one launch, and their bytes and waits as they are."""
+        outer, self._counts = self._counts, Counts()
+        try:
+            yield
+        finally:
+            inside, self._counts = self._counts, outer
+            outer.launches.append((name, inside.n_bytes))
+            outer.to_host += inside.to_host
+            outer.to_device += inside.to_device
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return self.run(func, args, kwargs or {})

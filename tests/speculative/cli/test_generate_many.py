@@ -91,6 +91,7 @@ def test_dtype_and_weights_override_the_pools(place):
     usage = ("generate", "x", *pool_of(place), "--arm", "no_draft", "--json")
     assert json.loads(run_cli(*usage, "--dtype", "bfloat16").stdout)["n_tokens"] > 0
     assert "4-bit weights need in_features a multiple of 32" in refused(*usage, "--weights", "int4")
+    assert "graphs must be 'auto' or 'off' on device 'cpu', which has none" in refused(*usage, "--graphs", "on")
     assert "Invalid value for '--dtype'" in run_cli(*usage, "--dtype", "float8", status=2).stderr
 
 

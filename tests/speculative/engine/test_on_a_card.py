@@ -12,7 +12,7 @@ from speculative.engine.generate import generate
 from speculative.engine.settings import EngineSettings
 from speculative.models.decoder import Decoder
 from speculative.models.feature_head import FeatureHeadModel
-from tests.support.card_rounds import ARMS, SAMPLINGS, Models, make_models, play, requests, sizes, weights
+from tests.support.card_rounds import ARMS, SAMPLINGS, Models, make_models, play, requests, sizes, weights, with_graphs
 from tests.support.hard_cases import RandomSelector
 from tests.support.pretended_card import PretendedCard
 from tests.support.tiny_models import Arm
@@ -28,7 +28,7 @@ def on_cpu():
 @pytest.fixture(scope="module")
 def on_card():
     with PretendedCard():
-        return make_models("cuda")
+        return with_graphs(make_models("cuda"))
 
 
 @pytest.mark.parametrize("n", [1, 3])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from speculative.drafts import draft_model, drafting_loop
-from speculative.models import attention, decoder
+from speculative.models import decoder, static_plan
 from speculative.models.decoder import Decoder
 from speculative.protocols.token_batch import TokenBatch
 from tests.support.card_rounds import SAMPLINGS, make_models, play, requests, sizes, weightless
@@ -108,18 +108,16 @@ def texts_and_waits(arm, device="cuda"):
 
 
 def test_a_device_left_out_is_found(monkeypatch):
-    wrong = mutant(attention, "torch.arange(width), device)", "torch.arange(width), torch.device('cpu'))")
-    monkeypatch.setattr(decoder, "AttentionPlan", wrong.AttentionPlan)
-    with pytest.raises(RuntimeError, match=r"two devices.*attention.py"):
+    wrong = mutant(static_plan, "torch.arange(width, device=device)", "torch.arange(width)")
+    monkeypatch.setattr(decoder, "StaticPlan", wrong.StaticPlan)
+    with pytest.raises(RuntimeError, match=r"two devices.*static_plan.py"):
         texts_and_waits("prompt look-up")
 
 
 def test_a_forgotten_mask_is_found(monkeypatch):
     right = texts_and_waits("no draft")[0]
-    wrong = mutant(
-        attention, "device=device) > last_seen[..., None]", "device=device) > kv_length + last_seen[..., None]"
-    )
-    monkeypatch.setattr(decoder, "AttentionPlan", wrong.AttentionPlan)
+    wrong = mutant(static_plan, "device=device) > at[..., None]", "device=device) > form.capacity + at[..., None]")
+    monkeypatch.setattr(decoder, "StaticPlan", wrong.StaticPlan)
     assert texts_and_waits("no draft")[0] != right
 
 

@@ -150,7 +150,12 @@ def test_what_onednn_or_the_processor_was_kept_from_is_measured_apart(settings, 
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"dtype": "half"}, "dtype must be a torch.dtype or 'auto'"), ({"kernels": "fast"}, "kernels must be 'measured'")],
+    [
+        ({"dtype": "half"}, "dtype must be a torch.dtype or 'auto'"),
+        ({"kernels": "fast"}, "kernels must be 'measured'"),
+        ({"graphs": "yes"}, "graphs must be one of .*'on'.*, got 'yes'"),
+        ({"graphs": "on"}, "graphs must be 'auto' or 'off' on device 'cpu', which has none, got 'on'"),
+    ],
 )
 def test_a_choice_of_another_name_is_refused(change, message):
     with pytest.raises(ValueError, match=message):

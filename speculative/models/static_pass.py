@@ -1,0 +1,118 @@
+"""Passes of few tokens a row as one of few programs: of so many rows and so many tokens each, whatever a round adds."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Protocol
+
+import torch
+
+from speculative.models.attention import Plan
+from speculative.models.graphs import Graphs
+from speculative.models.rectangle import Rectangle
+from speculative.protocols.causal_lm import ForwardOutput
+from speculative.protocols.kv_cache import KVCache
+from speculative.protocols.kv_store import KVStore
+from speculative.protocols.token_batch import TokenBatch
+from speculative.sampling.pinned import without_waiting
+
+
+class _StaticLM(Protocol):
+    """A model whose passes can have static shapes."""
+
+    graphs: Graphs | None
+    tapped_layers: tuple[int, ...]
+
+    @property
+    def max_positions(self) -> int:
+        """Longest prefix, tokens."""
+
+    def static_plan(self, rows: slice, starts: torch.Tensor, width: int, cache: KVStore) -> Plan:
+        """Plan a pass whose places only the device knows."""
+
+    def run(
+        self,
+        token_ids: torch.Tensor,
+        plan: Plan,
+        cache: KVStore,
+        logit_rows: torch.Tensor | None = None,
+        n_layers: int | None = None,
+    ) -> ForwardOutput:
+        """Compute a pass that is planned."""
+
+
+@dataclass(frozen=True, slots=True)
+class _PassProgram:
+    """A pass of so many first rows of a store, each with so many tokens: a program of tensors."""
+
+    model: _StaticLM
+    store: KVStore
+    of_last: bool
+    n_layers: int | None
+    n_rows: int
+    width: int
+
+    @property
+    def key(self) -> Hashable:
+        """What it is recorded under."""
+        return self.store, self.n_rows, self.width, self.of_last, self.n_layers, self.model.tapped_layers
+
+    def __call__(self, token_ids: torch.Tensor, places: torch.Tensor) -> ForwardOutput:
+        """Compute the cells' (rows * width,) tokens; `places` (2, rows) are the rows' starts and their last cells."""
+        starts, last = places.unbind(0)
+        plan = self.model.static_plan(slice(0, self.n_rows), starts, self.width, self.store)
+        return self.model.run(token_ids, plan, self.store, last if self.of_last else None, self.n_layers)
+
+
+def static_pass(
+    model: _StaticLM, batch: TokenBatch, cache: KVCache, logit_rows: Sequence[int] | None, n_layers: int | None
+) -> ForwardOutput | None:
+    """Run a pass by a static plan, as a graph where graphs are to be had; arguments as in `Decoder.forward`.
+
+    Passes that ask for logits of some tokens, and of all layers, read prompts; they are planned by the host, as are
+    those of more tokens a row than engines have announced, and those that come near the end of the cache.
+
+    Returns:
+        As `Decoder.forward`; None where it is no such pass.
+    """
+    graphs, store = model.graphs, cache.store
+    if graphs is None or store is None or (logit_rows is not None and n_layers is None):
+        return None
+    shape = graphs.shape(max(batch.rows) + 1, max(batch.counts), cache.n_rows)
+    room = min(cache.capacity, model.max_positions)
+    if shape is None or max(cache.lengths[: shape[0]]) + shape[1] > room:
+        return None
+    if logit_rows is not None and list(logit_rows) != [end - 1 for end in accumulate(batch.counts)]:
+        return None
+    program = _PassProgram(model, store, logit_rows is not None, n_layers, *shape)
+    if graphs.records(program.key):
+        _record_all(graphs, program, cache, room)
+    layout, device = Rectangle.of(batch, *shape), batch.token_ids.device
+    indices = [index or () for index in (layout.cells, layout.tokens, layout.rows)]
+    sent = torch.tensor([*cache.lengths[: shape[0]], *layout.last, *(i for index in indices for i in index)])
+    places, *sent_indices = torch.split(without_waiting(sent, device), [2 * shape[0], *map(len, indices)])
+    cells, tokens, rows = (index if len(index) else None for index in sent_indices)
+    given = batch.token_ids if cells is None else batch.token_ids[cells]
+    output = graphs.run(program.key, program, (given, places.view(2, -1)))
+    n, b = len(batch.token_ids), len(batch.counts)
+    logits = _of(output.logits, b, rows) if program.of_last else _of(output.logits, n, tokens)
+    return ForwardOutput(logits, _of(output.hidden, n, tokens), tuple(_of(each, n, tokens) for each in output.tapped))
+
+
+def _record_all(graphs: Graphs, first: _PassProgram, cache: KVCache, room: int) -> None:
+    """Record a pass in all shapes, the largest first: what is in memory then is enough for the others.
+
+    What they compute lies beyond what the rows hold.
+    """
+    device = first.store.keys.device
+    for n_rows, width in graphs.shapes(cache.n_rows):
+        if max(cache.lengths[:n_rows]) + width <= room:
+            program = _PassProgram(first.model, first.store, first.of_last, first.n_layers, n_rows, width)
+            places = without_waiting(torch.tensor([cache.lengths[:n_rows], [0] * n_rows]), device)
+            token_ids = torch.zeros(n_rows * width, dtype=torch.int64, device=device)
+            graphs.prepare(program.key, program, (token_ids, places))
+
+
+def _of(x: torch.Tensor, n: int, index: torch.Tensor | None) -> torch.Tensor:
+    """Return the first n rows of a tensor, or those of an index."""
+    return x[:n] if index is None else x[index]

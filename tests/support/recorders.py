@@ -1,0 +1,48 @@
+"""Recorders that stand for CUDA's: what they record is run again, into the tensors that were given first."""
+
+from contextlib import nullcontext
+from dataclasses import fields, is_dataclass
+
+import torch
+
+from tests.support.pretended_card import PretendedCard
+
+
+class RepeatingRecorder:
+    """Keeps each program and runs it again, as a graph would launch its kernels.
+
+    Args:
+        fails_at: number of the recording that fails; None for none.
+        n_bytes: what a program is said to take.
+        on_card: whether the pretended card that is active is to count each graph as one launch.
+    """
+
+    def __init__(self, fails_at=None, n_bytes=0, on_card=False):
+        self.fails_at, self.n_bytes, self.on_card, self.recorded, self.n_replays = fails_at, n_bytes, on_card, [], 0
+
+    def warm_up(self, program):
+        program()
+        return self.n_bytes
+
+    def record(self, program):
+        if len(self.recorded) == self.fails_at:
+            raise RuntimeError("operation not permitted when stream is capturing")
+        result = program()
+        self.recorded.append(result)
+
+        def replay():
+            self.n_replays += 1
+            with torch.inference_mode(), PretendedCard.active.as_one_launch("graph") if self.on_card else nullcontext():
+                for own, new in zip(tensors_of(result), tensors_of(program()), strict=True):
+                    own.copy_(new)
+
+        return replay, result
+
+
+def tensors_of(value):
+    """All tensors of a result, in order."""
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if is_dataclass(value):
+        value = [getattr(value, field.name) for field in fields(value)]
+    return [tensor for part in value for tensor in tensors_of(part)]
