@@ -119,6 +119,7 @@ paper-traces: setup ## Trace the paper's experiments anew, hours, resumably, in 
 	$(BIN)/python examples/paper/make_traces.py
 	$(BIN)/python examples/paper/make_traces.py --costs
 	$(BIN)/python examples/paper/make_traces.py --clock
+	$(BIN)/python examples/paper/make_traces.py --labels
 
 bench-peers: setup $(PEERS)/.installed ## Measure bandits beside other libraries, 20 minutes; LOGS=folder for logs of LLM calls
 	$(BIN)/python examples/benchmarks/bench_bandits.py --only reinforce $(if $(LOGS),--logs $(LOGS))

@@ -3,6 +3,7 @@
     python examples/paper/make_traces.py           # an hour; a stopped run goes on when it is called again
     python examples/paper/make_traces.py --costs   # measure the seconds that price the traces, alone on the machine
     python examples/paper/make_traces.py --clock   # time every arm on test queries, alone on the machine, three minutes
+    python examples/paper/make_traces.py --labels  # time both kinds of label, alone on the machine, three minutes
 
 Called again with more --seconds, --clock goes on where it ended.
 
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import torch
 from paper_parts.collecting import collect_own_texts, collect_traces
+from paper_parts.label_seconds import measure_labels
 from paper_parts.measuring import measure_profiles, measure_runs
 from paper_parts.packing import pack
 from paper_parts.prompts import Prompts, asked_otherwise, paper_prompts, same_queries, some
@@ -37,6 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     elif options.clock:
         pool = Pool.load(options.pool)
         measure_runs(pool, paper_prompts().test, options.work, options.out, options.seconds)
+    elif options.labels:
+        writers = TARGETS[options.target].writers
+        measure_labels(Pool.load(options.pool), paper_prompts().test, writers, options.out, options.seconds)
     else:
         _make(options)
 
@@ -66,7 +71,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--n", type=int, help="queries of each side, evenly from each domain; all by default")
     parser.add_argument("--costs", action="store_true", help="measure cost profiles, and nothing else")
     parser.add_argument("--clock", action="store_true", help="time every arm in turn, and nothing else")
-    parser.add_argument("--seconds", type=float, default=170.0, help="with --clock: when it ends, over all calls")
+    parser.add_argument("--labels", action="store_true", help="time both kinds of label, and nothing else")
+    parser.add_argument("--seconds", type=float, default=170.0, help="when --labels ends, and --clock, over all calls")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args(arguments)
     options.pool = options.pool or HERE / f"pool_{options.target}.toml"

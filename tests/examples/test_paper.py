@@ -11,10 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from paper_parts.choosing import Asked, choices_of
 from paper_parts.collecting import collect_own_texts
+from paper_parts.label_seconds import measure_labels
 from paper_parts.labels import DraftSpeed, paper_reward
 from paper_parts.packing import pack, texts_of
 from paper_parts.prompts import same_queries
-from paper_parts.stored import COSTS, read_stored
+from paper_parts.stored import COSTS, LABELS, read_stored
 from paper_parts.targets import TARGETS
 
 from arms import Query
@@ -182,6 +183,21 @@ def test_traces_of_a_pool_that_the_experiments_do_not_know_are_refused(traces):
 def test_domains_without_a_query_are_refused(traces):
     with pytest.raises(ValueError, match=r"the train side must hold queries of translate, got none"):
         choices_of(read_stored(traces), Asked(["no_draft"], ("translate",)), [0])
+
+
+def test_both_kinds_of_label_are_timed_on_the_same_queries_and_compared(tmp_path, traces):
+    measure_labels(Pool.load(save_pool(tmp_path)), queries(4), ["no_draft", "draft_small_2"], tmp_path, 0.0, (4, 8))
+    rows = json.loads((tmp_path / LABELS).read_text())
+    assert [(row["query_id"], row["new_tokens"]) for row in rows] == [(f"q{i}", n) for n in (4, 8) for i in range(4)]
+    assert {row["draft"] for row in rows} == {"draft_small"}
+    assert all(row["own_s"] > 0 < row["replay_s"] for row in rows)
+    rows = [row | {"own_s": 2.0, "replay_s": 0.1} for row in rows]
+    found = runpy.run_path(str(SCRIPTS / "label_price.py"))["experiment"](
+        replace(read_stored(traces), label_seconds=rows), None
+    )
+    shares = [(row["draft"], row["new tokens"], row["replay over own text"].value) for row in found.rows]
+    assert shares == [(draft, n, pytest.approx(0.05)) for n in (4, 8) for draft in ("draft_small", "all")]
+    assert found.answer.endswith("The aim of at most a tenth is met.")
 
 
 def test_what_is_collected_is_packed_with_the_texts_that_drafts_write_alone(tmp_path, capsys):

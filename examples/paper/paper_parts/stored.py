@@ -22,7 +22,7 @@ from speculative.collection.trace import Trace
 from speculative.collection.trace_store import KIND, read_trace_parts
 from speculative.measuring.cost_profile import CostProfile
 
-COSTS, CLOCK = "costs", "clock.json"
+COSTS, CLOCK, LABELS = "costs", "clock.json", "labels.json"
 Texts = Mapping[str, Mapping[str, object]]
 
 
@@ -55,6 +55,8 @@ class Stored:
         facts: of the pool and the target.
         target: which of the experiments' targets it is.
         runs: wall-clock runs of the arms on some test queries; none where they were not measured.
+        label_seconds: of both kinds of label on some queries, a row a query, draft and length; none where they were not
+            measured.
     """
 
     sides: Mapping[str, Side]
@@ -63,6 +65,7 @@ class Stored:
     facts: Mapping[str, object]
     target: PaperTarget
     runs: Sequence[Mapping[str, object]] = ()
+    label_seconds: Sequence[Mapping[str, object]] = ()
 
     def plan(self, arm: str) -> ArmPlan:
         """Return an arm of the pool.
@@ -165,10 +168,12 @@ def read_stored(folder: Path, targets: Mapping[str, PaperTarget] = TARGETS) -> S
             raise ValueError(f"{folder / COSTS / name}.json cannot price traces: {'; '.join(faults)}; measure again")
     if target.main not in profiles:
         raise ValueError(f"{folder / COSTS} must hold {target.main}.json, a cost profile: run make_traces.py --costs")
-    clock = folder / CLOCK
-    runs = json.loads(clock.read_text(encoding="utf-8")) if clock.is_file() else []
+    runs, label_seconds = (
+        json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+        for path in (folder / CLOCK, folder / LABELS)
+    )
     known = {name: plan for name, plan in plans.items() if plan is not None}
-    return Stored(sides, known, profiles, facts, target, runs)
+    return Stored(sides, known, profiles, facts, target, runs, label_seconds)
 
 
 def _read_side(folder: Path, name: str) -> Side:
