@@ -8,10 +8,10 @@
 card       bandwidth; microseconds of a launch, and of a node of a graph
 waits      most waits of a round by torch's own count, beside those of `bench_card.py`
 products   4-bit and FP8 products beside the CPU's
-passes     v(m, L) of 135M, 1B and 8B: as the engine runs it, eager, and as one graph
+passes     v(m, L) of 135M, 1B and 8B: as the engine runs it, without graphs, and one graph alone
 kernels    launches of a pass by the profiler, and which attention kernels
 attention  one layer's, by the flash kernel and with masks
-speeds     tokens a second by draft, sampling and batch
+speeds     tokens a second by draft, sampling and batch, with graphs and without
 peers      transformers' greedy and assisted generation beside it
 forms      a pass over weights in bfloat16, 4 bits and FP8
 texts      greedy texts of --model on the card, beside the CPU's

@@ -29,8 +29,10 @@ def bars(stages: Mapping[str, Sequence[Row]]) -> list[dict[str, Any]]:
         ratios = [_ratio(stages, model, held) for held in _HELD]
         whole = [ratio for ratio in ratios if ratio is not None]
         add(f"{model}: a graph's pass over 5 tokens, times one over 1, at most held", max(whole, default=None), 1.15)
-    plain = _figure(stages, "speeds", "tokens_s_at_0.6", model=MIDDLE, draft="no draft", sampling="greedy", batch=1)
-    drafted = _figure(stages, "speeds", "tokens_s_at_0.6", model=MIDDLE, draft=SMALL, sampling="greedy", batch=1)
+    rounds = {"model": MIDDLE, "sampling": "greedy", "batch": 1, "passes": "graphs"}
+    plain, drafted = (
+        _figure(stages, "speeds", "tokens_s_at_0.6", draft=draft, **rounds) for draft in ("no draft", SMALL)
+    )
     if plain is not None and drafted is not None:
         add("1B with a 135M draft at acceptance 0.6, times no draft", drafted / plain, 1.0, at_most=False)
     ours, theirs = (

@@ -1,5 +1,6 @@
 """The device that is measured: its models, its clock, and programs captured as graphs."""
 
+import copy
 import statistics
 import time
 from collections.abc import Callable
@@ -71,6 +72,12 @@ class Machine:
         """Make a model whose layers multiply otherwise."""
         config = self.config(name)
         return Decoder(config, self.weights(config), dtype=self.dtype, device=self.device, products=products)
+
+    def eager(self, model: Decoder) -> Decoder:
+        """Return a model whose passes never run as graphs."""
+        twin = copy.copy(model)
+        twin.graphs = None
+        return twin
 
     def wait(self) -> None:
         """Wait until the card has done what was launched."""

@@ -13,7 +13,9 @@ from speculative.models.attention import Apart, AttentionPlan, attend
 from speculative.models.decoder import Decoder, Products
 from speculative.models.flash_attention import has_flash
 from speculative.models.fp8_linear import Fp8Linear
+from speculative.models.graphs import announce
 from speculative.models.linear import Int4Linear, Linear, WideInt4Linear
+from speculative.protocols.kv_cache import KVCache
 from speculative.protocols.token_batch import TokenBatch
 from tests.support.card_rounds import shapes
 
@@ -101,12 +103,13 @@ def kernels(machine: Machine) -> Iterator[Cell]:
 
 
 def _pass(machine: Machine, model: Decoder, batch: int, width: int, held: int) -> Row:
-    """Time one pass as `forward` runs it, as a program that reads no value, and that program as a graph."""
-    cache = model.new_cache(batch, _capacity(held + width))
+    """Time one pass as the engine runs it, without graphs, and its static program as a graph alone."""
+    announce(model, [width - 1])
     tokens = TokenBatch.of([[1] * width] * batch, model.device)
     starts = torch.full((batch,), held, device=model.device)
+    cache = model.new_cache(batch, _capacity(held + width))
 
-    def forward() -> None:
+    def forward(model: Decoder, cache: KVCache) -> None:
         cache.lengths[:batch] = [held] * batch
         model.forward(tokens, cache)
 
@@ -114,7 +117,10 @@ def _pass(machine: Machine, model: Decoder, batch: int, width: int, held: int) -
         model.run(tokens.token_ids, model.static_plan(slice(0, batch), starts, width, cache), cache)
 
     with torch.inference_mode():
-        forward_ms, eager_ms = machine.median_ms(forward, 12), machine.median_ms(static, 12)
+        forward_ms = machine.median_ms(lambda: forward(model, cache), 12)
+        eager = machine.eager(model)
+        without_graphs = eager.new_cache(batch, _capacity(held + width))
+        eager_ms = machine.median_ms(lambda: forward(eager, without_graphs), 12)
         graph_ms = machine.median_ms(machine.captured(static))
     return {"forward_ms": forward_ms, "eager_ms": eager_ms, "graph_ms": graph_ms, "gigabytes": _gigabytes(model)}
 

@@ -28,7 +28,7 @@ def peers(machine: Machine) -> Iterator[Cell]:
 
 def _ours(machine: Machine, mode: str) -> Row:
     target, n_new = machine.model(NAME), _n_new(machine)
-    arm = make_arm(machine, target, NAME, mode.removeprefix("draftpick, "))
+    arm = make_arm(machine, NAME, mode.removeprefix("draftpick, "))
 
     def run() -> tuple[int, ...]:
         [generation] = generate(Engine(target, [arm]), [Request("0", prompt(machine, target.n_vocab), n_new)])

@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -17,7 +18,6 @@ from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.engine.engine import Engine
 from speculative.engine.settings import EngineSettings
-from speculative.models.decoder import Decoder
 from speculative.protocols.request import Request
 from speculative.sampling.sampling_params import SamplingParams
 from tests.support.card_rounds import ARMS, SAMPLINGS, make_models, play, requests
@@ -37,6 +37,16 @@ KINDS = {
     "rejection": SamplingParams(temperature=0.8, seed=1, verification="rejection"),
 }
 _COUNTED = Path(__file__).parents[3] / "docs" / "results" / "bench_card.json"
+
+
+class Speed(NamedTuple):
+    """What is timed: a target with a draft, how its tokens are picked, requests at once, and how passes run."""
+
+    model: str
+    draft: str
+    sampling: str
+    batch: int
+    passes: str
 
 
 def waits(machine: Machine) -> Iterator[Cell]:
@@ -61,19 +71,21 @@ def speeds(machine: Machine) -> Iterator[Cell]:
         for draft in drafts:
             for kind in list(KINDS)[: 2 if machine.dry else None]:
                 for batch in (1, 2) if machine.dry else (1, 8):
-                    names = (target, draft, kind)
-                    what = dict(zip(("model", "draft", "sampling", "batch"), (*names, batch), strict=True))
-                    yield Cell(what, lambda names=names, batch=batch: _speed(machine, *names, batch))
+                    for passes in ("graphs", "eager") if kind == "greedy" else ("graphs",):
+                        one = Speed(target, draft, kind, batch, passes)
+                        yield Cell(one._asdict(), lambda one=one: _speed(machine, one))
 
 
-def make_arm(machine: Machine, target: Decoder, name: str, draft: str) -> Arm:
-    """Make an arm with one of the drafts of `TARGETS`."""
+def make_arm(machine: Machine, name: str, draft: str, is_eager: bool = False) -> Arm:
+    """Make an arm with one of the drafts of a target in `TARGETS`."""
     if draft == "no draft":
         return Arm(NoDraft(), 0)
     if draft == "prompt look-up":
         return Arm(PromptLookup(), DRAFT_LENGTH)
-    layers = machine.model(name, n_layers=2) if draft == "2 layers" else machine.model(draft, n_vocab=target.n_vocab)
-    return Arm(DraftModel(layers, name=draft, n_target_vocab=target.n_vocab), DRAFT_LENGTH)
+    n_vocab = machine.config(name).n_vocab
+    layers = machine.model(name, n_layers=2) if draft == "2 layers" else machine.model(draft, n_vocab=n_vocab)
+    model = machine.eager(layers) if is_eager else layers
+    return Arm(DraftModel(model, name=draft, n_target_vocab=n_vocab), DRAFT_LENGTH)
 
 
 def prompt(machine: Machine, n_vocab: int, number: int = 0) -> tuple[int, ...]:
@@ -81,14 +93,15 @@ def prompt(machine: Machine, n_vocab: int, number: int = 0) -> tuple[int, ...]:
     return tuple((7 * number + 31 * i) % min(n_vocab, 997) for i in range(20 if machine.dry else 200))
 
 
-def _speed(machine: Machine, name: str, draft: str, kind: str, batch: int) -> Row:
+def _speed(machine: Machine, one: Speed) -> Row:
     """Answer a batch of requests, the second time with a clock."""
-    target = machine.model(name)
-    arm, n_new = make_arm(machine, target, name, draft), 8 if machine.dry else 96
+    target, batch, is_eager = machine.model(one.model), one.batch, one.passes == "eager"
+    target = machine.eager(target) if is_eager else target
+    arm, n_new = make_arm(machine, one.model, one.draft, is_eager), 8 if machine.dry else 96
     for _ in range(2):
         engine = Engine(target, [arm], settings=EngineSettings(max_batch=batch))
         for i in range(batch):
-            engine.submit(Request(str(i), prompt(machine, target.n_vocab, i), n_new, sampling=KINDS[kind]))
+            engine.submit(Request(str(i), prompt(machine, target.n_vocab, i), n_new, sampling=KINDS[one.sampling]))
         rounds_s, begin = [], time.perf_counter()
         while engine.n_unfinished:
             at = time.perf_counter()

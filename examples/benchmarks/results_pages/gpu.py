@@ -23,8 +23,12 @@ def with_gpu_tables(page: str, folder: Path) -> str:
         ("card", "The card", _card),
         ("speeds", "Tokens a second, by the median round also if a draft token were accepted with 0.6", _speeds),
         ("peers", "Beside transformers", _peers),
-        ("passes", "Milliseconds of a pass: as the engine runs it, eager, as one graph", _passes),
-        ("forms", "Milliseconds of a pass by form of the weights: as the engine runs it, eager, as one graph", _forms),
+        ("passes", "Milliseconds of a pass: as the engine runs it, without graphs, as one graph alone", _passes),
+        (
+            "forms",
+            "The same by form of the weights",
+            _forms,
+        ),
         ("products", "Products by rounded weights beside the CPU's", _products),
         ("kernels", "Kernels of a pass by the profiler", _kernels),
         ("attention", "One layer's attention over two rows", _attention),
@@ -48,9 +52,10 @@ def _card(rows: Sequence[Record]) -> list[str]:
 
 
 def _speeds(rows: Sequence[Record]) -> list[str]:
-    heads = ["model, draft, sampling, batch", "tokens/s", "ms a round", "tokens a round", "tokens/s at 0.6"]
+    heads = ["model, draft, sampling, batch, passes", "tokens/s", "ms a round", "tokens a round", "tokens/s at 0.6"]
+    names = ("model", "draft", "sampling", "batch", "passes")
     figures = ("tokens_s", "round_ms", "acceptance_length", "tokens_s_at_0.6")
-    return table(heads, [[_named(row, "model", "draft", "sampling", "batch"), *_cells(row, figures)] for row in rows])
+    return table(heads, [[_named(row, *names), *_cells(row, figures)] for row in rows])
 
 
 def _peers(rows: Sequence[Record]) -> list[str]:
