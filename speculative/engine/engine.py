@@ -154,8 +154,7 @@ class Engine:
             RuntimeError: if called by what a step calls: a selector, a draft or a decoder.
         """
         self._refuse_inside_a_step("step")
-        self.n_steps += 1
-        self._is_stepping = True
+        self.n_steps, self._is_stepping = self.n_steps + 1, True
         try:
             self._finish_ended()  # left by a step that raised
             self._admission.admit(self._state)
@@ -165,7 +164,8 @@ class Engine:
                 chunks = []
             if self.running:
                 self._round(chunks)
-            self._begin_read()
+            if self.reading:
+                self._begin_read()
         finally:
             self._is_stepping = False
         told, self._untold = self._untold, []
@@ -258,8 +258,10 @@ class Engine:
         arms = [arm_of_round(state, table, action, n) for state, action in zip(states, actions, strict=True)]
         drafted = propose_all(states, arms, clock, together=not self.settings.batch_invariant)
         verifications = self._verify(states, arms, drafted, chunks)
-        n_own = sum(1 + len(tokens.token_ids) for tokens in drafted.tokens)
-        share_seconds(chunks, clock.verified(sum(chunk.n for chunk in chunks), n_own))
+        clock.verified()
+        if chunks:
+            n_own = sum(1 + len(tokens.token_ids) for tokens in drafted.tokens)
+            share_seconds(chunks, clock.of_prompts(sum(chunk.n for chunk in chunks), n_own))
         errors: list[Exception] = []
         results = [
             self._commit(state, tokens, verification, action, errors)
@@ -283,7 +285,7 @@ class Engine:
         device = self.target.device
         batch = batch_to_verify(states, drafted, device)
         output = self.target.forward(*with_chunks(batch, self.cache, chunks))
-        n_own = len(batch.token_ids)
+        n_own = sum(batch.counts)
         take_chunks(chunks, output, n_own)
         if device.type == "cpu":
             rows = target_rows(output.logits, batch.counts, self.n_tokens)

@@ -32,17 +32,20 @@ class RoundClock:
         for i in requests:
             self._draft_s[i] += share
 
-    def verified(self, n_of_prompts: int, n_own: int) -> float:
-        """End the target's pass and the verification, and return what of it was reading prompts, seconds.
+    def verified(self) -> None:
+        """End the target's pass and the verification."""
+        now = time.perf_counter()
+        self._verify_s, self._last = now - self._last, now
+
+    def of_prompts(self, n_of_prompts: int, n_own: int) -> float:
+        """Take the reading of prompts out of the verification's seconds, and return it.
 
         Args:
             n_of_prompts: of the pass's tokens, those of prompts: their share of the seconds is no round's.
             n_own: those of the round.
         """
-        now = time.perf_counter()
-        seconds, self._last = now - self._last, now
-        prompts_s = seconds * n_of_prompts / (n_of_prompts + n_own)
-        self._verify_s = seconds - prompts_s
+        prompts_s = self._verify_s * n_of_prompts / (n_of_prompts + n_own)
+        self._verify_s -= prompts_s
         return prompts_s
 
     def account(self, states: Sequence[Running]) -> None:
