@@ -82,18 +82,20 @@ class _LookupSession(DraftSession):
     def _longest_match(self, prefix: Sequence[int]) -> tuple[int, int]:
         """Length of the longest n-gram that ends the prefix and stands in it earlier, and where that goes on."""
         self._read(prefix)
-        last = tuple(prefix[-self._max_ngram :])
-        for start in range(len(last) - self._min_ngram + 1):
-            position = self._continuations.get(last[start:])
+        ngram = tuple(prefix[-self._max_ngram :])
+        while len(ngram) >= self._min_ngram:
+            position = self._continuations.get(ngram)
             if position is not None:
-                return len(last) - start, position
+                return len(ngram), position
+            ngram = ngram[1:]
         return 0, -1
 
     def _read(self, prefix: Sequence[int]) -> None:
         """Index every n-gram that is followed by a token: the prefix's own last one is not."""
         continuations, longest, shortest = self._continuations, self._max_ngram, self._min_ngram
         for position in range(max(shortest, self._n_read), len(prefix)):
-            before = tuple(prefix[max(0, position - longest) : position])
-            for start in range(len(before) - shortest + 1):
-                continuations[before[start:]] = position
+            ngram = tuple(prefix[position - longest : position] if position > longest else prefix[:position])
+            while len(ngram) >= shortest:
+                continuations[ngram] = position
+                ngram = ngram[1:]
         self._n_read = len(prefix)

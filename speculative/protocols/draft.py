@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -13,8 +12,7 @@ from speculative.protocols.shared_cache import SharedCache
 from speculative.sampling.token_sampler import GREEDY, TokenSampler, n_finite
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+class Proposal(NamedTuple):
     """Tokens a draft puts up for verification.
 
     Attributes:

@@ -158,7 +158,10 @@ class _SuffixSession(DraftSession):
             store.add(text[self._n_prompt :])
 
     def _longest_match(self, context: Sequence[int]) -> tuple[int, int]:
-        found, stored = self._tree.longest_match(context), self._draft.store.longest_match(context)
+        found = self._tree.longest_match(context)
+        if found[0] == self._tree.max_match:  # the store's cannot be longer
+            return found
+        stored = self._draft.store.longest_match(context)
         return stored if stored[0] > found[0] else found
 
     def _read(self, prefix: Sequence[int]) -> None:
