@@ -27,6 +27,11 @@ class Drafted:
     tokens: list[DraftTokens]
     unread: dict[int, tuple[DraftAsk, UnreadProposal]] = field(default_factory=dict)
 
+    @property
+    def n_read(self) -> int:
+        """Tokens that the target reads: each text's last one and its draft tokens, once they are settled."""
+        return sum(1 + len(tokens.token_ids) for tokens in self.tokens)
+
     def proposals(self) -> dict[int, UnreadProposal]:
         """Return those that are unread, by their requests' numbers."""
         return {i: proposal for i, (_, proposal) in self.unread.items()}

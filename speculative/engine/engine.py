@@ -247,21 +247,19 @@ class Engine:
         return Running(request, verifier, target, cache, n, row, seed, text, states=states, common=self._common)
 
     def _round(self, chunks: Sequence[Chunk]) -> None:
-        states = list(self.running)
-        opened, clock = open_rounds(states, self._table), RoundClock(len(states))
+        states, table = list(self.running), self._table
+        opened, clock = open_rounds(states, table), RoundClock(len(states))
         for state in states:
             if self.cache.lengths[state.row] >= len(state.tokens):  # left by a step that raised
                 self.cache.truncate(state.row, len(state.tokens) - 1)
-        actions = choose_arms(self.selector, states, self._table)
+        actions = choose_arms(self.selector, states, table)
         clock.selected()
-        table, n = self._table, len(states)
-        arms = [arm_of_round(state, table, action, n) for state, action in zip(states, actions, strict=True)]
+        arms = [arm_of_round(state, table, action, len(states)) for state, action in zip(states, actions, strict=True)]
         drafted = propose_all(states, arms, clock, together=not self.settings.batch_invariant)
         verifications = self._verify(states, arms, drafted, chunks)
         clock.verified()
         if chunks:
-            n_own = sum(1 + len(tokens.token_ids) for tokens in drafted.tokens)
-            share_seconds(chunks, clock.of_prompts(sum(chunk.n for chunk in chunks), n_own))
+            share_seconds(chunks, clock.of_prompts(sum(chunk.n for chunk in chunks), drafted.n_read))
         errors: list[Exception] = []
         results = [
             self._commit(state, tokens, verification, action, errors)

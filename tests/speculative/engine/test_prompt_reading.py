@@ -127,7 +127,8 @@ def test_a_pass_of_rounds_and_prompts_is_shared_by_its_tokens(target, monkeypatc
     engine.step()
     rounds = RoundClock(2)
     clock.now = 8.0
-    assert rounds.verified(n_of_prompts=30, n_own=10) == pytest.approx(6.0)
+    rounds.verified()
+    assert rounds.of_prompts(n_of_prompts=30, n_own=10) == pytest.approx(6.0)
     rounds.account(engine.running)
     assert [state.stats.verify_s for state in engine.running] == pytest.approx([1.0, 1.0])
 
