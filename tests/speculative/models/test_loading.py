@@ -273,6 +273,18 @@ def test_a_card_computes_rounded_weights_near_the_cpu(weights, dtype, tmp_path):
     assert 0 < (found - expected).norm() < (0.15 if weights == "fp8" else 0.04) * expected.norm()
 
 
+@pytest.mark.parametrize("weights", ["int4", "fp8"])
+def test_a_card_computes_a_gguf_files_own_bits_and_fp8_made_of_them(weights, gguf_file, tmp_path):
+    expected = logits_of(load_decoder(str(gguf_file), ModelSettings(cache=tmp_path / "cache")), 5)
+    tokens = torch.randint(expected.shape[1], (5,), generator=torch.Generator().manual_seed(0))
+    with int4_on_card(), PretendedCard():
+        settings = ModelSettings(weights=weights, device="cuda", cache=tmp_path / "cache")
+        decoder = load_decoder(str(gguf_file), settings)
+        found = decoder.forward(TokenBatch(tokens.to("cuda"), [5]), decoder.new_cache(1)).logits.cpu()
+    assert decoder.arithmetic.startswith({"int4": "Int4Linear, Linear", "fp8": "Fp8Linear, Linear"}[weights])
+    assert 0 < (found - expected).norm() < (0.3 if weights == "fp8" else 0.04) * expected.norm()
+
+
 @pytest.fixture
 def half_a_gigabyte(tmp_path):
     """A cache folder that does not outlive its test."""
