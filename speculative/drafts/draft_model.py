@@ -27,6 +27,7 @@ from speculative.drafts.drafting_loop import (
 from speculative.drafts.spec import DraftedTarget
 from speculative.drafts.stopping import StoppingSpec
 from speculative.models.decoder import Decoder
+from speculative.models.graphs import announce
 from speculative.models.loading import load_model, resolve_settled
 from speculative.models.settings import DEFAULT_SETTINGS, ModelSettings, WeightPrecision, dtype_of
 from speculative.models.tokenizer import differing_ids, load_tokenizer, tokenizer_fingerprint
@@ -192,12 +193,16 @@ class DraftModel(LogitsDraft):
         held = sessions[0].held
         if any(session.held is not held for session in sessions):  # each stands alone
             return super().propose_batch(asks)
+        announce(self.model, [ask.draft_length for ask in asks])
         n_least = [read_at_least(ask, self.model.device) for ask in asks]
         missing = [session.cut(ask.prefix, n) for session, ask, n in zip(sessions, asks, n_least, strict=True)]
 
         def read(which: Sequence[int], token_ids: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
             batch = TokenBatch.in_rows(token_ids, counts, [sessions[i].row for i in which])
-            return self.model.forward(batch, held.cache, [end - 1 for end in accumulate(counts)]).logits
+            ends = [end - 1 for end in accumulate(counts)]
+            if isinstance(self.model, Decoder):  # told how many layers, it knows a round's pass, which may be a graph
+                return self.model.forward(batch, held.cache, ends, len(self.model.layers)).logits
+            return self.model.forward(batch, held.cache, ends).logits
 
         def catch_up() -> torch.Tensor:
             return read_missing(missing, self.model.device, lambda which, ids, n: read(which, self.to_draft(ids), n))

@@ -69,8 +69,8 @@ def static_pass(
 ) -> ForwardOutput | None:
     """Run a pass by a static plan, as a graph where graphs are to be had; arguments as in `Decoder.forward`.
 
-    Passes that ask for logits of some tokens, and of all layers, read prompts; they are planned by the host, as are
-    those of more tokens a row than engines have announced, and those that come near the end of the cache.
+    Passes that ask for logits of some tokens, and do not say of how many layers, read prompts; they are planned by the
+    host, as are those of more tokens a row than was announced, and those that come near the end of the cache.
 
     Returns:
         As `Decoder.forward`; None where it is no such pass.

@@ -51,7 +51,8 @@ def test_drafts_that_read_the_targets_states_and_layers_do_so_through_graphs(arm
     plain, _ = play(make_models("cpu"), arm, requests(3, COUPLED, 8), 3)
     models = make_models("cpu")
     recorder = RepeatingRecorder()
-    with_graphs(models.target, recorder)
+    decoder = models.arms[arm].draft.model if arm == "draft model" else models.target
+    with_graphs(decoder, recorder)
     found, _ = play(models, arm, requests(3, COUPLED, 8), 3)
     assert [each.stats.faults for each in found] == [[]] * 3
     assert [each.token_ids for each in found] == [each.token_ids for each in plain]
