@@ -1,4 +1,4 @@
-"""How long models take to load, in how much memory, and how near a file's own bits are to its unrounded weights."""
+"""How long models take to load, in how much memory, and what fewer bits cost in agreement and give in time."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from results_pages.parts import Record, bar_table, missing, origin, page_head, p
 
 
 def loading_page(folder: Path) -> str:
-    """Load time and memory, from bench_loading.json, and agreement, from bench_quantised.json."""
+    """Load time and memory, agreement and products: bench_loading.json, bench_quantised.json, bench_products.json."""
     lines = page_head(
         "Loading",
         "How long GGUF files take to load and how much memory, the first time (cold: the file is converted) and later "
@@ -19,7 +19,23 @@ def loading_page(folder: Path) -> str:
     lines += missing("python examples/benchmarks/bench_loading.py") if loads is None else _loads(loads)
     lines += ["## Agreement with the unrounded weights", ""]
     lines += missing("python examples/benchmarks/bench_quantised.py") if near is None else _agreement(near)
+    products = read_record(folder / "bench_products.json")
+    lines += ["## Products at 16, 8 and 4 bits a weight", ""]
+    lines += missing("python examples/benchmarks/bench_products.py") if products is None else _products(products)
     return page_text(lines)
+
+
+def _products(record: Record) -> list[str]:
+    cells = record["milliseconds"]
+    counts = list(next(iter(cells.values())))
+    rows = [[form, *(f"{row[n]:.1f}" for n in counts), f"{row['8'] / row['1']:.2f}"] for form, row in cells.items()]
+    heads = ["milliseconds, by rows", *counts, "8 over 1"]
+    note = (
+        f"{record['settings'][0].upper()}{record['settings'][1:]}. Layers are not computed at 8 bits: "
+        "rounding the rows takes part of what the weights save. Rows given at 8 bits, which no decoder has, show how "
+        "much."
+    )
+    return [*table(heads, rows), "", note, "", *bar_table(record["bars"]), *origin(record), ""]
 
 
 def _loads(record: Record) -> list[str]:
