@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from speculative.drafts.drafting_loop import read_along
+from speculative.drafts.logits_draft import read_along
 from speculative.protocols.draft import Draft
 from speculative.protocols.draft_trace import DraftLogits
 from speculative.protocols.token_batch import TokenBatch

@@ -15,15 +15,8 @@ from arms.checks import at_least, within
 from arms.fingerprint import digest
 from arms.input_file import read_text
 from speculative.drafts.cache_rows import CacheRows, RowSession
-from speculative.drafts.drafting_loop import (
-    LogitsDraft,
-    proposal_of,
-    propose_together,
-    read_along,
-    read_at_least,
-    read_missing,
-    write_alone,
-)
+from speculative.drafts.drafting_loop import proposal_of, propose_together, read_at_least, read_missing
+from speculative.drafts.logits_draft import LogitsDraft, read_along, write_alone
 from speculative.drafts.spec import DraftedTarget
 from speculative.drafts.stopping import StoppingSpec
 from speculative.models.decoder import Decoder

@@ -2,20 +2,19 @@
 
 import math
 import time
-from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
 
-from speculative.drafts.stopping import Confidence, StoppingDraft
-from speculative.protocols.draft import Answer, DraftAsk, Proposal, UnreadProposal
-from speculative.protocols.draft_trace import BestTokens
+from speculative.drafts.drafting_on_card import draft_on_card
+from speculative.drafts.logits_draft import READ_CHUNK, LogitsDraft
+from speculative.drafts.stopping import Confidence
+from speculative.protocols.draft import Answer, DraftAsk, Proposal
 from speculative.sampling.logits import best_of_rows, largest_of_rows
 from speculative.sampling.pinned import without_waiting
 from speculative.sampling.token_sampler import GREEDY
 
-READ_CHUNK = 512  # tokens a pass reads; bounds the memory of attention masks
 _READ_TOGETHER = 64  # tokens: who has more to read, reads in passes of its own, in which no shorter row is padded
 
 Pass = Callable[[Sequence[int], torch.Tensor, Sequence[int]], torch.Tensor]
@@ -23,70 +22,14 @@ Pass = Callable[[Sequence[int], torch.Tensor, Sequence[int]], torch.Tensor]
 (requests, v) after each one's last token."""
 
 
-class LogitsDraft(StoppingDraft):
-    """A draft that picks each token from a row of logits.
-
-    Attributes:
-        entry_ids: (v,) the target's id of each entry of the allowed logits; None where they are numbered as the
-            target's.
-    """
-
-    entry_ids: torch.Tensor | None = None
-
-    @abstractmethod
-    def allowed(self, logits: torch.Tensor) -> torch.Tensor:
-        """Cut (n, v) logits to the proposable tokens."""
-
-    def own_ids(self, entries: torch.Tensor) -> torch.Tensor:
-        """Map (n,) entries of the allowed logits to the ids that its passes read."""
-        return entries
-
-    def to_target(self, token_ids: torch.Tensor) -> torch.Tensor:
-        """Map (n,) ids that its passes read to the target's."""
-        return token_ids
-
-
-def write_alone(draft: LogitsDraft, prompt: Sequence[int], n_tokens: int, eos_ids: Collection[int]) -> list[int]:
-    """Return a draft's own greedy continuation of a prompt, a pass a token, as far as its context reaches."""
-    session, text = draft.unstopped().open(prompt), list(prompt)
-    end = min(len(prompt) + n_tokens, draft.max_positions or math.inf)
-    while len(text) < end:
-        token_ids = session.propose(text, 1).token_ids
-        text += token_ids
-        if not token_ids or token_ids[-1] in eos_ids:
-            break
-    session.close(prompt)
-    return text[len(prompt) :]
-
-
-def read_along(
-    token_ids: torch.Tensor, first: int, read: Callable[[torch.Tensor, Sequence[int]], torch.Tensor]
-) -> Iterator[torch.Tensor]:
-    """Read a text and yield the logits after each of its tokens from the one at `first` on, in parts of (n, v).
-
-    Args:
-        token_ids: (t,) as the model has them.
-        first: index of the first token whose logits count.
-        read: reads on, and gives the logits of these rows of what it is given.
-    """
-    for begin in range(0, len(token_ids), READ_CHUNK):
-        chunk = token_ids[begin : begin + READ_CHUNK]
-        rows = range(max(0, first - begin), len(chunk))
-        yield read(chunk, rows or [len(chunk) - 1])[: len(rows)]
-
-
 @dataclass(slots=True)
 class _Turn:
-    """One request in the loop: what was drafted, and of each row that was looked at its largest logit.
-
-    Where the tokens stay on a card, how sure the draft was of each is kept too, and judged when they are read.
-    """
+    """One request in the loop: what was drafted, and of each row that was looked at its largest logit."""
 
     ask: DraftAsk
     confidence: Confidence
     drafted: list[torch.Tensor] = field(default_factory=list)
     largest: list[torch.Tensor] = field(default_factory=list)
-    sure: list[torch.Tensor] = field(default_factory=list)
     error: Exception | None = None
 
 
@@ -106,21 +49,21 @@ def propose_together(
         catch_up: reads them, and gives the logits (requests, v) of the first draft token.
         go_on: reads draft tokens, one a request.
     """
+    if all(ask.unread for ask in asks):
+        return draft_on_card(draft, asks, n_read, catch_up, go_on)
     begin = time.perf_counter()
     logits = catch_up()
     read_s = (time.perf_counter() - begin) / len(asks)
     turns = [_Turn(ask, Confidence(draft.min_confidence)) for ask in asks]
-    going, unread = list(range(len(asks))), all(ask.unread for ask in asks)
+    going = list(range(len(asks)))
     while going:
-        picked = _pick(draft, logits, [turns[i] for i in going], unread)
+        picked = _pick(draft, logits, [turns[i] for i in going])
         going = [i for i, token in zip(going, picked, strict=True) if token is not None and not _is_done(turns[i])]
         if going:
             token_ids = (
                 torch.cat([turns[i].drafted[-1] for i in going]) if len(going) > 1 else turns[going[0]].drafted[-1]
             )
             logits = go_on(going, token_ids, [1] * len(going))
-    if unread and all(_is_done(turn) for turn in turns):
-        return _unread(draft, turns, n_read, read_s)
     found = zip(_token_ids(draft, turns), n_read, strict=True)
     return [ids if isinstance(ids, Exception) else Proposal(ids, n, read_s) for ids, n in found]
 
@@ -165,18 +108,15 @@ def _is_done(turn: _Turn) -> bool:
     return len(turn.drafted) == turn.ask.draft_length
 
 
-def _pick(draft: LogitsDraft, logits: torch.Tensor, turns: Sequence[_Turn], unread: bool) -> list[torch.Tensor | None]:
+def _pick(draft: LogitsDraft, logits: torch.Tensor, turns: Sequence[_Turn]) -> list[torch.Tensor | None]:
     """Pick each request's next draft token, (1,) its own ids; None where it has none."""
     rows, largest = draft.allowed(logits), largest_of_rows(logits)  # NaN where any logit is
     greedy = draft.own_ids(best_of_rows(rows)) if any(turn.ask.sampler is GREEDY for turn in turns) else None
-    sure = BestTokens.of(rows).probabilities if unread and draft.min_confidence else None
     picked: list[torch.Tensor | None] = []
     for i, turn in enumerate(turns):
         turn.largest.append(largest[i : i + 1])
         token = None
-        if sure is not None:
-            turn.sure.append(sure[i : i + 1])
-        if unread or not turn.confidence.falls_below(rows[i : i + 1]):
+        if not turn.confidence.falls_below(rows[i : i + 1]):
             try:
                 if greedy is not None and turn.ask.sampler is GREEDY:
                     token = greedy[i : i + 1]
@@ -188,19 +128,6 @@ def _pick(draft: LogitsDraft, logits: torch.Tensor, turns: Sequence[_Turn], unre
                 turn.error = error
         picked.append(token)
     return picked
-
-
-def _unread(draft: LogitsDraft, turns: Sequence[_Turn], n_read: Sequence[int], read_s: float) -> list[Answer]:
-    """Leave the draft tokens where they are."""
-    token_ids = draft.to_target(torch.cat([token for turn in turns for token in turn.drafted]))
-    largest = torch.cat([value for turn in turns for value in turn.largest])
-    counts = [len(turn.drafted) for turn in turns]  # of each, a row was looked at
-    parts = zip(torch.split(token_ids, counts), torch.split(largest, counts), n_read, turns, strict=True)
-    found: list[Answer] = []
-    for ids, own, n, turn in parts:
-        is_sure = torch.cat(turn.sure).double().cumprod(0) >= draft.min_confidence if turn.sure else None
-        found.append(UnreadProposal(draft.name, ids, own, Proposal([], n, read_s), turn.ask.sampler, is_sure))
-    return found
 
 
 def _token_ids(draft: LogitsDraft, turns: Sequence[_Turn]) -> Iterator[list[int] | Exception]:

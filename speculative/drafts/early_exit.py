@@ -8,15 +8,8 @@ from pydantic import Field
 
 from arms.checks import at_least, within
 from arms.fingerprint import digest
-from speculative.drafts.drafting_loop import (
-    READ_CHUNK,
-    LogitsDraft,
-    proposal_of,
-    propose_together,
-    read_along,
-    read_missing,
-    write_alone,
-)
+from speculative.drafts.drafting_loop import proposal_of, propose_together, read_missing
+from speculative.drafts.logits_draft import READ_CHUNK, LogitsDraft, read_along, write_alone
 from speculative.drafts.spec import DraftedTarget
 from speculative.drafts.stopping import StoppingSpec
 from speculative.models.decoder import Decoder

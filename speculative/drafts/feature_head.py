@@ -12,14 +12,8 @@ from arms.checks import at_least, within
 from arms.fingerprint import digest
 from speculative.drafts.cache_rows import CacheRows, RowSession
 from speculative.drafts.draft_model import VOCABULARY_FILE, read_vocabulary
-from speculative.drafts.drafting_loop import (
-    READ_CHUNK,
-    LogitsDraft,
-    proposal_of,
-    propose_together,
-    read_at_least,
-    read_missing,
-)
+from speculative.drafts.drafting_loop import proposal_of, propose_together, read_at_least, read_missing
+from speculative.drafts.logits_draft import READ_CHUNK, LogitsDraft
 from speculative.drafts.spec import DraftedTarget
 from speculative.drafts.stopping import StoppingSpec
 from speculative.models.decoder import Decoder

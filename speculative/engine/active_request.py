@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 import torch
 
 from speculative.engine.drafting import Drafting
+from speculative.engine.picks_on_card import PickAsk
 from speculative.engine.target_rows import (
     ControlledRows,
-    DrawnRows,
     InvalidLogitsError,
-    PickRows,
+    RowsOnCard,
     RowsOnDemand,
     TargetRows,
-    controlled_picker,
 )
 from speculative.engine.text_stream import TextStream
 from speculative.engine.verify import Verification, Verifier, verify_match
@@ -148,7 +147,7 @@ class Running:
         """Verify draft tokens that follow `prefix`, by default the text so far, as far as the logits allow it."""
         prefix, raw, token_ids = self.tokens if prefix is None else prefix, rows, draft_tokens.token_ids
         try:
-            if rows.picks is not None:
+            if isinstance(rows, RowsOnCard):
                 found = verify_match(rows.picked, token_ids)
             else:
                 if self._is_controlled:
@@ -163,8 +162,8 @@ class Running:
         logprobs = tuple(raw.logprob(i, token, n_best) for i, token in enumerate(tokens))
         return Verification(found.n_accepted, found.next_token, found.failure, logprobs)
 
-    def picker(self, draft_tokens: DraftTokens, unread: UnreadProposal | None) -> PickRows | None:
-        """Return what picks tokens on a card from this round's rows; None where nothing needs to, or processors must.
+    def pick_ask(self, draft_tokens: DraftTokens, unread: UnreadProposal | None) -> PickAsk | None:
+        """Return what to pick from this round's rows on a card; None where processors must see each row.
 
         Args:
             draft_tokens: of the round, where the host knows them.
@@ -172,12 +171,7 @@ class Running:
         """
         if self.request.sampling.logits_processors:
             return None
-        probs, is_drawn = draft_tokens.probs, None
-        if unread is not None and unread.drawing is not None:
-            probs, is_drawn = unread.drawing.probs, unread.is_drawn
-        drawn = DrawnRows(torch.stack([*probs]), is_drawn) if probs else None
-        pick = self.verifier.picker(len(self.tokens), drawn)
-        return pick if self._controls is None else controlled_picker(self._controls, pick)
+        return PickAsk(self.verifier, len(self.tokens), draft_tokens, unread, self._controls)
 
     def certainty(self) -> Certainty | None:
         """Return how sure the target was of the last token, by its own logits; to be asked between two passes."""

@@ -87,10 +87,12 @@ def batch_to_verify(states: Sequence[Running], drafted: Drafted, device: torch.d
     if not drafted.unread:
         return TokenBatch.of(known, device)
     uploaded = without_waiting(torch.tensor([token for row in known for token in row]), device)
-    parts, counts = list(torch.split(uploaded, [len(row) for row in known])), [len(row) for row in known]
-    for i, (_, proposal) in drafted.unread.items():
-        parts[i] = torch.cat([parts[i], proposal.token_ids])
-        counts[i] += len(proposal.token_ids)
+    parts, counts = list[torch.Tensor](), [len(row) for row in known]
+    for i, part in enumerate(torch.split(uploaded, counts)):
+        parts.append(part)
+        if i in drafted.unread:
+            parts.append(drafted.unread[i][1].token_ids)
+            counts[i] += len(parts[-1])
     return TokenBatch(torch.cat(parts), counts)
 
 

@@ -9,6 +9,7 @@ from typing import cast
 from speculative.engine.active_request import Running
 from speculative.engine.admission import Admission
 from speculative.engine.batch_drafting import Drafted, batch_to_verify, propose_all
+from speculative.engine.picks_on_card import rows_read_once
 from speculative.engine.prompt_reading import (
     Chunk,
     PromptReading,
@@ -24,7 +25,7 @@ from speculative.engine.round_context import ArmTable, arm_of_round, choose_arms
 from speculative.engine.round_reporting import open_rounds, report_rounds
 from speculative.engine.settings import DEFAULT, EngineSettings
 from speculative.engine.state_keeping import keep_states, kept_layers, tapped_model
-from speculative.engine.target_rows import rows_read_once, target_rows
+from speculative.engine.target_rows import target_rows
 from speculative.engine.text_stream import TextStream
 from speculative.engine.verify import Verification, make_verifier
 from speculative.models.batch_invariance import batch_invariant_model
@@ -289,8 +290,8 @@ class Engine:
             rows = target_rows(output.logits, batch.counts, self.n_tokens)
         else:  # the host waits for the card here
             unread = drafted.proposals()
-            pickers = [state.picker(drafted.tokens[i], unread.get(i)) for i, state in enumerate(states)]
-            rows = rows_read_once(output.logits[:n_own, : self.n_tokens], batch, pickers, [*unread.values()])
+            asks = [state.pick_ask(drafted.tokens[i], unread.get(i)) for i, state in enumerate(states)]
+            rows = rows_read_once(output.logits[:n_own, : self.n_tokens], batch, asks)
             drafted.settle(states, arms)
         tokens = drafted.tokens
         verifications = [state.verify(own, drawn) for state, own, drawn in zip(states, rows, tokens, strict=True)]

@@ -3,17 +3,14 @@
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 from math import isfinite
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from speculative.protocols.draft import UnreadProposal
 from speculative.protocols.request import Request, TokenLogprob
-from speculative.protocols.token_batch import TokenBatch
+from speculative.sampling.acceptance import NO_PICK
 from speculative.sampling.controls import control_logits
-from speculative.sampling.controls_on_device import DeviceControls
 
 
 class InvalidLogitsError(ValueError):
@@ -28,20 +25,6 @@ class InvalidLogitsError(ValueError):
         self.n_accepted = n_accepted
 
 
-PickRows = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""Gives (n,) tokens of a request's (n, v) rows and the (n - 1,) draft tokens that they come after."""
-
-
-_NO_PICK = -1  # from a row that allows none once controls are applied
-
-
-class DrawnRows(NamedTuple):
-    """What draft tokens on a card were drawn from: probabilities (n, v) float64, and which of them count, (n,) bool."""
-
-    probs: torch.Tensor
-    is_drawn: torch.Tensor | None = None
-
-
 LargestLogits = Callable[[int], tuple[float, int]]  # of row i: its largest logit, and the id it belongs to
 
 
@@ -52,18 +35,10 @@ class TargetRows:
         logits: (n, v) float, of a whole pass.
         largest: gives a row's largest logit and the id it belongs to.
         first: the request's first row; the callers ask for no more rows than it has.
-        picks: the token that the request's sampler picks from each of its rows, where they were found on the device.
-
-    Attributes:
-        picks: as given.
     """
 
-    picks: Sequence[int] | None = None
-
-    def __init__(
-        self, logits: torch.Tensor, largest: LargestLogits, first: int = 0, picks: Sequence[int] | None = None
-    ) -> None:
-        self._logits, self._largest, self._first, self.picks = logits, largest, first, picks
+    def __init__(self, logits: torch.Tensor, largest: LargestLogits, first: int = 0) -> None:
+        self._logits, self._largest, self._first = logits, largest, first
 
     def row(self, i: int) -> torch.Tensor:
         """Logits (v,) after i draft tokens.
@@ -85,24 +60,40 @@ class TargetRows:
             raise _not_finite(value, i)
         return token
 
-    def picked(self, i: int) -> int:
-        """Return the token that the request's sampler has picked after i draft tokens.
-
-        Raises:
-            InvalidLogitsError: if no token can be chosen.
-        """
-        self.best(i)
-        assert self.picks is not None
-        if self.picks[i] == _NO_PICK:
-            raise InvalidLogitsError("the largest logit must be finite once all controls are applied", i)
-        return self.picks[i]
-
     def logprob(self, i: int, token: int, n_best: int) -> TokenLogprob:
         """Return the log-probability of the token chosen after i draft tokens, and the `n_best` best ones beside it."""
         logprobs = torch.log_softmax(self.row(i).float(), dim=0)
         best = logprobs.topk(min(n_best, len(logprobs)))
         pairs = tuple(zip(best.indices.tolist(), best.values.tolist(), strict=True))
         return TokenLogprob(token, float(logprobs[token]), pairs)
+
+
+class RowsOnCard(TargetRows):
+    """Rows on a card, from which tokens were picked there: as many as are to be committed.
+
+    Args:
+        logits: (n, v) float, the request's own.
+        picks: the draft tokens accepted, then the next token; `NO_PICK` where its row allows none.
+    """
+
+    def __init__(self, logits: torch.Tensor, picks: Sequence[int]) -> None:
+        super().__init__(logits, lambda i: largest_logits(logits)(i))
+        self._picks = picks
+
+    def row(self, i: int) -> torch.Tensor:
+        """Logits (v,) after i draft tokens; see `TargetRows`."""
+        return self._logits[i] if self._picks[i] != NO_PICK else super().row(i)
+
+    def picked(self, i: int) -> int:
+        """Return the token that was picked after i draft tokens.
+
+        Raises:
+            InvalidLogitsError: if no token can be chosen.
+        """
+        if self._picks[i] == NO_PICK:
+            self.best(i)  # unless it is the controls that allow none
+            raise InvalidLogitsError("the largest logit must be finite once all controls are applied", i)
+        return self._picks[i]
 
 
 class HostRows(TargetRows):
@@ -146,47 +137,6 @@ def target_rows(logits: torch.Tensor, counts: Sequence[int], n_tokens: int) -> l
         return [HostRows(logits, rows, first) for first in firsts]
     largest = largest_logits(logits)
     return [TargetRows(logits, largest, first) for first in firsts]
-
-
-def rows_read_once(
-    logits: torch.Tensor, batch: TokenBatch, pickers: Sequence[PickRows | None], unread: Sequence[UnreadProposal]
-) -> list[TargetRows]:
-    """Return each request's rows of a pass on a card; all that the host needs of the round is read in one copy.
-
-    Args:
-        logits: (n, v) float, padding cut off.
-        batch: the pass's tokens: of each request the text's last one, then its draft tokens.
-        pickers: of each request, what picks a token from each of its rows.
-        unread: proposals to be read with it.
-    """
-    counts, token_ids = batch.counts, batch.token_ids
-    firsts = list(accumulate(counts[:-1], initial=0))
-    picked = [
-        None if pick is None else pick(logits[first : first + n], token_ids[first + 1 : first + n])
-        for pick, first, n in zip(pickers, firsts, counts, strict=True)
-    ]
-    drafted = [proposal.values() for proposal in unread]
-    found = [*logits.max(-1), *(picks for picks in picked if picks is not None), *drafted]
-    read = torch.cat([column.double() for column in found]).tolist()  # ids are exact below 2**53
-    n = len(logits)
-    values, best, rest = read[:n], read[n : 2 * n], iter(read[2 * n :])
-    own = [None if picks is None else [int(next(rest)) for _ in range(len(picks))] for picks in picked]
-    for proposal, values_of in zip(unread, drafted, strict=True):
-        proposal.take([next(rest) for _ in range(len(values_of))])
-    largest: LargestLogits = lambda i: (values[i], int(best[i]))  # noqa: E731
-    return [TargetRows(logits, largest, first, picks) for first, picks in zip(firsts, own, strict=True)]
-
-
-def controlled_picker(controls: DeviceControls, pick: PickRows | None) -> PickRows:
-    """Return what picks from rows once controls are applied to them: by `pick`, or the best token."""
-
-    def picked(rows: torch.Tensor, draft_tokens: torch.Tensor) -> torch.Tensor:
-        controlled = controls.apply(rows, draft_tokens)
-        largest, best = controlled.max(-1)
-        chosen = best if pick is None else pick(controlled, draft_tokens)
-        return torch.where(largest.isfinite(), chosen, _NO_PICK)
-
-    return picked
 
 
 def largest_logits(logits: torch.Tensor) -> LargestLogits:

@@ -1,16 +1,16 @@
 """Accept a prefix of the draft so that the text stays the target's."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
 
 import torch
 
-from speculative.engine.target_rows import DrawnRows, PickRows, TargetRows
+from speculative.engine.target_rows import TargetRows
 from speculative.protocols.request import TokenLogprob
 from speculative.sampling.logits import probabilities, process_logits, warp_rows
-from speculative.sampling.pinned import without_waiting
-from speculative.sampling.rejection_rows import picked_by_rejection
+from speculative.sampling.pick_program import Numbers, PickProgram
+from speculative.sampling.rejection_rows import drawn_of_rows, picked_by_rejection
 from speculative.sampling.sampling_params import SamplingParams
 from speculative.sampling.token_sampler import (
     GREEDY,
@@ -21,6 +21,9 @@ from speculative.sampling.token_sampler import (
     SeededSource,
     TokenSampler,
 )
+
+Drafted = Callable[[], tuple[torch.Tensor, torch.Tensor] | None]
+"""Gives the draft token after each of n rows and what it was drawn from, see `picked_by_rejection`; None for none."""
 
 
 class Verification(NamedTuple):
@@ -106,17 +109,29 @@ class Verifier(ABC):
     def draft_sampler(self, position: int) -> TokenSampler:
         """Return what a draft samples with in the round whose first token stands at `position` of the text."""
 
-    def picker(self, position: int, drawn: DrawnRows | None) -> PickRows | None:
-        """Return what picks a token on a card from each of a request's rows.
+    def kind(self) -> Hashable | None:
+        """Return what requests have in common for which one call of `picks` will do on a card.
 
-        Args:
-            position: of the first row's token.
-            drawn: what the draft tokens were drawn from, where they were.
-
-        Returns:
-            None where no more is asked of a row than its largest logit.
+        None where no more is asked of a row than its largest logit.
         """
         return None
+
+    def numbers(self, position: int, n: int) -> Sequence[Numbers]:
+        """Return what `picks` is told of n rows, whose tokens stand at `position` and after; one each, or none."""
+        return ()
+
+    def picks(self, rows: torch.Tensor, numbers: torch.Tensor | None, drafted: Drafted) -> torch.Tensor:
+        """Pick a token from each row of requests of this kind, without waiting.
+
+        Args:
+            rows: (n, v) float.
+            numbers: of each row, on the same device.
+            drafted: gives what the rows are followed by.
+
+        Returns:
+            (n,) int64; from a row of NaN anything.
+        """
+        return rows.argmax(1)
 
     @abstractmethod
     def verify(self, rows: TargetRows, draft_tokens: DraftTokens, position: int) -> Verification:
@@ -149,9 +164,25 @@ class MatchVerifier(Verifier):
         """Return the target's own sampler, so that both sample under the same noise."""
         return self._draft_sampler
 
-    def picker(self, position: int, drawn: DrawnRows | None) -> PickRows | None:
+    def kind(self) -> Hashable:
+        """Return the sampler's program."""
+        return self._program()
+
+    def numbers(self, position: int, n: int) -> Sequence[Numbers]:
+        """Return the sampler's."""
+        return self._sampler.numbers(position, n)
+
+    def picks(self, rows: torch.Tensor, numbers: torch.Tensor | None, drafted: Drafted) -> torch.Tensor:
         """Return the sampler's picks."""
-        return lambda rows, draft_tokens: self._sampler.pick_rows(rows, position)
+        return self._program().pick(rows, numbers).entries
+
+    def _program(self) -> PickProgram:
+        program = self._sampler.program()
+        if program is None:
+            raise TypeError(
+                f"on a card the target's sampler must have a program, {type(self._sampler).__name__} has none"
+            )
+        return program
 
     def verify(self, rows: TargetRows, draft_tokens: DraftTokens, position: int) -> Verification:
         """Accept what the target picks."""
@@ -176,20 +207,22 @@ class RejectionVerifier(Verifier):
         """Draws, and remembers from what."""
         return DrawingSampler(self._params, self._draft_source.at(position), self._n_vocab)
 
-    def picker(self, position: int, drawn: DrawnRows | None) -> PickRows | None:
-        """Return the draft tokens that are accepted by the ratio of the two distributions, and what stands instead."""
+    def kind(self) -> Hashable:
+        """Return what its logits are processed by."""
+        return type(self), self._params
+
+    def numbers(self, position: int, n: int) -> Sequence[Numbers]:
+        """Return two numbers a row, which belong to the round."""
         source = self._source.at(position)
-        probs, is_drawn = (None, None) if drawn is None else drawn
+        return [(source.uniform(i, 0), source.uniform(i, 1)) for i in range(n)]
 
-        def pick(rows: torch.Tensor, draft_tokens: torch.Tensor) -> torch.Tensor:
-            numbers = torch.tensor(
-                [[source.uniform(i, 0), source.uniform(i, 1)] for i in range(len(rows))], dtype=torch.float64
-            )
-            target_probs = probabilities(warp_rows(rows.float(), self._params))
-            uniforms = without_waiting(numbers, rows.device)
-            return picked_by_rejection(target_probs, draft_tokens, probs, uniforms, is_drawn)
-
-        return pick
+    def picks(self, rows: torch.Tensor, numbers: torch.Tensor | None, drafted: Drafted) -> torch.Tensor:
+        """Return the draft tokens that are accepted by the ratio of the two distributions, and what stands instead."""
+        assert numbers is not None
+        target_probs, given = probabilities(warp_rows(rows.float(), self._params)), drafted()
+        if given is None:
+            return drawn_of_rows(target_probs, numbers[:, 1])
+        return picked_by_rejection(target_probs, *given, numbers)
 
     def verify(self, rows: TargetRows, draft_tokens: DraftTokens, position: int) -> Verification:
         """Accept by the ratio of the two distributions."""

@@ -9,7 +9,8 @@ import torch
 
 from speculative.protocols.draft_trace import NO_MATCH_LENGTH, DraftLogits, DraftTrace
 from speculative.protocols.shared_cache import SharedCache
-from speculative.sampling.token_sampler import GREEDY, TokenSampler, n_finite
+from speculative.protocols.unread_tokens import UnreadTokens
+from speculative.sampling.token_sampler import GREEDY, TokenSampler
 
 
 class Proposal(NamedTuple):
@@ -32,54 +33,39 @@ class UnreadProposal:
 
     Args:
         name: the draft's.
-        token_ids: (n,) int64, the target's ids, on the card.
-        largest: (n,) float, the largest logit of each row that was looked at: NaN or infinite where all is not well.
+        batch: all that it picked at once.
+        i: which of the batch's requests this is.
         cost: a proposal without tokens that says what was read for them.
         sampler: that picked them.
-        is_sure: (n,) bool on the card, whether the draft goes on to each token; the first where it does not and all
-            after it are not proposed. None for all.
 
     Attributes:
-        token_ids: as given.
-        drawing: what drew them, under rejection sampling; None otherwise.
-        is_drawn: (n,) bool on the card, then: which are proposed and were drawn from a distribution, none after one
-            that is not.
+        batch: as given.
         found: the proposal, or what is wrong with it, once read.
     """
 
-    def __init__(
-        self,
-        name: str,
-        token_ids: torch.Tensor,
-        largest: torch.Tensor,
-        cost: Proposal,
-        sampler: TokenSampler = GREEDY,
-        is_sure: torch.Tensor | None = None,
-    ) -> None:
-        self.token_ids, self._name, self._cost, self.drawing = token_ids, name, cost, sampler.drawing()
+    def __init__(self, name: str, batch: UnreadTokens, i: int, cost: Proposal, sampler: TokenSampler = GREEDY) -> None:
+        self._name, self.batch, self._i, self._cost, self._drawing = name, batch, i, cost, sampler.drawing()
         self.found: Proposal | Exception | None = None
-        self.is_drawn: torch.Tensor | None = None
-        masses = None if self.drawing is None else torch.stack(self.drawing.masses)
-        if masses is not None:
-            is_drawn = masses.isfinite() if is_sure is None else masses.isfinite() & is_sure
-            self.is_drawn = is_drawn.long().cumprod(0).bool()
-        self._columns = token_ids, largest, masses, is_sure
 
-    def values(self) -> torch.Tensor:
-        """Return what has to be read, float64, in which ids are exact."""
-        return torch.cat([column.double() for column in self._columns if column is not None])
+    @property
+    def token_ids(self) -> torch.Tensor:
+        """(n,) int64, the target's ids, on the card."""
+        return self.batch.token_ids[self._i, : self.batch.lengths[self._i]]
 
-    def take(self, values: Sequence[float]) -> Proposal | Exception:
-        """Return what the values say, once the host has them."""
-        n = len(self.token_ids)
-        read = (values[i : i + n] for i in range(0, len(values), n))
-        ids, largest, masses, is_sure = ([1.0] * n if column is None else next(read) for column in self._columns)
-        n_sure = next((i for i, value in enumerate(is_sure) if not value), n)
-        token_ids, n_masses = [int(value) for value in ids[:n_sure]], n_finite(masses[:n_sure])
-        if self.drawing is not None:
-            self.drawing.take(token_ids[:n_masses])
-        if n_masses == n_sure and n_finite(largest[: n_sure + 1]) == len(largest[: n_sure + 1]):
-            self.found = Proposal(token_ids, self._cost.n_read, self._cost.read_s)
+    @property
+    def probs(self) -> torch.Tensor | None:
+        """(n, v) float64, what they were drawn from, under rejection sampling; zeros where a token does not count."""
+        probs = self.batch.probs
+        return None if probs is None else probs[self._i, : self.batch.lengths[self._i]]
+
+    def take(self, token_ids: Sequence[int]) -> Proposal | Exception:
+        """Return what was proposed, once the host has the tokens, and the batch what was read beside them."""
+        n, n_drawn, is_sound = self.batch.counted(self._i)
+        proposed = [*token_ids[:n]]
+        if self._drawing is not None:
+            self._drawing.take(proposed[:n_drawn])
+        if is_sound:
+            self.found = Proposal(proposed, self._cost.n_read, self._cost.read_s)
         else:
             self.found = FloatingPointError(f"draft {self._name!r}: its logits hold NaN or infinity")
         return self.found

@@ -8,22 +8,21 @@ Source: Gumbel-max, Maddison et al. 2014, section 2 (arXiv:1411.0030); noise sha
 constants of its usual 64-bit variant.
 """
 
-import logging
 import math
 from collections.abc import Callable
 from functools import cache
-from importlib.util import find_spec
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from speculative.sampling.kernels import kernel_like
 from speculative.sampling.pinned import without_waiting
 
 UnsignedWords = npt.NDArray[np.uint64]
+BestOfRows = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
-_log = logging.getLogger(__name__)
 _N_BITS = 52  # k + 1/2 with k of that many bits is exact in float64, next to 1 too
 _WORD = 2**64 - 1
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -152,54 +151,45 @@ def argmax_with_noise(processed: Tensor, seed: int, position: int, token_ids: Te
         ids = None if token_ids is None else token_ids.numpy()
         return torch.tensor(argmax_on_cpu(processed.detach().numpy(), seed, position, ids))
     # picking entries would wait for the device, where logarithms cost less
-    ids_there = torch.arange(processed.numel(), device=processed.device) if token_ids is None else token_ids
-    sums = processed.double() - processed.max() + gumbel_noise(seed, position, ids_there)
-    return torch.where(processed == -math.inf, -math.inf, sums).argmax()
+    keys = without_waiting(torch.tensor(keys_of_rows(seed, position, 1)), processed.device)
+    return argmax_of_rows(processed[None], keys, token_ids)[0]
 
 
-def argmax_of_rows(processed: Tensor, seed: int, first_position: int) -> Tensor:
-    """Draw a token from each of (n, v) rows that follow one another in a text, without waiting for the device.
+def argmax_of_rows(processed: Tensor, keys: Tensor, token_ids: Tensor | None = None) -> Tensor:
+    """Draw a token from each of several rows, without waiting for the device.
 
     Args:
-        processed: as in `argmax_with_noise`, of the target.
-        seed: of the request.
-        first_position: of the first row's token.
+        processed: (n, v) float32, as in `argmax_with_noise`.
+        keys: (n,) int64, of each row, see `keys_of_rows`.
+        token_ids: (v,) int64, as there.
 
     Returns:
         (n,) int64, what `argmax_with_noise` gives row by row.
     """
-    device = processed.device
-    keys = without_waiting(keys_of_rows(seed, first_position, len(processed)), device)
-    return (_kernel(device) or _best_of_rows)(processed, keys)
+    return (_kernel(processed.device) or _best_of_rows)(processed, keys, token_ids)
 
 
-def _best_of_rows(processed: Tensor, keys: Tensor) -> Tensor:
-    token_ids = torch.arange(processed.shape[1], device=processed.device)
-    words = (token_ids * _signed(_GOLDEN)) + keys[:, None]
+def _best_of_rows(processed: Tensor, keys: Tensor, token_ids: Tensor | None) -> Tensor:
+    ids = torch.arange(processed.shape[1], device=processed.device) if token_ids is None else token_ids
+    words = (ids * _signed(_GOLDEN)) + keys[:, None]
     sums = processed.double() - processed.amax(1, keepdim=True) + _noise(_mix_by_torch(words))
     return torch.where(processed == -math.inf, -math.inf, sums).argmax(1)
 
 
 @cache
-def _kernel(device: torch.device) -> Callable[[Tensor, Tensor], Tensor] | None:
-    """Return a card's own kernel for `_best_of_rows`, tried once; None where there is none that works."""
-    if device.type != "cuda" or not torch.cuda.is_available() or find_spec("triton") is None:
-        return None
-    rows, keys = torch.arange(4000.0, device=device).sin().view(2, -1), keys_of_rows(0, 0, 2).to(device)
-    try:
+def _kernel(device: torch.device) -> BestOfRows | None:
+    def load() -> BestOfRows:
         from speculative.sampling.triton_noise import best_of_rows
 
-        if not torch.equal(best_of_rows(rows, keys), _best_of_rows(rows, keys)):
-            raise RuntimeError("it picks other tokens")
-    except Exception as error:  # of a compiler, a driver or Triton
-        _log.info("drawing without Triton's kernel on %s: %s", device, error)
-        return None
-    return best_of_rows
+        return best_of_rows
+
+    rows, keys = torch.arange(4000.0).sin().view(2, -1), torch.tensor(keys_of_rows(0, 0, 2))
+    return kernel_like(_best_of_rows, load, device, rows, keys, torch.arange(2000).flip(0))
 
 
-def keys_of_rows(seed: int, first_position: int, n: int) -> Tensor:
-    """Hash a seed with each of the n positions from the first one on: (n,) int64."""
-    return torch.tensor([_signed(stream_key(seed, first_position + i)) for i in range(n)])
+def keys_of_rows(seed: int, position: int, n: int) -> list[int]:
+    """Hash a seed with each of n positions from the first one on, to words of int64."""
+    return [_signed(stream_key(seed, position + i)) for i in range(n)]
 
 
 def argmax_on_cpu(

@@ -125,17 +125,8 @@ class SamplingParams:
         return replace(self, logits_processors=()) if self.logits_processors else self
 
     def without_controls(self) -> "SamplingParams":
-        """Return temperature, top-k, top-p and min-p alone, with how the text is verified."""
-        if not self.controlled:
-            return self
-        return SamplingParams(
-            temperature=self.temperature,
-            top_k=self.top_k,
-            top_p=self.top_p,
-            min_p=self.min_p,
-            verification=self.verification,
-            seed=self.seed,
-        )
+        """Return temperature, top-k, top-p and min-p alone."""
+        return SamplingParams(self.temperature, top_k=self.top_k, top_p=self.top_p, min_p=self.min_p)
 
 
 def _number(name: str, value: object) -> float:

@@ -8,9 +8,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 
-from speculative.sampling.gumbel_noise import argmax_of_rows, argmax_with_noise, stream_key, uniform
-from speculative.sampling.logits import probabilities, process_logits, warp_rows
-from speculative.sampling.rejection_rows import drawn_of_rows
+from speculative.sampling.gumbel_noise import argmax_with_noise, keys_of_rows, stream_key, uniform
+from speculative.sampling.logits import probabilities, process_logits
+from speculative.sampling.pick_program import Best, BestWithNoise, Drawn, Numbers, PickProgram, numbers_there
 from speculative.sampling.sampling_params import SamplingParams
 
 
@@ -27,6 +27,7 @@ class DraftTokens(NamedTuple):
 
 
 NO_TOKENS = DraftTokens(())
+_NO_ROW = "a draft's logits must be one row without NaN that allows at least one token"
 
 
 class TokenSampler(ABC):
@@ -45,9 +46,13 @@ class TokenSampler(ABC):
             () int64, an index into `logits`.
         """
 
-    def pick_rows(self, logits: torch.Tensor, position: int) -> torch.Tensor:
-        """Choose an entry of each of (n, v) rows of the target, whose tokens stand at `position` and after: (n,)."""
-        return torch.stack([self.pick(row, position + i) for i, row in enumerate(logits.unbind(0))])
+    def program(self) -> PickProgram | None:
+        """Return what picks for several requests at once on a card; None where each row must be given to `pick`."""
+        return None
+
+    def numbers(self, position: int, n: int) -> Sequence[Numbers]:
+        """Return what the program is told of n tokens, the first of which stands at `position`: n numbers, or none."""
+        return ()
 
     def drawn(self) -> "DraftTokens":
         """Return the tokens drawn so far; none where picks are a function of logits, prefix and noise."""
@@ -66,6 +71,10 @@ class GreedySampler(TokenSampler):
         if logits.device.type == "cpu" and logits.dtype == torch.float32:  # NumPy takes a tenth of torch's time here
             return torch.from_numpy(np.asarray(logits.numpy().argmax()))
         return logits.argmax()
+
+    def program(self) -> PickProgram:
+        """Return the rows' best tokens."""
+        return Best()
 
 
 GREEDY = GreedySampler()
@@ -93,11 +102,13 @@ class CoupledSampler(TokenSampler):
         processed = process_logits(logits, self._params, ())
         return argmax_with_noise(processed, self._seed, position, target_ids)
 
-    def pick_rows(self, logits: torch.Tensor, position: int) -> torch.Tensor:
-        """Return the best entry of each row once its position's noise is added; on a card the host does not wait."""
-        if logits.device.type == "cpu":
-            return super().pick_rows(logits, position)
-        return argmax_of_rows(warp_rows(logits.float(), self._params), self._seed, position)
+    def program(self) -> PickProgram:
+        """Return the rows' best tokens under noise."""
+        return BestWithNoise(self._params)
+
+    def numbers(self, position: int, n: int) -> Sequence[int]:
+        """Return the key of each token's noise."""
+        return keys_of_rows(self._seed, position, n)
 
 
 class RandomSource(Protocol):
@@ -188,24 +199,48 @@ class DrawingSampler(TokenSampler):
         Raises:
             FloatingPointError: if the logits hold NaN or infinity, or allow no token; on a card `drawn` tells.
         """
+        if logits.dim() != 1:
+            raise FloatingPointError(_NO_ROW)
+        if logits.device.type != "cpu":
+            numbers = numbers_there(self.numbers(position, 1), logits.device)
+            entries, probs, masses = self.program().pick(logits[None], numbers, target_ids)
+            assert probs is not None
+            assert masses is not None
+            self.keep(entries if target_ids is None else target_ids[entries], probs, masses)
+            return entries[0]
         logits = logits[: self._n_vocab] if target_ids is None else logits
-        own, is_here = probabilities(process_logits(logits, self._params, ())), logits.device.type == "cpu"
-        if own.dim() != 1 or (is_here and not math.isfinite(own.sum())):
-            raise FloatingPointError("a draft's logits must be one row without NaN that allows at least one token")
+        own = probabilities(process_logits(logits, self._params, ()))
+        if not math.isfinite(own.sum()):
+            raise FloatingPointError(_NO_ROW)
         probs = own.new_zeros(self._n_vocab)
         if target_ids is None:
             probs[: len(own)] = own
         else:
             probs.index_add_(0, target_ids, own)
         self.probs.append(probs)
-        if is_here:
-            entry = self._source.draw(own)
-            self._token_ids.append(entry if target_ids is None else int(target_ids[entry]))
-            return torch.tensor(entry)
-        there = drawn_of_rows(own[None], self._source.uniform(len(self.masses), 1))[0]
-        self._unread.append(there if target_ids is None else target_ids[there[None]][0])
-        self.masses.append(own.sum())
-        return there
+        entry = self._source.draw(own)
+        self._token_ids.append(entry if target_ids is None else int(target_ids[entry]))
+        return torch.tensor(entry)
+
+    def program(self) -> PickProgram:
+        """Return tokens drawn from the rows; `keep` has to be told of them."""
+        return Drawn(self._params, self._n_vocab)
+
+    def numbers(self, position: int, n: int) -> Sequence[float]:
+        """Return the numbers by which the next n tokens are drawn."""
+        return [self._source.uniform(len(self.masses) + i, 1) for i in range(n)]
+
+    def keep(self, token_id: torch.Tensor, probs: torch.Tensor, mass: torch.Tensor) -> None:
+        """Note a token that was drawn on a card.
+
+        Args:
+            token_id: (1,) int64, the target's id.
+            probs: (1, v) float64, what it was drawn from.
+            mass: (1,) float64, the sum of that.
+        """
+        self._unread.append(token_id[0])
+        self.probs.append(probs[0])
+        self.masses.append(mass[0])
 
     def drawing(self) -> "DrawingSampler | None":
         """Return itself."""

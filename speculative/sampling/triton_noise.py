@@ -11,11 +11,12 @@ _BLOCK = tl.constexpr(1024)  # tokens of a program
 
 
 @triton.jit
-def _best_of_block(processed, tops, keys, values, ids, v):
+def _best_of_block(processed, tops, keys, token_ids, values, ids, v, is_numbered: tl.constexpr):
     """Find the best of (logit - best logit) + noise among a row's tokens of one block."""
     row, block = tl.program_id(0), tl.program_id(1)
-    tokens = block * _BLOCK + tl.arange(0, _BLOCK)
-    logits = tl.load(processed + row * v + tokens, mask=tokens < v, other=float("-inf")).to(tl.float64)
+    entries = block * _BLOCK + tl.arange(0, _BLOCK)
+    logits = tl.load(processed + row * v + entries, mask=entries < v, other=float("-inf")).to(tl.float64)
+    tokens = entries if is_numbered else tl.load(token_ids + entries, mask=entries < v, other=0)
     golden = tl.full((_BLOCK,), 0x9E3779B97F4A7C15, tl.uint64)
     words = tokens.to(tl.uint64) * golden + tl.load(keys + row).to(tl.uint64, bitcast=True)
     words = (words ^ (words >> 30)) * tl.full((_BLOCK,), 0xBF58476D1CE4E5B9, tl.uint64)
@@ -29,12 +30,13 @@ def _best_of_block(processed, tops, keys, values, ids, v):
     tl.store(ids + place, block * _BLOCK + tl.argmax(sums, axis=0))
 
 
-def best_of_rows(processed: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+def best_of_rows(processed: torch.Tensor, keys: torch.Tensor, token_ids: torch.Tensor | None = None) -> torch.Tensor:
     """Draw a token from each row: the best of logits + noise, the first of several.
 
     Args:
         processed: (n, v) float32, neither NaN nor +inf; -inf is never drawn (all -inf: index 0).
         keys: (n,) int64, the hash of each row's seed and position.
+        token_ids: (v,) int64, the target's id of each entry; None if they are numbered as the target's.
 
     Returns:
         (n,) int64.
@@ -43,5 +45,6 @@ def best_of_rows(processed: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
     n_blocks = -(-v // _BLOCK.value)
     values = processed.new_empty(n, n_blocks, dtype=torch.float64)
     ids = processed.new_empty(n, n_blocks, dtype=torch.int64)
-    _best_of_block[(n, n_blocks)](processed.contiguous(), processed.amax(1), keys, values, ids, v)
+    tops, named = processed.amax(1), keys if token_ids is None else token_ids
+    _best_of_block[(n, n_blocks)](processed.contiguous(), tops, keys, named, values, ids, v, token_ids is None)
     return ids.gather(1, values.argmax(1, keepdim=True))[:, 0]

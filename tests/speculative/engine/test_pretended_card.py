@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from speculative.drafts import draft_model, drafting_loop
+from speculative.drafts import drafting_loop, drafting_on_card
 from speculative.models import decoder, static_plan
 from speculative.models.decoder import Decoder
 from speculative.protocols.token_batch import TokenBatch
@@ -123,9 +123,9 @@ def test_a_forgotten_mask_is_found(monkeypatch):
 
 def test_a_value_read_in_the_loop_is_found(monkeypatch):
     text, _, n_waits = texts_and_waits("draft model")
-    line = "    picked: list[torch.Tensor | None] = []\n"
-    wrong = mutant(drafting_loop, line, f"{line}    float(rows[0, 0])\n")
-    monkeypatch.setattr(draft_model, "propose_together", wrong.propose_together)
+    line = "        rows = draft.allowed(logits)\n"
+    wrong = mutant(drafting_on_card, line, f"{line}        float(rows[0, 0])\n")
+    monkeypatch.setattr(drafting_loop, "draft_on_card", wrong.draft_on_card)
     found = texts_and_waits("draft model")
     assert found[0] == text
     assert found[2] > n_waits == 1

@@ -14,6 +14,7 @@ from speculative.sampling.gumbel_noise import (
     argmax_on_cpu,
     argmax_with_noise,
     gumbel_noise,
+    keys_of_rows,
     random_words,
     uniforms,
     words_by_torch,
@@ -268,4 +269,10 @@ def test_rows_that_follow_one_another_draw_together_what_each_draws_alone():
     rows = torch.randn(5, 300, generator=torch.Generator().manual_seed(0)) * 2
     rows[2, ::2] = -INF
     alone = [int(argmax_with_noise(row, 2**62 + 5, 40 + i)) for i, row in enumerate(rows)]
-    assert argmax_of_rows(rows, 2**62 + 5, 40).tolist() == alone
+    keys, ids = (
+        torch.tensor(keys_of_rows(2**62 + 5, 40, 5)),
+        torch.randperm(300, generator=torch.Generator().manual_seed(1)),
+    )
+    assert argmax_of_rows(rows, keys).tolist() == alone
+    renamed = [int(argmax_with_noise(row, 2**62 + 5, 40 + i, ids)) for i, row in enumerate(rows)]
+    assert argmax_of_rows(rows, keys, ids).tolist() == renamed != alone

@@ -22,6 +22,13 @@ def uniforms(source, n):
     return torch.tensor([[source.uniform(i, 0), source.uniform(i, 1)] for i in range(n)], dtype=torch.float64)
 
 
+def as_rows(tokens, probs):
+    """What the rows after each draft prefix are followed by: a whole draft by nothing."""
+    certain = torch.nn.functional.one_hot(tokens, V).double()
+    draft_probs = certain if probs is None else probs
+    return torch.cat([tokens, tokens[:1]]), torch.cat([draft_probs, torch.zeros(1, V, dtype=torch.float64)])
+
+
 @pytest.mark.parametrize("is_certain", [False, True])
 def test_matching_its_picks_gives_what_the_reference_gives(is_certain):
     generator, outcomes = torch.Generator().manual_seed(1), set()
@@ -30,7 +37,7 @@ def test_matching_its_picks_gives_what_the_reference_gives(is_certain):
         tokens = torch.multinomial(q, 1, generator=generator)[:, 0]
         source, probs = SeededSource(seed, 0, 7), None if is_certain else q
         expected = verify_rejection(lambda i, p=p: p[i], tokens.tolist(), probs, source.at(7))
-        picks = picked_by_rejection(p, tokens, probs, uniforms(source, GAMMA + 1)).tolist()
+        picks = picked_by_rejection(p, *as_rows(tokens, probs), uniforms(source, GAMMA + 1)).tolist()
         assert verify_match(picks.__getitem__, tokens.tolist()) == expected
         outcomes.add(expected.n_accepted)
     assert outcomes == {0, 1, 2, 3}
@@ -41,20 +48,17 @@ def test_after_the_last_token_that_counts_the_pick_is_a_draw_from_the_targets_di
     generator = torch.Generator().manual_seed(2)
     p, q = distributions(generator, GAMMA + 1), distributions(generator, GAMMA)
     tokens = torch.multinomial(q, 1, generator=generator)[:, 0]
-    q[n_drawn:] = float("nan")
-    source, is_drawn = SeededSource(3, 0), torch.arange(GAMMA) < n_drawn
-    picks = picked_by_rejection(p, tokens, q, uniforms(source, GAMMA + 1), is_drawn)
+    q[n_drawn:] = 0.0
+    source = SeededSource(3, 0)
+    picks = picked_by_rejection(p, *as_rows(tokens, q), uniforms(source, GAMMA + 1))
     assert int(picks[n_drawn]) == int(drawn_of_rows(p[n_drawn : n_drawn + 1], source.uniform(n_drawn, 1)))
-    whole = picked_by_rejection(
-        p[: n_drawn + 1], tokens[:n_drawn], q[:n_drawn] if n_drawn else None, uniforms(source, n_drawn + 1)
-    )
-    assert picks[: n_drawn + 1].tolist() == whole.tolist()
 
 
 def test_a_residual_without_mass_falls_back_on_the_targets_distribution():
     p = torch.tensor([[0.25, 0.0, 0.75], [0.25, 0.0, 0.75]], dtype=torch.float64)
     never = torch.tensor([[1.0, 0.9], [1.0, 0.1]], dtype=torch.float64)
-    assert picked_by_rejection(p, torch.tensor([0]), p[:1], never).tolist() == [2, 0]
+    q = torch.stack([p[0], torch.zeros(3, dtype=torch.float64)])
+    assert picked_by_rejection(p, torch.tensor([0, 0]), q, never).tolist() == [2, 0]
 
 
 def test_rows_are_drawn_by_their_shares_and_weights_of_zero_never():

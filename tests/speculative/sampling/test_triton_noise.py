@@ -26,6 +26,11 @@ def rows(v):
     return logits
 
 
+def cases():
+    """Sizes of vocabulary, the target's and another whose entries stand for tokens of the target."""
+    return [(v, ids) for v in SIZES for ids in (None, 7 * torch.arange(v).flip(0))]
+
+
 @pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
 def test_the_kernel_picks_what_the_reference_picks():
     """In a process of its own: Triton asks whether it is to interpret when it is imported."""
@@ -34,14 +39,15 @@ def test_the_kernel_picks_what_the_reference_picks():
         [sys.executable, __file__], env=environment, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
-    for v, picked in zip(SIZES, json.loads(done.stdout), strict=True):
+    for (v, ids), picked in zip(cases(), json.loads(done.stdout), strict=True):
         logits = rows(v)
-        assert picked == argmax_of_rows(logits, SEED, FIRST).tolist()
-        assert picked == [int(argmax_with_noise(row, SEED, FIRST + i)) for i, row in enumerate(logits)]
+        assert picked == argmax_of_rows(logits, torch.tensor(keys_of_rows(SEED, FIRST, N_ROWS)), ids).tolist()
+        assert picked == [int(argmax_with_noise(row, SEED, FIRST + i, ids)) for i, row in enumerate(logits)]
 
 
 if __name__ == "__main__":
     sys.path.remove(str(Path(__file__).parent))
     from speculative.sampling.triton_noise import best_of_rows
 
-    print(json.dumps([best_of_rows(rows(v), keys_of_rows(SEED, FIRST, N_ROWS)).tolist() for v in SIZES]))
+    keys = torch.tensor(keys_of_rows(SEED, FIRST, N_ROWS))
+    print(json.dumps([best_of_rows(rows(v), keys, ids).tolist() for v, ids in cases()]))
