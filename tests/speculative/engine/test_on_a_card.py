@@ -12,6 +12,8 @@ from speculative.engine.generate import generate
 from speculative.engine.settings import EngineSettings
 from speculative.models.decoder import Decoder
 from speculative.models.feature_head import FeatureHeadModel
+from speculative.sampling.controls_on_device import DeviceControlledSampler
+from speculative.sampling.sampling_params import SamplingParams
 from tests.support.card_rounds import ARMS, SAMPLINGS, Models, make_models, play, requests, sizes, weights, with_graphs
 from tests.support.hard_cases import RandomSelector
 from tests.support.pretended_card import PretendedCard
@@ -98,6 +100,40 @@ def test_what_a_round_launches_does_not_depend_on_what_was_accepted(near_on_card
     assert {n: len(found) for n, found in launched.items()} == dict.fromkeys(launched, 1)
     if arm in ("prompt look-up", "draft model", "early exit"):
         assert max(len(found) for found in accepted.values()) > 1
+
+
+@pytest.mark.parametrize("arm", ["prompt look-up", "trimmed draft model", "early exit", "head"])
+def test_requests_that_sample_differently_and_end_apart_share_a_round_on_a_card(on_cpu, on_card, arm):
+    kinds = [*SAMPLINGS.values(), SAMPLINGS["coupled"], SamplingParams(0.6, seed=9, verification="rejection")]
+    asked = [
+        replace(request, sampling=kinds[i], max_new_tokens=3 + i)
+        for i, request in enumerate(requests(len(kinds), SAMPLINGS["greedy"]))
+    ]
+    here, _ = play(on_cpu, arm, asked, len(asked))
+    with PretendedCard() as card:
+        there, rounds = play(on_card, arm, asked, len(asked), card)
+    assert [generation.stats.faults for generation in there] == [[]] * len(asked)
+    assert [generation.token_ids for generation in there] == [generation.token_ids for generation in here]
+    assert max(each.counts.n_waits for each in rounds) == 1
+
+
+@pytest.mark.parametrize("n_before", [0, 1, 4])
+def test_a_sampler_that_raises_costs_its_own_request_the_draft_alone(on_cpu, on_card, n_before, monkeypatch):
+    asked, calls, own = requests(3, SAMPLINGS["greedy, penalties"], N_NEW), [], DeviceControlledSampler.pick
+
+    def raising(*given):
+        calls.append(given)
+        if len(calls) == n_before + 1:
+            raise ArithmeticError("on purpose")
+        return own(*given)
+
+    here, _ = play(on_cpu, "no draft", asked, 3)
+    monkeypatch.setattr(DeviceControlledSampler, "pick", raising)
+    with PretendedCard():
+        there, _ = play(on_card, "draft model", asked, 3)
+    reasons = [fault.reason for generation in there for fault in generation.stats.faults]
+    assert reasons == ["ArithmeticError: on purpose"]
+    assert [generation.token_ids for generation in there] == [generation.token_ids for generation in here]
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
