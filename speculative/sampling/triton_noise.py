@@ -11,12 +11,12 @@ _BLOCK = tl.constexpr(1024)  # tokens of a program
 
 
 @triton.jit
-def _best_of_block(processed, tops, keys, token_ids, values, ids, v, is_numbered: tl.constexpr):
+def _best_of_block(processed, tops, keys, token_ids, best, v):
     """Find the best of (logit - best logit) + noise among a row's tokens of one block."""
     row, block = tl.program_id(0), tl.program_id(1)
     entries = block * _BLOCK + tl.arange(0, _BLOCK)
     logits = tl.load(processed + row * v + entries, mask=entries < v, other=float("-inf")).to(tl.float64)
-    tokens = entries if is_numbered else tl.load(token_ids + entries, mask=entries < v, other=0)
+    tokens = entries if token_ids is None else tl.load(token_ids + entries, mask=entries < v, other=0)
     golden = tl.full((_BLOCK,), 0x9E3779B97F4A7C15, tl.uint64)
     words = tokens.to(tl.uint64) * golden + tl.load(keys + row).to(tl.uint64, bitcast=True)
     words = (words ^ (words >> 30)) * tl.full((_BLOCK,), 0xBF58476D1CE4E5B9, tl.uint64)
@@ -26,8 +26,9 @@ def _best_of_block(processed, tops, keys, token_ids, values, ids, v, is_numbered
     sums = logits - tl.load(tops + row).to(tl.float64) - tl.log(-tl.log(uniform))
     sums = tl.where(logits == float("-inf"), logits, sums)
     place = row * tl.num_programs(1) + block
-    tl.store(values + place, tl.max(sums, axis=0))
-    tl.store(ids + place, block * _BLOCK + tl.argmax(sums, axis=0))
+    tl.store(best + place, tl.max(sums, axis=0))
+    entry = block * _BLOCK + tl.argmax(sums, axis=0)
+    tl.store(best + tl.num_programs(0) * tl.num_programs(1) + place, entry.to(tl.float64))
 
 
 def best_of_rows(processed: torch.Tensor, keys: torch.Tensor, token_ids: torch.Tensor | None = None) -> torch.Tensor:
@@ -43,8 +44,6 @@ def best_of_rows(processed: torch.Tensor, keys: torch.Tensor, token_ids: torch.T
     """
     n, v = processed.shape
     n_blocks = -(-v // _BLOCK.value)
-    values = processed.new_empty(n, n_blocks, dtype=torch.float64)
-    ids = processed.new_empty(n, n_blocks, dtype=torch.int64)
-    tops, named = processed.amax(1), keys if token_ids is None else token_ids
-    _best_of_block[(n, n_blocks)](processed.contiguous(), tops, keys, named, values, ids, v, token_ids is None)
-    return ids.gather(1, values.argmax(1, keepdim=True))[:, 0]
+    best = processed.new_empty(2, n, n_blocks, dtype=torch.float64)  # of each block the sum and its entry
+    _best_of_block[(n, n_blocks)](processed.contiguous(), processed.amax(1), keys, token_ids, best, v)
+    return best[1].gather(1, best[0].argmax(1, keepdim=True))[:, 0].long()
