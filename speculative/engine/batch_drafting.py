@@ -32,9 +32,9 @@ class Drafted:
         """Tokens that the target reads: each text's last one and its draft tokens, once they are settled."""
         return sum(1 + len(tokens.token_ids) for tokens in self.tokens)
 
-    def proposals(self) -> dict[int, UnreadProposal]:
-        """Return those that are unread, by their requests' numbers."""
-        return {i: proposal for i, (_, proposal) in self.unread.items()}
+    def proposal(self, i: int) -> UnreadProposal | None:
+        """Return a request's proposal where it is unread."""
+        return self.unread[i][1] if i in self.unread else None
 
     def settle(self, states: Sequence[Running], arms: Sequence[DraftingArm]) -> None:
         """Take what was read with the target's pass: the rows hold it, and each text's last token."""

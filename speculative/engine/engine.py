@@ -289,8 +289,7 @@ class Engine:
         if device.type == "cpu":
             rows = target_rows(output.logits, batch.counts, self.n_tokens)
         else:  # the host waits for the card here
-            unread = drafted.proposals()
-            asks = [state.pick_ask(drafted.tokens[i], unread.get(i)) for i, state in enumerate(states)]
+            asks = [state.pick_ask(drafted.tokens[i], drafted.proposal(i)) for i, state in enumerate(states)]
             rows = rows_read_once(output.logits[:n_own, : self.n_tokens], batch, asks)
             drafted.settle(states, arms)
         tokens = drafted.tokens
