@@ -16,7 +16,7 @@ class Fp8Linear(HalfLinear):
 
     Half of bfloat16's memory traffic. Each number keeps 4 significant bits (3 of them stored), in weights and in
     activations: of a product of random numbers that is 3 to 4 % off (root mean square). Sums are float32's, results
-    bfloat16's. Any device with the product computes it, a CPU slowly.
+    bfloat16's. On a card rounding the rows takes five small launches a product. A CPU computes it too, slowly.
 
     Args:
         weight: (out_features, in_features), both multiples of 16; blocks are made dense.
@@ -45,5 +45,6 @@ class Fp8Linear(HalfLinear):
 
 def _rounded(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Round each row to float8 so that its largest number is the largest there is; numbers, and (n, 1) scales."""
-    scales = rows.abs().amax(1, keepdim=True).float().clamp_min(1e-30) / _LARGEST
+    largest = torch.linalg.vector_norm(rows, torch.inf, 1, keepdim=True, dtype=torch.float32)
+    scales = (largest / _LARGEST).clamp_min_(1e-30)
     return (rows / scales).to(_FP8), scales

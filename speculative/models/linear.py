@@ -151,11 +151,11 @@ class Int4Linear(HalfLinear):
 
     A fifth of float32's memory traffic, for products that differ: activations and products are rounded to bfloat16, and
     so are a block's scale and middle, which moves the weights of a Q4_1 file by 0.2 % (root mean square); a matrix that
-    does not come in blocks is first rounded to 16 levels a block. A row's product does not depend on how many rows are
-    computed together. Cost is a staircase of four rows, twice as high for blocks of 8 bits, whose halves are multiplied
-    apart: of the products that torch has for 8 bits, it is the one that leaves the weights of a Q5_0, Q6_K or Q8_0
-    tensor as they are but for the constants, and a row the same in any company. What it takes on a machine, `draftpick
-    profile` shows.
+    does not come in blocks is first rounded to 16 levels a block. On a CPU a row's product does not depend on how many
+    rows are computed together, and cost is a staircase of four rows, twice as high for blocks of 8 bits, whose halves
+    are multiplied apart: of the products that torch has for 8 bits, it is the one that leaves the weights of a Q5_0,
+    Q6_K or Q8_0 tensor as they are but for the constants, and a row the same in any company. What it takes on a
+    machine, `draftpick profile` shows.
 
     Args:
         weight: (out_features, in_features), or blocks, which are kept; in_features a multiple of 32.
