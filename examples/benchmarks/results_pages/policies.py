@@ -49,12 +49,15 @@ def _reward_seconds(rewards: Record) -> list[str]:
     if "reward_seconds" not in rewards:
         return []
     rows = [[f"`{name}`", f"{one['n']:,}", f"{one['seconds']:.2f}"] for name, one in rewards["reward_seconds"].items()]
+    kept = ""
+    if any("vectors=" in name for name in rewards["reward_seconds"]):
+        kept = " Vectors that are kept in a folder are read again; random ones of the same size stood in for them."
     return [
         "",
         "## What a reward costs",
         "",
         "Processor seconds to value stored observations, one after the other, all texts different; sentence embeddings "
-        "on fewer of them.",
+        f"on fewer of them.{kept}",
         "",
         *table(["reward", "observations", "processor seconds"], rows),
         "",
