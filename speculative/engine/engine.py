@@ -159,7 +159,7 @@ class Engine:
         try:
             self._finish_ended()  # left by a step that raised
             self._admission.admit(self._state)
-            chunks = next_chunks(self._admission.to_read(), self.settings.prefill_chunk)
+            chunks = next_chunks(self._admission.to_read(), self.settings.prefill_chunk) if self.reading else []
             if chunks and not (self.running and self.target.packs_rows):
                 read_chunks(self.target, self.cache, chunks)
                 chunks = []
