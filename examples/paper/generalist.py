@@ -1,17 +1,12 @@
 """A generalist draft against specialists and the best choice among them, which such papers leave out."""
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 
-from paper_parts.running import RESULTS, Found, Options, run
+from paper_parts.choosing import DOMAIN, FIXED, LEARNED, ORACLE, Asked, times_as_fast
+from paper_parts.comparison import bars, compared, table
+from paper_parts.running import Found, Options, run
 from paper_parts.stored import Stored
-
-from bandits import Estimate
-from bandits.evaluation.canvas import interval_bars
-
-HEADS = RESULTS / "domain_heads.json"
-GENERALIST = "generalist"
+from paper_parts.targets import NO_DRAFT
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
@@ -20,46 +15,29 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
 
 
 def experiment(stored: Stored, options: Options) -> Found:
-    """Compare heads of Qwen2.5-Coder 1.5B that `bench_domain_heads.py` measured: each domain's best and the generalist.
+    """Choose among no draft and the specialists, without the generalist and with it, and hold both against it alone."""
+    generalist, small = stored.target.generalist, stored.target.small
+    if generalist is None:
+        raise ValueError(f"generalist needs a draft that learned from all domains, which {stored.target.title} lacks")
+    settings = {"specialists": Asked(small), "with the generalist": Asked((*small, generalist))}
+    found = compared(stored, settings, options.seeds)
+    few, all_ = found.values()
+    alone = all_.seconds[generalist]
 
-    A choice by domain can do no better than to take the best head of each, which is known here from the same texts.
-    """
-    matrix = json.loads(HEADS.read_text(encoding="utf-8"))["matrix"]
-    rows: list[dict[str, object]] = []
-    shown: dict[str, Estimate | float] = {}
-    for domain, own in matrix[GENERALIST].items():
-        heads = {name: row[domain] for name, row in matrix.items() if name != GENERALIST}
-        best = max(heads, key=lambda name: heads[name]["value"])
-        pair = {"best specialist": _match(heads[best]), GENERALIST: _match(own)}
-        names = {"domain": domain, "best specialist is": best}
-        rounds = {"its tokens a round": heads[best]["tokens_per_round"], "generalist's": own["tokens_per_round"]}
-        rows.append({**names, **{f"match rate, {name}": value for name, value in pair.items()}, **rounds})
-        shown |= {f"{name}, {domain}": value for name, value in pair.items()}
-    won = sum(float(str(row["generalist's"])) >= float(str(row["its tokens a round"])) for row in rows)
-    texts = {domain: row["n_texts"] for domain, row in matrix[GENERALIST].items()}
-    ours, theirs = (
-        sum(float(str(row[column])) * texts[row["domain"]] for row in rows) / sum(texts.values())
-        for column in ("generalist's", "its tokens a round")
+    def against(name: str) -> str:
+        return f"{times_as_fast(few.seconds[name], alone):.2f}"
+
+    chosen = ", ".join(
+        f"{name} is {against(name)} times the generalist" for name in ("REINFORCE", "KNN", DOMAIN, ORACLE)
     )
+    beside = " and ".join(f"{name} {all_.over(name, generalist):.2f}" for name in ("REINFORCE", "KNN"))
     answer = (
-        f"On Qwen2.5-Coder 1.5B a head that learned from all domains gives {ours:.2f} new tokens a round, the best "
-        f"specialist of each prompt's domain {theirs:.2f}; the generalist is at least as good in {won} of {len(rows)} "
-        "domains, so that no choice by domain among these specialists pays."
+        f"The generalist alone is {all_.over(generalist, NO_DRAFT):.2f} times as fast as no draft. Among the "
+        f"specialists and no draft {chosen}; with the generalist among the arms {beside} times the generalist alone."
     )
-    return Found(rows, answer, lambda path: _plot(shown, path))
-
-
-def _match(figures: dict[str, float]) -> Estimate:
-    return Estimate(figures["value"], figures["low"], figures["high"])
-
-
-def _plot(shown: dict[str, Estimate | float], path: Path) -> None:
-    interval_bars(
-        path,
-        shown,
-        title="A generalist head against the best specialist",
-        x_label="share of the target's tokens that it would draft",
-    )
+    shown = {"with the generalist": all_}
+    names = (*small[1:], generalist, FIXED, *LEARNED, DOMAIN, ORACLE)
+    return Found(table(found), answer, bars(shown, names, "A generalist, specialists, and a choice among them"))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Collect what the experiments run on: the target's texts, every draft traced on them, and the drafts' own texts.
 
     python examples/paper/make_traces.py           # an hour; a stopped run goes on when it is called again
+    python examples/paper/make_traces.py --target qwen --n 96 --n-test 64   # the same of the second target
     python examples/paper/make_traces.py --costs   # measure the seconds that price the traces, alone on the machine
     python examples/paper/make_traces.py --clock   # time every arm on test queries, alone on the machine, three minutes
     python examples/paper/make_traces.py --labels  # time both kinds of label, alone on the machine, three minutes
@@ -21,7 +22,7 @@ from paper_parts.label_seconds import measure_labels
 from paper_parts.measuring import measure_profiles, measure_runs
 from paper_parts.packing import pack
 from paper_parts.prompts import Prompts, asked_otherwise, paper_prompts, same_queries, some
-from paper_parts.targets import TARGETS
+from paper_parts.targets import TARGETS, paper_target
 
 from arms import read_queries
 from speculative.pools.pool import Pool
@@ -48,8 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _make(options: argparse.Namespace) -> None:
     """Collect, let the drafts write, and pack; what is done already is kept."""
-    pool, target = Pool.load(options.pool), TARGETS[options.target]
-    prompts = Prompts(*(some(side, options.n) for side in paper_prompts()))
+    pool = Pool.load(options.pool)
+    target = paper_target([arm.name for arm in pool.arms], {options.target: TARGETS[options.target]})
+    prompts = paper_prompts()
+    prompts = Prompts(some(prompts.train, options.n), some(prompts.test, options.n_test or options.n))
     otherwise = asked_otherwise(prompts.test)
     if options.paraphrased is not None:
         otherwise = read_queries(options.paraphrased)
@@ -68,7 +71,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--paraphrased", type=Path, help="JSONL of the test prompts, asked otherwise, under their ids")
     parser.add_argument("--work", type=Path, help="folder in which a stopped run goes on; .paper/TARGET by default")
     parser.add_argument("--out", type=Path, help="folder of what the experiments read; traces/TARGET by default")
-    parser.add_argument("--n", type=int, help="queries of each side, evenly from each domain; all by default")
+    parser.add_argument("--n", type=int, help="training queries, evenly from each domain; all by default")
+    parser.add_argument("--n-test", type=int, help="test queries, as above; as many as of --n by default")
     parser.add_argument("--costs", action="store_true", help="measure cost profiles, and nothing else")
     parser.add_argument("--clock", action="store_true", help="time every arm in turn, and nothing else")
     parser.add_argument("--labels", action="store_true", help="time both kinds of label, and nothing else")

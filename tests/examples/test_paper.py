@@ -15,12 +15,13 @@ from paper_parts.label_seconds import measure_labels
 from paper_parts.labels import DraftSpeed, paper_reward
 from paper_parts.packing import pack, texts_of
 from paper_parts.prompts import same_queries
+from paper_parts.running import Options
 from paper_parts.stored import COSTS, LABELS, read_stored
 from paper_parts.targets import TARGETS
 
 from arms import Query
 from bandits import FullInformationData
-from bandits.data.closed_folder import Manifest, close_folder, survey
+from bandits.data.closed_folder import MANIFEST, Manifest, close_folder, survey
 from speculative.collection.collect import collect
 from speculative.collection.trace import Trace
 from speculative.collection.trace_store import KIND, write_traces
@@ -145,6 +146,27 @@ def test_the_page_shows_every_answer_between_its_marks(found):
     assert "results/paper_one_domain.png" in text
 
 
+def test_the_page_says_why_a_target_does_not_answer(found):
+    page = runpy.run_path(str(SCRIPTS / "make_page.py"))["with_answers"]
+    text = page("<!-- quality -->\nold\n<!-- /quality -->", found[1])
+    qwen = TARGETS["qwen"]
+    assert f"*{qwen.title}*: not asked, since {qwen.lacking['quality']}." in text
+
+
+def test_a_generalist_stands_beside_the_choice_among_specialists(traces):
+    stored = read_stored(traces)
+    stored = replace(stored, target=replace(stored.target, generalist="suffix_11"))
+    experiment = runpy.run_path(str(SCRIPTS / "generalist.py"))["experiment"]
+    rows = experiment(stored, Options([0], traces)).rows
+    assert {row["name"] for row in rows if row["setting"] == "with the generalist"} > {"suffix_11", "REINFORCE"}
+    assert "suffix_11" not in {row["name"] for row in rows if row["setting"] == "specialists"}
+
+
+def test_a_target_without_a_generalist_is_refused_by_the_experiment_that_needs_one(traces):
+    with pytest.raises(ValueError, match="needs a draft that learned from all domains, which SmolLM2"):
+        run("generalist", traces, traces.parent)
+
+
 def test_sides_of_different_pools_are_refused(tmp_path):
     other = facts() | {"target": "another"}
     with pytest.raises(ValueError, match="otherwise was traced with another target than"):
@@ -176,8 +198,41 @@ def test_an_arm_that_was_not_traced_is_refused(traces):
 
 def test_traces_of_a_pool_that_the_experiments_do_not_know_are_refused(traces):
     known = read_stored(traces).target
-    with pytest.raises(ValueError, match=r"must hold all arms of pool_other.toml, got no_draft, prompt_lookup_3"):
+    with pytest.raises(ValueError, match=r"must be all those of pool_other.toml, got no_draft, prompt_lookup_3"):
         read_stored(traces, {"other": replace(known, exits=("early_exit_7_3",))})
+
+
+def test_costs_that_lack_a_draft_are_refused(tmp_path):
+    folder = write_stored(tmp_path / "traces")
+    prices = costs()
+    path = folder / COSTS / "int4, 1 thread.json"
+    path.write_text(replace(prices, drafts={"suffix": prices.drafts["suffix"]}).to_json())
+    with pytest.raises(ValueError, match=r"int4, 1 thread.json cannot price traces: it lacks draft_code; it lacks"):
+        read_stored(folder)
+
+
+def test_texts_of_other_queries_are_refused(tmp_path):
+    folder = write_stored(tmp_path / "traces")
+    texts_of(folder, "train").write_bytes(texts_of(folder, "test").read_bytes())
+    with pytest.raises(
+        ValueError, match=r"train-texts.parquet must hold the texts of the queries in .*train, in order"
+    ):
+        read_stored(folder)
+
+
+def test_a_side_that_was_not_packed_to_its_end_is_refused(tmp_path):
+    folder = write_stored(tmp_path / "traces")
+    (folder / "test" / MANIFEST).unlink()
+    with pytest.raises(ValueError, match="test"):
+        read_stored(folder)
+
+
+def test_a_pool_of_other_arms_is_refused_before_anything_is_traced(tmp_path):
+    main = runpy.run_path(str(SCRIPTS / "make_traces.py"))["main"]
+    words = ["--pool", str(save_pool(tmp_path)), "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
+    with pytest.raises(ValueError, match=r"must be all those of pool_smollm2.toml, got no_draft, prompt_lookup_3"):
+        main(words)
+    assert not (tmp_path / "work").exists()
 
 
 def test_domains_without_a_query_are_refused(traces):

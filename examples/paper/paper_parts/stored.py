@@ -163,8 +163,10 @@ def read_stored(folder: Path, targets: Mapping[str, PaperTarget] = TARGETS) -> S
         path.stem: CostProfile.from_json(path.read_text(encoding="utf-8"))
         for path in sorted((folder / COSTS).glob("*.json"))
     }
+    drafts = {draft for plan in plans.values() if plan is not None for draft, _ in plan.drafts} - {NO_DRAFT}
     for name, profile in profiles.items():
-        if faults := profile.faults():
+        faults = [*profile.faults(), *(f"it lacks {draft}" for draft in sorted(drafts - set(profile.drafts)))]
+        if faults:
             raise ValueError(f"{folder / COSTS / name}.json cannot price traces: {'; '.join(faults)}; measure again")
     if target.main not in profiles:
         raise ValueError(f"{folder / COSTS} must hold {target.main}.json, a cost profile: run make_traces.py --costs")
@@ -180,7 +182,10 @@ def _read_side(folder: Path, name: str) -> Side:
     traces = [trace for part in read_trace_parts(folder / name) for trace in part]
     path = texts_of(folder, name)
     rows = pq.read_table(path).to_pylist() if path.is_file() else []
-    return Side(traces, {row["query_id"]: row for row in rows})
+    texts = {row["query_id"]: row for row in rows}
+    if rows and list(texts) != [trace.query_id for trace in traces]:
+        raise ValueError(f"{path} must hold the texts of the queries in {folder / name}, in order: pack both again")
+    return Side(traces, texts)
 
 
 def _check_same_queries(sides: Mapping[str, Side], folder: Path) -> None:
