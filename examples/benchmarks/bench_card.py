@@ -26,7 +26,18 @@ from arms.atomic_file import write_file  # noqa: E402
 from speculative.measuring.machine import machine_facts  # noqa: E402
 from speculative.models.decoder import Decoder  # noqa: E402
 from speculative.protocols.token_batch import TokenBatch  # noqa: E402
-from tests.support.card_rounds import ARMS, SAMPLINGS, make_models, play, requests, sizes, weightless  # noqa: E402
+from tests.support.card_counts import Counts  # noqa: E402
+from tests.support.card_rounds import (  # noqa: E402
+    ARMS,
+    SAMPLINGS,
+    make_models,
+    play,
+    requests,
+    sizes,
+    weightless,
+    with_graphs,
+    without_graphs,
+)
 from tests.support.pretended_card import PretendedCard  # noqa: E402
 
 OUT = ROOT / "docs" / "results" / "bench_card.json"
@@ -64,20 +75,32 @@ def count_rounds(arms: tuple[str, ...], samplings: list[str]) -> list[dict[str, 
     for arm in arms:
         for sampling in samplings:
             for batch in BATCHES:
-                with PretendedCard() as card:
-                    models = make_models("cuda", draft_seed=0)
-                    _, rounds = play(models, arm, requests(batch, SAMPLINGS[sampling], N_NEW), batch, card)
-                whole = [each.counts for each in rounds if each.n_requests == batch]
+                whole = count_play(arm, sampling, batch, graphs=False)
+                as_graphs = count_play(arm, sampling, batch, graphs=True)
                 row = {
                     "draft": arm,
                     "sampling": sampling,
                     "batch": batch,
                     "waits": max(counts.n_waits for counts in whole),
                     "launches": max(len(counts.launches) for counts in whole),
+                    "as_graphs": max(len(counts.launches) for counts in as_graphs),
                 }
-                print("{draft}, {sampling}, batch {batch}: {waits} waits, {launches} launches".format(**row))
+                line = "{draft}, {sampling}, batch {batch}: {waits} waits, {launches} launches, {as_graphs} as graphs"
+                print(line.format(**row))
                 rows.append(row)
     return rows
+
+
+def count_play(arm: str, sampling: str, batch: int, *, graphs: bool) -> list[Counts]:
+    """Count each round in which all requests take part; of graphs, once all are recorded."""
+    with PretendedCard() as card:
+        models, asked = make_models("cuda", draft_seed=0), requests(batch, SAMPLINGS[sampling], N_NEW)
+        if graphs:
+            play(with_graphs(models), arm, requests(batch, SAMPLINGS[sampling], 8), batch)  # records them
+        else:
+            without_graphs(models)
+        _, rounds = play(models, arm, asked, batch, card)
+    return [each.counts for each in rounds if each.n_requests == batch]
 
 
 def count_passes(name: str, batches: tuple[int, ...] = PASS_BATCHES) -> list[dict[str, Any]]:
@@ -87,6 +110,7 @@ def count_passes(name: str, batches: tuple[int, ...] = PASS_BATCHES) -> list[dic
     rows = []
     with PretendedCard(inner="meta") as card:
         model = Decoder(config, weightless(config), dtype=torch.bfloat16, device="cuda")
+        model.graphs = None  # the kernels one by one
         cache = model.new_cache(max(batches), 1024)
         for batch in batches:
             for width in WIDTHS:

@@ -25,10 +25,10 @@ def test_the_count_runs_and_its_page_shows_it(tmp_path, monkeypatch):
 
 
 def test_what_an_earlier_version_counted_stands_before_an_arrow(tmp_path):
-    row = {"draft": "none", "sampling": "greedy", "batch": 1, "waits": 1, "launches": 20}
+    row = {"draft": "none", "sampling": "greedy", "batch": 1, "waits": 1, "launches": 20, "as_graphs": 6}
     record = {"rounds": [row], "before": [row | {"waits": 5}], "passes": []}
     (tmp_path / "bench_card.json").write_text(json.dumps(record))
-    assert "| none, greedy | 5 → 1 | 20 → 20 |" in with_card_tables(PAGE, tmp_path)
+    assert "| none, greedy | 5 → 1 | 20 → 20 | 6 |" in with_card_tables(PAGE, tmp_path)
 
 
 def test_a_page_without_marks_is_refused_and_one_without_figures_says_so(tmp_path):

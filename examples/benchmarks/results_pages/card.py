@@ -24,9 +24,9 @@ def _rounds(record: Record) -> list[str]:
     for row in record["rounds"]:
         cells = rows.setdefault((row["draft"], row["sampling"]), [f"{row['draft']}, {row['sampling']}"])
         earlier = before.get(_key(row))
-        cells += [_pair(earlier, row, "waits"), _pair(earlier, row, "launches")]
+        cells += [_pair(earlier, row, "waits"), _pair(earlier, row, "launches"), str(row["as_graphs"])]
     batches = sorted({row["batch"] for row in record["rounds"]})
-    heads = [f"{figure}, batch {batch}" for batch in batches for figure in ("waits", "launches")]
+    heads = [f"{figure}, batch {batch}" for batch in batches for figure in ("waits", "launches", "as graphs")]
     return table(["draft, sampling", *heads], list(rows.values()))
 
 
