@@ -1,6 +1,6 @@
 """Rows of one cache for the sessions of a draft, so that those of an engine can be read in one pass."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 from speculative.protocols.draft import Answer, Draft, DraftSession, Proposal, UnreadProposal
 from speculative.protocols.kv_cache import KVCache
@@ -16,10 +16,11 @@ class CacheRows:
 
     Attributes:
         cache: as given.
+        programs: the kinds of program that have drafted in it, see `propose_by_program`.
     """
 
     def __init__(self, cache: KVCache, most: int = 1) -> None:
-        self.cache, self._most = cache, most
+        self.cache, self._most, self.programs = cache, most, set[Hashable]()
         self._free = set(range(cache.n_rows))
 
     @classmethod

@@ -15,6 +15,7 @@ from arms.checks import at_least, within
 from arms.fingerprint import digest
 from arms.input_file import read_text
 from speculative.drafts.cache_rows import CacheRows, RowSession
+from speculative.drafts.draft_program import propose_by_program
 from speculative.drafts.drafting_loop import proposal_of, propose_together, read_at_least, read_missing
 from speculative.drafts.logits_draft import LogitsDraft, read_along, write_alone
 from speculative.drafts.spec import DraftedTarget
@@ -200,7 +201,9 @@ class DraftModel(LogitsDraft):
         def catch_up() -> torch.Tensor:
             return read_missing(missing, self.model.device, lambda which, ids, n: read(which, self.to_draft(ids), n))
 
-        found = propose_together(self, asks, [len(token_ids) for token_ids in missing], catch_up, read)
+        found = propose_by_program(self, self.model, sessions, asks, missing)
+        if found is None:
+            found = propose_together(self, asks, [len(token_ids) for token_ids in missing], catch_up, read)
         for session, ask, proposal in zip(sessions, asks, found, strict=True):
             session.keep(proposal)
             session.n_shown = len(ask.prefix)

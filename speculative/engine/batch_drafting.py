@@ -1,13 +1,16 @@
 """One round's drafting: requests of one draft in the same passes, where the draft knows how."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import torch
 
 from speculative.engine.active_request import Running
 from speculative.engine.round_clock import RoundClock
+from speculative.models.graphs import announce
+from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.draft import Draft, DraftAsk, DraftingArm, UnreadProposal
+from speculative.protocols.drafting_rule import DraftingRule, EngineArm
 from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.pinned import without_waiting
 from speculative.sampling.token_sampler import NO_TOKENS, DraftTokens
@@ -79,6 +82,16 @@ def propose_all(
                 raise raised
         clock.drafted(numbers or requests)
     return drafted
+
+
+def announce_lengths(target: CausalLM, arms: Collection[EngineArm]) -> None:
+    """Tell the target, and the models that drafts have of their own, how many tokens will be drafted."""
+    for arm in arms:
+        if isinstance(arm, DraftingRule):
+            announce_lengths(target, arm.arms)
+        else:
+            for model in (target, getattr(arm.draft, "model", None)):
+                announce(model, [arm.draft_length])
 
 
 def batch_to_verify(states: Sequence[Running], drafted: Drafted, device: torch.device) -> TokenBatch:

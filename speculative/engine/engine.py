@@ -8,7 +8,7 @@ from typing import cast
 
 from speculative.engine.active_request import Running
 from speculative.engine.admission import Admission
-from speculative.engine.batch_drafting import Drafted, batch_to_verify, propose_all
+from speculative.engine.batch_drafting import Drafted, announce_lengths, batch_to_verify, propose_all
 from speculative.engine.picks_on_card import rows_read_once
 from speculative.engine.prompt_reading import (
     Chunk,
@@ -29,7 +29,6 @@ from speculative.engine.target_rows import target_rows
 from speculative.engine.text_stream import TextStream
 from speculative.engine.verify import Verification, make_verifier
 from speculative.models.batch_invariance import batch_invariant_model
-from speculative.models.graphs import announce
 from speculative.protocols.causal_lm import CausalLM
 from speculative.protocols.draft import DraftingArm
 from speculative.protocols.drafting_rule import EngineArm, check_arms
@@ -83,7 +82,7 @@ class Engine:
         self.selector, self._table = selector, ArmTable(self.arms)
         self._state_layers = kept_layers(self._table, settings.prefix_cache_bytes)
         self.target = tapped_model(self.target, self._state_layers)
-        announce(self.target, [arm.draft_length for arm in arms])
+        announce_lengths(self.target, arms)
         self.cache = target.new_cache(settings.max_batch)
         self._common: dict[int, tuple[object, object]] = {}  # what drafts hold for all requests
         self._untold: list[RoundResult] = []
@@ -108,7 +107,7 @@ class Engine:
         if (asked := kept_layers(table, self.settings.prefix_cache_bytes)) != self._state_layers:
             kept = self._state_layers
             raise ValueError(f"drafts ask for states of the target of layers {asked}, kept are {kept}: make a new one")
-        announce(self.target, [arm.draft_length for arm in arms])
+        announce_lengths(self.target, arms)
         self.arms, self._table = grown, table
 
     @property

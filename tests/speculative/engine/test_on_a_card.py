@@ -102,6 +102,19 @@ def test_what_a_round_launches_does_not_depend_on_what_was_accepted(near_on_card
         assert max(len(found) for found in accepted.values()) > 1
 
 
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("sampling", ["greedy", "coupled", "rejection"])
+@pytest.mark.parametrize("arm", ["draft model", "trimmed draft model"])
+def test_a_draft_models_whole_proposal_is_one_graph_beside_the_targets(on_card, arm, sampling, n):
+    with PretendedCard() as card:
+        for _ in range(2):  # the first time they are recorded
+            _, rounds = play(on_card, arm, requests(n, SAMPLINGS[sampling], 16), n, card)
+    kernels = [tuple(each.counts.kernels) for each in rounds[1:] if each.proposed == (4,) * n]
+    assert len(kernels) > 1
+    assert {own.count("graph") for own in kernels} == {2}
+    assert len({*kernels}) == 1
+
+
 @pytest.mark.parametrize("arm", ["prompt look-up", "trimmed draft model", "early exit", "head"])
 def test_requests_that_sample_differently_and_end_apart_share_a_round_on_a_card(on_cpu, on_card, arm):
     kinds = [*SAMPLINGS.values(), SAMPLINGS["coupled"], SamplingParams(0.6, seed=9, verification="rejection")]
