@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from speculative.drafts import drafting_loop, drafting_on_card
+from speculative.drafts import draft_model, draft_program, drafting_loop, drafting_on_card
 from speculative.models import decoder, static_plan
 from speculative.models.decoder import Decoder
 from speculative.protocols.token_batch import TokenBatch
@@ -121,11 +121,18 @@ def test_a_forgotten_mask_is_found(monkeypatch):
     assert texts_and_waits("no draft")[0] != right
 
 
-def test_a_value_read_in_the_loop_is_found(monkeypatch):
-    text, _, n_waits = texts_and_waits("draft model")
-    line = "        rows = draft.allowed(logits)\n"
-    wrong = mutant(drafting_on_card, line, f"{line}        float(rows[0, 0])\n")
-    monkeypatch.setattr(drafting_loop, "draft_on_card", wrong.draft_on_card)
-    found = texts_and_waits("draft model")
+@pytest.mark.parametrize(
+    ("arm", "module", "user", "name"),
+    [
+        ("head", drafting_on_card, drafting_loop, "draft_on_card"),
+        ("draft model", draft_program, draft_model, "propose_by_program"),
+    ],
+)
+def test_a_value_read_in_the_loop_is_found(arm, module, user, name, monkeypatch):
+    text, _, n_waits = texts_and_waits(arm)
+    line = "rows = draft.allowed(logits)"
+    wrong = mutant(module, line, f"{line}; float(rows[0, 0])")
+    monkeypatch.setattr(user, name, getattr(wrong, name))
+    found = texts_and_waits(arm)
     assert found[0] == text
     assert found[2] > n_waits == 1
