@@ -96,7 +96,7 @@ def count_play(arm: str, sampling: str, batch: int, *, graphs: bool) -> list[Cou
     with PretendedCard() as card:
         models, asked = make_models("cuda", draft_seed=0), requests(batch, SAMPLINGS[sampling], N_NEW)
         if graphs:
-            play(with_graphs(models), arm, requests(batch, SAMPLINGS[sampling], 8), batch)  # records them
+            play(with_graphs(models), arm, asked, batch)  # records them
         else:
             without_graphs(models)
         _, rounds = play(models, arm, asked, batch, card)
