@@ -39,10 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         measure_profiles(options.pool, options.out)
     elif options.clock:
         pool = Pool.load(options.pool)
-        measure_runs(pool, paper_prompts().test, options.work, options.out, options.seconds)
+        measure_runs(pool, _prompts(options).test, options.work, options.out, options.seconds)
     elif options.labels:
         writers = TARGETS[options.target].writers
-        measure_labels(Pool.load(options.pool), paper_prompts().test, writers, options.out, options.seconds)
+        measure_labels(Pool.load(options.pool), _prompts(options).test, writers, options.out, options.seconds)
     else:
         _make(options)
 
@@ -51,8 +51,7 @@ def _make(options: argparse.Namespace) -> None:
     """Collect, let the drafts write, and pack; what is done already is kept."""
     pool = Pool.load(options.pool)
     target = paper_target([arm.name for arm in pool.arms], {options.target: TARGETS[options.target]})
-    prompts = paper_prompts()
-    prompts = Prompts(some(prompts.train, options.n), some(prompts.test, options.n_test or options.n))
+    prompts = _prompts(options)
     otherwise = asked_otherwise(prompts.test)
     if options.paraphrased is not None:
         otherwise = read_queries(options.paraphrased)
@@ -62,6 +61,11 @@ def _make(options: argparse.Namespace) -> None:
         if name != "otherwise":
             collect_own_texts(pool, queries, options.work / name, target.writers)
     pack(options.work, options.out, SIDES, pool.target)
+
+
+def _prompts(options: argparse.Namespace) -> Prompts:
+    prompts = paper_prompts()
+    return Prompts(some(prompts.train, options.n), some(prompts.test, options.n_test or options.n))
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -26,10 +26,10 @@ def experiment(stored: Stored, options: Options) -> Found:
     The traced text, which the target wrote without a draft in batches, is the reference of BLEU and ROUGE-L.
     """
     texts = {query: str(row["text"]) for query, row in stored.sides["test"].texts.items()}
-    runs = [run for run in stored.runs if run["query_id"] in texts]
+    runs = stored.runs
     if not runs:
         raise ValueError("quality needs wall-clock runs: make_traces.py --clock measures them")
-    arms = [arm for arm in stored.plans if any(run["arm"] == arm for run in runs)]
+    arms = [arm for arm in stored.plans if any(run.arm == arm for run in runs)]
     data = stored.data("test", arms)
     timed = measured_seconds(stored, data)
     if timed is None:
@@ -37,7 +37,7 @@ def experiment(stored: Stored, options: Options) -> Found:
     errors = np.abs(data.costs[timed[0]] / timed[1] - 1)
     rows = []
     for k, arm in enumerate(arms):
-        own = {str(run["query_id"]): str(run["text"]) for run in runs if run["arm"] == arm}
+        own = {run.query_id: run.text for run in runs if run.arm == arm}
         rows.append(
             {
                 "arm": arm,

@@ -5,116 +5,30 @@ import runpy
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from paper_parts.choosing import Asked, choices_of
 from paper_parts.collecting import collect_own_texts
-from paper_parts.label_seconds import measure_labels
 from paper_parts.labels import DraftSpeed, paper_reward
 from paper_parts.packing import pack, texts_of
 from paper_parts.prompts import same_queries
 from paper_parts.running import Options
-from paper_parts.stored import COSTS, LABELS, read_stored
+from paper_parts.stored import COSTS, read_stored
 from paper_parts.targets import TARGETS
 
 from arms import Query
 from bandits import FullInformationData
-from bandits.data.closed_folder import MANIFEST, Manifest, close_folder, survey
+from bandits.data.closed_folder import MANIFEST
 from speculative.collection.collect import collect
-from speculative.collection.trace import Trace
-from speculative.collection.trace_store import KIND, write_traces
-from speculative.measuring.cost_profile import CostProfile, DraftCost
 from speculative.pools.pool import Pool
-from speculative.protocols.draft_trace import DraftTrace
+from tests.support.paper_traces import MAIN, costs, facts, without, write_stored
 from tests.support.tiny_pool import plain_costs, queries, save_pool
 
 SCRIPTS = Path(__file__).parents[2] / "examples" / "paper"
-LENGTHS = {
-    "prompt_lookup": (3,),
-    "suffix": (3, 11),
-    "draft_maths": (4,),
-    "draft_code": (4,),
-    "early_exit_6": (3,),
-    "early_exit_12": (3,),
-    "early_exit_18": (3,),
-    "early_exit_24": (3,),
-}
-MAIN = TARGETS["smollm2"].main
-ARM_NAMES = {"draft_maths": "draft_maths_4", "draft_code": "draft_code_4"}
-SECONDS = {"draft_maths": 0.1, "draft_code": 0.1, "early_exit_6": 0.2, "early_exit_12": 0.4, "early_exit_18": 0.6}
-HELPFUL = {"maths": "draft_maths", "code": "draft_code", "prose": "suffix"}
-
-
-def facts():
-    arms = {"no_draft": ("no_draft", 0)}
-    for draft, lengths in LENGTHS.items():
-        arms |= {ARM_NAMES.get(draft, f"{draft}_{length}"): (draft, length) for length in lengths}
-    told = {f"arm {name}": {"drafts": [[*arm[:1], "x", arm[1]]], "min_match_lengths": []} for name, arm in arms.items()}
-    return {"target": "t", "target_name": "tiny", "encoder": "e", "arms": list(arms), **told}
-
-
-def trace(query_id, domain, rng, n_new=24):
-    shares = dict.fromkeys(LENGTHS, 0.1) | {HELPFUL[domain]: 0.9}
-    drafts = {}
-    for draft, share in shares.items():
-        hits = rng.random((n_new, 11)) < share
-        accepted = np.minimum(np.cumprod(hits, axis=1).sum(axis=1), n_new - 1 - np.arange(n_new)).astype(np.int32)
-        matches = accepted if draft in ("suffix", "prompt_lookup") else None
-        drafts[draft] = DraftTrace(np.full(n_new, 11, dtype=np.int32), np.maximum(accepted, 0), matches)
-    context = np.eye(len(HELPFUL))[list(HELPFUL).index(domain)] + rng.normal(0, 0.1, len(HELPFUL))
-    return Trace(
-        query_id=query_id,
-        domain=domain,
-        prompt_ids=tuple(range(8)),
-        new_ids=tuple(range(n_new)),
-        max_new_tokens=n_new,
-        max_draft_length=11,
-        context=context.astype(np.float32),
-        encode_s=0.0,
-        drafts=drafts,
-        encoder="e",
-    )
-
-
-def costs():
-    drafts = {draft: DraftCost(0.01, SECONDS.get(draft, 0.0), 0.0) for draft in LENGTHS}
-    grid = ((1.0, 1.1), (1.0, 1.1))
-    return CostProfile("k", (1, 12), (0, 64), grid, 0.0, (8, 16), (1.0, 1.2), drafts, 0.0, "made up", 2)
-
-
-def write_side(folder, traces, made_of):
-    folder.mkdir(parents=True)
-    write_traces(folder, 0, traces)
-    close_folder(folder, Manifest(KIND, survey(folder, KIND).parts, made_of=made_of))
-    rows = []
-    for one in traces:
-        row = {"query_id": one.query_id, "text": f"the words of {one.query_id}"}
-        for draft in ("draft_maths", "draft_code", "early_exit_6", "early_exit_18"):
-            good = draft == HELPFUL[one.domain]
-            row |= {f"own {draft}": row["text"] if good else "of", f"own_s {draft}": 1.0, f"trace_s {draft}": 0.05}
-        rows.append(row)
-    pq.write_table(pa.Table.from_pylist(rows), texts_of(folder.parent, folder.name))
 
 
 @pytest.fixture(scope="module")
 def traces(tmp_path_factory):
     return write_stored(tmp_path_factory.mktemp("paper") / "traces")
-
-
-def write_stored(folder, otherwise_of=None, first_id="test-0"):
-    rng, domains = np.random.default_rng(0), list(HELPFUL)
-    sides = {
-        side: [trace(f"{side}-{i}", domains[i % 3], rng) for i in range(n)] for side, n in (("train", 24), ("test", 12))
-    }
-    sides["otherwise"] = [replace(sides["test"][0], query_id=first_id), *sides["test"][1:]]
-    for side, own in sides.items():
-        write_side(folder / side, own, (otherwise_of or facts()) if side == "otherwise" else facts())
-    (folder / COSTS).mkdir()
-    for name in (MAIN, "float32, 1 thread", "int4, 2 threads", "int4, 1 thread"):
-        (folder / COSTS / f"{name}.json").write_text(costs().to_json())
-    return folder
 
 
 def run(name, traces, folder):
@@ -220,6 +134,26 @@ def test_texts_of_other_queries_are_refused(tmp_path):
         read_stored(folder)
 
 
+def test_a_side_without_its_texts_is_refused(tmp_path):
+    folder = write_stored(tmp_path / "traces")
+    texts_of(folder, "train").unlink()
+    with pytest.raises(FileNotFoundError, match=r"train-texts.parquet is missing, which holds the texts of .*train:"):
+        read_stored(folder)
+
+
+@pytest.mark.parametrize("name", ["labels", "weight_sweep"])
+def test_labels_of_own_texts_that_were_not_collected_are_refused(traces, name):
+    experiment = runpy.run_path(str(SCRIPTS / f"{name}.py"))["experiment"]
+    with pytest.raises(ValueError, match=r"the train side must hold queries that the drafts of all of no_draft, dra"):
+        experiment(without(read_stored(traces), "own draft_code"), Options([0], traces))
+
+
+def test_a_draft_whose_speed_is_unknown_has_no_label(traces):
+    row = read_stored(traces).data("test", ["suffix_3"]).observations[0]
+    with pytest.raises(ValueError, match=r"DraftSpeed cannot value the .*suffix_3.*: its arm must be one of no_draft"):
+        DraftSpeed({"no_draft": 1.0})(row[0])
+
+
 def test_a_side_that_was_not_packed_to_its_end_is_refused(tmp_path):
     folder = write_stored(tmp_path / "traces")
     (folder / "test" / MANIFEST).unlink()
@@ -238,21 +172,6 @@ def test_a_pool_of_other_arms_is_refused_before_anything_is_traced(tmp_path):
 def test_domains_without_a_query_are_refused(traces):
     with pytest.raises(ValueError, match=r"the train side must hold queries of translate, got none"):
         choices_of(read_stored(traces), Asked(["no_draft"], ("translate",)), [0])
-
-
-def test_both_kinds_of_label_are_timed_on_the_same_queries_and_compared(tmp_path, traces):
-    measure_labels(Pool.load(save_pool(tmp_path)), queries(4), ["no_draft", "draft_small_2"], tmp_path, 0.0, (4, 8))
-    rows = json.loads((tmp_path / LABELS).read_text())
-    assert [(row["query_id"], row["new_tokens"]) for row in rows] == [(f"q{i}", n) for n in (4, 8) for i in range(4)]
-    assert {row["draft"] for row in rows} == {"draft_small"}
-    assert all(row["own_s"] > 0 < row["replay_s"] for row in rows)
-    rows = [row | {"own_s": 2.0, "replay_s": 0.1} for row in rows]
-    found = runpy.run_path(str(SCRIPTS / "label_price.py"))["experiment"](
-        replace(read_stored(traces), label_seconds=rows), None
-    )
-    shares = [(row["draft"], row["new tokens"], row["replay over own text"].value) for row in found.rows]
-    assert shares == [(draft, n, pytest.approx(0.05)) for n in (4, 8) for draft in ("draft_small", "all")]
-    assert found.answer.endswith("The aim of at most a tenth is met.")
 
 
 def test_what_is_collected_is_packed_with_the_texts_that_drafts_write_alone(tmp_path, capsys):

@@ -79,14 +79,24 @@ def labelled_sides(stored: Stored, profile: str) -> tuple[FullInformationData, F
     """Return both sides' data of the arms whose draft writes alone, of the queries for which all of them did.
 
     A look-up or a head writes no text of its own, so that the paper's label does not know it.
+
+    Raises:
+        ValueError: if there is no such query.
     """
-    train, test = (_labelled(stored.data(side, stored.target.writers, profile)) for side in ("train", "test"))
+    train, test = (_labelled(stored, side, profile) for side in ("train", "test"))
     return train, test
 
 
-def _labelled(data: FullInformationData) -> FullInformationData:
+def _labelled(stored: Stored, side: str, profile: str) -> FullInformationData:
+    data = stored.data(side, stored.target.writers, profile)
     rows = data.observations or ()
     kept = [i for i, row in enumerate(rows) if all(one is not None and one.own_text is not None for one in row)]
+    if not kept:
+        writers = ", ".join(stored.target.writers)
+        raise ValueError(
+            f"the {side} side must hold queries that the drafts of all of {writers} answered alone, got none: "
+            "make_traces.py lets them"
+        )
     return data.subset(np.array(kept, dtype=np.int64))
 
 

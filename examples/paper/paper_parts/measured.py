@@ -1,14 +1,11 @@
 """Wall-clock runs of the arms on some test queries, beside what replay says of them."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from bandits import FullInformationData
 from bandits.checks import Float64, Int64
 from paper_parts.stored import Stored
-
-Run = Mapping[str, object]
+from paper_parts.timed import TimedRun
 
 
 def measured_seconds(stored: Stored, data: FullInformationData) -> tuple[Int64, Float64] | None:
@@ -17,7 +14,7 @@ def measured_seconds(stored: Stored, data: FullInformationData) -> tuple[Int64, 
     Seconds are of as many tokens as the traced text has, where a run wrote another number.
     """
     n_new = {trace.query_id: len(trace.new_ids) for trace in stored.sides["test"].traces}
-    found = {(str(run["query_id"]), str(run["arm"])): run for run in stored.runs}
+    found = {(run.query_id, run.arm): run for run in stored.runs}
     names = data.arm_names
     ids = [str(query) for query in data.query_ids or ()]
     rows = [i for i, query in enumerate(ids) if all((query, arm) in found for arm in names)]
@@ -27,5 +24,5 @@ def measured_seconds(stored: Stored, data: FullInformationData) -> tuple[Int64, 
     return np.array(rows), np.array(seconds)
 
 
-def _scaled(run: Run, n_new: int) -> float:
-    return float(str(run["seconds"])) * n_new / max(1, int(str(run["n_tokens"])))
+def _scaled(run: TimedRun, n_new: int) -> float:
+    return run.seconds * n_new / max(1, run.n_tokens)

@@ -1,6 +1,5 @@
 """What this machine takes: cost profiles, which price the traces, and wall-clock runs, which check them."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +7,8 @@ import torch
 
 from arms import Query
 from arms.atomic_file import write_file
-from paper_parts.stored import CLOCK, COSTS
+from paper_parts.stored import COSTS
+from paper_parts.timed import CLOCK, TimedRun, write_timed
 from speculative.demo.queries import pick_evenly
 from speculative.demo.wall_clock_stage import StageLimits, run_wall_clock
 from speculative.measuring.cost_measurement import measure_costs
@@ -54,16 +54,16 @@ def measure_runs(pool: Pool, queries: Sequence[Query], work: Path, out: Path, se
     limits = StageLimits(seconds=seconds, least=1)
     runs = run_wall_clock(asked, modes, work / "clock", seed=0, limits=limits, on_progress=_tell)
     rows = [
-        {
-            "query_id": run.query_id,
-            "arm": run.mode,
-            "seconds": run.seconds,
-            "n_tokens": len(run.token_ids),
-            "text": pool.target.text(run.token_ids),
-        }
+        TimedRun(
+            query_id=run.query_id,
+            arm=run.mode,
+            seconds=run.seconds,
+            n_tokens=len(run.token_ids),
+            text=pool.target.text(run.token_ids),
+        )
         for run in runs
     ]
-    write_file(out / CLOCK, json.dumps(rows, indent=0))
+    write_timed(out / CLOCK, pool.target.fingerprint(), rows)
 
 
 def _tell(n_done: int, n_queries: int) -> None:

@@ -1,6 +1,5 @@
 """The stored traces, priced: what every arm would have taken on every query, and what each draft writes alone."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,6 +14,7 @@ from bandits.checks import Float64
 from bandits.data.closed_folder import closed_manifest
 from paper_parts.packing import texts_of
 from paper_parts.targets import NO_DRAFT, TARGETS, PaperTarget, paper_target
+from paper_parts.timed import TimedLabel, TimedRun, read_labels, read_runs
 from rewards import Reward, TimeSaved
 from speculative.collection.arm_plan import ArmPlan, plan_of_facts
 from speculative.collection.replay import Replayer
@@ -22,7 +22,7 @@ from speculative.collection.trace import Trace
 from speculative.collection.trace_store import KIND, read_trace_parts
 from speculative.measuring.cost_profile import CostProfile
 
-COSTS, CLOCK, LABELS = "costs", "clock.json", "labels.json"
+COSTS = "costs"
 Texts = Mapping[str, Mapping[str, object]]
 
 
@@ -32,7 +32,7 @@ class Side:
 
     Attributes:
         traces: one a query.
-        texts: by query, the columns of its texts' file; empty where no own texts were collected.
+        texts: by query, the columns of its texts' file: the target's text, and what drafts wrote alone.
     """
 
     traces: Sequence[Trace]
@@ -64,8 +64,8 @@ class Stored:
     profiles: Mapping[str, CostProfile]
     facts: Mapping[str, object]
     target: PaperTarget
-    runs: Sequence[Mapping[str, object]] = ()
-    label_seconds: Sequence[Mapping[str, object]] = ()
+    runs: Sequence[TimedRun] = ()
+    label_seconds: Sequence[TimedLabel] = ()
 
     def plan(self, arm: str) -> ArmPlan:
         """Return an arm of the pool.
@@ -139,9 +139,9 @@ def read_stored(folder: Path, targets: Mapping[str, PaperTarget] = TARGETS) -> S
     """Read what `make_traces.py` packed of one of some targets.
 
     Raises:
-        FileNotFoundError: if a side is missing.
+        FileNotFoundError: if a side or its texts are missing.
         ValueError: if the sides are of different targets or pools, or of a pool that the experiments do not know, or a
-            side is damaged; the message names it.
+            side or what was timed is damaged or of another target; the message names it.
     """
     sides: dict[str, Side] = {}
     facts: Mapping[str, object] = {}
@@ -170,10 +170,9 @@ def read_stored(folder: Path, targets: Mapping[str, PaperTarget] = TARGETS) -> S
             raise ValueError(f"{folder / COSTS / name}.json cannot price traces: {'; '.join(faults)}; measure again")
     if target.main not in profiles:
         raise ValueError(f"{folder / COSTS} must hold {target.main}.json, a cost profile: run make_traces.py --costs")
-    runs, label_seconds = (
-        json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-        for path in (folder / CLOCK, folder / LABELS)
-    )
+    asked = set(sides["test"].texts)
+    runs = read_runs(folder, facts["target"], asked, names)
+    label_seconds = read_labels(folder, facts["target"], asked, drafts)
     known = {name: plan for name, plan in plans.items() if plan is not None}
     return Stored(sides, known, profiles, facts, target, runs, label_seconds)
 
@@ -181,9 +180,10 @@ def read_stored(folder: Path, targets: Mapping[str, PaperTarget] = TARGETS) -> S
 def _read_side(folder: Path, name: str) -> Side:
     traces = [trace for part in read_trace_parts(folder / name) for trace in part]
     path = texts_of(folder, name)
-    rows = pq.read_table(path).to_pylist() if path.is_file() else []
-    texts = {row["query_id"]: row for row in rows}
-    if rows and list(texts) != [trace.query_id for trace in traces]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing, which holds the texts of {folder / name}: pack both again")
+    texts = {str(row.get("query_id")): row for row in pq.read_table(path).to_pylist()}
+    if list(texts) != [trace.query_id for trace in traces]:
         raise ValueError(f"{path} must hold the texts of the queries in {folder / name}, in order: pack both again")
     return Side(traces, texts)
 
