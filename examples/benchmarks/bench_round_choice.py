@@ -54,7 +54,7 @@ class RandomTarget:
 
     n_vocab, n_features, max_positions = N_VOCAB, 1, 4096
     dtype, device = torch.float32, torch.device("cpu")
-    arithmetic, can_roll_back = "a table", True
+    arithmetic, can_roll_back, packs_rows = "a table", True, False
 
     def __init__(self, seed: int) -> None:
         self._table = torch.randn(N_ROWS, N_VOCAB, generator=torch.Generator().manual_seed(seed))

@@ -29,10 +29,10 @@ def timed_model(tiny, clock, monkeypatch):
     model = tiny().decoder
     real = type(model).forward
 
-    def forward(self, batch, cache, logit_rows=None):
+    def forward(self, batch, cache, logit_rows=None, n_layers=None):
         if self is model:
             clock.now += 1.0 + 0.1 * len(batch.token_ids) + 0.001 * cache.lengths[0]
-        return real(self, batch, cache, logit_rows)
+        return real(self, batch, cache, logit_rows, n_layers)
 
     monkeypatch.setattr(type(model), "forward", forward)
     return model
