@@ -36,7 +36,8 @@ class StoredVectors:
 
     Args:
         folder: of the files; made when the first vectors are kept.
-        encoder: makes the vectors that are missing. Its `name` marks them: two encoders of one name give the same.
+        encoder: makes the vectors that are missing. Its `name` marks them, and its `fingerprint()` where it has one:
+            two encoders alike in both give the same.
 
     Raises:
         TypeError: if the encoder has no name.
@@ -47,14 +48,13 @@ class StoredVectors:
         if not isinstance(name, str):
             raise TypeError(f"an encoder whose vectors are stored must have a name, got {encoder!r}")
         self.name, self._folder, self._encoder = name, Path(folder), encoder
-        self._key = _digest(name).hex()[:8]
 
     def keep(self, texts: Sequence[str]) -> None:
         """Encode those of the texts that are not kept, and keep them; `encode` alone keeps nothing.
 
         Raises:
             ImportError: if there are some, and the encoder's library is not installed; says what to run.
-            ValueError: if a file is damaged.
+            ValueError: if a file is damaged, or the encoder gives other than n rows of d finite numbers, d as kept.
         """
         missing = {digest: text for text in texts if (digest := _digest(text)) not in self._kept}
         in_order = sorted(missing, key=lambda digest: len(missing[digest]))  # encoders pad what they encode together
@@ -76,14 +76,32 @@ class StoredVectors:
 
     def _made(self, texts: Sequence[str]) -> _Halves:
         try:
-            vectors = self._encoder.encode(texts).astype(np.float64)
+            vectors = np.asarray(self._encoder.encode(texts), dtype=np.float64)
         except ImportError as error:
             raise ImportError(
                 f"no vector of {self.name} is kept in {self._folder} of, for example, {texts[:1]}, and none can be "
                 f"made here ({error}): value the same observations once where it can, with the same folder"
             ) from error
+        if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all():
+            n_bad = int((~np.isfinite(vectors)).sum())
+            raise ValueError(
+                f"{self.name} must give {len(texts)} rows of finite numbers, got shape {vectors.shape}, "
+                f"{n_bad} of them not finite: mend the encoder; none of these is kept"
+            )
+        d = len(next(iter(self._kept.values()), vectors[0]))
+        if vectors.shape[1] != d:
+            raise ValueError(
+                f"{self.name} must give rows of {d} numbers as those in {self._folder}, got {vectors.shape[1]}: give "
+                f"an encoder that has changed another name, or delete {self._key}-* there"
+            )
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return (vectors / np.where(lengths > 0, lengths, 1.0)).astype(np.float16)
+
+    @cached_property
+    def _key(self) -> str:
+        """Marks the files, and tells those of another encoder in the folder."""
+        own = getattr(self._encoder, "fingerprint", None)
+        return _digest(f"{self.name}\0{own() if callable(own) else ''}").hex()
 
     @cached_property
     def _kept(self) -> dict[bytes, npt.NDArray[np.float16]]:

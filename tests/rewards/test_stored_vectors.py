@@ -66,6 +66,40 @@ def test_encoders_that_share_a_folder_keep_apart(tmp_path):
     assert len([*tmp_path.iterdir()]) == 2  # what is only encoded is not kept
 
 
+def test_an_encoder_that_has_changed_under_its_name_makes_its_own_vectors(tmp_path):
+    class Trained(Counting):
+        def __init__(self, weights):
+            super().__init__("a folder's name")
+            self.weights = weights
+
+        def fingerprint(self):
+            return self.weights
+
+    for weights, n_asked in (("first", 1), ("second", 1), ("first", 0)):
+        encoder = Trained(weights)
+        StoredVectors(tmp_path, encoder).keep(["a"])
+        assert encoder.n_asked == n_asked
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([[np.nan, 1.0]], "1 of them not finite"),
+        ([[1.0, 2.0], [3.0, 4.0]], "must give 1 rows of finite numbers, got shape"),
+        ([[1.0, 2.0, 3.0]], "must give rows of 2 numbers as those in .*, got 3: give an encoder that has changed"),
+    ],
+)
+def test_vectors_that_cannot_be_kept_are_refused_and_leave_the_folder_as_it_was(tmp_path, monkeypatch, rows, told):
+    encoder = Counting()
+    stored = StoredVectors(tmp_path, encoder)
+    stored.keep(["a"])
+    monkeypatch.setattr(encoder, "encode", lambda texts: np.array(rows, np.float32))
+    with pytest.raises(ValueError, match=told):
+        stored.keep(["b"])
+    assert len([*tmp_path.iterdir()]) == 1
+    assert StoredVectors(tmp_path, Counting(n_most=0)).encode(["a"]).shape == (1, 2)
+
+
 def test_a_damaged_file_and_an_encoder_without_a_name_are_refused(tmp_path):
     StoredVectors(tmp_path, Counting()).keep(["a"])
     [path] = tmp_path.iterdir()
