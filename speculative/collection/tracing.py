@@ -15,7 +15,6 @@ from speculative.collection.trace import Trace, trace_draft
 from speculative.drafts.no_draft import NoDraft
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
-from speculative.protocols.draft import Draft
 from speculative.protocols.draft_trace import TracedOnStates
 from speculative.protocols.request import Generation
 from speculative.protocols.selector import QueryState, RoundContext
@@ -54,7 +53,8 @@ def trace_queries(
         ValueError: if a prompt does not fit the target, or the arms have different ones.
     """
     recorder, target = _Recorder(), target_of(arms)
-    plain = SpeculativeArm(target, _KeepingStates(_on_states(arms)))
+    on_states = _on_states(arms)
+    plain = SpeculativeArm(target, _KeepingStates(on_states.values()))
     engine = target.engine([plain], recorder, max_batch=min(target.max_batch, len(queries)))
     recorder.watch(engine)
     requests = [target.request(query) for query in queries]
@@ -63,7 +63,7 @@ def trace_queries(
     generations = generate(engine, requests)
     traces = []
     for query, generation in zip(queries, generations, strict=True):
-        trace = _trace(recorder, generation, query, arms, encoder)
+        trace = _trace(recorder, generation, query, arms, encoder, on_states)
         if overlaps:
             shared = overlaps_of(drafts_of(arms), target, trace.prompt_ids, trace.new_ids)
             drafts = {name: replace(found, overlaps=shared.get(name)) for name, found in trace.drafts.items()}
@@ -72,18 +72,17 @@ def trace_queries(
     return traces
 
 
-def _on_states(arms: Collection[PoolArm]) -> list[Draft]:
-    """Return the drafts that are traced on states of the target of the arms."""
-    target = target_of(arms).model
-    return [draft for draft in drafts_of(arms) if isinstance(draft, TracedOnStates) and draft.target is target]
+def _on_states(arms: Collection[PoolArm]) -> dict[str, TracedOnStates]:
+    """Return the drafts that are traced on states of the target of the arms, by name."""
+    target, drafts = target_of(arms).model, drafts_of(arms)
+    return {draft.name: draft for draft in drafts if isinstance(draft, TracedOnStates) and draft.target is target}
 
 
 class _KeepingStates(NoDraft):
     """Lets an engine keep the states of the target on which drafts are traced."""
 
-    def __init__(self, drafts: Iterable[Draft]) -> None:
-        traced = (draft for draft in drafts if isinstance(draft, TracedOnStates))
-        self.state_layers = tuple(sorted({layer for draft in traced for layer in draft.trace_layers}))
+    def __init__(self, drafts: Iterable[TracedOnStates]) -> None:
+        self.state_layers = tuple(sorted({layer for draft in drafts for layer in draft.trace_layers}))
 
 
 class _Recorder(FixedSelector):
@@ -126,6 +125,7 @@ def _trace(
     query: Query,
     arms: Collection[PoolArm],
     encoder: ContextEncoder,
+    on_states: Collection[str],
 ) -> Trace:
     state, states = recorder.prefilled[query.id], recorder.states.pop(query.id)
     request = state.request
@@ -134,7 +134,6 @@ def _trace(
     encode_s = time.perf_counter() - begin
     new_ids, length = generation.token_ids, max(1, *(arm.draft_length for arm in arms))
     margins, entropies = recorder.margins_and_entropies(query.id, len(new_ids))
-    on_states = _on_states(arms)
     return Trace(
         query_id=request.id,
         domain=query.domain,
@@ -145,8 +144,8 @@ def _trace(
         context=context,
         encode_s=encode_s,
         drafts={
-            draft.name: trace_draft(draft, request.token_ids, new_ids, length, states if draft in on_states else None)
-            for draft in drafts_of(arms)
+            name: trace_draft(draft, request.token_ids, new_ids, length, states if name in on_states else None)
+            for name, draft in ((draft.name, draft) for draft in drafts_of(arms))
             if not isinstance(draft, NoDraft)
         },
         margins=margins,
