@@ -84,8 +84,9 @@ def read_missing(missing: Sequence[Sequence[int]], device: torch.device, read: P
     for i in alone:
         for chunk in torch.split(without_waiting(torch.tensor(missing[i]), device), READ_CHUNK):
             rows[i] = read([i], chunk, [len(chunk)])
-    if len(missing) == 1:
-        return rows[0]
+        if len(missing) == 1:
+            return rows[i]
+        rows[i] = rows[i].clone()  # the next pass may be a graph, which writes over what the last one gave
     rest = [i for i in range(len(missing)) if i not in rows]
     if rest:
         token_ids = torch.tensor([token for i in rest for token in missing[i]])

@@ -9,7 +9,9 @@ from tests.support.pretended_card import PretendedCard
 
 
 class RepeatingRecorder:
-    """Keeps each program and runs it again, as a graph would launch its kernels.
+    """Keeps each program and runs it again, as a graph would launch its kernels; what the last one gave is spoilt.
+
+    So it is on a card, where graphs of one pool may compute in the memory of each other's results.
 
     Args:
         fails_at: number of the recording that fails; None for none.
@@ -19,6 +21,7 @@ class RepeatingRecorder:
 
     def __init__(self, fails_at=None, n_bytes=0, on_card=False):
         self.fails_at, self.n_bytes, self.on_card, self.recorded, self.n_replays = fails_at, n_bytes, on_card, [], 0
+        self.last = ()  # what the last replay gave
 
     def warm_up(self, program):
         program()
@@ -32,11 +35,21 @@ class RepeatingRecorder:
 
         def replay():
             self.n_replays += 1
+            if self.last is not result:
+                spoil(tensors_of(self.last))
+            self.last = result
             with torch.inference_mode(), PretendedCard.active.as_one_launch("graph") if self.on_card else nullcontext():
                 for own, new in zip(tensors_of(result), tensors_of(program()), strict=True):
                     own.copy_(new)
 
         return replay, result
+
+
+def spoil(tensors):
+    """Write what no result holds, NaN or an id that no token has, uncounted by a pretended card."""
+    with torch.inference_mode(), torch._C.DisableTorchFunction():
+        for tensor in tensors:
+            tensor.fill_(torch.nan if tensor.is_floating_point() else -1)
 
 
 def tensors_of(value):

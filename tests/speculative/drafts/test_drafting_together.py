@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from speculative.drafts.draft_model import DraftModel
+from speculative.drafts.drafting_loop import read_missing
+from speculative.drafts.logits_draft import READ_CHUNK
 from speculative.drafts.no_draft import NoDraft
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
@@ -128,3 +130,14 @@ def test_scattered_rows_are_read_as_consecutive_ones_are():
     torch.testing.assert_close(found, expected, atol=0, rtol=0)
     assert scattered.lengths == [0, 3, 0, 0, 2]
     torch.testing.assert_close(scattered.held(4), whole.held(0), atol=0, rtol=0)
+
+
+def test_what_a_pass_gave_is_kept_before_the_next_one_writes_over_it():
+    gives = torch.zeros(2, 1)  # of every pass, as of a graph
+
+    def read(which, token_ids, counts):
+        return gives[: len(which)].copy_(torch.tensor(counts)[:, None])
+
+    long, short = [[0] * 600, [0] * 70], [[0] * 2, [0] * 3]
+    found = read_missing([long[0], short[0], long[1], short[1]], torch.device("cpu"), read)
+    assert found.flatten().tolist() == [600 - READ_CHUNK, 2, 70, 3]
