@@ -55,8 +55,8 @@ class _Program:
 
     @property
     def key(self) -> Hashable:
-        """What it is recorded under."""
-        return self.draft, self.store, self.picks, self.n_rows, self.width, self.n_tokens
+        """What it is recorded under, among those on its store."""
+        return self.draft, self.picks, self.n_rows, self.width, self.n_tokens
 
     def __call__(self, token_ids: Tensor, places: Tensor, numbers: Tensor) -> tuple[Tensor, ...]:
         """Return tokens and largest logits, (rows, tokens), then what else there is: sureness; masses, distributions.
@@ -127,7 +127,7 @@ def propose_by_program(
     held.programs.add((picks, shape))
     program = _Program(draft, model, cache.store, picks, n_rows, width, n_tokens)
     buffers = _buffers(program, cache, rows, asks, missing)
-    found = [_of(column, rows) for column in model.graphs.run(program.key, program, buffers)]
+    found = [_of(column, rows) for column in model.graphs.run(cache.store, program.key, program, buffers)]
     for row, ask in zip(rows, asks, strict=True):
         cache.lengths[row] = len(ask.prefix) + ask.draft_length - 1
     return _answers(draft, asks, missing, found)

@@ -6,12 +6,13 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 import torch
 
 from speculative.models.cuda_recorder import CudaRecorder
 from speculative.protocols.free_memory import free_bytes
-from speculative.protocols.kv_store import StorePool
+from speculative.protocols.kv_store import KVStore, StorePool
 
 Result = TypeVar("Result")
 _ROWS = (1, 2, 4, 8, 16, 32)  # of a static pass; more rows run without one
@@ -37,11 +38,16 @@ class _Graph:
 
 
 class _OfThread(threading.local):
-    """What one thread has recorded: a graph writes its result to one place, which two threads cannot share."""
+    """What one thread has recorded: a graph writes its result to one place, which two threads cannot share.
+
+    Attributes:
+        recorder: the thread's; None before its first graph.
+        graphs: of each store, as long as it is there.
+    """
 
     def __init__(self) -> None:
         self.recorder: Recorder | None = None
-        self.graphs: dict[Hashable, _Graph] = {}
+        self.graphs: WeakKeyDictionary[KVStore, dict[Hashable, _Graph]] = WeakKeyDictionary()
 
 
 class Graphs:
@@ -65,7 +71,7 @@ class Graphs:
         self, device: torch.device, n_positions: int, make_recorder: Callable[[], Recorder] | None = None
     ) -> None:
         self._device, self._make_recorder, self._of_thread = device, make_recorder, _OfThread()
-        self.stores = StorePool(n_positions, self.clear)
+        self.stores = StorePool(n_positions)
         self.widths: set[int] = {1}
 
     @classmethod
@@ -83,24 +89,27 @@ class Graphs:
             width: most new tokens of a row.
             most_rows: rows that the cache has.
         """
-        widths = [own for own in self.widths if own >= width]
-        return (min(_least(n_rows), most_rows), min(widths)) if widths and n_rows <= _ROWS[-1] else None
+        least = next((own for own in sorted(self.widths) if own >= width), None)
+        return None if least is None or n_rows > _ROWS[-1] else (min(_least(n_rows), most_rows), least)
 
     def shapes(self, most_rows: int) -> list[tuple[int, int]]:
         """Return rows and width of every static pass over a cache of so many rows, the largest first."""
         n_rows = {min(n, most_rows) for n in _ROWS}
-        found = [(n, width) for n in n_rows for width in self.widths]
+        found = [(n, width) for n in n_rows for width in sorted(self.widths)]
         return sorted(found, key=lambda shape: (shape[0] * shape[1], shape), reverse=True)
 
-    def records(self, key: Hashable) -> bool:
-        """Whether `run` would record a program of this key first."""
-        return self._make_recorder is not None and key not in self._of_thread.graphs
+    def records(self, store: KVStore, key: Hashable) -> bool:
+        """Whether `run` would record a program first."""
+        return self._make_recorder is not None and key not in self._of_thread.graphs.get(store, {})
 
-    def run(self, key: Hashable, program: Callable[..., Result], buffers: Sequence[torch.Tensor]) -> Result:
+    def run(
+        self, store: KVStore, key: Hashable, program: Callable[..., Result], buffers: Sequence[torch.Tensor]
+    ) -> Result:
         """Return what a program gives for these tensors.
 
         Args:
-            key: tells programs apart: holds all that shapes one, and the `KVStore` that it works on.
+            store: that it works on; with it, its graphs go.
+            key: tells programs on one store apart: holds all that shapes one, and not the store.
             program: called with the tensors, or recorded with copies of them, to which later ones are copied. It may
                 write to them, and must do the same again when it is given the same.
             buffers: of one shape a key.
@@ -108,8 +117,8 @@ class Graphs:
         Returns:
             Of a graph the same tensors every time: they hold until the model's next graph runs.
         """
-        self.prepare(key, program, buffers)
-        graph = self._of_thread.graphs.get(key)
+        self.prepare(store, key, program, buffers)
+        graph = self._of_thread.graphs.get(store, {}).get(key)
         if graph is None:
             return program(*buffers)
         for own, given in zip(graph.buffers, buffers, strict=True):
@@ -117,10 +126,12 @@ class Graphs:
         graph.replay()
         return cast(Result, graph.result)
 
-    def prepare(self, key: Hashable, program: Callable[..., object], buffers: Sequence[torch.Tensor]) -> None:
+    def prepare(
+        self, store: KVStore, key: Hashable, program: Callable[..., object], buffers: Sequence[torch.Tensor]
+    ) -> None:
         """Record a program unless it is; arguments as in `run`. Those recorded first should take the most memory."""
         make_recorder, held = self._make_recorder, self._of_thread
-        if make_recorder is None or key in held.graphs:
+        if make_recorder is None or not self.records(store, key):
             return
         own = [torch.clone(buffer) for buffer in buffers]
         try:
@@ -136,11 +147,7 @@ class Graphs:
             reason = f"{type(error).__name__}: {error}"
             warnings.warn(f"passes go on without new CUDA graphs: {reason}", stacklevel=3)
             return
-        held.graphs[key] = _Graph(own, replay, result)
-
-    def clear(self) -> None:
-        """Forget this thread's graphs, and the stores that they are for."""
-        self._of_thread.graphs.clear()
+        held.graphs.setdefault(store, {})[key] = _Graph(own, replay, result)
 
 
 def announce(model: object, draft_lengths: Iterable[int]) -> None:

@@ -54,8 +54,8 @@ class _PassProgram:
 
     @property
     def key(self) -> Hashable:
-        """What it is recorded under."""
-        return self.store, self.n_rows, self.width, self.of_last, self.n_layers, self.model.tapped_layers
+        """What it is recorded under, among those on its store."""
+        return self.n_rows, self.width, self.of_last, self.n_layers, self.model.tapped_layers
 
     def __call__(self, token_ids: torch.Tensor, places: torch.Tensor) -> ForwardOutput:
         """Compute the cells' (rows * width,) tokens; `places` (2, rows) are the rows' starts and their last cells."""
@@ -85,7 +85,7 @@ def static_pass(
     if logit_rows is not None and list(logit_rows) != [end - 1 for end in accumulate(batch.counts)]:
         return None
     program = _PassProgram(model, store, logit_rows is not None, n_layers, *shape)
-    if graphs.records(program.key):
+    if graphs.records(store, program.key):
         _record_all(graphs, program, cache, room)
     layout, device = Rectangle.of(batch, *shape), batch.token_ids.device
     indices = [index or () for index in (layout.cells, layout.tokens, layout.rows)]
@@ -93,7 +93,7 @@ def static_pass(
     places, *sent_indices = torch.split(without_waiting(sent, device), [2 * shape[0], *map(len, indices)])
     cells, tokens, rows = (index if len(index) else None for index in sent_indices)
     given = batch.token_ids if cells is None else batch.token_ids[cells]
-    output = graphs.run(program.key, program, (given, places.view(2, -1)))
+    output = graphs.run(store, program.key, program, (given, places.view(2, -1)))
     n, b = len(batch.token_ids), len(batch.counts)
     logits = _of(output.logits, b, rows) if program.of_last else _of(output.logits, n, tokens)
     return ForwardOutput(logits, _of(output.hidden, n, tokens), tuple(_of(each, n, tokens) for each in output.tapped))
@@ -110,7 +110,7 @@ def _record_all(graphs: Graphs, first: _PassProgram, cache: KVCache, room: int) 
             program = _PassProgram(first.model, first.store, first.of_last, first.n_layers, n_rows, width)
             places = without_waiting(torch.tensor([cache.lengths[:n_rows], [0] * n_rows]), device)
             token_ids = torch.zeros(n_rows * width, dtype=torch.int64, device=device)
-            graphs.prepare(program.key, program, (token_ids, places))
+            graphs.prepare(first.store, program.key, program, (token_ids, places))
 
 
 def _of(x: torch.Tensor, n: int, index: torch.Tensor | None) -> torch.Tensor:

@@ -1,7 +1,6 @@
 """Keys and values in memory that is kept when a cache is gone: what was captured over it is of use to the next one."""
 
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +9,7 @@ _FIRST, _STEP = 512, 4  # tokens of the least capacity, and how many times large
 _UNIT = 512  # divides every capacity
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class KVStore:
     """The memory of one cache; equal to itself only.
 
@@ -43,11 +42,10 @@ class StorePool:
 
     Args:
         n_positions: the model's context, tokens.
-        forget: called when free stores are dropped for want of memory: what is held for their sake can go too.
     """
 
-    def __init__(self, n_positions: int, forget: Callable[[], None] = lambda: None) -> None:
-        self._limit, self._forget = _whole(n_positions), forget
+    def __init__(self, n_positions: int) -> None:
+        self._limit = _whole(n_positions)
         self._free: defaultdict[tuple[int, ...], list[KVStore]] = defaultdict(list)
 
     def capacity(self, n_tokens: int) -> int:
@@ -79,7 +77,6 @@ class StorePool:
     def drop(self) -> None:
         """Let go of all free stores."""
         self._free.clear()
-        self._forget()
 
 
 def _whole(n_tokens: int) -> int:

@@ -1,5 +1,7 @@
 """Graphs: recorded once, largest first, shared by engines, and given up with a reason where they cannot be had."""
 
+import weakref
+
 import pytest
 import torch
 
@@ -11,6 +13,7 @@ from speculative.engine.settings import EngineSettings
 from speculative.models import graphs as graphs_module
 from speculative.models.decoder import Decoder
 from speculative.models.graphs import Graphs
+from speculative.protocols.kv_store import KVStore
 from speculative.protocols.token_batch import TokenBatch
 from speculative.sampling.sampling_params import SamplingParams
 from tests.support.card_rounds import make_models, play, requests, sizes, weights
@@ -119,14 +122,25 @@ def test_at_the_end_of_the_context_passes_are_planned_by_the_host(target):
 
 def test_a_program_may_write_to_what_it_is_given():
     graphs = Graphs(torch.device("cpu"), 64, lambda: recorder)
-    recorder = RepeatingRecorder()
+    recorder, store = RepeatingRecorder(), KVStore.empty((1, 1, 1, 1, 1), torch.float32, torch.device("cpu"))
 
     def counted(x):
         x += 1
         return x * 2
 
-    assert [graphs.run("key", counted, (torch.tensor([n]),)).item() for n in (1, 5, 7)] == [4, 12, 16]
+    assert [graphs.run(store, "key", counted, (torch.tensor([n]),)).item() for n in (1, 5, 7)] == [4, 12, 16]
     assert len(recorder.recorded) == 1
+
+
+def test_graphs_go_with_the_memory_that_they_are_for_and_with_no_other():
+    device, recorder = torch.device("cpu"), RepeatingRecorder()
+    graphs = Graphs(device, 64, lambda: recorder)
+    stores = [KVStore.empty((1, 1, 1, 1, 1), torch.float32, device) for _ in range(2)]
+    results = [weakref.ref(graphs.run(store, "key", torch.neg, (torch.ones(1),))) for store in stores]
+    recorder.recorded.clear()
+    del stores[0]
+    assert results[0]() is None
+    assert graphs.run(stores[0], "key", torch.neg, (torch.ones(1),)) is results[1]()
 
 
 def test_each_thread_records_its_own(target):

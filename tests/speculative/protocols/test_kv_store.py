@@ -1,5 +1,7 @@
 """Stores that outlive their cache: few capacities, memory that is found again, and let go when it is wanted."""
 
+import weakref
+
 import pytest
 import torch
 
@@ -55,14 +57,14 @@ def test_a_store_goes_back_when_its_cache_is_gone():
 
 
 def test_free_stores_are_let_go_before_memory_is_refused(monkeypatch):
-    forgotten = []
-    pool = StorePool(100_000, lambda: forgotten.append(True))
-    KVCache(SHAPE, pool=pool)
+    pool = StorePool(100_000)
+    cache, other = KVCache(SHAPE, pool=pool), KVCache(SHAPE, pool=pool)
+    free = weakref.ref(other.store)
+    del other
     monkeypatch.setattr(kv_cache, "free_bytes", lambda device: 10)
     assert KVCache(SHAPE, pool=pool).capacity == 512  # its memory is there already
-    assert forgotten == []
-    cache = KVCache(SHAPE, pool=pool)
+    assert free() is not None
     with pytest.raises(ValueError, match=r"a KV cache of 8192 tokens a row would take 0\.0 GB, but 0\.0 GB are free"):
         cache.reserve(8192)
-    assert forgotten == [True]
+    assert free() is None
     assert torch.equal(cache.keys, torch.zeros_like(cache.keys))
