@@ -21,7 +21,6 @@ from speculative.drafts.logits_draft import LogitsDraft, read_along, write_alone
 from speculative.drafts.spec import DraftedTarget
 from speculative.drafts.stopping import StoppingSpec
 from speculative.models.decoder import Decoder
-from speculative.models.graphs import announce
 from speculative.models.loading import load_model, resolve_settled
 from speculative.models.settings import DEFAULT_SETTINGS, ModelSettings, WeightPrecision, dtype_of
 from speculative.models.tokenizer import differing_ids, load_tokenizer, tokenizer_fingerprint
@@ -187,7 +186,6 @@ class DraftModel(LogitsDraft):
         held = sessions[0].held
         if any(session.held is not held for session in sessions):  # each stands alone
             return super().propose_batch(asks)
-        announce(self.model, [ask.draft_length for ask in asks])
         n_least = [read_at_least(ask, self.model.device) for ask in asks]
         missing = [session.cut(ask.prefix, n) for session, ask, n in zip(sessions, asks, n_least, strict=True)]
 

@@ -12,6 +12,7 @@ from scipy.optimize import isotonic_regression
 
 from speculative.measuring.cost_profile import CostProfile, DraftCost
 from speculative.measuring.machine import machine_facts
+from speculative.models.graphs import announced
 from speculative.protocols.causal_lm import CausalLM, ForwardOutput
 from speculative.protocols.draft import Draft, DraftSession
 from speculative.protocols.kv_cache import KVCache
@@ -80,12 +81,13 @@ def measure_costs(
     points = [(width, length) for length in lengths for width in effort.widths] + [(width, 0) for width in prefills]
     rounds_of = {draft.name: _DraftRounds(draft, model, cache, effort.n_repeats + 1) for draft in drafts}
     timed = []
-    for _ in range(effort.n_repeats + 1):
-        timed.append([_pass_s(model, cache, width, length, width <= widest) for width, length in points])
-        for rounds in rounds_of.values():
-            rounds.time()
-        if on_progress is not None:
-            on_progress()
+    with announced([model, *(getattr(draft, "model", None) for draft in drafts)], [n - 1 for n in effort.widths]):
+        for _ in range(effort.n_repeats + 1):
+            timed.append([_pass_s(model, cache, width, length, width <= widest) for width, length in points])
+            for rounds in rounds_of.values():
+                rounds.time()
+            if on_progress is not None:
+                on_progress()
     seconds = np.array(timed[1:])  # the first round warms up
     grid, noise = _medians(seconds[:, : len(lengths) * len(effort.widths)], len(lengths))
     prefill_grid, _ = _medians(seconds[:, len(lengths) * len(effort.widths) :], 1)

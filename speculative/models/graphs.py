@@ -2,7 +2,8 @@
 
 import threading
 import warnings
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar, cast
@@ -155,6 +156,17 @@ def announce(model: object, draft_lengths: Iterable[int]) -> None:
     graphs = getattr(model, "graphs", None)
     if isinstance(graphs, Graphs):
         graphs.widths.update(1 + n for n in draft_lengths)
+
+
+@contextmanager
+def announced(models: Iterable[object], draft_lengths: Sequence[int]) -> Iterator[None]:
+    """Announce lengths to models until the block ends."""
+    with ExitStack() as undone:
+        for graphs in (getattr(model, "graphs", None) for model in models):
+            if isinstance(graphs, Graphs):
+                undone.callback(setattr, graphs, "widths", set(graphs.widths))
+                graphs.widths.update(1 + n for n in draft_lengths)
+        yield
 
 
 def _least(n_rows: int) -> int:

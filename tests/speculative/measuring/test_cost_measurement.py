@@ -11,8 +11,10 @@ from speculative.drafts.suffix.draft import SuffixDraft
 from speculative.measuring import cost_measurement
 from speculative.measuring.cost_measurement import EXACT, QUICK, drift_from, measure_costs
 from speculative.measuring.cost_profile import CostProfile, DraftCost
+from speculative.models.graphs import Graphs
 from speculative.protocols.draft import DraftSession
 from tests.support.fake_time import FakeTime
+from tests.support.recorders import RepeatingRecorder
 from tests.support.tiny_pool import plain_costs
 
 
@@ -170,3 +172,16 @@ def test_drift_is_the_present_step_over_the_profiles(timed_model, clock, monkeyp
     assert drift_from(timed_model, costs) == pytest.approx(1.0)
     halved = replace(costs, verify_grid=tuple(tuple(s / 2 for s in row) for row in costs.verify_grid))
     assert drift_from(timed_model, halved) == pytest.approx(2.0)
+
+
+def test_passes_of_every_width_are_timed_as_graphs_where_there_are_any(tiny):
+    target, small = tiny().decoder.tapping([]), tiny("llama", 1).decoder.tapping([])
+    recorders = []
+    for model in (target, small):
+        recorders.append(RepeatingRecorder())
+        model.graphs = Graphs(model.device, model.max_positions, lambda own=recorders[-1]: own)
+    draft = DraftModel(small, name="small", n_target_vocab=small.n_vocab)
+    measure_costs(target, [draft], effort=replace(QUICK, widths=(1, 2, 9), cache_lengths=(8,), n_repeats=1))
+    assert [len(recorder.recorded) for recorder in recorders] == [3, 3]
+    assert recorders[0].n_replays >= 2 * 3
+    assert target.graphs.widths == small.graphs.widths == {1}  # whoever answers announces his own
