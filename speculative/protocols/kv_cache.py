@@ -80,7 +80,7 @@ class KVCache:
         self._slot_bytes = 2 * shape.n_layers * math.prod(self._heads) * dtype.itemsize
         self._dtype, self._device, self._growth = dtype, torch.device(device), growth
         if pool is not None:
-            capacity = pool.capacity(capacity)
+            capacity = self._pooled(pool, n_rows, capacity)
         self._check_memory(n_rows, capacity, 0)
         self.store: KVStore | None = None
         if pool is None:
@@ -163,20 +163,30 @@ class KVCache:
 
     def _extra(self, n_tokens: int) -> int:
         if self._pool is not None:
-            return self._pool.capacity(n_tokens) - self.capacity
+            return self._pooled(self._pool, self.n_rows, n_tokens) - self.capacity
         return -(-(n_tokens - self.capacity) // self._growth) * self._growth
 
-    def _check_memory(self, n_rows: int, capacity: int, reused: int) -> None:
-        """`reused` bytes come free while the cache grows: without a pool, keys and values are copied one by one."""
+    def _pooled(self, pool: StorePool, n_rows: int, n_tokens: int) -> int:
+        """Return a pool's capacity for so many tokens, where memory is short no more than they need."""
+        capacity = pool.capacity(n_tokens)
+        needed, free = self._memory(n_rows, capacity)
+        return capacity if needed <= free else pool.least_capacity(n_tokens)
+
+    def _memory(self, n_rows: int, capacity: int) -> tuple[int, int]:
+        """Bytes that keys and values would take, and bytes that are free; a pool's stores go where they lack."""
         needed, free = self._slot_bytes * n_rows * capacity, free_bytes(self._device)
         if self._pool is not None:
             if self._pool.has(self._sizes(n_rows, capacity)):
-                return
-            reused = 0
+                return 0, free
             if needed > free:
                 self._pool.drop()
                 free = free_bytes(self._device)
-        if needed > free + reused:
+        return needed, free
+
+    def _check_memory(self, n_rows: int, capacity: int, reused: int) -> None:
+        """`reused` bytes come free while the cache grows: without a pool, keys and values are copied one by one."""
+        needed, free = self._memory(n_rows, capacity)
+        if needed > free + (reused if self._pool is None else 0):
             raise ValueError(
                 f"a KV cache of {capacity} tokens a row would take {needed / 1e9:.1f} GB, but {free / 1e9:.1f} GB are "
                 "free; shorten prompts and answers, or run fewer requests at once"

@@ -38,14 +38,15 @@ class KVStore:
 class StorePool:
     """Stores of a model's caches: taken, given back, and taken again by a cache of the same shape.
 
-    Capacities are few, so that shapes repeat: 512, four times as much, and so on, up to the model's context.
+    Capacities are few, so that shapes repeat: 512, four times as much, and so on, up to the model's context. Where that
+    much memory is not free, a cache takes the least capacity instead.
 
     Args:
         n_positions: the model's context, tokens.
     """
 
     def __init__(self, n_positions: int) -> None:
-        self._limit = _whole(n_positions)
+        self._limit = self.least_capacity(n_positions)
         self._free: defaultdict[tuple[int, ...], list[KVStore]] = defaultdict(list)
 
     def capacity(self, n_tokens: int) -> int:
@@ -53,7 +54,11 @@ class StorePool:
         found = _FIRST
         while found < n_tokens:
             found *= _STEP
-        return min(found, max(self._limit, _whole(n_tokens)))
+        return min(found, max(self._limit, self.least_capacity(n_tokens)))
+
+    def least_capacity(self, n_tokens: int) -> int:
+        """Return the least capacity that a cache may have to hold so many tokens a row."""
+        return -(-n_tokens // _UNIT) * _UNIT
 
     def has(self, sizes: tuple[int, ...]) -> bool:
         """Whether a store of these sizes is free."""
@@ -77,7 +82,3 @@ class StorePool:
     def drop(self) -> None:
         """Let go of all free stores."""
         self._free.clear()
-
-
-def _whole(n_tokens: int) -> int:
-    return -(-n_tokens // _UNIT) * _UNIT

@@ -68,3 +68,13 @@ def test_free_stores_are_let_go_before_memory_is_refused(monkeypatch):
         cache.reserve(8192)
     assert free() is None
     assert torch.equal(cache.keys, torch.zeros_like(cache.keys))
+
+
+def test_where_memory_is_short_a_cache_grows_by_no_more_than_it_must(monkeypatch):
+    cache = KVCache(SHAPE, pool=StorePool(100_000))
+    monkeypatch.setattr(kv_cache, "free_bytes", lambda device: 64 * 2047)  # bytes a slot times tokens
+    cache.check_room(1000)
+    cache.reserve(1000)
+    assert cache.capacity == 1024
+    with pytest.raises(ValueError, match="a KV cache of 2048 tokens a row would take"):
+        cache.check_room(2048)
