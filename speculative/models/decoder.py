@@ -228,13 +228,11 @@ class Decoder:
             cache.lengths[row] = start + count
         return output
 
-    def static_plan(
-        self, rows: slice | torch.Tensor, starts: torch.Tensor, width: int, cache: KVCache | KVStore
-    ) -> StaticPlan:
+    def static_plan(self, rows: slice, starts: torch.Tensor, width: int, cache: KVCache | KVStore) -> StaticPlan:
         """Plan a pass whose rows have `width` new tokens each, after as many as the device knows, see `StaticPlan`.
 
         Args:
-            rows: of the cache: b of them in a run, or (b,) int64 on the device.
+            rows: of the cache, b of them.
             starts: (b,) int64 on the device, tokens that each holds before; what they end in must fit the cache and
                 the model's context.
             width: new tokens of each row.

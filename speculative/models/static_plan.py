@@ -38,8 +38,7 @@ class StaticPlan:
     can take part too.
 
     Args:
-        rows: of the cache: b of them in a run, or (b,) int64 on the device, no two the same, for which masked
-            attention copies their keys and values in every layer.
+        rows: of the cache, b of them.
         starts: (b,) int64 on the device, tokens that each row holds before; start + w is at most the capacity.
         form: what shapes the operations.
 
@@ -52,9 +51,9 @@ class StaticPlan:
         apart: "ragged" where the flash kernel attends, else "none".
     """
 
-    def __init__(self, rows: slice | torch.Tensor, starts: torch.Tensor, form: StaticForm) -> None:
+    def __init__(self, rows: slice, starts: torch.Tensor, form: StaticForm) -> None:
         b, width, device = len(starts), form.width, starts.device
-        numbers = torch.arange(rows.start, rows.stop, device=device) if isinstance(rows, slice) else rows
+        numbers = torch.arange(rows.start, rows.stop, device=device)
         at = starts[:, None] + torch.arange(width, device=device)  # (b, w)
         self.n_groups = form.n_groups
         self.positions = at.flatten()
