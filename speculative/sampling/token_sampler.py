@@ -177,7 +177,7 @@ class DrawingSampler(TokenSampler):
     Controls (penalties, bias) are applied before, if at all; a draft may follow any distribution that is known.
 
     Args:
-        params: how the logits are processed.
+        params: how the logits are processed; without controls.
         source: the draft's own.
         n_vocab: the target's v.
 
@@ -187,7 +187,7 @@ class DrawingSampler(TokenSampler):
     """
 
     def __init__(self, params: SamplingParams, source: RandomSource, n_vocab: int) -> None:
-        self._params, self._source, self._n_vocab = params.without_controls(), source, n_vocab
+        self._params, self._source, self._n_vocab = params, source, n_vocab
         self._token_ids: list[int] = []
         self._unread: list[torch.Tensor] = []
         self.probs: list[torch.Tensor] = []
