@@ -27,7 +27,7 @@ def _best_of_block(processed, tops, keys, token_ids, best, v):
     sums = tl.where(logits == float("-inf"), logits, sums)
     place = row * tl.num_programs(1) + block
     tl.store(best + place, tl.max(sums, axis=0))
-    entry = block * _BLOCK + tl.argmax(sums, axis=0)
+    entry = tl.minimum(block * _BLOCK + tl.argmax(sums, axis=0), v - 1)  # NaN may lose against what fills the block up
     tl.store(best + tl.num_programs(0) * tl.num_programs(1) + place, entry.to(tl.float64))
 
 
@@ -35,12 +35,12 @@ def best_of_rows(processed: torch.Tensor, keys: torch.Tensor, token_ids: torch.T
     """Draw a token from each row: the best of logits + noise, the first of several.
 
     Args:
-        processed: (n, v) float32, neither NaN nor +inf; -inf is never drawn (all -inf: index 0).
+        processed: (n, v) float32; -inf is never drawn (all -inf: index 0).
         keys: (n,) int64, the hash of each row's seed and position.
         token_ids: (v,) int64, the target's id of each entry; None if they are numbered as the target's.
 
     Returns:
-        (n,) int64.
+        (n,) int64, below v; of a row that holds NaN or +inf any.
     """
     n, v = processed.shape
     n_blocks = -(-v // _BLOCK.value)
