@@ -156,8 +156,9 @@ class Draft(ABC):
     def propose_batch(self, asks: Sequence[DraftAsk]) -> list[Answer]:
         """Propose for several requests of one engine; here one after the other, elsewhere in the same passes.
 
-        An engine asks so where two or more requests of a round have the same draft, and the draft's class has its own
-        way to do it. What is proposed to a request must not depend on the others, rounding aside.
+        An engine asks so where the draft's class has its own way to do it, and two or more requests of a round have the
+        same draft, or tokens may stay unread. What is proposed to a request must not depend on the others, rounding
+        aside.
 
         Args:
             asks: one a request.

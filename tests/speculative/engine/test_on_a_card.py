@@ -113,6 +113,7 @@ def test_a_draft_models_whole_proposal_is_one_graph_beside_the_targets(on_card, 
     assert len(kernels) > 1
     assert {own.count("graph") for own in kernels} == {2}
     assert len({*kernels}) == 1
+    assert on_card.arms[arm].draft.model.graphs.widths == {1, 5}  # a text's last rounds run by the same programs
 
 
 @pytest.mark.parametrize("arm", ["prompt look-up", "trimmed draft model", "early exit", "head"])
@@ -159,13 +160,18 @@ def test_half_precision_runs_on_a_card(dtype):
                 assert not generation.stats.faults
 
 
-def test_arms_that_differ_from_request_to_request_keep_the_text_on_a_card(on_cpu, on_card):
-    asked = requests(5, SAMPLINGS["coupled"], 6)
-    here, _ = play(on_cpu, "no draft", asked, 1)
+@pytest.mark.parametrize("sampling", ["coupled", "rejection"])
+def test_arms_that_differ_from_request_to_request_keep_the_text_on_a_card(on_cpu, on_card, sampling):
+    asked = requests(5, SAMPLINGS[sampling], 6)
+
+    def answered(models):
+        arms = list(models.arms.values())
+        engine = Engine(models.target, arms, RandomSelector(len(arms), 1), settings=EngineSettings(max_batch=5))
+        return generate(engine, asked)
+
+    here = answered(on_cpu)
     with PretendedCard():
-        arms = list(on_card.arms.values())
-        engine = Engine(on_card.target, arms, RandomSelector(len(arms), 1), settings=EngineSettings(max_batch=5))
-        there = generate(engine, asked)
+        there = answered(on_card)
     assert [generation.stats.faults for generation in there] == [[]] * 5
     assert [generation.token_ids for generation in there] == [generation.token_ids for generation in here]
 
