@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import torch
 
 from speculative.engine.active_request import Running
+from speculative.engine.picks_on_card import PickAsk
 from speculative.engine.round_clock import RoundClock
 from speculative.models.graphs import announce
 from speculative.protocols.causal_lm import CausalLM
@@ -35,9 +36,12 @@ class Drafted:
         """Tokens that the target reads: each text's last one and its draft tokens, once they are settled."""
         return sum(1 + len(tokens.token_ids) for tokens in self.tokens)
 
-    def proposal(self, i: int) -> UnreadProposal | None:
-        """Return a request's proposal where it is unread."""
-        return self.unread[i][1] if i in self.unread else None
+    def asks(self, states: Sequence[Running]) -> list[PickAsk | None]:
+        """Return what each request asks of its rows on a card; None where processors must see each row."""
+        return [
+            state.pick_ask(tokens, self.unread[i][1] if i in self.unread else None)
+            for i, (state, tokens) in enumerate(zip(states, self.tokens, strict=True))
+        ]
 
     def settle(self, states: Sequence[Running], arms: Sequence[DraftingArm]) -> None:
         """Take what was read with the target's pass: the rows hold it, and each text's last token."""

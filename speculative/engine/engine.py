@@ -9,7 +9,7 @@ from typing import cast
 from speculative.engine.active_request import Running
 from speculative.engine.admission import Admission
 from speculative.engine.batch_drafting import Drafted, announce_lengths, batch_to_verify, propose_all
-from speculative.engine.picks_on_card import rows_read_once
+from speculative.engine.picks_on_card import rows_read_once, with_picks
 from speculative.engine.prompt_reading import (
     Chunk,
     PromptReading,
@@ -281,15 +281,15 @@ class Engine:
     ) -> list[Verification]:
         """Let the target read every request's draft tokens and the chunks in one pass, and verify the former."""
         device = self.target.device
-        batch = batch_to_verify(states, drafted, device)
+        asks = [] if device.type == "cpu" else drafted.asks(states)
+        batch = with_picks(batch_to_verify(states, drafted, device), asks, self.n_tokens)
         output = self.target.forward(*with_chunks(batch, self.cache, chunks))
         n_own = sum(batch.counts)
         take_chunks(chunks, output, n_own)
         if device.type == "cpu":
             rows = target_rows(output.logits, batch.counts, self.n_tokens)
         else:  # the host waits for the card here
-            asks = [state.pick_ask(drafted.tokens[i], drafted.proposal(i)) for i, state in enumerate(states)]
-            rows = rows_read_once(output.logits[:n_own, : self.n_tokens], batch, asks)
+            rows = rows_read_once(output, batch, asks, self.n_tokens)
             drafted.settle(states, arms)
         tokens = drafted.tokens
         verifications = [state.verify(own, drawn) for state, own, drawn in zip(states, rows, tokens, strict=True)]

@@ -2,19 +2,21 @@
 
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
 
 from speculative.engine.target_rows import RowsOnCard, TargetRows, largest_logits
 from speculative.engine.verify import Verifier
+from speculative.protocols.causal_lm import ForwardOutput
 from speculative.protocols.draft import UnreadProposal
 from speculative.protocols.token_batch import TokenBatch
 from speculative.protocols.unread_tokens import UnreadTokens
 from speculative.sampling.acceptance import accepted_of_rows
 from speculative.sampling.controls_on_device import DeviceControls
-from speculative.sampling.pick_program import numbers_there
+from speculative.sampling.pick_program import BestWithNoise, numbers_there
+from speculative.sampling.picks_of_pass import AskedPicks, PicksOfPass
 from speculative.sampling.token_sampler import DraftTokens
 
 
@@ -47,19 +49,44 @@ class _Pass(NamedTuple):
         return slice(self.bounds[i], self.bounds[i + 1])
 
 
-def rows_read_once(logits: Tensor, batch: TokenBatch, asks: Sequence[PickAsk | None]) -> list[TargetRows]:
+def with_picks(batch: TokenBatch, asks: Sequence[PickAsk | None], n_tokens: int) -> TokenBatch:
+    """Let a round's pass itself pick and accept, where all requests are greedy, or coupled at one temperature.
+
+    Args:
+        batch: the pass's tokens: of each request the text's last one, then its draft tokens.
+        asks: of each request, see `rows_read_once`; none where rows are the host's.
+        n_tokens: ids from here on are padding.
+    """
+    alike = [ask for ask in asks if ask is not None and ask.controls is None]
+    kinds = {ask.verifier.kind() for ask in alike}
+    if not asks or len(alike) < len(asks) or len(kinds) > 1:
+        return batch
+    noise = kinds.pop()
+    if noise is not None and not isinstance(noise, BestWithNoise):
+        return batch
+    given = zip(alike, batch.counts, strict=True)
+    numbers = [number for ask, n in given for number in ask.verifier.numbers(ask.position, n)]
+    return batch._replace(picks=AskedPicks(PicksOfPass(noise, n_tokens), cast(list[int], numbers)))
+
+
+def rows_read_once(
+    output: ForwardOutput, batch: TokenBatch, asks: Sequence[PickAsk | None], n_tokens: int
+) -> list[TargetRows]:
     """Return each request's rows of a pass on a card; all that the host needs of the round is read in one copy.
 
     Args:
-        logits: (n, v) float, padding cut off.
-        batch: the pass's tokens: of each request the text's last one, then its draft tokens.
+        output: of the pass; its first rows are the requests'.
+        batch: their tokens: of each request the text's last one, then its draft tokens.
         asks: of each request; None where the host has to pick, for which it waits once more.
+        n_tokens: ids from here on are padding and cut off.
     """
     counts, bounds = batch.counts, list(accumulate(batch.counts, initial=0))
+    logits, out = output.logits[: bounds[-1], :n_tokens], output.accepted
     raw = _Pass(logits, batch.token_ids, bounds)
-    own = raw._replace(rows=_controlled(raw, asks))
-    largest, best = own.rows.max(-1)
-    out = accepted_of_rows(_picked(own, best, asks), largest, batch.token_ids, counts)
+    if out is None:
+        own = raw._replace(rows=_controlled(raw, asks))
+        largest, best = own.rows.max(-1)
+        out = accepted_of_rows(_picked(own, best, asks), largest, batch.token_ids, counts)
     unread = [None if ask is None else ask.unread for ask in asks]
     found = _read(out, unread)
     of_host = None if None not in asks else largest_logits(logits)
@@ -72,7 +99,7 @@ def rows_read_once(logits: Tensor, batch: TokenBatch, asks: Sequence[PickAsk | N
             assert of_host is not None
             rows.append(TargetRows(logits, of_host, bounds[i]))
         else:
-            rows.append(RowsOnCard(logits[own.of(i)], [*drafted[:n_accepted], next_token]))
+            rows.append(RowsOnCard(logits[raw.of(i)], [*drafted[:n_accepted], next_token]))
     return rows
 
 

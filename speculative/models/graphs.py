@@ -17,6 +17,7 @@ from speculative.protocols.kv_store import KVStore, StorePool
 
 Result = TypeVar("Result")
 _ROWS = (1, 2, 4, 8, 16, 32)  # of a static pass; more rows run without one
+_MOST_KINDS = 8  # of sampling, each recorded in all shapes
 
 
 class Recorder(Protocol):
@@ -44,11 +45,13 @@ class _OfThread(threading.local):
     Attributes:
         recorder: the thread's; None before its first graph.
         graphs: of each store, as long as it is there.
+        kinds: of sampling, in which passes on a store may end.
     """
 
     def __init__(self) -> None:
         self.recorder: Recorder | None = None
         self.graphs: WeakKeyDictionary[KVStore, dict[Hashable, _Graph]] = WeakKeyDictionary()
+        self.kinds: WeakKeyDictionary[KVStore, set[Hashable]] = WeakKeyDictionary()
 
 
 class Graphs:
@@ -98,6 +101,13 @@ class Graphs:
         n_rows = {min(n, most_rows) for n in _ROWS}
         found = [(n, width) for n in n_rows for width in sorted(self.widths)]
         return sorted(found, key=lambda shape: (shape[0] * shape[1], shape), reverse=True)
+
+    def admits(self, store: KVStore, kind: Hashable) -> bool:
+        """Whether passes on a store may end in picks of this kind: one of the first few that its thread asks for."""
+        kinds = self._of_thread.kinds.setdefault(store, set())
+        if len(kinds) < _MOST_KINDS:
+            kinds.add(kind)
+        return kind in kinds
 
     def records(self, store: KVStore, key: Hashable) -> bool:
         """Whether `run` would record a program first."""

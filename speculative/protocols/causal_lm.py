@@ -18,11 +18,14 @@ class ForwardOutput:
         logits: (m, v) float, one row for each chosen token.
         hidden: (n, d) last-layer states of all the pass's tokens, after the final norm.
         tapped: (n, d) each, the states that enter the layers that the model was asked for, in their order.
+        accepted: (b, w + 1) int64, what the pass itself accepted and picked of the batch's `picks`, see
+            `accepted_of_rows`; None where it did not.
     """
 
     logits: torch.Tensor
     hidden: torch.Tensor
     tapped: tuple[torch.Tensor, ...] = ()
+    accepted: torch.Tensor | None = None
 
 
 class CausalLM(Protocol):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from speculative.sampling.picks_of_pass import AskedPicks
 from speculative.sampling.pinned import without_waiting
 
 
@@ -19,12 +20,15 @@ class TokenBatch(NamedTuple):
         first_row: cache row of the first count; the others follow, unless `scattered` says which they are.
         scattered: the cache row of each count, no two the same, where they are not consecutive; such a batch is for
             draftpick's own decoder.
+        picks: what to pick from the logits of all tokens where the pass runs by one of few programs, which ends in
+            that; others leave it to the engine.
     """
 
     token_ids: torch.Tensor
     counts: Sequence[int]
     first_row: int = 0
     scattered: Sequence[int] | None = None
+    picks: AskedPicks | None = None
 
     @property
     def rows(self) -> Sequence[int]:

@@ -48,6 +48,28 @@ def accepted_by_torch(picks: Tensor, largest: Tensor, tokens: Tensor, counts: Se
         ]
         table = without_waiting(torch.tensor(rows), picks.device)
         allowed, drafted, n_drafted = allowed[table[:, :-1]], tokens[table[:, 1:-1]], table[:, -1:]
+    return _accepted(allowed, drafted, n_drafted)
+
+
+def accepted_of_rectangle(picks: Tensor, largest: Tensor, tokens: Tensor, n_drafted: Tensor) -> Tensor:
+    """Do so where every request has w rows, and the device alone knows how many of them count.
+
+    Args:
+        picks: (b * w,) int64, see `accepted_of_rows`.
+        largest: (b * w,) float, as there.
+        tokens: (b * w,) int64, as there; after a request's last draft token anything.
+        n_drafted: (b,) int64, draft tokens of each request, in [0, w).
+
+    Returns:
+        (b, w + 1) int64, as there.
+    """
+    b = len(n_drafted)
+    allowed = torch.where(largest.abs() < math.inf, picks, NO_PICK).view(b, -1)
+    return _accepted(allowed, tokens.view(b, -1)[:, 1:], n_drafted[:, None])
+
+
+def _accepted(allowed: Tensor, drafted: Tensor, n_drafted: Tensor | None) -> Tensor:
+    """Accept of (b, w) picks and (b, w - 1) draft tokens; of (b, 1) draft tokens at most, None for all."""
     n_accepted = (allowed[:, :-1] == drafted).cumprod(1).sum(1, keepdim=True)
     if n_drafted is not None:
         n_accepted = torch.minimum(n_accepted, n_drafted)

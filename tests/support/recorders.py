@@ -56,6 +56,8 @@ def tensors_of(value):
     """All tensors of a result, in order."""
     if isinstance(value, torch.Tensor):
         return [value]
+    if value is None:
+        return []
     if is_dataclass(value):
         value = [getattr(value, field.name) for field in fields(value)]
     return [tensor for part in value for tensor in tensors_of(part)]

@@ -116,6 +116,44 @@ def test_a_draft_models_whole_proposal_is_one_graph_beside_the_targets(on_card, 
     assert on_card.arms[arm].draft.model.graphs.widths == {1, 5}  # a text's last rounds run by the same programs
 
 
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("sampling", ["greedy", "coupled", "coupled, top-k, top-p, min-p"])
+@pytest.mark.parametrize("arm", ["no draft", "draft model"])
+def test_a_rounds_pass_picks_and_accepts_in_its_graph_and_the_rest_is_copies(on_card, arm, sampling, n):
+    with PretendedCard() as card:
+        for _ in range(2):  # the first time they are recorded
+            _, rounds = play(on_card, arm, requests(n, SAMPLINGS[sampling], 16), n, card)
+    whole = [each for each in rounds[1:] if each.proposed == ((4 if arm == "draft model" else 0),) * n]
+    assert len(whole) > 2
+    for each in whole[:-1]:  # in the last one a request ends, and rows move up
+        assert tuple(each.counts.kernels) == COPIES_AND_GRAPHS[arm]
+
+
+def test_after_so_many_kinds_of_sampling_no_more_passes_pick_in_their_graph_and_the_text_stays(on_cpu):
+    kinds = [SamplingParams(temperature=0.5 + i / 10, seed=3) for i in range(10)]
+    launched = []
+    with PretendedCard() as card:
+        models = with_graphs(make_models("cuda"))
+        for kind in [*kinds, kinds[0]]:
+            [there], rounds = play(models, "no draft", requests(1, kind, 6), card=card)
+            [here], _ = play(on_cpu, "no draft", requests(1, kind, 6))
+            assert there.token_ids == here.token_ids
+            launched.append(len(rounds[-1].counts.kernels))
+    assert launched[:8] == [launched[0]] * 8
+    assert min(launched[8:10]) > launched[0]
+    assert launched[10] == launched[0]
+
+
+COPIES_AND_GRAPHS = {
+    "no draft": ("copy_", "copy_", "graph"),  # into the graph: tokens, places
+    "draft model": (
+        *("copy_", "copy_", "copy_", "graph", "clone", "clone"),  # tokens, places, numbers; draft tokens, their logits
+        *("cat", "copy_", "copy_", "graph"),  # the text's last tokens with the draft tokens
+        *("_to_copy", "_to_copy", "cat"),  # what the host reads, as one
+    ),
+}
+
+
 @pytest.mark.parametrize("arm", ["prompt look-up", "trimmed draft model", "early exit", "head"])
 def test_requests_that_sample_differently_and_end_apart_share_a_round_on_a_card(on_cpu, on_card, arm):
     kinds = [*SAMPLINGS.values(), SAMPLINGS["coupled"], SamplingParams(0.6, seed=9, verification="rejection")]
@@ -242,7 +280,7 @@ def test_tokens_that_are_left_out_keep_no_row_of_the_target_from_giving_its_toke
         def spoilt(batch, cache, logit_rows=None):
             output = forward(batch, cache, logit_rows)
             is_spoilt = logit_rows is None and max(batch.counts) > 1
-            return replace(output, logits=output.logits * float("nan")) if is_spoilt else output
+            return replace(output, logits=output.logits * float("nan"), accepted=None) if is_spoilt else output
 
         models.target.forward = spoilt
         there, _ = play(models, "never sure", asked, 2)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from speculative.sampling.acceptance import NO_PICK, accepted_of_rows
+from speculative.sampling.acceptance import NO_PICK, accepted_of_rectangle, accepted_of_rows
 
 BATCHES = ([1], [1, 1, 1], [5], [3] * 40, [1, 4, 2, 5, 3] * 20)
 
@@ -50,6 +50,16 @@ def test_each_request_is_given_what_it_is_given_alone(counts):
     if len(counts) > 3:
         assert {row[0] for row in expected} == set(range(max(counts)))
         assert NO_PICK in {row[1] for row in expected}
+
+
+@pytest.mark.parametrize("counts", BATCHES)
+def test_requests_that_are_filled_up_to_one_width_are_given_the_same(counts):
+    picks, largest, tokens, _ = case(counts)
+    firsts, width = accumulate(counts[:-1], initial=0), max(counts) + 2
+    cells = torch.tensor([first + min(i, n - 1) for first, n in zip(firsts, counts, strict=True) for i in range(width)])
+    found = accepted_of_rectangle(picks[cells], largest[cells], tokens[cells], torch.tensor(counts) - 1)
+    assert found.shape == (len(counts), width + 1)
+    assert told(found.tolist(), counts) == one_by_one(*case(counts))
 
 
 @pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
