@@ -45,6 +45,7 @@ class Fp8Linear(HalfLinear):
 
 def _rounded(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Round each row to float8 so that its largest number is the largest there is; numbers, and (n, 1) scales."""
+    rows = rows.float() if rows.dtype == torch.float64 else rows  # whose norm torch does not give in float32
     largest = torch.linalg.vector_norm(rows, torch.inf, 1, keepdim=True, dtype=torch.float32)
     scales = (largest / _LARGEST).clamp_min_(1e-30)
     return (rows / scales).to(_FP8), scales

@@ -87,16 +87,18 @@ class Float32Linear:
     precision into float32 where torch has that product; elsewhere the weights are kept as float32, at four bytes each.
 
     Args:
-        weight: (out_features, in_features), in half precision; or blocks, which are made dense: bfloat16 on a card.
+        weight: (out_features, in_features), in half precision or float64; or blocks, which are made dense: bfloat16 on
+            a card.
         plan: says how weights are packed.
     """
 
     def __init__(self, weight: Matrix, plan: KernelPlan = SAFE_PLAN) -> None:
         is_blocks = isinstance(weight, WeightBlocks)
         weight = weight.dense() if isinstance(weight, WeightBlocks) else weight
-        on_card = weight.device.type == "cuda" and hasattr(torch.ops.aten.mm, "dtype")
-        self._half = (weight.bfloat16() if is_blocks else weight) if on_card else None
-        self._linear = None if on_card else Linear(weight.float(), plan=plan)
+        half = weight.bfloat16() if is_blocks and weight.device.type == "cuda" else weight
+        widens = half.device.type == "cuda" and half.dtype.itemsize == 2 and hasattr(torch.ops.aten.mm, "dtype")
+        self._half = half if widens else None
+        self._linear = None if widens else Linear(weight.float(), plan=plan)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Map (n, in_features) to (n, out_features) float32."""
@@ -139,11 +141,11 @@ class HalfLinear(ABC):
 
     def multiply(self, x: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         """Product of the mapped rows with `other`, both (n, out_features), in the type of `other`."""
-        return other * self.half(x)
+        return (other * self.half(x)).to(other.dtype)
 
     def add(self, x: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         """Sum of the mapped rows and `other`, both (n, out_features), in the type of `other`."""
-        return other + self.half(x)
+        return (other + self.half(x)).to(other.dtype)
 
 
 class Int4Linear(HalfLinear):

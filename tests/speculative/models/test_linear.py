@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from speculative.models.kernels.plan import SAFE_PLAN, KernelPlan, Packing
-from speculative.models.linear import Int4Linear, Linear, WideInt4Linear
+from speculative.models.linear import Float32Linear, Int4Linear, Linear, WideInt4Linear
 from speculative.models.weight_blocks import WeightBlocks
 from tests.support.card_kernels import int4_on_card
 from tests.support.pretended_card import PretendedCard
@@ -102,6 +102,8 @@ def test_four_bits_fold_the_next_operation_in():
     linear, x = Int4Linear(torch.eye(32)), torch.ones(2, 32)
     assert torch.equal(linear.add(x, x), linear(x) + x)
     assert torch.equal(linear.multiply(x, 3 * x), linear(x) * 3)
+    for folded in (linear.add, linear.multiply):
+        assert folded(x.half(), x.half()).dtype == torch.float16
 
 
 def test_a_width_a_device_or_a_plan_that_four_bits_cannot_have_is_refused():
@@ -212,6 +214,19 @@ def test_gate_and_up_in_four_bits_are_one_product_on_a_card_and_narrow_passes_re
             found = there(rows).cpu()
             assert [name for name in card.counted().kernels if "mm" in name] == [product]
             torch.testing.assert_close(found, here(x[: len(rows)]), atol=0.1, rtol=0.02)
+
+
+@pytest.mark.parametrize(("dtype", "kernels"), [(torch.float16, ["mm"]), (torch.float64, ["_to_copy", "mm"])])
+def test_a_cards_product_into_float32_is_given_half_precision_alone(dtype, kernels):
+    generator = torch.Generator().manual_seed(0)
+    weight, x = (torch.randn(n, 32, generator=generator).to(dtype) for n in (24, 3))
+    with PretendedCard() as card:
+        head, given = Float32Linear(weight.to("cuda")), x.to("cuda")
+        card.counted()
+        there = head(given)
+        assert card.counted().kernels == kernels
+        there = there.cpu()
+    torch.testing.assert_close(there, functional.linear(x.float(), weight.float()))
 
 
 @pytest.mark.gpu

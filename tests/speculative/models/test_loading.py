@@ -259,7 +259,7 @@ def test_fp8_is_refused_on_a_cpu_by_name():
         ModelSettings(weights="fp8")
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
 @pytest.mark.parametrize("weights", ["int4", "int4_fast", "int4_all", "fp8"])
 def test_a_card_computes_rounded_weights_near_the_cpu(weights, dtype, tmp_path):
     save_tiny("llama", tmp_path, hidden_size=32, intermediate_size=64)
