@@ -65,7 +65,7 @@ def profile(
     if suggest:
         from speculative.cli.suggest import Asked, suggest_pool
 
-        suggest_pool(Asked(pool, device, dtype, weights, data, acceptance, out, cache), as_json)
+        suggest_pool(Asked(pool, device, dtype, weights, graphs, data, acceptance, out, cache), as_json)
         return
     loaded = options.open_pool(
         options.read_spec(pool, device=device, dtype=dtype, weights=weights, graphs=graphs), cache

@@ -28,6 +28,7 @@ class Asked:
         device: None for the file's.
         dtype: of the target; None or "auto" for any.
         weights: of the target; None or "auto" for any.
+        graphs: None for the file's.
         data: folder that `collect` wrote with this pool; None for none.
         acceptance: of each draft token, where there are no data; None for the usual one.
         out: pool file to write; None for none.
@@ -38,6 +39,7 @@ class Asked:
     device: str | None
     dtype: str | None
     weights: str | None
+    graphs: str | None
     data: Path | None
     acceptance: float | None
     out: Path | None
@@ -53,8 +55,9 @@ def suggest_pool(asked: Asked, as_json: bool) -> None:
 
     Raises:
         ValueError: if the folder holds no finished collection or lacks a draft of the pool, the file to write is there,
-            or the target can be had in no arithmetic that is allowed.
+            the device is not there, or the target can be had in no arithmetic that is allowed.
     """
+    from speculative.pools.arithmetic import arithmetics_of
     from speculative.pools.arithmetic_search import compare_arithmetics
     from speculative.pools.expected_speed import AtAcceptance, ExpectedSpeed
     from speculative.pools.pool_file import rewritten, toml_of
@@ -63,7 +66,13 @@ def suggest_pool(asked: Asked, as_json: bool) -> None:
         raise ValueError(f"--out {asked.out} exists already: name another file")
     if asked.data is not None and asked.acceptance is not None:
         raise ValueError("--acceptance is for a suggestion without DATA, whose texts say what is accepted")
-    spec = options.read_spec(asked.file, device=asked.device)
+    spec = options.read_spec(asked.file, device=asked.device, graphs=asked.graphs)
+    here = arithmetics_of(spec.device)
+    if not any(map(asked.allows, here)):
+        raise ValueError(
+            f"--dtype and --weights must leave one of {', '.join(map(str, here))}, which are compared on device "
+            f"{spec.device!r}, got {asked.dtype or 'any'} {asked.weights or 'any'}; ask for less"
+        )
     acceptance = ACCEPTANCE if asked.acceptance is None else asked.acceptance
     expected: ExpectedSpeed = AtAcceptance(acceptance, spec.max_new_tokens)
     searched = None if asked.data is None else _search(asked.data, spec, asked.cache)

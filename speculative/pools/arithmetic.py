@@ -11,7 +11,7 @@ from speculative.drafts import DraftModel, DraftSpec, NoDraft, StoppingDraft, St
 from speculative.measuring.cost_measurement import QUICK, Effort, measure_costs
 from speculative.measuring.cost_profile import CostProfile, DraftCost
 from speculative.models.linear import WideInt4Linear, can_pack
-from speculative.models.settings import has_kernel
+from speculative.models.settings import ModelSettings, has_kernel
 from speculative.pools.arm_specs import ArmSpec
 from speculative.pools.building import DraftKey, key_of
 from speculative.pools.pool import load_target
@@ -61,7 +61,12 @@ class MeasuredTarget:
 
 
 def arithmetics_of(device: str) -> list[Arithmetic]:
-    """Return the arithmetics that a device has in hardware, the usual one first."""
+    """Return the arithmetics that a device has in hardware, the usual one first.
+
+    Raises:
+        ValueError: if the device is not there.
+    """
+    ModelSettings(device=device)  # refuses one that is not there, of which torch would tell nothing
     if torch.device(device).type != "cpu":
         rounded = [Arithmetic("bfloat16", weights) for weights in ("int4", "fp8") if has_kernel(weights, device)]
         return [*(Arithmetic(dtype, "dense") for dtype in ("float32", "bfloat16", "float16")), *rounded]

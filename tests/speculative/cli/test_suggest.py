@@ -64,3 +64,12 @@ def test_what_cannot_be_suggested_from_is_refused(folder, tmp_path):
     assert "--acceptance is for a suggestion without DATA" in refused("profile", *pool_of(folder), *both)
     beyond = ("--suggest", "--acceptance", "1.5")
     assert "acceptance must be in [0, 1), got 1.5" in refused("profile", *pool_of(folder), *beyond)
+
+
+def test_what_no_device_here_computes_is_refused_by_name_before_anything_is_measured(folder):
+    suggest = ("profile", *pool_of(folder), "--suggest")
+    fp8 = refused(*suggest, folder / "data", "--weights", "fp8")
+    assert "must leave one of float32 dense, " in fp8
+    assert "compared on device 'cpu', got any fp8" in fp8
+    assert "device 'cuda:99' cannot be used here" in refused(*suggest, "--device", "cuda:99")
+    assert "graphs must be 'auto' or 'off' on device 'cpu'" in refused(*suggest, "--dtype", "float32", "--graphs", "on")
