@@ -34,7 +34,6 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # for tests.support
 
 import torch  # noqa: E402
-from gpu_bench.bars import bars  # noqa: E402
 from gpu_bench.machine import Machine  # noqa: E402
 from gpu_bench.passes import attention, forms, kernels, passes, the_card  # noqa: E402
 from gpu_bench.peers import peers  # noqa: E402
@@ -79,7 +78,6 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
             if not record.run(name, stages[name], machine):
                 print(f"{name}: out of time; call again to go on")
                 break
-    record.content["bars"] = bars(record.content["stages"])
     record.save()
     return record.content
 

@@ -109,9 +109,14 @@ class Graphs:
             kinds.add(kind)
         return kind in kinds
 
+    @property
+    def are_recorded(self) -> bool:
+        """Whether new programs are recorded: something can, and no recording has failed."""
+        return self._make_recorder is not None
+
     def records(self, store: KVStore, key: Hashable) -> bool:
         """Whether `run` would record a program first."""
-        return self._make_recorder is not None and key not in self._of_thread.graphs.get(store, {})
+        return self.are_recorded and key not in self._of_thread.graphs.get(store, {})
 
     def run(
         self, store: KVStore, key: Hashable, program: Callable[..., Result], buffers: Sequence[torch.Tensor]

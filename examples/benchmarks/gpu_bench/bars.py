@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gpu_bench.stages import Row
-
+Row = Mapping[str, Any]
 SMALL, MIDDLE, LARGE = "SmolLM2-135M", "Llama-3.2-1B", "Llama-3.1-8B"
 _HELD = (64, 504, 511, 2048, 4096)
 

@@ -18,6 +18,7 @@ from speculative.drafts.no_draft import NoDraft
 from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.engine.engine import Engine
 from speculative.engine.settings import EngineSettings
+from speculative.models.graphs import Graphs
 from speculative.protocols.request import Request
 from speculative.sampling.sampling_params import SamplingParams
 from tests.support.card_rounds import ARMS, SAMPLINGS, make_models, play, requests
@@ -93,6 +94,17 @@ def prompt(machine: Machine, n_vocab: int, number: int = 0) -> tuple[int, ...]:
     return tuple((7 * number + 31 * i) % min(n_vocab, 997) for i in range(20 if machine.dry else 200))
 
 
+def check_recorded(model: object) -> None:
+    """Reject figures of a model whose passes were to be graphs, and went on without.
+
+    Raises:
+        RuntimeError: if a recording has failed.
+    """
+    graphs = getattr(model, "graphs", None)
+    if isinstance(graphs, Graphs) and not graphs.are_recorded:
+        raise RuntimeError("passes ran without new graphs, since a recording had failed: the warning says why")
+
+
 def _speed(machine: Machine, one: Speed) -> Row:
     """Answer a batch of requests, the second time with a clock."""
     target, batch, is_eager = machine.model(one.model), one.batch, one.passes == "eager"
@@ -110,6 +122,8 @@ def _speed(machine: Machine, one: Speed) -> Row:
                 rounds_s.append(time.perf_counter() - at)
         machine.wait()
         seconds = time.perf_counter() - begin
+    for model in (target, getattr(arm.draft, "model", None)):
+        check_recorded(model)
     generations = [engine.take(str(i)) for i in range(batch)]
     stats = [generation.stats for generation in generations]
     round_ms = 1e3 * statistics.median(rounds_s)

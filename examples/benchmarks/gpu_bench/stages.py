@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 
 from arms.atomic_file import write_file
+from gpu_bench.bars import bars
 from gpu_bench.machine import Machine
 
 Row = dict[str, Any]
@@ -57,16 +58,17 @@ class Record:
         return True
 
     def save(self) -> None:
-        """Write what there is."""
+        """Write what there is, and which bars it keeps."""
+        self.content["bars"] = bars(self.content["stages"])
         if self._path is not None:
             write_file(self._path, json.dumps(self.content, indent=1, allow_nan=False) + "\n")
 
 
 def _measured(cell: Cell) -> Row:
-    """Measure one cell; an error, such as of memory, costs this cell alone."""
+    """Measure one cell; an error, such as of memory or of another version of torch, costs this cell alone."""
     try:
         return cell.measure()
-    except (RuntimeError, ValueError, NotImplementedError, AssertionError) as error:
+    except Exception as error:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         return {"error": f"{type(error).__name__}: {error}"[:300]}

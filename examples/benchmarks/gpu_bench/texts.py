@@ -36,19 +36,21 @@ def products(machine: Machine) -> Iterator[Cell]:
 
 
 def texts_of(model: Path | None, cache: Path) -> Callable[[Machine], Iterator[Cell]]:
-    """Return the stage that compares a model's greedy texts on the card with the CPU's in float32."""
+    """Return the stage that compares a model's greedy texts on the card with the CPU's in float32; none for None."""
 
     def texts(machine: Machine) -> Iterator[Cell]:
+        if model is None:
+            return
         for dtype in ("float32", "bfloat16"):
             for arm in ARMS:
-                what = {"dtype": dtype, "draft": arm}
-                yield Cell(what, lambda dtype=dtype, arm=arm: _equality(machine, model, cache, dtype, arm))
+                what = {"model": model.name, "dtype": dtype, "draft": arm}
+                yield Cell(what, lambda model=model, dtype=dtype, arm=arm: _equality(machine, model, cache, dtype, arm))
 
     return texts
 
 
 def joined(parts: Sequence[Path], folder: Path) -> Path | None:
-    """Return a model that is given in parts as one file; None for none.
+    """Return a model that is given in parts as one file, named by its first part; None for none.
 
     Raises:
         ValueError: if a part is missing.
@@ -58,7 +60,7 @@ def joined(parts: Sequence[Path], folder: Path) -> Path | None:
             raise ValueError(f"--model must name a model, or its parts in order, got {part}, which is not there")
     if len(parts) < 2:
         return parts[0] if parts else None
-    whole = folder / "joined.gguf"
+    whole = folder / f"{parts[0].stem.removesuffix('.gguf')}.gguf"
     with whole.open("wb") as file:
         for part in parts:
             file.write(part.read_bytes())
@@ -78,10 +80,8 @@ def _error(machine: Machine, form: str) -> float:
     return round(float((found.float() - expected.float()).norm() / expected.float().norm()), 6)
 
 
-def _equality(machine: Machine, model: Path | None, cache: Path, dtype: str, arm: str) -> Row:
+def _equality(machine: Machine, model: Path, cache: Path, dtype: str, arm: str) -> Row:
     """Count the texts that are the CPU's, and those that part from it at a tie."""
-    if model is None:
-        return {"skipped": "no --model"}
     safe = ModelSettings(cache=cache, kernels="safe")  # nothing is timed on the CPU
     held = replace(safe, dtype=getattr(torch, dtype), device=machine.device)
     here, there = load_decoder(str(model), safe), load_decoder(str(model), held)

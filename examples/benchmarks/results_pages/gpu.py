@@ -16,8 +16,7 @@ def with_gpu_tables(page: str, folder: Path) -> str:
     if record is None:
         return page
     stages: dict[str, list[Record]] = {
-        name: [row for row in rows if "error" not in row and "skipped" not in row]
-        for name, rows in record["stages"].items()
+        name: [row for row in rows if "error" not in row] for name, rows in record["stages"].items()
     }
     parts: list[tuple[str, str, Callable[[Sequence[Record]], list[str]]]] = [
         ("card", "The card", _card),
@@ -108,8 +107,8 @@ def _waits(rows: Sequence[Record]) -> list[str]:
 
 def _texts(rows: Sequence[Record]) -> list[str]:
     kinds = ("identical", "tie", "different")
-    shown = [[_named(row, "dtype", "draft"), *_cells(row, kinds)] for row in rows]
-    return table(["dtype, draft", "identical", "parted at a tie", "different"], shown)
+    shown = [[_named(row, "model", "dtype", "draft"), *_cells(row, kinds)] for row in rows]
+    return table(["model, dtype, draft", "identical", "parted at a tie", "different"], shown)
 
 
 def _named(row: Record, *names: str) -> str:
