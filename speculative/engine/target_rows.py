@@ -12,6 +12,9 @@ from speculative.protocols.request import Request, TokenLogprob
 from speculative.sampling.acceptance import NO_PICK
 from speculative.sampling.controls import control_logits
 
+_OWN_RULE = "the target's largest logit must be finite"
+_CONTROLLED_RULE = "the largest logit must be finite once all controls are applied"
+
 
 class InvalidLogitsError(ValueError):
     """The target's logits hold NaN, or nothing that could be chosen.
@@ -57,7 +60,7 @@ class TargetRows:
         """
         value, token = self._largest(self._first + i)
         if not isfinite(value):
-            raise _not_finite(value, i)
+            raise InvalidLogitsError(f"{_OWN_RULE}, got {value}", i)
         return token
 
     def logprob(self, i: int, token: int, n_best: int) -> TokenLogprob:
@@ -92,7 +95,7 @@ class RowsOnCard(TargetRows):
         """
         if self._picks[i] == NO_PICK:
             self.best(i)  # unless it is the controls that allow none
-            raise InvalidLogitsError("the largest logit must be finite once all controls are applied", i)
+            raise InvalidLogitsError(_CONTROLLED_RULE, i)
         return self._picks[i]
 
 
@@ -113,12 +116,8 @@ class HostRows(TargetRows):
         row = self._rows[self._first + i]
         token = int(row.argmax())
         if not isfinite(row.item(token)):
-            raise _not_finite(row.item(token), i)
+            raise InvalidLogitsError(f"{_OWN_RULE}, got {row.item(token)}", i)
         return token
-
-
-def _not_finite(value: float, i: int) -> InvalidLogitsError:
-    return InvalidLogitsError(f"the target's largest logit must be finite, got {value}", i)
 
 
 def target_rows(logits: torch.Tensor, counts: Sequence[int], n_tokens: int) -> list[TargetRows]:
@@ -173,7 +172,7 @@ class RowsOnDemand(TargetRows):
         """Return the likeliest token after i draft tokens; see `TargetRows`."""
         while len(self._computed) <= i:
             self._computed.append(self._compute(len(self._computed)))
-        return _best(self._computed[i], i)
+        return _best(self._computed[i], i, _OWN_RULE)
 
 
 class ControlledRows(TargetRows):
@@ -193,12 +192,12 @@ class ControlledRows(TargetRows):
     def row(self, i: int) -> torch.Tensor:
         """Logits (v,) after i draft tokens, controls applied; see `TargetRows`."""
         controlled = self._controlled(i)
-        _best(controlled, i)
+        _best(controlled, i, _CONTROLLED_RULE)
         return controlled
 
     def best(self, i: int) -> int:
         """Return the likeliest token after i draft tokens, controls applied; see `TargetRows`."""
-        return _best(self._controlled(i), i)
+        return _best(self._controlled(i), i, _CONTROLLED_RULE)
 
     def _controlled(self, i: int) -> torch.Tensor:
         request, before = self._request, self._text[: self._n_prefix + i]
@@ -209,8 +208,8 @@ class ControlledRows(TargetRows):
             raise InvalidLogitsError(f"{type(error).__name__} in a logits processor: {error}", i) from error
 
 
-def _best(row: torch.Tensor, i: int) -> int:
+def _best(row: torch.Tensor, i: int, rule: str) -> int:
     value, token = largest_logits(row[None])(0)
     if not isfinite(value):
-        raise InvalidLogitsError(f"the largest logit must be finite once all controls are applied, got {value}", i)
+        raise InvalidLogitsError(f"{rule}, got {value}", i)
     return token

@@ -244,7 +244,7 @@ def test_a_target_that_fails_keeps_the_tokens_accepted_before(way, draft_length)
     assert (plain.finished, len(plain.token_ids)) == ("failed", 5)
     right = ScriptedDraft("right", lambda prefix, n: [*plain.token_ids, 0, 0, 0, 0, 0, 0, 0][len(prefix) - 4 :][:n])
     [found] = generate(Engine(target, [Arm(right, draft_length)]), [request])
-    assert (found.finished, len(found.token_ids)) == ("failed", 5)
+    assert (found.finished, len(found.token_ids), found.failure) == ("failed", 5, plain.failure)
     assert found.stats.faults == []
     stats = found.stats
     assert all(accepted <= proposed for accepted, proposed in zip(stats.accepted, stats.proposed, strict=True))
