@@ -117,11 +117,11 @@ def _row(arm: str, own: Texts, plain: Texts, queries: Sequence[Query], reference
 
 def _answer(rows: Sequence[Row], first: str) -> str:
     same = all(row["BLEU"] == rows[0]["BLEU"] and row["ROUGE-L"] == rows[0]["ROUGE-L"] for row in rows)
-    equal, texts = (sum(int(str(row[what])) for row in rows) for what in ("equal to the first arm's", "texts"))
+    equal, texts = (sum(int(str(row[what])) for row in rows[1:]) for what in ("equal to the first arm's", "texts"))
     scores = ", ".join(f"{what} {rows[0][what]:.3f}" for what in ("BLEU", "ROUGE-L"))
     return (
         f"Against people's answers BLEU and ROUGE-L are {'equal' if same else 'not equal'} across all {len(rows)} arms "
-        f"({first}: {scores}), and {equal} of {texts} texts are those of {first}, letter by letter."
+        f"({first}: {scores}), and {equal} of the others' {texts} texts are those of {first}, letter by letter."
     )
 
 

@@ -31,6 +31,7 @@ def test_all_arms_are_equally_near_peoples_answers_and_a_second_run_reads_what_t
     assert [row.pop("arm") for row in result["rows"]] == list(ARMS)
     assert all(row == result["rows"][0] for row in result["rows"])
     assert result["rows"][0]["equal to the first arm's"] == result["rows"][0]["texts"] == 2
+    assert "and 6 of the others' 6 texts are those of no_draft" in result["answer"]
     assert result["n_queries"] == {"count": 1, "cats": 1}
     assert "one two" not in json.dumps(result)
     (tmp_path / "work" / "no_draft.json").write_text(json.dumps({row["id"]: row["reference"] for row in ROWS}))
