@@ -161,10 +161,11 @@ def _library_prompt(item: _Documented, rng: random.Random) -> str:
 
 
 def code_prompts(n: int, seed: int) -> list[TrainingPrompt]:
-    """Draw `n` different prompts about Python code; the same seed and Python version give the same list.
+    """Draw `n` different prompts about Python code; the same seed, Python version and imports give the same list.
 
     Half ask for one of this project's own tasks, half are about a function of the standard library of the
-    running Python.
+    running Python. Packages that change that library while they are imported change the list: torch replaces one
+    of its functions, transformers adds one.
 
     Args:
         n: Number of prompts, >= 0.
