@@ -112,7 +112,7 @@ bench: setup ## Measure generation against transformers, an hour; PROMPTS=file.j
 	$(BIN)/python examples/benchmarks/bench_generation.py --only batch int4 --n-test 12 --max-new-tokens 128 $(if $(PROMPTS),--prompts $(PROMPTS))
 	$(BIN)/python examples/benchmarks/make_results_pages.py
 
-paper: setup ## Every experiment of the paper, from stored traces, ten minutes; figures and docs/paper.md
+paper: setup ## Every experiment of the paper, from stored traces, half an hour; figures and docs/paper.md
 	$(BIN)/python examples/paper/make_paper.py
 
 paper-traces: setup ## Trace the paper's experiments anew, hours, resumably, in .paper; then measure this machine
