@@ -214,6 +214,24 @@ def test_arms_that_differ_from_request_to_request_keep_the_text_on_a_card(on_cpu
     assert [generation.token_ids for generation in there] == [generation.token_ids for generation in here]
 
 
+@pytest.mark.parametrize("arm", ["no draft", "prompt look-up"])
+def test_a_token_after_which_the_targets_logits_are_no_numbers_ends_its_own_request_alone(arm):
+    kinds, poison, found = [*SAMPLINGS.values()], 9, []
+    asked = [
+        replace(request, token_ids=(*(token for token in request.token_ids if token != poison), 1), sampling=kind)
+        for request, kind in zip(requests(len(kinds), kinds[0]), kinds, strict=True)
+    ]
+    with PretendedCard():
+        for device in ("cpu", "cuda"):
+            models = make_models(device)
+            models.target.embedding[poison] = float("nan")
+            answers = play(models, arm, asked, len(asked))[0]
+            found.append([(each.token_ids, each.finished, each.failure) for each in answers])
+    assert found[0] == found[1]
+    assert {finished for _, finished, _ in found[1]} == {"failed", "length"}
+    assert all((finished == "failed") == (poison in token_ids) for token_ids, finished, _ in found[1])
+
+
 @pytest.mark.parametrize("sampling", ["coupled", "rejection"])
 @pytest.mark.parametrize("arm", ["draft model", "head"])
 def test_logits_that_are_no_numbers_are_told_with_the_one_read_and_the_text_stays(on_cpu, arm, sampling):
