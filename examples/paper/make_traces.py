@@ -22,7 +22,7 @@ from paper_parts.label_seconds import measure_labels
 from paper_parts.measuring import measure_profiles, measure_runs
 from paper_parts.packing import pack
 from paper_parts.prompts import Prompts, asked_otherwise, paper_prompts, same_queries, some
-from paper_parts.targets import TARGETS, paper_target
+from paper_parts.targets import TARGETS, PaperTarget, paper_target
 
 from arms import read_queries
 from speculative.pools.pool import Pool
@@ -38,19 +38,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.costs:
         measure_profiles(options.pool, options.out)
     elif options.clock:
-        pool = Pool.load(options.pool)
+        pool, _ = _pool(options)
         measure_runs(pool, _prompts(options).test, options.work, options.out, options.seconds)
     elif options.labels:
-        writers = TARGETS[options.target].writers
-        measure_labels(Pool.load(options.pool), _prompts(options).test, writers, options.out, options.seconds)
+        pool, target = _pool(options)
+        measure_labels(pool, _prompts(options).test, target.writers, options.out, options.seconds)
     else:
         _make(options)
 
 
 def _make(options: argparse.Namespace) -> None:
     """Collect, let the drafts write, and pack; what is done already is kept."""
-    pool = Pool.load(options.pool)
-    target = paper_target([arm.name for arm in pool.arms], {options.target: TARGETS[options.target]})
+    pool, target = _pool(options)
     prompts = _prompts(options)
     otherwise = asked_otherwise(prompts.test)
     if options.paraphrased is not None:
@@ -61,6 +60,12 @@ def _make(options: argparse.Namespace) -> None:
         if name != "otherwise":
             collect_own_texts(pool, queries, options.work / name, target.writers)
     pack(options.work, options.out, SIDES, pool.target)
+
+
+def _pool(options: argparse.Namespace) -> tuple[Pool, PaperTarget]:
+    """Return the pool, whose arms must be all those of the target, and the target."""
+    pool = Pool.load(options.pool)
+    return pool, paper_target([arm.name for arm in pool.arms], {options.target: TARGETS[options.target]})
 
 
 def _prompts(options: argparse.Namespace) -> Prompts:

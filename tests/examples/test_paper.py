@@ -161,12 +161,14 @@ def test_a_side_that_was_not_packed_to_its_end_is_refused(tmp_path):
         read_stored(folder)
 
 
-def test_a_pool_of_other_arms_is_refused_before_anything_is_traced(tmp_path):
+@pytest.mark.parametrize("step", [[], ["--clock"], ["--labels"]])
+def test_a_pool_of_other_arms_is_refused_before_anything_is_traced_or_timed(tmp_path, step):
     main = runpy.run_path(str(SCRIPTS / "make_traces.py"))["main"]
     words = ["--pool", str(save_pool(tmp_path)), "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
     with pytest.raises(ValueError, match=r"must be all those of pool_smollm2.toml, got no_draft, prompt_lookup_3"):
-        main(words)
+        main([*words, *step])
     assert not (tmp_path / "work").exists()
+    assert not (tmp_path / "out").exists()
 
 
 def test_domains_without_a_query_are_refused(traces):
