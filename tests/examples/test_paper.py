@@ -60,6 +60,12 @@ def test_the_page_shows_every_answer_between_its_marks(found):
     assert "results/paper_one_domain.png" in text
 
 
+def test_the_page_shows_what_the_results_hold():
+    docs = SCRIPTS.parents[1] / "docs"
+    page = (docs / "paper.md").read_text(encoding="utf-8")
+    assert runpy.run_path(str(SCRIPTS / "make_page.py"))["with_answers"](page, docs / "results") == page
+
+
 def test_the_page_says_why_a_target_does_not_answer(found):
     page = runpy.run_path(str(SCRIPTS / "make_page.py"))["with_answers"]
     text = page("<!-- quality -->\nold\n<!-- /quality -->", found[1])
