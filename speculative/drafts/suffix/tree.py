@@ -86,7 +86,7 @@ class SuffixTree:
                     depth += 1
                 return depth, child
             node = child
-            before, end = node.position - 1, min(limit, node.depth)
+            before, end = node.position - 1, node.depth if node.depth < limit else limit
             while depth < end and text[before - depth] == context[last - depth]:
                 depth += 1
             if depth < node.depth:  # within an edge: the same occurrences as at its end
@@ -105,7 +105,10 @@ class SuffixTree:
         """Count the token at `position` as a follower of every suffix of what stands before it."""
         text, node, depth, token = self._text, self._root, 0, self._text[position]
         while True:
-            node.count(token)
+            if node.best == token and node.followers is None:  # as `count` does, mostly, without a call
+                node.n_best += 1
+            else:
+                node.count(token)
             if depth == self.max_match:
                 return
             key = text[position - 1 - depth]
