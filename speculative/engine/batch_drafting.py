@@ -1,7 +1,7 @@
 """One round's drafting: requests of one draft in the same passes, where the draft knows how."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 
@@ -29,7 +29,7 @@ class Drafted:
     """
 
     tokens: list[DraftTokens]
-    unread: dict[int, tuple[DraftAsk, UnreadProposal]] = field(default_factory=dict)
+    unread: dict[int, tuple[DraftAsk, UnreadProposal]]
 
     @property
     def n_read(self) -> int:
@@ -60,7 +60,7 @@ def propose_all(
         clock: told whose drafting has ended.
         together: whether requests may share passes; what a draft proposes then depends, by rounding, on the others.
     """
-    drafted, groups, raised = Drafted([NO_TOKENS] * len(arms)), _ONE, None
+    drafted, groups, raised = Drafted([NO_TOKENS] * len(arms), {}), _ONE, None
     if len(arms) > 1:
         clock.drafted(range(len(arms)))
         groups = _groups(arms, together)
@@ -73,13 +73,14 @@ def propose_all(
                 numbers.append(i)
                 asks.append(ask)
         if asks:
-            for i, ask, answer in zip(numbers, asks, _found(draft, asks), strict=True):
+            found = _found(draft, asks)
+            for k, i in enumerate(numbers):
                 try:
-                    if isinstance(answer, UnreadProposal):
+                    if asks[k].unread and isinstance(answer := found[k], UnreadProposal):
                         states[i].hold()
-                        drafted.unread[i] = ask, answer
+                        drafted.unread[i] = asks[k], answer
                     else:
-                        drafted.tokens[i] = states[i].settle(draft, ask, answer)
+                        drafted.tokens[i] = states[i].settle(draft, asks[k], found[k])
                 except BaseException as error:
                     raised = raised or error
             if raised is not None:  # an interrupt, now that every row is in order
@@ -100,7 +101,7 @@ def announce_lengths(target: CausalLM, arms: Collection[EngineArm]) -> None:
 
 def batch_to_verify(states: Sequence[Running], drafted: Drafted, device: torch.device) -> TokenBatch:
     """Return each request's last token and its draft tokens, those that are unread too, for one pass of the target."""
-    known = [[state.tokens[-1], *tokens.token_ids] for state, tokens in zip(states, drafted.tokens, strict=True)]
+    known = [[state.tokens[-1], *drafted.tokens[i].token_ids] for i, state in enumerate(states)]
     if not drafted.unread:
         return TokenBatch.of(known, device)
     uploaded = without_waiting(torch.tensor([token for row in known for token in row]), device)

@@ -248,7 +248,7 @@ def _checked(proposal: object, draft_length: int, n_tokens: int, n_prefix: int) 
     """
     if not isinstance(proposal, Proposal):
         raise TypeError(f"propose must return a Proposal, got {reprlib.repr(proposal)}")
-    given, n_read, read_s = proposal.token_ids, proposal.n_read, proposal.read_s
+    given, n_read, read_s = proposal
     if type(given) is not list:
         raise TypeError(f"token_ids must be a list of ints, got {reprlib.repr(given)}")
     token_ids = tuple(given)

@@ -13,11 +13,10 @@ from speculative.engine.picks_on_card import rows_read_once, with_picks
 from speculative.engine.prompt_reading import (
     Chunk,
     PromptReading,
+    forward_with_chunks,
     next_chunks,
     read_chunks,
     share_seconds,
-    take_chunks,
-    with_chunks,
 )
 from speculative.engine.request_checks import check_request
 from speculative.engine.round_clock import RoundClock
@@ -157,14 +156,18 @@ class Engine:
         self.n_steps, self._is_stepping = self.n_steps + 1, True
         try:
             self._finish_ended()  # left by a step that raised
-            self._admission.admit(self._state)
-            chunks = next_chunks(self._admission.to_read(), self.settings.prefill_chunk) if self.reading else []
-            if chunks and not (self.running and self.target.packs_rows):
+            admission = self._admission
+            chunks: Sequence[Chunk] = ()
+            if admission.waiting:
+                admission.admit(self._state)
+            if admission.reading:
+                chunks = next_chunks(admission.to_read(), self.settings.prefill_chunk)
+            if chunks and not (admission.running and self.target.packs_rows):
                 read_chunks(self.target, self.cache, chunks)
-                chunks = []
-            if self.running:
+                chunks = ()
+            if admission.running:
                 self._round(chunks)
-            if self.reading:
+            if admission.reading:
                 self._begin_read()
         finally:
             self._is_stepping = False
@@ -247,14 +250,14 @@ class Engine:
         return Running(request, verifier, target, cache, n, row, seed, text, states=states, common=self._common)
 
     def _round(self, chunks: Sequence[Chunk]) -> None:
-        states, table = list(self.running), self._table
+        states, table = list(self._admission.running), self._table
         opened, clock = open_rounds(states, table), RoundClock(len(states))
         for state in states:
             if self.cache.lengths[state.row] >= len(state.tokens):  # left by a step that raised
                 self.cache.truncate(state.row, len(state.tokens) - 1)
         actions = choose_arms(self.selector, states, table)
         clock.selected()
-        arms = [arm_of_round(state, table, action, len(states)) for state, action in zip(states, actions, strict=True)]
+        arms = [arm_of_round(state, table, actions[i], len(states)) for i, state in enumerate(states)]
         drafted = propose_all(states, arms, clock, together=not self.settings.batch_invariant)
         verifications = self._verify(states, arms, drafted, chunks)
         clock.verified()
@@ -262,8 +265,8 @@ class Engine:
             share_seconds(chunks, clock.of_prompts(sum(chunk.n for chunk in chunks), drafted.n_read))
         errors: list[Exception] = []
         results = [
-            self._commit(state, tokens, verification, action, errors)
-            for state, tokens, verification, action in zip(states, drafted.tokens, verifications, actions, strict=True)
+            self._commit(state, drafted.tokens[i], verifications[i], actions[i], errors)
+            for i, state in enumerate(states)
         ]
         clock.account(states)
         if self.selector is not None:
@@ -280,19 +283,17 @@ class Engine:
         self, states: Sequence[Running], arms: Sequence[DraftingArm], drafted: Drafted, chunks: Sequence[Chunk]
     ) -> list[Verification]:
         """Let the target read every request's draft tokens and the chunks in one pass, and verify the former."""
-        device = self.target.device
+        target, device = self.target, self.target.device
         asks = [] if device.type == "cpu" else drafted.asks(states)
         batch = with_picks(batch_to_verify(states, drafted, device), asks, self.n_tokens)
-        output = self.target.forward(*with_chunks(batch, self.cache, chunks))
-        n_own = sum(batch.counts)
-        take_chunks(chunks, output, n_own)
+        output = forward_with_chunks(target, batch, self.cache, chunks) if chunks else target.forward(batch, self.cache)
         if device.type == "cpu":
             rows = target_rows(output.logits, batch.counts, self.n_tokens)
         else:  # the host waits for the card here
             rows = rows_read_once(output, batch, asks, self.n_tokens)
             drafted.settle(states, arms)
         tokens = drafted.tokens
-        verifications = [state.verify(own, drawn) for state, own, drawn in zip(states, rows, tokens, strict=True)]
+        verifications = [state.verify(rows[i], tokens[i]) for i, state in enumerate(states)]
         if self._state_layers:
             keep_states(states, batch, output, verifications)
         for i, found in enumerate(verifications):
@@ -330,7 +331,7 @@ class Engine:
     def _finish_ended(self, errors: Sequence[Exception] = ()) -> None:
         """Take out what has ended, then raise the first of the errors: what raised costs no other request its end."""
         raised = list(errors)
-        for state, reason in [(state, state.ended) for state in self.running if state.ended is not None]:
+        for state, reason in [(state, state.ended) for state in self._admission.running if state.ended is not None]:
             try:
                 self._finish(state, reason)
             except Exception as error:

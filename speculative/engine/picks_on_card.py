@@ -57,9 +57,11 @@ def with_picks(batch: TokenBatch, asks: Sequence[PickAsk | None], n_tokens: int)
         asks: of each request, see `rows_read_once`; none where rows are the host's.
         n_tokens: ids from here on are padding.
     """
+    if not asks:
+        return batch
     alike = [ask for ask in asks if ask is not None and ask.controls is None]
     kinds = {ask.verifier.kind() for ask in alike}
-    if not asks or len(alike) < len(asks) or len(kinds) > 1:
+    if len(alike) < len(asks) or len(kinds) > 1:
         return batch
     noise = kinds.pop()
     if noise is not None and not isinstance(noise, BestWithNoise):

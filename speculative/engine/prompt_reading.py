@@ -122,19 +122,17 @@ def next_chunks(readings: Sequence[PromptReading], most: int) -> list[Chunk]:
 
 def with_chunks(
     batch: TokenBatch | None, cache: KVCache, chunks: Sequence[Chunk]
-) -> tuple[TokenBatch, KVCache, list[int] | None]:
+) -> tuple[TokenBatch, KVCache, list[int]]:
     """Return a pass that reads chunks too, after a round's tokens: what to call the target with.
 
     Args:
         batch: a round's, whose logits are all needed; None for a pass of chunks alone.
         cache: of all rows.
-        chunks: none for a pass of the round alone.
+        chunks: at least one.
 
     Returns:
         The tokens, the cache, and which tokens' logits are needed: of the chunks only where a prompt ends.
     """
-    if batch is not None and not chunks:
-        return batch, cache, None
     tokens = torch.tensor([*chain.from_iterable(chunk.token_ids for chunk in chunks)])
     token_ids = without_waiting(tokens, chunks[0].reading.state.model.device)
     rows, counts = [chunk.reading.state.row for chunk in chunks], [chunk.n for chunk in chunks]
@@ -167,11 +165,20 @@ def take_chunks(chunks: Sequence[Chunk], output: ForwardOutput, n_before: int) -
         begin += chunk.n
 
 
+def forward_with_chunks(
+    model: CausalLM, batch: TokenBatch | None, cache: KVCache, chunks: Sequence[Chunk]
+) -> ForwardOutput:
+    """Read a round's tokens, where there are some, and chunks in one pass, and give each prompt its part of it."""
+    output = model.forward(*with_chunks(batch, cache, chunks))
+    take_chunks(chunks, output, 0 if batch is None else len(batch.token_ids))
+    return output
+
+
 def read_chunks(model: CausalLM, cache: KVCache, chunks: Sequence[Chunk]) -> None:
     """Read chunks in a pass of their own, or each in one where the model would pad the shorter ones."""
     for part in [chunks] if model.packs_rows else [[chunk] for chunk in chunks]:
         begin = time.perf_counter()
-        take_chunks(part, model.forward(*with_chunks(None, cache, part)), 0)
+        forward_with_chunks(model, None, cache, part)
         share_seconds(part, time.perf_counter() - begin)
 
 

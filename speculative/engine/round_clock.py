@@ -53,10 +53,10 @@ class RoundClock:
         now, n = time.perf_counter(), len(states)
         select_s, verify_s, host_s, self._last = self._select_s / n, self._verify_s / n, (now - self._last) / n, now
         self._shared_s = select_s + verify_s + host_s
-        for state, own_s in zip(states, self._draft_s, strict=True):
+        for i, state in enumerate(states):
             stats = state.stats
             stats.select_s += select_s
-            stats.draft_s += own_s
+            stats.draft_s += self._draft_s[i]
             stats.verify_s += verify_s
             stats.host_s += host_s
 

@@ -130,8 +130,8 @@ def target_rows(logits: torch.Tensor, counts: Sequence[int], n_tokens: int) -> l
     """
     if n_tokens < logits.shape[1]:
         logits = logits[:, :n_tokens]
-    firsts = accumulate(counts[:-1], initial=0)
-    if logits.device.type == "cpu" and logits.dtype == torch.float32:
+    firsts = [0, *accumulate(counts[:-1])] if len(counts) > 1 else [0]
+    if logits.is_cpu and logits.dtype == torch.float32:
         rows = logits.numpy()
         return [HostRows(logits, rows, first) for first in firsts]
     largest = largest_logits(logits)
@@ -140,7 +140,7 @@ def target_rows(logits: torch.Tensor, counts: Sequence[int], n_tokens: int) -> l
 
 def largest_logits(logits: torch.Tensor) -> LargestLogits:
     """Each row's largest logit, NaN where there is one, and where it stands: on a CPU found when asked for."""
-    if logits.device.type == "cpu" and logits.dtype == torch.float32:
+    if logits.is_cpu and logits.dtype == torch.float32:
         rows = logits.numpy()
 
         def of_row(i: int) -> tuple[float, int]:

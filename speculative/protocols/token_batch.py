@@ -44,6 +44,9 @@ class TokenBatch(NamedTuple):
     @classmethod
     def of(cls, tokens: Sequence[Sequence[int]], device: torch.device, first_row: int = 0) -> "TokenBatch":
         """Make a batch of these rows' tokens."""
-        flat = np.array(tokens[0] if len(tokens) == 1 else [*chain.from_iterable(tokens)], np.int64)
-        token_ids = without_waiting(torch.from_numpy(flat), device)  # half the time of torch.tensor
-        return cls(token_ids, [len(row) for row in tokens], first_row)
+        if len(tokens) == 1:
+            flat, counts = tokens[0], [len(tokens[0])]
+        else:
+            flat, counts = [*chain.from_iterable(tokens)], [len(row) for row in tokens]
+        token_ids = torch.from_numpy(np.array(flat, np.int64))  # half the time of torch.tensor
+        return cls(without_waiting(token_ids, device), counts, first_row)
