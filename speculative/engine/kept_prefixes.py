@@ -55,15 +55,17 @@ class KeptPrefixes:
             if n_common(kept.tokens, tokens) == n_held:  # all of it is there
                 self._kept.append(self._kept.pop(i))
                 return
-        for kept in [kept for kept in self._kept if n_common(kept.tokens, tokens) == len(kept.tokens)]:
-            self._forget(kept)
         assert state.states is not None
         states = state.states.first(n_held)
         slot_bytes = self._cache.n_bytes // (self._cache.n_rows * self._cache.capacity)
         n_bytes = tokens.nbytes + n_held * slot_bytes + states.nbytes
-        while self._kept and self.n_bytes + n_bytes > self._most_bytes >= n_bytes:
+        if n_bytes > self._most_bytes:  # what there is of it stays
+            return
+        for kept in [kept for kept in self._kept if n_common(kept.tokens, tokens) == len(kept.tokens)]:
+            self._forget(kept)
+        while self.n_bytes + n_bytes > self._most_bytes:
             self._forget(self._kept[0])
-        if n_bytes > min(self._most_bytes, free_bytes(states.device)):
+        if n_bytes > free_bytes(states.device):
             return
         self._kept.append(_Kept(tokens, self._cache.held(state.row, 0, n_held), states.clone()))
         self.n_bytes += n_bytes

@@ -141,6 +141,15 @@ def test_a_longer_text_takes_the_place_of_what_it_begins_with(target):
     assert engine.prefix_bytes == alone.prefix_bytes
 
 
+def test_what_is_kept_of_a_text_that_outgrows_its_bytes_stays(target):
+    engine = engine_of(target.decoder)
+    [first] = generate(engine, [Request("q", PROMPT, 1)])
+    turn = (*PROMPT, *first.token_ids, 1)
+    engine = engine_of(target.decoder, prefix_cache_bytes=engine.prefix_bytes)
+    n_cached = [generate(engine, [Request("q", prompt, 1)])[0].stats.n_cached for prompt in (PROMPT, turn, turn)]
+    assert n_cached == [0, 40, 40]
+
+
 @pytest.mark.parametrize("arm", ["draft model", "early exit", "head", "eagle3 head", "suffix"])
 def test_drafts_propose_what_they_would_have_without(arm):
     models = make_models("cpu")
