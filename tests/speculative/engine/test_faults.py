@@ -10,8 +10,9 @@ from speculative.drafts.prompt_lookup import PromptLookup
 from speculative.engine.engine import Engine
 from speculative.engine.generate import generate
 from speculative.engine.settings import EngineSettings
-from speculative.protocols.draft import DraftSession, Proposal
+from speculative.protocols.draft import DraftSession, Proposal, UnreadProposal
 from speculative.protocols.request import Request
+from speculative.protocols.unread_tokens import UnreadTokens
 from speculative.sampling.sampling_params import SamplingParams
 from tests.support.hard_cases import PROMPTS, RandomSelector
 from tests.support.table_lm import TableLM
@@ -48,7 +49,13 @@ def raising(prefix, draft_length):
     raise RuntimeError("out of ideas")
 
 
+def unread(prefix, draft_length):
+    tokens = UnreadTokens(torch.ones(1, 1, dtype=torch.int64), [1], torch.zeros(1, 1))
+    return UnreadProposal("unread", tokens, 0, Proposal([]))
+
+
 FAULTS = {
+    "unread, though not asked so": (unread, "TypeError: propose must return a Proposal, got <"),
     "raises": (raising, "RuntimeError: out of ideas"),
     "answers nothing": (lambda prefix, n: None, "TypeError: propose must return a Proposal, got None"),
     "too many": (lambda prefix, n: Proposal([1] * (n + 1)), r"ValueError: at most \d tokens may be proposed, got \d"),
