@@ -14,7 +14,7 @@ from speculative.measuring.cost_profile import CostProfile, DraftCost
 from speculative.measuring.machine import machine_facts
 from speculative.models.graphs import announced
 from speculative.protocols.causal_lm import CausalLM, ForwardOutput
-from speculative.protocols.draft import Draft, DraftSession
+from speculative.protocols.draft import Draft, DraftAsk, DraftSession, UnreadProposal
 from speculative.protocols.kv_cache import KVCache
 from speculative.protocols.shared_cache import SharedCache
 from speculative.protocols.state_rows import StateRows, inner_layers
@@ -22,6 +22,7 @@ from speculative.protocols.token_batch import TokenBatch
 
 Floats = npt.NDArray[np.float64]
 _N_PROMPT = 128  # tokens of the random text that drafts read
+_DRAFT_LENGTHS = (1, 8)  # of the rounds that a draft is timed in
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,11 @@ class Effort:
     cache_lengths: tuple[int, ...] = (64, 256, 768)
     prefill_widths: tuple[int, ...] = (32, 128, 512)
     n_repeats: int = 7
+
+    @property
+    def draft_lengths(self) -> list[int]:
+        """Draft tokens of the passes and rounds that are timed."""
+        return [*(width - 1 for width in self.widths), *_DRAFT_LENGTHS]
 
 
 EXACT = Effort()
@@ -81,7 +87,7 @@ def measure_costs(
     points = [(width, length) for length in lengths for width in effort.widths] + [(width, 0) for width in prefills]
     rounds_of = {draft.name: _DraftRounds(draft, model, cache, effort.n_repeats + 1) for draft in drafts}
     timed = []
-    with announced([model, *(getattr(draft, "model", None) for draft in drafts)], [n - 1 for n in effort.widths]):
+    with announced([model, *map(_own_model, drafts)], effort.draft_lengths):
         for _ in range(effort.n_repeats + 1):
             timed.append([_pass_s(model, cache, width, length, width <= widest) for width, length in points])
             for rounds in rounds_of.values():
@@ -125,6 +131,10 @@ def drift_from(model: CausalLM, costs: CostProfile, n_repeats: int = 5) -> float
     cache = model.new_cache(1, length + 1)
     seconds = [_pass_s(model, cache, 1, length, True) for _ in range(n_repeats + 1)]
     return statistics.median(seconds[1:]) / costs.verify_s(1, length)
+
+
+def _own_model(draft: Draft) -> object:
+    return getattr(draft, "model", None)
 
 
 def _medians(seconds: Floats, n_rows: int) -> tuple[Floats, Floats]:
@@ -206,7 +216,7 @@ class _DraftRounds:
             self._session = fresh
         else:
             fresh.close(self._text[: self._n_prompt])
-        for name, draft_length in (("one", 1), ("eight", 8)):
+        for name, draft_length in zip(("one", "eight"), _DRAFT_LENGTHS, strict=True):
             self._length += 2  # a round commits about two tokens
             self._seconds[name].append(self._round_s(self._session, self._length, draft_length))
 
@@ -227,5 +237,16 @@ class _DraftRounds:
         _pass_s(self._model, self._cache, 1, 0, True)
         self._cache.lengths[0] = n_tokens - 1
         begin = time.perf_counter()
-        session.propose(self._text[:n_tokens], draft_length)
+        self._propose(session, self._text[:n_tokens], draft_length)
         return time.perf_counter() - begin
+
+    def _propose(self, session: DraftSession, text: list[int], draft_length: int) -> None:
+        """Let the draft propose as an engine lets it: on a card all its passes at once, and then the host waits."""
+        if self._model.device.type == "cpu":
+            session.propose(text, draft_length)
+            return
+        [found] = self._draft.propose_batch([DraftAsk(session, text, draft_length, unread=True)])
+        if isinstance(found, UnreadProposal):
+            found.token_ids.tolist()
+        elif isinstance(found, Exception):
+            raise found

@@ -13,7 +13,9 @@ from speculative.measuring.cost_measurement import EXACT, QUICK, drift_from, mea
 from speculative.measuring.cost_profile import CostProfile, DraftCost
 from speculative.models.graphs import Graphs
 from speculative.protocols.draft import DraftSession
+from tests.support.card_rounds import make_models, with_graphs
 from tests.support.fake_time import FakeTime
+from tests.support.pretended_card import PretendedCard
 from tests.support.recorders import RepeatingRecorder
 from tests.support.tiny_pool import plain_costs
 
@@ -185,3 +187,18 @@ def test_passes_of_every_width_are_timed_as_graphs_where_there_are_any(tiny):
     assert [len(recorder.recorded) for recorder in recorders] == [3, 3]
     assert recorders[0].n_replays >= 2 * 3
     assert target.graphs.widths == small.graphs.widths == {1}  # whoever answers announces his own
+
+
+def test_a_draft_is_timed_on_a_card_by_the_programs_that_an_engine_runs():
+    with PretendedCard():
+        models = with_graphs(make_models("cuda", max_position_embeddings=256))
+        draft, asked = models.arms["draft model"].draft, []
+        run = draft.model.graphs.run
+
+        def told(store, key, program, buffers):
+            asked.append((program.width, getattr(program, "n_tokens", 0)))
+            return run(store, key, program, buffers)
+
+        draft.model.graphs.run = told
+        measure_costs(models.target, [draft], effort=replace(QUICK, widths=(1, 4), prefill_widths=(32,), n_repeats=1))
+    assert set(asked) == {(2, 1), (9, 8)}  # both proposals whole, not pass by pass
